@@ -1,0 +1,1 @@
+"""ONNX graph to ONNX graph, one idea a file."""

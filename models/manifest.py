@@ -1,0 +1,171 @@
+"""The schema of `manifest.json`: everything a bundle says about itself.
+
+Per-channel numbers are written with the shortest digits that give back the same float32 (or float64) bits.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from models.datatypes import Datatype
+
+SCHEMA_VERSION = 1
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
+
+ModelName = Annotated[str, StringConstraints(pattern=rf"^{MODEL_NAME.pattern}$")]
+Channels = tuple[float, ...]
+"""One number per channel, shape (C,)."""
+
+
+class Record(BaseModel):
+    """Base of all parts: immutable, and a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(Record):
+    """An input or output of the model."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...] = Field(min_length=1, description="-1 where the size is free; the first axis is the batch")
+
+
+class ImagePreprocessing(Record):
+    """How the bytes of an image become one row of the input: ``(pixel * scale - mean) / std``, channels first."""
+
+    mode: Literal["grey", "rgb"]
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    scale: float = Field(description="what a pixel value of 0 to 255 is multiplied by, e.g. 1/255")
+    mean: Channels = Field(description="subtracted per colour channel, after scaling")
+    std: Channels = Field(description="divided by per colour channel, after scaling")
+
+    @model_validator(mode="after")
+    def _one_number_per_channel(self) -> "ImagePreprocessing":
+        channels = {"grey": 1, "rgb": 3}[self.mode]
+        if len(self.mean) != channels or len(self.std) != channels:
+            raise ValueError(f"mode '{self.mode}' needs {channels} values each of mean and std")
+        if any(value <= 0 for value in self.std):
+            raise ValueError("std must be positive")
+        return self
+
+
+class Placement(Record):
+    """Where a norm layer of the source graph is in the folded graph, and how to read its output there.
+
+    The layer's output is ``scale * tensor + shift`` per channel, channels on axis `axis` of `tensor`. Both are absent
+    when the tensor is the output itself.
+    """
+
+    kind: Literal["folded_back", "folded_forward", "kept"] = Field(
+        description="folded into the layers before it, into the layers after it, or kept as one scale and shift"
+    )
+    into: tuple[str, ...] = Field(default=(), description="names of the nodes whose weights took it up")
+    reason: str | None = Field(default=None, description="why it was not folded")
+    tensor: str = Field(description="name of a tensor of the folded graph")
+    axis: int = 1
+    scale: Channels | None = None
+    shift: Channels | None = None
+
+    @model_validator(mode="after")
+    def _kept_has_a_reason(self) -> "Placement":
+        if (self.kind == "kept") != (self.reason is not None):
+            raise ValueError("a kept layer needs a reason, a folded one has none")
+        if (self.scale is None) != (self.shift is None):
+            raise ValueError("scale and shift come together")
+        return self
+
+
+class NormLayer(Record):
+    """One batch-normalisation layer of the source graph: what it remembers, and where it went."""
+
+    name: str
+    num_features: int = Field(gt=0, description="number of channels")
+    running_mean: Channels = Field(description="mean of the layer's input at training time, per channel")
+    running_var: Channels = Field(description="variance of the layer's input at training time, per channel, in its square")
+    gamma: Channels = Field(description="learnt scale per channel (torch: weight)")
+    beta: Channels = Field(description="learnt shift per channel (torch: bias)")
+    eps: float = Field(gt=0, description="added to the variance before the root")
+    momentum: float = Field(ge=0, le=1, description="fraction of the running value kept at each training step")
+    placement: Placement
+
+    @model_validator(mode="after")
+    def _one_number_per_channel(self) -> "NormLayer":
+        for field in ("running_mean", "running_var", "gamma", "beta"):
+            values = getattr(self, field)
+            if len(values) != self.num_features:
+                raise ValueError(f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels")
+            if not np.isfinite(values).all():
+                raise ValueError(f"layer '{self.name}': {field} has a value that is not finite")
+        if min(self.running_var) < 0:
+            raise ValueError(f"layer '{self.name}': running_var has a negative value")
+        return self
+
+
+class Comparison(Record):
+    """Largest difference found between two runs of what should be one function."""
+
+    reference: str
+    candidate: str
+    max_absolute: float = Field(ge=0)
+    max_relative: float = Field(ge=0, description="largest difference over the largest reference value of the same output")
+
+
+class Parity(Record):
+    """The checks that the graphs passed before they were published."""
+
+    rows: int = Field(gt=0)
+    seed: int
+    tolerance: float = Field(gt=0, description="bound on max_relative")
+    comparisons: tuple[Comparison, ...]
+
+
+class Parent(Record):
+    """The version that this one was made from."""
+
+    model: ModelName
+    version: int = Field(gt=0)
+
+
+class Lineage(Record):
+    """Where the version came from."""
+
+    origin: Literal["trained", "imported"]
+    created_at: datetime
+    created_by: str = Field(description="program and version, e.g. 'denge 0.1.0'")
+    parent: Parent | None = None
+
+
+class TrainingRecord(Record):
+    """How the weights came about: enough to do it again."""
+
+    config: dict[str, str | int | float | bool | None]
+    metrics: dict[str, float]
+
+
+class Manifest(Record):
+    """One version of a model."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelName
+    description: str = ""
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    labels: tuple[str, ...] | None = Field(default=None, description="names of the classes, in the order of the output")
+    preprocessing: ImagePreprocessing | None = None
+    norm_layers: tuple[NormLayer, ...]
+    parity: Parity
+    lineage: Lineage
+    training: TrainingRecord | None = None
+
+
+def channels(values: NDArray[np.floating]) -> Channels:
+    """Per-channel numbers as the manifest writes them: the shortest digits that give back the same bits."""
+    return tuple(float(str(value)) for value in values)

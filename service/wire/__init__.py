@@ -1,0 +1,1 @@
+"""Bodies to arrays and back: pure functions, one protocol a file."""

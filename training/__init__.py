@@ -1,0 +1,1 @@
+"""Builds, trains, measures and exports batch-normalised networks. The only room with torch."""
