@@ -1,0 +1,176 @@
+"""Train, import and inspect the models that the service serves: ``python -m training <command>``.
+
+Exit codes: 0 done, 1 it went wrong, 2 it was asked for wrongly and nothing was started.
+
+The commands import what they need when they run: `import` and `inspect` work where there is no torch, and the help
+is there at once.
+"""
+
+# ruff: noqa: PLC0415
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App, CycloptsError
+
+from models.bundle import Bundle
+from models.errors import DengeError, InvalidInput
+from models.repository import Repository
+from training.config import Config, DataKind, ModelKind
+
+app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
+
+
+@app.command
+def train(
+    *,
+    model: ModelKind,
+    data: DataKind,
+    epochs: int = 5,
+    batch_size: int = 32,
+    learning_rate: float = 0.001,
+    seed: int = 0,
+    depth: int = 0,
+    width: int = 0,
+    threads: int = 1,
+    data_dir: Path = Path("data/mnist"),
+    repository: Path = Path("repository"),
+    name: str = "",
+    run_dir: Path | None = None,
+    resume: bool = False,
+    publish: bool = True,
+) -> None:
+    """Train a network and publish it.
+
+    Args:
+        model: The network.
+        data: What it learns from. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir.
+        epochs: How often every row is seen.
+        batch_size: Rows a step, at least 2.
+        learning_rate: Adam's, at the first step; it falls to zero along a half cosine.
+        seed: Of the first weights and every shuffle.
+        depth: Hidden layers (mlp), blocks (convnet) or weighted layers (resnet: 6n + 2); 0 for 1, 3 and 8.
+        width: Units (mlp) or channels of the first block (convnet, resnet); 0 for 64, 16 and 16.
+        threads: Of torch; the last bits of the weights depend on it.
+        data_dir: Where MNIST's four files are.
+        repository: The folder to publish into.
+        name: The model's name in it; the network's when empty.
+        run_dir: Where the checkpoint goes; runs/<name> when absent.
+        resume: Go on from the checkpoint in --run-dir.
+        publish: Make a bundle of the result and publish it.
+    """
+    config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
+    name = name or model
+    from training import finishing, run
+    from training.data.load import load
+    from training.packing import require_name
+
+    require_name(name)
+    dataset = load(data, data_dir)
+    rows = run.Rows.of(config, dataset)
+    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, say=print)
+    finishing.test(network, dataset, rows, say=print)
+    if publish:
+        _publish(repository, finishing.finish(name, config, network, dataset, rows, say=print))
+
+
+@app.command
+def export(
+    checkpoint: Path,
+    *,
+    data_dir: Path = Path("data/mnist"),
+    repository: Path = Path("repository"),
+    name: str = "",
+) -> None:
+    """Publish the network of a checkpoint.
+
+    Args:
+        checkpoint: The file that `train` wrote.
+        data_dir: Where MNIST's four files are, for the population statistics.
+        repository: The folder to publish into.
+        name: The model's name in it; the network's when empty.
+    """
+    import torch
+
+    from training import finishing, run
+    from training.checkpoint import read
+    from training.data.load import load
+    from training.networks.build import build
+    from training.packing import require_name
+
+    found = read(checkpoint)
+    config = found.config
+    name = name or config.model
+    require_name(name)
+    torch.set_num_threads(config.threads)
+    dataset = load(config.data, data_dir)
+    rows = run.Rows.of(config, dataset)
+    network = build(config, dataset)
+    found.restore_network(network)
+    finishing.test(network, dataset, rows, say=print)
+    _publish(repository, finishing.finish(name, config, network, dataset, rows, say=print))
+
+
+@app.command(name="import")
+def import_(
+    file: Path,
+    *,
+    name: str,
+    labels: str = "",
+    tolerance: float = 1e-5,
+    repository: Path = Path("repository"),
+) -> None:
+    """Publish an ONNX file that has BatchNormalization nodes.
+
+    Args:
+        file: The ONNX file.
+        name: The model's name in the repository.
+        labels: Names of the classes in the order of the first output, separated by commas.
+        tolerance: By how much the folded graph may differ from the file, relative to the largest output.
+        repository: The folder to publish into.
+    """
+    from training.importing import read_bundle
+    from training.report import layers, parity
+
+    bundle = read_bundle(file, name, labels.split(",") if labels else None, tolerance)
+    print(layers(bundle.manifest.norm_layers))
+    print(parity(bundle.manifest.parity))
+    _publish(repository, bundle)
+
+
+@app.command
+def inspect(path: Path) -> None:
+    """Show the normalisation layers of a bundle or an ONNX file, and where they go.
+
+    Args:
+        path: The folder of a bundle, or an ONNX file.
+    """
+    from training.inspecting import describe
+
+    print(describe(path))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, InvalidInput) as error:
+        return _fail(error, 2)
+    except (DengeError, OSError) as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _publish(repository: Path, bundle: Bundle) -> None:
+    version = Repository(repository).publish(bundle)
+    print(f"published {bundle.manifest.model} version {version}: {repository / bundle.manifest.model / str(version)}")
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Population statistics: what the normalisation layers of a finished network really meet on the training rows.
+
+During training a layer keeps an exponential average over the last few dozen batches, taken while the weights still
+moved. Wu & Johnson ("Rethinking 'Batch' in BatchNorm", 2021, section 3) instead fix the weights first and then average
+over many batches ("PreciseBN"):
+
+    mean = sum_b n_b mean_b / sum_b n_b                          n_b: values per channel in batch b
+    var  = sum_b n_b (mean_b^2 + var_b) / sum_b n_b - mean^2     var_b: biased
+
+The merge of `models.moments.Moments` is the same quantity without the cancellation. All layers are estimated in one
+pass in which each normalises by its batch's own statistics, as in training, so that no layer sees the output of one
+that is not estimated yet.
+
+For the first layer the result does not depend on how the rows are split into batches: it is the mean and variance of
+its input over all rows. Deeper layers see inputs that were normalised by each batch's own statistics, so theirs do
+depend on the split, the less the larger the batches are.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import InvalidInput
+from models.moments import Moments
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+_BATCH_ROWS = 256
+
+
+def batches(rows: Tensor) -> Iterable[Tensor]:
+    """Split rows into nearly equal batches of at most 256, so that none is so small that its statistics say nothing."""
+    return rows.tensor_split(-(-len(rows) // _BATCH_ROWS))
+
+
+@torch.no_grad()
+def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moments]:
+    """Store population statistics in every normalisation layer of a network whose weights are final.
+
+    `running_mean` and `running_var` become the mean and the population (biased) variance. Nothing else changes: not the
+    modes of the modules, and on an error not the statistics either.
+
+    Args:
+        network: its layers other than batch normalisation run in evaluation mode.
+        batches: each of shape (N, ...), with N at least 2.
+
+    Returns:
+        The moments of each layer's input, by the layer's name.
+
+    Raises:
+        InvalidInput: no batches, or a layer that is used not exactly once in a forward pass, so that one pair of
+            statistics does not describe its input, or that keeps no running statistics.
+    """
+    layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
+    for name, layer in layers.items():
+        if layer.running_mean is None or layer.running_var is None:
+            raise InvalidInput(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
+    moments = {name: Moments.empty(layer.num_features) for name, layer in layers.items()}
+
+    with _batch_statistics(network, layers), _recorded_inputs(layers) as inputs:
+        for batch in batches:
+            inputs.clear()
+            network(batch)
+            for name in layers:
+                seen = inputs.get(name, [])
+                if len(seen) != 1:
+                    raise InvalidInput(f"layer '{name}' is used {len(seen)} times in one forward pass; it must be once")
+                moments[name] = moments[name].merge(seen[0])
+
+    if any(found.count == 0 for found in moments.values()):
+        raise InvalidInput("no rows to take the population statistics of")
+    for name, layer in layers.items():
+        layer.running_mean.copy_(torch.from_numpy(moments[name].mean))
+        layer.running_var.copy_(torch.from_numpy(moments[name].var))
+    return moments
+
+
+@contextmanager
+def _batch_statistics(network: nn.Module, layers: dict[str, BatchNorm]) -> Iterator[None]:
+    """The given layers normalise by the batch and keep no record of it; all else is in evaluation mode."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    for layer in layers.values():
+        layer.training = True
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for layer in layers.values():
+            layer.track_running_stats = True
+
+
+@contextmanager
+def _recorded_inputs(layers: dict[str, BatchNorm]) -> Iterator[dict[str, list[Moments]]]:
+    """Moments of what each layer is called with, one for each call."""
+    inputs: dict[str, list[Moments]] = {}
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+
+            def record(_: nn.Module, args: tuple[Tensor], name: str = name) -> None:
+                inputs.setdefault(name, []).append(_moments(args[0]))
+
+            hooks.callback(layer.register_forward_pre_hook(record).remove)
+        yield inputs
+
+
+def _moments(x: Tensor) -> Moments:
+    """(N, C, ...) -> moments of C channels over rows and positions."""
+    values = x.double().transpose(0, 1).flatten(1)  # (C, N * positions)
+    var, mean = torch.var_mean(values, dim=1, correction=0)
+    return Moments(values.shape[1], mean.numpy(), (var * values.shape[1]).numpy())

@@ -1,0 +1,109 @@
+"""A training run between two epochs, as one safetensors file: tensors and text, nothing that could run.
+
+    network.<name>              parameters and buffers, named as in the network's state_dict
+    optimizer.<i>.<name>        Adam's moments and step count of the i-th parameter
+    generator                   state of torch's global random generator, uint8
+
+The metadata holds `config` (JSON), `epoch` (how many are done) and `format`.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from models.errors import InvalidInput
+from training.config import Config
+
+FILE = "checkpoint.safetensors"
+
+_FORMAT = "denge training checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `read` found.
+
+    Attributes:
+        config: of the run.
+        epoch: how many epochs are done.
+        tensors: by the names above.
+    """
+
+    config: Config
+    epoch: int
+    tensors: dict[str, Tensor]
+
+    def restore_network(self, network: nn.Module) -> None:
+        """Load the weights and statistics into a network built from the same settings.
+
+        Raises:
+            InvalidInput: it is another network.
+        """
+        try:
+            network.load_state_dict(_under("network.", self.tensors))
+        except RuntimeError as error:
+            raise InvalidInput("the checkpoint is not of this network") from error
+
+    def restore_run(self, network: nn.Module, optimizer: Optimizer) -> None:
+        """Restore everything that the next epoch depends on, torch's global random generator included.
+
+        Raises:
+            InvalidInput: it is another network.
+        """
+        self.restore_network(network)
+        state = optimizer.state_dict()
+        state["state"] = {}
+        for name, tensor in _under("optimizer.", self.tensors).items():
+            index, field = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[field] = tensor
+        optimizer.load_state_dict(state)
+        torch.set_rng_state(self.tensors["generator"])
+
+
+def write(path: Path, config: Config, epoch: int, network: nn.Module, optimizer: Optimizer) -> None:
+    """Write a checkpoint; a kill at any point leaves the one before it.
+
+    Raises:
+        OSError: the disk is full or may not be written.
+    """
+    tensors = {f"network.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
+    for index, fields in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in fields.items()}
+    tensors["generator"] = torch.get_rng_state()
+    metadata = {"format": _FORMAT, "config": config.to_json(), "epoch": str(epoch)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(save(tensors, metadata))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        InvalidInput: there is none, or it is not one.
+    """
+    if not path.is_file():
+        raise InvalidInput(f"there is no checkpoint {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise InvalidInput(f"{path} is not a checkpoint: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise InvalidInput(f"{path} is not a checkpoint of this program")
+    return Checkpoint(Config.from_json(metadata["config"]), int(metadata["epoch"]), tensors)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,100 @@
+"""What a training run is told: small, complete, and part of every checkpoint and manifest. No folders, no torch."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from models.errors import InvalidInput
+
+ModelKind = Literal["mlp", "convnet", "resnet"]
+DataKind = Literal["digits", "mnist"]
+
+_DEPTH_AND_WIDTH: dict[ModelKind, tuple[int, int]] = {
+    "mlp": (1, 64),  # hidden layers, units of each
+    "convnet": (3, 16),  # blocks, channels of the first
+    "resnet": (8, 16),  # 6n + 2 layers, channels of the first stage
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that the trained weights depend on, besides the data itself.
+
+    Attributes:
+        model, data: which network, which data set.
+        epochs: how often every row is seen.
+        batch_size: rows a step.
+        learning_rate: Adam's, at the first step; it falls to zero along a half cosine.
+        seed: of the first weights and of every shuffle.
+        depth, width: size of the network, in the words of its own file.
+        threads: of torch. Here because the order of float additions, and so the last bits, depend on it.
+
+    Raises:
+        InvalidInput: a value that cannot work; `field` names it.
+    """
+
+    model: ModelKind
+    data: DataKind
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = 0.001
+    seed: int = 0
+    depth: int = 0
+    width: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.model in get_args(ModelKind), "model", f"one of {', '.join(get_args(ModelKind))}")
+        _require(self.data in get_args(DataKind), "data", f"one of {', '.join(get_args(DataKind))}")
+        self._complete()
+        _require(self.epochs >= 1, "epochs", "at least 1")
+        _require(self.batch_size >= 2, "batch-size", "at least 2, since one row has no variance to normalise by")
+        _require(0 < self.learning_rate <= 1, "learning-rate", "more than 0 and at most 1")
+        _require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
+        _require(1 <= self.width <= 4096, "width", "from 1 to 4096")
+        _require(self.threads >= 1, "threads", "at least 1")
+        match self.model:
+            case "mlp":
+                _require(1 <= self.depth <= 100, "depth", "from 1 to 100 hidden layers")
+            case "convnet":
+                _require(1 <= self.depth <= 4, "depth", "from 1 to 4 blocks, since each halves the image")
+            case "resnet":
+                valid = 8 <= self.depth <= 1202 and (self.depth - 2) % 6 == 0
+                _require(valid, "depth", "6n + 2 layers for a residual network: 8, 14, 20, 32, 44, 56, 110 ...")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InvalidInput: it is not that.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise InvalidInput("not the settings of a training run") from error
+
+    def to_json(self) -> str:
+        """The settings as one JSON object, sorted, so that equal settings are equal texts."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def to_dict(self) -> dict[str, str | int | float | bool | None]:
+        """The settings as `models.manifest.TrainingRecord.config` holds them."""
+        return dataclasses.asdict(self)
+
+    def difference(self, other: "Config") -> str:
+        """The settings in which another run differs, for people: ``epochs 5 -> 6, seed 0 -> 1``."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return ", ".join(f"{name} {mine[name]} -> {theirs[name]}" for name in mine if mine[name] != theirs[name])
+
+    def _complete(self) -> None:
+        # Zero stands for the network's own size; the record holds the size itself, so that it outlives the defaults.
+        depth, width = _DEPTH_AND_WIDTH[self.model]
+        object.__setattr__(self, "depth", self.depth or depth)
+        object.__setattr__(self, "width", self.width or width)
+
+
+def _require(valid: bool, field: str, rule: str) -> None:  # noqa: FBT001
+    if not valid:
+        raise InvalidInput(f"must be {rule}", field)

@@ -1,0 +1,33 @@
+"""Any ONNX file with normalisation layers -> a bundle. Works without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.bundle import Bundle
+from models.errors import InvalidInput
+from models.graph.load import parse
+from training import parity
+from training.packing import pack
+
+
+def read_bundle(
+    path: Path, name: str, labels: Sequence[str] | None = None, tolerance: float = parity.TOLERANCE
+) -> Bundle:
+    """Make a bundle of somebody's ONNX file.
+
+    Its folded graph is compared with the file itself on random rows. A deep network in float32, or any in float16, can
+    differ by more than the usual tolerance through rounding alone; the one that was used is recorded.
+
+    Args:
+        path: the file; it must hold all of its tensors itself.
+        name: of the model.
+        labels: names of the classes, in the order of the first output.
+        tolerance: bound on the largest difference, relative to the largest value of the output.
+
+    Raises:
+        InvalidInput: there is no such file, or the labels are not as many as the classes.
+        GraphError: the file cannot be served; the message says why.
+    """
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path}")
+    return pack(name, parse(path.read_bytes()), origin="imported", labels=labels, tolerance=tolerance)

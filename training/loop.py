@@ -1,0 +1,101 @@
+"""One epoch of training, and one evaluation."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from models.errors import DengeError
+
+_EVALUATION_ROWS = 500
+
+
+class Diverged(DengeError):
+    """The loss is no longer a finite number."""
+
+
+def cosine(step: int, steps: int) -> float:
+    """Factor on the learning rate: from 1 to 0 along a half cosine (Loshchilov & Hutter 2017, eq. 5, no restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: Optimizer,
+    rows: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    learning_rate: Callable[[int], float],
+    on_step: Callable[[], object] = lambda: None,
+) -> float:
+    """Show the network every row once, in an order drawn from torch's global generator.
+
+    Args:
+        network: put into training mode.
+        optimizer: of the network's parameters.
+        rows: shape (N, ...), float32.
+        labels: shape (N,), int64.
+        batch_size: rows a step, at least 2. A last batch of one row is left out: it has no variance.
+        learning_rate: step within this epoch -> the rate of that step.
+        on_step: called after each step.
+
+    Returns:
+        The mean loss (cross entropy, in nats) over the rows shown.
+
+    Raises:
+        Diverged: the loss became infinite or not a number.
+    """
+    network.train()
+    total, seen = 0.0, 0
+    for step, batch in enumerate(torch.randperm(len(rows)).split(batch_size)):
+        if len(batch) == 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(network(rows[batch]), labels[batch])
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(f"the loss became {value} at step {step} of the epoch: try a smaller learning rate")
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += value * len(batch)
+        seen += len(batch)
+        on_step()
+    return total / seen
+
+
+def steps(num_rows: int, batch_size: int) -> int:
+    """How many steps `train_epoch` takes: a last batch counts unless it is of one row."""
+    return num_rows // batch_size + (num_rows % batch_size > 1)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, rows: Tensor, labels: Tensor) -> NDArray[np.int64]:
+    """Count what each class is taken for, in evaluation mode; the network's mode is as before afterwards.
+
+    Args:
+        network: gives logits of shape (N, K).
+        rows: shape (N, ...), float32.
+        labels: shape (N,), int64.
+
+    Returns:
+        Shape (K, K), int64: true class by predicted class.
+    """
+    was_training = network.training
+    network.eval()
+    logits = torch.cat([network(batch) for batch in rows.split(_EVALUATION_ROWS)])
+    network.train(was_training)
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(dim=1)
+    return pairs.bincount(minlength=classes**2).reshape(classes, classes).numpy()
+
+
+def accuracy(confusion: NDArray[np.int64]) -> float:
+    """Fraction of the rows on the diagonal of a table as `evaluate` gives it."""
+    return float(confusion.trace() / confusion.sum())

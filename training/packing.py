@@ -1,0 +1,86 @@
+"""A source graph -> the bundle that is published: folded, compared, described."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Literal
+
+import onnx
+
+from models.bundle import Bundle
+from models.errors import GraphError, InvalidInput
+from models.graph.fold import fold
+from models.graph.load import serialize
+from models.manifest import MODEL_NAME, ImagePreprocessing, Lineage, Manifest, TrainingRecord
+from training import parity
+
+
+def pack(
+    name: str,
+    source: onnx.ModelProto,
+    *,
+    origin: Literal["trained", "imported"],
+    labels: Sequence[str] | None = None,
+    preprocessing: ImagePreprocessing | None = None,
+    training: TrainingRecord | None = None,
+    oracle: parity.Run | None = None,
+    real: parity.Arrays | None = None,
+    tolerance: float = parity.TOLERANCE,
+) -> Bundle:
+    """Fold the graph, compare it with what it comes from, and describe it.
+
+    Args:
+        name: of the model.
+        source: a graph with explicit normalisation layers.
+        origin: whether it was trained here.
+        labels: names of the classes, in the order of the first output.
+        preprocessing: how an image becomes a row of the input.
+        training: how the weights came about.
+        oracle, real, tolerance: as in `training.parity.check`.
+
+    Raises:
+        InvalidInput: the name cannot be a model's, or the labels are not as many as the classes.
+        GraphError: the graph has no normalisation layer, or one of the kinds of that error's docstring.
+    """
+    require_name(name)
+    folded = fold(source)
+    if not folded.norm_layers:
+        raise GraphError(
+            "the graph has no BatchNormalization node. If the network has such layers, its exporter has folded them and "
+            "what they knew is lost: export it again without optimisation (torch.onnx.export(..., optimize=False))"
+        )
+    source_bytes, folded_bytes = serialize(source), serialize(folded.model)
+    report = parity.check(source_bytes, folded_bytes, oracle, real, tolerance=tolerance)
+    inputs, outputs = parity.specs(source_bytes)
+    classes = outputs[0].shape[-1]
+    if labels is not None and len(labels) != classes:
+        raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{outputs[0].name}'", "labels")
+    manifest = Manifest(
+        model=name,
+        inputs=inputs,
+        outputs=outputs,
+        labels=tuple(labels) if labels is not None else None,
+        preprocessing=preprocessing,
+        norm_layers=folded.norm_layers,
+        parity=report,
+        lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=_program()),
+        training=training,
+    )
+    return Bundle(manifest, folded=folded_bytes, source=source_bytes)
+
+
+def require_name(name: str) -> None:
+    """Check a model's name before the work rather than after it.
+
+    Raises:
+        InvalidInput: it cannot be a folder's name and part of a URL.
+    """
+    if not MODEL_NAME.fullmatch(name):
+        raise InvalidInput("must be 1 to 128 letters, digits, dots, dashes or underscores, the first no mark", "name")
+
+
+def _program() -> str:
+    try:
+        return f"denge {metadata.version('denge')}"
+    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
+        return "denge"
