@@ -54,13 +54,13 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moment
             statistics does not describe its input, or that keeps no running statistics.
     """
     layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
-    for name, layer in layers.items():
-        if layer.running_mean is None or layer.running_var is None:
-            raise InvalidInput(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
+    statistics = {name: _running_statistics(name, layer) for name, layer in layers.items()}
     moments = {name: Moments.empty(layer.num_features) for name, layer in layers.items()}
 
     with _batch_statistics(network, layers), _recorded_inputs(layers) as inputs:
         for batch in batches:
+            if len(batch) < 2:
+                raise InvalidInput("a batch of fewer than 2 rows has no variance")
             inputs.clear()
             network(batch)
             for name in layers:
@@ -71,10 +71,16 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moment
 
     if any(found.count == 0 for found in moments.values()):
         raise InvalidInput("no rows to take the population statistics of")
-    for name, layer in layers.items():
-        layer.running_mean.copy_(torch.from_numpy(moments[name].mean))
-        layer.running_var.copy_(torch.from_numpy(moments[name].var))
+    for name, (running_mean, running_var) in statistics.items():
+        running_mean.copy_(torch.from_numpy(moments[name].mean))
+        running_var.copy_(torch.from_numpy(moments[name].var))
     return moments
+
+
+def _running_statistics(name: str, layer: BatchNorm) -> tuple[Tensor, Tensor]:
+    if layer.running_mean is None or layer.running_var is None:
+        raise InvalidInput(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
+    return layer.running_mean, layer.running_var
 
 
 @contextmanager

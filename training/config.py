@@ -95,6 +95,6 @@ class Config:
         object.__setattr__(self, "width", self.width or width)
 
 
-def _require(valid: bool, field: str, rule: str) -> None:  # noqa: FBT001
+def _require(valid: bool, field: str, rule: str) -> None:
     if not valid:
         raise InvalidInput(f"must be {rule}", field)

@@ -13,7 +13,7 @@ from training.networks import build
 from training.run import Rows
 
 
-def test(network: nn.Module, data: Dataset, rows: Rows, say: Callable[[str], None]) -> float:
+def test(network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], None]) -> float:
     """Print how the network does on the test rows, and return its accuracy."""
     counts = loop.evaluate(network, rows.test, rows.test_labels)
     accuracy = loop.accuracy(counts)
@@ -23,7 +23,7 @@ def test(network: nn.Module, data: Dataset, rows: Rows, say: Callable[[str], Non
 
 
 def finish(
-    name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows, say: Callable[[str], None]
+    name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], None]
 ) -> Bundle:
     """Give the network its population statistics, and make the bundle.
 

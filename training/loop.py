@@ -29,6 +29,7 @@ def train_epoch(
     optimizer: Optimizer,
     rows: Tensor,
     labels: Tensor,
+    *,
     batch_size: int,
     learning_rate: Callable[[int], float],
     on_step: Callable[[], object] = lambda: None,
@@ -52,7 +53,7 @@ def train_epoch(
     """
     network.train()
     total, seen = 0.0, 0
-    for step, batch in enumerate(torch.randperm(len(rows)).split(batch_size)):
+    for step, batch in enumerate(torch.split(torch.randperm(len(rows)), batch_size)):
         if len(batch) == 1:
             break
         for group in optimizer.param_groups:
@@ -89,7 +90,7 @@ def evaluate(network: nn.Module, rows: Tensor, labels: Tensor) -> NDArray[np.int
     """
     was_training = network.training
     network.eval()
-    logits = torch.cat([network(batch) for batch in rows.split(_EVALUATION_ROWS)])
+    logits = torch.cat([network(batch) for batch in torch.split(rows, _EVALUATION_ROWS)])
     network.train(was_training)
     classes = logits.shape[1]
     pairs = labels * classes + logits.argmax(dim=1)

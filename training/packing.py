@@ -36,7 +36,9 @@ def pack(
         labels: names of the classes, in the order of the first output.
         preprocessing: how an image becomes a row of the input.
         training: how the weights came about.
-        oracle, real, tolerance: as in `training.parity.check`.
+        oracle: the network itself, as in `training.parity.check`.
+        real: real rows for it.
+        tolerance: of its comparisons.
 
     Raises:
         InvalidInput: the name cannot be a model's, or the labels are not as many as the classes.
@@ -46,8 +48,8 @@ def pack(
     folded = fold(source)
     if not folded.norm_layers:
         raise GraphError(
-            "the graph has no BatchNormalization node. If the network has such layers, its exporter has folded them and "
-            "what they knew is lost: export it again without optimisation (torch.onnx.export(..., optimize=False))"
+            "the graph has no BatchNormalization node. If the network has such layers, its exporter has "
+            "folded them and what they knew is lost: export again without optimisation (torch.onnx.export(..., optimize=False))"
         )
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
     report = parity.check(source_bytes, folded_bytes, oracle, real, tolerance=tolerance)
@@ -60,6 +62,7 @@ def pack(
         inputs=inputs,
         outputs=outputs,
         labels=tuple(labels) if labels is not None else None,
+        scores=_scores(source),
         preprocessing=preprocessing,
         norm_layers=folded.norm_layers,
         parity=report,
@@ -77,6 +80,12 @@ def require_name(name: str) -> None:
     """
     if not MODEL_NAME.fullmatch(name):
         raise InvalidInput("must be 1 to 128 letters, digits, dots, dashes or underscores, the first no mark", "name")
+
+
+def _scores(graph: onnx.ModelProto) -> Literal["logits", "probabilities"]:
+    output = graph.graph.output[0].name
+    is_softmax = any(node.op_type == "Softmax" and output in node.output for node in graph.graph.node)
+    return "probabilities" if is_softmax else "logits"
 
 
 def _program() -> str:

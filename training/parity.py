@@ -22,7 +22,7 @@ from models.errors import GraphError, ParityError
 from models.manifest import Comparison, Parity, TensorSpec
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: 1.29 and later report home
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 Arrays = dict[str, NDArray[np.generic]]
 """Tensors by name, each of shape (N, ...)."""
@@ -57,13 +57,15 @@ def check(
     folded: bytes,
     oracle: Run | None = None,
     real: Arrays | None = None,
+    *,
     seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> Parity:
     """Compare the graphs with the oracle, and with themselves beside other rows.
 
     Args:
-        source, folded: serialized ONNX graphs with the same inputs and outputs.
+        source: a serialized ONNX graph.
+        folded: another, with the same inputs and outputs.
         oracle: the network itself, in float64; the unoptimised source graph when absent.
         real: real rows to compare on besides random ones; the first 32 are used.
         seed: of the random rows: standard normal, or 0 and 1 for whole numbers.
@@ -183,7 +185,7 @@ def _compare(reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Array
                 raise ParityError(
                     f"{candidate}: '{name}' has shape {actual[name].shape} where {reference} has {values.shape}"
                 )
-            difference, scale = _largest(actual[name].astype(np.float64) - values), _largest(values)
+            difference, scale = _largest(_exact(actual[name]) - _exact(values)), _largest(_exact(values))
             relative = difference / scale if scale > 0 else difference
             # Stated so that a NaN, which is in no order with anything, fails.
             if not relative <= tolerance:
@@ -195,5 +197,9 @@ def _compare(reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Array
     return Comparison(reference=reference, candidate=candidate, max_absolute=max_absolute, max_relative=max_relative)
 
 
-def _largest(values: NDArray[np.generic]) -> float:
-    return float(np.abs(values.astype(np.float64)).max(initial=0.0))
+def _exact(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    return values.astype(np.float64)
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values).max(initial=0.0))

@@ -74,7 +74,13 @@ def train(
         title = f"epoch {epoch + 1}/{config.epochs}"
         with tqdm(total=epoch_steps, desc=title, unit="step", disable=None, leave=False) as bar:
             loss = loop.train_epoch(
-                network, optimizer, rows.train, rows.train_labels, config.batch_size, learning_rate, bar.update
+                network,
+                optimizer,
+                rows.train,
+                rows.train_labels,
+                batch_size=config.batch_size,
+                learning_rate=learning_rate,
+                on_step=bar.update,
             )
         checkpoint.write(path, config, epoch + 1, network, optimizer)
         correct = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))

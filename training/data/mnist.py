@@ -1,6 +1,6 @@
 """MNIST (LeCun, Cortes & Burges 1998): 60,000 training and 10,000 test images of handwritten digits, 28 x 28.
 
-The four files are read from a folder, or fetched into it from public mirrors; either way only these very bytes are read.
+The four files are read from a folder, or fetched into it from public mirrors; either way no others are accepted.
 """
 
 import gzip
