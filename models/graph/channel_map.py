@@ -1,0 +1,187 @@
+"""The affine map per channel that folding moves through a graph, and what a step of the way looks like.
+
+y[..., k, ...] = scale[k] * x[..., k, ...] + shift[k]          k runs along `axis`
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import onnx
+
+from models.batchnorm import Float64
+from models.graph.wiring import Dim, Wiring, label
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
+    """Why a map cannot go further this way; the text is shown to users."""
+
+
+@dataclass(frozen=True)
+class ChannelMap:
+    """The map, seen at one tensor.
+
+    Attributes:
+        axis: of the tensor, not negative.
+        scale, shift: one number for each index along `axis`, float64.
+    """
+
+    axis: int
+    scale: Float64
+    shift: Float64
+
+    @property
+    def has_shift(self) -> bool:
+        """Whether any channel is moved."""
+        return bool(self.shift.any())
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing changes at all."""
+        return not self.has_shift and bool((self.scale == 1).all())
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every channel has the same map, so that the axis does not matter."""
+        return bool((self.scale == self.scale[0]).all() and (self.shift == self.shift[0]).all())
+
+    def scaling(self) -> "ChannelMap":
+        """The map without its shift."""
+        return replace(self, shift=np.zeros_like(self.shift))
+
+    def inputs(self, start: int, stop: int) -> "ChannelMap":
+        """The map of the channels from `start` up to `stop`."""
+        return replace(self, scale=self.scale[start:stop], shift=self.shift[start:stop])
+
+    def along(self, node: onnx.NodeProto, axis: int, size: Dim) -> "ChannelMap":
+        """The same map stated on `axis`, which has `size` indices.
+
+        Raises:
+            Refusal: the map differs along another axis.
+        """
+        if self.axis == axis and len(self.scale) == size:
+            return self
+        if self.is_uniform and isinstance(size, int):
+            return ChannelMap(axis, np.full(size, self.scale[0]), np.full(size, self.shift[0]))
+        raise Refusal(f"{label(node)} has its channels on another axis")
+
+    def broadcast(self, rank: int) -> tuple[Float64, Float64]:
+        """Scale and shift in the shape that broadcasts against a tensor of this rank: (C, 1, ..., 1)."""
+        shape = (-1,) + (1,) * (rank - self.axis - 1)
+        return self.scale.reshape(shape), self.shift.reshape(shape)
+
+    def regroup(self, node: onnx.NodeProto, before: Sequence[Dim], after: Sequence[Dim]) -> "ChannelMap":
+        """The map after the tensor is reshaped from `before` to `after`; both may have free sizes.
+
+        Along the flat index f the map repeats itself: with B values behind each channel, f belongs to channel
+        ``(f // B) % C``. An axis of the new shape that these stretches fill evenly can carry the map, e.g. (N, C, L)
+        -> (N, C * L) as ``scale[k // L]``. Where they lie across two axes, neither can, unless the map is the same
+        along one of them.
+
+        Raises:
+            Refusal: no axis of the new shape can carry the map, or the sizes needed are not known.
+        """
+        before, after = list(before), list(after)
+        while len(before) > self.axis + 1 and after and before[-1] == after[-1] is not None:
+            before.pop()
+            after.pop()
+        behind = before[self.axis + 1 :]
+        if not all(isinstance(dim, int) for dim in behind):
+            raise Refusal(f"{label(node)} reshapes axes of unknown size")
+        pattern = np.stack([self.scale, self.shift], axis=-1).repeat(prod(behind), axis=0)  # type: ignore[type-var]
+        if self.is_uniform:
+            pattern = pattern[:1]
+        first = len(after)
+        while first and isinstance(after[first - 1], int):
+            first -= 1
+            sizes = [dim for dim in after[first:] if isinstance(dim, int)]
+            if prod(sizes) % len(pattern) == 0:
+                tiled = np.tile(pattern, (prod(sizes) // len(pattern), 1)).reshape(*sizes, 2)
+                for axis in range(len(sizes)):
+                    line = tiled[tuple(slice(None) if i == axis else slice(1) for i in range(len(sizes)))]
+                    if (tiled == line).all():
+                        scale, shift = np.ascontiguousarray(line.reshape(-1, 2).T)
+                        return ChannelMap(first + axis, scale, shift)
+                break
+        raise Refusal(f"{label(node)} mixes channels with other axes")
+
+
+Edit = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one node does with a map.
+
+    Attributes:
+        edits: what to change if the whole way works out; empty for a node that only passes the map on.
+        onward: where the map goes next: slots of the node's inputs (backward) or outputs (forward).
+    """
+
+    edits: tuple[Edit, ...] = ()
+    onward: tuple[tuple[int, ChannelMap], ...] = ()
+
+
+def rewrite(wiring: Wiring, node: onnx.NodeProto, slot: int, value: Float64, like: int | None = None) -> Edit:
+    """The edit that makes input `slot` of the node the constant `value`, in the type of that input (or of `like`).
+
+    Raises:
+        Refusal: a number would not be finite in that type.
+    """
+    element_type = wiring.element_type(node.input[slot if like is None else like])
+    _check(wiring, node, value, element_type)
+    return lambda: wiring.set_constant(node, slot, value, element_type)
+
+
+def add_after(wiring: Wiring, node: onnx.NodeProto, value: Float64) -> Edit:
+    """The edit that adds a constant to the output of the node.
+
+    Raises:
+        Refusal: a number would not be finite in the output's type.
+    """
+    _check(wiring, node, value, wiring.element_type(node.output[0]))
+    return lambda: wiring.add_after(node, value)
+
+
+def weights(wiring: Wiring, node: onnx.NodeProto, slot: int) -> Float64:
+    """The constant at input `slot`, float64.
+
+    Raises:
+        Refusal: that input is computed, or an input of the graph.
+    """
+    value = wiring.constant(node.input[slot])
+    if value is None:
+        raise Refusal(f"input '{node.input[slot]}' of {label(node)} is not a constant")
+    return value.astype(np.float64)
+
+
+def bias(wiring: Wiring, node: onnx.NodeProto) -> Float64:
+    """The constant at the third input, float64; 0 where there is none.
+
+    Raises:
+        Refusal: that input is computed, or an input of the graph.
+    """
+    return weights(wiring, node, 2) if has_input(node, 2) else np.zeros(())
+
+
+def has_input(node: onnx.NodeProto, slot: int) -> bool:
+    """Whether the optional input is given."""
+    return len(node.input) > slot and bool(node.input[slot])
+
+
+def shape(wiring: Wiring, tensor: str) -> tuple[Dim, ...]:
+    """The shape of a tensor, its rank known.
+
+    Raises:
+        Refusal: the rank is not known.
+    """
+    known = wiring.shape(tensor)
+    if known is None:
+        raise Refusal(f"the shape of '{tensor}' is not known")
+    return known
+
+
+def _check(wiring: Wiring, node: onnx.NodeProto, value: Float64, element_type: int) -> None:
+    if wiring.overflows(value, element_type):
+        raise Refusal(f"a weight of {label(node)} would overflow its type ({np.abs(value).max():.3g})")

@@ -1,0 +1,148 @@
+"""Finds the batch-normalisation layers of an ONNX graph, and refuses those that cannot be served."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from models.batchnorm import Float64, scale_shift
+from models.errors import GraphError, MissingStatistics, TrainingModeGraph
+from models.graph.wiring import Wiring, attribute, integer, is_standard
+
+OP_TYPE = "BatchNormalization"
+HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"
+
+
+@dataclass(frozen=True)
+class FoundLayer:
+    """One BatchNormalization node: ``y = gamma * (x - mean) / sqrt(var + eps) + beta`` on axis 1.
+
+    Attributes:
+        name: unique in the graph, e.g. ``layer1.0.bn1``; a layer that runs twice is found twice, as ``bn`` and ``bn#2``.
+        gamma, beta, mean, var: shape (C,), float64.
+        eps: added to the variance before the root.
+        momentum: fraction of the running value kept at each training step (ONNX and Keras; torch states the rest).
+        input, output: names of the tensors x and y.
+    """
+
+    name: str
+    gamma: Float64
+    beta: Float64
+    mean: Float64
+    var: Float64
+    eps: float
+    momentum: float
+    input: str
+    output: str
+
+    @property
+    def scale_shift(self) -> tuple[Float64, Float64]:
+        """The layer as ``y = scale * x + shift``, each of shape (C,)."""
+        return scale_shift(self.gamma, self.beta, self.mean, self.var, self.eps)
+
+
+def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
+    """The layers of a graph in inference mode, in topological order.
+
+    Raises:
+        TrainingModeGraph: a layer normalises with the statistics of its batch.
+        MissingStatistics: a layer's running mean or variance is not stored in the graph.
+        GraphError: a layer's numbers make no sense, or it is inside a subgraph or function, where none can be read.
+    """
+    _refuse_nested(model)
+    wiring = Wiring(model)
+    seen: Counter[str] = Counter()
+    layers = []
+    for node in wiring.nodes:
+        if is_standard(node, OP_TYPE):
+            name = layer_name(node, [wiring.root(parameter) for parameter in node.input[1:5]])
+            seen[name] += 1
+            layers.append(_read(wiring, node, name if seen[name] == 1 else f"{name}#{seen[name]}"))
+    return tuple(layers)
+
+
+def layer_name(node: onnx.NodeProto, parameters: Sequence[str]) -> str:
+    """What users call the layer.
+
+    The part that the names of its parameters share (``layer1.0.bn1.weight``, ``layer1.0.bn1.bias``, ...); of the
+    statistics alone where scale and bias are anonymous constants; else the name of the node.
+    """
+    for names in (parameters, parameters[2:]):
+        if shared := _shared_prefix([_dotted(name) for name in names]):
+            return shared
+    return _dotted(node.name)
+
+
+def _shared_prefix(names: Sequence[str]) -> str:
+    parents = [name.split(".")[:-1] for name in names]
+    if shared := os.path.commonprefix(parents):
+        return ".".join(shared)
+    # bn1_gamma, bn1_beta, ... but not val_8, val_9, whose numbers mean nothing
+    prefix = os.path.commonprefix(names)
+    prefix = prefix[: prefix.rfind("_") + 1]
+    is_word = prefix and all(re.match(r"[A-Za-z]", name[len(prefix) :]) for name in names)
+    return prefix.rstrip("_") if is_word else ""
+
+
+def _dotted(name: str) -> str:
+    return name.lstrip("/").replace("/", ".")
+
+
+def _read(wiring: Wiring, node: onnx.NodeProto, name: str) -> FoundLayer:
+    if integer(node, "training_mode", 0) or any(node.output[1:]):
+        raise TrainingModeGraph(f"layer '{name}' is in training mode, its output depends on the batch: {HOW_TO_EXPORT}")
+    if not integer(node, "spatial", 1):
+        raise GraphError(f"layer '{name}' keeps statistics per position (spatial=0), not per channel")
+    values = []
+    for parameter, tensor in zip(("scale", "bias", "running mean", "running variance"), node.input[1:5], strict=True):
+        value = wiring.constant(tensor)
+        if value is None:
+            error = MissingStatistics if parameter.startswith("running") else GraphError
+            raise error(f"layer '{name}': the {parameter} is {_origin(wiring, tensor)}, not stored: {HOW_TO_EXPORT}")
+        if not np.isfinite(value.astype(np.float64)).all():
+            raise GraphError(f"layer '{name}': the {parameter} has a value that is not finite")
+        values.append(value.astype(np.float64).reshape(-1))
+    gamma, beta, mean, var = values
+    eps, momentum = (_attribute_float(node, *pair) for pair in (("epsilon", 1e-5), ("momentum", 0.9)))
+    if len({len(value) for value in values}) != 1:
+        raise GraphError(f"layer '{name}': its parameters have {[len(value) for value in values]} channels")
+    if eps <= 0 or var.min() < 0:
+        raise GraphError(f"layer '{name}': epsilon must be positive and no variance negative")
+    return FoundLayer(name, gamma, beta, mean, var, eps, momentum, node.input[0], node.output[0])
+
+
+def _attribute_float(node: onnx.NodeProto, name: str, default: float) -> float:
+    value = attribute(node, name, default)
+    assert isinstance(value, float)
+    return value
+
+
+def _origin(wiring: Wiring, tensor: str) -> str:
+    root = wiring.root(tensor)
+    if root in wiring.inputs:
+        return "an input of the graph"
+    node = wiring.producer(root)
+    return f"computed by {node.op_type} '{node.name}'" if node is not None else "missing"
+
+
+def _refuse_nested(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        for inner in _inside(node):
+            if is_standard(inner, OP_TYPE):
+                raise GraphError(f"{OP_TYPE} '{inner.name}' is inside {node.op_type} '{node.name}', out of reach")
+    for function in model.functions:
+        for node in function.node:
+            if any(is_standard(inner, OP_TYPE) for inner in (node, *_inside(node))):
+                raise GraphError(f"{OP_TYPE} '{node.name}' is inside function '{function.name}': inline it first")
+
+
+def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    for candidate in node.attribute:
+        for graph in (candidate.g, *candidate.graphs):
+            for inner in graph.node:
+                yield inner
+                yield from _inside(inner)

@@ -1,0 +1,181 @@
+"""Folds batch normalisation into the layers around it, exactly, and says where each layer went.
+
+A layer in inference mode is one affine map per channel (Ioffe & Szegedy 2015, algorithm 2, step 11). It goes backward
+into the weights before it; else forward into those after it; else it stays, as one scale and one shift, with the reason.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from models.batchnorm import Float64
+from models.errors import GraphError
+from models.graph import backward, forward
+from models.graph.channel_map import ChannelMap, Refusal
+from models.graph.find import OP_TYPE, FoundLayer, find
+from models.graph.plan import Plan
+from models.graph.wiring import Wiring, is_standard
+from models.manifest import Channels, NormLayer, Placement, channels
+
+LARGEST_SCALE = 1e6
+"""Beyond it the layer amplifies rounding errors rather than signals; folding would hide that in the weights."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A graph without BatchNormalization nodes, and the layers that it had."""
+
+    model: onnx.ModelProto
+    norm_layers: tuple[NormLayer, ...]
+
+
+def fold(source: onnx.ModelProto) -> Folded:
+    """Fold every layer of a graph in inference mode; `source` is not changed.
+
+    The result computes the same function, up to one rounding of the weights to their own type, and has the same inputs
+    and outputs. A graph without such layers comes back as it is.
+
+    Raises:
+        TrainingModeGraph, MissingStatistics, GraphError: as `models.graph.find.find`; GraphError also when the rank of
+            a layer's input cannot be inferred, or the layer's own numbers overflow the type of the graph.
+    """
+    layers = find(source)
+    if not layers:
+        unchanged = onnx.ModelProto()
+        unchanged.CopyFrom(source)
+        return Folded(unchanged, ())
+    folding = _Folding(source)
+    for layer in layers:
+        folding.take(layer)
+    model = folding.wiring.finish()
+    if any(is_standard(node, OP_TYPE) for node in model.graph.node):
+        raise GraphError(f"a {OP_TYPE} node is left after folding: this is a defect of Denge")
+    return Folded(model, tuple(_record(layer, folding.places[layer.name]) for layer in layers))
+
+
+@dataclass
+class _Place:
+    """A `Placement` in the making: ``y = scale * tensor + shift`` on axis 1."""
+
+    kind: Literal["folded_back", "folded_forward", "kept"]
+    tensor: str
+    scale: Float64
+    shift: Float64
+    into: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def restate(self, change: ChannelMap) -> None:
+        """Follow a change of the tensor: from y = a * old + b and new = s * old + t, y = a/s * new + (b - a/s * t)."""
+        self.scale = self.scale / change.scale
+        self.shift = self.shift - self.scale * change.shift
+
+
+class _Folding:
+    def __init__(self, source: onnx.ModelProto) -> None:
+        self.wiring = Wiring(source)
+        self.places: dict[str, _Place] = {}
+
+    def take(self, layer: FoundLayer) -> None:
+        """Fold one layer; those before it in the graph are done."""
+        node = self.wiring.producer(layer.output)
+        assert node is not None
+        affine = ChannelMap(1, *layer.scale_shift)
+        largest = np.abs(affine.scale).max()
+        if largest > LARGEST_SCALE:
+            self._keep(layer, node, affine, f"it multiplies by up to {largest:.3g}")
+            return
+        try:
+            self._fold_back(layer, node, backward.plan(self.wiring, node, 0, affine))
+        except Refusal as not_back:
+            try:
+                self._fold_forward(layer, node, affine, forward.plan(self.wiring, layer.output, affine))
+            except Refusal as not_forward:
+                self._keep(layer, node, affine, f"backward: {not_back}; forward: {not_forward}")
+
+    def _fold_back(self, layer: FoundLayer, node: onnx.NodeProto, plan: Plan) -> None:
+        """The tensor before the layer becomes the layer's output, and takes its name."""
+        restated = [
+            (place, self._readable_change(tensor, change, name))
+            for tensor, change in plan.touched
+            for name, place in self.places.items()
+            if place.tensor == tensor
+        ]
+        plan.carry_out()
+        for place, change in restated:
+            place.restate(change)
+        self.wiring.replace(node, [])
+        self.wiring.rename_output(layer.input, layer.output)
+        for place in self.places.values():
+            if place.tensor == layer.input:
+                place.tensor = layer.output
+        one = np.ones_like(layer.gamma)
+        self.places[layer.name] = _Place("folded_back", layer.output, one, 0 * one, tuple(plan.into))
+
+    def _readable_change(self, tensor: str, change: ChannelMap, name: str) -> ChannelMap:
+        """The change on axis 1, after which layer `name` can still be read at the tensor."""
+        channels_there = len(self.places[name].scale)
+        producer = self.wiring.producer(tensor)
+        assert producer is not None
+        if not change.scale.all():
+            raise Refusal(f"a scale of 0 would erase layer '{name}', which is read at '{tensor}'")
+        return change.along(producer, 1, channels_there)
+
+    def _fold_forward(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, plan: Plan) -> None:
+        """The layer's users read its input."""
+        plan.carry_out()
+        self.wiring.replace(node, [])
+        self.wiring.redirect(layer.output, layer.input)
+        place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
+        self.places[layer.name] = place
+
+    def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> None:
+        """The layer becomes Mul and Add."""
+        wiring = self.wiring
+        dims = wiring.shape(layer.input) or wiring.shape(layer.output)
+        if dims is None:
+            raise GraphError(f"layer '{layer.name}': the rank of its input '{layer.input}' cannot be inferred")
+        element_type = wiring.element_type(layer.output)
+        scale, shift = affine.broadcast(len(dims))
+        if wiring.overflows(np.stack([scale, shift]), element_type):
+            raise GraphError(f"layer '{layer.name}': its scale or shift overflows the graph's type")
+        scale_name = wiring.add_constant(f"{layer.name}.scale", scale, element_type)
+        shift_name = wiring.add_constant(f"{layer.name}.shift", shift, element_type)
+        scaled = wiring.fresh(f"{layer.output}_scaled")
+        wiring.declare(scaled, like=layer.output)
+        mul = helper.make_node("Mul", [layer.input, scale_name], [scaled], wiring.fresh(f"{layer.name}.mul"))
+        add = helper.make_node("Add", [scaled, shift_name], [layer.output], wiring.fresh(f"{layer.name}.add"))
+        wiring.replace(node, [mul, add])
+        one = np.ones_like(layer.gamma)
+        self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
+
+
+def _record(layer: FoundLayer, place: _Place) -> NormLayer:
+    is_itself = bool((place.scale == 1).all() and (place.shift == 0).all())
+    return NormLayer(
+        name=layer.name,
+        num_features=len(layer.gamma),
+        running_mean=_shortest(layer.mean),
+        running_var=_shortest(layer.var),
+        gamma=_shortest(layer.gamma),
+        beta=_shortest(layer.beta),
+        eps=_shortest(np.array([layer.eps]))[0],
+        momentum=_shortest(np.array([layer.momentum]))[0],
+        placement=Placement(
+            kind=place.kind,
+            into=place.into,
+            reason=place.reason,
+            tensor=place.tensor,
+            scale=None if is_itself else channels(place.scale),
+            shift=None if is_itself else channels(place.shift),
+        ),
+    )
+
+
+def _shortest(values: Float64) -> Channels:
+    """As float32 where that is what the graph stored, so that 0.1 is written, not 0.10000000149011612."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    return channels(single if (single == values).all() else values)

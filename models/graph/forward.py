@@ -1,0 +1,121 @@
+"""Folds an affine map into the weights that come after it: one function for each operator, then the walk.
+
+W (s * x + t) + b = (W diag(s)) x + (b + W t)
+"""
+
+from collections.abc import Callable
+
+import onnx
+
+from models.graph.backward import gemm_beta
+from models.graph.channel_map import ChannelMap, Edit, Refusal, Step, add_after, bias, rewrite, shape, weights
+from models.graph.passing import PASSING, is_padded
+from models.graph.plan import Plan
+from models.graph.wiring import Wiring, attribute, integer, is_standard, label
+
+Rule = Callable[[Wiring, onnx.NodeProto, int, ChannelMap], Step]
+
+
+def plan(wiring: Wiring, tensor: str, given: ChannelMap) -> Plan:
+    """What to change so that the users of `tensor` may read x where they read ``scale * x + shift``.
+
+    Nothing is changed yet: the plan stands only if every branch of the way ends in weights.
+
+    Raises:
+        Refusal: some branch does not, with the reason.
+    """
+    result = Plan()
+    waiting = [(tensor, given)]
+    while waiting:
+        tensor, given = waiting.pop()
+        if tensor in wiring.outputs:
+            raise Refusal(f"'{tensor}' is an output of the graph")
+        for node in wiring.users(tensor):
+            if list(node.input).count(tensor) != 1:
+                raise Refusal(f"{label(node)} uses it more than once, or in a subgraph")
+            step = _step(wiring, node, list(node.input).index(tensor), given)
+            result.add(node, step.edits)
+            waiting += [(node.output[index], passed) for index, passed in step.onward]
+    return result
+
+
+def _step(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    if is_standard(node, *PASSING) and slot == 0:
+        return Step(onward=((0, PASSING[node.op_type](wiring, node, given, False)),))
+    if is_standard(node, *ABSORBING):
+        return ABSORBING[node.op_type](wiring, node, slot, given)
+    raise Refusal(f"{label(node)} lies between it and the weights after it")
+
+
+def _conv(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    _require_first(node, slot)
+    weight = weights(wiring, node, 1)  # (M, C / group, *kernel): input channels lie on axis 1, group by group
+    group = integer(node, "group", 1)
+    on = given.along(node, 1, group * weight.shape[1])
+    _require_unpadded(node, on)
+    by_group = weight.reshape(group, -1, *weight.shape[1:])
+    per_channel = (group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
+    scaled = (by_group * on.scale.reshape(per_channel)).reshape(weight.shape)
+    moved = (by_group * on.shift.reshape(per_channel)).reshape(weight.shape[0], -1).sum(axis=1)
+    edits: list[Edit] = [rewrite(wiring, node, 1, scaled)]
+    if moved.any():
+        edits.append(rewrite(wiring, node, 2, bias(wiring, node) + moved, like=1))
+    return Step(tuple(edits))
+
+
+def _conv_transpose(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    _require_first(node, slot)
+    weight = weights(wiring, node, 1)  # (C, M / group, *kernel)
+    on = given.along(node, 1, weight.shape[0])
+    if on.has_shift:  # the positions of its output differ in how many positions of its input they see
+        raise Refusal(f"{label(node)} would spread the shift unevenly")
+    return Step((rewrite(wiring, node, 1, weight * on.scale.reshape(-1, *[1] * (weight.ndim - 1))),))
+
+
+def _gemm(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    _require_first(node, slot)
+    weight = weights(wiring, node, 1)
+    rows = weight.T if integer(node, "transB", 0) else weight  # (K, N)
+    on = given.along(node, 0 if integer(node, "transA", 0) else 1, rows.shape[0])
+    scaled = rows * on.scale[:, None]
+    edits: list[Edit] = [rewrite(wiring, node, 1, scaled.T if integer(node, "transB", 0) else scaled)]
+    if on.has_shift:
+        alpha = attribute(node, "alpha", 1.0)
+        assert isinstance(alpha, float)
+        edits.append(rewrite(wiring, node, 2, gemm_beta(node) * bias(wiring, node) + alpha * (on.shift @ rows), like=1))
+        edits.append(lambda: wiring.set_attribute(node, "beta", 1.0))
+    return Step(tuple(edits))
+
+
+def _mat_mul(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    weight = weights(wiring, node, 1 - slot)
+    rank = len(shape(wiring, node.input[slot]))
+    if weight.ndim < 2 or rank < 2:
+        raise Refusal(f"{label(node)} multiplies by a vector")
+    if slot == 0:  # x (..., M, K) @ W (..., K, N)
+        on = given.along(node, rank - 1, weight.shape[-2])
+        scaled, moved = weight * on.scale[:, None], on.shift @ weight
+        moved = moved[..., None, :] if weight.ndim > 2 else moved
+    else:  # W (..., M, K) @ x (..., K, N)
+        on = given.along(node, rank - 2, weight.shape[-1])
+        scaled, moved = weight * on.scale, (weight @ on.shift)[..., None]
+    edits = (rewrite(wiring, node, 1 - slot, scaled),)
+    return Step((*edits, add_after(wiring, node, moved)) if moved.any() else edits)
+
+
+def _require_first(node: onnx.NodeProto, slot: int) -> None:
+    if slot != 0:
+        raise Refusal(f"it computes the weights of {label(node)}")
+
+
+def _require_unpadded(node: onnx.NodeProto, given: ChannelMap) -> None:
+    if is_padded(node) and given.has_shift:
+        raise Refusal(f"zero padding of {label(node)} would see the shift")
+
+
+ABSORBING: dict[str, Rule] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "Gemm": _gemm,
+    "MatMul": _mat_mul,
+}

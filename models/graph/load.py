@@ -1,0 +1,70 @@
+"""Bytes <-> ONNX models, trusting nothing: no file but the given bytes is ever read."""
+
+from collections.abc import Iterator
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from models.errors import ExternalData, GraphError
+
+
+def parse(data: bytes) -> onnx.ModelProto:
+    """Read a model and check it against the ONNX specification. Functions and custom domains are left alone.
+
+    Raises:
+        ExternalData: a tensor, however deeply nested, is kept in another file.
+        GraphError: the bytes are not an ONNX model, or a malformed one.
+    """
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise GraphError(f"not an ONNX file: {error}") from error
+    # Before the checker, which would go and look for the files.
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise ExternalData(
+                f"tensor '{tensor.name}' is kept in another file, which is never opened: "
+                "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
+            )
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise GraphError(f"not a valid ONNX model: {error}") from error
+    return model
+
+
+def serialize(model: onnx.ModelProto) -> bytes:
+    """The model as bytes: equal models give equal bytes, so that digests mean something."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _graph_tensors(model.graph)
+    for training in model.training_info:
+        yield from _graph_tensors(training.initialization)
+        yield from _graph_tensors(training.algorithm)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+        yield from _attribute_tensors(function.attribute_proto)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: list[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        yield from _attribute_tensors(node.attribute)
+
+
+def _attribute_tensors(attributes: list[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _graph_tensors(graph)
