@@ -4,8 +4,8 @@ s * (W x + b) + t = (s W) x + (s b + t)                        (Jacob et al. 201
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 
-import numpy as np
 import onnx
 
 from models.batchnorm import Float64
@@ -17,13 +17,14 @@ from models.graph.channel_map import (
     add_after,
     bias,
     has_input,
+    known_sizes,
     rewrite,
     shape,
     weights,
 )
 from models.graph.passing import PASSING
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring, attribute, integer, is_standard, label
+from models.graph.wiring import Wiring, integer, is_standard, label, number
 
 Rule = Callable[[Wiring, onnx.NodeProto, ChannelMap], Step]
 
@@ -86,7 +87,7 @@ def _with_bias(wiring: Wiring, node: onnx.NodeProto, weight: Float64, new_bias: 
 
 def _conv(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
     weight = weights(wiring, node, 1)  # (M, C / group, *kernel)
-    on = wanted.along(node, 1, weight.shape[0])
+    on = wanted.along(1, weight.shape[0])
     scale = on.scale.reshape(-1, *[1] * (weight.ndim - 1))
     return _with_bias(wiring, node, weight * scale, bias(wiring, node) * on.scale + on.shift)
 
@@ -94,7 +95,7 @@ def _conv(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
 def _conv_transpose(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
     weight = weights(wiring, node, 1)  # (C, M / group, *kernel): output channels lie on axis 1, group by group
     group = integer(node, "group", 1)
-    on = wanted.along(node, 1, group * weight.shape[1])
+    on = wanted.along(1, group * weight.shape[1])
     by_group = weight.reshape(group, -1, *weight.shape[1:])
     scale = on.scale.reshape(group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
     return _with_bias(wiring, node, (by_group * scale).reshape(weight.shape), bias(wiring, node) * on.scale + on.shift)
@@ -104,30 +105,23 @@ def _gemm(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
     # Y = alpha * A' @ B' + beta * C: alpha stays; beta is multiplied into C, which may have any shape that broadcasts.
     weight = weights(wiring, node, 1)
     columns = 0 if integer(node, "transB", 0) else 1
-    on = wanted.along(node, 1, weight.shape[columns])
+    on = wanted.along(1, weight.shape[columns])
     scaled = weight * (on.scale if columns == 1 else on.scale[:, None])
-    step = _with_bias(wiring, node, scaled, gemm_beta(node) * bias(wiring, node) * on.scale + on.shift)
-    if gemm_beta(node) == 1:
+    step = _with_bias(wiring, node, scaled, number(node, "beta", 1.0) * bias(wiring, node) * on.scale + on.shift)
+    if number(node, "beta", 1.0) == 1:
         return step
     return Step((*step.edits, lambda: wiring.set_attribute(node, "beta", 1.0)))
-
-
-def gemm_beta(node: onnx.NodeProto) -> float:
-    """The factor of a Gemm's third input."""
-    beta = attribute(node, "beta", 1.0)
-    assert isinstance(beta, float)
-    return beta
 
 
 def _mat_mul(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
     rank = len(shape(wiring, node.output[0]))
     left, right = (wiring.constant(name) for name in node.input)
     if right is not None and right.ndim >= 2:  # (..., K, N): channels are columns, the last axis of the result
-        on = wanted.along(node, rank - 1, right.shape[-1])
+        on = wanted.along(rank - 1, right.shape[-1])
         edits: tuple[Edit, ...] = (rewrite(wiring, node, 1, right * on.scale),)
         shift = on.shift
     elif left is not None and left.ndim >= 2 and len(shape(wiring, node.input[1])) >= 2:  # (..., M, K): rows
-        on = wanted.along(node, rank - 2, left.shape[-2])
+        on = wanted.along(rank - 2, left.shape[-2])
         edits = (rewrite(wiring, node, 0, left * on.scale[:, None]),)
         shift = on.shift[:, None]
     else:
@@ -136,7 +130,7 @@ def _mat_mul(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
 
 
 def _sum(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
-    """s * (a ± b) + t = (s * a + t) ± s * b; a constant takes the shift, so that less has to go on."""
+    """By s * (a ± b) + t = (s * a + t) ± s * b. A constant takes the shift, so that less has to go on."""
     scale, shift = wanted.broadcast(len(shape(wiring, node.output[0])))
     for slot in (0, 1):
         value = wiring.constant(node.input[slot])
@@ -158,30 +152,23 @@ def _operand(wiring: Wiring, node: onnx.NodeProto, slot: int, wanted: ChannelMap
 
 
 def _product(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
-    """s * (c * x) + t = (s * c) * x + t, and s * (x / c) + t = x / (c / s) + t."""
+    """By s * (c * x) + t = (s * c) * x + t and s * (x / c) + t = x / (c / s) + t."""
     scale, shift = wanted.broadcast(len(shape(wiring, node.output[0])))
-    constants = [wiring.constant(name) for name in node.input]
-    if node.op_type == "Div" and constants[1] is not None:
-        if not wanted.scale.all():
-            raise Refusal(f"a scale of 0 cannot go into the divisor of {label(node)}")
-        edits: tuple[Edit, ...] = (rewrite(wiring, node, 1, constants[1] / scale),)
-    elif node.op_type == "Mul" and any(value is not None for value in constants):
-        slot = 0 if constants[0] is not None else 1
-        edits = (rewrite(wiring, node, slot, constants[slot] * scale),)
-    else:
-        raise Refusal(f"{label(node)} lies between it and the weights before it")
-    return Step((*edits, add_after(wiring, node, shift)) if wanted.has_shift else edits)
+    slot = 0 if node.op_type == "Mul" and wiring.constant(node.input[0]) is not None else 1
+    factor = weights(wiring, node, slot)
+    if node.op_type == "Div" and not wanted.scale.all():
+        raise Refusal(f"a scale of 0 cannot go into the divisor of {label(node)}")
+    edit = rewrite(wiring, node, slot, factor * scale if node.op_type == "Mul" else factor / scale)
+    return Step((edit, add_after(wiring, node, shift)) if wanted.has_shift else (edit,))
 
 
 def _concat(wiring: Wiring, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
     axis = integer(node, "axis", 1) % len(shape(wiring, node.output[0]))
     if axis != wanted.axis:
         return Step(onward=tuple((slot, wanted) for slot in range(len(node.input))))
-    sizes = [shape(wiring, name)[axis] for name in node.input]
-    if not all(isinstance(size, int) for size in sizes):
-        raise Refusal(f"{label(node)} joins channels of unknown number")
-    ends = np.cumsum(sizes)
-    parts = (wanted.inputs(int(end) - int(size), int(end)) for size, end in zip(sizes, ends, strict=True))
+    sizes = known_sizes(node, [shape(wiring, name)[axis] for name in node.input])
+    starts = accumulate(sizes, initial=0)
+    parts = (wanted.channels(start, start + size) for start, size in zip(starts, sizes, strict=False))
     return Step(onward=tuple(enumerate(parts)))
 
 

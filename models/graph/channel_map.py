@@ -50,11 +50,11 @@ class ChannelMap:
         """The map without its shift."""
         return replace(self, shift=np.zeros_like(self.shift))
 
-    def inputs(self, start: int, stop: int) -> "ChannelMap":
+    def channels(self, start: int, stop: int) -> "ChannelMap":
         """The map of the channels from `start` up to `stop`."""
         return replace(self, scale=self.scale[start:stop], shift=self.shift[start:stop])
 
-    def along(self, node: onnx.NodeProto, axis: int, size: Dim) -> "ChannelMap":
+    def along(self, axis: int, size: Dim) -> "ChannelMap":
         """The same map stated on `axis`, which has `size` indices.
 
         Raises:
@@ -64,7 +64,7 @@ class ChannelMap:
             return self
         if self.is_uniform and isinstance(size, int):
             return ChannelMap(axis, np.full(size, self.scale[0]), np.full(size, self.shift[0]))
-        raise Refusal(f"{label(node)} has its channels on another axis")
+        raise Refusal(f"its channels come to lie on axis {self.axis}, not {axis}, on the way")
 
     def broadcast(self, rank: int) -> tuple[Float64, Float64]:
         """Scale and shift in the shape that broadcasts against a tensor of this rank: (C, 1, ..., 1)."""
@@ -86,16 +86,14 @@ class ChannelMap:
         while len(before) > self.axis + 1 and after and before[-1] == after[-1] is not None:
             before.pop()
             after.pop()
-        behind = before[self.axis + 1 :]
-        if not all(isinstance(dim, int) for dim in behind):
-            raise Refusal(f"{label(node)} reshapes axes of unknown size")
-        pattern = np.stack([self.scale, self.shift], axis=-1).repeat(prod(behind), axis=0)  # type: ignore[type-var]
+        behind = known_sizes(node, before[self.axis + 1 :])
+        pattern = np.stack([self.scale, self.shift], axis=-1).repeat(prod(behind), axis=0)
         if self.is_uniform:
             pattern = pattern[:1]
         first = len(after)
         while first and isinstance(after[first - 1], int):
             first -= 1
-            sizes = [dim for dim in after[first:] if isinstance(dim, int)]
+            sizes = known_sizes(node, after[first:])
             if prod(sizes) % len(pattern) == 0:
                 tiled = np.tile(pattern, (prod(sizes) // len(pattern), 1)).reshape(*sizes, 2)
                 for axis in range(len(sizes)):
@@ -168,6 +166,18 @@ def bias(wiring: Wiring, node: onnx.NodeProto) -> Float64:
 def has_input(node: onnx.NodeProto, slot: int) -> bool:
     """Whether the optional input is given."""
     return len(node.input) > slot and bool(node.input[slot])
+
+
+def known_sizes(node: onnx.NodeProto, dims: Sequence[Dim]) -> list[int]:
+    """The dims as numbers.
+
+    Raises:
+        Refusal: one of them is free.
+    """
+    sizes = [dim for dim in dims if isinstance(dim, int)]
+    if len(sizes) < len(dims):
+        raise Refusal(f"{label(node)} needs sizes that are only known when it runs")
+    return sizes
 
 
 def shape(wiring: Wiring, tensor: str) -> tuple[Dim, ...]:

@@ -1,17 +1,17 @@
 """Finds the batch-normalisation layers of an ONNX graph, and refuses those that cannot be served."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import onnx
 
 from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
-from models.graph.wiring import Wiring, attribute, integer, is_standard
+from models.graph.wiring import Wiring, integer, is_standard, label, number
 
 OP_TYPE = "BatchNormalization"
 HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"
@@ -22,7 +22,7 @@ class FoundLayer:
     """One BatchNormalization node: ``y = gamma * (x - mean) / sqrt(var + eps) + beta`` on axis 1.
 
     Attributes:
-        name: unique in the graph, e.g. ``layer1.0.bn1``; a layer that runs twice is found twice, as ``bn`` and ``bn#2``.
+        name: unique in the graph, e.g. ``layer1.0.bn1``; a layer run twice is found twice: ``bn``, ``bn#2``.
         gamma, beta, mean, var: shape (C,), float64.
         eps: added to the variance before the root.
         momentum: fraction of the running value kept at each training step (ONNX and Keras; torch states the rest).
@@ -79,13 +79,13 @@ def layer_name(node: onnx.NodeProto, parameters: Sequence[str]) -> str:
 
 def _shared_prefix(names: Sequence[str]) -> str:
     parents = [name.split(".")[:-1] for name in names]
-    if shared := os.path.commonprefix(parents):
+    shared = [steps[0] for steps in takewhile(lambda steps: len(set(steps)) == 1, zip(*parents, strict=False))]
+    if any(shared):
         return ".".join(shared)
     # bn1_gamma, bn1_beta, ... but not val_8, val_9, whose numbers mean nothing
-    prefix = os.path.commonprefix(names)
-    prefix = prefix[: prefix.rfind("_") + 1]
-    is_word = prefix and all(re.match(r"[A-Za-z]", name[len(prefix) :]) for name in names)
-    return prefix.rstrip("_") if is_word else ""
+    words = [re.fullmatch(r"(\w+?)_(gamma|beta|scale|bias|weight|b|\w*mean|\w*var\w*)", name) for name in names]
+    prefixes = {word and word[1] for word in words}
+    return prefixes.pop() or "" if len(prefixes) == 1 else ""
 
 
 def _dotted(name: str) -> str:
@@ -107,7 +107,7 @@ def _read(wiring: Wiring, node: onnx.NodeProto, name: str) -> FoundLayer:
             raise GraphError(f"layer '{name}': the {parameter} has a value that is not finite")
         values.append(value.astype(np.float64).reshape(-1))
     gamma, beta, mean, var = values
-    eps, momentum = (_attribute_float(node, *pair) for pair in (("epsilon", 1e-5), ("momentum", 0.9)))
+    eps, momentum = number(node, "epsilon", 1e-5), number(node, "momentum", 0.9)
     if len({len(value) for value in values}) != 1:
         raise GraphError(f"layer '{name}': its parameters have {[len(value) for value in values]} channels")
     if eps <= 0 or var.min() < 0:
@@ -115,18 +115,12 @@ def _read(wiring: Wiring, node: onnx.NodeProto, name: str) -> FoundLayer:
     return FoundLayer(name, gamma, beta, mean, var, eps, momentum, node.input[0], node.output[0])
 
 
-def _attribute_float(node: onnx.NodeProto, name: str, default: float) -> float:
-    value = attribute(node, name, default)
-    assert isinstance(value, float)
-    return value
-
-
 def _origin(wiring: Wiring, tensor: str) -> str:
     root = wiring.root(tensor)
     if root in wiring.inputs:
         return "an input of the graph"
     node = wiring.producer(root)
-    return f"computed by {node.op_type} '{node.name}'" if node is not None else "missing"
+    return f"computed by {label(node)}" if node is not None else "missing"
 
 
 def _refuse_nested(model: onnx.ModelProto) -> None:

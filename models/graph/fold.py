@@ -1,7 +1,7 @@
 """Folds batch normalisation into the layers around it, exactly, and says where each layer went.
 
 A layer in inference mode is one affine map per channel (Ioffe & Szegedy 2015, algorithm 2, step 11). It goes backward
-into the weights before it; else forward into those after it; else it stays, as one scale and one shift, with the reason.
+into the weights before it; else forward into those after it; else it stays, as one scale and one shift, with a reason.
 """
 
 from dataclasses import dataclass
@@ -80,8 +80,7 @@ class _Folding:
 
     def take(self, layer: FoundLayer) -> None:
         """Fold one layer; those before it in the graph are done."""
-        node = self.wiring.producer(layer.output)
-        assert node is not None
+        node = next(node for node in self.wiring.nodes if layer.output in node.output)
         affine = ChannelMap(1, *layer.scale_shift)
         largest = np.abs(affine.scale).max()
         if largest > LARGEST_SCALE:
@@ -116,12 +115,9 @@ class _Folding:
 
     def _readable_change(self, tensor: str, change: ChannelMap, name: str) -> ChannelMap:
         """The change on axis 1, after which layer `name` can still be read at the tensor."""
-        channels_there = len(self.places[name].scale)
-        producer = self.wiring.producer(tensor)
-        assert producer is not None
         if not change.scale.all():
             raise Refusal(f"a scale of 0 would erase layer '{name}', which is read at '{tensor}'")
-        return change.along(producer, 1, channels_there)
+        return change.along(1, len(self.places[name].scale))
 
     def _fold_forward(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, plan: Plan) -> None:
         """The layer's users read its input."""
@@ -132,22 +128,27 @@ class _Folding:
         self.places[layer.name] = place
 
     def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> None:
-        """The layer becomes Mul and Add."""
+        """The layer becomes Mul and Add; or Sub, Mul and Add where the shift alone would overflow the graph's type."""
         wiring = self.wiring
         dims = wiring.shape(layer.input) or wiring.shape(layer.output)
         if dims is None:
             raise GraphError(f"layer '{layer.name}': the rank of its input '{layer.input}' cannot be inferred")
         element_type = wiring.element_type(layer.output)
-        scale, shift = affine.broadcast(len(dims))
-        if wiring.overflows(np.stack([scale, shift]), element_type):
-            raise GraphError(f"layer '{layer.name}': its scale or shift overflows the graph's type")
-        scale_name = wiring.add_constant(f"{layer.name}.scale", scale, element_type)
-        shift_name = wiring.add_constant(f"{layer.name}.shift", shift, element_type)
-        scaled = wiring.fresh(f"{layer.output}_scaled")
-        wiring.declare(scaled, like=layer.output)
-        mul = helper.make_node("Mul", [layer.input, scale_name], [scaled], wiring.fresh(f"{layer.name}.mul"))
-        add = helper.make_node("Add", [scaled, shift_name], [layer.output], wiring.fresh(f"{layer.name}.add"))
-        wiring.replace(node, [mul, add])
+        steps = [("Mul", affine.scale), ("Add", affine.shift)]
+        if wiring.overflows(affine.shift, element_type):
+            steps = [("Sub", layer.mean), ("Mul", affine.scale), ("Add", layer.beta)]
+        nodes, tensor = [], layer.input
+        for op_type, value in steps:
+            if wiring.overflows(value, element_type):
+                raise GraphError(f"layer '{layer.name}': {np.abs(value).max():.3g} overflows the type of the graph")
+            per_channel = value.reshape(-1, *[1] * (len(dims) - 2))
+            name = f"{layer.name}.{op_type.lower()}"
+            constant = wiring.add_constant(f"{name}.constant", per_channel, element_type)
+            result = layer.output if op_type == "Add" else wiring.fresh(f"{name}.output")
+            wiring.declare(result, like=layer.output)
+            nodes.append(helper.make_node(op_type, [tensor, constant], [result], wiring.fresh(name)))
+            tensor = result
+        wiring.replace(node, nodes)
         one = np.ones_like(layer.gamma)
         self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
 

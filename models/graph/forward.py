@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import onnx
 
-from models.graph.backward import gemm_beta
 from models.graph.channel_map import ChannelMap, Edit, Refusal, Step, add_after, bias, rewrite, shape, weights
 from models.graph.passing import PASSING, is_padded
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring, attribute, integer, is_standard, label
+from models.graph.wiring import Wiring, integer, is_standard, label, number
 
 Rule = Callable[[Wiring, onnx.NodeProto, int, ChannelMap], Step]
 
@@ -51,7 +50,7 @@ def _conv(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) ->
     _require_first(node, slot)
     weight = weights(wiring, node, 1)  # (M, C / group, *kernel): input channels lie on axis 1, group by group
     group = integer(node, "group", 1)
-    on = given.along(node, 1, group * weight.shape[1])
+    on = given.along(1, group * weight.shape[1])
     _require_unpadded(node, on)
     by_group = weight.reshape(group, -1, *weight.shape[1:])
     per_channel = (group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
@@ -66,7 +65,7 @@ def _conv(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) ->
 def _conv_transpose(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     _require_first(node, slot)
     weight = weights(wiring, node, 1)  # (C, M / group, *kernel)
-    on = given.along(node, 1, weight.shape[0])
+    on = given.along(1, weight.shape[0])
     if on.has_shift:  # the positions of its output differ in how many positions of its input they see
         raise Refusal(f"{label(node)} would spread the shift unevenly")
     return Step((rewrite(wiring, node, 1, weight * on.scale.reshape(-1, *[1] * (weight.ndim - 1))),))
@@ -76,13 +75,12 @@ def _gemm(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) ->
     _require_first(node, slot)
     weight = weights(wiring, node, 1)
     rows = weight.T if integer(node, "transB", 0) else weight  # (K, N)
-    on = given.along(node, 0 if integer(node, "transA", 0) else 1, rows.shape[0])
+    on = given.along(0 if integer(node, "transA", 0) else 1, rows.shape[0])
     scaled = rows * on.scale[:, None]
     edits: list[Edit] = [rewrite(wiring, node, 1, scaled.T if integer(node, "transB", 0) else scaled)]
     if on.has_shift:
-        alpha = attribute(node, "alpha", 1.0)
-        assert isinstance(alpha, float)
-        edits.append(rewrite(wiring, node, 2, gemm_beta(node) * bias(wiring, node) + alpha * (on.shift @ rows), like=1))
+        moved = number(node, "alpha", 1.0) * (on.shift @ rows)
+        edits.append(rewrite(wiring, node, 2, number(node, "beta", 1.0) * bias(wiring, node) + moved, like=1))
         edits.append(lambda: wiring.set_attribute(node, "beta", 1.0))
     return Step(tuple(edits))
 
@@ -93,11 +91,11 @@ def _mat_mul(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap)
     if weight.ndim < 2 or rank < 2:
         raise Refusal(f"{label(node)} multiplies by a vector")
     if slot == 0:  # x (..., M, K) @ W (..., K, N)
-        on = given.along(node, rank - 1, weight.shape[-2])
+        on = given.along(rank - 1, weight.shape[-2])
         scaled, moved = weight * on.scale[:, None], on.shift @ weight
         moved = moved[..., None, :] if weight.ndim > 2 else moved
     else:  # W (..., M, K) @ x (..., K, N)
-        on = given.along(node, rank - 2, weight.shape[-1])
+        on = given.along(rank - 2, weight.shape[-1])
         scaled, moved = weight * on.scale, (weight @ on.shift)[..., None]
     edits = (rewrite(wiring, node, 1 - slot, scaled),)
     return Step((*edits, add_after(wiring, node, moved)) if moved.any() else edits)

@@ -49,7 +49,7 @@ def _reshape(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, backward: 
 
 def _on_axis_1(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:
     dims: tuple[Dim, ...] = shape(wiring, node.input[0])
-    return known.along(node, 1, dims[1])
+    return known.along(1, dims[1])
 
 
 def _average_pool(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:

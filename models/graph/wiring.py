@@ -5,6 +5,7 @@ round once, not twice.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,27 +28,28 @@ def label(node: onnx.NodeProto) -> str:
     return f"{node.op_type} '{node.name}'"
 
 
-def attribute(node: onnx.NodeProto, name: str, default: object = None) -> object:
+def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     """The value of an attribute, text decoded; `default` where the node does not say."""
     for candidate in node.attribute:
         if candidate.name == name:
-            value: object = helper.get_attribute_value(candidate)
+            value = helper.get_attribute_value(candidate)
             return value.decode() if isinstance(value, bytes) else value
     return default
 
 
 def integer(node: onnx.NodeProto, name: str, default: int) -> int:
     """The value of an integer attribute."""
-    value = attribute(node, name, default)
-    assert isinstance(value, int)
-    return value
+    return int(attribute(node, name, default))
 
 
 def integers(node: onnx.NodeProto, name: str) -> list[int]:
     """The value of an attribute that lists integers, empty where the node does not say."""
-    value = attribute(node, name, [])
-    assert isinstance(value, Sequence)
-    return [int(item) for item in value]
+    return [int(item) for item in attribute(node, name, [])]
+
+
+def number(node: onnx.NodeProto, name: str, default: float) -> float:
+    """The value of a float attribute."""
+    return float(attribute(node, name, default))
 
 
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
@@ -96,14 +98,14 @@ class Wiring:
     def element_type(self, tensor: str) -> int:
         """The tensor's `onnx.TensorProto.DataType`, 0 (UNDEFINED) where it cannot be inferred."""
         self._inferred()
-        return self._types.get(tensor, onnx.TensorProto.UNDEFINED)
+        return self._types.get(tensor, 0)
 
     def root(self, name: str) -> str:
         """Where a tensor comes from, seen through Identity nodes."""
         node = self.producer(name)
         return self.root(node.input[0]) if node is not None and is_standard(node, "Identity") else name
 
-    def constant(self, name: str) -> NDArray[np.generic] | None:
+    def constant(self, name: str) -> NDArray[Any] | None:
         """The value of a tensor that is the same in every run, float64 if it is of a float type; else None.
 
         Initializers, Constant nodes and Identities of these are constants. An initializer that is also an input of
@@ -119,7 +121,7 @@ class Wiring:
             tensor = attribute(node, "value")
         else:
             return None
-        value: NDArray[np.generic] = numpy_helper.to_array(tensor)
+        value: NDArray[Any] = numpy_helper.to_array(tensor)
         return value.astype(np.float64) if tensor.data_type in FLOATS else value
 
     def overflows(self, value: Float64, element_type: int) -> bool:
@@ -190,8 +192,8 @@ class Wiring:
 
     def rename_output(self, old: str, new: str) -> None:
         """Let the producer of `old`, which nothing reads any more, write `new`."""
-        node = self.producer(old)
-        assert node is not None
+        self._link()
+        node = self._producers[old]
         node.output[list(node.output).index(old)] = new
         self._users = None
 
