@@ -64,7 +64,8 @@ def statistics(x: ArrayLike, axis: int = 1) -> BatchStatistics:
     count = channels.shape[1]
     if count < 2:
         raise InvalidInput(
-            f"batch statistics need at least 2 values per channel, got {count}: send more rows, or use running statistics"
+            f"batch statistics need at least 2 values per channel, got {count}: "
+            "send more rows, or use running statistics"
         )
     mean = channels.mean(axis=1)
     var = np.square(channels - mean[:, None]).mean(axis=1)

@@ -1,9 +1,9 @@
 """One version of a model on disk: written once, verified whenever it is read.
 
-    manifest.json      models.manifest.Manifest
-    source.onnx        the network with explicit BatchNormalization nodes
-    folded.onnx        the same function with them folded: what `predict` runs
-    SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
+manifest.json      models.manifest.Manifest
+source.onnx        the network with explicit BatchNormalization nodes
+folded.onnx        the same function with them folded: what `predict` runs
+SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
 
 import hashlib
@@ -71,7 +71,7 @@ def read(folder: Path) -> Bundle:
     expected = _expected_digests(folder)
     present = {entry.name for entry in folder.iterdir()}
     if unexpected := present - {*FILES, DIGESTS}:
-        raise DamagedBundle(f"{folder.name}: unexpected file {sorted(unexpected)[0]!r}")
+        raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
     contents: dict[str, bytes] = {}
     for name in FILES:
         data = _read_file(folder, name)

@@ -24,12 +24,12 @@ DATATYPES: tuple[Datatype, ...] = get_args(Datatype)
 _NUMPY_NAMES = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 
 
-def to_numpy(datatype: Datatype) -> np.dtype:  # type: ignore[type-arg]
+def to_numpy(datatype: Datatype) -> np.dtype:
     """The numpy type of a protocol type, e.g. ``FP32`` -> ``float32``."""
     return np.dtype(_NUMPY_NAMES.get(datatype, datatype.lower()))
 
 
-def from_numpy(dtype: np.dtype) -> Datatype:  # type: ignore[type-arg]
+def from_numpy(dtype: np.dtype) -> Datatype:
     """The protocol type of a numpy type.
 
     Raises:
@@ -38,4 +38,4 @@ def from_numpy(dtype: np.dtype) -> Datatype:  # type: ignore[type-arg]
     return _FROM_NUMPY[dtype]
 
 
-_FROM_NUMPY: dict[np.dtype, Datatype] = {to_numpy(name): name for name in DATATYPES}  # type: ignore[type-arg]
+_FROM_NUMPY: dict[np.dtype, Datatype] = {to_numpy(name): name for name in DATATYPES}

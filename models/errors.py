@@ -1,23 +1,25 @@
 """What can go wrong, in the words of the domain. No status codes: `service.errors` maps these to HTTP.
 
-    DengeError
-    ├── InvalidInput              the caller sent something wrong; `field` names it
-    │   └── TooLarge              ... more of it than is allowed
-    ├── NotFound
-    │   ├── ModelNotFound
-    │   ├── VersionNotFound
-    │   └── LayerNotFound
-    ├── BundleError
-    │   ├── ForeignBundle         not a bundle, or of a schema this release does not read
-    │   └── DamagedBundle         a file is missing, extra or does not match its digest
-    ├── GraphError                an ONNX graph that cannot be what it should be
-    │   ├── TrainingModeGraph     its predictions would depend on the other rows of the batch
-    │   ├── MissingStatistics     a normalisation layer without stored running statistics
-    │   ├── ExternalData          tensors kept outside the file are never followed
-    │   └── ParityError           two graphs that should agree do not
-    ├── ProviderUnavailable       the execution provider asked for is not the one that runs
-    ├── NotReady                  the model is known but cannot answer now
-    └── InferenceFailed           the runtime refused or broke; details belong in the log
+DengeError
+├── InvalidInput              the caller sent something wrong; `field` names it
+│   ├── TooLarge              ... more of it than is allowed
+│   └── UnsupportedEncoding   ... in an encoding that is not read
+├── NotFound
+│   ├── ModelNotFound
+│   ├── VersionNotFound
+│   └── LayerNotFound
+├── BundleError
+│   ├── ForeignBundle         not a bundle, or of a schema this release does not read
+│   └── DamagedBundle         a file is missing, extra or does not match its digest
+├── GraphError                an ONNX graph that cannot be what it should be
+│   ├── TrainingModeGraph     its predictions would depend on the other rows of the batch
+│   ├── MissingStatistics     a normalisation layer without stored running statistics
+│   ├── ExternalData          tensors kept outside the file are never followed
+│   └── ParityError           two graphs that should agree do not
+├── ProviderUnavailable       the execution provider asked for is not the one that runs
+├── NotReady                  the model is known but cannot answer now
+├── Overloaded                too many requests wait already
+└── InferenceFailed           the runtime refused or broke; details belong in the log
 """
 
 
@@ -40,6 +42,10 @@ class InvalidInput(DengeError):
 
 class TooLarge(InvalidInput):
     """The caller sent more than is allowed."""
+
+
+class UnsupportedEncoding(InvalidInput):
+    """The caller's encoding of the body is not one that is read."""
 
 
 class NotFound(DengeError):
@@ -110,6 +116,10 @@ class ProviderUnavailable(DengeError):
 
 class NotReady(DengeError):
     """The model or the service is known but cannot answer now."""
+
+
+class Overloaded(DengeError):
+    """Too many requests wait already; another try may succeed."""
 
 
 class InferenceFailed(DengeError):

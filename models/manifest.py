@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from models.datatypes import Datatype
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
@@ -89,7 +89,9 @@ class NormLayer(Record):
     name: str
     num_features: int = Field(gt=0, description="number of channels")
     running_mean: Channels = Field(description="mean of the layer's input at training time, per channel")
-    running_var: Channels = Field(description="variance of the layer's input at training time, per channel, in its square")
+    running_var: Channels = Field(
+        description="variance of the layer's input at training time, per channel, in its square"
+    )
     gamma: Channels = Field(description="learnt scale per channel (torch: weight)")
     beta: Channels = Field(description="learnt shift per channel (torch: bias)")
     eps: float = Field(gt=0, description="added to the variance before the root")
@@ -101,7 +103,9 @@ class NormLayer(Record):
         for field in ("running_mean", "running_var", "gamma", "beta"):
             values = getattr(self, field)
             if len(values) != self.num_features:
-                raise ValueError(f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels")
+                raise ValueError(
+                    f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels"
+                )
             if not np.isfinite(values).all():
                 raise ValueError(f"layer '{self.name}': {field} has a value that is not finite")
         if min(self.running_var) < 0:
@@ -115,7 +119,9 @@ class Comparison(Record):
     reference: str
     candidate: str
     max_absolute: float = Field(ge=0)
-    max_relative: float = Field(ge=0, description="largest difference over the largest reference value of the same output")
+    max_relative: float = Field(
+        ge=0, description="largest difference over the largest reference value of the same output"
+    )
 
 
 class Parity(Record):
@@ -159,6 +165,9 @@ class Manifest(Record):
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     labels: tuple[str, ...] | None = Field(default=None, description="names of the classes, in the order of the output")
+    scores: Literal["logits", "probabilities"] = Field(
+        "logits", description="what the first output holds for the classes"
+    )
     preprocessing: ImagePreprocessing | None = None
     norm_layers: tuple[NormLayer, ...]
     parity: Parity

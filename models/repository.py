@@ -137,7 +137,9 @@ class Repository:
         folder = self.root / model
         if not folder.is_dir():
             return []
-        return sorted(int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir())
+        return sorted(
+            int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir()
+        )
 
     def _require(self, model: str, version: int) -> None:
         if version not in self.versions(model):

@@ -1,0 +1,93 @@
+"""create_app(settings): wiring, lifespan, the table of routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI, Response
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from models.bundle import Bundle
+from models.repository import Repository
+from models.starter import seed
+from service import errors, examples
+from service.catalog import Catalog
+from service.engine import Engine, runtime_version
+from service.metrics import Metrics
+from service.requests import RequestContext
+from service.routes import health, images, infer, layers, models, predict, repository
+from service.runner import Runner
+from service.settings import Settings
+from service.state import ServiceState
+from service.version import VERSION
+
+log = structlog.get_logger()
+
+DESCRIPTION = """
+Serves batch-normalised networks, and shows what their normalisation layers remember.
+
+Every example on this page runs as it stands against the starter models. Errors are `{"error": ...}`; every answer
+carries an `X-Request-ID`, the caller's own where it sent one, under which the service's log has the rest.
+"""
+
+
+def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI:
+    """The application, with nothing loaded until its lifespan starts.
+
+    Args:
+        settings: all that can be set.
+        state: shared with the server that runs the application.
+    """
+
+    def start_engine(bundle: Bundle) -> Engine:
+        return Engine(bundle.folded, bundle.manifest.inputs, settings.provider, settings.threads)
+
+    store = Repository(settings.repository)
+    catalog = Catalog(store, start_engine, settings.loaded_versions)
+    metrics = Metrics(catalog.served)
+    runner = Runner(metrics, settings.concurrency, settings.max_pending)
+    state = state or ServiceState()
+    shown = examples.for_starter()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if settings.starters:
+            await asyncio.to_thread(seed, store)
+        await asyncio.to_thread(catalog.load_all)
+        log.info(
+            "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
+        )
+        yield
+        runner.close()
+        log.info("stopped")
+
+    app = FastAPIOffline(
+        title="Denge",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+    )
+    app.router.redirect_slashes = False
+    app.add_middleware(RequestContext, metrics=metrics)
+    errors.install(app)
+    app.include_router(health.router(catalog, metrics, state))
+    app.include_router(repository.router(catalog))
+    app.include_router(infer.router(catalog, runner, shown, settings.max_body_bytes))
+    app.include_router(predict.router(catalog, runner, shown, settings.max_body_bytes))
+    app.include_router(images.router(catalog, runner, settings.max_body_bytes, settings.max_image_pixels))
+    app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
+    app.include_router(models.router(catalog))
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("docs")
+
+    @app.get("/docs/seven.png", include_in_schema=False)
+    async def example_image() -> Response:
+        return Response(shown.image, media_type="image/png")
+
+    return app

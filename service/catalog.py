@@ -1,0 +1,198 @@
+"""What is loaded in memory now. `models.repository` says what is on disk.
+
+The catalog is one mapping that is replaced, never changed: a request that has looked its version up keeps it, and its
+session, until it is answered, whatever is loaded or unloaded meanwhile.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import structlog
+
+from models.bundle import Bundle
+from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, VersionNotFound
+from models.manifest import Manifest, NormLayer
+from models.repository import Repository
+from service.engine import Engine
+
+log = structlog.get_logger()
+
+State = Literal["READY", "UNAVAILABLE"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """One version of a model, ready to run."""
+
+    model: str
+    version: int
+    manifest: Manifest
+    engine: Engine
+    layers: Mapping[str, NormLayer] = field(init=False)
+
+    def __post_init__(self) -> None:
+        layers = {layer.name: layer for layer in self.manifest.norm_layers}
+        object.__setattr__(self, "layers", MappingProxyType(layers))
+
+    def layer(self, name: str) -> NormLayer:
+        """A normalisation layer by name.
+
+        Raises:
+            LayerNotFound: the model has none of this name.
+        """
+        try:
+            return self.layers[name]
+        except KeyError:
+            raise LayerNotFound(self.model, name) from None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the catalog knows of one model."""
+
+    default: int | None
+    loaded: Mapping[int, Served]
+    failed: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One version in the repository, loaded or not, and why not."""
+
+    name: str
+    version: int
+    state: State
+    reason: str = ""
+
+
+class Catalog:
+    """Loads, swaps and unloads versions of models.
+
+    Args:
+        repository: where the bundles are.
+        start: makes the engine of a bundle.
+        loaded_versions: how many of a model's newest versions are kept loaded, besides the default one.
+    """
+
+    def __init__(self, repository: Repository, start: Callable[[Bundle], Engine], loaded_versions: int = 2) -> None:
+        self.repository = repository
+        self._start = start
+        self._loaded_versions = loaded_versions
+        self._models: Mapping[str, _Model] = {}
+        self._changing = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model that is meant to be loaded answers."""
+        return all(model.default is not None for model in self._models.values())
+
+    def names(self) -> list[str]:
+        """Names of the models that answer, sorted."""
+        return sorted(name for name, model in self._models.items() if model.loaded)
+
+    def served(self) -> list[Served]:
+        """Every version that is loaded."""
+        return [served for model in self._models.values() for served in model.loaded.values()]
+
+    def versions(self, name: str) -> list[int]:
+        """Loaded versions of a model, oldest first.
+
+        Raises:
+            ModelNotFound: the catalog does not know the model.
+        """
+        return sorted(self._model(name).loaded)
+
+    def get(self, name: str, version: int | None = None) -> Served:
+        """The version asked for, or the default one.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such version.
+            NotReady: it exists but is not loaded.
+        """
+        model = self._model(name)
+        wanted = model.default if version is None else version
+        if wanted is None:
+            raise NotReady(f"model '{name}' is not ready: no version of it could be loaded")
+        if served := model.loaded.get(wanted):
+            return served
+        if wanted in model.failed or wanted in self.repository.versions(name):
+            reason = model.failed.get(wanted, "it is not loaded")
+            raise NotReady(f"model '{name}' version {wanted} is not ready: {reason}")
+        raise VersionNotFound(name, wanted)
+
+    def index(self) -> list[IndexEntry]:
+        """Every version in the repository and in memory, by name and version."""
+        entries: list[IndexEntry] = []
+        for name in sorted({*self.repository.models(), *self._models}):
+            known = self._models.get(name, _Model(None, {}, {}))
+            on_disk = self.repository.versions(name) if name in self.repository.models() else []
+            for version in sorted({*on_disk, *known.loaded}):
+                if version in known.loaded:
+                    entries.append(IndexEntry(name, version, "READY"))
+                else:
+                    entries.append(IndexEntry(name, version, "UNAVAILABLE", known.failed.get(version, "not loaded")))
+        return entries
+
+    def load_all(self) -> None:
+        """Load every model of the repository. A version that fails is logged and listed with its reason."""
+        for name in self.repository.models():
+            self.load(name)
+
+    def load(self, name: str) -> None:
+        """Bring a model up to date with the repository: load what is new, then let go of what is no longer wanted.
+
+        Raises:
+            ModelNotFound: the repository has no such model.
+            NotReady: none of its versions can be loaded; what was loaded stays.
+        """
+        with self._changing:
+            versions = self.repository.versions(name)
+            default = self.repository.default_version(name)
+            wanted = {*versions[-self._loaded_versions :], default}
+            current = self._models.get(name, _Model(None, {}, {}))
+            loaded: dict[int, Served] = {}
+            failed: dict[int, str] = {}
+            for version in sorted(wanted):
+                try:
+                    loaded[version] = current.loaded.get(version) or self._load_version(name, version)
+                except DengeError as error:
+                    log.error("load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__)
+                    failed[version] = str(error)
+            if not loaded:
+                # A good version is never replaced by bad ones.
+                self._replace(name, _Model(current.default, current.loaded, failed))
+                reasons = "; ".join(f"version {version}: {reason}" for version, reason in failed.items())
+                raise NotReady(f"failed to load '{name}', {reasons}")
+            answering = default if default in loaded else max(loaded)
+            self._replace(name, _Model(answering, loaded, failed))
+
+    def unload(self, name: str) -> None:
+        """Stop serving a model. Requests in flight are still answered.
+
+        Raises:
+            ModelNotFound: it is not loaded.
+        """
+        with self._changing:
+            self._model(name)
+            self._models = {other: model for other, model in self._models.items() if other != name}
+        log.info("unloaded", model=name)
+
+    def _model(self, name: str) -> _Model:
+        try:
+            return self._models[name]
+        except KeyError:
+            if name in self.repository.models():
+                raise NotReady(f"model '{name}' is not ready: it is not loaded") from None
+            raise ModelNotFound(name) from None
+
+    def _load_version(self, name: str, version: int) -> Served:
+        bundle = self.repository.read(name, version)
+        served = Served(name, version, bundle.manifest, self._start(bundle))
+        log.info("loaded", model=name, version=version, provider=served.engine.provider)
+        return served
+
+    def _replace(self, name: str, model: _Model) -> None:
+        self._models = {**self._models, name: model}

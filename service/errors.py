@@ -1,0 +1,71 @@
+"""From a domain error to an HTTP answer: the only place with status codes. Every body is `{"error": ...}`."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from models.errors import (
+    BundleError,
+    DengeError,
+    InferenceFailed,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    Overloaded,
+    TooLarge,
+    UnsupportedEncoding,
+)
+
+log = structlog.get_logger()
+
+_STATUS: dict[type[DengeError], HTTPStatus] = {
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NotFound: HTTPStatus.NOT_FOUND,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
+    InferenceFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    DengeError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+INTERNAL = "internal error; the service's log has the details under this request id"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application in the protocol's format."""
+    app.add_exception_handler(DengeError, _domain_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+def error_answer(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer in the protocol's format."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    status = next(_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("internal_error", error=str(error), exc_info=error)
+        return error_answer(status, INTERNAL)
+    # The rest of a body that is too large is not read, so the connection cannot carry another request.
+    headers = {"Connection": "close"} if isinstance(error, TooLarge) else None
+    return error_answer(status, str(error), headers)
+
+
+def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return error_answer(error.status_code, error.detail, dict(error.headers or {}))
+
+
+def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return error_answer(HTTPStatus.BAD_REQUEST, f"{field}: {first['msg']}")

@@ -1,0 +1,43 @@
+"""The requests that the docs page offers to try, as they stand, against the starter model."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+IMAGE = files("service") / "static" / "seven.png"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Bodies by name, as OpenAPI wants them.
+
+    Attributes:
+        image: a handwritten seven, PNG, 28 x 28, grey.
+        infer: V2 requests for the `mlp` starter.
+        predict: V1 requests for it.
+        layer_batch: one row for its normalisation layer `bn`.
+    """
+
+    image: bytes
+    infer: dict[str, dict[str, Any]]
+    predict: dict[str, dict[str, Any]]
+    layer_batch: list[list[float]]
+
+
+def for_starter() -> Examples:
+    """Examples for the starter models."""
+    image = IMAGE.read_bytes()
+    pixels = np.asarray(Image.open(BytesIO(image)), dtype=np.float64).reshape(-1) / 255
+    row = [round(float(pixel), 2) for pixel in pixels]
+    tensor = {"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}
+    summary = "a handwritten seven, for the model 'mlp'"
+    return Examples(
+        image=image,
+        infer={"seven": {"summary": summary, "value": {"inputs": [tensor]}}},
+        predict={"seven": {"summary": summary, "value": {"instances": [row]}}},
+        layer_batch=[[round(float(np.sin(channel)), 2) for channel in range(64)]],
+    )

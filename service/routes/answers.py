@@ -1,0 +1,27 @@
+"""What the routes' descriptions share."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+EXAMPLE_MODEL = "mlp"
+EXAMPLE_LAYER = "bn"
+
+
+class Error(BaseModel):
+    """Every answer that is not a success."""
+
+    error: str = Field(description="what is wrong, and where", examples=["inputs[0].shape: 'input' takes [-1, 784]"])
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for its description."""
+    return {status: {"model": Error, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+def json_body(schema: dict[str, Any], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Description of a JSON body that the route reads raw, since arrays in typed bodies are many times slower."""
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
+    }

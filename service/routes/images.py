@@ -1,0 +1,101 @@
+"""Predictions from images, read as the model's manifest says."""
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from models.errors import InvalidInput
+from service.bodies import read_body
+from service.catalog import Catalog, Served
+from service.routes.answers import errors
+from service.routes.models import ModelName, Version
+from service.runner import Runner
+from service.wire import images
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in ("image/png", "image/jpeg")
+        },
+    }
+}
+_DESCRIPTION = "The body is the file itself. One to try: [/docs/seven.png](/docs/seven.png)."
+
+
+class ClassProbability(BaseModel):
+    """How likely the model finds one class."""
+
+    label: str
+    probability: float
+
+
+class ImagePrediction(BaseModel):
+    """What the image shows."""
+
+    model_name: str
+    model_version: str
+    label: str = Field(description="the likeliest class", examples=["7"])
+    probability: float = Field(description="of that class", examples=[0.99])
+    probabilities: list[ClassProbability] = Field(description="of all classes, in the order of the model's output")
+
+
+def router(catalog: Catalog, runner: Runner, max_body_bytes: int, max_pixels: int) -> APIRouter:
+    """Images to labels, for models whose manifest has labels and a preprocessing."""
+    routes = APIRouter(tags=["predict"])
+    responses = errors(400, 404, 413, 415, 503)
+
+    async def predict(served: Served, request: Request) -> ImagePrediction:
+        manifest = served.manifest
+        if manifest.preprocessing is None or manifest.labels is None:
+            raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
+        body = await read_body(request, max_body_bytes)
+        spec = manifest.inputs[0]
+        pixels = images.decode(body, manifest.preprocessing, max_pixels)
+        outputs = await runner.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})
+        probabilities = _probabilities(outputs[manifest.outputs[0].name][0], manifest.scores)
+        best = int(probabilities.argmax())
+        return ImagePrediction(
+            model_name=served.model,
+            model_version=str(served.version),
+            label=manifest.labels[best],
+            probability=float(probabilities[best]),
+            probabilities=[
+                ClassProbability(label=label, probability=float(value))
+                for label, value in zip(manifest.labels, probabilities, strict=True)
+            ],
+        )
+
+    @routes.post(
+        "/v2/models/{model}/predict",
+        summary="Predict from a PNG or JPEG image",
+        description=_DESCRIPTION,
+        responses=responses,
+        openapi_extra=_BODY,
+    )
+    async def predict_default(model: ModelName, request: Request) -> ImagePrediction:
+        return await predict(catalog.get(model), request)
+
+    @routes.post(
+        "/v2/models/{model}/versions/{version}/predict",
+        summary="Predict from an image with one version",
+        description=_DESCRIPTION,
+        responses=responses,
+        openapi_extra=_BODY,
+    )
+    async def predict_version(model: ModelName, version: Version, request: Request) -> ImagePrediction:
+        return await predict(catalog.get(model, version), request)
+
+    return routes
+
+
+def _probabilities(scores: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
+    values = scores.astype(np.float64)
+    if kind == "probabilities":
+        return values
+    # Softmax, shifted so that the largest exponent is 0 and none overflows.
+    exponentials = np.exp(values - values.max())
+    return np.asarray(exponentials / exponentials.sum())

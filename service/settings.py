@@ -1,0 +1,133 @@
+"""The only reader of the environment: what can be set, by flag, environment variable or file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+ENV_PREFIX = "DENGE_"
+CONFIG_VARIABLE = "DENGE_CONFIG"
+
+Mebibytes = Annotated[int, Field(gt=0, le=2047)]
+
+
+class ConfigurationError(Exception):
+    """The settings are wrong. The message is for the person who wrote them."""
+
+
+class Settings(BaseSettings):
+    """Serve batch-normalised networks over HTTP.
+
+    Every flag has a variable of the same name, `--max-body-mib` and DENGE_MAX_BODY_MIB, and a line of the same name in
+    the TOML file that DENGE_CONFIG names. A flag wins over a variable, and a variable over the file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="python -m service",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    repository: Path = Field(Path("repository"), description="Folder of the models: <repository>/<model>/<version>/.")
+    starters: bool = Field(True, description="Fill an empty repository with the starter models.")
+    loaded_versions: int = Field(
+        2, ge=1, description="How many of each model's newest versions are kept loaded, besides the default one."
+    )
+    provider: Literal["cpu", "cuda"] = Field(
+        "cpu", description="What runs the models. The service refuses to start where this one does not work."
+    )
+    threads: int = Field(1, ge=1, description="Threads inside one run of a model.")
+    concurrency: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, description="Runs of models at the same time."
+    )
+    max_pending: int = Field(
+        256, ge=1, description="Requests that may wait for a run or be in one; more are refused with 503 at once."
+    )
+    max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
+    max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="How long an idle connection is kept: longer than the proxy in front keeps it."
+    )
+    shutdown_delay_seconds: float = Field(
+        0.0, ge=0, description="After SIGTERM, how long to answer 'not ready' and go on serving before the port closes."
+    )
+    drain_seconds: int = Field(30, ge=1, description="After that, how long requests in flight may take to finish.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then file: the first that has a value wins."""
+        sources = [init_settings, env_settings]
+        if file := os.environ.get(CONFIG_VARIABLE):
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+        return tuple(sources)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The body limit in bytes."""
+        return self.max_body_mib << 20
+
+    @property
+    def max_image_pixels(self) -> int:
+        """The image limit in pixels."""
+        return int(self.max_image_megapixels * 1e6)
+
+
+def load(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from flags, environment and file.
+
+    Args:
+        arguments: the command line without the program's name; None reads no flags.
+
+    Raises:
+        ConfigurationError: a value is wrong, or a name is not a setting's.
+    """
+    _refuse_unknown_variables(os.environ)
+    if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names a file that does not exist: {file}")
+    try:
+        if arguments is None:
+            return Settings()
+        return CliApp.run(Settings, cli_args=list(arguments))
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_readable(problem) for problem in error.errors())) from error
+    except (SettingsError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    # pydantic-settings passes over unknown variables even with extra="forbid", so that a misspelt one would do nothing.
+    known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]} is not a setting. The settings are: {', '.join(sorted(known))}")
+
+
+def _readable(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    return f"{name}: {problem['msg']} (got {problem['input']!r})"

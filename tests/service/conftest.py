@@ -1,0 +1,49 @@
+"""An application over a repository with two small models."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.repository import Repository
+from service.app import create_app
+from service.settings import Settings
+from tests.bundles import image_bundle, tiny_bundle
+
+
+def fill(root: Path) -> Repository:
+    """A repository with the models `tiny` (4 -> 2) and `shapes` (images of 8 x 8 -> 3), one version each."""
+    repository = Repository(root)
+    repository.publish(tiny_bundle())
+    repository.publish(image_bundle())
+    return repository
+
+
+@contextmanager
+def started(repository: Repository) -> Iterator[TestClient]:
+    """An application, started. Errors inside it are answered, not raised into the test."""
+    settings = Settings(repository=repository.root, max_body_mib=1, concurrency=2)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One application for all tests that leave it as it was."""
+    with started(fill(tmp_path_factory.mktemp("shared"))) as client:
+        yield client
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """The repository of `own_client`."""
+    return fill(tmp_path / "repository")
+
+
+@pytest.fixture
+def own_client(repository: Repository) -> Iterator[TestClient]:
+    """An application for tests that change it."""
+    with started(repository) as client:
+        yield client
