@@ -1,0 +1,570 @@
+"""Small graphs around batch-normalisation layers, one for each way in which a layer can fold or not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+Array = NDArray[Any]
+
+
+class Graph:
+    """Writes a graph node by node; `op` returns the name of what it computes. All weights are random, all seeded."""
+
+    def __init__(self, seed: int = 0, *, batch: str | int = "batch") -> None:
+        self.random = np.random.default_rng(seed)
+        self.batch = batch
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {}
+        self.inputs: dict[str, tuple[int | str, ...]] = {}
+
+    def input(self, *shape: int | str, name: str = "x") -> str:
+        self.inputs[name] = (self.batch, *shape)
+        return name
+
+    def op(self, op_type: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Any) -> str:
+        name = name or f"{op_type.lower()}{len(self.nodes)}"
+        names = [f"{name}_out", *(f"{name}_out{i}" for i in range(1, outputs))]
+        self.nodes.append(helper.make_node(op_type, list(inputs), names, name=name, **attributes))
+        return names[0]
+
+    def constant(self, value: Any, name: str = "") -> str:
+        name = name or f"c{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def weight(self, *shape: int, name: str = "") -> str:
+        return self.constant(self.random.normal(size=shape), name)
+
+    def positive(self, *shape: int, name: str = "") -> str:
+        return self.constant(self.random.uniform(0.5, 2.0, size=shape), name)
+
+    def bn(
+        self, x: str, channels: int, name: str = "bn", *, sign: int = 0, shift: bool = True, **attributes: Any
+    ) -> str:
+        """A layer whose scales have both signs, or all that of `sign`; without `shift` it only multiplies."""
+        if f"{name}.weight" not in self.constants:
+            gamma = self.random.uniform(0.5, 2.0, channels) * (sign or np.where(np.arange(channels) % 2, 1, -1))
+            self.constant(gamma, f"{name}.weight")
+            self.constant(self.random.normal(size=channels) * shift, f"{name}.bias")
+            self.constant(self.random.normal(size=channels) * shift, f"{name}.running_mean")
+            self.positive(channels, name=f"{name}.running_var")
+        parameters = [f"{name}.{key}" for key in ("weight", "bias", "running_mean", "running_var")]
+        node_name = f"{name}_{sum(node.op_type == 'BatchNormalization' for node in self.nodes)}"
+        return self.op("BatchNormalization", x, *parameters, name=node_name, **{"epsilon": 1e-3, **attributes})
+
+    def conv(self, x: str, channels: int, out: int, kernel: int = 3, rank: int = 2, **attributes: Any) -> str:
+        weight = self.weight(out, channels // attributes.get("group", 1), *[kernel] * rank)
+        return self.op("Conv", x, weight, **attributes)
+
+    def gemm(self, x: str, channels: int, out: int) -> str:
+        return self.op("Gemm", x, self.weight(channels, out), self.weight(out))
+
+    def model(self, *outputs: str, dtype: type = np.float64, opset: int = 20, ir_version: int = 9) -> onnx.ModelProto:
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        graph = helper.make_graph(
+            self.nodes,
+            "case",
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in self.inputs.items()],
+            [helper.make_tensor_value_info(name, kind, None) for name in outputs],
+            [
+                numpy_helper.from_array(value.astype(dtype) if value.dtype == np.float64 else value, name)
+                for name, value in self.constants.items()
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+        # Only the shapes of the outputs are kept: the checker asks for them.
+        shaped = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
+        del model.graph.output[:]
+        model.graph.output.extend(shaped)
+        return model
+
+
+Build = Callable[[Graph], str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph, and what should become of its layers.
+
+    Attributes:
+        kinds: of the placements, in topological order.
+        reason: part of the reason why the first kept layer is kept.
+    """
+
+    title: str
+    build: Build
+    kinds: tuple[str, ...]
+    reason: str = ""
+
+    def model(self, dtype: type = np.float64) -> onnx.ModelProto:
+        graph = Graph()
+        outputs = self.build(graph)
+        return graph.model(*([outputs] if isinstance(outputs, str) else outputs), dtype=dtype)
+
+
+CASES: dict[str, Case] = {}
+
+
+def case(title: str, *kinds: str, reason: str = "") -> Callable[[Build], Build]:
+    def register(build: Build) -> Build:
+        CASES[build.__name__] = Case(title, build, kinds, reason)
+        return build
+
+    return register
+
+
+BACK, FORWARD, KEPT = "folded_back", "folded_forward", "kept"
+
+# Into the weights before it
+
+
+@case("Conv 1d", BACK)
+def conv1d(g: Graph) -> str:
+    return g.bn(g.conv(g.input(3, 9), 3, 4, rank=1, pads=[1, 1]), 4)
+
+
+@case("Conv 2d", BACK)
+def conv2d(g: Graph) -> str:
+    return g.bn(g.conv(g.input(3, 6, 5), 3, 4, pads=[1, 1, 1, 1], strides=[2, 1]), 4)
+
+
+@case("Conv 2d with bias", BACK)
+def conv2d_bias(g: Graph) -> str:
+    return g.bn(g.op("Conv", g.input(3, 6, 5), g.weight(4, 3, 3, 3), g.weight(4)), 4)
+
+
+@case("Conv 3d", BACK)
+def conv3d(g: Graph) -> str:
+    return g.bn(g.conv(g.input(2, 4, 4, 4), 2, 3, rank=3), 3)
+
+
+@case("Conv, grouped", BACK)
+def conv_grouped(g: Graph) -> str:
+    return g.bn(g.conv(g.input(4, 5, 5), 4, 6, group=2), 6)
+
+
+@case("Conv, depthwise", BACK)
+def conv_depthwise(g: Graph) -> str:
+    return g.bn(g.conv(g.input(4, 5, 5), 4, 4, group=4, pads=[1, 1, 1, 1]), 4)
+
+
+@case("ConvTranspose", BACK)
+def conv_transpose(g: Graph) -> str:
+    return g.bn(g.op("ConvTranspose", g.input(3, 4, 4), g.weight(3, 2, 3, 3), strides=[2, 2]), 2)
+
+
+@case("ConvTranspose, groups=2", BACK)
+def conv_transpose_grouped(g: Graph) -> str:
+    return g.bn(g.op("ConvTranspose", g.input(4, 4, 4), g.weight(4, 3, 3, 3), g.weight(6), group=2), 6)
+
+
+@case("Gemm (MLP)", BACK)
+def gemm(g: Graph) -> str:
+    return g.bn(g.gemm(g.input(5), 5, 4), 4)
+
+
+@case("Gemm, alpha, beta, transB", BACK)
+def gemm_scaled(g: Graph) -> str:
+    return g.bn(g.op("Gemm", g.input(5), g.weight(4, 5), g.weight(1, 4), alpha=0.5, beta=2.0, transB=1), 4)
+
+
+@case("MatMul", BACK)
+def mat_mul(g: Graph) -> str:
+    return g.bn(g.op("MatMul", g.input(5), g.weight(5, 4)), 4)
+
+
+@case("MatMul + Add", BACK)
+def mat_mul_add(g: Graph) -> str:
+    return g.bn(g.op("Add", g.op("MatMul", g.input(5), g.weight(5, 4)), g.weight(4)), 4)
+
+
+@case("MatMul, constant on the left", BACK)
+def mat_mul_left(g: Graph) -> str:
+    return g.bn(g.op("MatMul", g.weight(4, 5), g.input(5, 3)), 4)
+
+
+@case("MatMul 3-D + Add -> Transpose", BACK)
+def linear_transpose(g: Graph) -> str:
+    linear = g.op("Add", g.weight(4), g.op("MatMul", g.input(3, 5), g.weight(5, 4)))
+    return g.bn(g.op("Transpose", linear, perm=[0, 2, 1]), 4)
+
+
+@case("MatMul 3-D -> Reshape, free lengths", BACK)
+def linear_reshape(g: Graph) -> str:
+    linear = g.op("MatMul", g.input("length", 5), g.weight(5, 4))
+    return g.bn(g.op("Reshape", linear, g.constant([-1, 4])), 4)
+
+
+@case("Gemm -> Reshape to maps", BACK)
+def gemm_reshape(g: Graph) -> str:
+    return g.bn(g.op("Reshape", g.gemm(g.input(5), 5, 12), g.constant([-1, 3, 2, 2])), 3)
+
+
+@case("Conv -> Flatten, 1 x 1 maps", BACK)
+def conv_flatten(g: Graph) -> str:
+    return g.bn(g.op("Flatten", g.conv(g.input(3, 3, 3), 3, 4)), 4)
+
+
+@case("Gemm -> Unsqueeze, Squeeze", BACK)
+def unsqueeze(g: Graph) -> str:
+    wide = g.op("Unsqueeze", g.gemm(g.input(5), 5, 4), g.constant([2, 3]))
+    return g.bn(g.op("Squeeze", wide, g.constant([3])), 4)
+
+
+@case("Conv -> AveragePool", BACK)
+def average_pool(g: Graph) -> str:
+    return g.bn(g.op("AveragePool", g.conv(g.input(3, 7, 7), 3, 4), kernel_shape=[2, 2], strides=[2, 2]), 4)
+
+
+@case("Conv -> AveragePool, padding not counted", BACK)
+def average_pool_padded(g: Graph) -> str:
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 0, 0]}
+    return g.bn(g.op("AveragePool", g.conv(g.input(3, 7, 7), 3, 4), **pool), 4)
+
+
+@case("Conv -> AveragePool, ceil_mode", BACK)
+def average_pool_ceil(g: Graph) -> str:
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}
+    return g.bn(g.op("AveragePool", g.conv(g.input(3, 7, 7), 3, 4), **pool), 4)
+
+
+@case("Conv -> GlobalAveragePool", BACK)
+def global_average_pool(g: Graph) -> str:
+    return g.bn(g.op("GlobalAveragePool", g.conv(g.input(3, 5, 5), 3, 4)), 4)
+
+
+@case("Conv -> ReduceMean over positions", BACK)
+def reduce_mean(g: Graph) -> str:
+    return g.bn(g.op("ReduceMean", g.conv(g.input(3, 5, 5), 3, 4), g.constant([-1, 2]), keepdims=0), 4)
+
+
+@case("MatMul -> ReduceMean over positions", BACK)
+def reduce_mean_middle(g: Graph) -> str:
+    linear = g.op("MatMul", g.input(3, 5), g.weight(5, 4))
+    return g.bn(g.op("ReduceMean", linear, g.constant([1]), keepdims=0), 4)
+
+
+@case("Conv -> MaxPool, no negative scale", BACK)
+def max_pool(g: Graph) -> str:
+    pool = g.op("MaxPool", g.conv(g.input(3, 6, 6), 3, 4), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    return g.bn(pool, 4, sign=1)
+
+
+@case("Conv -> GlobalMaxPool, no negative scale", BACK)
+def global_max_pool(g: Graph) -> str:
+    return g.bn(g.op("GlobalMaxPool", g.conv(g.input(3, 5, 5), 3, 4)), 4, sign=1)
+
+
+@case("Concat of channels", BACK)
+def concat(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Concat", g.conv(x, 3, 2), g.conv(x, 3, 4), axis=1), 6)
+
+
+@case("Concat of positions", BACK)
+def concat_positions(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Concat", g.conv(x, 3, 4), g.conv(x, 3, 4), axis=-1), 4)
+
+
+@case("Conv -> Identity -> Dropout", BACK)
+def identity(g: Graph) -> str:
+    return g.bn(g.op("Dropout", g.op("Identity", g.conv(g.input(3, 5, 5), 3, 4))), 4)
+
+
+@case("Conv -> Mul -> Add (Keras style)", BACK)
+def conv_mul_add(g: Graph) -> str:
+    scaled = g.op("Mul", g.conv(g.input(3, 5, 5), 3, 4), g.weight(4, 1, 1))
+    return g.bn(g.op("Add", scaled, g.weight(1, 4, 1, 1)), 4)
+
+
+@case("Conv -> Mul", BACK)
+def conv_mul(g: Graph) -> str:
+    return g.bn(g.op("Mul", g.constant(2.0), g.conv(g.input(3, 5, 5), 3, 4)), 4)
+
+
+@case("Conv -> Div -> Sub", BACK)
+def conv_div_sub(g: Graph) -> str:
+    divided = g.op("Div", g.conv(g.input(3, 5, 5), 3, 4), g.positive(4, 1, 1))
+    return g.bn(g.op("Sub", divided, g.weight(4, 1, 1)), 4)
+
+
+@case("constant - Conv", BACK)
+def sub_from_constant(g: Graph) -> str:
+    return g.bn(g.op("Sub", g.constant(0.5), g.conv(g.input(3, 5, 5), 3, 4)), 4)
+
+
+@case("Add of two Convs", BACK)
+def add_branches(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Add", g.conv(x, 3, 4), g.conv(x, 3, 4)), 4)
+
+
+@case("Sub of Conv and pooled Conv", BACK)
+def sub_branches(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Sub", g.op("GlobalAveragePool", g.conv(x, 3, 4)), g.conv(x, 3, 4)), 4)
+
+
+@case("one Conv weight used twice", BACK, BACK)
+def shared_conv(g: Graph) -> tuple[str, str]:
+    x, weight = g.input(3, 5, 5), g.weight(4, 3, 3, 3)
+    return g.bn(g.op("Conv", x, weight), 4, "first"), g.bn(g.op("Conv", x, weight), 4, "second")
+
+
+@case("one Conv and BN run twice", BACK, BACK)
+def shared_layer(g: Graph) -> str:
+    weight = g.weight(3, 3, 3, 3)
+    once = g.op("Relu", g.bn(g.op("Conv", g.input(3, 7, 7), weight), 3))
+    return g.bn(g.op("Conv", once, weight), 3)
+
+
+@case("residual block, BN on both branches and the sum", BACK, BACK, BACK)
+def residual(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    total = g.op("Add", g.bn(g.conv(x, 3, 4), 4, "left"), g.bn(g.conv(x, 3, 4), 4, "right"))
+    return g.op("Relu", g.bn(total, 4, "sum"))
+
+
+@case("Conv -> BN -> BN", BACK, BACK)
+def bn_bn(g: Graph) -> str:
+    return g.bn(g.bn(g.conv(g.input(3, 5, 5), 3, 4), 4, "first"), 4, "second")
+
+
+@case("Conv -> BN -> AveragePool -> BN", BACK, BACK)
+def bn_pool_bn(g: Graph) -> str:
+    first = g.bn(g.conv(g.input(3, 6, 6), 3, 4), 4, "first")
+    return g.bn(g.op("AveragePool", first, kernel_shape=[2, 2]), 4, "second")
+
+
+@case("Conv -> BN -> Flatten -> BN over features", BACK, KEPT, reason="mixes channels")
+def bn_flatten_bn(g: Graph) -> str:
+    first = g.bn(g.conv(g.input(3, 4, 4), 3, 2), 2, "first")
+    return g.bn(g.op("Flatten", first), 8, "second")
+
+
+@case("channels of a free-length signal", BACK)
+def free_length(g: Graph) -> str:
+    wide = g.op("Unsqueeze", g.conv(g.input(3, "length"), 3, 4, rank=1), g.constant([2]))
+    return g.bn(wide, 4)
+
+
+# Into the weights after it
+
+
+@case("BN -> Gemm", FORWARD)
+def bn_gemm(g: Graph) -> str:
+    return g.gemm(g.bn(g.input(5), 5), 5, 4)
+
+
+@case("Relu -> BN -> Gemm, alpha, beta, transB", FORWARD)
+def relu_bn_gemm(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(5)), 5)
+    return g.op("Gemm", x, g.weight(4, 5), g.weight(4), alpha=0.5, beta=2.0, transB=1)
+
+
+@case("Relu -> BN -> Gemm without bias", FORWARD)
+def relu_bn_gemm_no_bias(g: Graph) -> str:
+    return g.op("Gemm", g.bn(g.op("Relu", g.input(5)), 5), g.weight(5, 4))
+
+
+@case("Relu -> BN -> Transpose -> MatMul", FORWARD)
+def bn_mat_mul(g: Graph) -> str:
+    x = g.op("Transpose", g.bn(g.op("Relu", g.input(5, 3)), 5), perm=[0, 2, 1])
+    return g.op("MatMul", x, g.weight(5, 4))
+
+
+@case("Relu -> BN -> MatMul, constant on the left", FORWARD)
+def bn_mat_mul_left(g: Graph) -> str:
+    return g.op("MatMul", g.weight(4, 5), g.bn(g.op("Relu", g.input(5, 3)), 5))
+
+
+@case("Relu -> BN -> Transpose -> MatMul by a stack", FORWARD)
+def bn_mat_mul_stack(g: Graph) -> str:
+    x = g.op("Transpose", g.bn(g.op("Relu", g.input(5, 2, 3)), 5), perm=[0, 2, 3, 1])
+    return g.op("MatMul", x, g.weight(2, 5, 4))
+
+
+@case("Relu -> BN -> Conv, no padding", FORWARD)
+def bn_conv(g: Graph) -> str:
+    return g.conv(g.bn(g.op("Relu", g.input(4, 5, 5)), 4), 4, 6, group=2, auto_pad="VALID")
+
+
+@case("Relu -> BN without shift -> Conv, padded", FORWARD)
+def bn_conv_padded_no_shift(g: Graph) -> str:
+    return g.conv(g.bn(g.op("Relu", g.input(3, 5, 5)), 3, shift=False), 3, 4, pads=[1, 1, 1, 1])
+
+
+@case("Relu -> BN without shift -> ConvTranspose", FORWARD)
+def bn_conv_transpose_no_shift(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(4, 4, 4)), 4, shift=False)
+    return g.op("ConvTranspose", x, g.weight(4, 3, 3, 3), group=2)
+
+
+@case("Relu -> BN -> pooling -> Flatten -> Gemm", FORWARD)
+def bn_pool_flatten_gemm(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 6, 6)), 3, sign=1)
+    x = g.op("AveragePool", g.op("MaxPool", x, kernel_shape=[2, 2]), kernel_shape=[2, 2])
+    return g.gemm(g.op("Dropout", g.op("Flatten", x)), 48, 4)
+
+
+@case("Relu -> BN -> GlobalAveragePool -> Reshape -> Gemm", FORWARD)
+def bn_global_pool_gemm(g: Graph) -> str:
+    x = g.op("GlobalAveragePool", g.bn(g.op("Relu", g.input(3, 4, 4)), 3))
+    return g.gemm(g.op("Reshape", x, g.constant([-1, 3])), 3, 4)
+
+
+@case("Relu -> BN -> ReduceMean -> Gemm", FORWARD)
+def bn_reduce_mean_gemm(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 4, 4)), 3)
+    return g.gemm(g.op("ReduceMean", x, g.constant([2, 3]), keepdims=0), 3, 4)
+
+
+@case("Relu -> BN -> two Gemms of one weight", FORWARD)
+def bn_two_gemms(g: Graph) -> tuple[str, str]:
+    x, weight = g.bn(g.op("Relu", g.input(5)), 5), g.weight(5, 4)
+    return g.op("Gemm", x, weight, g.weight(4)), g.op("Gemm", x, weight)
+
+
+@case("Relu -> BN -> Conv -> BN", FORWARD, BACK)
+def bn_conv_bn(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3, "first")
+    return g.op("Relu", g.bn(g.conv(x, 3, 4), 4, "second"))
+
+
+@case("Conv -> MaxPool -> BN -> Gemm, negative scale", FORWARD)
+def max_pool_bn_gemm(g: Graph) -> str:
+    pool = g.op("GlobalMaxPool", g.conv(g.input(3, 5, 5), 3, 4))
+    return g.gemm(g.op("Flatten", g.bn(pool, 4)), 4, 2)
+
+
+# Not exactly possible
+
+
+@case("pre-activation block, first BN", KEPT, BACK, reason="forward: Relu 'relu2' lies between")
+def pre_activation(g: Graph) -> str:
+    x = g.conv(g.input(3, 5, 5), 3, 3)
+    inner = g.conv(g.op("Relu", g.bn(x, 3, "first"), name="relu2"), 3, 3, pads=[1, 1, 1, 1])
+    return g.op("Relu", g.op("Add", x, g.bn(inner, 3, "second")))
+
+
+@case("Relu before and after", KEPT, reason="backward: Relu 'relu0' lies between it and the weights before it")
+def relu_bn_relu(g: Graph) -> str:
+    return g.op("Relu", g.bn(g.op("Relu", g.input(3, 4)), 3))
+
+
+@case("Relu -> BN -> Conv, zero padding", KEPT, reason="zero padding of Conv 'conv2' would see the shift")
+def bn_conv_padded(g: Graph) -> str:
+    return g.conv(g.bn(g.op("Relu", g.input(3, 5, 5)), 3), 3, 4, pads=[1, 1, 1, 1])
+
+
+@case("Relu -> BN -> Conv, auto_pad", KEPT, reason="zero padding of Conv 'conv2' would see the shift")
+def bn_conv_auto_pad(g: Graph) -> str:
+    return g.conv(g.bn(g.op("Relu", g.input(3, 5, 5)), 3), 3, 4, auto_pad="SAME_UPPER")
+
+
+@case("Relu -> BN -> ConvTranspose", KEPT, reason="would spread the shift unevenly")
+def bn_conv_transpose(g: Graph) -> str:
+    return g.op("ConvTranspose", g.bn(g.op("Relu", g.input(4, 4, 4)), 4), g.weight(4, 3, 3, 3))
+
+
+@case("Conv output used elsewhere", KEPT, reason="'conv0_out' is also used by Relu 'relu2'")
+def conv_used_elsewhere(g: Graph) -> str:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    return g.op("Mul", g.bn(conv, 4), g.op("Relu", conv))
+
+
+@case("Conv output is a graph output", KEPT, reason="'conv0_out' is also an output of the graph")
+def conv_is_output(g: Graph) -> tuple[str, str]:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    return conv, g.bn(conv, 4)
+
+
+@case("Conv -> MaxPool, negative scale", KEPT, reason="the scale of channel")
+def max_pool_negative(g: Graph) -> str:
+    return g.bn(g.op("MaxPool", g.conv(g.input(3, 6, 6), 3, 4), kernel_shape=[2, 2]), 4)
+
+
+@case("Conv -> AveragePool, padding counted", KEPT, reason="zero padding of AveragePool 'averagepool1' would see")
+def average_pool_counted(g: Graph) -> str:
+    pool = {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}
+    return g.bn(g.op("AveragePool", g.conv(g.input(3, 7, 7), 3, 4), **pool), 4)
+
+
+@case(
+    "graph input -> BN -> graph output", KEPT, reason="backward: 'x' is an input of the graph; forward: 'bn_0_out' is"
+)
+def bn_alone(g: Graph) -> str:
+    return g.bn(g.input(3, 4, 4), 3)
+
+
+@case("Conv with computed weights", KEPT, reason="input 'w_out' of Conv 'conv1' is not a constant")
+def conv_computed_weight(g: Graph) -> str:
+    weight = g.op("Exp", g.weight(4, 3, 3, 3), name="w")
+    return g.bn(g.op("Conv", g.input(3, 5, 5), weight), 4)
+
+
+@case("MatMul of two computed tensors", KEPT, reason="MatMul 'matmul1' multiplies two computed tensors")
+def mat_mul_computed(g: Graph) -> str:
+    x = g.input(4, 4)
+    return g.bn(g.op("MatMul", x, g.op("Transpose", x, perm=[0, 2, 1], name="t")), 4)
+
+
+@case("Mul of two computed tensors", KEPT, reason="of Mul 'mul1' is not a constant")
+def mul_computed(g: Graph) -> str:
+    x = g.input(4, 4)
+    return g.bn(g.op("Mul", x, g.op("Sigmoid", x)), 4)
+
+
+@case("Add of a Conv and a single channel", KEPT, reason="repeats 'conv1_out' for every channel")
+def add_broadcast(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Add", g.conv(x, 3, 4), g.conv(x, 3, 1)), 4)
+
+
+@case("one branch of the sum is the graph input", KEPT, reason="'x' is also used by")
+def add_input(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Add", g.conv(x, 3, 3, pads=[1, 1, 1, 1]), x), 3)
+
+
+@case("MatMul -> ReduceMean over channels", KEPT, reason="ReduceMean 'reducemean1' averages over the channels")
+def reduce_mean_channels(g: Graph) -> str:
+    linear = g.op("MatMul", g.input(3, 5), g.weight(5, 4))
+    return g.bn(g.op("ReduceMean", linear, g.constant([1]), keepdims=1), 1)
+
+
+@case("Conv -> Split", KEPT, reason="Split 'split1' lies between")
+def split(g: Graph) -> str:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    half = g.op("Split", conv, outputs=2, axis=1, num_outputs=2)
+    return g.bn(half, 2)
+
+
+@case("BN output used by a Gemm and a Relu", KEPT, reason="Relu 'relu3' lies between it and the weights after it")
+def forward_one_refuses(g: Graph) -> tuple[str, str]:
+    x = g.bn(g.op("Relu", g.input(5)), 5)
+    return g.gemm(x, 5, 4), g.op("Relu", x)
+
+
+@case("scale of 0 behind another layer", BACK, KEPT, reason="a scale of 0 would erase layer 'first'")
+def zero_scale(g: Graph) -> str:
+    first = g.bn(g.conv(g.input(3, 6, 6), 3, 4), 4, "first")
+    g.constant([1.0, 0.0, 2.0, 1.0], "second.weight")
+    for key in ("bias", "running_mean", "running_var"):
+        g.positive(4, name=f"second.{key}")
+    return g.bn(g.op("AveragePool", first, kernel_shape=[2, 2]), 4, "second")
+
+
+@case("scale beyond reason", KEPT, reason="it multiplies by up to 1e+09")
+def absurd_scale(g: Graph) -> str:
+    for key in ("bias", "running_mean"):
+        g.weight(2, name=f"bn.{key}")
+    g.constant([1e9, 1.0], "bn.weight")
+    g.constant([0.999, 0.999], "bn.running_var")
+    return g.bn(g.conv(g.input(3, 5, 5), 3, 2), 2)

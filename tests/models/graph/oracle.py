@@ -1,0 +1,97 @@
+"""What the tests compare with: the source graph as the ONNX reference runs it in float64, sharing no code with ours."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+import torch
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+Array = NDArray[Any]
+
+
+class ConvTranspose(OpRun):  # type: ignore[misc]
+    """By torch, symmetric padding only: the ONNX reference does not know groups here (onnx 1.23)."""
+
+    def _run(  # type: ignore[no-untyped-def]
+        self, x, w, b=None, *, auto_pad=None, dilations=None, group=1, kernel_shape=None, output_padding=None,
+        output_shape=None, pads=None, strides=None,
+    ):  # fmt: skip
+        assert auto_pad in (None, "NOTSET")
+        assert output_shape is None
+        assert kernel_shape is None or tuple(kernel_shape) == w.shape[2:]
+        rank = x.ndim - 2
+        transposed = (
+            torch.nn.functional.conv_transpose1d,
+            torch.nn.functional.conv_transpose2d,
+            torch.nn.functional.conv_transpose3d,
+        )
+        y = transposed[rank - 1](
+            torch.from_numpy(x.copy()),
+            torch.from_numpy(w.copy()),
+            None if b is None else torch.from_numpy(b.copy()),
+            stride=strides or 1,
+            padding=tuple(pads[:rank]) if pads else 0,
+            output_padding=output_padding or 0,
+            groups=group,
+            dilation=dilations or 1,
+        )
+        return (y.numpy(),)
+
+
+def expose(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """The model with these tensors as its outputs."""
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    kind = model.graph.output[0].type.tensor_type.elem_type
+    del exposed.graph.output[:]
+    exposed.graph.output.extend(helper.make_tensor_value_info(name, kind, None) for name in dict.fromkeys(tensors))
+    return exposed
+
+
+def reference(model: onnx.ModelProto, feeds: Mapping[str, Array], tensors: Sequence[str]) -> dict[str, Array]:
+    """The tensors by name, computed by the ONNX reference implementation."""
+    exposed = expose(model, tensors)
+    return dict(
+        zip(
+            dict.fromkeys(tensors),
+            ReferenceEvaluator(exposed, new_ops=[ConvTranspose]).run(None, dict(feeds)),
+            strict=True,
+        )
+    )
+
+
+def runtime(model: onnx.ModelProto, feeds: Mapping[str, Array], tensors: Sequence[str]) -> dict[str, Array]:
+    """The tensors by name, computed by onnxruntime in float32, without any optimization of its own."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    data = expose(model, tensors).SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    single = {name: value.astype(np.float32) for name, value in feeds.items()}
+    return dict(zip(dict.fromkeys(tensors), session.run(None, single), strict=True))
+
+
+def feeds(model: onnx.ModelProto, rows: int, seed: int = 1) -> dict[str, Array]:
+    """Random rows for every input; free sizes other than the batch become 6."""
+    random = np.random.default_rng(seed)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return {
+        value.name: random.normal(
+            size=[rows, *(dim.dim_value or 6 for dim in list(value.type.tensor_type.shape.dim)[1:])]
+        )
+        for value in model.graph.input
+        if value.name not in constants
+    }
+
+
+def error(expected: Array, actual: Array) -> float:
+    """Largest difference over the largest expected magnitude; infinite if the shapes differ or a value is NaN."""
+    if expected.shape != actual.shape or not np.isfinite(actual).all():
+        return np.inf
+    return float(np.abs(expected - actual).max() / np.abs(expected).max())
