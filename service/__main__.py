@@ -73,7 +73,10 @@ def serve(chosen: Settings) -> int:
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)
     server = Server(config, state, chosen.shutdown_delay_seconds)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way out when the port is taken
+        return STARTUP_FAILURE
     return 0 if server.started else STARTUP_FAILURE
 
 

@@ -14,7 +14,7 @@ from models.repository import Repository
 from models.starter import seed
 from service import errors, examples
 from service.catalog import Catalog
-from service.engine import Engine, runtime_version
+from service.engine import Engine, require_provider, runtime_version
 from service.metrics import Metrics
 from service.requests import RequestContext
 from service.routes import health, images, infer, layers, models, predict, repository
@@ -53,6 +53,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        require_provider(settings.provider)
         if settings.starters:
             await asyncio.to_thread(seed, store)
         await asyncio.to_thread(catalog.load_all)

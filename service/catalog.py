@@ -6,6 +6,7 @@ session, until it is answered, whatever is loaded or unloaded meanwhile.
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 import structlog
 
 from models.bundle import Bundle
-from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, VersionNotFound
+from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, ProviderUnavailable, VersionNotFound
 from models.manifest import Manifest, NormLayer
 from models.repository import Repository
 from service.engine import Engine
@@ -137,9 +138,14 @@ class Catalog:
         return entries
 
     def load_all(self) -> None:
-        """Load every model of the repository. A version that fails is logged and listed with its reason."""
+        """Load every model of the repository. A version that fails is logged and listed with its reason.
+
+        Raises:
+            ProviderUnavailable: that is no fault of a model, and no reason to serve with another provider.
+        """
         for name in self.repository.models():
-            self.load(name)
+            with suppress(NotReady):
+                self.load(name)
 
     def load(self, name: str) -> None:
         """Bring a model up to date with the repository: load what is new, then let go of what is no longer wanted.
@@ -147,6 +153,7 @@ class Catalog:
         Raises:
             ModelNotFound: the repository has no such model.
             NotReady: none of its versions can be loaded; what was loaded stays.
+            ProviderUnavailable: the provider does not work.
         """
         with self._changing:
             versions = self.repository.versions(name)
@@ -158,6 +165,8 @@ class Catalog:
             for version in sorted(wanted):
                 try:
                     loaded[version] = current.loaded.get(version) or self._load_version(name, version)
+                except ProviderUnavailable:
+                    raise
                 except DengeError as error:
                     log.error("load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__)
                     failed[version] = str(error)

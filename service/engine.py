@@ -53,9 +53,9 @@ class Engine:
         # External data is refused at publishing; should a graph name some all the same, there is nothing to be found.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         self.provider = _PROVIDER_NAMES[provider]
-        available = onnxruntime.get_available_providers()
-        if self.provider not in available:
-            raise ProviderUnavailable(f"{self.provider} was asked for, but onnxruntime here has only {available}")
+        require_provider(provider)
+        if provider == "cuda":
+            onnxruntime.preload_dlls()  # the CUDA libraries that pip installed, which the loader does not look for
         try:
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=[(self.provider, _PROVIDER_OPTIONS[provider])]
@@ -82,6 +82,17 @@ class Engine:
         except Exception as error:
             raise InferenceFailed("the model cannot be run on these inputs") from error
         return dict(zip(self._output_names, outputs, strict=True))
+
+
+def require_provider(provider: Provider) -> None:
+    """Whether onnxruntime was built with a provider; whether it works shows when a model is loaded.
+
+    Raises:
+        ProviderUnavailable: it was not.
+    """
+    available = onnxruntime.get_available_providers()
+    if _PROVIDER_NAMES[provider] not in available:
+        raise ProviderUnavailable(f"{_PROVIDER_NAMES[provider]} was asked for, onnxruntime here has only {available}")
 
 
 def runtime_version() -> str:

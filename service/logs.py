@@ -19,11 +19,13 @@ def configure(level: str, style: Style) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     factory: structlog.WriteLoggerFactory | structlog.BytesLoggerFactory
+    # Tracebacks without the values of variables, which are callers' data.
     if style == "console":
-        as_text: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+        as_text: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        ]
         own, factory = as_text, structlog.WriteLoggerFactory(sys.stderr)
     else:
-        # Tracebacks without the values of variables, which are callers' data.
         as_text = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         own = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)

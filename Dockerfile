@@ -1,0 +1,57 @@
+# Two images of one file: `service` serves, without torch; `training` trains and publishes.
+ARG PYTHON=python:3.11-slim-bookworm
+
+FROM ${PYTHON} AS base
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/denge/bin:$PATH
+# The same number in both images, so that both may write the volume that they share.
+RUN groupadd --gid 10001 denge \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin denge \
+    && install --directory --owner=10001 --group=10001 /repository /data /runs
+
+
+FROM base AS build
+# cpu, or cuda for onnxruntime's GPU build with the CUDA libraries it needs.
+ARG RUNTIME=cpu
+WORKDIR /build
+RUN python -m venv /opt/denge
+COPY pyproject.toml constraints.txt ./
+# The dependencies have a layer of their own, which a change of the code leaves in place.
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies'][sys.argv[1]], sep='\n')" "$RUNTIME" > requirements.txt \
+    && pip install --no-cache-dir --quiet --constraint constraints.txt --requirement requirements.txt
+COPY README.md LICENSE ./
+COPY models models
+COPY service service
+COPY training training
+RUN pip install --no-cache-dir --quiet --no-deps .
+
+
+FROM build AS build-training
+# Wheels in a folder `wheels` are taken first: for building without the network, or another build of torch.
+COPY wheel[s] wheels/
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+RUN mkdir -p wheels \
+    && pip install --no-cache-dir --quiet --find-links wheels ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} torch==2.13.0 \
+    && pip install --no-cache-dir --quiet --constraint constraints.txt '.[cpu,training]'
+
+
+FROM base AS training
+ENV HOME=/tmp
+WORKDIR /runs
+COPY --from=build-training /opt/denge /opt/denge
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]
+
+
+FROM base AS service
+# Before anything imports onnxruntime; the service sets it as well.
+ENV ORT_DISABLE_TELEMETRY=1 DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository
+WORKDIR /tmp
+COPY --from=build /opt/denge /opt/denge
+USER 10001:10001
+EXPOSE 8000
+VOLUME /repository
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=2)"]
+ENTRYPOINT ["python", "-m", "service"]

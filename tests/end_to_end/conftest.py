@@ -1,0 +1,65 @@
+"""The service as its users run it: a process of its own, on a real socket."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
+"""Longer than anything here takes; nothing waits for it to pass."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A service that has said where it serves."""
+
+    popen: subprocess.Popen[str]
+    url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(PATIENCE_SECONDS)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This environment without settings of Denge but those given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DENGE_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+
+
+@contextmanager
+def running(repository: Path, *arguments: str) -> Iterator[Process]:
+    """A service over this repository, killed at the end where it has not stopped by then."""
+    command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
+    # In the repository's folder: the service must not depend on where it is started.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment(), cwd=repository.parent
+    ) as popen:
+        try:
+            assert popen.stdout is not None
+            announced = popen.stdout.readline()
+            assert announced.startswith("Denge serves on "), announced
+            yield Process(popen, announced.split()[-1])
+        finally:
+            if popen.poll() is None:
+                popen.kill()
+
+
+@pytest.fixture(scope="session")
+def starters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service that was started for the first time: an empty repository, filled with the starter models."""
+    with running(tmp_path_factory.mktemp("starters") / "repository") as process:
+        yield process
+        assert process.stop() == 0

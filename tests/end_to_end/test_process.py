@@ -1,0 +1,120 @@
+"""Start, stop, and what the process never does."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from models.repository import Repository
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    Repository(tmp_path / "repository").publish(tiny_bundle())
+    return tmp_path / "repository"
+
+
+BODY = json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}).encode()
+
+
+def half_a_request(process: Process) -> socket.socket:
+    """A connection on which the service waits for the body: the request is in flight."""
+    connection = socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE_SECONDS)
+    head = (
+        f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+    return connection
+
+
+def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(repository: Path) -> None:
+    with running(repository) as process, half_a_request(process) as connection:
+        process.popen.send_signal(signal.SIGTERM)
+        wait_until_closed(process.port)
+        connection.sendall(BODY)
+
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        assert process.popen.wait(PATIENCE_SECONDS) == 0
+
+
+def test_it_says_not_ready_before_it_closes_the_port(repository: Path) -> None:
+    with (
+        running(repository, "--shutdown-delay-seconds", "3600") as process,
+        httpx2.Client(base_url=process.url) as client,
+    ):
+        assert client.get("/v2/health/ready").status_code == 200
+        process.popen.send_signal(signal.SIGTERM)
+        while client.get("/v2/health/ready").status_code == 200:
+            pass
+
+        assert "shutting down" in client.get("/v2/health/ready").json()["error"]
+        assert client.post("/v2/models/tiny/infer", content=BODY).status_code == 200
+        assert process.stop() == 0
+
+
+def wait_until_closed(port: int) -> None:
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
+        except ConnectionRefusedError:
+            return
+
+
+def test_a_port_that_is_taken_is_a_start_up_failure(repository: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "service", "--repository", str(repository), "--port"]
+        done = subprocess.run(
+            [*command, str(taken.getsockname()[1])], capture_output=True, timeout=PATIENCE_SECONDS, env=environment()
+        )
+
+    assert done.returncode != 0
+    assert b"address already in use" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (["--prot", "1"], {}, "--prot"),
+        ([], {"DENGE_PROT": "1"}, "DENGE_PROT is not a setting"),
+        ([], {"DENGE_PORT": "many"}, "port: "),
+        ([], {"DENGE_CONFIG": "/no/such/file"}, "does not exist"),
+        (["--provider", "cuda"], {}, "CUDAExecutionProvider"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(
+    repository: Path, arguments: list[str], variables: dict[str, str], words: str
+) -> None:
+    command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment(**variables)
+    )
+
+    assert done.returncode in (2, 3)
+    assert words in done.stderr
+    assert not done.stdout
+
+
+def test_it_serves_without_torch_and_onnx(repository: Path) -> None:
+    program = f"""
+import sys
+from starlette.testclient import TestClient
+from service.app import create_app
+from service.settings import Settings
+
+with TestClient(create_app(Settings(repository={str(repository)!r}))) as client:
+    assert client.post("/v2/models/tiny/infer", content={BODY!r}).status_code == 200
+    assert client.get("/v2/models/tiny/layers/norm").status_code == 200
+print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"torch", "onnx", "sklearn", "scipy", "training"}}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

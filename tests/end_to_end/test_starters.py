@@ -1,0 +1,79 @@
+"""What a newcomer meets: the starter models, the docs page, and that every example on it runs as it stands."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.end_to_end.conftest import Process
+
+
+@pytest.fixture(scope="module")
+def client(starters: Process) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=starters.url) as client:
+        yield client
+
+
+def operations(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, verbs in client.get("/openapi.json").json()["paths"].items():
+        for verb, operation in verbs.items():
+            yield verb, path, operation
+
+
+def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every operation with its own examples filled in, as the docs page does."""
+    for verb, path, operation in operations(client):
+        for parameter in operation.get("parameters", []):
+            example = (parameter.get("examples") or parameter["schema"]["examples"])[0]
+            path = path.replace("{" + parameter["name"] + "}", str(example))
+        content = operation.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            for example in content["application/json"]["examples"].values():
+                yield verb, path, {"json": example["value"]}
+        elif content:
+            yield verb, path, {"content": client.get("/docs/seven.png").content}
+        else:
+            yield verb, path, {}
+
+
+def test_every_example_on_the_docs_page_runs_as_it_stands(client: httpx2.Client) -> None:
+    requests = list(example_requests(client))
+    assert len(requests) > 20
+    # Unloading comes last, so that it does not take the others' model away.
+    for verb, path, body in sorted(requests, key=lambda request: "unload" in request[1]):
+        response = client.request(verb, path, **body)
+        assert response.status_code == 200, (verb, path, response.text)
+    assert client.post("/v2/repository/models/mlp/load").status_code == 200
+
+
+def test_every_operation_is_described(client: httpx2.Client) -> None:
+    for verb, path, operation in operations(client):
+        assert operation["summary"], (verb, path)
+        success = operation["responses"]["200"]
+        assert "content" in success, (verb, path)
+
+
+@pytest.mark.parametrize("model", ["mlp", "convnet"])
+def test_both_starters_read_the_example_image_as_a_seven(client: httpx2.Client, model: str) -> None:
+    answer = client.post(f"/v2/models/{model}/predict", content=client.get("/docs/seven.png").content).json()
+
+    assert answer["label"] == "7"
+    assert answer["probability"] > 0.5
+    assert sum(entry["probability"] for entry in answer["probabilities"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("model", ["mlp", "convnet"])
+def test_every_layer_of_the_starters_is_folded(client: httpx2.Client, model: str) -> None:
+    layers = client.get(f"/v2/models/{model}/layers").json()["layers"]
+
+    assert layers
+    assert {layer["placement"]["kind"] for layer in layers} == {"folded_back"}
+
+
+def test_the_docs_page_needs_no_other_host(client: httpx2.Client) -> None:
+    page = client.get("/docs").text
+
+    assert "http://" not in page
+    assert "https://" not in page
+    assert client.get("/").headers["location"].endswith("docs")
