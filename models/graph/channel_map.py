@@ -14,7 +14,7 @@ from models.batchnorm import Float64
 from models.graph.wiring import Dim, Wiring, label
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
+class Refusal(Exception):
     """Why a map cannot go further this way; the text is shown to users."""
 
 
@@ -83,7 +83,8 @@ class ChannelMap:
             Refusal: no axis of the new shape can carry the map, or the sizes needed are not known.
         """
         before, after = list(before), list(after)
-        while len(before) > self.axis + 1 and after and before[-1] == after[-1] is not None:
+        # Free sizes behind the channels do no harm where they stay, as in (N, C, length) -> (N, C, 1, length).
+        while any(isinstance(dim, str) for dim in before[self.axis + 1 :]) and after and before[-1] == after[-1]:
             before.pop()
             after.pop()
         behind = known_sizes(node, before[self.axis + 1 :])

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
 from models.batchnorm import Float64
-from models.errors import GraphError
 
 Dim = int | str | None
 """A size, the name of a free size, or unknown."""
@@ -72,7 +71,7 @@ class Wiring:
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._edited: dict[str, Float64] = {}
         self._types: dict[str, int] = {}
-        self._shapes: dict[str, tuple[Dim, ...]] | None = None
+        self._shapes: dict[str, tuple[Dim, ...] | None] | None = None
         self._producers: dict[str, onnx.NodeProto] = {}
         self._users: dict[str, list[onnx.NodeProto]] | None = None
         self._names = {name for node in self.nodes for name in (node.name, *_used(node), *node.output)}
@@ -181,8 +180,7 @@ class Wiring:
     def declare(self, tensor: str, like: str) -> None:
         """Note that a new tensor has the type and shape of another."""
         self._types[tensor] = self.element_type(like)
-        if (known := self.shape(like)) is not None:
-            self._inferred()[tensor] = known
+        self._inferred()[tensor] = self.shape(like)
 
     def replace(self, node: onnx.NodeProto, by: Sequence[onnx.NodeProto]) -> None:
         """Put other nodes, or none, in the place of a node."""
@@ -237,12 +235,9 @@ class Wiring:
                     self._users.setdefault(name, []).append(node)
         return self._users
 
-    def _inferred(self) -> dict[str, tuple[Dim, ...]]:
+    def _inferred(self) -> dict[str, tuple[Dim, ...] | None]:
         if self._shapes is None:
-            try:
-                graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
-            except shape_inference.InferenceError as error:
-                raise GraphError(f"the shapes of the graph contradict each other: {error}") from error
+            graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
             self._shapes = {}
             for value in (*graph.input, *graph.value_info, *graph.output):
                 tensor = value.type.tensor_type

@@ -568,3 +568,99 @@ def absurd_scale(g: Graph) -> str:
     g.constant([1e9, 1.0], "bn.weight")
     g.constant([0.999, 0.999], "bn.running_var")
     return g.bn(g.conv(g.input(3, 5, 5), 3, 2), 2)
+
+
+# Corners of single operators
+
+
+@case("Concat of a Conv and a constant row", BACK)
+def concat_constant(g: Graph) -> str:
+    return g.bn(g.op("Concat", g.conv(g.input(3, 5, 5), 3, 4), g.weight(1, 4, 3, 3), axis=0), 4)
+
+
+@case("Conv -> Reshape into one channel", BACK)
+def one_channel(g: Graph) -> str:
+    return g.bn(g.op("Reshape", g.conv(g.input(3, 7, 7), 3, 4), g.constant([-1, 1, 10, 10])), 1)
+
+
+@case("Conv -> Transpose, channels become positions", KEPT, reason="come to lie on axis 2, not 1")
+def conv_transposed(g: Graph) -> str:
+    return g.bn(g.op("Transpose", g.conv(g.input(3, 5, 5), 3, 4), perm=[0, 2, 1, 3]), 3)
+
+
+@case("Conv -> Transpose of all axes", KEPT, reason="come to lie on axis 2, not 1")
+def conv_reversed(g: Graph) -> str:
+    return g.bn(g.op("Transpose", g.op("Transpose", g.conv(g.input(3, 5, 5), 3, 4)), perm=[3, 1, 0, 2]), 3)
+
+
+@case("Dropout, told not to train", BACK)
+def dropout_inference(g: Graph) -> str:
+    ratio, training = g.constant(0.0), g.constant(np.array(0, dtype=bool))
+    return g.bn(g.op("Dropout", g.conv(g.input(3, 5, 5), 3, 4), ratio, training), 4)
+
+
+@case("Dropout, told to train", KEPT, reason="Dropout 'dropout1' may drop values")
+def dropout_training(g: Graph) -> str:
+    ratio, training = g.constant(0.0), g.constant(np.array(1, dtype=bool))
+    return g.bn(g.op("Dropout", g.conv(g.input(3, 5, 5), 3, 4), ratio, training), 4)
+
+
+@case("MaxPool with indices", KEPT, reason="MaxPool 'maxpool1' also says where its maxima are")
+def max_pool_indices(g: Graph) -> str:
+    return g.bn(g.op("MaxPool", g.conv(g.input(3, 6, 6), 3, 4), outputs=2, kernel_shape=[2, 2]), 4, sign=1)
+
+
+@case("ReduceMean over nothing", BACK)
+def reduce_mean_nothing(g: Graph) -> str:
+    return g.bn(g.op("ReduceMean", g.conv(g.input(3, 5, 5), 3, 4), noop_with_empty_axes=1), 4)
+
+
+@case("ReduceMean over everything", KEPT, reason="averages over the channels")
+def reduce_mean_everything(g: Graph) -> str:
+    return g.bn(g.op("ReduceMean", g.conv(g.input(3, 5, 5), 3, 4)), 1)
+
+
+@case("Relu -> BN without shift -> Gemm", FORWARD)
+def bn_gemm_no_shift(g: Graph) -> str:
+    return g.gemm(g.bn(g.op("Relu", g.input(5)), 5, shift=False), 5, 4)
+
+
+@case("Relu -> BN -> MatMul by a vector", KEPT, reason="MatMul 'matmul2' multiplies by a vector")
+def bn_mat_mul_vector(g: Graph) -> str:
+    return g.op("MatMul", g.bn(g.op("Relu", g.input(5)), 5), g.weight(5))
+
+
+@case("BN computes the weights of a Conv", KEPT, reason="it computes the weights of Conv 'conv2'")
+def bn_makes_weights(g: Graph) -> str:
+    weight = g.bn(g.op("Relu", g.input(3, 2, 2)), 3)
+    return g.op("Conv", g.weight(1, 3, 5, 5), weight)
+
+
+@case("BN output used twice by one node", KEPT, reason="Mul 'mul2' uses it more than once")
+def bn_squared(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(5)), 5)
+    return g.op("Mul", x, x)
+
+
+@case("BN of a constant", KEPT, reason="backward: 'c0' is a constant")
+def bn_of_constant(g: Graph) -> str:
+    return g.op("Add", g.input(3), g.bn(g.weight(1, 3), 3))
+
+
+@case("scale of 0 before a Div", KEPT, reason="a scale of 0 cannot go into the divisor of Div 'div1'")
+def div_zero_scale(g: Graph) -> str:
+    g.constant([1.0, 0.0, 2.0, 1.0], "bn.weight")
+    for key in ("bias", "running_mean", "running_var"):
+        g.positive(4, name=f"bn.{key}")
+    return g.bn(g.op("Div", g.conv(g.input(3, 5, 5), 3, 4), g.positive(4, 1, 1)), 4)
+
+
+@case("Conv -> Flatten of free length", KEPT, reason="Flatten 'flatten1' needs sizes that are only known when it runs")
+def flatten_free_length(g: Graph) -> str:
+    return g.op("Flatten", g.bn(g.op("Relu", g.input(3, "length")), 3), name="flatten1")
+
+
+@case("Concat of channels of unknown number", KEPT, reason="Concat 'concat2' needs sizes that are only known when")
+def concat_unknown(g: Graph) -> str:
+    x = g.input("some", "others")
+    return g.bn(g.op("Concat", g.op("Sigmoid", x), g.op("Exp", x), axis=1), 12)

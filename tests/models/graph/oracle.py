@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 import torch
+from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -15,16 +15,12 @@ from onnx.reference.op_run import OpRun
 Array = NDArray[Any]
 
 
-class ConvTranspose(OpRun):  # type: ignore[misc]
+class ConvTranspose(OpRun):
     """By torch, symmetric padding only: the ONNX reference does not know groups here (onnx 1.23)."""
 
-    def _run(  # type: ignore[no-untyped-def]
-        self, x, w, b=None, *, auto_pad=None, dilations=None, group=1, kernel_shape=None, output_padding=None,
-        output_shape=None, pads=None, strides=None,
-    ):  # fmt: skip
-        assert auto_pad in (None, "NOTSET")
-        assert output_shape is None
-        assert kernel_shape is None or tuple(kernel_shape) == w.shape[2:]
+    def _run(self, x: Array, w: Array, b: Array | None = None, group: int = 1, **options: Any) -> tuple[Array]:
+        assert options["auto_pad"] in (None, "NOTSET")
+        assert options["output_shape"] is None
         rank = x.ndim - 2
         transposed = (
             torch.nn.functional.conv_transpose1d,
@@ -35,11 +31,11 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
             torch.from_numpy(x.copy()),
             torch.from_numpy(w.copy()),
             None if b is None else torch.from_numpy(b.copy()),
-            stride=strides or 1,
-            padding=tuple(pads[:rank]) if pads else 0,
-            output_padding=output_padding or 0,
+            stride=options["strides"] or 1,
+            padding=tuple((options["pads"] or [0] * rank)[:rank]),
+            output_padding=options["output_padding"] or 0,
             groups=group,
-            dilation=dilations or 1,
+            dilation=options["dilations"] or 1,
         )
         return (y.numpy(),)
 
