@@ -51,8 +51,10 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moment
 
     Raises:
         InvalidInput: no batches, or a layer that is used not exactly once in a forward pass, so that one pair of
-            statistics does not describe its input, or that keeps no running statistics.
+            statistics does not describe its input, or that keeps no running statistics, or that is a SyncBatchNorm.
     """
+    if any(isinstance(module, nn.SyncBatchNorm) for module in network.modules()):
+        raise InvalidInput("the statistics of a SyncBatchNorm live in several processes: build the network without it")
     layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
     statistics = {name: _running_statistics(name, layer) for name, layer in layers.items()}
     moments = {name: Moments.empty(layer.num_features) for name, layer in layers.items()}

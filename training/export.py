@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ from training.parity import Arrays, Run
 INPUT = "input"
 OUTPUT = "logits"
 
-_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelProto:
@@ -46,7 +47,7 @@ def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelPr
     """
     if network.training or any(module.training for module in network.modules()):
         raise TrainingModeGraph("the network is in training mode; only one in evaluation mode is exported")
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
     for name, layer in layers.items():
         if layer.running_mean is None or layer.running_var is None:
             raise MissingStatistics(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
@@ -54,7 +55,7 @@ def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelPr
     # Two rows: with one, the exporter would take the batch axis for a constant.
     example = torch.zeros(2, *row_shape)
     with _quiet():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             network,
             (example,),
             dynamo=True,
@@ -64,8 +65,6 @@ def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelPr
             output_names=[OUTPUT],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
-        if program is None:
-            raise GraphError("torch exported nothing")
         optimizer.fold_constants(program.model)
         optimizer.remove_unused_nodes(program.model)
     graph = onnx_ir.to_proto(program.model)

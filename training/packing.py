@@ -48,14 +48,14 @@ def pack(
     folded = fold(source)
     if not folded.norm_layers:
         raise GraphError(
-            "the graph has no BatchNormalization node. If the network has such layers, its exporter has "
-            "folded them and what they knew is lost: export again without optimisation (torch.onnx.export(..., optimize=False))"
+            "the graph has no BatchNormalization node. If the network has such layers, its exporter has folded them "
+            "and what they knew is lost: export it again without, e.g. by torch.onnx.export(..., optimize=False)"
         )
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
     report = parity.check(source_bytes, folded_bytes, oracle, real, tolerance=tolerance)
     inputs, outputs = parity.specs(source_bytes)
     classes = outputs[0].shape[-1]
-    if labels is not None and len(labels) != classes:
+    if labels is not None and classes not in (-1, len(labels)):
         raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{outputs[0].name}'", "labels")
     manifest = Manifest(
         model=name,

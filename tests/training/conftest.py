@@ -1,0 +1,36 @@
+"""Small things to train on, in one thread, so that the suite is as fast on one core as on many."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from training.data import digits
+from training.data.dataset import Dataset
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def digit_images() -> Dataset:
+    return digits.load()
+
+
+@pytest.fixture(scope="session")
+def few_digits(digit_images: Dataset) -> Dataset:
+    """129 training rows, so that batches of 32 leave a last one of a single row, and 50 test rows."""
+    return Dataset(
+        digit_images.train_images[:129],
+        digit_images.train_labels[:129],
+        digit_images.test_images[:50],
+        digit_images.test_labels[:50],
+        digit_images.class_names,
+        digit_images.preprocessing,
+    )

@@ -1,0 +1,52 @@
+"""Source graphs in ONNX's own text form, for what torch would not export."""
+
+import numpy as np
+import onnx
+from onnx import numpy_helper, parser
+
+from models.graph.load import serialize
+
+CHANNELS = 3
+
+
+def linear_norm(
+    attributes: str = "epsilon = 1e-5",
+    *,
+    batch: str = "N",
+    outputs: str = "y",
+    final: str = "",
+    statistics: bool = True,
+    features: str = "4",
+) -> onnx.ModelProto:
+    """`x` [batch, features] -> Gemm -> BatchNormalization -> `y` [batch, 3], and a `final` node before it if wanted."""
+    mean_var = "" if statistics else f", float[{CHANNELS}] mean, float[{CHANNELS}] var"
+    normalized = "normalized" if final else outputs
+    model = parser.parse_model(f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        network (float[{batch}, {features}] x{mean_var}) => (float[{batch}, {CHANNELS}] y) {{
+            linear = Gemm(x, weight, bias)
+            {normalized} = BatchNormalization <{attributes}> (linear, gamma, beta, mean, var)
+            {final}
+        }}
+    """)
+    generator = np.random.default_rng(0)
+    tensors = {
+        "weight": generator.normal(size=(4, CHANNELS)),
+        "bias": generator.normal(size=CHANNELS),
+        "gamma": generator.uniform(0.5, 1.5, CHANNELS),
+        "beta": generator.normal(size=CHANNELS),
+    }
+    if statistics:
+        tensors |= {"mean": generator.normal(size=CHANNELS), "var": generator.uniform(0.5, 1.5, CHANNELS)}
+    for name, values in tensors.items():
+        model.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    return model
+
+
+def changed(graph: onnx.ModelProto, name: str, factor: float) -> bytes:
+    """The graph, serialized, with one of its tensors multiplied."""
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(factor), name))
+    return serialize(model)

@@ -1,0 +1,106 @@
+"""Anybody's ONNX file -> bundle."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from models.errors import ExternalData, GraphError, InvalidInput, MissingStatistics, ParityError, TrainingModeGraph
+from models.graph.load import serialize
+from tests.training.graphs import linear_norm
+from training.importing import read_bundle
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "network.onnx"
+
+
+def test_a_file_with_a_normalisation_layer_becomes_a_bundle(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+
+    bundle = read_bundle(file, "theirs", labels=["a", "b", "c"])
+
+    manifest = bundle.manifest
+    assert (manifest.model, manifest.labels, manifest.scores) == ("theirs", ("a", "b", "c"), "logits")
+    assert manifest.lineage.origin == "imported"
+    assert manifest.training is None
+    assert [spec.shape for spec in (*manifest.inputs, *manifest.outputs)] == [(-1, 4), (-1, 3)]
+    assert manifest.norm_layers[0].placement.kind == "folded_back"
+    assert "BatchNormalization" in {node.op_type for node in onnx.load_from_string(bundle.source).graph.node}
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load_from_string(bundle.folded).graph.node}
+
+
+def test_a_last_softmax_is_noted(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm(final="y = Softmax(normalized)")))
+
+    assert read_bundle(file, "theirs").manifest.scores == "probabilities"
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (linear_norm("training_mode = 1", outputs="y, new_mean, new_var"), TrainingModeGraph, "training mode"),
+        (linear_norm(statistics=False), MissingStatistics, "running mean"),
+        (linear_norm(batch="1"), GraphError, "no batch axis"),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
+    file: Path, model: onnx.ModelProto, error: type[Exception], message: str
+) -> None:
+    file.write_bytes(serialize(model))
+
+    with pytest.raises(error, match=message):
+        read_bundle(file, "theirs")
+
+
+def test_a_file_without_normalisation_is_refused_with_advice(file: Path) -> None:
+    model = linear_norm()
+    del model.graph.node[1]
+    model.graph.node[0].output[0] = "y"
+    file.write_bytes(serialize(model))
+
+    with pytest.raises(GraphError, match="optimize=False"):
+        read_bundle(file, "theirs")
+
+
+def test_tensors_in_other_files_are_not_followed(file: Path) -> None:
+    onnx.save(linear_norm(), file, save_as_external_data=True, size_threshold=0, location="weights")
+
+    with pytest.raises(ExternalData):
+        read_bundle(file, "theirs")
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph"])
+def test_a_file_that_is_not_onnx_is_refused(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+
+    with pytest.raises(GraphError):
+        read_bundle(file, "theirs")
+
+
+def test_labels_must_be_as_many_as_the_classes(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+
+    with pytest.raises(InvalidInput, match="2 labels for the 3 values of output 'y'"):
+        read_bundle(file, "theirs", labels=["a", "b"])
+
+
+def test_a_name_that_cannot_be_a_folder_is_refused(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+
+    with pytest.raises(InvalidInput, match="name"):
+        read_bundle(file, "../theirs")
+
+
+def test_the_tolerance_is_the_callers_and_is_recorded(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+
+    assert read_bundle(file, "theirs", tolerance=1e-3).manifest.parity.tolerance == 1e-3
+    with pytest.raises(ParityError):
+        read_bundle(file, "theirs", tolerance=1e-12)
+
+
+def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
+    with pytest.raises(InvalidInput, match="no file"):
+        read_bundle(file, "theirs")

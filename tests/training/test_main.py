@@ -1,0 +1,157 @@
+"""The command line, as users type it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.graph.load import serialize
+from models.repository import Repository
+from tests.training.graphs import linear_norm
+from training import packing
+from training.__main__ import main
+from training.data import digits
+from training.data.dataset import Dataset
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def onnx_file(tmp_path: Path) -> str:
+    (tmp_path / "network.onnx").write_bytes(serialize(linear_norm()))
+    return "network.onnx"
+
+
+def test_training_ends_with_a_published_bundle(
+    few_digits: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(digits, "load", lambda: few_digits)
+
+    assert main(["train", "--model", "mlp", "--data", "digits", "--epochs", "2", "--name", "tiny"]) == 0
+
+    out = capsys.readouterr().out
+    assert "epoch 2/2: loss" in out
+    assert "true \\ predicted  0" in out
+    assert "folded back into" in out
+    assert out.endswith(f"published tiny version 1: {Path('repository/tiny/1')}\n")
+    manifest = Repository(Path("repository")).read("tiny", 1).manifest
+    assert manifest.labels == tuple("0123456789")
+    assert manifest.preprocessing == few_digits.preprocessing
+    assert manifest.training is not None
+    assert manifest.training.config["epochs"] == 2
+    assert f"with population statistics {manifest.training.metrics['test_accuracy']:.2%}" in out
+    assert manifest.parity.rows == 53
+    assert Path("runs/tiny/checkpoint.safetensors").is_file()
+
+    assert main(["inspect", "repository/tiny/1"]) == 0
+    assert f"test_accuracy: {manifest.training.metrics['test_accuracy']:.4f}" in capsys.readouterr().out
+
+    # The checkpoint alone gives the same bundle again, as the next version.
+    assert main(["export", "runs/tiny/checkpoint.safetensors", "--name", "tiny"]) == 0
+    again = Repository(Path("repository")).read("tiny", 2).manifest
+    assert again.norm_layers == manifest.norm_layers
+    assert again.training == manifest.training
+
+
+def test_training_without_publishing_leaves_only_the_checkpoint(
+    few_digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digits, "load", lambda: few_digits)
+
+    assert main(["train", "--model", "mlp", "--data", "digits", "--epochs", "1", "--no-publish"]) == 0
+
+    assert [path.name for path in Path().iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --model mlp --data digits --batch-size 1", "batch-size: must be at least 2"),
+        ("train --model transformer --data digits", "transformer"),
+        ("train --model mlp", "--data"),
+        ("train --model mlp --data digits --colour red", "--colour"),
+        ("train --model mlp --data digits --epochs many", "many"),
+        ("train --model resnet --data digits --depth 9", "depth: must be 6n + 2"),
+        ("train --model mlp --data digits --name a/b", "name: must be"),
+        ("train --model mlp --data digits --resume", "no checkpoint"),
+        ("export nothing.safetensors", "no checkpoint nothing.safetensors"),
+        ("import nothing.onnx --name x", "no file nothing.onnx"),
+        ("inspect nothing", "no bundle or file nothing"),
+        ("fly", "fly"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_one_line_and_exit_code_2(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments.split()) == 2
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert captured.out == ""
+    assert list(Path().iterdir()) == []
+
+
+def test_an_imported_file_is_published_and_can_be_inspected(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", onnx_file, "--name", "theirs", "--labels", "a,b,c"]) == 0
+    assert "published theirs version 1" in capsys.readouterr().out
+
+    assert main(["inspect", "repository/theirs/1"]) == 0
+    bundle = capsys.readouterr().out
+    assert main(["inspect", onnx_file]) == 0
+    file = capsys.readouterr().out
+
+    assert "theirs: imported" in bundle
+    assert "x: FP32 [-1, 4]" in bundle
+    assert file.strip() in bundle
+    assert "1 of 1 folded" in file
+
+
+def test_a_file_that_cannot_be_served_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "network.onnx").write_bytes(serialize(linear_norm(batch="1")))
+
+    assert main(["import", "network.onnx", "--name", "theirs"]) == 1
+
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not Path("repository").exists()
+
+
+def test_a_repository_that_cannot_be_written_is_exit_code_1(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("repository").touch()
+
+    assert main(["import", onnx_file, "--name", "theirs"]) == 1
+    assert "repository" in capsys.readouterr().err
+
+
+def test_a_program_that_was_never_installed_still_signs_its_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise packing.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packing.metadata, "version", missing)
+
+    assert packing._program() == "denge"
+
+
+def test_import_inspect_and_help_need_no_torch(onnx_file: str) -> None:
+    program = f"""
+import sys
+sys.modules["torch"] = None
+from training.__main__ import main
+codes = [main(["import", {onnx_file!r}, "--name", "x"]), main(["inspect", {onnx_file!r}]), main(["train", "--help"])]
+sys.exit(sum(codes))
+"""
+    root = Path(__file__).parents[2]
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(root)}
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "half cosine" in " ".join(done.stdout.split())

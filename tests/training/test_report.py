@@ -1,0 +1,25 @@
+"""Tables for the terminal."""
+
+import numpy as np
+
+from tests.bundles import tiny_bundle
+from training import report
+
+
+def test_a_confusion_table_has_a_line_for_each_true_class() -> None:
+    assert report.confusion(np.array([[10, 2], [0, 7]]), ["cat", "dog"]).splitlines() == [
+        "true \\ predicted  cat  dog",
+        "cat               10   2",
+        "dog               0    7",
+    ]
+
+
+def test_a_kept_layer_is_shown_with_its_reason() -> None:
+    layer = tiny_bundle().manifest.norm_layers[0]
+    kept = layer.placement.model_copy(update={"kind": "kept", "into": (), "reason": "it follows a ReLU"})
+
+    table = report.layers([layer, layer.model_copy(update={"placement": kept})]).splitlines()
+
+    assert table[1].endswith("folded back into fc")
+    assert table[2].endswith("kept: it follows a ReLU")
+    assert table[3] == "1 of 2 folded"
