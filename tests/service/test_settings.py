@@ -1,5 +1,6 @@
 """Settings by flag, environment and file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,6 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in os.environ:
         if name.startswith(settings.ENV_PREFIX):
             monkeypatch.delenv(name)
