@@ -10,6 +10,7 @@ is there at once.
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from cyclopts import App, CycloptsError
@@ -20,6 +21,8 @@ from models.repository import Repository
 from training.config import Config, DataKind, ModelKind
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
+
+_say = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done
 
 
 @app.command
@@ -64,15 +67,16 @@ def train(
     name = name or model
     from training import finishing, run
     from training.data.load import load
-    from training.packing import require_name
+    from training.packing import require_name, require_repository
 
     require_name(name)
+    require_repository(repository)
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
-    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, say=print)
-    finishing.test(network, dataset, rows, say=print)
+    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, say=_say)
+    finishing.test(network, dataset, rows, say=_say)
     if publish:
-        _publish(repository, finishing.finish(name, config, network, dataset, rows, say=print))
+        _publish(repository, finishing.finish(name, config, network, dataset, rows, say=_say))
 
 
 @app.command
@@ -97,19 +101,20 @@ def export(
     from training.checkpoint import read
     from training.data.load import load
     from training.networks.build import build
-    from training.packing import require_name
+    from training.packing import require_name, require_repository
 
     found = read(checkpoint)
     config = found.config
     name = name or config.model
     require_name(name)
+    require_repository(repository)
     torch.set_num_threads(config.threads)
     dataset = load(config.data, data_dir)
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    finishing.test(network, dataset, rows, say=print)
-    _publish(repository, finishing.finish(name, config, network, dataset, rows, say=print))
+    finishing.test(network, dataset, rows, say=_say)
+    _publish(repository, finishing.finish(name, config, network, dataset, rows, say=_say))
 
 
 @app.command(name="import")
@@ -131,8 +136,10 @@ def import_(
         repository: The folder to publish into.
     """
     from training.importing import read_bundle
+    from training.packing import require_repository
     from training.report import layers, parity
 
+    require_repository(repository)
     bundle = read_bundle(file, name, labels.split(",") if labels else None, tolerance)
     print(layers(bundle.manifest.norm_layers))
     print(parity(bundle.manifest.parity))

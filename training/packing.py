@@ -1,8 +1,10 @@
 """A source graph -> the bundle that is published: folded, compared, described."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 import onnx
@@ -41,10 +43,13 @@ def pack(
         tolerance: of its comparisons.
 
     Raises:
-        InvalidInput: the name cannot be a model's, or the labels are not as many as the classes.
+        InvalidInput: the name cannot be a model's, the labels are not as many as the classes, or the tolerance is
+            not positive.
         GraphError: the graph has no normalisation layer, or one of the kinds of that error's docstring.
     """
     require_name(name)
+    if not tolerance > 0:
+        raise InvalidInput("must be more than 0", "tolerance")
     folded = fold(source)
     if not folded.norm_layers:
         raise GraphError(
@@ -80,6 +85,16 @@ def require_name(name: str) -> None:
     """
     if not MODEL_NAME.fullmatch(name):
         raise InvalidInput("must be 1 to 128 letters, digits, dots, dashes or underscores, the first no mark", "name")
+
+
+def require_repository(folder: Path) -> None:
+    """Check where a bundle shall go before the work rather than after it.
+
+    Raises:
+        InvalidInput: there is something else, or it may not be written.
+    """
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InvalidInput(f"{folder} is not a folder that may be written", "repository")
 
 
 def _scores(graph: onnx.ModelProto) -> Literal["logits", "probabilities"]:

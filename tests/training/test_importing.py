@@ -99,6 +99,8 @@ def test_the_tolerance_is_the_callers_and_is_recorded(file: Path) -> None:
     assert read_bundle(file, "theirs", tolerance=1e-3).manifest.parity.tolerance == 1e-3
     with pytest.raises(ParityError):
         read_bundle(file, "theirs", tolerance=1e-12)
+    with pytest.raises(InvalidInput, match="tolerance"):
+        read_bundle(file, "theirs", tolerance=0)
 
 
 def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:

@@ -123,11 +123,28 @@ def test_a_file_that_cannot_be_served_is_one_line_and_exit_code_1(
     assert not Path("repository").exists()
 
 
-def test_a_repository_that_cannot_be_written_is_exit_code_1(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["import network.onnx --name x", "train --model mlp --data digits"])
+def test_a_repository_that_is_no_folder_is_noticed_before_the_work(
+    command: str, onnx_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("repository").touch()
 
+    assert main(command.split()) == 2
+
+    assert "repository: repository is not a folder" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().iterdir()) == [onnx_file, "repository"]
+
+
+def test_a_disk_that_is_full_is_exit_code_1(
+    onnx_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Repository, "publish", full)
+
     assert main(["import", onnx_file, "--name", "theirs"]) == 1
-    assert "repository" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
 
 
 def test_a_program_that_was_never_installed_still_signs_its_bundles(monkeypatch: pytest.MonkeyPatch) -> None:

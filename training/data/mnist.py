@@ -40,7 +40,6 @@ def load(folder: Path, client: httpx2.Client | None = None) -> Dataset:
     missing = [name for name in SHA256 if not (folder / name).is_file()]
     if missing:
         with client or httpx2.Client(timeout=30, follow_redirects=True) as connected:
-            folder.mkdir(parents=True, exist_ok=True)
             for name in missing:
                 _fetch(folder, name, connected)
     train_images, train_labels, test_images, test_labels = (_read(folder / name) for name in SHA256)
@@ -71,6 +70,7 @@ def _fetch(folder: Path, name: str, client: httpx2.Client) -> None:
             reasons.append(f"{mirror}: {error or type(error).__name__}")
             continue
         if hashlib.sha256(data).hexdigest() == SHA256[name]:
+            folder.mkdir(parents=True, exist_ok=True)
             partial = folder / f".{name}.{os.getpid()}"
             partial.write_bytes(data)
             partial.rename(folder / name)  # whole or not at all, also when two runs fetch at once

@@ -1,4 +1,7 @@
-"""A multi-layer perceptron: the network of figure 1 of Ioffe & Szegedy (2015), with ReLU for its sigmoid."""
+"""A multi-layer perceptron.
+
+With ``depth=3, width=100`` it is the network of figure 1 of Ioffe & Szegedy (2015), but for ReLU instead of sigmoid.
+"""
 
 from torch import Tensor, nn
 

@@ -70,9 +70,9 @@ def test_the_second_mirror_serves_when_the_first_is_broken(tmp_path: Path, statu
 @pytest.mark.usefixtures("tiny_files")
 def test_when_no_mirror_serves_the_error_says_which_files_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be fetched") as caught:
-        mnist.load(tmp_path, client("https://"))
+        mnist.load(tmp_path / "mnist", client("https://"))
 
-    assert str(tmp_path) in str(caught.value)
+    assert str(tmp_path / "mnist") in str(caught.value)
     assert all(name in str(caught.value) for name in mnist.SHA256)
     assert list(tmp_path.iterdir()) == []
 
