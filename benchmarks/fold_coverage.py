@@ -84,17 +84,7 @@ def training_mode(g: Graph) -> str:
     return g.bn(g.conv(g.input(3, 5, 5), 3, 4), 4, outputs=3, training_mode=1)
 
 
-def computed_bias(g: Graph) -> str:
-    """A convolution without bias, as torch exports it with optimize=False and nobody has folded the constants."""
-    x = g.input(3, 5, 5)
-    zeros = g.op("Expand", g.op("CastLike", g.constant(0.0), x), g.constant([4]))
-    return g.bn(g.op("Conv", x, g.weight(4, 3, 3, 3), zeros), 4)
-
-
-EXTRA = (
-    Case("raw torch export: zero bias computed in the graph", computed_bias, ("kept",)),
-    Case("BN in training mode", training_mode, ()),
-)
+EXTRA = (Case("BN in training mode", training_mode, ()),)
 
 
 def layers_left(model: onnx.ModelProto) -> int:

@@ -22,9 +22,10 @@ from models.graph.channel_map import (
     shape,
     weights,
 )
+from models.graph.nodes import integer, is_standard, label, number
 from models.graph.passing import PASSING
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring, integer, is_standard, label, number
+from models.graph.wiring import Wiring
 
 Rule = Callable[[Wiring, onnx.NodeProto, ChannelMap], Step]
 

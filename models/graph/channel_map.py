@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
-from models.graph.wiring import Dim, Wiring, label
+from models.graph.nodes import Dim, label
+from models.graph.wiring import Wiring
 
 
 class Refusal(Exception):

@@ -11,7 +11,8 @@ import onnx
 
 from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
-from models.graph.wiring import Wiring, integer, is_standard, label, number
+from models.graph.nodes import integer, is_standard, label, number
+from models.graph.wiring import Wiring
 
 OP_TYPE = "BatchNormalization"
 HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"

@@ -16,8 +16,9 @@ from models.errors import GraphError
 from models.graph import backward, forward
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.find import OP_TYPE, FoundLayer, find
+from models.graph.nodes import is_standard
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring, is_standard
+from models.graph.wiring import Wiring
 from models.manifest import Channels, NormLayer, Placement, channels
 
 LARGEST_SCALE = 1e6
@@ -48,6 +49,7 @@ def fold(source: onnx.ModelProto) -> Folded:
         unchanged.CopyFrom(source)
         return Folded(unchanged, ())
     folding = _Folding(source)
+    folding.wiring.settle_constants()
     for layer in layers:
         folding.take(layer)
     model = folding.wiring.finish()

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import onnx
 
 from models.graph.channel_map import ChannelMap, Edit, Refusal, Step, add_after, bias, rewrite, shape, weights
+from models.graph.nodes import integer, is_standard, label, number
 from models.graph.passing import PASSING, is_padded
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring, integer, is_standard, label, number
+from models.graph.wiring import Wiring
 
 Rule = Callable[[Wiring, onnx.NodeProto, int, ChannelMap], Step]
 

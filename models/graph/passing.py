@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 
 from models.graph.channel_map import ChannelMap, Refusal, has_input, shape
-from models.graph.wiring import FLOATS, Dim, Wiring, integer, integers, label
-from models.graph.wiring import attribute as attribute_of
+from models.graph.nodes import FLOATS, Dim, integer, integers, label
+from models.graph.nodes import attribute as attribute_of
+from models.graph.wiring import Wiring
 
 Passing = Callable[[Wiring, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""

@@ -13,47 +13,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
 from models.batchnorm import Float64
-
-Dim = int | str | None
-"""A size, the name of a free size, or unknown."""
-
-FLOATS = frozenset(
-    {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-)
-
-
-def label(node: onnx.NodeProto) -> str:
-    """How messages call a node."""
-    return f"{node.op_type} '{node.name}'"
-
-
-def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """The value of an attribute, text decoded; `default` where the node does not say."""
-    for candidate in node.attribute:
-        if candidate.name == name:
-            value = helper.get_attribute_value(candidate)
-            return value.decode() if isinstance(value, bytes) else value
-    return default
-
-
-def integer(node: onnx.NodeProto, name: str, default: int) -> int:
-    """The value of an integer attribute."""
-    return int(attribute(node, name, default))
-
-
-def integers(node: onnx.NodeProto, name: str) -> list[int]:
-    """The value of an attribute that lists integers, empty where the node does not say."""
-    return [int(item) for item in attribute(node, name, [])]
-
-
-def number(node: onnx.NodeProto, name: str, default: float) -> float:
-    """The value of a float attribute."""
-    return float(attribute(node, name, default))
-
-
-def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
-    """Whether the node is one of these operators of ONNX itself, not a namesake from a custom domain."""
-    return node.domain in ("", "ai.onnx") and node.op_type in op_types
+from models.graph.constants import EVALUATED, evaluate
+from models.graph.nodes import FLOATS, Dim, is_standard
 
 
 class Wiring:
@@ -69,7 +30,7 @@ class Wiring:
         self.outputs = frozenset(value.name for value in graph.output)
         self.inputs = frozenset(value.name for value in graph.input)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self._edited: dict[str, Float64] = {}
+        self._edited: dict[str, NDArray[Any]] = {}
         self._types: dict[str, int] = {}
         self._shapes: dict[str, tuple[Dim, ...] | None] | None = None
         self._producers: dict[str, onnx.NodeProto] = {}
@@ -107,21 +68,20 @@ class Wiring:
     def constant(self, name: str) -> NDArray[Any] | None:
         """The value of a tensor that is the same in every run, float64 if it is of a float type; else None.
 
-        Initializers, Constant nodes and Identities of these are constants. An initializer that is also an input of
-        the graph is not: callers may send another value.
+        Initializers and what `models.graph.constants` can compute are constants. An initializer that is also an input
+        of the graph is not: callers may send another value.
         """
         root = self.root(name)
         if root in self._edited:
             return self._edited[root]
+        if root in self._initializers:
+            return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
         node = self.producer(root)
-        if root in self._initializers and root not in self.inputs:
-            tensor = self._initializers[root]
-        elif node is not None and is_standard(node, "Constant") and attribute(node, "value") is not None:
-            tensor = attribute(node, "value")
-        else:
+        value = evaluate(node, self.constant, self.shape) if node is not None else None
+        element_type = self.element_type(root)
+        if value is None or not element_type:
             return None
-        value: NDArray[Any] = numpy_helper.to_array(tensor)
-        return value.astype(np.float64) if tensor.data_type in FLOATS else value
+        return _as_float64(value.astype(_dtype(element_type)))  # rounded as the graph rounds it
 
     def overflows(self, value: Float64, element_type: int) -> bool:
         """Whether a number that is finite in float64 is not when the graph's type is used."""
@@ -145,6 +105,17 @@ class Wiring:
         self._edited[name] = value
         self._types[name] = element_type
         return name
+
+    def settle_constants(self) -> None:
+        """Make initializers of the constants that nodes compute, so that these nodes no longer read anything."""
+        for node in self.nodes.copy():
+            if node.op_type == "Constant" or not is_standard(node, *EVALUATED) or node.output[0] in self.outputs:
+                continue
+            value = self.constant(node.output[0])
+            if value is not None:
+                self._types[node.output[0]] = self.element_type(node.output[0])
+                self._edited[node.output[0]] = value
+                self.replace(node, [])
 
     def set_constant(self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int) -> None:
         """Make input `slot` of the node this constant.
@@ -206,7 +177,7 @@ class Wiring:
     def finish(self) -> onnx.ModelProto:
         """The edited model: weights cast to their types, without the constants that nothing reads any more."""
         while True:
-            dead = [node for node in self.nodes if is_standard(node, "Constant", "Identity") and self._is_unread(node)]
+            dead = [node for node in self.nodes if is_standard(node, "Identity", *EVALUATED) and self._is_unread(node)]
             if not dead:
                 break
             for node in dead:
@@ -260,6 +231,11 @@ class Wiring:
         if name not in self._edited:
             return self._initializers[name]
         return numpy_helper.from_array(self._edited[name].astype(_dtype(self._types[name])), name)
+
+
+def _as_float64(value: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of a float type as float64; others as they are."""
+    return value.astype(np.float64) if helper.np_dtype_to_tensor_dtype(value.dtype) in FLOATS else value
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:

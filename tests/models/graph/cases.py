@@ -354,6 +354,26 @@ def free_length(g: Graph) -> str:
     return g.bn(wide, 4)
 
 
+@case("raw torch export, bias of zeros computed in the graph", BACK)
+def computed_bias(g: Graph) -> str:
+    """A convolution without bias, as torch exports it with optimize=False."""
+    x, weight = g.input(3, 5, 5), g.weight(4, 3, 3, 3)
+    zero = g.op("CastLike", g.op("Constant", value_float=0.0), weight)
+    length = g.op("Expand", g.op("Shape", weight, start=0, end=1), g.op("Constant", value_ints=[1]))
+    return g.bn(g.op("Conv", x, weight, g.op("Expand", zero, length)), 4)
+
+
+@case("raw torch export, layer without scale and shift", BACK)
+def computed_scale(g: Graph) -> str:
+    """A layer with affine=False, as torch exports it with optimize=False."""
+    x = g.conv(g.input(3, 5, 5), 3, 4)
+    parameters = [
+        g.op("Expand", g.op("CastLike", g.op("Constant", value_floats=[value]), x), g.op("Shape", x, start=1, end=2))
+        for value in (1.0, 0.0)
+    ]
+    return g.op("BatchNormalization", x, *parameters, g.weight(4, name="bn.mean"), g.positive(4, name="bn.var"))
+
+
 # Into the weights after it
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.fold import fold
-from models.graph.wiring import Dim
+from models.graph.nodes import Dim
 from tests.models.graph.cases import Graph
 from tests.models.graph.oracle import feeds, reference
 from tests.models.graph.test_fold import EXACT, worst_error

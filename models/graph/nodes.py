@@ -1,0 +1,48 @@
+"""Reading single nodes of an ONNX graph."""
+
+from typing import Any
+
+import onnx
+from onnx import helper
+
+FLOATS = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+)
+"""Element types that hold real numbers."""
+
+Dim = int | str | None
+"""A size, the name of a free size, or unknown."""
+
+
+def label(node: onnx.NodeProto) -> str:
+    """How messages call a node."""
+    return f"{node.op_type} '{node.name}'"
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
+    """The value of an attribute, text decoded; `default` where the node does not say."""
+    for candidate in node.attribute:
+        if candidate.name == name:
+            value = helper.get_attribute_value(candidate)
+            return value.decode() if isinstance(value, bytes) else value
+    return default
+
+
+def integer(node: onnx.NodeProto, name: str, default: int) -> int:
+    """The value of an integer attribute."""
+    return int(attribute(node, name, default))
+
+
+def integers(node: onnx.NodeProto, name: str) -> list[int]:
+    """The value of an attribute that lists integers, empty where the node does not say."""
+    return [int(item) for item in attribute(node, name, [])]
+
+
+def number(node: onnx.NodeProto, name: str, default: float) -> float:
+    """The value of a float attribute."""
+    return float(attribute(node, name, default))
+
+
+def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
+    """Whether the node is one of these operators of ONNX itself, not a namesake from a custom domain."""
+    return node.domain in ("", "ai.onnx") and node.op_type in op_types

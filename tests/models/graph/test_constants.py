@@ -1,0 +1,96 @@
+"""Constants that are computed in the graph are seen through where that is safe, and only there."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from models.graph.wiring import Wiring
+from tests.models.graph.cases import Graph
+from tests.models.graph.oracle import Array
+
+FLOAT = onnx.TensorProto.FLOAT
+
+
+def value_of(graph: Graph, tensor: str) -> Array | None:
+    """The tensor as a graph in float32 has it."""
+    return Wiring(graph.model(tensor, dtype=np.float32)).constant(tensor)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"value": numpy_helper.from_array(np.float32([1, 2]))}, [1.0, 2.0]),
+        ({"value_float": 0.5}, 0.5),
+        ({"value_floats": [0.5, 1.5]}, [0.5, 1.5]),
+        ({"value_int": 3}, 3),
+        ({"value_ints": [3, 4]}, [3, 4]),
+        ({"value_string": "text"}, None),
+    ],
+)
+def test_constant_nodes(attributes: dict[str, object], expected: object) -> None:
+    graph = Graph()
+    value = value_of(graph, graph.op("Constant", **attributes))
+
+    assert expected == (None if value is None else value.tolist())
+
+
+def test_floats_are_rounded_as_the_graph_rounds_them() -> None:
+    graph = Graph()
+    tenth = graph.op("Constant", value=numpy_helper.from_array(np.array(0.1)))
+
+    assert value_of(graph, graph.op("Cast", tenth, to=FLOAT)) == np.float64(np.float32(0.1))
+
+
+def test_integers_are_not_cast() -> None:
+    graph = Graph()
+
+    assert value_of(graph, graph.op("Cast", graph.constant([1, 2]), to=FLOAT)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, None), ({"start": 1}, [3, 4]), ({"start": 1, "end": 2}, [3]), ({"start": -1}, [4]), ({"end": 1}, None)],
+)
+def test_a_shape_is_a_constant_where_it_is_not_free(options: dict[str, int], expected: object) -> None:
+    graph = Graph()
+    value = value_of(graph, graph.op("Shape", graph.input(3, 4), **options))
+
+    assert expected == (None if value is None else value.tolist())
+
+
+def test_the_shape_of_what_has_no_known_rank_is_not_a_constant() -> None:
+    graph = Graph()
+    model = graph.model(graph.op("Shape", graph.input(3), name="shape"))
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", FLOAT, None))
+
+    assert Wiring(model).constant("shape_out") is None
+
+
+def test_expansion_follows_broadcasting() -> None:
+    graph = Graph()
+    value = value_of(graph, graph.op("Expand", graph.constant([[1.0], [2.0]]), graph.constant([3, 1, 2])))
+
+    assert value is not None
+    np.testing.assert_array_equal(np.broadcast_to([[1.0], [2.0]], (3, 2, 2)), value)
+
+
+def test_a_huge_expansion_is_not_carried_out() -> None:
+    graph = Graph()
+
+    assert value_of(graph, graph.op("Expand", graph.constant(1.0), graph.constant([1 << 40]))) is None
+
+
+def test_a_type_that_is_not_known_leaves_no_constant() -> None:
+    graph = Graph()
+    strange = graph.op("Strange", graph.input(3), domain="com.example")
+
+    assert Wiring(graph.model(graph.op("CastLike", graph.constant(1.0), strange))).constant("castlike1_out") is None
+
+
+def test_what_depends_on_the_input_is_not_a_constant() -> None:
+    graph = Graph()
+    x = graph.input(3)
+
+    assert value_of(graph, graph.op("Expand", graph.constant(1.0), graph.op("Shape", x))) is None
+    assert value_of(graph, graph.op("Cast", x, to=FLOAT)) is None
