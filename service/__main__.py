@@ -87,7 +87,7 @@ def _announce(bound: socket.socket) -> None:
         f"Denge serves on {base}",
         f"  docs page:     {base}/docs",
         f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
-        f"  layers:        curl -s {base}/v2/models/mlp/layers/bn",
+        f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
     ]
     print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it; the log goes to standard error
 

@@ -19,7 +19,7 @@ class Examples:
         image: a handwritten seven, PNG, 28 x 28, grey.
         infer: V2 requests for the `mlp` starter.
         predict: V1 requests for it.
-        layer_batch: one row for its normalisation layer `bn`.
+        layer_batch: one row for its normalisation layer.
     """
 
     image: bytes

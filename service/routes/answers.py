@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 EXAMPLE_MODEL = "mlp"
-EXAMPLE_LAYER = "bn"
+EXAMPLE_LAYER = "hidden.0.norm"
 
 
 class Error(BaseModel):

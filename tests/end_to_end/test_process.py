@@ -85,7 +85,7 @@ def test_a_port_that_is_taken_is_a_start_up_failure(repository: Path) -> None:
     [
         (["--prot", "1"], {}, "--prot"),
         ([], {"DENGE_PROT": "1"}, "DENGE_PROT is not a setting"),
-        ([], {"DENGE_PORT": "many"}, "port: "),
+        ([], {"DENGE_THREADS": "many"}, "threads: "),
         ([], {"DENGE_CONFIG": "/no/such/file"}, "does not exist"),
         (["--provider", "cuda"], {}, "CUDAExecutionProvider"),
     ],
