@@ -40,8 +40,8 @@ def fold(source: onnx.ModelProto) -> Folded:
     and outputs. A graph without such layers comes back as it is.
 
     Raises:
-        TrainingModeGraph, MissingStatistics, GraphError: as `models.graph.find.find`; GraphError also when the rank of
-            a layer's input cannot be inferred, or the layer's own numbers overflow the type of the graph.
+        TrainingModeGraph, MissingStatistics, GraphError: as `models.graph.find.find`; GraphError also when shapes or
+            the rank of a layer's input cannot be inferred, or the layer's own numbers overflow the type of the graph.
     """
     layers = find(source)
     if not layers:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
 from models.batchnorm import Float64
+from models.errors import GraphError
 from models.graph.constants import EVALUATED, evaluate
 from models.graph.nodes import FLOATS, Dim, is_standard
 
@@ -208,7 +209,10 @@ class Wiring:
 
     def _inferred(self) -> dict[str, tuple[Dim, ...] | None]:
         if self._shapes is None:
-            graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
+            try:
+                graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
+            except shape_inference.InferenceError as error:
+                raise GraphError(f"the shapes of the graph cannot be inferred: {error}") from error
             self._shapes = {}
             for value in (*graph.input, *graph.value_info, *graph.output):
                 tensor = value.type.tensor_type

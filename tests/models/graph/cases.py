@@ -358,7 +358,7 @@ def free_length(g: Graph) -> str:
 def computed_bias(g: Graph) -> str:
     """A convolution without bias, as torch exports it with optimize=False."""
     x, weight = g.input(3, 5, 5), g.weight(4, 3, 3, 3)
-    zero = g.op("CastLike", g.op("Constant", value_float=0.0), weight)
+    zero = g.op("CastLike", g.op("Constant", value_float=0.0), x)
     length = g.op("Expand", g.op("Shape", weight, start=0, end=1), g.op("Constant", value_ints=[1]))
     return g.bn(g.op("Conv", x, weight, g.op("Expand", zero, length)), 4)
 

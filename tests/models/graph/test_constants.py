@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from models.errors import GraphError
 from models.graph.wiring import Wiring
 from tests.models.graph.cases import Graph
 from tests.models.graph.oracle import Array
@@ -83,9 +84,22 @@ def test_a_huge_expansion_is_not_carried_out() -> None:
 
 def test_a_type_that_is_not_known_leaves_no_constant() -> None:
     graph = Graph()
-    strange = graph.op("Strange", graph.input(3), domain="com.example")
+    like = graph.op("CastLike", graph.constant(1.0), graph.op("Relu", graph.input(3)), name="like")
+    model = graph.model(like)
+    model.graph.node[0].domain = "com.example"
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    model.graph.output[0].type.tensor_type.elem_type = 0
 
-    assert Wiring(graph.model(graph.op("CastLike", graph.constant(1.0), strange))).constant("castlike1_out") is None
+    assert Wiring(model).constant(like) is None
+
+
+def test_a_graph_that_uses_an_unknown_domain_is_refused() -> None:
+    graph = Graph()
+    model = graph.model(graph.op("Relu", graph.input(3), name="relu"))
+    model.graph.node[0].domain = "com.example"
+
+    with pytest.raises(GraphError, match=r"the shapes of the graph cannot be inferred: .*com\.example"):
+        Wiring(model).shape("relu_out")
 
 
 def test_what_depends_on_the_input_is_not_a_constant() -> None:

@@ -68,7 +68,7 @@ def network() -> Network:
     return model
 
 
-def export(model: nn.Module, example: Tensor) -> onnx.ModelProto:
+def export(model: nn.Module, example: Tensor, *, clean: bool) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about torch's own
@@ -78,14 +78,15 @@ def export(model: nn.Module, example: Tensor) -> onnx.ModelProto:
         )
         assert program is not None
         exported = onnx_ir.from_proto(program.model_proto)
-        optimizer.fold_constants(exported)
-        optimizer.remove_unused_nodes(exported)
+        if clean:
+            optimizer.fold_constants(exported)
+            optimizer.remove_unused_nodes(exported)
     return parse(onnx_ir.to_proto(exported).SerializeToString())
 
 
-@pytest.fixture(scope="module")
-def exported() -> onnx.ModelProto:
-    return export(network(), torch.zeros(2, 3, 16, 16))
+@pytest.fixture(scope="module", params=[True, False], ids=["cleaned", "raw"])
+def exported(request: pytest.FixtureRequest) -> onnx.ModelProto:
+    return export(network(), torch.zeros(2, 3, 16, 16), clean=request.param)
 
 
 def test_every_layer_folds_under_its_own_name(exported: onnx.ModelProto) -> None:
