@@ -43,7 +43,17 @@ def torch_probabilities(path: Path, data_dir: Path) -> tuple[NDArray[np.float64]
 
 @contextmanager
 def service(repository: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "service",
+        "--port",
+        "0",
+        "--repository",
+        str(repository),
+        "--log-level",
+        "warning",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process.stdout.readline().split()[-1]

@@ -1,0 +1,30 @@
+# make run [PORT=8123]   set up the service, without torch, and serve on 127.0.0.1
+# make test              set up everything, check and test
+# make check             format, lint, types, import rules
+# make clean             remove what the others made, but not the repository
+
+PORT ?= 8000
+
+.PHONY: run test check clean
+
+run: .venv/.service
+	.venv/bin/python -m service --port $(PORT)
+
+test: check
+	scripts/test
+
+check: .venv/.all
+	scripts/check
+
+# A stamp is written when its installation has succeeded, so that one that was interrupted is done again.
+.venv/.service: pyproject.toml constraints.txt scripts/install
+	scripts/install cpu
+	touch $@
+
+.venv/.all: pyproject.toml constraints.txt scripts/install
+	scripts/install cpu,training,test,lint
+	touch $@ .venv/.service
+
+clean:
+	rm -rf .venv build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
