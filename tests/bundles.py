@@ -127,7 +127,7 @@ def image_bundle(
     seed: int = 0,
     parent: Parent | None = None,
 ) -> Bundle:
-    """Conv(1 -> 4, 3x3), BN, ReLU, global mean, Linear(4 -> 3): grey images ``input`` [-1, 1, 8, 8] -> ``logits`` [-1, 3]."""
+    """Conv(1 -> 4, 3x3), BN, ReLU, mean, Linear(4 -> 3): grey images ``input`` [-1, 1, 8, 8] -> ``logits`` [-1, 3]."""
     generator = np.random.default_rng(seed)
     weight, bias = _normal(generator, 4, 1, 3, 3), _normal(generator, 4)
     norm = _Norm.random(generator, 4)
