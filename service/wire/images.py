@@ -1,84 +1,85 @@
-"""The bytes of an image file to one row of a model's input, as its manifest says."""
+"""The bytes of a PNG or JPEG file to one row of a model's input.
 
-import io
-import warnings
+The file's content decides what it is, never its name or media type. Nothing is decoded before the size that the header
+states has been checked.
+"""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
 
-FORMATS = ("PNG", "JPEG")
+FIELD = "body"
+
 _MODES = {"grey": "L", "rgb": "RGB"}
+
+# Pillow only warns about sizes up to twice its own limit; `decode` refuses whatever exceeds the caller's.
+Image.MAX_IMAGE_PIXELS = None
 
 
 def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> NDArray[np.float32]:
-    """Decode, orient, convert, resize and scale an image.
+    """``(pixel * scale - mean) / std``, as a person would see the image: upright, and black where it is transparent.
 
     Args:
-        data: a PNG or JPEG file, recognised by its content.
-        preprocessing: what the model takes.
-        max_pixels: larger images are refused before they are decoded.
+        data: a whole PNG or JPEG file.
+        preprocessing: an image of another size is resized, bilinear with antialiasing; one that fits is left as it is.
+        max_pixels: width times height of the largest image that is decoded.
 
     Returns:
-        Shape (channels, height, width), float32.
+        Shape (channels, height, width), C-contiguous.
 
     Raises:
-        TooLarge: the image has too many pixels.
-        InvalidInput: the bytes are not an image, or are broken.
+        TooLarge: the image has more pixels than `max_pixels`.
+        InvalidInput: not a PNG or JPEG file, or a broken or truncated one.
     """
-    image = _open(data, max_pixels)
-    pixels = _pixels(image, preprocessing)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    mean, std = (np.array(values, dtype=np.float32) for values in (preprocessing.mean, preprocessing.std))
-    normal = (pixels.astype(np.float32) * np.float32(preprocessing.scale) - mean) / std
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    image = _pixels(data, _MODES[preprocessing.mode], max_pixels)
+    image = image.resize((preprocessing.width, preprocessing.height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image).reshape(preprocessing.height, preprocessing.width, -1)
+    values = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")  # (channels, height, width)
+    values *= np.float32(preprocessing.scale)
+    values -= np.asarray(preprocessing.mean, dtype=np.float32)[:, None, None]
+    values /= np.asarray(preprocessing.std, dtype=np.float32)[:, None, None]
+    return values
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """The decoded image, upright."""
-    with _refusing():
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+def _pixels(data: bytes, mode: str, max_pixels: int) -> Image.Image:
+    with _reading():
+        image: Image.Image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
     if image.width * image.height > max_pixels:
-        raise TooLarge(f"{image.width} x {image.height} pixels, at most {max_pixels} are decoded", "body")
-    with _refusing():
-        image.load()
-        return ImageOps.exif_transpose(image)
+        raise TooLarge(f"{image.width} x {image.height} pixels; at most {max_pixels} are decoded", FIELD)
+    with _reading():
+        return _flatten(ImageOps.exif_transpose(image)).convert(mode)
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Errors of Pillow to errors of the caller's."""
+def _reading() -> Iterator[None]:
+    """Pillow's readers break in many ways, from OSError to struct.error: all of them say that the file is broken."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns at a limit of its own, half of the one where it raises; ours is asked about as well.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise TooLarge("too many pixels", "body") from error
-    except UnidentifiedImageError as error:
-        raise InvalidInput("is not a PNG or JPEG image", "body") from error
+        yield
+    except MemoryError:
+        raise
     except Exception as error:
-        # OSError, SyntaxError, ValueError, struct.error and others, by what is broken.
-        raise InvalidInput("is a broken image", "body") from error
+        raise InvalidInput("not a PNG or JPEG image, or a broken or truncated one", FIELD) from error
 
 
-def _pixels(image: Image.Image, preprocessing: ImagePreprocessing) -> NDArray[np.uint8]:
-    """Shape (height, width) or (height, width, 3), uint8."""
-    if image.mode.startswith("I"):
-        # Pillow would cut 16-bit grey off at 255 instead of scaling it.
-        image = Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    image = image.convert(_MODES[preprocessing.mode])
-    size = (preprocessing.width, preprocessing.height)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def _flatten(image: Image.Image) -> Image.Image:
+    """The image on a black ground, with 8 bits a channel."""
+    if image.mode == "I;16":
+        return _eight_bits(image)
+    if not image.has_transparency_data:
+        return image
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The upper 8 of 16 bits, which Pillow takes of colours, where of grey it would clip."""
+    grey = np.array(image)
+    grey[grey == image.info.get("transparency")] = 0
+    return Image.fromarray((grey >> 8).astype(np.uint8))
