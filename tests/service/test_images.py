@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
+from starlette.testclient import TestClient
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
@@ -273,3 +274,37 @@ def test_a_damaged_image_is_an_array_or_invalid_input(prefix: bytes, place: floa
         return
     assert values.shape == (1, 8, 6)
     assert np.isfinite(values).all()
+
+
+class TestOverHttp:
+    """POST /v2/models/{m}/predict."""
+
+    pixels = random_pixels(8, 8)
+
+    @pytest.mark.parametrize("url", ["/v2/models/shapes/predict", "/v2/models/shapes/versions/1/predict"])
+    def test_it_answers_what_the_tensor_gives(self, client: TestClient, url: str) -> None:
+        answer = client.post(url, content=encode(self.pixels)).json()
+        row = ((self.pixels / 255 - 0.1307) / 0.3081).reshape(1, 1, 8, 8)
+        tensor = {"name": "input", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": row.tolist()}
+        output = client.post("/v2/models/shapes/infer", json={"inputs": [tensor]}).json()["outputs"][0]["data"]
+        softmax = np.exp(output) / np.exp(output).sum()
+
+        assert [entry["label"] for entry in answer["probabilities"]] == ["circle", "square", "star"]
+        np.testing.assert_allclose([entry["probability"] for entry in answer["probabilities"]], softmax, rtol=1e-5)
+        assert answer["label"] == ["circle", "square", "star"][int(np.argmax(output))]
+        assert answer["probability"] == max(entry["probability"] for entry in answer["probabilities"])
+
+    def test_what_is_no_image_is_refused_by_field(self, client: TestClient) -> None:
+        response = client.post("/v2/models/shapes/predict", content=b"hello")
+
+        assert response.status_code == 400
+        assert response.json()["error"].startswith("body: ")
+
+    def test_too_many_pixels_are_too_large(self, client: TestClient) -> None:
+        assert client.post("/v2/models/shapes/predict", content=png_header(20_000, 20_000)).status_code == 413
+
+    def test_a_model_of_other_things_says_so(self, client: TestClient) -> None:
+        response = client.post("/v2/models/tiny/predict", content=encode(self.pixels))
+
+        assert response.status_code == 400
+        assert "does not say how to read images" in response.json()["error"]
