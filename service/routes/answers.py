@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from fastapi.openapi.models import Example
 from pydantic import BaseModel, Field
 
 EXAMPLE_MODEL = "mlp"
@@ -17,7 +18,16 @@ class Error(BaseModel):
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its description."""
-    return {status: {"model": Error, "description": HTTPStatus(status).phrase} for status in statuses}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"model": Error, "description": HTTPStatus(status).phrase} for status in statuses
+    }
+    # In place of the 422 that FastAPI would describe, in a format of its own.
+    return described | {"default": {"model": Error, "description": "Any other error"}}
+
+
+def example(value: str | int) -> dict[str, Example]:
+    """A parameter's example, in the form that the docs page fills in by itself."""
+    return {str(value): {"value": value}}
 
 
 def json_body(schema: dict[str, Any], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:

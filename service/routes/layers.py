@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 from models.manifest import NormLayer, Placement
 from service.bodies import read_body
 from service.catalog import Catalog, Served
-from service.routes.answers import EXAMPLE_LAYER, errors, json_body
+from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
 from service.routes.models import ModelName, Version
 from service.wire import normalize_json
 
-LayerName = Annotated[str, Path(description="name of a normalisation layer", examples=[EXAMPLE_LAYER])]
+LayerName = Annotated[str, Path(description="name of a normalisation layer", openapi_examples=example(EXAMPLE_LAYER))]
 
 UNITS = {
     "running_mean": "mean of the layer's input, in the units of that input",

@@ -7,9 +7,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.catalog import Catalog, Served
-from service.routes.answers import EXAMPLE_MODEL, errors
+from service.routes.answers import EXAMPLE_MODEL, errors, example
 
-ModelName = Annotated[str, Path(description="name of a model", examples=[EXAMPLE_MODEL])]
+ModelName = Annotated[str, Path(description="name of a model", openapi_examples=example(EXAMPLE_MODEL))]
 
 
 def _whole_number(value: str) -> str:
@@ -20,7 +20,9 @@ def _whole_number(value: str) -> str:
 
 
 Version = Annotated[
-    int, BeforeValidator(_whole_number), Path(ge=1, lt=10**9, description="version of the model", examples=[1])
+    int,
+    BeforeValidator(_whole_number),
+    Path(ge=1, lt=10**9, description="version of the model", openapi_examples=example(1)),
 ]
 
 

@@ -25,8 +25,9 @@ def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str
     """Every operation with its own examples filled in, as the docs page does."""
     for verb, path, operation in operations(client):
         for parameter in operation.get("parameters", []):
-            example = (parameter.get("examples") or parameter["schema"]["examples"])[0]
-            path = path.replace("{" + parameter["name"] + "}", str(example))
+            # The docs page fills in examples of the parameter itself, and only shows those of its schema.
+            (example,) = parameter["examples"].values()
+            path = path.replace("{" + parameter["name"] + "}", str(example["value"]))
         content = operation.get("requestBody", {}).get("content", {})
         if "application/json" in content:
             for example in content["application/json"]["examples"].values():
@@ -52,6 +53,7 @@ def test_every_operation_is_described(client: httpx2.Client) -> None:
         assert operation["summary"], (verb, path)
         success = operation["responses"]["200"]
         assert "content" in success, (verb, path)
+        assert "422" not in operation["responses"], (verb, path)
 
 
 @pytest.mark.parametrize("model", ["mlp", "convnet"])
