@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models import bundle
@@ -19,7 +19,7 @@ from models.bundle import Bundle
 from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
 from models.manifest import MODEL_NAME
 
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_VERSION = re.compile(r"[1-9][0-9]*")
 _DEFAULT = "default"
 _STAGING = ".incoming-"
 
@@ -75,12 +75,12 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
         """
         self._require(model, version)
-        staged = self.root / model / f"{_STAGING}{secrets.token_hex(8)}"
-        with staged.open("x") as file:
-            file.write(f"{version}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        staged.rename(self.root / model / _DEFAULT)
+        with self._staging() as staged:
+            with (staged / _DEFAULT).open("x") as file:
+                file.write(f"{version}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            (staged / _DEFAULT).rename(self.root / model / _DEFAULT)
         bundle.sync_folder(self.root / model)
 
     def read(self, model: str, version: int) -> Bundle:
@@ -102,8 +102,11 @@ class Repository:
         The version is on the disk, complete, before this returns. It is the default unless one was set.
 
         Raises:
+            InvalidInput: the manifest is an unchecked copy, and what it has for the model's name is none.
             OSError: the disk is full or may not be written.
         """
+        if not MODEL_NAME.fullmatch(new.manifest.model):
+            raise InvalidInput(f"{new.manifest.model!r} is no name for a model", "model")
         self.root.mkdir(parents=True, exist_ok=True)
         model_folder = self.root / new.manifest.model
         model_folder.mkdir(exist_ok=True)
@@ -126,7 +129,8 @@ class Repository:
         default = self.default_version(model)
         deleted = [version for version in self.versions(model)[:-keep] if version != default]
         for version in deleted:
-            with self._staging() as staged:
+            # Two may prune at once, and then one of them finds it gone.
+            with self._staging() as staged, suppress(FileNotFoundError):
                 # Out of sight in one step, so that a kill half-way through the deletion leaves no half version.
                 (self.root / model / str(version)).rename(staged / "pruned")
         if deleted:
