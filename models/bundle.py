@@ -95,28 +95,29 @@ def _digest(data: bytes) -> str:
 
 
 def _read_file(folder: Path, name: str) -> bytes:
-    try:
+    def open_file(path: str, flags: int) -> int:
         # A link could lead out of the repository; an operator who wants one has it for the repository as a whole.
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW)
+        # A pipe would be waited for.
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    try:
+        with open(folder / name, "rb", opener=open_file) as file:
+            return file.read()
     except OSError as error:
         raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
 
 
 def _expected_digests(folder: Path) -> dict[str, str]:
     if not (folder / DIGESTS).is_file():
         raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
-    expected: dict[str, str] = {}
     try:
-        for line in _read_file(folder, DIGESTS).decode("ascii").splitlines():
-            digest, name = line.split("  ", 1)
-            expected[name] = digest
+        lines = _read_file(folder, DIGESTS).decode("ascii").removesuffix("\n").split("\n")
+        digests = [(name, digest) for digest, name in (line.split("  ", 1) for line in lines)]
     except ValueError as error:
         raise DamagedBundle(f"{folder.name}/{DIGESTS} is not a list of digests") from error
-    if set(expected) != set(FILES):
+    if sorted(name for name, _ in digests) != sorted(FILES):
         raise ForeignBundle(f"{folder.name} is not a bundle: {DIGESTS} must list {', '.join(FILES)}")
-    return expected
+    return dict(digests)
 
 
 def _parse_manifest(data: bytes) -> Manifest:

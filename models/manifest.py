@@ -24,9 +24,9 @@ Channels = tuple[float, ...]
 
 
 class Record(BaseModel):
-    """Base of all parts: immutable, and a field that is not known is an error."""
+    """Base of all parts: immutable; a field that is not known is an error, and so is a number that JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TensorSpec(Record):
@@ -106,8 +106,6 @@ class NormLayer(Record):
                 raise ValueError(
                     f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels"
                 )
-            if not np.isfinite(values).all():
-                raise ValueError(f"layer '{self.name}': {field} has a value that is not finite")
         if min(self.running_var) < 0:
             raise ValueError(f"layer '{self.name}': running_var has a negative value")
         return self

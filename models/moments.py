@@ -41,7 +41,13 @@ class Moments:
         return cls(len(array), mean, np.square(array - mean).sum(axis=0))
 
     def merge(self, other: "Moments") -> "Moments":
-        """Moments of both sets of values together. Associative and commutative up to rounding."""
+        """Moments of both sets of values together. Associative and commutative up to rounding.
+
+        Raises:
+            InvalidInput: the two are of different numbers of channels.
+        """
+        if self.mean.shape != other.mean.shape:
+            raise InvalidInput(f"moments of {len(self.mean)} channels do not merge with {len(other.mean)}")
         count = self.count + other.count
         if count == 0:
             return self
