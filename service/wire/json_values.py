@@ -46,7 +46,7 @@ def to_array(data: Any, datatype: Datatype, field: str) -> Array:
     """Nested lists to an array of the same nesting.
 
     Args:
-        data: lists of lists of numbers, all lists of one level equally long.
+        data: lists of lists of numbers, all lists of one level equally long; or an array that was made of them.
         datatype: what the numbers must be.
         field: where the data stands in the request, for the error.
 
@@ -54,6 +54,10 @@ def to_array(data: Any, datatype: Datatype, field: str) -> Array:
         InvalidInput: the data is not a list, is ragged, or holds a value that the type cannot take exactly (integers),
             within its range (all), or as a number at all (NaN and infinities).
     """
+    if isinstance(data, np.ndarray):
+        if data.dtype != to_numpy(datatype):
+            raise InvalidInput(f"is {data.dtype}, not {datatype}", field)
+        return data
     if not isinstance(data, list):
         raise InvalidInput("must be a list of numbers", field)
     dims: list[int] = []

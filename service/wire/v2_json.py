@@ -14,7 +14,8 @@ from models.datatypes import from_numpy
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary
-from service.wire.json_values import match_shape, parse_object, require_finite, to_array
+from service.wire.json_tensors import parse_request
+from service.wire.json_values import match_shape, require_finite, to_array
 
 Array = NDArray[Any]
 
@@ -52,7 +53,7 @@ def decode(
     header, raw = (body, memoryview(b"")) if header_length is None else v2_binary.split(body, header_length)
     if header_length is not None and not header:
         return _raw_request(raw, inputs, outputs)
-    request = parse_object(header)
+    request = parse_request(header)
     arrays = _inputs(request.get("inputs"), raw, inputs)
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
