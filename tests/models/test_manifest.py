@@ -1,0 +1,209 @@
+"""The schema of manifest.json: `models.manifest`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pydantic import ValidationError
+
+from models.manifest import (
+    MODEL_NAME,
+    ImagePreprocessing,
+    Manifest,
+    NormLayer,
+    Parent,
+    Placement,
+    TensorSpec,
+    TrainingRecord,
+    channels,
+)
+from tests.bundles import image_bundle, tiny_bundle
+
+GREY: dict[str, Any] = {"mode": "grey", "height": 8, "width": 8, "scale": 1, "mean": (0,), "std": (1,)}
+LAYER: dict[str, Any] = tiny_bundle().manifest.norm_layers[0].model_dump()
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NOT_FINITE = pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+
+
+def round_trip(manifest: Manifest) -> Manifest:
+    return Manifest.model_validate_json(manifest.model_dump_json(exclude_none=True))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        tiny_bundle().manifest,
+        tiny_bundle(labels=None, parent=Parent(model="other", version=3)).manifest,
+        image_bundle(labels=("a", "ü", "\n")).manifest,
+    ],
+)
+def test_what_is_written_is_read(manifest: Manifest) -> None:
+    assert round_trip(manifest) == manifest
+
+
+@given(
+    config=st.dictionaries(
+        st.text(),
+        st.none() | st.booleans() | st.integers() | FINITE | st.text(),
+    ),
+    metrics=st.dictionaries(st.text(), FINITE),
+)
+def test_a_training_record_keeps_values_and_types(config: dict[str, Any], metrics: dict[str, float]) -> None:
+    record = TrainingRecord(config=config, metrics=metrics)
+
+    again = TrainingRecord.model_validate_json(record.model_dump_json(exclude_none=True))
+
+    assert again == record
+    assert [type(value) for value in again.config.values()] == [type(value) for value in config.values()]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(data=st.data())
+def test_channels_give_back_the_same_bits(dtype: type, data: st.DataObject) -> None:
+    width = 32 if dtype is np.float32 else 64
+    numbers = st.floats(width=width, allow_nan=False, allow_infinity=False)
+    values = data.draw(hnp.arrays(dtype, st.integers(1, 8), elements=numbers))
+
+    layer = NormLayer(
+        **{**LAYER, "num_features": len(values), "running_var": [1] * len(values)}
+        | dict.fromkeys(("running_mean", "gamma", "beta"), channels(values))
+    )
+    again = NormLayer.model_validate_json(layer.model_dump_json())
+
+    assert np.array(again.gamma, dtype=dtype).tobytes() == values.tobytes()
+
+
+def test_channels_are_written_with_few_digits() -> None:
+    assert channels(np.array([0.1, 1 / 3], dtype=np.float32)) == (0.1, 0.33333334)
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["a", "7", "ResNet-18_v1.5", "a" * 128, "default", "con", "a..b", "a."])
+    def test_a_name_of_letters_digits_dots_dashes_and_underscores_is_taken(self, name: str) -> None:
+        assert tiny_bundle(name=name).manifest.model == name
+        assert Parent(model=name, version=1).model == name
+
+    @pytest.mark.parametrize("name", ["", ".a", "-a", "_a", "a\n", "a b", "a/b", "ä", "a\0", "a" * 129, 1, None])
+    def test_any_other_is_not(self, name: object) -> None:
+        with pytest.raises(ValidationError, match="model"):
+            Manifest(**{**tiny_bundle().manifest.model_dump(), "model": name})
+        with pytest.raises(ValidationError, match="model"):
+            Parent(model=name, version=1)
+
+    @given(st.from_regex(re.compile(MODEL_NAME.pattern), fullmatch=True))
+    def test_a_name_is_one_part_of_a_path(self, name: str) -> None:
+        assert len(Path(name).parts) == 1
+        assert name not in {".", ".."}
+
+
+class TestRecords:
+    def test_a_manifest_does_not_change(self) -> None:
+        manifest = tiny_bundle().manifest
+        with pytest.raises(ValidationError, match="frozen"):
+            manifest.model = "other"
+
+    @pytest.mark.parametrize("part", [TensorSpec, ImagePreprocessing, Placement, NormLayer, Manifest, TrainingRecord])
+    def test_a_field_that_is_not_known_is_refused(self, part: type) -> None:
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            part(colour="red")
+
+    @pytest.mark.parametrize("version", [0, 2, "1", None])
+    def test_another_schema_version_is_refused(self, version: object) -> None:
+        with pytest.raises(ValidationError, match="schema_version"):
+            Manifest(**{**tiny_bundle().manifest.model_dump(), "schema_version": version})
+
+    @pytest.mark.parametrize("field", ["inputs", "outputs"])
+    def test_a_model_has_inputs_and_outputs(self, field: str) -> None:
+        with pytest.raises(ValidationError, match=field):
+            Manifest(**{**tiny_bundle().manifest.model_dump(), field: ()})
+
+    def test_a_tensor_has_a_batch_axis(self) -> None:
+        with pytest.raises(ValidationError, match="shape"):
+            TensorSpec(name="x", datatype="FP32", shape=())
+
+    def test_a_data_type_of_another_protocol_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="datatype"):
+            TensorSpec(name="x", datatype="float32", shape=(-1, 4))
+
+    @NOT_FINITE
+    def test_a_number_that_json_cannot_hold_is_refused(self, number: float) -> None:
+        """It would be written as null, and the bundle never be read again."""
+        with pytest.raises(ValidationError, match="finite number"):
+            TrainingRecord(config={}, metrics={"loss": number})
+        with pytest.raises(ValidationError, match="finite number"):
+            Placement(kind="folded_back", tensor="t", scale=(number,), shift=(0,))
+
+
+class TestNormLayer:
+    @pytest.mark.parametrize("field", ["running_mean", "running_var", "gamma", "beta"])
+    @pytest.mark.parametrize("values", [(), (1.0,), (1.0,) * 4])
+    def test_there_is_one_number_per_channel(self, field: str, values: tuple[float, ...]) -> None:
+        with pytest.raises(ValidationError, match=f"layer 'norm': {field} has {len(values)} values for 3 channels"):
+            NormLayer(**{**LAYER, field: values})
+
+    @pytest.mark.parametrize("field", ["running_mean", "running_var", "gamma", "beta"])
+    @NOT_FINITE
+    def test_a_number_that_is_not_finite_is_refused(self, field: str, number: float) -> None:
+        with pytest.raises(ValidationError, match="finite number"):
+            NormLayer(**{**LAYER, field: (1.0, number, 1.0)})
+
+    def test_a_negative_variance_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="layer 'norm': running_var has a negative value"):
+            NormLayer(**{**LAYER, "running_var": (1.0, -1e-9, 1.0)})
+
+    def test_a_channel_that_never_varied_is_taken(self) -> None:
+        assert NormLayer(**{**LAYER, "running_var": (0.0, 1.0, 1.0)}).running_var[0] == 0
+
+    @pytest.mark.parametrize("change", [{"eps": 0}, {"eps": -1e-5}, {"momentum": 1.1}, {"momentum": -0.1}])
+    def test_eps_and_momentum_have_bounds(self, change: dict[str, float]) -> None:
+        with pytest.raises(ValidationError, match=next(iter(change))):
+            NormLayer(**{**LAYER, **change})
+
+    def test_a_layer_without_channels_is_refused(self) -> None:
+        empty = dict.fromkeys(("running_mean", "running_var", "gamma", "beta"), ())
+        with pytest.raises(ValidationError, match="num_features"):
+            NormLayer(**{**LAYER, **empty, "num_features": 0})
+
+
+class TestPlacement:
+    def test_a_kept_layer_has_a_reason_and_a_folded_one_has_none(self) -> None:
+        Placement(kind="kept", reason="its input is used elsewhere", tensor="t")
+        with pytest.raises(ValidationError, match="a kept layer needs a reason"):
+            Placement(kind="kept", tensor="t")
+        with pytest.raises(ValidationError, match="a folded one has none"):
+            Placement(kind="folded_back", reason="because", tensor="t")
+
+    @pytest.mark.parametrize("given", ["scale", "shift"])
+    def test_scale_and_shift_come_together(self, given: str) -> None:
+        with pytest.raises(ValidationError, match="come together"):
+            Placement(kind="folded_forward", tensor="t", **{given: (1.0,)})
+
+
+class TestImagePreprocessing:
+    @pytest.mark.parametrize(("mode", "count"), [("grey", 1), ("rgb", 3)])
+    @pytest.mark.parametrize("field", ["mean", "std"])
+    def test_there_is_one_mean_and_std_per_colour_channel(self, mode: str, count: int, field: str) -> None:
+        good = {**GREY, "mode": mode, "mean": (0,) * count, "std": (1,) * count}
+        ImagePreprocessing(**good)
+        for wrong in (0, 2, 4):
+            with pytest.raises(ValidationError, match=f"mode '{mode}' needs {count} values each of mean and std"):
+                ImagePreprocessing(**{**good, field: (1,) * wrong})
+
+    @pytest.mark.parametrize("std", [0, -1])
+    def test_std_is_positive(self, std: float) -> None:
+        with pytest.raises(ValidationError, match="std must be positive"):
+            ImagePreprocessing(**{**GREY, "std": (std,)})
+
+    @pytest.mark.parametrize("field", ["height", "width"])
+    def test_an_image_has_a_size(self, field: str) -> None:
+        with pytest.raises(ValidationError, match=field):
+            ImagePreprocessing(**{**GREY, field: 0})
+
+    def test_another_mode_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="mode"):
+            ImagePreprocessing(**{**GREY, "mode": "bgr"})
