@@ -13,12 +13,14 @@ from models.bundle import Bundle
 from models.repository import Repository
 from models.starter import seed
 from service import errors, examples
+from service.batcher import Batcher
 from service.catalog import Catalog
 from service.engine import Engine, require_provider, runtime_version
+from service.fast_path import FastPath
+from service.logs import request_logger
 from service.metrics import Metrics
 from service.requests import RequestContext
 from service.routes import health, images, infer, layers, models, predict, repository
-from service.runner import Runner
 from service.settings import Settings
 from service.state import ServiceState
 from service.version import VERSION
@@ -47,7 +49,8 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
     store = Repository(settings.repository)
     catalog = Catalog(store, start_engine, settings.loaded_versions)
     metrics = Metrics(catalog.served)
-    runner = Runner(metrics, settings.concurrency, settings.max_pending)
+    batcher = Batcher(metrics, settings.limits)
+    inference = infer.Infer(catalog, batcher, settings.max_body_bytes)
     state = state or ServiceState()
     shown = examples.for_starter()
 
@@ -61,7 +64,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
         yield
-        runner.close()
+        batcher.close()
         log.info("stopped")
 
     app = FastAPIOffline(
@@ -73,13 +76,15 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     app.router.redirect_slashes = False
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(FastPath, infer=inference)
+    write = request_logger(settings.log_level, settings.log_format)
+    app.add_middleware(RequestContext, metrics=metrics, write=write)
     errors.install(app)
     app.include_router(health.router(catalog, metrics, state))
     app.include_router(repository.router(catalog))
-    app.include_router(infer.router(catalog, runner, shown, settings.max_body_bytes))
-    app.include_router(predict.router(catalog, runner, shown, settings.max_body_bytes))
-    app.include_router(images.router(catalog, runner, settings.max_body_bytes, settings.max_image_pixels))
+    app.include_router(infer.router(inference, shown))
+    app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes))
+    app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
     app.include_router(models.router(catalog))
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, ProviderUnavailable, VersionNotFound
@@ -32,11 +33,19 @@ class Served:
     version: int
     manifest: Manifest
     engine: Engine
-    layers: Mapping[str, NormLayer] = field(init=False)
+    layers: Mapping[str, NormLayer] = field(init=False, compare=False)
+    batchable: bool = field(init=False, compare=False)
+    """Whether rows of several requests may be joined: all tensors have a free first axis."""
 
     def __post_init__(self) -> None:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
         object.__setattr__(self, "layers", MappingProxyType(layers))
+        tensors = (*self.manifest.inputs, *self.manifest.outputs)
+        object.__setattr__(self, "batchable", all(spec.shape[0] == -1 for spec in tensors))
+
+    def rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
+        """How many examples these inputs hold; one where the batch is not free."""
+        return len(inputs[self.manifest.inputs[0].name]) if self.batchable else 1
 
     def layer(self, name: str) -> NormLayer:
         """A normalisation layer by name.

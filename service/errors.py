@@ -39,7 +39,7 @@ INTERNAL = "internal error; the service's log has the details under this request
 
 def install(app: FastAPI) -> None:
     """Answer every error of the application in the protocol's format."""
-    app.add_exception_handler(DengeError, _domain_error)
+    app.add_exception_handler(DengeError, domain_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
 
@@ -49,7 +49,8 @@ def error_answer(status: int, message: str, headers: dict[str, str] | None = Non
     return JSONResponse({"error": message}, status, headers)
 
 
-def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+def domain_error(_request: Request, error: Exception) -> JSONResponse:
+    """The answer to a domain error; what is nobody else's business goes to the log instead."""
     status = next(_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("internal_error", error=str(error), exc_info=error)

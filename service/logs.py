@@ -2,19 +2,25 @@
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import orjson
 import structlog
 
 Style = Literal["json", "console"]
 
+request_id: ContextVar[str] = ContextVar("request_id")
+"""Of the request that is being answered; every event logged meanwhile has it."""
+
 
 def configure(level: str, style: Style) -> None:
     """Set up the log of the whole process, for Denge's own events and the libraries' alike."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -41,6 +47,34 @@ def configure(level: str, style: Style) -> None:
         structlog.stdlib.ProcessorFormatter(processors=[without_meta, *as_text], foreign_pre_chain=shared)
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+def request_logger(level: str, style: Style) -> Callable[..., None]:
+    """What writes the one line a request. In JSON it writes the line itself, ten times faster than the processors."""
+    if logging.getLevelNamesMapping()[level.upper()] > logging.INFO:
+        return lambda **_fields: None
+    if style == "console":
+        return log_request
+    file = sys.stderr.buffer
+
+    def write(**fields: Any) -> None:
+        fields |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
+        file.write(orjson.dumps(fields, default=repr, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+        file.flush()
+
+    return write
+
+
+def log_request(**fields: Any) -> None:
+    """The line of a request as an event like any other."""
+    structlog.get_logger().info("request", **fields)
+
+
+def add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A structlog processor."""
+    if identity := request_id.get(None):
+        event.setdefault("request_id", identity)
+    return event
 
 
 def _dumps(event: object, default: object = None) -> bytes:  # noqa: ARG001 - structlog's own fallback is slower

@@ -1,6 +1,7 @@
 """What Prometheus scrapes. One registry an application, so that two in one process do not mix."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -20,6 +21,7 @@ class Metrics:
 
     def __init__(self, served: Callable[[], Iterable[Served]]) -> None:
         self.registry = CollectorRegistry()
+        self._counters: dict[tuple[str, int], RunCounters] = {}
         ProcessCollector(registry=self.registry)
         self.registry.register(_LoadedModels(served))
         self.requests = Counter(
@@ -55,9 +57,32 @@ class Metrics:
             "denge_inferences_pending", "Requests waiting for a run or in one.", registry=self.registry
         )
 
+    def of(self, served: Served) -> "RunCounters":
+        """What is counted of the runs of one version."""
+        key = (served.model, served.version)
+        if key not in self._counters:
+            labels = (served.model, str(served.version))
+            self._counters[key] = RunCounters(
+                successes=self.inferences.labels(*labels, "success"),
+                failures=self.inferences.labels(*labels, "failure"),
+                rows=self.rows.labels(*labels),
+                seconds=self.inference_seconds.labels(*labels),
+            )
+        return self._counters[key]
+
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True)
+class RunCounters:
+    """The counters of one version, looked up once: finding them by their labels costs more than counting."""
+
+    successes: Counter
+    failures: Counter
+    rows: Counter
+    seconds: Histogram
 
 
 class _LoadedModels(Collector):

@@ -2,22 +2,27 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import errors
+from service import errors, logs
 from service.metrics import Metrics
 
 log = structlog.get_logger()
 
-REQUEST_ID = "X-Request-ID"
-_REQUEST_ID_HEADER = REQUEST_ID.lower().encode()
+REQUEST_ID = b"x-request-id"
 # A caller's id is repeated in the log and in the answer, so it may hold nothing that either would misread.
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"}
 _PROBES = {"/v2/health/live", "/v2/health/ready", "/metrics"}
+
+ROUTE = "denge.route"
+"""Where an application that answers without a router leaves the template of the path, in the scope."""
 
 
 class RequestContext:
@@ -26,61 +31,70 @@ class RequestContext:
     Args:
         app: what answers.
         metrics: where requests are counted.
+        write: writes a request's line to the log.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, write: Callable[..., None] = logs.log_request) -> None:
         self._app = app
         self._metrics = metrics
+        self._write = write
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and see it through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identity = _request_id(scope)
         start = perf_counter()
+        identity = _request_id(scope)
+        header = (REQUEST_ID, identity.encode("ascii"))
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                MutableHeaders(scope=message)[REQUEST_ID] = identity
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=identity):
-            try:
-                await self._app(scope, receive, send_with_id)
-            except Exception as error:
-                log.error("unexpected_error", exc_info=error)
-                if not status:
-                    await errors.error_answer(500, errors.INTERNAL)(scope, receive, send_with_id)
-            finally:
-                self._finish(scope, status, perf_counter() - start)
+        token = logs.request_id.set(identity)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            # Whatever it was, the caller gets an answer and the log the rest.
+            log.error("unexpected_error", exc_info=error)
+            if not status:
+                await errors.error_answer(500, errors.INTERNAL)(scope, receive, send_with_id)
+        finally:
+            self._finish(scope, identity, status, perf_counter() - start)
+            logs.request_id.reset(token)
 
-    def _finish(self, scope: Scope, status: int, seconds: float) -> None:
+    def _finish(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
+        requests, duration = self._counters_of(scope, status)
+        requests.inc()
+        duration.observe(seconds)
+        if scope["path"] not in _PROBES:
+            self._write(
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1e3, 3),
+                request_id=identity,
+            )
+
+    def _counters_of(self, scope: Scope, status: int) -> tuple[Counter, Histogram]:
         # The route's template, not the path: a label for every path that callers invent would never end.
-        route = getattr(scope.get("route"), "path", "none")
-        self._metrics.requests.labels(route, _known_method(scope), status).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
-        level = log.debug if scope["path"] in _PROBES else log.info
-        level(
-            "request",
-            method=scope["method"],
-            path=scope["path"],
-            status=status,
-            milliseconds=round(seconds * 1e3, 3),
-        )
+        route: Any = scope.get(ROUTE) or getattr(scope.get("route"), "path", "none")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        key = (route, method, status)
+        if key not in self._counters:
+            counter = self._metrics.requests.labels(*key)
+            self._counters[key] = (counter, self._metrics.request_seconds.labels(route))
+        return self._counters[key]
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == _REQUEST_ID_HEADER and _ACCEPTED_ID.fullmatch(value):
+        if name == REQUEST_ID and _ACCEPTED_ID.fullmatch(value):
             return str(value, "ascii")
     return secrets.token_hex(8)
-
-
-def _known_method(scope: Scope) -> str:
-    return (
-        scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"} else "other"
-    )

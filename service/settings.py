@@ -15,6 +15,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from service.limits import Limits
+
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
 
@@ -60,6 +62,15 @@ class Settings(BaseSettings):
     max_pending: int = Field(
         256, ge=1, description="Requests that may wait for a run or be in one; more are refused with 503 at once."
     )
+    max_batch_rows: int = Field(
+        32, ge=1, description="Rows of waiting requests that are joined into one run; 1 joins none."
+    )
+    batch_wait_ms: float = Field(
+        0.0, ge=0, description="How long a batch that is not full may wait for more while another one runs."
+    )
+    inline_ms: float = Field(
+        1.0, ge=0, description="Runs expected to be shorter are done at once, without a thread and without joining."
+    )
     max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
     keep_alive_seconds: int = Field(
@@ -91,6 +102,17 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return self.max_body_mib << 20
+
+    @property
+    def limits(self) -> Limits:
+        """How much runs, waits and is joined."""
+        return Limits(
+            concurrency=self.concurrency,
+            max_pending=self.max_pending,
+            max_batch_rows=self.max_batch_rows,
+            batch_wait=self.batch_wait_ms / 1e3,
+            inline=self.inline_ms / 1e3,
+        )
 
     @property
     def max_image_pixels(self) -> int:

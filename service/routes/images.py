@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
+from service.batcher import Batcher
 from service.bodies import read_body
 from service.catalog import Catalog, Served
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
-from service.runner import Runner
 from service.wire import images
 
 _BODY: dict[str, Any] = {
@@ -43,7 +43,7 @@ class ImagePrediction(BaseModel):
     probabilities: list[ClassProbability] = Field(description="of all classes, in the order of the model's output")
 
 
-def router(catalog: Catalog, runner: Runner, max_body_bytes: int, max_pixels: int) -> APIRouter:
+def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: int) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
     routes = APIRouter(tags=["predict"])
     responses = errors(400, 404, 413, 415, 503)
@@ -55,7 +55,7 @@ def router(catalog: Catalog, runner: Runner, max_body_bytes: int, max_pixels: in
         body = await read_body(request, max_body_bytes)
         spec = manifest.inputs[0]
         pixels = images.decode(body, manifest.preprocessing, max_pixels)
-        outputs = await runner.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})
+        outputs = await batcher.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})
         probabilities = _probabilities(outputs[manifest.outputs[0].name][0], manifest.scores)
         best = int(probabilities.argmax())
         return ImagePrediction(

@@ -4,13 +4,16 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.batcher import Batcher
 from service.bodies import read_body
-from service.catalog import Catalog, Served
+from service.catalog import Catalog
 from service.examples import Examples
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
-from service.runner import Runner
 from service.wire import v2_json
+
+DEFAULT_PATH = "/v2/models/{model}/infer"
+VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
 _JSON_LENGTH = "Inference-Header-Content-Length"
 
@@ -56,40 +59,61 @@ _INFER_ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(catalog: Catalog, runner: Runner, examples: Examples, max_body_bytes: int) -> APIRouter:
-    """Inference with the default version of a model, or with one that is named."""
-    routes = APIRouter(tags=["predict"])
-    responses = _INFER_ANSWER | errors(400, 404, 413, 415, 503)
-    body = json_body(_INFER_SCHEMA, examples.infer)
+class Infer:
+    """Answers inference requests: with FastAPI's router in front, or without.
 
-    async def infer(served: Served, request: Request) -> Response:
-        body = await read_body(request, max_body_bytes)
+    Args:
+        catalog: the models.
+        batcher: runs them.
+        max_body_bytes: larger bodies are refused.
+    """
+
+    def __init__(self, catalog: Catalog, batcher: Batcher, max_body_bytes: int) -> None:
+        self._catalog = catalog
+        self._batcher = batcher
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, model: str, version: int | None, request: Request) -> Response:
+        """Predict with a version of a model, or with its default one.
+
+        Raises:
+            DengeError: the request is wrong, or cannot be answered now.
+        """
+        served = self._catalog.get(model, version)
         manifest = served.manifest
+        body = await read_body(request, self._max_body_bytes)
         asked = v2_json.decode(body, request.headers.get(_JSON_LENGTH), manifest.inputs, manifest.outputs)
-        outputs = await runner.run(served, asked.inputs)
+        outputs = await self._batcher.run(served, asked.inputs)
         answer, header_length = v2_json.encode(served.model, served.version, asked, outputs)
         if header_length is None:
             return Response(answer, media_type="application/json")
         return Response(answer, media_type="application/octet-stream", headers={_JSON_LENGTH: str(header_length)})
 
+
+def router(infer: Infer, examples: Examples) -> APIRouter:
+    """Inference with the default version of a model, or with one that is named."""
+    routes = APIRouter(tags=["predict"])
+    responses = _INFER_ANSWER | errors(400, 404, 413, 415, 503)
+    body = json_body(_INFER_SCHEMA, examples.infer)
+
     @routes.post(
-        "/v2/models/{model}/infer",
+        DEFAULT_PATH,
         summary="Predict from tensors (V2)",
         response_class=Response,
         responses=responses,
         openapi_extra=body,
     )
     async def infer_default(model: ModelName, request: Request) -> Response:
-        return await infer(catalog.get(model), request)
+        return await infer.answer(model, None, request)
 
     @routes.post(
-        "/v2/models/{model}/versions/{version}/infer",
+        VERSION_PATH,
         summary="Predict from tensors with one version (V2)",
         response_class=Response,
         responses=responses,
         openapi_extra=body,
     )
     async def infer_version(model: ModelName, version: Version, request: Request) -> Response:
-        return await infer(catalog.get(model, version), request)
+        return await infer.answer(model, version, request)
 
     return routes

@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from service.batcher import Batcher
 from service.bodies import read_body
 from service.catalog import Catalog, Served
 from service.examples import Examples
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
-from service.runner import Runner
 from service.wire import v1_json
 
 _PREDICT_SCHEMA = {
@@ -44,7 +44,7 @@ class ModelStatus(BaseModel):
     model_version_status: list[VersionStatus]
 
 
-def router(catalog: Catalog, runner: Runner, examples: Examples, max_body_bytes: int) -> APIRouter:
+def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_bytes: int) -> APIRouter:
     """Predictions and model status."""
     routes = APIRouter(tags=["predict"])
     responses = _PREDICT_ANSWER | errors(400, 404, 413, 415, 503)
@@ -53,7 +53,7 @@ def router(catalog: Catalog, runner: Runner, examples: Examples, max_body_bytes:
     async def predict(served: Served, request: Request) -> Response:
         body = await read_body(request, max_body_bytes)
         asked = v1_json.decode(body, served.manifest.inputs)
-        outputs = await runner.run(served, asked.inputs)
+        outputs = await batcher.run(served, asked.inputs)
         return Response(v1_json.encode(asked, outputs), media_type="application/json")
 
     @routes.post(

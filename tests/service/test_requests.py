@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from models.errors import InferenceFailed
 from service import errors
+from service.logs import add_request_id
 from service.metrics import Metrics
 from service.requests import RequestContext
 
@@ -42,7 +43,7 @@ def client() -> TestClient:
 
 @pytest.mark.parametrize("path", ["/bug", "/failed"])
 def test_details_of_a_defect_go_to_the_log_and_not_to_the_caller(client: TestClient, path: str) -> None:
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as events:
+    with structlog.testing.capture_logs([add_request_id]) as events:
         response = client.get(path, headers={"X-Request-ID": "mine"})
 
     assert response.status_code == 500

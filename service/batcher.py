@@ -1,0 +1,220 @@
+"""Joins concurrent requests into batches, and runs them off the event loop where that pays.
+
+A run that is shorter than handing it to a thread takes is done at once, on the event loop. Longer ones go to a few
+threads, behind a bounded queue. A batch is whatever waits when a thread gets free: nothing waits while one is idle, and
+batches grow by themselves as the load does. `batch_wait` lets a batch that is not full wait longer, but only while
+another run keeps the machine busy.
+
+Only requests that the graph could not tell apart are joined: of one version, with equal types and shapes of a row.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from time import monotonic, perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InferenceFailed, Overloaded
+from service.catalog import Served
+from service.limits import Limits
+from service.metrics import Metrics
+
+Array = NDArray[Any]
+Outputs = dict[str, Array]
+
+LOWEST_PRIORITY = 2**32
+
+
+@dataclass(order=True)
+class _Job:
+    """A request in the queue. Ordered by priority, 1 being the highest, then by arrival."""
+
+    priority: int
+    order: int
+    served: Served = field(compare=False)
+    inputs: Mapping[str, Array] = field(compare=False)
+    rows: int = field(compare=False)
+    key: object = field(compare=False)
+    future: "asyncio.Future[Outputs]" = field(compare=False)
+    arrived: float = field(compare=False)
+    queued: bool = field(compare=False, default=True)
+
+
+class Batcher:
+    """Runs models for the requests of one event loop.
+
+    Args:
+        metrics: where runs are counted.
+        limits: how much runs, waits and is joined.
+    """
+
+    def __init__(self, metrics: Metrics, limits: Limits) -> None:
+        self._metrics = metrics
+        self._limits = limits
+        self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
+        self._queue: list[_Job] = []
+        self._order = count()
+        self._running = 0
+        self._pending = 0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def run(
+        self, served: Served, inputs: Mapping[str, Array], priority: int = 0, patience: float | None = None
+    ) -> Outputs:
+        """All outputs of a model, by name. A caller that is cancelled leaves the queue and takes no other along.
+
+        Args:
+            served: what to run.
+            inputs: by name.
+            priority: 1 is the highest, 0 the lowest.
+            patience: seconds that the request may wait for its run.
+
+        Raises:
+            Overloaded: too many requests wait already, or this one has waited too long.
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        rows = served.rows(inputs)
+        if served.engine.expected_seconds(rows) < self._limits.inline:
+            return self._run_counted(served, inputs, rows)
+        if self._pending >= self._limits.max_pending:
+            raise Overloaded(f"{self._pending} requests are waiting already: try again later")
+        loop = asyncio.get_running_loop()
+        job = _Job(
+            priority or LOWEST_PRIORITY,
+            next(self._order),
+            served,
+            inputs,
+            rows,
+            _key(served, inputs),
+            loop.create_future(),
+            monotonic(),
+        )
+        heapq.heappush(self._queue, job)
+        self._count(1)
+        expiry = None if patience is None else loop.call_later(patience, self._expire, job)
+        try:
+            self._start()
+            return await job.future
+        finally:
+            self._count(-1)
+            if expiry is not None:
+                expiry.cancel()
+            if job.queued:
+                self._queue.remove(job)
+                heapq.heapify(self._queue)
+
+    def close(self) -> None:
+        """Wait for what runs, refuse what comes."""
+        self._pool.shutdown()
+
+    def _count(self, change: int) -> None:
+        self._pending += change
+        self._metrics.pending.set(self._pending)
+
+    def _expire(self, job: _Job) -> None:
+        if job.queued and not job.future.done():
+            job.future.set_exception(Overloaded("the request has waited for longer than its timeout"))
+
+    def _start(self) -> None:
+        """Give waiting jobs to idle threads."""
+        while self._running < self._limits.concurrency:
+            if not self._queue or self._waits():
+                return
+            self._dispatch(self._take())
+
+    def _waits(self) -> bool:
+        """Whether the next batch waits for more to join it."""
+        if not (self._limits.batch_wait and self._running):
+            return False
+        first = self._queue[0]
+        rows = sum(job.rows for job in self._queue if job.key == first.key)
+        left = first.arrived + self._limits.batch_wait - monotonic()
+        if left <= 0 or rows >= self._limits.max_batch_rows:
+            return False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(left, self._start)
+        return True
+
+    def _take(self) -> list[_Job]:
+        """The next batch: the first job, and those after it that can join."""
+        first = heapq.heappop(self._queue)
+        batch, rows, left = [first], first.rows, []
+        while self._queue:
+            job = heapq.heappop(self._queue)
+            if job.key is not None and job.key == first.key and rows + job.rows <= self._limits.max_batch_rows:
+                batch.append(job)
+                rows += job.rows
+            else:
+                left.append(job)
+        self._queue = left  # popped in order, so still a heap
+        for job in batch:
+            job.queued = False
+        return batch
+
+    def _dispatch(self, batch: list[_Job]) -> None:
+        self._running += 1
+        running = asyncio.get_running_loop().run_in_executor(self._pool, self._run_batch, batch)
+        running.add_done_callback(lambda done: self._finish(batch, done))
+
+    def _finish(self, batch: list[_Job], done: "asyncio.Future[Sequence[Outputs | Exception]]") -> None:
+        self._running -= 1
+        for job, result in zip(batch, done.result(), strict=True):
+            if job.future.done():  # cancelled meanwhile; the others are still answered
+                continue
+            if isinstance(result, Exception):
+                job.future.set_exception(result)
+            else:
+                job.future.set_result(result)
+        self._start()
+
+    def _run_batch(self, batch: list[_Job]) -> Sequence[Outputs | Exception]:
+        """Outputs or error of each job. In a thread."""
+        if len(batch) > 1:
+            try:
+                return self._run_joined(batch)
+            except InferenceFailed:
+                pass  # Something in it breaks the run: alone, each stands for itself.
+        results: list[Outputs | Exception] = []
+        for job in batch:
+            try:
+                results.append(self._run_counted(job.served, job.inputs, job.rows))
+            except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it
+                results.append(error)
+        return results
+
+    def _run_joined(self, batch: list[_Job]) -> list[Outputs]:
+        joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+        outputs = self._run_counted(batch[0].served, joined, sum(job.rows for job in batch))
+        results: list[Outputs] = []
+        start = 0
+        for job in batch:
+            results.append({name: array[start : start + job.rows] for name, array in outputs.items()})
+            start += job.rows
+        return results
+
+    def _run_counted(self, served: Served, inputs: Mapping[str, Array], rows: int) -> Outputs:
+        counters = self._metrics.of(served)
+        start = perf_counter()
+        try:
+            outputs = served.engine.run(inputs)
+        except Exception:
+            counters.failures.inc()
+            raise
+        counters.seconds.observe(perf_counter() - start)
+        counters.successes.inc()
+        counters.rows.inc(rows)
+        return outputs
+
+
+def _key(served: Served, inputs: Mapping[str, Array]) -> object:
+    """Equal for requests that may be joined; None for one that may not."""
+    if not served.batchable:
+        return None
+    return id(served), *((name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs))
