@@ -66,6 +66,7 @@ def serve(chosen: Settings) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who the client is
         timeout_keep_alive=chosen.keep_alive_seconds,
         timeout_graceful_shutdown=chosen.drain_seconds,
     )

@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from models.bundle import Bundle
 from models.repository import Repository
@@ -35,7 +36,7 @@ carries an `X-Request-ID`, the caller's own where it sent one, under which the s
 """
 
 
-def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI:
+def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp:
     """The application, with nothing loaded until its lifespan starts.
 
     Args:
@@ -76,9 +77,6 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     app.router.redirect_slashes = False
-    app.add_middleware(FastPath, infer=inference)
-    write = request_logger(settings.log_level, settings.log_format)
-    app.add_middleware(RequestContext, metrics=metrics, write=write)
     errors.install(app)
     app.include_router(health.router(catalog, metrics, state))
     app.include_router(repository.router(catalog))
@@ -96,4 +94,6 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> FastAPI
     async def example_image() -> Response:
         return Response(shown.image, media_type="image/png")
 
-    return app
+    # Outside of the framework: its own layers cost as much as a small model.
+    write = request_logger(settings.log_level, settings.log_format)
+    return RequestContext(FastPath(app, inference), metrics, write)

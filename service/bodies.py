@@ -2,12 +2,12 @@
 
 import asyncio
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
 
 
-async def read_body(request: Request, max_bytes: int, max_seconds: float = 60.0) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = 60.0) -> bytes:
     """The whole body.
 
     Raises:
@@ -15,22 +15,29 @@ async def read_body(request: Request, max_bytes: int, max_seconds: float = 60.0)
         TooLarge: it is, or says it is, longer than allowed; the rest is not read.
         InvalidInput: it did not arrive in time, or the client went away.
     """
-    if encoding := request.headers.get("content-encoding"):
-        raise UnsupportedEncoding(f"'{encoding}' is not read, send the body as it is", "Content-Encoding")
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > max_bytes:
-        raise TooLarge(f"{declared} bytes, at most {max_bytes} are read", "body")
-    chunks: list[bytes] = []
-    size = 0
+    for name, value in scope["headers"]:
+        if name == b"content-length" and not (value.isdigit() and int(value) <= max_bytes):
+            raise TooLarge(f"{value.decode('latin-1')} bytes, at most {max_bytes} are read", "body")
+        if name == b"content-encoding":
+            raise UnsupportedEncoding(f"'{value.decode('latin-1')}' is not read", "Content-Encoding")
     try:
         async with asyncio.timeout(max_seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > max_bytes:
-                    raise TooLarge(f"more than {max_bytes} bytes", "body")
-                chunks.append(chunk)
+            return await _receive_all(receive, max_bytes)
     except TimeoutError:
         raise InvalidInput(f"did not arrive within {max_seconds:g} seconds", "body") from None
-    except ClientDisconnect:
-        raise InvalidInput("the client went away before its end", "body") from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidInput("the client went away before its end", "body")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooLarge(f"more than {max_bytes} bytes", "body")
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)

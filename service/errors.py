@@ -42,6 +42,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DengeError, domain_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _defect)
 
 
 def error_answer(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -58,6 +59,11 @@ def domain_error(_request: Request, error: Exception) -> JSONResponse:
     # The rest of a body that is too large is not read, so the connection cannot carry another request.
     headers = {"Connection": "close"} if isinstance(error, TooLarge) else None
     return error_answer(status, str(error), headers)
+
+
+def _defect(_request: Request, _error: Exception) -> JSONResponse:
+    # The framework raises it on, once this is sent, and `service.requests` puts it into the log.
+    return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL)
 
 
 def _http_error(_request: Request, error: Exception) -> JSONResponse:

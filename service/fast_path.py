@@ -47,9 +47,10 @@ class FastPath:
             case _:
                 await self._app(scope, receive, send)
                 return
-        request = Request(scope, receive)
         try:
-            response = await self._infer.answer(model, version, request)
+            body, headers = await self._infer.answer(model, version, scope, receive)
         except DengeError as error:
-            response = errors.domain_error(request, error)
-        await response(scope, receive, send)
+            await errors.domain_error(Request(scope), error)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -52,7 +52,7 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
         manifest = served.manifest
         if manifest.preprocessing is None or manifest.labels is None:
             raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
-        body = await read_body(request, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes)
         spec = manifest.inputs[0]
         pixels = images.decode(body, manifest.preprocessing, max_pixels)
         outputs = await batcher.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})

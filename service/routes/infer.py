@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope
 
 from service.batcher import Batcher
 from service.bodies import read_body
@@ -15,7 +16,9 @@ from service.wire import v2_json
 DEFAULT_PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
-_JSON_LENGTH = "Inference-Header-Content-Length"
+_JSON_LENGTH = b"inference-header-content-length"
+_JSON = (b"content-type", b"application/json")
+_BINARY = (b"content-type", b"application/octet-stream")
 
 _TENSOR_SCHEMA = {
     "type": "object",
@@ -73,21 +76,34 @@ class Infer:
         self._batcher = batcher
         self._max_body_bytes = max_body_bytes
 
-    async def answer(self, model: str, version: int | None, request: Request) -> Response:
+    async def answer(
+        self, model: str, version: int | None, scope: Scope, receive: Receive
+    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Predict with a version of a model, or with its default one.
+
+        Returns:
+            The body and the headers of the answer.
 
         Raises:
             DengeError: the request is wrong, or cannot be answered now.
         """
         served = self._catalog.get(model, version)
         manifest = served.manifest
-        body = await read_body(request, self._max_body_bytes)
-        asked = v2_json.decode(body, request.headers.get(_JSON_LENGTH), manifest.inputs, manifest.outputs)
+        body = await read_body(scope, receive, self._max_body_bytes)
+        asked = v2_json.decode(body, _json_length(scope), manifest.inputs, manifest.outputs)
         outputs = await self._batcher.run(served, asked.inputs)
-        answer, header_length = v2_json.encode(served.model, served.version, asked, outputs)
-        if header_length is None:
-            return Response(answer, media_type="application/json")
-        return Response(answer, media_type="application/octet-stream", headers={_JSON_LENGTH: str(header_length)})
+        answer, json_length = v2_json.encode(served.model, served.version, asked, outputs)
+        length = (b"content-length", b"%d" % len(answer))
+        if json_length is None:
+            return answer, [_JSON, length]
+        return answer, [_BINARY, length, (_JSON_LENGTH, b"%d" % json_length)]
+
+
+def _json_length(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == _JSON_LENGTH:
+            return str(value, "latin-1")
+    return None
 
 
 def router(infer: Infer, examples: Examples) -> APIRouter:
@@ -95,6 +111,12 @@ def router(infer: Infer, examples: Examples) -> APIRouter:
     routes = APIRouter(tags=["predict"])
     responses = _INFER_ANSWER | errors(400, 404, 413, 415, 503)
     body = json_body(_INFER_SCHEMA, examples.infer)
+
+    async def respond(model: str, version: int | None, request: Request) -> Response:
+        answer, headers = await infer.answer(model, version, request.scope, request.receive)
+        response = Response(answer)
+        response.raw_headers = headers
+        return response
 
     @routes.post(
         DEFAULT_PATH,
@@ -104,7 +126,7 @@ def router(infer: Infer, examples: Examples) -> APIRouter:
         openapi_extra=body,
     )
     async def infer_default(model: ModelName, request: Request) -> Response:
-        return await infer.answer(model, None, request)
+        return await respond(model, None, request)
 
     @routes.post(
         VERSION_PATH,
@@ -114,6 +136,6 @@ def router(infer: Infer, examples: Examples) -> APIRouter:
         openapi_extra=body,
     )
     async def infer_version(model: ModelName, version: Version, request: Request) -> Response:
-        return await infer.answer(model, version, request)
+        return await respond(model, version, request)
 
     return routes

@@ -175,7 +175,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     )
     async def normalize_by_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
         found = catalog.get(model).layer(layer)
-        body = await read_body(request, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes)
         return _json(normalize_json.answer(normalize_json.decode_for_layer(body, found)))
 
     @routes.post(
@@ -186,7 +186,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
         openapi_extra=json_body(_NORMALIZE_SCHEMA, _NORMALIZE_EXAMPLES),
     )
     async def normalize(request: Request) -> Response:
-        body = await read_body(request, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes)
         return _json(normalize_json.answer(normalize_json.decode(body)))
 
     return routes

@@ -51,7 +51,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     body = json_body(_PREDICT_SCHEMA, examples.predict)
 
     async def predict(served: Served, request: Request) -> Response:
-        body = await read_body(request, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes)
         asked = v1_json.decode(body, served.manifest.inputs)
         outputs = await batcher.run(served, asked.inputs)
         return Response(v1_json.encode(asked, outputs), media_type="application/json")

@@ -91,7 +91,7 @@ def router(catalog: Catalog) -> APIRouter:
 
 async def _options(request: Request) -> dict[str, Any]:
     # Triton's client sends no body and no content type here.
-    body = await read_body(request, _MAX_BODY_BYTES)
+    body = await read_body(request.scope, request.receive, _MAX_BODY_BYTES)
     return parse_object(body) if body else {}
 
 

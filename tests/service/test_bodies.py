@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
 from service.bodies import read_body
@@ -24,8 +23,7 @@ def read(*messages: dict[str, Any], headers: dict[str, str] | None = None, secon
             raise AssertionError
 
         raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-        request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-        return await read_body(request, 10, seconds)
+        return await read_body({"type": "http", "method": "POST", "headers": raw}, receive, 10, seconds)
 
     return asyncio.run(scenario())
 

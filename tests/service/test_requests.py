@@ -19,7 +19,6 @@ from service.requests import RequestContext
 @pytest.fixture
 def client() -> TestClient:
     app = FastAPI()
-    app.add_middleware(RequestContext, metrics=Metrics(list))
     errors.install(app)
 
     @app.get("/bug")
@@ -38,7 +37,7 @@ def client() -> TestClient:
 
         return StreamingResponse(chunks())
 
-    return TestClient(app, raise_server_exceptions=False)
+    return TestClient(RequestContext(app, Metrics(list)), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("path", ["/bug", "/failed"])
