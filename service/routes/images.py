@@ -1,5 +1,6 @@
 """Predictions from images, read as the model's manifest says."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
             raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
         body = await read_body(request.scope, request.receive, max_body_bytes)
         spec = manifest.inputs[0]
-        pixels = images.decode(body, manifest.preprocessing, max_pixels)
+        # In a thread: a small file can hold an image that takes long to decode.
+        pixels = await asyncio.to_thread(images.decode, body, manifest.preprocessing, max_pixels)
         outputs = await batcher.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})
         probabilities = _probabilities(outputs[manifest.outputs[0].name][0], manifest.scores)
         best = int(probabilities.argmax())
