@@ -1,0 +1,49 @@
+"""What is measured: how each server is started, and what may be expected of its answers.
+
+A new one needs an entry here. It is good to go when it answers the first question, which `checker` decides.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that takes V2 requests under /v2/models/{model}/infer.
+
+    Attributes:
+        command: {port} is where to listen, {models} the folder of benchmarks.service.workspace.
+        computes: whether the answers are the model's; of others only the status is looked at.
+        about: one line for the report.
+    """
+
+    command: tuple[str, ...]
+    about: str
+    computes: bool = True
+
+    def start_command(self, port: int, models: Path) -> list[str]:
+        return [part.format(port=port, models=models) for part in self.command]
+
+
+def _uvicorn(app: str) -> tuple[str, ...]:
+    options = "--factory --host 127.0.0.1 --port {port} --loop uvloop --http httptools --no-access-log"
+    return (PYTHON, "-m", "uvicorn", f"benchmarks.service.limits.{app}", *options.split(), "--log-level", "warning")
+
+
+def _denge() -> tuple[str, ...]:
+    options = "--host 127.0.0.1 --port {port} --repository {models}/repository --no-starters --threads 1"
+    return (PYTHON, "-m", "service", *options.split())
+
+
+DENGE, BARE, IN_PROCESS = "denge", "bare", "in-process"
+
+SERVERS = {
+    DENGE: Server(_denge(), "`python -m service`, one process, `--threads 1`"),
+    BARE: Server(_uvicorn("bare:with_orjson"), "uvicorn, orjson, numpy, onnxruntime; one route, no checks"),
+    "bare-simdjson": Server(_uvicorn("bare:with_simdjson"), "the same, numbers read by pysimdjson into a buffer"),
+    "echo": Server(_uvicorn("echo:create"), "uvicorn reads the body and sends a fixed answer", computes=False),
+}
+"""By name. `in-process`, onnxruntime in a loop, is no server: see benchmarks.service.in_process."""
