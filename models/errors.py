@@ -19,6 +19,7 @@ DengeError
 ├── ProviderUnavailable       the execution provider asked for is not the one that runs
 ├── NotReady                  the model is known but cannot answer now
 ├── Overloaded                too many requests wait already
+├── CallerGone                nobody waits for the answer any more
 └── InferenceFailed           the runtime refused or broke; details belong in the log
 """
 
@@ -120,6 +121,10 @@ class NotReady(DengeError):
 
 class Overloaded(DengeError):
     """Too many requests wait already; another try may succeed."""
+
+
+class CallerGone(DengeError):
+    """Nobody waits for the answer any more."""
 
 
 class InferenceFailed(DengeError):

@@ -10,7 +10,7 @@ Only requests that the graph could not tell apart are joined: of one version, wi
 
 import asyncio
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InferenceFailed, Overloaded
+from models.errors import CallerGone, DengeError, InferenceFailed, Overloaded
 from service.catalog import Served
 from service.limits import Limits
 from service.metrics import Metrics
@@ -29,6 +29,8 @@ Array = NDArray[Any]
 Outputs = dict[str, Array]
 
 LOWEST_PRIORITY = 2**32
+
+_TIMED_OUT = "the request has waited for longer than its timeout"
 
 
 @dataclass(order=True)
@@ -65,18 +67,26 @@ class Batcher:
         self._alarm: asyncio.TimerHandle | None = None
 
     async def run(
-        self, served: Served, inputs: Mapping[str, Array], priority: int = 0, patience: float | None = None
+        self,
+        served: Served,
+        inputs: Mapping[str, Array],
+        *,
+        gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        priority: int = 0,
+        patience: float | None = None,
     ) -> Outputs:
-        """All outputs of a model, by name. A caller that is cancelled leaves the queue and takes no other along.
+        """All outputs of a model, by name. A caller that goes away leaves the queue and takes no other along.
 
         Args:
             served: what to run.
             inputs: by name.
+            gone: returns when the caller has gone; asked for only where there is something to wait for.
             priority: 1 is the highest, 0 the lowest.
             patience: seconds that the request may wait for its run.
 
         Raises:
             Overloaded: too many requests wait already, or this one has waited too long.
+            CallerGone: the caller went away first.
             InferenceFailed: the runtime broke on these inputs.
         """
         rows = served.rows(inputs)
@@ -97,14 +107,20 @@ class Batcher:
         )
         heapq.heappush(self._queue, job)
         self._count(1)
-        expiry = None if patience is None else loop.call_later(patience, self._expire, job)
+        watches: list[asyncio.TimerHandle | asyncio.Task[None]] = []
+        if patience is not None:
+            watches.append(loop.call_later(patience, self._give_up, job, Overloaded(_TIMED_OUT)))
+        if gone is not None:
+            leaving = loop.create_task(gone())
+            leaving.add_done_callback(lambda _: self._give_up(job, CallerGone("the caller has gone")))
+            watches.append(leaving)
         try:
             self._start()
             return await job.future
         finally:
             self._count(-1)
-            if expiry is not None:
-                expiry.cancel()
+            for watch in watches:
+                watch.cancel()
             if job.queued:
                 self._queue.remove(job)
                 heapq.heapify(self._queue)
@@ -117,9 +133,10 @@ class Batcher:
         self._pending += change
         self._metrics.pending.set(self._pending)
 
-    def _expire(self, job: _Job) -> None:
+    def _give_up(self, job: _Job, reason: DengeError) -> None:
+        """Answer a request that still waits in the queue with this error."""
         if job.queued and not job.future.done():
-            job.future.set_exception(Overloaded("the request has waited for longer than its timeout"))
+            job.future.set_exception(reason)
 
     def _start(self) -> None:
         """Give waiting jobs to idle threads."""

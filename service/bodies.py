@@ -27,6 +27,12 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds:
         raise InvalidInput(f"did not arrive within {max_seconds:g} seconds", "body") from None
 
 
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone. Only for requests whose body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0

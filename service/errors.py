@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import (
     BundleError,
+    CallerGone,
     DengeError,
     InferenceFailed,
     InvalidInput,
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 _STATUS: dict[type[DengeError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
+    CallerGone: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     NotFound: HTTPStatus.NOT_FOUND,

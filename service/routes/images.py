@@ -1,6 +1,7 @@
 """Predictions from images, read as the model's manifest says."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
 from service.batcher import Batcher
-from service.bodies import read_body
+from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
@@ -57,7 +58,8 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
         spec = manifest.inputs[0]
         # In a thread: a small file can hold an image that takes long to decode.
         pixels = await asyncio.to_thread(images.decode, body, manifest.preprocessing, max_pixels)
-        outputs = await batcher.run(served, {spec.name: pixels.reshape(1, *spec.shape[1:])})
+        row = {spec.name: pixels.reshape(1, *spec.shape[1:])}
+        outputs = await batcher.run(served, row, gone=partial(disconnected, request.receive))
         probabilities = _probabilities(outputs[manifest.outputs[0].name][0], manifest.scores)
         best = int(probabilities.argmax())
         return ImagePrediction(

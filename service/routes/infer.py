@@ -1,12 +1,13 @@
 """Predictions from tensors: the Open Inference Protocol, V2."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from service.batcher import Batcher
-from service.bodies import read_body
+from service.bodies import disconnected, read_body
 from service.catalog import Catalog
 from service.examples import Examples
 from service.routes.answers import errors, json_body
@@ -91,7 +92,7 @@ class Infer:
         manifest = served.manifest
         body = await read_body(scope, receive, self._max_body_bytes)
         asked = v2_json.decode(body, _json_length(scope), manifest.inputs, manifest.outputs)
-        outputs = await self._batcher.run(served, asked.inputs)
+        outputs = await self._batcher.run(served, asked.inputs, gone=partial(disconnected, receive))
         answer, json_length = v2_json.encode(served.model, served.version, asked, outputs)
         length = (b"content-length", b"%d" % len(answer))
         if json_length is None:

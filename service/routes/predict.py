@@ -1,12 +1,13 @@
 """Predictions from rows: TensorFlow Serving's REST format, V1."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from service.batcher import Batcher
-from service.bodies import read_body
+from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
 from service.examples import Examples
 from service.routes.answers import errors, json_body
@@ -53,7 +54,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     async def predict(served: Served, request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
         asked = v1_json.decode(body, served.manifest.inputs)
-        outputs = await batcher.run(served, asked.inputs)
+        outputs = await batcher.run(served, asked.inputs, gone=partial(disconnected, request.receive))
         return Response(v1_json.encode(asked, outputs), media_type="application/json")
 
     @routes.post(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import InferenceFailed, Overloaded
+from models.errors import CallerGone, InferenceFailed, Overloaded
 from service.batcher import Batcher
 from service.catalog import Served
 from service.engine import Engine
@@ -227,6 +227,23 @@ def test_a_request_whose_patience_ends_in_the_queue_is_refused_and_not_run(engin
     play(scenario())
 
     assert engine.rows == [[0]]
+
+
+def test_a_caller_that_goes_away_leaves_the_queue_and_is_not_run(engine: FakeEngine) -> None:
+    async def scenario() -> None:
+        under_test, served, leave = batcher(), serve(engine), asyncio.Event()
+        tasks = await submit(under_test, served, row(0))
+        tasks += await submit(under_test, served, row(1), gone=leave.wait)
+        tasks += await submit(under_test, served, row(2), gone=asyncio.Event().wait)
+        leave.set()
+        with pytest.raises(CallerGone):
+            await tasks.pop(1)
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+
+    play(scenario())
+
+    assert engine.rows == [[0], [2]]
 
 
 def test_a_batch_waits_for_more_only_while_another_run_keeps_the_machine_busy(engine: FakeEngine) -> None:
