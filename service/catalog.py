@@ -18,6 +18,7 @@ from models.bundle import Bundle
 from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, ProviderUnavailable, VersionNotFound
 from models.manifest import Manifest, NormLayer
 from models.repository import Repository
+from service import memory
 from service.engine import Engine
 
 log = structlog.get_logger()
@@ -209,6 +210,8 @@ class Catalog:
     def _load_version(self, name: str, version: int) -> Served:
         bundle = self.repository.read(name, version)
         served = Served(name, version, bundle.manifest, self._start(bundle))
+        del bundle
+        memory.give_back()
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served
 
