@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx.external_data_helper import convert_model_to_external_data
 
 from models.bundle import Bundle
 from models.errors import InferenceFailed, ModelNotFound, NotReady, VersionNotFound
@@ -117,3 +119,13 @@ def test_the_engine_refuses_inputs_that_the_graph_does_not_take() -> None:
 
     with pytest.raises(InferenceFailed):
         engine.run({"input": np.ones((1, 5), np.float32)})
+
+
+def test_data_outside_of_the_graph_is_never_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.load_from_string(tiny_bundle().folded)
+    convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save(model, tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InferenceFailed):
+        Engine((tmp_path / "model.onnx").read_bytes(), tiny_bundle().manifest.inputs)
