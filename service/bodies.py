@@ -4,27 +4,30 @@ import asyncio
 
 from starlette.types import Receive, Scope
 
-from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
+from models.errors import InvalidInput, TooLarge
+from service.wire.compression import decompress
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = 60.0) -> bytes:
-    """The whole body.
+    """The whole body, inflated where it is compressed.
 
     Raises:
-        UnsupportedEncoding: it is compressed.
-        TooLarge: it is, or says it is, longer than allowed; the rest is not read.
-        InvalidInput: it did not arrive in time, or the client went away.
+        UnsupportedEncoding: it is compressed in another way than gzip or deflate.
+        TooLarge: it is, says it is, or holds more than allowed; the rest is neither read nor inflated.
+        InvalidInput: it did not arrive in time, the client went away, or it is broken.
     """
+    encoding = None
     for name, value in scope["headers"]:
         if name == b"content-length" and not (value.isdigit() and int(value) <= max_bytes):
             raise TooLarge(f"{value.decode('latin-1')} bytes, at most {max_bytes} are read", "body")
         if name == b"content-encoding":
-            raise UnsupportedEncoding(f"'{value.decode('latin-1')}' is not read", "Content-Encoding")
+            encoding = str(value, "latin-1")
     try:
         async with asyncio.timeout(max_seconds):
-            return await _receive_all(receive, max_bytes)
+            body = await _receive_all(receive, max_bytes)
     except TimeoutError:
         raise InvalidInput(f"did not arrive within {max_seconds:g} seconds", "body") from None
+    return body if encoding is None else decompress(body, encoding, max_bytes)
 
 
 async def disconnected(receive: Receive) -> None:

@@ -13,11 +13,13 @@ from service.examples import Examples
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
 from service.wire import v2_json
+from service.wire.compression import compress, negotiate
 
 DEFAULT_PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
 _JSON_LENGTH = b"inference-header-content-length"
+_WORTH_COMPRESSING = 1 << 10
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 
@@ -91,18 +93,26 @@ class Infer:
         served = self._catalog.get(model, version)
         manifest = served.manifest
         body = await read_body(scope, receive, self._max_body_bytes)
-        asked = v2_json.decode(body, _json_length(scope), manifest.inputs, manifest.outputs)
-        outputs = await self._batcher.run(served, asked.inputs, gone=partial(disconnected, receive))
+        asked = v2_json.decode(body, _header(scope, _JSON_LENGTH), manifest.inputs, manifest.outputs)
+        outputs = await self._batcher.run(
+            served,
+            asked.inputs,
+            gone=partial(disconnected, receive),
+            priority=asked.priority,
+            patience=asked.patience,
+        )
         answer, json_length = v2_json.encode(served.model, served.version, asked, outputs)
-        length = (b"content-length", b"%d" % len(answer))
-        if json_length is None:
-            return answer, [_JSON, length]
-        return answer, [_BINARY, length, (_JSON_LENGTH, b"%d" % json_length)]
+        headers = [_JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
+        accepted = _header(scope, b"accept-encoding")
+        if accepted and len(answer) >= _WORTH_COMPRESSING and (encoding := negotiate(accepted)):
+            answer = compress(answer, encoding)
+            headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
+        return answer, [*headers, (b"content-length", b"%d" % len(answer))]
 
 
-def _json_length(scope: Scope) -> str | None:
+def _header(scope: Scope, wanted: bytes) -> str | None:
     for name, value in scope["headers"]:
-        if name == _JSON_LENGTH:
+        if name == wanted:
             return str(value, "latin-1")
     return None
 

@@ -20,6 +20,9 @@ from service.wire.json_values import match_shape, require_finite, to_array
 Array = NDArray[Any]
 
 
+_LARGEST_PARAMETER = 2**32
+
+
 @dataclass(frozen=True)
 class RequestedOutput:
     """An output that the caller wants, as JSON numbers or as raw bytes behind the JSON part."""
@@ -30,11 +33,21 @@ class RequestedOutput:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """A checked request: every input of the model, in its type and a shape that it takes."""
+    """A checked request: every input of the model, in its type and a shape that it takes.
+
+    Attributes:
+        inputs: by name.
+        outputs: those wanted, in the order of the answer.
+        id: repeated in the answer.
+        priority: 1 is the highest, 0 takes no part in the order.
+        patience: seconds that the request may wait for its run.
+    """
 
     inputs: Mapping[str, Array]
     outputs: Sequence[RequestedOutput]
     id: str | None = None
+    priority: int = 0
+    patience: float | None = None
 
 
 def decode(
@@ -58,8 +71,16 @@ def decode(
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
         raise InvalidInput("must be a string", "id")
-    binary = _parameters(request, "parameters").get("binary_data_output", False) is True
-    return InferRequest(arrays, _requested_outputs(request.get("outputs"), outputs, binary=binary), identity)
+    parameters = _parameters(request, "parameters")
+    binary = parameters.get("binary_data_output", False) is True
+    microseconds = _whole_number(parameters, "timeout")
+    return InferRequest(
+        arrays,
+        _requested_outputs(request.get("outputs"), outputs, binary=binary),
+        identity,
+        priority=_whole_number(parameters, "priority"),
+        patience=microseconds / 1e6 if microseconds else None,
+    )
 
 
 def encode(model: str, version: int, request: InferRequest, outputs: Mapping[str, Array]) -> tuple[bytes, int | None]:
@@ -193,6 +214,13 @@ def _parameters(holder: dict[str, Any], field: str) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise InvalidInput("must be an object", field)
     return parameters
+
+
+def _whole_number(parameters: dict[str, Any], name: str) -> int:
+    value = parameters.get(name, 0)
+    if type(value) is not int or not 0 <= value < _LARGEST_PARAMETER:
+        raise InvalidInput("must be a whole number, not negative", f"parameters.{name}")
+    return value
 
 
 def _binary_size(tensor: dict[str, Any], field: str) -> int | None:

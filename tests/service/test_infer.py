@@ -62,7 +62,13 @@ def test_only_the_outputs_asked_for_are_returned(client: TestClient) -> None:
 
 
 def test_unknown_parameters_are_ignored(client: TestClient) -> None:
-    assert client.post(URL, json={**request(), "parameters": {"priority": 1, "mine": "x"}}).status_code == 200
+    assert client.post(URL, json={**request(), "parameters": {"mine": "x"}}).status_code == 200
+
+
+def test_priority_and_timeout_are_taken(client: TestClient) -> None:
+    parameters = {"priority": 1, "timeout": 60_000_000}
+
+    assert client.post(URL, json={**request(), "parameters": parameters}).status_code == 200
 
 
 def test_no_rows_give_no_rows(client: TestClient) -> None:
@@ -108,6 +114,8 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "shared memory": (request(parameters={"shared_memory_region": "x"}), "inputs[0].parameters.shared_memory_region"),
     "id is a number": ({"id": 7, **request()}, "id"),
     "parameters is a list": ({"parameters": [], **request()}, "parameters"),
+    "negative priority": ({"parameters": {"priority": -1}, **request()}, "parameters.priority"),
+    "timeout is a word": ({"parameters": {"timeout": "long"}, **request()}, "parameters.timeout"),
     "unknown output": ({"outputs": [{"name": "x"}], **request()}, "outputs[0].name"),
     "output twice": ({"outputs": [{"name": "logits"}] * 2, **request()}, "outputs[1].name"),
     "output is a string": ({"outputs": ["logits"], **request()}, "outputs[0]"),
