@@ -21,9 +21,11 @@ from service.fast_path import FastPath
 from service.logs import request_logger
 from service.metrics import Metrics
 from service.requests import RequestContext
-from service.routes import health, images, infer, layers, models, predict, repository
+from service.routes import configuration, health, images, infer, layers, models, predict, repository
+from service.routes import statistics as statistics_routes
 from service.settings import Settings
 from service.state import ServiceState
+from service.statistics import Statistics
 from service.version import VERSION
 
 log = structlog.get_logger()
@@ -50,7 +52,8 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     store = Repository(settings.repository)
     catalog = Catalog(store, start_engine, settings.loaded_versions)
     metrics = Metrics(catalog.served)
-    batcher = Batcher(metrics, settings.limits)
+    statistics = Statistics()
+    batcher = Batcher(metrics, statistics, settings.limits)
     inference = infer.Infer(catalog, batcher, settings.max_body_bytes)
     state = state or ServiceState()
     shown = examples.for_starter()
@@ -84,6 +87,8 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes))
     app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
+    app.include_router(statistics_routes.router(catalog, statistics))  # "/v2/models/stats" before any model's name
+    app.include_router(configuration.router(catalog, settings.max_batch_rows))
     app.include_router(models.router(catalog))
 
     @app.get("/", include_in_schema=False)

@@ -24,6 +24,7 @@ from models.errors import CallerGone, DengeError, InferenceFailed, Overloaded
 from service.catalog import Served
 from service.limits import Limits
 from service.metrics import Metrics
+from service.statistics import Statistics
 
 Array = NDArray[Any]
 Outputs = dict[str, Array]
@@ -46,18 +47,20 @@ class _Job:
     future: "asyncio.Future[Outputs]" = field(compare=False)
     arrived: float = field(compare=False)
     queued: bool = field(compare=False, default=True)
+    queued_seconds: float = field(compare=False, default=0.0)
 
 
 class Batcher:
     """Runs models for the requests of one event loop.
 
     Args:
-        metrics: where runs are counted.
+        metrics, statistics: where runs and requests are counted.
         limits: how much runs, waits and is joined.
     """
 
-    def __init__(self, metrics: Metrics, limits: Limits) -> None:
+    def __init__(self, metrics: Metrics, statistics: Statistics, limits: Limits) -> None:
         self._metrics = metrics
+        self._statistics = statistics
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
         self._queue: list[_Job] = []
@@ -89,9 +92,12 @@ class Batcher:
             CallerGone: the caller went away first.
             InferenceFailed: the runtime broke on these inputs.
         """
+        start = perf_counter()
         rows = served.rows(inputs)
         if served.engine.expected_seconds(rows) < self._limits.inline:
-            return self._run_counted(served, inputs, rows)
+            outputs = self._run_counted(served, inputs, rows)
+            self._statistics.answered(served, perf_counter() - start, 0.0)
+            return outputs
         if self._pending >= self._limits.max_pending:
             raise Overloaded(f"{self._pending} requests are waiting already: try again later")
         loop = asyncio.get_running_loop()
@@ -116,7 +122,13 @@ class Batcher:
             watches.append(leaving)
         try:
             self._start()
-            return await job.future
+            outputs = await job.future
+        except BaseException:
+            self._statistics.failed(served, perf_counter() - start)
+            raise
+        else:
+            self._statistics.answered(served, perf_counter() - start, job.queued_seconds)
+            return outputs
         finally:
             self._count(-1)
             for watch in watches:
@@ -171,8 +183,10 @@ class Batcher:
             else:
                 left.append(job)
         self._queue = left  # popped in order, so still a heap
+        now = monotonic()
         for job in batch:
             job.queued = False
+            job.queued_seconds = now - job.arrived
         return batch
 
     def _dispatch(self, batch: list[_Job]) -> None:
@@ -224,7 +238,9 @@ class Batcher:
         except Exception:
             counters.failures.inc()
             raise
-        counters.seconds.observe(perf_counter() - start)
+        seconds = perf_counter() - start
+        self._statistics.ran(served, rows, seconds)
+        counters.seconds.observe(seconds)
         counters.successes.inc()
         counters.rows.inc(rows)
         return outputs

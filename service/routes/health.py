@@ -11,7 +11,15 @@ from service.routes.models import ModelName, Version
 from service.state import ServiceState
 from service.version import VERSION
 
-EXTENSIONS = ("binary_tensor_data", "model_repository")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
 
 
 class Live(BaseModel):

@@ -101,7 +101,7 @@ class Infer:
             priority=asked.priority,
             patience=asked.patience,
         )
-        answer, json_length = v2_json.encode(served.model, served.version, asked, outputs)
+        answer, json_length = v2_json.encode(served.model, served.version, asked, outputs, manifest.labels)
         headers = [_JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         accepted = _header(scope, b"accept-encoding")
         if accepted and len(answer) >= _WORTH_COMPRESSING and (encoding := negotiate(accepted)):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.datatypes import from_numpy
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from service.wire import v2_binary
+from service.wire import classification, v2_binary
 from service.wire.json_tensors import parse_request
 from service.wire.json_values import match_shape, require_finite, to_array
 
@@ -25,10 +25,15 @@ _LARGEST_PARAMETER = 2**32
 
 @dataclass(frozen=True)
 class RequestedOutput:
-    """An output that the caller wants, as JSON numbers or as raw bytes behind the JSON part."""
+    """An output that the caller wants, as JSON numbers or as raw bytes behind the JSON part.
+
+    Attributes:
+        classes: how many of the best classes are wanted instead of the tensor itself; 0 for the tensor.
+    """
 
     name: str
     binary: bool = False
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,20 @@ def decode(
     )
 
 
-def encode(model: str, version: int, request: InferRequest, outputs: Mapping[str, Array]) -> tuple[bytes, int | None]:
+def encode(
+    model: str,
+    version: int,
+    request: InferRequest,
+    outputs: Mapping[str, Array],
+    labels: Sequence[str] | None = None,
+) -> tuple[bytes, int | None]:
     """Write the response.
+
+    Args:
+        model, version: what has answered.
+        request: says what is wanted, and how.
+        outputs: by name.
+        labels: names of the classes.
 
     Returns:
         The body, and the length of its JSON part when raw tensors follow it. NaN and infinities are `null` in JSON, and
@@ -94,6 +111,9 @@ def encode(model: str, version: int, request: InferRequest, outputs: Mapping[str
     raw: list[bytes] = []
     for wanted in request.outputs:
         array = outputs[wanted.name]
+        if wanted.classes:
+            described.append(_classified(wanted, array, labels, raw))
+            continue
         entry: dict[str, Any] = {"name": wanted.name, "datatype": from_numpy(array.dtype), "shape": array.shape}
         if wanted.binary:
             raw.append(v2_binary.write(array))
@@ -108,6 +128,18 @@ def encode(model: str, version: int, request: InferRequest, outputs: Mapping[str
     header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     tail = b"".join(raw)
     return (header + tail, len(header)) if tail else (header, None)
+
+
+def _classified(
+    wanted: RequestedOutput, array: Array, labels: Sequence[str] | None, raw: list[bytes]
+) -> dict[str, Any]:
+    texts = classification.best(array, wanted.classes, labels)
+    shape = [len(texts), len(texts[0]) if texts else 0]
+    entry: dict[str, Any] = {"name": wanted.name, "datatype": "BYTES", "shape": shape}
+    if wanted.binary:
+        raw.append(classification.to_bytes(texts))
+        return entry | {"parameters": {"binary_data_size": len(raw[-1])}}
+    return entry | {"data": [text for row in texts for text in row]}
 
 
 def check_tensor(array_shape: Sequence[int], datatype: str, spec: TensorSpec, field: str) -> None:
@@ -216,10 +248,11 @@ def _parameters(holder: dict[str, Any], field: str) -> dict[str, Any]:
     return parameters
 
 
-def _whole_number(parameters: dict[str, Any], name: str) -> int:
+def _whole_number(parameters: dict[str, Any], name: str, field: str = "") -> int:
     value = parameters.get(name, 0)
     if type(value) is not int or not 0 <= value < _LARGEST_PARAMETER:
-        raise InvalidInput("must be a whole number, not negative", f"parameters.{name}")
+        where = f"{field}.parameters.{name}" if field else f"parameters.{name}"
+        raise InvalidInput("must be a whole number, not negative", where)
     return value
 
 
@@ -252,6 +285,9 @@ def _requested_outputs(given: Any, specs: Sequence[TensorSpec], *, binary: bool)
             raise InvalidInput(f"the model has no output '{name}', it gives {names}", f"{field}.name")
         if any(name == other.name for other in wanted):
             raise InvalidInput(f"'{name}' is asked for twice", f"{field}.name")
-        asked = _parameters(output, f"{field}.parameters").get("binary_data", binary)
-        wanted.append(RequestedOutput(name, asked is True))
+        parameters = _parameters(output, f"{field}.parameters")
+        classes = _whole_number(parameters, "classification", field)
+        if "classification" in parameters and classes == 0:
+            raise InvalidInput("must be at least 1", f"{field}.parameters.classification")
+        wanted.append(RequestedOutput(name, parameters.get("binary_data", binary) is True, classes))
     return tuple(wanted)

@@ -64,6 +64,21 @@ def test_triton_client_predicts(triton, binary_in: bool, binary_out: bool | None
     assert result.get_response()["id"] == "7"
 
 
+@pytest.mark.parametrize("packed", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_triton_client_predicts_compressed_both_ways(triton, packed: str, binary: bool) -> None:
+    result = triton.infer(
+        "tiny",
+        [triton_input(tritonclient.http, binary=binary)],
+        request_compression_algorithm=packed,
+        response_compression_algorithm=packed,
+        priority=1,
+        timeout=60_000_000,
+    )
+
+    assert close(result.as_numpy("logits"))
+
+
 def test_triton_asyncio_client_predicts(process: Process) -> None:
     async def infer() -> np.ndarray:
         async with tritonclient.http.aio.InferenceServerClient(process.url.removeprefix("http://")) as client:
@@ -91,6 +106,16 @@ def test_triton_client_manages_the_repository(triton) -> None:
     assert not triton.is_model_ready("tiny")
     triton.load_model("tiny")
     assert triton.get_model_repository_index() == ready
+
+
+def test_triton_client_reads_classes_statistics_and_configuration(triton) -> None:
+    wanted = [tritonclient.http.InferRequestedOutput("logits", class_count=1)]
+    result = triton.infer("tiny", [triton_input(tritonclient.http, binary=True)], outputs=wanted)
+
+    indices = [int(text.decode().split(":")[1]) for text in result.as_numpy("logits").reshape(-1)]
+    assert indices == expected().argmax(1).tolist()
+    assert triton.get_inference_statistics("tiny")["model_stats"][0]["inference_count"] > 0
+    assert triton.get_model_config("tiny")["input"][0]["data_type"] == "TYPE_FP32"
 
 
 def test_triton_client_shows_the_servers_errors(triton) -> None:

@@ -17,6 +17,7 @@ from service.catalog import Served
 from service.engine import Engine
 from service.limits import Limits
 from service.metrics import Metrics
+from service.statistics import Statistics
 from tests.bundles import tiny_bundle
 
 BAD = 666.0
@@ -63,7 +64,7 @@ def row(value: float, rows: int = 1, width: int = 4, dtype: Any = np.float32) ->
 
 
 def batcher(**limits: Any) -> Batcher:
-    return Batcher(Metrics(list), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
+    return Batcher(Metrics(list), Statistics(), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
 
 
 def play(scenario: Coroutine[Any, Any, Any]) -> Any:
@@ -279,7 +280,7 @@ def test_runs_are_counted(engine: FakeEngine) -> None:
     metrics = Metrics(list)
 
     async def scenario() -> None:
-        under_test = Batcher(metrics, Limits(inline=0.0))
+        under_test = Batcher(metrics, Statistics(), Limits(inline=0.0))
         with pytest.raises(InferenceFailed):
             await under_test.run(serve(engine), row(BAD))
         await under_test.run(serve(engine), row(1, rows=3))
