@@ -51,9 +51,9 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
 
     store = Repository(settings.repository)
     catalog = Catalog(store, start_engine, settings.loaded_versions)
-    metrics = Metrics(catalog.served)
     statistics = Statistics()
-    batcher = Batcher(metrics, statistics, settings.limits)
+    metrics = Metrics(catalog, statistics)
+    batcher = Batcher(statistics, settings.limits)
     inference = infer.Infer(catalog, batcher, settings.max_body_bytes)
     state = state or ServiceState()
     shown = examples.for_starter()
@@ -101,4 +101,4 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
 
     # Outside of the framework: its own layers cost as much as a small model.
     write = request_logger(settings.log_level, settings.log_format)
-    return RequestContext(FastPath(app, inference), metrics, write)
+    return RequestContext(FastPath(app, inference), statistics, write)

@@ -10,7 +10,7 @@ Only requests that the graph could not tell apart are joined: of one version, wi
 
 import asyncio
 import heapq
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from models.errors import CallerGone, DengeError, InferenceFailed, Overloaded
 from service.catalog import Served
 from service.limits import Limits
-from service.metrics import Metrics
 from service.statistics import Statistics
 
 Array = NDArray[Any]
@@ -54,19 +53,17 @@ class Batcher:
     """Runs models for the requests of one event loop.
 
     Args:
-        metrics, statistics: where runs and requests are counted.
+        statistics: where runs and requests are counted.
         limits: how much runs, waits and is joined.
     """
 
-    def __init__(self, metrics: Metrics, statistics: Statistics, limits: Limits) -> None:
-        self._metrics = metrics
+    def __init__(self, statistics: Statistics, limits: Limits) -> None:
         self._statistics = statistics
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
         self._queue: list[_Job] = []
         self._order = count()
         self._running = 0
-        self._pending = 0
         self._alarm: asyncio.TimerHandle | None = None
 
     async def run(
@@ -92,14 +89,11 @@ class Batcher:
             CallerGone: the caller went away first.
             InferenceFailed: the runtime broke on these inputs.
         """
-        start = perf_counter()
         rows = served.rows(inputs)
         if served.engine.expected_seconds(rows) < self._limits.inline:
-            outputs = self._run_counted(served, inputs, rows)
-            self._statistics.answered(served, perf_counter() - start, 0.0)
-            return outputs
-        if self._pending >= self._limits.max_pending:
-            raise Overloaded(f"{self._pending} requests are waiting already: try again later")
+            return self._run_inline(served, inputs, rows)
+        if self._statistics.pending >= self._limits.max_pending:
+            raise Overloaded(f"{self._statistics.pending} requests are waiting already: try again later")
         loop = asyncio.get_running_loop()
         job = _Job(
             priority or LOWEST_PRIORITY,
@@ -112,7 +106,7 @@ class Batcher:
             monotonic(),
         )
         heapq.heappush(self._queue, job)
-        self._count(1)
+        self._statistics.pending += 1
         watches: list[asyncio.TimerHandle | asyncio.Task[None]] = []
         if patience is not None:
             watches.append(loop.call_later(patience, self._give_up, job, Overloaded(_TIMED_OUT)))
@@ -120,17 +114,19 @@ class Batcher:
             leaving = loop.create_task(gone())
             leaving.add_done_callback(lambda _: self._give_up(job, CallerGone("the caller has gone")))
             watches.append(leaving)
+        counted = self._statistics.of(served)
         try:
             self._start()
             outputs = await job.future
         except BaseException:
-            self._statistics.failed(served, perf_counter() - start)
+            counted.fail.add(monotonic() - job.arrived)
             raise
         else:
-            self._statistics.answered(served, perf_counter() - start, job.queued_seconds)
+            counted.success.add(monotonic() - job.arrived)
+            counted.queue.add(job.queued_seconds)
             return outputs
         finally:
-            self._count(-1)
+            self._statistics.pending -= 1
             for watch in watches:
                 watch.cancel()
             if job.queued:
@@ -141,9 +137,20 @@ class Batcher:
         """Wait for what runs, refuse what comes."""
         self._pool.shutdown()
 
-    def _count(self, change: int) -> None:
-        self._pending += change
-        self._metrics.pending.set(self._pending)
+    def _run_inline(self, served: Served, inputs: Mapping[str, Array], rows: int) -> Outputs:
+        counted = self._statistics.of(served)
+        start = perf_counter()
+        try:
+            outputs = served.engine.run(inputs)
+        except Exception:
+            counted.broken_runs += 1
+            counted.fail.add(perf_counter() - start)
+            raise
+        seconds = perf_counter() - start
+        counted.ran(rows, seconds)
+        counted.success.add(seconds)
+        counted.queue.add(0.0)
+        return outputs
 
     def _give_up(self, job: _Job, reason: DengeError) -> None:
         """Answer a request that still waits in the queue with this error."""
@@ -194,9 +201,14 @@ class Batcher:
         running = asyncio.get_running_loop().run_in_executor(self._pool, self._run_batch, batch)
         running.add_done_callback(lambda done: self._finish(batch, done))
 
-    def _finish(self, batch: list[_Job], done: "asyncio.Future[Sequence[Outputs | Exception]]") -> None:
+    def _finish(self, batch: list[_Job], done: "asyncio.Future[_Ran]") -> None:
         self._running -= 1
-        for job, result in zip(batch, done.result(), strict=True):
+        ran = done.result()
+        counted = self._statistics.of(batch[0].served)
+        counted.broken_runs += ran.broken
+        for rows, seconds in ran.runs:
+            counted.ran(rows, seconds)
+        for job, result in zip(batch, ran.results, strict=True):
             if job.future.done():  # cancelled meanwhile; the others are still answered
                 continue
             if isinstance(result, Exception):
@@ -205,24 +217,26 @@ class Batcher:
                 job.future.set_result(result)
         self._start()
 
-    def _run_batch(self, batch: list[_Job]) -> Sequence[Outputs | Exception]:
+    def _run_batch(self, batch: list[_Job]) -> "_Ran":
         """Outputs or error of each job. In a thread."""
+        ran = _Ran()
         if len(batch) > 1:
             try:
-                return self._run_joined(batch)
+                ran.results += self._run_joined(ran, batch)
             except InferenceFailed:
                 pass  # Something in it breaks the run: alone, each stands for itself.
-        results: list[Outputs | Exception] = []
+            else:
+                return ran
         for job in batch:
             try:
-                results.append(self._run_counted(job.served, job.inputs, job.rows))
+                ran.results.append(ran.run(job.served, job.inputs, job.rows))
             except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it
-                results.append(error)
-        return results
+                ran.results.append(error)
+        return ran
 
-    def _run_joined(self, batch: list[_Job]) -> list[Outputs]:
+    def _run_joined(self, ran: "_Ran", batch: list[_Job]) -> list[Outputs]:
         joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
-        outputs = self._run_counted(batch[0].served, joined, sum(job.rows for job in batch))
+        outputs = ran.run(batch[0].served, joined, sum(job.rows for job in batch))
         results: list[Outputs] = []
         start = 0
         for job in batch:
@@ -230,19 +244,30 @@ class Batcher:
             start += job.rows
         return results
 
-    def _run_counted(self, served: Served, inputs: Mapping[str, Array], rows: int) -> Outputs:
-        counters = self._metrics.of(served)
+
+@dataclass
+class _Ran:
+    """What came of a batch in its thread.
+
+    Attributes:
+        results: outputs or error of each job.
+        runs: rows and seconds of each run of the model.
+        broken: runs that ended in an error.
+    """
+
+    results: list[Outputs | Exception] = field(default_factory=list)
+    runs: list[tuple[int, float]] = field(default_factory=list)
+    broken: int = 0
+
+    def run(self, served: Served, inputs: Mapping[str, Array], rows: int) -> Outputs:
+        """Run the model once."""
         start = perf_counter()
         try:
             outputs = served.engine.run(inputs)
         except Exception:
-            counters.failures.inc()
+            self.broken += 1
             raise
-        seconds = perf_counter() - start
-        self._statistics.ran(served, rows, seconds)
-        counters.seconds.observe(seconds)
-        counters.successes.inc()
-        counters.rows.inc(rows)
+        self.runs.append((rows, perf_counter() - start))
         return outputs
 
 

@@ -1,109 +1,97 @@
-"""What Prometheus scrapes. One registry an application, so that two in one process do not mix."""
+"""What Prometheus scrapes: read from the catalog and the statistics at every scrape, and kept nowhere else."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.catalog import Served
+from service.catalog import Catalog
+from service.statistics import BOUNDS, Statistics, Tally
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_VERSION = ("model", "version")
 
 
 class Metrics:
-    """All metrics of one application.
+    """All metrics of one application. One registry each, so that two in one process do not mix.
 
     Args:
-        served: what is loaded now, asked at every scrape.
+        catalog: what is loaded.
+        statistics: what has happened.
     """
 
-    def __init__(self, served: Callable[[], Iterable[Served]]) -> None:
-        self.registry = CollectorRegistry()
-        self._counters: dict[tuple[str, int], RunCounters] = {}
-        ProcessCollector(registry=self.registry)
-        self.registry.register(_LoadedModels(served))
-        self.requests = Counter(
-            "denge_http_requests_total", "Answered requests.", ("route", "method", "status"), registry=self.registry
-        )
-        self.request_seconds = Histogram(
-            "denge_http_request_seconds",
-            "Time from the head of a request to the end of its answer.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.inferences = Counter(
-            "denge_inferences_total",
-            "Runs of a model, by outcome.",
-            ("model", "version", "outcome"),
-            registry=self.registry,
-        )
-        self.rows = Counter(
-            "denge_inference_rows_total",
-            "Rows that a model has answered.",
-            ("model", "version"),
-            registry=self.registry,
-        )
-        self.inference_seconds = Histogram(
-            "denge_inference_seconds",
-            "Time of one run of a model, without waiting.",
-            ("model", "version"),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.pending = Gauge(
-            "denge_inferences_pending", "Requests waiting for a run or in one.", registry=self.registry
-        )
-
-    def of(self, served: Served) -> "RunCounters":
-        """What is counted of the runs of one version."""
-        key = (served.model, served.version)
-        if key not in self._counters:
-            labels = (served.model, str(served.version))
-            self._counters[key] = RunCounters(
-                successes=self.inferences.labels(*labels, "success"),
-                failures=self.inferences.labels(*labels, "failure"),
-                rows=self.rows.labels(*labels),
-                seconds=self.inference_seconds.labels(*labels),
-            )
-        return self._counters[key]
+    def __init__(self, catalog: Catalog, statistics: Statistics) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Models(catalog))
+        self._registry.register(_Requests(statistics))
+        self._registry.register(_Runs(statistics))
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
 
 
-@dataclass(frozen=True)
-class RunCounters:
-    """The counters of one version, looked up once: finding them by their labels costs more than counting."""
-
-    successes: Counter
-    failures: Counter
-    rows: Counter
-    seconds: Histogram
-
-
-class _LoadedModels(Collector):
-    """One line a loaded version, read from the catalog, so that it cannot say anything else than what is served."""
-
-    def __init__(self, served: Callable[[], Iterable[Served]]) -> None:
-        self._served = served
+class _Models(Collector):
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     def collect(self) -> Iterable[Metric]:
-        """Called at every scrape."""
         info = GaugeMetricFamily(
-            "denge_model_info", "Loaded versions and what runs them.", labels=("model", "version", "provider")
+            "denge_model_info", "Loaded versions and what runs them.", labels=(*_VERSION, "provider")
         )
         layers = GaugeMetricFamily(
-            "denge_model_norm_layers",
-            "Normalisation layers by where they went.",
-            labels=("model", "version", "placement"),
+            "denge_model_norm_layers", "Normalisation layers by where they went.", labels=(*_VERSION, "placement")
         )
-        for served in self._served():
-            info.add_metric((served.model, str(served.version), served.engine.provider), 1)
+        for served in self._catalog.served():
+            labels = (served.model, str(served.version))
+            info.add_metric((*labels, served.engine.provider), 1)
             for kind in ("folded_back", "folded_forward", "kept"):
                 count = sum(layer.placement.kind == kind for layer in served.manifest.norm_layers)
-                layers.add_metric((served.model, str(served.version), kind), count)
+                layers.add_metric((*labels, kind), count)
         return (info, layers)
+
+
+class _Requests(Collector):
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        labels = ("route", "method", "status")
+        count = CounterMetricFamily("denge_http_requests", "Answered requests.", labels=labels)
+        seconds = HistogramMetricFamily(
+            "denge_http_request_seconds", "Time from the head of a request to the end of its answer.", labels=labels
+        )
+        for (route, method, status), tally in self._statistics.requests.items():
+            count.add_metric((route, method, str(status)), tally.count)
+            seconds.add_metric((route, method, str(status)), list(_cumulative(tally)), tally.seconds)
+        return (count, seconds)
+
+
+class _Runs(Collector):
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        runs = CounterMetricFamily("denge_inferences", "Runs of a model, by outcome.", labels=(*_VERSION, "outcome"))
+        rows = CounterMetricFamily("denge_inference_rows", "Rows that a model has answered.", labels=_VERSION)
+        seconds = HistogramMetricFamily(
+            "denge_inference_seconds", "Time of one run of a model, without waiting.", labels=_VERSION
+        )
+        for (model, version), found in self._statistics.versions.items():
+            labels = (model, str(version))
+            runs.add_metric((*labels, "success"), found.runs.count)
+            runs.add_metric((*labels, "failure"), found.broken_runs)
+            rows.add_metric(labels, found.rows)
+            seconds.add_metric(labels, list(_cumulative(found.runs)), found.runs.seconds)
+        pending = GaugeMetricFamily(
+            "denge_inferences_pending", "Requests waiting for a run or in one.", self._statistics.pending
+        )
+        return (runs, rows, seconds, pending)
+
+
+def _cumulative(tally: Tally) -> Iterator[tuple[str, float]]:
+    """Buckets as Prometheus has them: how many took this long or less."""
+    bounds = (*(str(bound) for bound in BOUNDS), "+Inf")
+    return zip(bounds, accumulate(tally.buckets), strict=True)

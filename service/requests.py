@@ -4,14 +4,12 @@ import re
 import secrets
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import structlog
-from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import errors, logs
-from service.metrics import Metrics
+from service.statistics import Statistics
 
 log = structlog.get_logger()
 
@@ -30,15 +28,14 @@ class RequestContext:
 
     Args:
         app: what answers.
-        metrics: where requests are counted.
+        statistics: where requests are counted.
         write: writes a request's line to the log.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, write: Callable[..., None] = logs.log_request) -> None:
+    def __init__(self, app: ASGIApp, statistics: Statistics, write: Callable[..., None] = logs.log_request) -> None:
         self._app = app
-        self._metrics = metrics
+        self._statistics = statistics
         self._write = write
-        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and see it through."""
@@ -70,9 +67,10 @@ class RequestContext:
             logs.request_id.reset(token)
 
     def _finish(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
-        requests, duration = self._counters_of(scope, status)
-        requests.inc()
-        duration.observe(seconds)
+        # The route's template, not the path: a label for every path that callers invent would never end.
+        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._statistics.requests[route, method, status].add(seconds)
         if scope["path"] not in _PROBES:
             self._write(
                 method=scope["method"],
@@ -81,16 +79,6 @@ class RequestContext:
                 milliseconds=round(seconds * 1e3, 3),
                 request_id=identity,
             )
-
-    def _counters_of(self, scope: Scope, status: int) -> tuple[Counter, Histogram]:
-        # The route's template, not the path: a label for every path that callers invent would never end.
-        route: Any = scope.get(ROUTE) or getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        key = (route, method, status)
-        if key not in self._counters:
-            counter = self._metrics.requests.labels(*key)
-            self._counters[key] = (counter, self._metrics.request_seconds.labels(route))
-        return self._counters[key]
 
 
 def _request_id(scope: Scope) -> str:

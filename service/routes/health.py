@@ -91,7 +91,7 @@ def router(catalog: Catalog, metrics: Metrics, state: ServiceState) -> APIRouter
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    def exposition() -> Response:
+    async def exposition() -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

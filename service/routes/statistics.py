@@ -91,7 +91,7 @@ def router(catalog: Catalog, statistics: Statistics) -> APIRouter:
                     compute_infer=Duration.of(tally),
                     compute_output=Duration(count=tally.count),
                 )
-                for rows, tally in sorted(found.batches.copy().items())
+                for rows, tally in sorted(found.batches.items())
             ],
         )
 

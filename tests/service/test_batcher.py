@@ -16,7 +16,6 @@ from service.batcher import Batcher
 from service.catalog import Served
 from service.engine import Engine
 from service.limits import Limits
-from service.metrics import Metrics
 from service.statistics import Statistics
 from tests.bundles import tiny_bundle
 
@@ -64,7 +63,7 @@ def row(value: float, rows: int = 1, width: int = 4, dtype: Any = np.float32) ->
 
 
 def batcher(**limits: Any) -> Batcher:
-    return Batcher(Metrics(list), Statistics(), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
+    return Batcher(Statistics(), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
 
 
 def play(scenario: Coroutine[Any, Any, Any]) -> Any:
@@ -181,7 +180,7 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(engine: 
         tasks = await submit(under_test, served, row(0), row(1), row(2))
         with pytest.raises(Overloaded):
             await under_test.run(served, row(3))
-        assert under_test._metrics.registry.get_sample_value("denge_inferences_pending") == 3
+        assert under_test._statistics.pending == 3
         engine.gate.set()
         return [*await asyncio.gather(*tasks), await under_test.run(served, row(4))]
 
@@ -275,25 +274,26 @@ def test_a_batch_stops_waiting_when_nothing_runs_any_more(engine: FakeEngine) ->
     assert engine.rows == [[0], [1]]
 
 
-def test_runs_are_counted(engine: FakeEngine) -> None:
+@pytest.mark.parametrize("inline", [0.0, 3600.0], ids=["in a thread", "inline"])
+def test_runs_and_requests_are_counted(engine: FakeEngine, inline: float) -> None:
     engine.gate.set()
-    metrics = Metrics(list)
+    statistics = Statistics()
+    served = serve(engine)
 
     async def scenario() -> None:
-        under_test = Batcher(metrics, Statistics(), Limits(inline=0.0))
+        under_test = Batcher(statistics, Limits(inline=inline))
         with pytest.raises(InferenceFailed):
-            await under_test.run(serve(engine), row(BAD))
-        await under_test.run(serve(engine), row(1, rows=3))
+            await under_test.run(served, row(BAD))
+        await under_test.run(served, row(1, rows=3))
         under_test.close()
 
     play(scenario())
+    counted = statistics.of(served)
 
-    def value(name: str, **labels: str) -> float | None:
-        return metrics.registry.get_sample_value(name, {"model": "tiny", "version": "1", **labels})
-
-    assert value("denge_inferences_total", outcome="failure") == 1
-    assert value("denge_inferences_total", outcome="success") == 1
-    assert value("denge_inference_rows_total") == 3
+    assert (counted.runs.count, counted.broken_runs, counted.rows) == (1, 1, 3)
+    assert (counted.success.count, counted.fail.count, counted.queue.count) == (1, 1, 1)
+    assert counted.success.seconds >= counted.runs.seconds > 0
+    assert statistics.pending == 0
 
 
 @given(

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from models.errors import InferenceFailed
 from service import errors
 from service.logs import add_request_id
-from service.metrics import Metrics
 from service.requests import RequestContext
+from service.statistics import Statistics
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def client() -> TestClient:
 
         return StreamingResponse(chunks())
 
-    return TestClient(RequestContext(app, Metrics(list)), raise_server_exceptions=False)
+    return TestClient(RequestContext(app, Statistics()), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("path", ["/bug", "/failed"])
