@@ -23,13 +23,13 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from benchmarks.pages import write_between
 from models.errors import DengeError
 from models.graph.find import OP_TYPE
 from models.graph.fold import fold
 from tests.models.graph.cases import CASES, Case, Graph
 from tests.models.graph.oracle import error, feeds, reference, runtime
 
-BEGIN, END = "<!-- fold_coverage: begin -->", "<!-- fold_coverage: end -->"
 COMMAND = "python -m benchmarks.fold_coverage --write docs/folding.md"
 WRONG = 1e-4  # relative; float32 rounding stays below 1e-5 in every case
 
@@ -144,10 +144,7 @@ def main() -> None:
     text = "\n".join(table())
     print(text)
     if arguments.write:
-        page = arguments.write.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        arguments.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_between(arguments.write, "fold_coverage", text)
 
 
 if __name__ == "__main__":

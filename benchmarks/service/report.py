@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
+from benchmarks.pages import write_between
 from benchmarks.service.cases import CASES
 from benchmarks.service.measure import Record
 from benchmarks.service.servers import BARE, DENGE, IN_PROCESS, SERVERS
 
-BEGIN, END = "<!-- service: begin -->", "<!-- service: end -->"
 FIGURES = {
     "requests_per_s": ("req/s", "{:,.0f}"),
     "p50_ms": ("p50 ms", "{:.2f}"),
@@ -115,10 +115,7 @@ def main() -> None:
     text = "\n".join(tables([json.loads(line) for line in arguments.file.read_text(encoding="utf-8").splitlines()]))
     print(text)
     if arguments.write:
-        page = arguments.write.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        arguments.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_between(arguments.write, "service", text)
 
 
 if __name__ == "__main__":
