@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import CallerGone, DengeError, InferenceFailed, Overloaded
+from models.errors import CallerGone, DengeError, Overloaded
 from service.catalog import Served
 from service.limits import Limits
 from service.statistics import Statistics
@@ -223,7 +223,7 @@ class Batcher:
         if len(batch) > 1:
             try:
                 ran.results += self._run_joined(ran, batch)
-            except InferenceFailed:
+            except Exception:  # noqa: BLE001, S110 - whatever it was, nobody may be left without an answer
                 pass  # Something in it breaks the run: alone, each stands for itself.
             else:
                 return ran

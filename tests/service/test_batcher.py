@@ -141,6 +141,21 @@ def test_one_bad_row_fails_alone(engine: FakeEngine) -> None:
     assert [answers[i]["logits"][0, 0] for i in (0, 1, 3)] == [0, 2, 6]
 
 
+def test_a_batch_that_cannot_even_be_joined_leaves_nobody_waiting(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(_arrays: Any) -> None:
+        raise MemoryError
+
+    async def scenario() -> list[Any]:
+        tasks = await submit(batcher(), serve(engine), row(0), row(1), row(2))
+        monkeypatch.setattr(np, "concatenate", out_of_memory)
+        engine.gate.set()
+        return await asyncio.gather(*tasks)
+
+    assert [answer["logits"][0, 0] for answer in play(scenario())] == [0, 2, 4]
+
+
 @pytest.mark.parametrize("cancelled", range(4))
 def test_a_cancelled_caller_leaves_and_takes_no_other_along(engine: FakeEngine, cancelled: int) -> None:
     async def scenario() -> tuple[list[Any], int]:
