@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from service import cores
 from service.limits import Limits
 
 ENV_PREFIX = "DENGE_"
@@ -56,9 +57,7 @@ class Settings(BaseSettings):
         "cpu", description="What runs the models. The service refuses to start where this one does not work."
     )
     threads: int = Field(1, ge=1, description="Threads inside one run of a model.")
-    concurrency: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, description="Runs of models at the same time."
-    )
+    concurrency: int = Field(default_factory=cores.usable, ge=1, description="Runs of models at the same time.")
     max_pending: int = Field(
         256, ge=1, description="Requests that may wait for a run or be in one; more are refused with 503 at once."
     )
