@@ -52,7 +52,11 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     store = Repository(settings.repository)
     catalog = Catalog(store, start_engine, settings.loaded_versions)
     statistics = Statistics()
-    metrics = Metrics(catalog, statistics)
+
+    async def gather() -> Statistics:
+        return statistics
+
+    metrics = Metrics(catalog, gather)
     batcher = Batcher(statistics, settings.limits)
     inference = infer.Infer(catalog, batcher, settings.max_body_bytes)
     state = state or ServiceState()
@@ -87,7 +91,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes))
     app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
-    app.include_router(statistics_routes.router(catalog, statistics))  # "/v2/models/stats" before any model's name
+    app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
     app.include_router(configuration.router(catalog, settings.max_batch_rows))
     app.include_router(models.router(catalog))
 

@@ -8,29 +8,31 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from service.catalog import Catalog
-from service.statistics import BOUNDS, Statistics, Tally
+from service.statistics import BOUNDS, Gather, Statistics, Tally
 
 _VERSION = ("model", "version")
 
 
 class Metrics:
-    """All metrics of one application. One registry each, so that two in one process do not mix.
+    """All metrics of one application. A registry for each scrape, so that nothing mixes and nothing goes stale.
 
     Args:
         catalog: what is loaded.
-        statistics: what has happened.
+        gather: what has happened.
+        processes: memory and processor time of the service; this process's, unless there are more.
     """
 
-    def __init__(self, catalog: Catalog, statistics: Statistics) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        self._registry.register(_Models(catalog))
-        self._registry.register(_Requests(statistics))
-        self._registry.register(_Runs(statistics))
+    def __init__(self, catalog: Catalog, gather: Gather, processes: Collector | None = None) -> None:
+        self._gather = gather
+        self._lasting = (processes or ProcessCollector(registry=None), _Models(catalog))
 
-    def exposition(self) -> bytes:
+    async def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
-        return generate_latest(self._registry)
+        statistics = await self._gather()
+        registry = CollectorRegistry()
+        for collector in (*self._lasting, _Requests(statistics), _Runs(statistics)):
+            registry.register(collector)
+        return generate_latest(registry)
 
 
 class _Models(Collector):

@@ -1,12 +1,17 @@
 """Counts and times of requests and runs: kept here once, shown by `/metrics` and by the statistics extension.
 
-Everything is counted on the event loop, where nothing else runs meanwhile, so that counting costs no lock.
+Everything is counted on the event loop, where nothing else runs meanwhile, so that counting costs no lock. Each process
+counts what it answers itself; the statistics of several processes add up.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import time
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field
 
 from service.catalog import Served
 
@@ -33,6 +38,12 @@ class Tally:
         self.count += 1
         self.seconds += seconds
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
+
+    def merge(self, other: "Tally") -> None:
+        """Count what the other has counted as well."""
+        self.count += other.count
+        self.seconds += other.seconds
+        self.buckets = [ours + theirs for ours, theirs in zip(self.buckets, other.buckets, strict=True)]
 
     @property
     def ns(self) -> int:
@@ -61,7 +72,9 @@ class VersionStatistics:
     queue: Tally = field(default_factory=Tally)
     runs: Tally = field(default_factory=Tally)
     broken_runs: int = 0
-    batches: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    batches: defaultdict[int, Annotated[Tally, Field(default_factory=Tally)]] = field(
+        default_factory=lambda: defaultdict(Tally)
+    )
 
     def ran(self, rows: int, seconds: float) -> None:
         """The model ran once."""
@@ -69,6 +82,18 @@ class VersionStatistics:
         self.last_inference_ms = int(time() * 1e3)
         self.runs.add(seconds)
         self.batches[rows].add(seconds)
+
+    def merge(self, other: "VersionStatistics") -> None:
+        """Count what the other has counted as well."""
+        self.rows += other.rows
+        self.last_inference_ms = max(self.last_inference_ms, other.last_inference_ms)
+        self.success.merge(other.success)
+        self.fail.merge(other.fail)
+        self.queue.merge(other.queue)
+        self.runs.merge(other.runs)
+        self.broken_runs += other.broken_runs
+        for rows, tally in other.batches.items():
+            self.batches[rows].merge(tally)
 
 
 class Statistics:
@@ -84,3 +109,45 @@ class Statistics:
     def of(self, served: Served) -> VersionStatistics:
         """What has happened to one version."""
         return self.versions[served.model, served.version]
+
+    def merge(self, other: "Statistics") -> None:
+        """Count what the other has counted as well."""
+        for version, found in other.versions.items():
+            self.versions[version].merge(found)
+        for request, tally in other.requests.items():
+            self.requests[request].merge(tally)
+        self.pending += other.pending
+
+    def to_json(self) -> bytes:
+        """For another process."""
+        return (
+            _Snapshot(
+                versions=[(*version, found) for version, found in self.versions.items()],
+                requests=[(*request, tally) for request, tally in self.requests.items()],
+                pending=self.pending,
+            )
+            .model_dump_json()
+            .encode()
+        )
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """What another process has counted."""
+        snapshot = _Snapshot.model_validate_json(text)
+        statistics = cls()
+        statistics.versions.update({(model, version): found for model, version, found in snapshot.versions})
+        statistics.requests.update(
+            {(route, method, status): tally for route, method, status, tally in snapshot.requests}
+        )
+        statistics.pending = snapshot.pending
+        return statistics
+
+
+Gather = Callable[[], Awaitable[Statistics]]
+"""The statistics of the whole service, however many processes it has."""
+
+
+class _Snapshot(BaseModel):
+    versions: list[tuple[str, int, VersionStatistics]]
+    requests: list[tuple[str, str, int, Tally]]
+    pending: int

@@ -92,6 +92,6 @@ def router(catalog: Catalog, metrics: Metrics, state: ServiceState) -> APIRouter
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

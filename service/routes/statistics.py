@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from service.catalog import Catalog, Served
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
-from service.statistics import Statistics, Tally
+from service.statistics import Gather, Statistics, Tally
 
 
 class Duration(BaseModel):
@@ -63,11 +63,11 @@ class StatisticsList(BaseModel):
     model_stats: list[ModelStatistics]
 
 
-def router(catalog: Catalog, statistics: Statistics) -> APIRouter:
+def router(catalog: Catalog, gather: Gather) -> APIRouter:
     """Statistics of all models, one model, one version. A model called `stats` has them under its version only."""
     routes = APIRouter(tags=["models"])
 
-    def describe(served: Served) -> ModelStatistics:
+    def describe(served: Served, statistics: Statistics) -> ModelStatistics:
         found = statistics.of(served)
         untimed = Duration(count=found.success.count)
         return ModelStatistics(
@@ -97,12 +97,14 @@ def router(catalog: Catalog, statistics: Statistics) -> APIRouter:
 
     @routes.get("/v2/models/stats", summary="What have the models done?")
     async def all_statistics() -> StatisticsList:
-        return StatisticsList(model_stats=[describe(served) for served in catalog.served()])
+        statistics = await gather()
+        return StatisticsList(model_stats=[describe(served, statistics) for served in catalog.served()])
 
     @routes.get("/v2/models/{model}/stats", summary="What has this model done?", responses=errors(404, 503))
     async def model_statistics(model: ModelName) -> StatisticsList:
         versions = [catalog.get(model, version) for version in catalog.versions(model)]
-        return StatisticsList(model_stats=[describe(served) for served in versions])
+        statistics = await gather()
+        return StatisticsList(model_stats=[describe(served, statistics) for served in versions])
 
     @routes.get(
         "/v2/models/{model}/versions/{version}/stats",
@@ -110,6 +112,6 @@ def router(catalog: Catalog, statistics: Statistics) -> APIRouter:
         responses=errors(404, 503),
     )
     async def version_statistics(model: ModelName, version: Version) -> StatisticsList:
-        return StatisticsList(model_stats=[describe(catalog.get(model, version))])
+        return StatisticsList(model_stats=[describe(catalog.get(model, version), await gather())])
 
     return routes
