@@ -21,7 +21,7 @@ from torch import nn
 
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
 from models.graph.find import find
-from training.parity import Arrays, Run
+from models.parity import Arrays, Run
 
 INPUT = "input"
 OUTPUT = "logits"

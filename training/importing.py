@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models import parity
 from models.bundle import Bundle
 from models.errors import InvalidInput
 from models.graph.load import parse
-from training import parity
 from training.packing import pack
 
 

@@ -9,12 +9,13 @@ from typing import Literal
 
 import onnx
 
+from models import parity
 from models.bundle import Bundle
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
 from models.graph.load import serialize
 from models.manifest import MODEL_NAME, ImagePreprocessing, Lineage, Manifest, TrainingRecord
-from training import parity
+from training import runtime
 
 
 def pack(
@@ -38,7 +39,7 @@ def pack(
         labels: names of the classes, in the order of the first output.
         preprocessing: how an image becomes a row of the input.
         training: how the weights came about.
-        oracle: the network itself, as in `training.parity.check`.
+        oracle: the network itself, as in `models.parity.check`.
         real: real rows for it.
         tolerance: of its comparisons.
 
@@ -57,8 +58,8 @@ def pack(
             "and what they knew is lost: export it again without, e.g. by torch.onnx.export(..., optimize=False)"
         )
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
-    report = parity.check(source_bytes, folded_bytes, oracle, real, tolerance=tolerance)
-    inputs, outputs = parity.specs(source_bytes)
+    inputs, outputs = runtime.specs(source_bytes)
+    report = parity.check(source_bytes, folded_bytes, inputs, runtime.load, oracle, real, tolerance=tolerance)
     classes = outputs[0].shape[-1]
     if labels is not None and classes not in (-1, len(labels)):
         raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{outputs[0].name}'", "labels")

@@ -8,11 +8,12 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from models import parity
 from models.errors import GraphError, MissingStatistics, ParityError, TrainingModeGraph
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
-from training import export, parity
+from training import export, runtime
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 from training.networks.resnet import ResNet
@@ -47,7 +48,13 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     folded = fold(source)
 
     assert [layer.placement.kind for layer in folded.norm_layers] == ["folded_back"] * norm_layers
-    parity.check(serialize(source), serialize(folded.model), export.oracle(network))
+    parity.check(
+        serialize(source),
+        serialize(folded.model),
+        runtime.specs(serialize(source))[0],
+        runtime.load,
+        export.oracle(network),
+    )
     modules = [name for name, module in network.named_modules() if isinstance(module, export.BatchNorm)]
     assert sorted(layer.name for layer in folded.norm_layers) == sorted(modules)
 
@@ -56,7 +63,13 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     with torch.no_grad():
         next(module for module in changed.modules() if isinstance(module, export.BatchNorm)).running_mean += 0.01
     with pytest.raises(ParityError):
-        parity.check(serialize(source), serialize(folded.model), export.oracle(changed))
+        parity.check(
+            serialize(source),
+            serialize(folded.model),
+            runtime.specs(serialize(source))[0],
+            runtime.load,
+            export.oracle(changed),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +91,7 @@ def test_weights_keep_the_names_and_bits_of_the_state_dict(network: nn.Module, g
 
 
 def test_input_and_output_have_our_names_and_a_free_batch_axis(graph: bytes) -> None:
-    inputs, outputs = parity.specs(graph)
+    inputs, outputs = runtime.specs(graph)
 
     assert [(spec.name, spec.shape) for spec in (*inputs, *outputs)] == [("input", (-1, 6)), ("logits", (-1, 3))]
 

@@ -1,6 +1,6 @@
 """Do the graphs compute what the network computes? Measured before anything is published, and recorded.
 
-Every graph runs in onnxruntime twice, with its own graph optimisations and without, since `predict` runs with them and
+Every graph runs in the runtime twice, with its own graph optimisations and without, since `predict` runs with them and
 they are the part that is least ours. The reference is the network itself in float64 where there is one, else the
 unoptimised source graph. Batches of 1, 3 and 17 rows exercise the free batch axis.
 
@@ -11,18 +11,15 @@ to 10 of them, while a forgotten bias or a wrong epsilon differs by far more.
 At last the rows must not know of each other: while every second row is replaced, the others' answers must stay.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datatypes import Datatype, to_numpy
-from models.errors import GraphError, ParityError
+from models.datatypes import to_numpy
+from models.errors import ParityError
 from models.manifest import Comparison, Parity, TensorSpec
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded: 1.29 and later report home
-import onnxruntime as ort
 
 Arrays = dict[str, NDArray[np.generic]]
 """Tensors by name, each of shape (N, ...)."""
@@ -30,31 +27,30 @@ Arrays = dict[str, NDArray[np.generic]]
 Run = Callable[[Arrays], Arrays]
 """Inputs -> outputs."""
 
+
+class Load(Protocol):
+    """How a room that has a runtime runs graphs."""
+
+    def __call__(self, graph: bytes, *, optimize: bool) -> Run:
+        """A serialized graph as a function, with the runtime's own graph optimizations or without.
+
+        Raises:
+            GraphError: the runtime cannot load the graph; or, when the function is called, cannot run it.
+        """
+
+
 TOLERANCE = 1e-5
 
 _BATCHES = (1, 3, 17)
 _REAL_ROWS = 32
 _FREE_SIZE = 64  # of axes other than the batch axis, when the graph leaves them free
 
-_DATATYPES: dict[str, Datatype] = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-}
-
 
 def check(
     source: bytes,
     folded: bytes,
+    inputs: Sequence[TensorSpec],
+    load: Load,
     oracle: Run | None = None,
     real: Arrays | None = None,
     *,
@@ -66,6 +62,8 @@ def check(
     Args:
         source: a serialized ONNX graph.
         folded: another, with the same inputs and outputs.
+        inputs: of both.
+        load: runs them.
         oracle: the network itself, in float64; the unoptimised source graph when absent.
         real: real rows to compare on besides random ones; the first 32 are used.
         seed: of the random rows: standard normal, or 0 and 1 for whole numbers.
@@ -76,14 +74,13 @@ def check(
 
     Raises:
         ParityError: a pair differs by more, or has a value that is not finite; the message names it.
-        GraphError: onnxruntime cannot run a graph.
+        GraphError: the runtime cannot load or run a graph.
     """
     runs = {
-        f"{name}, {how}": runner(graph, optimize=optimize)
+        f"{name}, {how}": load(graph, optimize=optimize)
         for name, graph in (("source", source), ("folded", folded))
         for how, optimize in (("unoptimized", False), ("optimized", True))
     }
-    inputs, _ = specs(source)
     batches = [random_rows(inputs, size, seed + size) for size in _BATCHES]
     if real is not None:
         batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
@@ -110,35 +107,6 @@ def check(
     return Parity(rows=rows, seed=seed, tolerance=tolerance, comparisons=tuple(comparisons))
 
 
-def runner(graph: bytes, *, optimize: bool) -> Run:
-    """The graph as a function, on one core.
-
-    Raises:
-        GraphError: onnxruntime cannot load the graph, or, when called, cannot run it.
-    """
-    session = _session(graph, optimize=optimize)
-    names = [output.name for output in session.get_outputs()]
-
-    def run(inputs: Arrays) -> Arrays:
-        try:
-            return dict(zip(names, session.run(names, inputs), strict=True))
-        except Exception as error:
-            rows = len(next(iter(inputs.values())))
-            raise GraphError(f"onnxruntime cannot run the graph on {rows} rows: {error}") from error
-
-    return run
-
-
-def specs(graph: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs of a graph, with -1 for free axes.
-
-    Raises:
-        GraphError: onnxruntime cannot load it, a tensor is of a type that is not served, or its first axis is not free.
-    """
-    session = _session(graph, optimize=False)
-    return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))
-
-
 def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:
     """Rows for every input: standard normal, or 0 and 1 where the type has no fractions."""
     generator = np.random.default_rng(seed)
@@ -149,30 +117,6 @@ def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:
         values = generator.standard_normal(shape) if fractional else generator.integers(0, 2, shape)
         rows[spec.name] = values.astype(to_numpy(spec.datatype))
     return rows
-
-
-def _session(graph: bytes, *, optimize: bool) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised as well
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exception classes are private, and their base is Exception itself
-        raise GraphError(f"onnxruntime cannot load the graph: {error}") from error
-
-
-def _spec(tensor: ort.NodeArg) -> TensorSpec:
-    if tensor.type not in _DATATYPES:
-        raise GraphError(f"'{tensor.name}' is a {tensor.type}, which is not served")
-    shape = [size if isinstance(size, int) else -1 for size in tensor.shape]
-    if not shape or shape[0] != -1:
-        raise GraphError(
-            f"'{tensor.name}' of shape {shape} has no batch axis: its first axis must be of free size. "
-            "Export the network with a dynamic batch size"
-        )
-    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=tuple(shape))
 
 
 def _every_second(values: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.generic]:

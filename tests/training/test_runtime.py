@@ -1,0 +1,45 @@
+"""Running graphs in onnxruntime."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.errors import GraphError
+from models.graph.load import serialize
+from tests.training.graphs import linear_norm
+from training import runtime
+
+
+def test_a_fixed_first_axis_is_refused() -> None:
+    with pytest.raises(GraphError, match=r"'x' of shape \[1, 4\] has no batch axis"):
+        runtime.specs(serialize(linear_norm(batch="1")))
+
+
+def test_what_onnxruntime_cannot_load_is_an_error() -> None:
+    with pytest.raises(GraphError, match="cannot load"):
+        runtime.specs(b"\x08\x09")
+
+
+def test_tensors_of_text_are_refused() -> None:
+    model = linear_norm()
+    model.graph.input.add(name="words").type.tensor_type.elem_type = 8
+    model.graph.input[-1].type.tensor_type.shape.dim.add(dim_param="N")
+
+    with pytest.raises(GraphError, match=r"'words' is a tensor\(string\)"):
+        runtime.specs(serialize(model))
+
+
+def test_onnxruntime_is_told_not_to_report_home_before_it_is_loaded() -> None:
+    program = "import training.runtime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+    assert done.stdout == "1\n"
