@@ -6,7 +6,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/denge/bin:$PATH
 # The same number in both images, so that both may write the volume that they share.
 RUN groupadd --gid 10001 denge \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin denge \
-    && install --directory --owner=10001 --group=10001 /repository /data /runs
+    && install --directory --owner=10001 --group=10001 /repository /secrets /data /runs
 
 
 FROM base AS build
@@ -45,12 +45,13 @@ CMD ["--help"]
 
 FROM base AS service
 # Before anything imports onnxruntime; the service sets it as well.
-ENV ORT_DISABLE_TELEMETRY=1 DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository
+ENV ORT_DISABLE_TELEMETRY=1 DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository \
+    DENGE_ADMIN_TOKEN_FILE=/secrets/admin-token
 WORKDIR /tmp
 COPY --from=build /opt/denge /opt/denge
 USER 10001:10001
 EXPOSE 8000
-VOLUME /repository
+VOLUME /repository /secrets
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=2)"]

@@ -4,6 +4,8 @@ DengeError
 ├── InvalidInput              the caller sent something wrong; `field` names it
 │   ├── TooLarge              ... more of it than is allowed
 │   └── UnsupportedEncoding   ... in an encoding that is not read
+├── Unauthenticated           the caller has not shown a token that is needed
+├── Forbidden                 the caller is not the one who may do this
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
@@ -47,6 +49,23 @@ class TooLarge(InvalidInput):
 
 class UnsupportedEncoding(InvalidInput):
     """The caller's encoding of the body is not one that is read."""
+
+
+class Unauthenticated(DengeError):
+    """The caller has not shown a token that is needed.
+
+    Args:
+        message: what is needed.
+        presented: whether the caller has shown another one.
+    """
+
+    def __init__(self, message: str, *, presented: bool = False) -> None:
+        super().__init__(message)
+        self.presented = presented
+
+
+class Forbidden(DengeError):
+    """The caller is not the one who may do this."""
 
 
 class NotFound(DengeError):

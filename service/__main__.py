@@ -96,11 +96,10 @@ def _announce(bound: socket.socket) -> None:
 def main(arguments: list[str]) -> int:
     """Read the settings and serve."""
     try:
-        chosen = settings.load(arguments)
+        return serve(settings.load(arguments))
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return USAGE_ERROR
-    return serve(chosen)
 
 
 if __name__ == "__main__":

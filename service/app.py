@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 from models.bundle import Bundle
 from models.repository import Repository
 from models.starter import seed
-from service import errors, examples
+from service import access, errors, examples
+from service.access import PUBLIC, Guard
 from service.batcher import Batcher
 from service.catalog import Catalog
 from service.engine import Engine, require_provider, runtime_version
@@ -37,6 +38,8 @@ Every example on this page runs as it stands against the starter models. Errors 
 carries an `X-Request-ID`, the caller's own where it sent one, under which the service's log has the rest.
 """
 
+FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
+
 
 def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp:
     """The application, with nothing loaded until its lifespan starts.
@@ -49,6 +52,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     def start_engine(bundle: Bundle) -> Engine:
         return Engine(bundle.folded, bundle.manifest.inputs, settings.provider, settings.threads)
 
+    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     store = Repository(settings.repository)
     catalog = Catalog(store, start_engine, settings.loaded_versions)
     statistics = Statistics()
@@ -95,14 +99,16 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     app.include_router(configuration.router(catalog, settings.max_batch_rows))
     app.include_router(models.router(catalog))
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=[PUBLIC])
     async def root() -> RedirectResponse:
         return RedirectResponse("docs")
 
-    @app.get("/docs/seven.png", include_in_schema=False)
+    @app.get("/docs/seven.png", include_in_schema=False, dependencies=[PUBLIC])
     async def example_image() -> Response:
         return Response(shown.image, media_type="image/png")
 
+    access.install(app, guard, FRAMEWORK_PATHS)
+
     # Outside of the framework: its own layers cost as much as a small model.
     write = request_logger(settings.log_level, settings.log_format)
-    return RequestContext(FastPath(app, inference), statistics, write)
+    return RequestContext(FastPath(app, inference, guard), statistics, write)

@@ -12,12 +12,14 @@ from models.errors import (
     BundleError,
     CallerGone,
     DengeError,
+    Forbidden,
     InferenceFailed,
     InvalidInput,
     NotFound,
     NotReady,
     Overloaded,
     TooLarge,
+    Unauthenticated,
     UnsupportedEncoding,
 )
 
@@ -28,6 +30,8 @@ _STATUS: dict[type[DengeError], HTTPStatus] = {
     CallerGone: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -58,9 +62,16 @@ def domain_error(_request: Request, error: Exception) -> JSONResponse:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("internal_error", error=str(error), exc_info=error)
         return error_answer(status, INTERNAL)
-    # The rest of a body that is too large is not read, so the connection cannot carry another request.
-    headers = {"Connection": "close"} if isinstance(error, TooLarge) else None
-    return error_answer(status, str(error), headers)
+    return error_answer(status, str(error), _headers(error))
+
+
+def _headers(error: Exception) -> dict[str, str] | None:
+    match error:
+        case TooLarge():  # the rest of the body is not read, so the connection cannot carry another request
+            return {"Connection": "close"}
+        case Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.presented else "Bearer"}
+    return None
 
 
 def _defect(_request: Request, _error: Exception) -> JSONResponse:

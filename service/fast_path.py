@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service import errors
+from service.access import Guard
 from service.requests import ROUTE
 from service.routes.infer import DEFAULT_PATH, VERSION_PATH, Infer
 
@@ -24,11 +25,13 @@ class FastPath:
     Args:
         app: what answers everything else.
         infer: what answers inference requests.
+        guard: knows who may predict.
     """
 
-    def __init__(self, app: ASGIApp, infer: Infer) -> None:
+    def __init__(self, app: ASGIApp, infer: Infer, guard: Guard) -> None:
         self._app = app
         self._infer = infer
+        self._guard = guard if guard.has_keys else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an inference request, or pass another one on."""
@@ -48,6 +51,8 @@ class FastPath:
                 await self._app(scope, receive, send)
                 return
         try:
+            if self._guard is not None:
+                self._guard.require_key(scope["headers"])
             body, headers = await self._infer.answer(model, version, scope, receive)
         except DengeError as error:
             await errors.domain_error(Request(scope), error)(scope, receive, send)

@@ -1,11 +1,12 @@
 """The only reader of the environment: what can be set, by flag, environment variable or file."""
 
+import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -15,11 +16,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from service import cores
+from service import cores, secret_files
 from service.limits import Limits
 
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
+
+MIN_TOKEN_LENGTH = 16
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
@@ -48,6 +51,21 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    admin_token: SecretStr | None = Field(
+        None,
+        description="Token that changes of what is served need. Without one they are open on a loopback address, and "
+        "on any other the service does not start.",
+    )
+    admin_token_file: Path | None = Field(
+        None, description="File that holds it, where it is not given itself. If there is no such file, it is made."
+    )
+    let_anyone_administer: bool = Field(
+        False, description="Start on any address without an admin token: who reaches it may change what is served."
+    )
+    api_keys: SecretStr | None = Field(
+        None, description="Keys, separated by commas, of which predictions need one. Without any they are open."
+    )
+    api_keys_file: Path | None = Field(None, description="File that holds them, one a line, where they are not given.")
     repository: Path = Field(Path("repository"), description="Folder of the models: <repository>/<model>/<version>/.")
     starters: bool = Field(True, description="Fill an empty repository with the starter models.")
     loaded_versions: int = Field(
@@ -96,6 +114,64 @@ class Settings(BaseSettings):
         if file := os.environ.get(CONFIG_VARIABLE):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_a_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _require_token(value.get_secret_value())
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in _split(value) if value is not None else ():
+            _require_token(key)
+        return value
+
+    @model_validator(mode="after")
+    def _not_open_to_all(self) -> Self:
+        has_token = self.admin_token is not None or self.admin_token_file is not None
+        if not (has_token or self.let_anyone_administer or _is_loopback(self.host)):
+            raise ValueError(f"a service on {self.host} needs an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
+        return self
+
+    def read_admin_token(self) -> str | None:
+        """The admin token, made on the spot where its file does not exist yet.
+
+        Raises:
+            ConfigurationError: its file cannot be used.
+        """
+        if self.admin_token is not None:
+            return self.admin_token.get_secret_value()
+        if self.admin_token_file is None:
+            return None
+        try:
+            token = secret_files.read_or_make_token(self.admin_token_file)
+            _require_token(token)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"admin_token_file: {error}") from error
+        return token
+
+    def read_api_keys(self) -> list[str]:
+        """The API keys.
+
+        Raises:
+            ConfigurationError: their file cannot be used, or has none: that would leave predictions open.
+        """
+        if self.api_keys is not None:
+            return _split(self.api_keys)
+        if self.api_keys_file is None:
+            return []
+        try:
+            keys = secret_files.read_words(self.api_keys_file)
+            for key in keys:
+                _require_token(key)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"api_keys_file: {error}") from error
+        if not keys:
+            raise ConfigurationError(f"api_keys_file: {self.api_keys_file} holds no key")
+        return keys
 
     @property
     def max_body_bytes(self) -> int:
@@ -150,5 +226,26 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 
 
 def _readable(problem: Any) -> str:
+    if not problem["loc"]:  # it is about several, and not all of them are for other eyes
+        return str(problem["ctx"]["error"])
     name = ".".join(str(part) for part in problem["loc"])
+    if name in {"admin_token", "api_keys"}:
+        return f"{name}: {problem['msg']}"
     return f"{name}: {problem['msg']} (got {problem['input']!r})"
+
+
+def _split(keys: SecretStr) -> list[str]:
+    return [key.strip() for key in keys.get_secret_value().split(",")]
+
+
+def _require_token(token: str) -> None:
+    # They are kept as a plain SHA-256, so they must be too long to be guessed.
+    if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError(f"a token or key has at least {MIN_TOKEN_LENGTH} printable ASCII characters and no spaces")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from models.manifest import TensorSpec
+from service.access import PUBLIC
 from service.catalog import Catalog, Served
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
@@ -31,7 +32,7 @@ class ModelConfiguration(BaseModel):
 
 def router(catalog: Catalog, max_batch_rows: int) -> APIRouter:
     """Configurations of models and versions."""
-    routes = APIRouter(tags=["models"])
+    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def describe(served: Served) -> ModelConfiguration:
         first = 1 if served.batchable else 0

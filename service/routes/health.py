@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from models.errors import NotReady
+from service.access import PUBLIC
 from service.catalog import Catalog
 from service.metrics import Metrics
 from service.routes.answers import errors
@@ -52,7 +53,7 @@ class ServerMetadata(BaseModel):
 
 def router(catalog: Catalog, metrics: Metrics, state: ServiceState) -> APIRouter:
     """Health of the service and of its models, server metadata, and metrics."""
-    routes = APIRouter(tags=["health"])
+    routes = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
     @routes.get("/v2/health/live", summary="Is the process alive?")
     async def live() -> Live:

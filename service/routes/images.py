@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
+from service.access import PREDICT
 from service.batcher import Batcher
 from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
@@ -47,7 +48,7 @@ class ImagePrediction(BaseModel):
 
 def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: int) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
-    routes = APIRouter(tags=["predict"])
+    routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
     responses = errors(400, 404, 413, 415, 503)
 
     async def predict(served: Served, request: Request) -> ImagePrediction:

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
+from service.access import PREDICT
 from service.batcher import Batcher
 from service.bodies import disconnected, read_body
 from service.catalog import Catalog
@@ -119,7 +120,7 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
 
 def router(infer: Infer, examples: Examples) -> APIRouter:
     """Inference with the default version of a model, or with one that is named."""
-    routes = APIRouter(tags=["predict"])
+    routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
     responses = _INFER_ANSWER | errors(400, 404, 413, 415, 503)
     body = json_body(_INFER_SCHEMA, examples.infer)
 

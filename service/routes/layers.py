@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
+from service.access import PREDICT, PUBLIC
 from service.bodies import read_body
 from service.catalog import Catalog, Served
 from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
@@ -140,20 +141,29 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
             **dict(served.layer(layer)), model_name=served.model, model_version=str(served.version), units=UNITS
         )
 
-    @routes.get("/v2/models/{model}/layers", summary="Which layers normalise?", responses=errors(404, 503))
+    @routes.get(
+        "/v2/models/{model}/layers",
+        summary="Which layers normalise?",
+        dependencies=[PUBLIC],
+        responses=errors(404, 503),
+    )
     async def layers(model: ModelName) -> LayerList:
         return summary(catalog.get(model))
 
     @routes.get(
         "/v2/models/{model}/versions/{version}/layers",
         summary="Which layers of this version normalise?",
+        dependencies=[PUBLIC],
         responses=errors(404, 503),
     )
     async def version_layers(model: ModelName, version: Version) -> LayerList:
         return summary(catalog.get(model, version))
 
     @routes.get(
-        "/v2/models/{model}/layers/{layer}", summary="What does this layer remember?", responses=errors(404, 503)
+        "/v2/models/{model}/layers/{layer}",
+        summary="What does this layer remember?",
+        dependencies=[PUBLIC],
+        responses=errors(404, 503),
     )
     async def layer_statistics(model: ModelName, layer: LayerName) -> LayerStatistics:
         return statistics(catalog.get(model), layer)
@@ -161,6 +171,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     @routes.get(
         "/v2/models/{model}/versions/{version}/layers/{layer}",
         summary="What does this version's layer remember?",
+        dependencies=[PUBLIC],
         responses=errors(404, 503),
     )
     async def version_layer_statistics(model: ModelName, version: Version, layer: LayerName) -> LayerStatistics:
@@ -169,6 +180,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     @routes.post(
         "/v2/models/{model}/layers/{layer}/normalize",
         summary="Normalise a mini-batch as this layer does",
+        dependencies=[PREDICT],
         response_class=Response,
         responses=_ANSWER | errors(400, 404, 413, 503),
         openapi_extra=json_body(_LAYER_NORMALIZE_SCHEMA, layer_examples),
@@ -181,6 +193,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     @routes.post(
         "/v2/normalize",
         summary="Normalise a mini-batch",
+        dependencies=[PREDICT],
         response_class=Response,
         responses=_ANSWER | errors(400, 413),
         openapi_extra=json_body(_NORMALIZE_SCHEMA, _NORMALIZE_EXAMPLES),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, BeforeValidator, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
+from service.access import PUBLIC
 from service.catalog import Catalog, Served
 from service.routes.answers import EXAMPLE_MODEL, errors, example
 
@@ -67,7 +68,7 @@ class ModelList(BaseModel):
 
 def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
-    routes = APIRouter(tags=["models"])
+    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def metadata(served: Served) -> ModelMetadata:
         manifest = served.manifest

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from service.access import PREDICT, PUBLIC
 from service.batcher import Batcher
 from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
@@ -60,6 +61,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     @routes.post(
         "/v1/models/{model}:predict",
         summary="Predict from rows (V1)",
+        dependencies=[PREDICT],
         response_class=Response,
         responses=responses,
         openapi_extra=body,
@@ -70,6 +72,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     @routes.post(
         "/v1/models/{model}/versions/{version}:predict",
         summary="Predict from rows with one version (V1)",
+        dependencies=[PREDICT],
         response_class=Response,
         responses=responses,
         openapi_extra=body,
@@ -80,13 +83,18 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     def status(model: str, versions: list[int]) -> ModelStatus:
         return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(v)) for v in versions])
 
-    @routes.get("/v1/models/{model}", summary="Which versions answer? (V1)", responses=errors(404, 503))
+    @routes.get(
+        "/v1/models/{model}", summary="Which versions answer? (V1)", dependencies=[PUBLIC], responses=errors(404, 503)
+    )
     async def model_status(model: ModelName) -> ModelStatus:
         catalog.get(model)
         return status(model, catalog.versions(model))
 
     @routes.get(
-        "/v1/models/{model}/versions/{version}", summary="Does this version answer? (V1)", responses=errors(404, 503)
+        "/v1/models/{model}/versions/{version}",
+        summary="Does this version answer? (V1)",
+        dependencies=[PUBLIC],
+        responses=errors(404, 503),
     )
     async def version_status(model: ModelName, version: Version) -> ModelStatus:
         return status(model, [catalog.get(model, version).version])

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from models.errors import InvalidInput
+from service.access import ADMIN, PUBLIC
 from service.bodies import read_body
 from service.catalog import Catalog, State
 from service.routes.answers import errors, json_body
@@ -47,6 +48,7 @@ def router(catalog: Catalog) -> APIRouter:
     @routes.post(
         "/v2/repository/index",
         summary="Which versions are there, and are they loaded?",
+        dependencies=[PUBLIC],
         responses=errors(400),
         openapi_extra=_optional(
             {"type": "object", "properties": {"ready": {"type": "boolean", "description": "only those that answer"}}}
@@ -65,7 +67,8 @@ def router(catalog: Catalog) -> APIRouter:
     @routes.post(
         "/v2/repository/models/{model}/load",
         summary="Bring a model up to date with the repository",
-        responses=errors(400, 404, 503),
+        dependencies=[ADMIN],
+        responses=errors(400, 401, 403, 404, 503),
         openapi_extra=_optional({"type": "object"}),
     )
     async def load(model: ModelName, request: Request) -> Loaded:
@@ -78,7 +81,8 @@ def router(catalog: Catalog) -> APIRouter:
     @routes.post(
         "/v2/repository/models/{model}/unload",
         summary="Stop serving a model",
-        responses=errors(400, 404),
+        dependencies=[ADMIN],
+        responses=errors(400, 401, 403, 404),
         openapi_extra=_optional({"type": "object"}),
     )
     async def unload(model: ModelName, request: Request) -> Unloaded:

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from service.access import PUBLIC
 from service.catalog import Catalog, Served
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
@@ -65,7 +66,7 @@ class StatisticsList(BaseModel):
 
 def router(catalog: Catalog, gather: Gather) -> APIRouter:
     """Statistics of all models, one model, one version. A model called `stats` has them under its version only."""
-    routes = APIRouter(tags=["models"])
+    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def describe(served: Served, statistics: Statistics) -> ModelStatistics:
         found = statistics.of(served)

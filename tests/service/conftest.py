@@ -25,7 +25,7 @@ def fill(root: Path) -> Repository:
 def started(repository: Repository) -> Iterator[TestClient]:
     """An application, started. Errors inside it are answered, not raised into the test."""
     settings = Settings(repository=repository.root, max_body_mib=1, concurrency=2)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings), "http://127.0.0.1:8000", raise_server_exceptions=False) as client:
         yield client
 
 

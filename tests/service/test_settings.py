@@ -63,6 +63,48 @@ def test_a_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         settings.load()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "denge", ""])
+def test_an_address_for_others_needs_an_admin_token(host: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="needs an admin token: set DENGE_ADMIN_TOKEN_FILE"):
+        settings.load(["--host", host])
+    settings.load(["--host", host, "--admin-token-file", str(tmp_path / "token")])
+    settings.load(["--host", host, "--let-anyone-administer"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_a_loopback_address_does_not(host: str) -> None:
+    assert settings.load(["--host", host]).read_admin_token() is None
+
+
+@pytest.mark.parametrize("value", ["", "short", "a token with spaces in it", "ein-Schlüssel-mit-Umlaut"])
+@pytest.mark.parametrize("name", ["admin-token", "api-keys"])
+def test_a_token_that_could_be_guessed_is_refused_and_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match="at least 16 printable ASCII characters") as caught:
+        settings.load([f"--{name}", value])
+
+    assert name.replace("-", "_") in str(caught.value)
+    assert not value or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"two words-of-sixteen-characters", b"short", b"\xff" * 20])
+def test_a_file_without_a_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    chosen = Settings(admin_token_file=file, api_keys_file=file)
+
+    with pytest.raises(ConfigurationError, match=r"^admin_token_file: "):
+        chosen.read_admin_token()
+    with pytest.raises(ConfigurationError, match=r"^api_keys_file: "):
+        chosen.read_api_keys()
+
+
+def test_keys_are_never_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^api_keys_file: "):
+        Settings(api_keys_file=tmp_path / "none").read_api_keys()
+    with pytest.raises(ConfigurationError, match=r"^admin_token_file: "):
+        Settings(admin_token_file=tmp_path / "no" / "folder").read_admin_token()
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented(name: str) -> None:
     text = DOCUMENTATION.read_text()
