@@ -62,7 +62,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
 
     metrics = Metrics(catalog, gather)
     batcher = Batcher(statistics, settings.limits)
-    inference = infer.Infer(catalog, batcher, settings.max_body_bytes)
+    inference = infer.Infer(catalog, batcher, settings.max_body_bytes, finite=settings.finite)
     state = state or ServiceState()
     shown = examples.for_starter()
 
@@ -92,7 +92,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     app.include_router(health.router(catalog, metrics, state))
     app.include_router(repository.router(catalog))
     app.include_router(infer.router(inference, shown))
-    app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes))
+    app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes, finite=settings.finite))
     app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
     app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name

@@ -1,7 +1,9 @@
 """One onnxruntime session: provider, threads, warm-up, run. The only import of onnxruntime."""
 
+import ctypes
 import os
 from collections.abc import Mapping, Sequence
+from math import inf, prod
 from time import perf_counter
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from models.errors import InferenceFailed, ProviderUnavailable
 from models.manifest import TensorSpec
 
 Array = NDArray[Any]
+Outputs = dict[str, Array]
 Provider = Literal["cpu", "cuda"]
 
 _PROVIDER_NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -30,6 +33,9 @@ _WARM_UP_ROWS = 8
 _SHORT_SECONDS = 0.01
 """Runs that take longer are not measured again and again while someone waits for the service to start."""
 
+_BFLOAT16 = 16
+"""The number of this type in ONNX."""
+
 
 class Engine:
     """Runs one graph.
@@ -39,6 +45,8 @@ class Engine:
         inputs: what it takes, for the warm-up.
         provider: what runs it.
         threads: threads inside one run.
+        buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
+            one, so that a device meets no other sizes, and has met these before the first request.
 
     Raises:
         ProviderUnavailable: the provider is not the one that onnxruntime would use.
@@ -46,7 +54,12 @@ class Engine:
     """
 
     def __init__(
-        self, graph: bytes, inputs: Sequence[TensorSpec], provider: Provider = "cpu", threads: int = 1
+        self,
+        graph: bytes,
+        inputs: Sequence[TensorSpec],
+        provider: Provider = "cpu",
+        threads: int = 1,
+        buckets: Sequence[int] = (),
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -73,26 +86,53 @@ class Engine:
                 "check the GPU, its driver and the CUDA libraries"
             )
         self._output_names = [output.name for output in self._session.get_outputs()]
+        self._buckets = buckets
+        types = {tensor.type for tensor in (*self._session.get_inputs(), *self._session.get_outputs())}
+        # Values on a device cannot be text, and arrays of numpy cannot be bfloat16.
+        bound = "tensor(bfloat16)" in types or (provider == "cuda" and "tensor(string)" not in types)
+        self._run = self._run_bound if bound else self._run_plain
         self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array]) -> Outputs:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.
 
         Raises:
             InferenceFailed: onnxruntime broke on these inputs.
         """
         try:
-            outputs = self._session.run(self._output_names, inputs)
+            return self._run(inputs)
         except Exception as error:
             raise InferenceFailed("the model cannot be run on these inputs") from error
-        return dict(zip(self._output_names, outputs, strict=True))
 
     def expected_seconds(self, rows: int) -> float:
         """How long a run of this many rows takes, as measured when the engine started."""
         return self._seconds_per_run + rows * self._seconds_per_row
 
+    def _run_plain(self, inputs: Mapping[str, Array]) -> Outputs:
+        return dict(zip(self._output_names, self._session.run(self._output_names, inputs), strict=True))
+
+    def _run_bound(self, inputs: Mapping[str, Array]) -> Outputs:
+        """Run on values of onnxruntime's own: copied to the device once, and from it once."""
+        rows = len(next(iter(inputs.values())))
+        filled = next((bucket for bucket in self._buckets if bucket >= rows), rows)
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, _to_value(_fill_up(array, filled)))
+        for name in self._output_names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        arrays = map(_to_array, binding.get_outputs())
+        return {
+            name: array[:rows] if filled > rows else array
+            for name, array in zip(self._output_names, arrays, strict=True)
+        }
+
     def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:
         """Run it for the first time, and measure seconds a run and seconds a row."""
+        if any(spec.datatype == "BYTES" for spec in inputs):
+            return inf, 0.0  # What text it understands is its own affair.
+        for rows in self._buckets:
+            self.run({spec.name: _zeros(spec, rows) for spec in inputs})
         one = self._fastest(inputs, 1)
         if one > _SHORT_SECONDS or any(spec.shape[0] != -1 for spec in inputs):
             return one, 0.0
@@ -126,6 +166,35 @@ def require_provider(provider: Provider) -> None:
 def runtime_version() -> str:
     """The version of onnxruntime."""
     return str(onnxruntime.__version__)
+
+
+def buckets(max_rows: int) -> tuple[int, ...]:
+    """Powers of two up to a number of rows, and the number itself."""
+    return (*(1 << power for power in range((max_rows - 1).bit_length())), max_rows)
+
+
+def _fill_up(array: Array, rows: int) -> Array:
+    """The array with rows of zeros after its own."""
+    if len(array) == rows:
+        return np.ascontiguousarray(array)
+    filled = np.zeros((rows, *array.shape[1:]), array.dtype)
+    filled[: len(array)] = array
+    return filled
+
+
+def _to_value(array: Array) -> Any:
+    if array.dtype.kind == "V":  # bfloat16
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), _BFLOAT16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def _to_array(value: Any) -> Array:
+    if value.element_type() != _BFLOAT16:
+        array: Array = value.numpy()
+        return array
+    shape = value.shape()
+    raw = ctypes.string_at(value.data_ptr(), 2 * prod(shape))
+    return np.frombuffer(raw, to_numpy("BF16")).reshape(shape)
 
 
 def _zeros(spec: TensorSpec, rows: int) -> Array:

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     inline_ms: float = Field(
         1.0, ge=0, description="Runs expected to be shorter are done at once, without a thread and without joining."
     )
+    nan: Literal["refuse", "accept"] = Field(
+        "refuse", description="What becomes of NaN and infinities in the inputs of a model."
+    )
     max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
     keep_alive_seconds: int = Field(
@@ -177,6 +180,11 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return self.max_body_mib << 20
+
+    @property
+    def finite(self) -> bool:
+        """Whether NaN and infinities are refused."""
+        return self.nan == "refuse"
 
     @property
     def limits(self) -> Limits:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
 from models.bundle import Bundle
+from models.datatypes import Datatype
 from models.manifest import (
     Comparison,
     ImagePreprocessing,
@@ -164,18 +165,45 @@ def image_bundle(
     return Bundle(manifest, folded=folded, source=source)
 
 
+def echo_bundle(datatype: Datatype, width: int = 2) -> Bundle:
+    """``input`` [-1, width] -> the same as ``logits``, in any data type, which is its name. It has no norm layer."""
+    element = {
+        "BOOL": "BOOL",
+        "BYTES": "STRING",
+        "BF16": "BFLOAT16",
+        "FP16": "FLOAT16",
+        "FP32": "FLOAT",
+        "FP64": "DOUBLE",
+    }
+    kind = TensorProto.DataType.Value(element.get(datatype, datatype))
+    graph = _model([helper.make_node("Identity", [INPUT], [OUTPUT])], {}, ["N", width], ["N", width], kind)
+    manifest = Manifest(
+        model=datatype.lower(),
+        inputs=(TensorSpec(name=INPUT, datatype=datatype, shape=(-1, width)),),
+        outputs=(TensorSpec(name=OUTPUT, datatype=datatype, shape=(-1, width)),),
+        norm_layers=(),
+        parity=_parity(),
+        lineage=_lineage(None),
+    )
+    return Bundle(manifest, folded=graph, source=graph)
+
+
 def _normal(generator: np.random.Generator, *shape: int) -> Array:
     return generator.normal(size=shape).astype(np.float32)
 
 
 def _model(
-    nodes: list[NodeProto], initializers: dict[str, Array], inputs: list[str | int], outputs: list[str | int]
+    nodes: list[NodeProto],
+    initializers: dict[str, Array],
+    inputs: list[str | int],
+    outputs: list[str | int],
+    kind: int = TensorProto.FLOAT,
 ) -> bytes:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, inputs)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, outputs)],
+        [helper.make_tensor_value_info(INPUT, kind, inputs)],
+        [helper.make_tensor_value_info(OUTPUT, kind, outputs)],
         [numpy_helper.from_array(values, name) for name, values in initializers.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10, producer_name="tests")

@@ -73,12 +73,14 @@ class Infer:
         catalog: the models.
         batcher: runs them.
         max_body_bytes: larger bodies are refused.
+        finite: whether NaN and infinities are refused.
     """
 
-    def __init__(self, catalog: Catalog, batcher: Batcher, max_body_bytes: int) -> None:
+    def __init__(self, catalog: Catalog, batcher: Batcher, max_body_bytes: int, *, finite: bool = True) -> None:
         self._catalog = catalog
         self._batcher = batcher
         self._max_body_bytes = max_body_bytes
+        self._finite = finite
 
     async def answer(
         self, model: str, version: int | None, scope: Scope, receive: Receive
@@ -94,7 +96,9 @@ class Infer:
         served = self._catalog.get(model, version)
         manifest = served.manifest
         body = await read_body(scope, receive, self._max_body_bytes)
-        asked = v2_json.decode(body, _header(scope, _JSON_LENGTH), manifest.inputs, manifest.outputs)
+        asked = v2_json.decode(
+            body, _header(scope, _JSON_LENGTH), manifest.inputs, manifest.outputs, finite=self._finite
+        )
         outputs = await self._batcher.run(
             served,
             asked.inputs,

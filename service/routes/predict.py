@@ -46,7 +46,7 @@ class ModelStatus(BaseModel):
     model_version_status: list[VersionStatus]
 
 
-def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_bytes: int) -> APIRouter:
+def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_bytes: int, *, finite: bool) -> APIRouter:
     """Predictions and model status."""
     routes = APIRouter(tags=["predict"])
     responses = _PREDICT_ANSWER | errors(400, 404, 413, 415, 503)
@@ -54,7 +54,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
 
     async def predict(served: Served, request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
-        asked = v1_json.decode(body, served.manifest.inputs)
+        asked = v1_json.decode(body, served.manifest.inputs, finite=finite)
         outputs = await batcher.run(served, asked.inputs, gone=partial(disconnected, request.receive))
         return Response(v1_json.encode(asked, outputs), media_type="application/json")
 

@@ -1,13 +1,14 @@
 """The classification extension: the k best classes of each row, as text."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def best(scores: NDArray[Any], count: int, labels: Sequence[str] | None) -> list[list[str]]:
+def best(scores: NDArray[Any], count: int, labels: Sequence[str] | None) -> NDArray[np.object_]:
     """The `count` largest scores of each row, best first, as ``<score>:<index>`` or ``<score>:<index>:<label>``.
 
     Args:
@@ -16,19 +17,14 @@ def best(scores: NDArray[Any], count: int, labels: Sequence[str] | None) -> list
         labels: names of the classes, in the order of a row.
 
     Returns:
-        One list a row. Of equal scores the one with the smaller index comes first.
+        A BYTES tensor, shape (rows, count). Of equal scores the one with the smaller index comes first.
     """
-    rows = scores.reshape(len(scores), -1) if scores.size else scores.reshape(len(scores), 0)
+    rows = scores.reshape(len(scores), prod(scores.shape[1:]))
     order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
-    return [
-        [_text(row[index], int(index), labels) for index in indices] for row, indices in zip(rows, order, strict=True)
-    ]
-
-
-def to_bytes(texts: Sequence[Sequence[str]]) -> bytes:
-    """The binary form of a BYTES tensor: each element's length in four little-endian bytes, then its UTF-8."""
-    encoded = [text.encode() for row in texts for text in row]
-    return b"".join(len(element).to_bytes(4, "little") + element for element in encoded)
+    texts = np.empty(order.shape, dtype=object)
+    for place, index in np.ndenumerate(order):
+        texts[place] = _text(rows[place[0], index], int(index), labels)
+    return texts
 
 
 def _text(score: np.generic, index: int, labels: Sequence[str] | None) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.datatypes import DATATYPES, to_numpy
+from models.datatypes import Datatype, to_numpy
 from service.wire.json_values import parse_object
 
 FAST = find_spec("simdjson") is not None
@@ -35,11 +35,13 @@ class _Plan:
     dtype: np.dtype[Any]
 
 
-_BUFFERS = {"f": ("d", np.dtype(np.float64)), "i": ("i", np.dtype(np.int64)), "u": ("u", np.dtype(np.uint64))}
+_BUFFERS: dict[tuple[Datatype, ...], tuple[str, np.dtype[Any]]] = {
+    ("FP16", "FP32", "FP64"): ("d", np.dtype(np.float64)),
+    ("INT8", "INT16", "INT32", "INT64"): ("i", np.dtype(np.int64)),
+    ("UINT8", "UINT16", "UINT32", "UINT64"): ("u", np.dtype(np.uint64)),
+}
 _PLANS: dict[str, _Plan] = {
-    datatype: _Plan(*_BUFFERS[to_numpy(datatype).kind], to_numpy(datatype))
-    for datatype in DATATYPES
-    if to_numpy(datatype).kind in _BUFFERS
+    datatype: _Plan(*buffer, to_numpy(datatype)) for datatypes, buffer in _BUFFERS.items() for datatype in datatypes
 }
 
 _LONG = 1 << 14

@@ -1,22 +1,22 @@
-"""JSON text to objects, and nested lists to arrays, strictly: what is not exactly a number of the type is an error."""
+"""JSON text to objects, and nested lists to arrays, strictly: what is not exactly a value of the type is an error."""
 
 import json
 from collections.abc import Sequence
 from itertools import chain
-from math import prod
+from math import isinf, prod
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.datatypes import Datatype, to_numpy
+from models.datatypes import FLOATING, Datatype, to_numpy
 from models.errors import InvalidInput
 
 Array = NDArray[Any]
 
 _MAX_RANK = 32
-_SMALL_BODY = 1 << 20
+_LEAVES: dict[Datatype, set[type]] = {"BOOL": {bool}, "BYTES": {str}, **{name: {int, float} for name in FLOATING}}
 _LEAF_NAMES = {
     type(None): "null",
     bool: "a boolean",
@@ -42,24 +42,25 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def to_array(data: Any, datatype: Datatype, field: str) -> Array:
+def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) -> Array:
     """Nested lists to an array of the same nesting.
 
     Args:
-        data: lists of lists of numbers, all lists of one level equally long; or an array that was made of them.
-        datatype: what the numbers must be.
+        data: lists of lists of values, all lists of one level equally long; or an array that was made of them.
+        datatype: what the values must be.
         field: where the data stands in the request, for the error.
+        finite: whether NaN and infinities are refused; where they are not, null is NaN.
 
     Raises:
-        InvalidInput: the data is not a list, is ragged, or holds a value that the type cannot take exactly (integers),
-            within its range (all), or as a number at all (NaN and infinities).
+        InvalidInput: the data is not a list, is ragged, or holds a value that the type cannot take exactly (integers,
+            strings), within its range (all numbers), or as a number at all (NaN and infinities).
     """
     if isinstance(data, np.ndarray):
         if data.dtype != to_numpy(datatype):
             raise InvalidInput(f"is {data.dtype}, not {datatype}", field)
         return data
     if not isinstance(data, list):
-        raise InvalidInput("must be a list of numbers", field)
+        raise InvalidInput("must be a list", field)
     dims: list[int] = []
     level: list[Any] = [data]
     while True:
@@ -73,23 +74,40 @@ def to_array(data: Any, datatype: Datatype, field: str) -> Array:
             raise InvalidInput(f"nests deeper than {_MAX_RANK} levels", field)
         dims.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    _check_kinds(level, kinds, datatype, field)
-    return _convert(level, datatype, field).reshape(dims)
+    _check_kinds(level, kinds, datatype, field, finite=finite)
+    array = _convert(level, datatype, field)
+    if finite:
+        require_finite(array, field)
+    return array.reshape(dims)
 
 
 def match_shape(array: Array, shape: Sequence[int], field: str) -> Array:
     """The array in the shape that was declared: it has that nesting, or is flat in row-major order.
+
+    Nesting says nothing of the axes behind an empty one: ``[[], []]`` is any of shape (2, 0, ...).
 
     Raises:
         InvalidInput: it is neither.
     """
     if array.shape == tuple(shape):
         return array
-    if array.ndim == 1 and array.size == prod(shape):
+    nested = tuple(shape[: array.ndim]) == array.shape
+    if array.size == prod(shape) and (array.ndim == 1 or nested):
         return array.reshape(shape)
     if array.ndim == 1:
         raise InvalidInput(f"has {array.size} values, but shape {list(shape)} takes {prod(shape)}", field)
     raise InvalidInput(f"has shape {list(array.shape)}, but shape {list(shape)} was declared", field)
+
+
+def writable(array: Array) -> Any:
+    """What orjson writes of a tensor: the array itself, nested lists of strings, or numbers of a type that it knows."""
+    match array.dtype.kind:
+        case "O":
+            return array.tolist()
+        case "V":  # bfloat16
+            return array.astype(np.float32)
+        case _:
+            return array
 
 
 def require_finite(array: Array, field: str) -> None:
@@ -98,23 +116,38 @@ def require_finite(array: Array, field: str) -> None:
     Raises:
         InvalidInput: names the first such value.
     """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    # Of kind V is bfloat16, which is not numpy's own.
+    if array.dtype.kind in "fV" and not np.isfinite(array).all():
         index = int(np.flatnonzero(~np.isfinite(array))[0])
         raise InvalidInput(f"{array.reshape(-1)[index]} is not a finite {array.dtype} number", f"{field}[{index}]")
 
 
 def _with_nan_tokens(body: bytes, error: orjson.JSONDecodeError) -> Any:
-    # Python clients write bare NaN and Infinity, which JSON does not have. Reading them lets the error name the value.
-    if len(body) <= _SMALL_BODY and (b"NaN" in body or b"Infinity" in body):
+    # Python clients write bare NaN and Infinity, which JSON does not have. Where these are refused, the error can then
+    # name the value.
+    if b"NaN" in body or b"Infinity" in body:
         try:
-            return json.loads(body)
+            parsed = json.loads(body, parse_float=_finite)
+            if b"\\u" in body:
+                json.dumps(parsed, ensure_ascii=False).encode()  # fails on half a surrogate pair, as orjson does
         except (ValueError, RecursionError):
             pass
+        else:
+            return parsed
     raise InvalidInput(f"is not valid JSON: {error}", "body") from error
 
 
-def _check_kinds(leaves: list[Any], kinds: set[type], datatype: Datatype, field: str) -> None:
-    allowed: set[type] = {bool} if datatype == "BOOL" else {int, float} if datatype.startswith("FP") else {int}
+def _finite(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError("beyond the largest number")
+    return value
+
+
+def _check_kinds(leaves: list[Any], kinds: set[type], datatype: Datatype, field: str, *, finite: bool) -> None:
+    allowed = _LEAVES.get(datatype, {int})
+    if not finite and datatype in FLOATING:
+        allowed = {*allowed, type(None)}
     if wrong := kinds - allowed:
         index = next(i for i, leaf in enumerate(leaves) if type(leaf) in wrong)
         leaf = leaves[index]
@@ -125,11 +158,17 @@ def _check_kinds(leaves: list[Any], kinds: set[type], datatype: Datatype, field:
 def _convert(leaves: list[Any], datatype: Datatype, field: str) -> Array:
     dtype = to_numpy(datatype)
     try:
-        with np.errstate(over="ignore"):
-            array = np.array(leaves, dtype=dtype)
+        if datatype not in FLOATING:
+            return np.array(leaves, dtype=dtype)
+        wide = np.array(leaves, dtype=np.float64)  # null becomes NaN
     except OverflowError:
-        limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
-        bad = next(i for i, leaf in enumerate(leaves) if not limits.min <= leaf <= limits.max)
+        limits = np.finfo(np.float64) if datatype in FLOATING else np.iinfo(dtype)
+        bad = next(i for i, leaf in enumerate(leaves) if type(leaf) is int and not limits.min <= leaf <= limits.max)
         raise InvalidInput(f"{leaves[bad]} is out of the range of {datatype}", f"{field}[{bad}]") from None
-    require_finite(array, field)
+    with np.errstate(over="ignore"):
+        array = wide.astype(dtype, copy=False)
+    beyond = np.isinf(array) & np.isfinite(wide)
+    if beyond.any():
+        bad = int(np.flatnonzero(beyond)[0])
+        raise InvalidInput(f"{leaves[bad]} is out of the range of {datatype}", f"{field}[{bad}]")
     return array

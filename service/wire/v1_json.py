@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from service.wire.json_values import parse_object, to_array
+from service.wire.json_values import parse_object, to_array, writable
 from service.wire.v2_json import check_tensor, require_equal_rows
 
 Array = NDArray[Any]
@@ -26,11 +26,11 @@ class PredictRequest:
     by_row: bool
 
 
-def decode(body: bytes, inputs: Sequence[TensorSpec]) -> PredictRequest:
+def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) -> PredictRequest:
     """Read a request for a model with these inputs.
 
     `instances` is a list of rows: the values themselves for a model with one input, an object of values by input name
-    for any model. `inputs` holds whole batches, bare or by name.
+    for any model. `inputs` holds whole batches, bare or by name. `finite` says whether NaN and infinities are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -43,7 +43,7 @@ def decode(body: bytes, inputs: Sequence[TensorSpec]) -> PredictRequest:
     arrays: dict[str, Array] = {}
     for spec in inputs:
         field, data = columns[spec.name]
-        array = to_array(data, spec.datatype, field)
+        array = to_array(data, spec.datatype, field, finite=finite)
         check_tensor(array.shape, spec.datatype, spec, field)
         arrays[spec.name] = array
     require_equal_rows(arrays, inputs)
@@ -53,14 +53,14 @@ def decode(body: bytes, inputs: Sequence[TensorSpec]) -> PredictRequest:
 def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
     """Write the response: `predictions` row by row, or `outputs` in columns; names only where there are several."""
     body: dict[str, Any]
+    columns = {name: writable(array) for name, array in outputs.items()}
     if not request.by_row:
-        body = {"outputs": dict(outputs) if len(outputs) > 1 else next(iter(outputs.values()))}
-    elif len(outputs) > 1:
-        names = list(outputs)
-        rows = zip(*outputs.values(), strict=True)
-        body = {"predictions": [dict(zip(names, row, strict=True)) for row in rows]}
+        body = {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
+    elif len(columns) > 1:
+        rows = zip(*columns.values(), strict=True)
+        body = {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
     else:
-        body = {"predictions": next(iter(outputs.values()))}
+        body = {"predictions": next(iter(columns.values()))}
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

@@ -1,4 +1,7 @@
-"""The binary tensor extension of the Open Inference Protocol: raw little-endian tensors behind the JSON part."""
+"""The binary tensor extension of the Open Inference Protocol: raw little-endian tensors behind the JSON part.
+
+An element of BYTES is its length in four bytes, then its UTF-8.
+"""
 
 from collections.abc import Sequence
 from math import prod
@@ -11,6 +14,9 @@ from models.datatypes import Datatype, to_numpy
 from models.errors import InvalidInput
 
 Array = NDArray[Any]
+
+_LENGTH = 4
+"""Bytes of the length of an element of BYTES."""
 
 
 def split(body: bytes, header_length: str) -> tuple[bytes, memoryview]:
@@ -33,7 +39,9 @@ def split(body: bytes, header_length: str) -> tuple[bytes, memoryview]:
 
 
 def size_of(datatype: Datatype, shape: Sequence[int]) -> int:
-    """Bytes of a tensor."""
+    """Bytes of a tensor; the least there can be of BYTES."""
+    if datatype == "BYTES":
+        return prod(shape) * _LENGTH
     return prod(shape) * to_numpy(datatype).itemsize
 
 
@@ -41,8 +49,11 @@ def read(raw: memoryview, datatype: Datatype, shape: Sequence[int], field: str) 
     """One tensor from exactly its bytes. The array is a read-only view of them where the machine's order allows.
 
     Raises:
-        InvalidInput: the bytes are too few or too many for the shape, or a boolean is neither 0 nor 1.
+        InvalidInput: the bytes are too few or too many for the shape, a boolean is neither 0 nor 1, or a text is no
+            UTF-8.
     """
+    if datatype == "BYTES":
+        return _read_texts(raw, shape, field)
     dtype = to_numpy(datatype).newbyteorder("<")
     expected = size_of(datatype, shape)
     if len(raw) != expected:
@@ -55,4 +66,39 @@ def read(raw: memoryview, datatype: Datatype, shape: Sequence[int], field: str) 
 
 def write(array: Array) -> bytes:
     """The bytes of a tensor, little-endian and row-major."""
+    if array.dtype.kind == "O":
+        encoded = [text.encode() for text in array.reshape(-1)]
+        return b"".join(len(element).to_bytes(_LENGTH, "little") + element for element in encoded)
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def text(raw: memoryview, field: str) -> str:
+    """One element of BYTES, without its length.
+
+    Raises:
+        InvalidInput: it is not UTF-8.
+    """
+    try:
+        return str(raw, "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"is not UTF-8, as text of a model must be: {error.reason}", field) from None
+
+
+def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
+    count = prod(shape)
+    if count * _LENGTH > len(raw):
+        raise InvalidInput(
+            f"{len(raw)} bytes, but BYTES of shape {list(shape)} takes {count * _LENGTH} at least", field
+        )
+    array = np.empty(count, dtype=object)
+    offset = 0
+    for index in range(count):
+        start = offset + _LENGTH
+        end = start + int.from_bytes(raw[offset:start], "little")
+        if start > len(raw) or end > len(raw):
+            raise InvalidInput(f"the {len(raw)} bytes end within this element", f"{field}[{index}]")
+        array[index] = text(raw[start:end], f"{field}[{index}]")
+        offset = end
+    if offset < len(raw):
+        raise InvalidInput(f"{len(raw) - offset} bytes follow the {count} elements of shape {list(shape)}", field)
+    return array.reshape(shape)

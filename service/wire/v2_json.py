@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import classification, v2_binary
 from service.wire.json_tensors import parse_request
-from service.wire.json_values import match_shape, require_finite, to_array
+from service.wire.json_values import match_shape, require_finite, to_array, writable
 
 Array = NDArray[Any]
 
@@ -56,7 +57,12 @@ class InferRequest:
 
 
 def decode(
-    body: bytes, header_length: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    body: bytes,
+    header_length: str | None,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    *,
+    finite: bool = True,
 ) -> InferRequest:
     """Read a request for a model with these inputs and outputs.
 
@@ -64,15 +70,16 @@ def decode(
         body: the whole body.
         header_length: value of `Inference-Header-Content-Length`, None where the body is JSON throughout.
         inputs, outputs: what the model takes and gives.
+        finite: whether NaN and infinities are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
     """
     header, raw = (body, memoryview(b"")) if header_length is None else v2_binary.split(body, header_length)
     if header_length is not None and not header:
-        return _raw_request(raw, inputs, outputs)
+        return _raw_request(raw, inputs, outputs, finite=finite)
     request = parse_request(header)
-    arrays = _inputs(request.get("inputs"), raw, inputs)
+    arrays = _inputs(request.get("inputs"), raw, inputs, finite=finite)
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
         raise InvalidInput("must be a string", "id")
@@ -112,14 +119,13 @@ def encode(
     for wanted in request.outputs:
         array = outputs[wanted.name]
         if wanted.classes:
-            described.append(_classified(wanted, array, labels, raw))
-            continue
+            array = classification.best(array, wanted.classes, labels)
         entry: dict[str, Any] = {"name": wanted.name, "datatype": from_numpy(array.dtype), "shape": array.shape}
         if wanted.binary:
             raw.append(v2_binary.write(array))
             entry["parameters"] = {"binary_data_size": len(raw[-1])}
         else:
-            entry["data"] = array.reshape(-1)
+            entry["data"] = writable(array.reshape(-1))
         described.append(entry)
     response: dict[str, Any] = {"model_name": model, "model_version": str(version)}
     if request.id is not None:
@@ -128,18 +134,6 @@ def encode(
     header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     tail = b"".join(raw)
     return (header + tail, len(header)) if tail else (header, None)
-
-
-def _classified(
-    wanted: RequestedOutput, array: Array, labels: Sequence[str] | None, raw: list[bytes]
-) -> dict[str, Any]:
-    texts = classification.best(array, wanted.classes, labels)
-    shape = [len(texts), len(texts[0]) if texts else 0]
-    entry: dict[str, Any] = {"name": wanted.name, "datatype": "BYTES", "shape": shape}
-    if wanted.binary:
-        raw.append(classification.to_bytes(texts))
-        return entry | {"parameters": {"binary_data_size": len(raw[-1])}}
-    return entry | {"data": [text for row in texts for text in row]}
 
 
 def check_tensor(array_shape: Sequence[int], datatype: str, spec: TensorSpec, field: str) -> None:
@@ -159,7 +153,7 @@ def check_tensor(array_shape: Sequence[int], datatype: str, spec: TensorSpec, fi
         )
 
 
-def _inputs(given: Any, raw: memoryview, specs: Sequence[TensorSpec]) -> dict[str, Array]:
+def _inputs(given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) -> dict[str, Array]:
     if not isinstance(given, list) or not given:
         raise InvalidInput("must be a list with the model's inputs", "inputs")
     by_name = {spec.name: spec for spec in specs}
@@ -176,7 +170,8 @@ def _inputs(given: Any, raw: memoryview, specs: Sequence[TensorSpec]) -> dict[st
         check_tensor(shape, _string(tensor, "datatype", field), spec, field)
         size = _binary_size(tensor, field)
         if size is None:
-            array = match_shape(to_array(tensor["data"], spec.datatype, f"{field}.data"), shape, f"{field}.data")
+            values = to_array(tensor["data"], spec.datatype, f"{field}.data", finite=finite)
+            array = match_shape(values, shape, f"{field}.data")
         else:
             if offset + size > len(raw):
                 missing = offset + size - len(raw)
@@ -184,7 +179,8 @@ def _inputs(given: Any, raw: memoryview, specs: Sequence[TensorSpec]) -> dict[st
                     f"the body ends {missing} bytes before the end of '{spec.name}'", f"{field}.parameters"
                 )
             array = v2_binary.read(raw[offset : offset + size], spec.datatype, shape, f"{field}.data")
-            require_finite(array, f"{field}.data")
+            if finite:
+                require_finite(array, f"{field}.data")
             offset += size
         arrays[spec.name] = array
     if missing_names := [spec.name for spec in specs if spec.name not in arrays]:
@@ -206,18 +202,28 @@ def require_equal_rows(arrays: Mapping[str, Array], specs: Sequence[TensorSpec])
         raise InvalidInput(f"must have the same number of rows, got {rows}", "inputs")
 
 
-def _raw_request(raw: memoryview, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> InferRequest:
-    """The whole body is the one input; its free axis follows from the size."""
+def _raw_request(
+    raw: memoryview, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, finite: bool
+) -> InferRequest:
+    """The whole body is the one input; its free axis follows from the size. Of BYTES it is the one element."""
     if len(inputs) != 1:
         raise InvalidInput(f"a raw body is for models with one input, this one has {len(inputs)}", "body")
     spec = inputs[0]
+    wanted = tuple(RequestedOutput(output.name, binary=True) for output in outputs)
+    if spec.datatype == "BYTES":
+        if any(size not in (-1, 1) for size in spec.shape):
+            raise InvalidInput(f"a raw body is one element, '{spec.name}' takes {list(spec.shape)}", "body")
+        element = np.empty([1] * len(spec.shape), dtype=object)
+        element.fill(v2_binary.text(raw, "body"))
+        return InferRequest({spec.name: element}, wanted)
     if spec.shape.count(-1) > 1:
         raise InvalidInput(f"a raw body leaves one free size at most, '{spec.name}' has {list(spec.shape)}", "body")
     known = v2_binary.size_of(spec.datatype, [size for size in spec.shape if size != -1])
-    shape = [len(raw) // known if size == -1 else size for size in spec.shape]
+    shape = [len(raw) // max(known, 1) if size == -1 else size for size in spec.shape]
     array = v2_binary.read(raw, spec.datatype, shape, "body")
-    require_finite(array, "body")
-    return InferRequest({spec.name: array}, tuple(RequestedOutput(output.name, binary=True) for output in outputs))
+    if finite:
+        require_finite(array, "body")
+    return InferRequest({spec.name: array}, wanted)
 
 
 def _spec_of(tensor: dict[str, Any], by_name: Mapping[str, TensorSpec], field: str) -> TensorSpec:
@@ -270,7 +276,8 @@ def _binary_size(tensor: dict[str, Any], field: str) -> int | None:
 
 
 def _requested_outputs(given: Any, specs: Sequence[TensorSpec], *, binary: bool) -> tuple[RequestedOutput, ...]:
-    names = [spec.name for spec in specs]
+    datatypes = {spec.name: spec.datatype for spec in specs}
+    names = list(datatypes)
     if given is None or given == []:
         return tuple(RequestedOutput(name, binary) for name in names)
     if not isinstance(given, list):
@@ -289,5 +296,7 @@ def _requested_outputs(given: Any, specs: Sequence[TensorSpec], *, binary: bool)
         classes = _whole_number(parameters, "classification", field)
         if "classification" in parameters and classes == 0:
             raise InvalidInput("must be at least 1", f"{field}.parameters.classification")
+        if classes and datatypes[name] == "BYTES":
+            raise InvalidInput(f"'{name}' holds text, which has no order", f"{field}.parameters.classification")
         wanted.append(RequestedOutput(name, parameters.get("binary_data", binary) is True, classes))
     return tuple(wanted)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from starlette.testclient import TestClient
 
-from service.wire.classification import best, to_bytes
+from service.wire.classification import best
 
 URL = "/v2/models/tiny/infer"
 ROWS = np.random.default_rng(5).normal(scale=3, size=(3, 4)).round(3).tolist()
@@ -69,8 +69,7 @@ class TestClassification:
             assert positions == sorted(range(flat.size), key=lambda index: -flat[index])[:count]
 
     def test_of_no_rows_is_nothing(self) -> None:
-        assert best(np.zeros((0, 3)), 2, None) == []
-        assert to_bytes([]) == b""
+        assert best(np.zeros((0, 3)), 2, None).shape == (0, 2)
 
 
 class TestStatistics:
