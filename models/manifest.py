@@ -111,6 +111,18 @@ class NormLayer(Record):
         return self
 
 
+class Batching(Record):
+    """How requests to this model are joined into runs, where it is not as the service's settings say."""
+
+    max_batch_rows: int | None = Field(default=None, ge=1, le=1 << 16, description="rows of a run; 1 joins none")
+    batch_wait_ms: float | None = Field(
+        default=None, ge=0, le=60_000, description="how long a batch that is not full may wait for more"
+    )
+    inline_ms: float | None = Field(
+        default=None, ge=0, le=60_000, description="runs expected to be shorter are done at once, and not joined"
+    )
+
+
 class Comparison(Record):
     """Largest difference found between two runs of what should be one function."""
 
@@ -167,6 +179,7 @@ class Manifest(Record):
         "logits", description="what the first output holds for the classes"
     )
     preprocessing: ImagePreprocessing | None = None
+    batching: Batching | None = Field(default=None, description="the service's settings when absent")
     norm_layers: tuple[NormLayer, ...]
     parity: Parity
     lineage: Lineage

@@ -96,7 +96,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
     app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
-    app.include_router(configuration.router(catalog, settings.max_batch_rows))
+    app.include_router(configuration.router(catalog, settings.limits))
     app.include_router(models.router(catalog))
 
     @app.get("/", include_in_schema=False, dependencies=[PUBLIC])

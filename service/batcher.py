@@ -54,7 +54,7 @@ class Batcher:
 
     Args:
         statistics: where runs and requests are counted.
-        limits: how much runs, waits and is joined.
+        limits: how much runs, waits and is joined, where a model's manifest does not say otherwise.
     """
 
     def __init__(self, statistics: Statistics, limits: Limits) -> None:
@@ -90,7 +90,7 @@ class Batcher:
             InferenceFailed: the runtime broke on these inputs.
         """
         rows = served.rows(inputs)
-        if served.engine.expected_seconds(rows) < self._limits.inline:
+        if served.engine.expected_seconds(rows) < self._limits.of(served.manifest.batching).inline:
             return self._run_inline(served, inputs, rows)
         if self._statistics.pending >= self._limits.max_pending:
             raise Overloaded(f"{self._statistics.pending} requests are waiting already: try again later")
@@ -166,12 +166,13 @@ class Batcher:
 
     def _waits(self) -> bool:
         """Whether the next batch waits for more to join it."""
-        if not (self._limits.batch_wait and self._running):
-            return False
         first = self._queue[0]
+        limits = self._limits.of(first.served.manifest.batching)
+        if not (limits.batch_wait and self._running):
+            return False
         rows = sum(job.rows for job in self._queue if job.key == first.key)
-        left = first.arrived + self._limits.batch_wait - monotonic()
-        if left <= 0 or rows >= self._limits.max_batch_rows:
+        left = first.arrived + limits.batch_wait - monotonic()
+        if left <= 0 or rows >= limits.max_batch_rows:
             return False
         if self._alarm is not None:
             self._alarm.cancel()
@@ -181,10 +182,11 @@ class Batcher:
     def _take(self) -> list[_Job]:
         """The next batch: the first job, and those after it that can join."""
         first = heapq.heappop(self._queue)
+        most = self._limits.of(first.served.manifest.batching).max_batch_rows
         batch, rows, left = [first], first.rows, []
         while self._queue:
             job = heapq.heappop(self._queue)
-            if job.key is not None and job.key == first.key and rows + job.rows <= self._limits.max_batch_rows:
+            if job.key is not None and job.key == first.key and rows + job.rows <= most:
                 batch.append(job)
                 rows += job.rows
             else:

@@ -1,6 +1,8 @@
 """How much may run, wait and be joined at a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from models.manifest import Batching
 
 
 @dataclass(frozen=True)
@@ -20,3 +22,15 @@ class Limits:
     max_batch_rows: int = 32
     batch_wait: float = 0.0
     inline: float = 0.001
+
+    def of(self, batching: Batching | None) -> "Limits":
+        """These limits for one model: what its manifest says wins over the settings, which know no model."""
+        if batching is None:
+            return self
+        rows, wait, inline = batching.max_batch_rows, batching.batch_wait_ms, batching.inline_ms
+        return replace(
+            self,
+            max_batch_rows=self.max_batch_rows if rows is None else rows,
+            batch_wait=self.batch_wait if wait is None else wait / 1e3,
+            inline=self.inline if inline is None else inline / 1e3,
+        )

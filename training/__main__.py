@@ -12,8 +12,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from models.bundle import Bundle
 from models.errors import DengeError, InvalidInput
@@ -124,6 +126,9 @@ def import_(
     name: str,
     labels: str = "",
     tolerance: float = 1e-5,
+    max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
+    batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
+    inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     repository: Path = Path("repository"),
 ) -> None:
     """Publish an ONNX file that has BatchNormalization nodes.
@@ -133,14 +138,25 @@ def import_(
         name: The model's name in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
         tolerance: By how much the folded graph may differ from the file, relative to the largest output.
+        max_batch_rows: Rows of requests that are joined into one run of it; the service's setting when absent.
+        batch_wait_ms: How long a batch that is not full may wait for more; the service's setting when absent.
+        inline_ms: Runs expected to be shorter are done at once, and not joined; the service's setting when absent.
         repository: The folder to publish into.
     """
+    from models.manifest import Batching
     from training.importing import read_bundle
     from training.packing import require_repository
     from training.report import layers, parity
 
     require_repository(repository)
-    bundle = read_bundle(file, name, labels.split(",") if labels else None, tolerance)
+    batching = Batching(max_batch_rows=max_batch_rows, batch_wait_ms=batch_wait_ms, inline_ms=inline_ms)
+    bundle = read_bundle(
+        file,
+        name,
+        labels.split(",") if labels else None,
+        tolerance,
+        batching=batching if batching != Batching() else None,
+    )
     print(layers(bundle.manifest.norm_layers))
     print(parity(bundle.manifest.parity))
     _publish(repository, bundle)

@@ -7,11 +7,16 @@ from models import parity
 from models.bundle import Bundle
 from models.errors import InvalidInput
 from models.graph.load import parse
+from models.manifest import Batching
 from training.packing import pack
 
 
 def read_bundle(
-    path: Path, name: str, labels: Sequence[str] | None = None, tolerance: float = parity.TOLERANCE
+    path: Path,
+    name: str,
+    labels: Sequence[str] | None = None,
+    tolerance: float = parity.TOLERANCE,
+    batching: Batching | None = None,
 ) -> Bundle:
     """Make a bundle of somebody's ONNX file.
 
@@ -23,6 +28,7 @@ def read_bundle(
         name: of the model.
         labels: names of the classes, in the order of the first output.
         tolerance: bound on the largest difference, relative to the largest value of the output.
+        batching: how requests to it are joined, where not as the service's settings say.
 
     Raises:
         InvalidInput: there is no such file, or the labels are not as many as the classes.
@@ -30,4 +36,5 @@ def read_bundle(
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
-    return pack(name, parse(path.read_bytes()), origin="imported", labels=labels, tolerance=tolerance)
+    source = parse(path.read_bytes())
+    return pack(name, source, origin="imported", labels=labels, tolerance=tolerance, batching=batching)

@@ -14,7 +14,7 @@ from models.bundle import Bundle
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
 from models.graph.load import serialize
-from models.manifest import MODEL_NAME, ImagePreprocessing, Lineage, Manifest, TrainingRecord
+from models.manifest import MODEL_NAME, Batching, ImagePreprocessing, Lineage, Manifest, TrainingRecord
 from training import runtime
 
 
@@ -26,6 +26,7 @@ def pack(
     labels: Sequence[str] | None = None,
     preprocessing: ImagePreprocessing | None = None,
     training: TrainingRecord | None = None,
+    batching: Batching | None = None,
     oracle: parity.Run | None = None,
     real: parity.Arrays | None = None,
     tolerance: float = parity.TOLERANCE,
@@ -39,6 +40,7 @@ def pack(
         labels: names of the classes, in the order of the first output.
         preprocessing: how an image becomes a row of the input.
         training: how the weights came about.
+        batching: how requests to it are joined, where not as the service's settings say.
         oracle: the network itself, as in `models.parity.check`.
         real: real rows for it.
         tolerance: of its comparisons.
@@ -70,6 +72,7 @@ def pack(
         labels=tuple(labels) if labels is not None else None,
         scores=_scores(source),
         preprocessing=preprocessing,
+        batching=batching,
         norm_layers=folded.norm_layers,
         parity=report,
         lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=_program()),

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from models.manifest import TensorSpec
 from service.access import PUBLIC
 from service.catalog import Catalog, Served
+from service.limits import Limits
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 
@@ -18,6 +19,18 @@ class ConfiguredTensor(BaseModel):
     dims: list[int]
 
 
+class DynamicBatching(BaseModel):
+    """How requests are joined into one run."""
+
+    max_queue_delay_microseconds: int = Field(description="how long a batch that is not full may wait for more")
+
+
+class Parameter(BaseModel):
+    """A value that the extension has no field for."""
+
+    string_value: str
+
+
 class ModelConfiguration(BaseModel):
     """How a model is served."""
 
@@ -27,15 +40,17 @@ class ModelConfiguration(BaseModel):
     max_batch_size: int = Field(description="rows that are joined into one run; 0 where the batch axis is not free")
     input: list[ConfiguredTensor]
     output: list[ConfiguredTensor]
-    dynamic_batching: dict[str, int] = {}
+    dynamic_batching: DynamicBatching
+    parameters: dict[str, Parameter] = {}
 
 
-def router(catalog: Catalog, max_batch_rows: int) -> APIRouter:
+def router(catalog: Catalog, limits: Limits) -> APIRouter:
     """Configurations of models and versions."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def describe(served: Served) -> ModelConfiguration:
         first = 1 if served.batchable else 0
+        own = limits.of(served.manifest.batching)
 
         def tensors(specs: tuple[TensorSpec, ...]) -> list[ConfiguredTensor]:
             return [
@@ -45,9 +60,11 @@ def router(catalog: Catalog, max_batch_rows: int) -> APIRouter:
 
         return ModelConfiguration(
             name=served.model,
-            max_batch_size=max_batch_rows if served.batchable else 0,
+            max_batch_size=own.max_batch_rows if served.batchable else 0,
             input=tensors(served.manifest.inputs),
             output=tensors(served.manifest.outputs),
+            dynamic_batching=DynamicBatching(max_queue_delay_microseconds=round(own.batch_wait * 1e6)),
+            parameters={"inline_ms": Parameter(string_value=f"{own.inline * 1e3:g}")},
         )
 
     @routes.get("/v2/models/{model}/config", summary="How is this model served?", responses=errors(404, 503))

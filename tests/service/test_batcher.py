@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import CallerGone, InferenceFailed, Overloaded
+from models.manifest import Batching
 from service.batcher import Batcher
 from service.catalog import Served
 from service.engine import Engine
@@ -54,8 +55,9 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
-def serve(engine: Any) -> Served:
-    return Served("tiny", 1, tiny_bundle().manifest, engine)
+def serve(engine: Any, **batching: Any) -> Served:
+    manifest = tiny_bundle().manifest.model_copy(update={"batching": Batching(**batching) if batching else None})
+    return Served("tiny", 1, manifest, engine)
 
 
 def row(value: float, rows: int = 1, width: int = 4, dtype: Any = np.float32) -> dict[str, np.ndarray]:
@@ -102,6 +104,53 @@ def test_a_short_run_is_done_at_once_without_a_thread(engine: FakeEngine) -> Non
         return threading.active_count() - before
 
     assert play(scenario()) == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "runs"), [(2, [[0], [1, 2], [3, 4]]), (9, [[0], [1, 2, 3, 4]]), (None, [[0], [1, 2, 3], [4]])]
+)
+def test_what_a_model_says_of_its_batches_wins_over_the_settings(
+    engine: FakeEngine, own: int | None, runs: list[list[float]]
+) -> None:
+    async def scenario() -> None:
+        tasks = await submit(
+            batcher(max_batch_rows=3), serve(engine, max_batch_rows=own), *(row(value) for value in range(5))
+        )
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+
+    play(scenario())
+
+    assert engine.rows == runs
+
+
+def test_a_model_can_have_its_own_threshold_for_threads(engine: FakeEngine) -> None:
+    engine.gate.set()
+
+    async def scenario() -> list[int]:
+        started = []
+        for own in (serve(engine, inline_ms=2000.0), serve(engine)):
+            before = threading.active_count()
+            await batcher(inline=0.5).run(own, row(1))
+            started.append(threading.active_count() - before)
+        return started
+
+    assert play(scenario()) == [0, 1]
+
+
+def test_a_model_can_have_its_own_wait(engine: FakeEngine) -> None:
+    async def scenario() -> list[int]:
+        waiting = []
+        for settings, own in ((3600.0, 0.0), (0.0, 3.6e4)):
+            under_test, served = batcher(concurrency=2, batch_wait=settings), serve(engine, batch_wait_ms=own)
+            tasks = await submit(under_test, served, row(0), row(1))
+            waiting.append(len(under_test._queue))
+            engine.gate.set()
+            await asyncio.gather(*tasks)
+            engine.gate.clear()
+        return waiting
+
+    assert play(scenario()) == [0, 1]
 
 
 def test_different_shapes_and_types_never_share_a_batch(engine: FakeEngine) -> None:

@@ -1,6 +1,7 @@
 """Classification, statistics and configuration, as the protocol's tools read them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from starlette.testclient import TestClient
 
+from models.bundle import Bundle
+from models.manifest import Batching
+from models.repository import Repository
+from service.app import create_app
+from service.settings import Settings
 from service.wire.classification import best
+from tests.bundles import tiny_bundle
 
 URL = "/v2/models/tiny/infer"
 ROWS = np.random.default_rng(5).normal(scale=3, size=(3, 4)).round(3).tolist()
@@ -111,5 +118,21 @@ def test_the_configuration_leaves_the_batch_axis_out(client: TestClient, url: st
     configuration = client.get(url).json()
 
     assert configuration["max_batch_size"] == 32
+    assert configuration["dynamic_batching"] == {"max_queue_delay_microseconds": 0}
+    assert configuration["parameters"] == {"inline_ms": {"string_value": "1"}}
     assert configuration["input"] == [{"name": "input", "data_type": "TYPE_FP32", "dims": [1, 8, 8]}]
     assert configuration["output"] == [{"name": "logits", "data_type": "TYPE_FP32", "dims": [3]}]
+
+
+def test_the_configuration_shows_what_the_model_says_itself(tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    own = Batching(max_batch_rows=100, batch_wait_ms=2.5, inline_ms=0)
+    manifest = bundle.manifest.model_copy(update={"batching": own})
+    repository = Repository(tmp_path / "repository")
+    repository.publish(Bundle(manifest, folded=bundle.folded, source=bundle.source))
+    with TestClient(create_app(Settings(repository=repository.root))) as client:
+        configuration = client.get("/v2/models/tiny/config").json()
+
+    assert configuration["max_batch_size"] == 100
+    assert configuration["dynamic_batching"] == {"max_queue_delay_microseconds": 2500}
+    assert configuration["parameters"] == {"inline_ms": {"string_value": "0"}}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.graph.load import serialize
+from models.manifest import Batching
 from models.repository import Repository
 from tests.training.graphs import linear_norm
 from training import packing
@@ -121,6 +122,17 @@ def test_a_file_that_cannot_be_served_is_one_line_and_exit_code_1(
 
     assert capsys.readouterr().err.count("\n") == 1
     assert not Path("repository").exists()
+
+
+def test_an_imported_model_can_say_how_its_requests_are_joined(onnx_file: str) -> None:
+    assert main(["import", onnx_file, "--name", "own", "--max-batch-rows", "8", "--batch-wait-ms", "1.5"]) == 0
+    assert main(["import", onnx_file, "--name", "none"]) == 0
+    assert main(["import", onnx_file, "--name", "wrong", "--max-batch-rows", "0"]) == 2
+
+    repository = Repository(Path("repository"))
+    assert repository.models() == ["none", "own"]
+    assert repository.read("own", 1).manifest.batching == Batching(max_batch_rows=8, batch_wait_ms=1.5)
+    assert repository.read("none", 1).manifest.batching is None
 
 
 @pytest.mark.parametrize("command", ["import network.onnx --name x", "train --model mlp --data digits"])
