@@ -118,10 +118,13 @@ class Wiring:
                 self._edited[node.output[0]] = value
                 self.replace(node, [])
 
-    def set_constant(self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int) -> None:
+    def set_constant(
+        self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int, base: str | None = None
+    ) -> None:
         """Make input `slot` of the node this constant.
 
-        The initializer keeps its name unless something else reads it too: then the node gets a copy of its own.
+        The initializer keeps its name unless something else reads it too, or a node computes it: then the node gets a
+        constant of its own, named after `base` or, when absent, after the old one.
         """
         old = node.input[slot] if slot < len(node.input) else ""
         if self._is_private(old):
@@ -130,8 +133,8 @@ class Wiring:
             return
         while len(node.input) <= slot:
             node.input.append("")
-        base = f"{old}_folded" if old else node.input[1].removesuffix(".weight") + ".bias"
-        node.input[slot] = self.add_constant(base, value, element_type)
+        after_old = f"{old}_folded" if old else node.input[1].removesuffix(".weight") + ".bias"
+        node.input[slot] = self.add_constant(base or after_old, value, element_type)
         self._users = None
 
     def set_attribute(self, node: onnx.NodeProto, name: str, value: float) -> None:
