@@ -1,0 +1,234 @@
+"""What a norm layer meets, row by row, in z units; and its mergeable moments.
+
+A layer's output in z units is ``z = (y - beta) / |gamma|``: mean 0 and variance about 1 in every channel of every layer
+while nothing has moved. Of each row the observed graph tells the mean and the mean square of a channel over its
+positions. Rows, not positions, are the independent unit: the pixels of one image say much the same, and counting them as
+samples makes half of all undisturbed windows look disturbed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.batchnorm import Float64
+from models.errors import InvalidInput
+from models.manifest import NormLayer
+
+_SMALLEST_SPREAD = 1e-3
+"""Of the layer's median: a channel that the layer all but switches off is not magnified beyond that."""
+
+_PREFIX = "denge.observed"
+
+
+def mean_output(layer: str) -> str:
+    """Name of the observed graph's output with the layer's means, shape (rows, C, 1, ...)."""
+    return f"{_PREFIX}.mean.{layer}"
+
+
+def square_output(layer: str) -> str:
+    """Name of the output with its mean squares, likewise; there is none where a row has one position."""
+    return f"{_PREFIX}.square.{layer}"
+
+
+def variance_output(layer: str) -> str:
+    """Name of the output that replaces the mean squares where these would lose the digits of the variance."""
+    return f"{_PREFIX}.variance.{layer}"
+
+
+def is_observation(output: str) -> bool:
+    """Whether an output of the observed graph is one of these, and not the network's own."""
+    return output.startswith(f"{_PREFIX}.")
+
+
+@dataclass(frozen=True)
+class Units:
+    """From the tensor that a layer is read at to z units, ``z = factor * tensor + offset``, each of shape (C,)."""
+
+    factor: Float64
+    offset: Float64
+
+    @classmethod
+    def of(cls, layer: NormLayer) -> "Units":
+        """The units of a layer of a folded graph."""
+        gamma, beta = np.array(layer.gamma), np.array(layer.beta)
+        spread = np.abs(gamma)
+        floor = _SMALLEST_SPREAD * float(np.median(spread))
+        spread = np.maximum(spread, floor if floor > 0 else 1.0)
+        scale = np.ones_like(gamma) if layer.placement.scale is None else np.array(layer.placement.scale)
+        shift = np.zeros_like(gamma) if layer.placement.shift is None else np.array(layer.placement.shift)
+        return cls(scale / spread, (shift - beta) / spread)
+
+    def read(self, mean: ArrayLike, mean_square: ArrayLike | None = None) -> "RowStatistics":
+        """The outputs of the observed graph in z units.
+
+        Args:
+            mean: of the tensor over the positions of each row, shape (rows, C, 1, ...).
+            mean_square: of its square, likewise; absent where a row has one position, so that it is the mean's square.
+
+        Raises:
+            InvalidInput: the two are not of this layer.
+        """
+        a = np.asarray(mean, dtype=np.float64)
+        a = a.reshape(len(a), -1)
+        s = a * a if mean_square is None else np.asarray(mean_square, dtype=np.float64).reshape(len(a), -1)
+        if a.shape[1:] != self.factor.shape or s.shape != a.shape:
+            raise InvalidInput(f"{a.shape} and {s.shape} are no rows of {len(self.factor)} channels")
+        factor, offset = self.factor, self.offset
+        return RowStatistics(factor * a + offset, factor**2 * s + 2 * factor * offset * a + offset**2)
+
+
+@dataclass(frozen=True)
+class RowStatistics:
+    """Mean and mean square over the positions of each row, in z units.
+
+    Attributes:
+        mean, mean_square: shape (rows, C), float64.
+    """
+
+    mean: Float64
+    mean_square: Float64
+
+    @classmethod
+    def of(cls, layer: NormLayer, mean: ArrayLike, mean_square: ArrayLike | None = None) -> "RowStatistics":
+        """As `Units.read`, for one time."""
+        return Units.of(layer).read(mean, mean_square)
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+class Reader:
+    """Reads the outputs of an observed graph.
+
+    Args:
+        layers: of the model.
+        outputs: names of the graph's outputs.
+
+    Attributes:
+        seen: names of the layers that the graph tells of, in the order of the model.
+    """
+
+    def __init__(self, layers: Iterable[NormLayer], outputs: Iterable[str]) -> None:
+        names = frozenset(outputs)
+        self._units = {layer.name: Units.of(layer) for layer in layers if mean_output(layer.name) in names}
+        self.seen = tuple(self._units)
+
+    def read(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, RowStatistics]:
+        """What the graph says of each layer that it tells of, for its outputs by name."""
+        return {name: self._read(name, units, outputs) for name, units in self._units.items()}
+
+    @staticmethod
+    def _read(name: str, units: Units, outputs: Mapping[str, NDArray[Any]]) -> RowStatistics:
+        mean, square = outputs[mean_output(name)], outputs.get(square_output(name))
+        if square is None and (variance := outputs.get(variance_output(name))) is not None:
+            square = variance + np.square(mean, dtype=np.float64)
+        return units.read(mean, square)
+
+
+@dataclass(frozen=True)
+class WindowMoments:
+    """Moments over rows of a channel's mean and mean square, with their co-moment. Mergeable (Chan et al. 1983).
+
+    Attributes:
+        count: rows.
+        row_mean, row_square: averages over rows of the rows' means and mean squares, shape (C,), float64.
+        m2_mean, m2_square, co: sums over rows of squared deviations of each, and of their product, shape (C,).
+    """
+
+    count: int
+    row_mean: Float64
+    row_square: Float64
+    m2_mean: Float64
+    m2_square: Float64
+    co: Float64
+
+    @classmethod
+    def empty(cls, num_features: int) -> "WindowMoments":
+        """No rows: the neutral element of `merge`."""
+        return cls(0, *np.zeros((5, num_features)))
+
+    @classmethod
+    def of(cls, rows: RowStatistics) -> "WindowMoments":
+        """Of some rows."""
+        if not len(rows):
+            return cls.empty(rows.mean.shape[1])
+        mean, square = rows.mean.mean(axis=0), rows.mean_square.mean(axis=0)
+        off_mean, off_square = rows.mean - mean, rows.mean_square - square
+        return cls(
+            len(rows),
+            mean,
+            square,
+            np.square(off_mean).sum(axis=0),
+            np.square(off_square).sum(axis=0),
+            (off_mean * off_square).sum(axis=0),
+        )
+
+    def merge(self, other: "WindowMoments") -> "WindowMoments":
+        """Of the rows of both. Associative and commutative up to rounding.
+
+        Raises:
+            InvalidInput: the two are of different numbers of channels.
+        """
+        if self.row_mean.shape != other.row_mean.shape:
+            raise InvalidInput(f"{len(self.row_mean)} channels do not merge with {len(other.row_mean)}")
+        count = self.count + other.count
+        if not count:
+            return self
+        share, weight = other.count / count, self.count * other.count / count
+        d_mean, d_square = other.row_mean - self.row_mean, other.row_square - self.row_square
+        return WindowMoments(
+            count,
+            self.row_mean + share * d_mean,
+            self.row_square + share * d_square,
+            self.m2_mean + other.m2_mean + weight * d_mean**2,
+            self.m2_square + other.m2_square + weight * d_square**2,
+            self.co + other.co + weight * d_mean * d_square,
+        )
+
+    @property
+    def mean(self) -> Float64:
+        """Live mean of z per channel, shape (C,)."""
+        return self.row_mean
+
+    @property
+    def variance(self) -> Float64:
+        """Live population variance of z per channel, shape (C,): over rows and positions."""
+        variance: Float64 = np.maximum(self.row_square - self.row_mean**2, 0.0)
+        return variance
+
+    @property
+    def mean_error(self) -> Float64:
+        """Standard error of `mean`, shape (C,), from how much rows differ; NaN for fewer than two rows."""
+        return self._error(self.m2_mean)
+
+    @property
+    def variance_error(self) -> Float64:
+        """Standard error of `variance`, shape (C,), by the delta method; NaN for fewer than two rows."""
+        m = self.row_mean
+        return self._error(self.m2_square + 4 * m**2 * self.m2_mean - 4 * m * self.co)
+
+    def to_arrays(self) -> dict[str, NDArray[np.float64] | int]:
+        """`count`, and `moments` of shape (5, C): what `from_arrays` takes."""
+        moments = np.stack([self.row_mean, self.row_square, self.m2_mean, self.m2_square, self.co])
+        return {"count": self.count, "moments": moments}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> "WindowMoments":
+        """What `to_arrays` gave.
+
+        Raises:
+            InvalidInput: it did not give this.
+        """
+        count, moments = np.asarray(arrays["count"]), np.asarray(arrays["moments"], dtype=np.float64)
+        if count.size != 1 or count.item() < 0 or moments.ndim != 2 or len(moments) != 5:
+            raise InvalidInput(f"a count and 5 rows of numbers are moments, not {count.shape} and {moments.shape}")
+        return cls(int(count.item()), *moments)
+
+    def _error(self, m2: Float64) -> Float64:
+        if self.count < 2:
+            return np.full_like(m2, np.nan)
+        error: Float64 = np.sqrt(np.maximum(m2, 0.0) / (self.count - 1) / self.count)
+        return error

@@ -1,0 +1,113 @@
+"""Moments over rows are those of numpy, in whatever order they are merged."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from models.manifest import NormLayer, Placement
+from models.observation import Reader, RowStatistics, Units, WindowMoments, mean_output, square_output
+
+CHANNELS = 3
+
+
+def layer(**changes: object) -> NormLayer:
+    values: dict[str, object] = {
+        "name": "norm",
+        "num_features": CHANNELS,
+        "running_mean": (0.0,) * CHANNELS,
+        "running_var": (1.0,) * CHANNELS,
+        "gamma": (2.0, -3.0, 0.5),
+        "beta": (1.0, 0.0, -4.0),
+        "eps": 1e-5,
+        "momentum": 0.9,
+        "placement": Placement(kind="folded_back", into=("conv",), tensor="y"),
+    }
+    return NormLayer.model_validate(values | changes)
+
+
+def some_rows(rows: int, seed: int = 0) -> RowStatistics:
+    random = np.random.default_rng(seed)
+    z = random.normal(0.3, 1.4, size=(rows, 7, CHANNELS))
+    return RowStatistics(z.mean(axis=1), np.square(z).mean(axis=1))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.randoms())
+def test_any_split_merged_in_any_order_is_the_whole(sizes: list[int], order: object) -> None:
+    rows = some_rows(sum(sizes))
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(RowStatistics(rows.mean[start : start + size], rows.mean_square[start : start + size]))
+        start += size
+    order.shuffle(parts)
+    merged = WindowMoments.empty(CHANNELS)
+    for part in parts:
+        merged = merged.merge(WindowMoments.of(part))
+
+    assert merged.count == len(rows)
+    if len(rows):
+        np.testing.assert_allclose(merged.mean, rows.mean.mean(axis=0), rtol=1e-9, atol=1e-12)
+        variance = rows.mean_square.mean(axis=0) - rows.mean.mean(axis=0) ** 2
+        np.testing.assert_allclose(merged.variance, variance, rtol=1e-9, atol=1e-12)
+    if len(rows) > 1:
+        expected = rows.mean.std(axis=0, ddof=1) / np.sqrt(len(rows))
+        np.testing.assert_allclose(merged.mean_error, expected, rtol=1e-7, atol=1e-12)
+        influence = rows.mean_square - 2 * rows.mean.mean(axis=0) * rows.mean
+        expected = influence.std(axis=0, ddof=1) / np.sqrt(len(rows))
+        np.testing.assert_allclose(merged.variance_error, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_standard_errors_say_how_much_estimates_differ() -> None:
+    windows = [WindowMoments.of(some_rows(50, seed)) for seed in range(400)]
+
+    for estimate, error in (("mean", "mean_error"), ("variance", "variance_error")):
+        actual = np.std([getattr(window, estimate) for window in windows], axis=0)
+        claimed = np.mean([getattr(window, error) for window in windows], axis=0)
+        np.testing.assert_allclose(claimed, actual, rtol=0.15)
+
+
+def test_arrays_give_back_the_same_bits() -> None:
+    window = WindowMoments.of(some_rows(11))
+    again = WindowMoments.from_arrays(window.to_arrays())
+
+    assert again.count == window.count
+    assert np.array_equal(again.co, window.co)
+    assert np.array_equal(again.mean_error, window.mean_error)
+
+
+@pytest.mark.parametrize("arrays", [{"count": -1, "moments": np.zeros((5, 2))}, {"count": 1, "moments": np.zeros(5)}])
+def test_other_arrays_are_no_moments(arrays: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput, match="moments"):
+        WindowMoments.from_arrays(arrays)
+
+
+def test_different_layers_do_not_merge() -> None:
+    with pytest.raises(InvalidInput, match="do not merge"):
+        WindowMoments.empty(2).merge(WindowMoments.empty(3))
+
+
+def test_units_undo_the_layer_at_the_tensor_where_it_is_read() -> None:
+    scale, shift = (2.0, 0.5, -1.0), (1.0, 2.0, 3.0)
+    placement = Placement(kind="folded_forward", into=("fc",), tensor="t", scale=scale, shift=shift)
+    one = layer(placement=placement)
+    t = np.random.default_rng(0).normal(size=(6, CHANNELS))
+    z = (np.array(scale) * t + shift - one.beta) / np.abs(one.gamma)
+
+    rows = RowStatistics.of(one, t)
+    np.testing.assert_allclose(rows.mean, z, rtol=1e-12)
+    np.testing.assert_allclose(rows.mean_square, z**2, rtol=1e-12)
+    assert not np.allclose(RowStatistics.of(layer(), t).mean, z)
+
+
+def test_a_channel_that_is_all_but_switched_off_is_not_magnified() -> None:
+    assert np.abs(Units.of(layer(gamma=(1.0, 1.0, 1e-9))).factor).max() == pytest.approx(1e3)
+    assert np.isfinite(Units.of(layer(gamma=(0.0, 0.0, 0.0))).factor).all()
+
+
+def test_a_layer_without_outputs_is_not_seen() -> None:
+    assert Reader([layer()], ["logits"]).seen == ()
+    rows = np.zeros((2, CHANNELS))
+    reader = Reader([layer()], [mean_output("norm"), square_output("norm")])
+    with pytest.raises(InvalidInput, match="channels"):
+        reader.read({mean_output("norm"): rows, square_output("norm"): rows[:, :1]})
