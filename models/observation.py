@@ -2,8 +2,8 @@
 
 A layer's output in z units is ``z = (y - beta) / |gamma|``: mean 0 and variance about 1 in every channel of every layer
 while nothing has moved. Of each row the observed graph tells the mean and the mean square of a channel over its
-positions. Rows, not positions, are the independent unit: the pixels of one image say much the same, and counting them as
-samples makes half of all undisturbed windows look disturbed.
+positions. Rows, not positions, are the independent unit: the pixels of one image say much the same, and to count them
+as samples makes half of all undisturbed windows look disturbed.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,8 @@
 They are taken at the tensor that the layer's placement names, in its units, and come out under the names of
 `models.observation`, which reads them.
 
-GlobalAveragePool is the cheapest form that onnxruntime has for them: it works on the blocked layout in which convolutions
-leave their outputs, and which ReduceMean would first undo. Of a tensor without positions the mean is the tensor itself.
+GlobalAveragePool is the cheapest form that onnxruntime has for them: it works on the blocked layout in which a
+convolution leaves its output, and which ReduceMean would first undo. A tensor without positions is its own mean.
 """
 
 import numpy as np
