@@ -81,6 +81,15 @@ def read(folder: Path) -> Bundle:
     return Bundle(_parse_manifest(contents[MANIFEST]), folded=contents[FOLDED], source=contents[SOURCE])
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """What a bundle says about itself, unchecked against its digest: to look around, not to serve.
+
+    Raises:
+        ForeignBundle, DamagedBundle: it is no manifest.
+    """
+    return _parse_manifest(_read_file(folder, MANIFEST))
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable: renames and new files survive a power cut only after this."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

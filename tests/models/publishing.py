@@ -26,6 +26,10 @@ def publish_a_version(repository: Repository) -> None:
     repository.publish(tiny_bundle(seed=7))
 
 
+def publish_a_candidate(repository: Repository) -> None:
+    repository.publish(tiny_bundle(seed=7), candidate=True)
+
+
 def choose_the_first(repository: Repository) -> None:
     repository.set_default("tiny", 1)
 

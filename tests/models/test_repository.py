@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from models.bundle import Bundle
 from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
 from models.manifest import MODEL_NAME, Parent
 from models.repository import Repository
+from models.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
 from tests.models import publishing
 
@@ -272,12 +274,68 @@ class TestDefault:
         assert repository.default_version("tiny") == 3
         assert hidden(repository.root) == []
 
-    @pytest.mark.parametrize("content", [b"", b"7\n", b"latest", b"\xff\xfe", b"-1", b"9" * 5000])
-    def test_a_default_that_makes_no_sense_is_the_newest(self, repository: Repository, content: bytes) -> None:
+    @pytest.mark.parametrize("content", [b"", b"7\n", b"{", b'{"default": "x"}', b'{"defualt": 1}', b"\xff\xfe", b"[]"])
+    def test_no_version_answers_where_it_cannot_be_read_which_was_chosen(
+        self, repository: Repository, content: bytes
+    ) -> None:
         repository.publish(tiny_bundle())
-        (repository.root / "tiny" / "default").write_bytes(content)
+        (repository.root / "tiny" / "rollout.json").write_bytes(content)
+
+        with pytest.raises(BundleError, match=r"tiny/rollout\.json makes no sense"):
+            repository.default_version("tiny")
+        with pytest.raises(BundleError):
+            repository.set_default("tiny", 1)
+        with pytest.raises(BundleError):
+            repository.prune("tiny", keep=1)
+
+    def test_a_default_that_is_gone_is_the_one_before_it(self, repository: Repository) -> None:
+        for seed in range(4):
+            repository.publish(tiny_bundle(seed=seed))
+        repository.set_default("tiny", 2)
+        repository.set_default("tiny", 3)
+        shutil.rmtree(repository.root / "tiny" / "3")
+
+        assert repository.default_version("tiny") == 2
+
+    def test_a_candidate_is_not_the_default_and_what_was_stays(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle(seed=1))
+        assert repository.publish(tiny_bundle(seed=2), candidate=True) == 2
+        repository.publish(tiny_bundle(seed=3))
 
         assert repository.default_version("tiny") == 1
+        assert repository.rollout("tiny") == Rollout(default=1)
+
+    def test_a_candidate_changes_nothing_that_was_decided(self, repository: Repository) -> None:
+        for seed in range(3):
+            repository.publish(tiny_bundle(seed=seed))
+        repository.set_default("tiny", 2)
+        before = repository.rollout("tiny")
+        repository.publish(tiny_bundle(), candidate=True)
+
+        assert repository.rollout("tiny") == before
+
+    def test_a_first_version_is_the_default_even_as_a_candidate(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle(), candidate=True)
+
+        assert repository.default_version("tiny") == 1
+
+    def test_changes_at_the_same_time_are_made_one_after_the_other(self, repository: Repository) -> None:
+        for seed in range(3):
+            repository.publish(tiny_bundle(seed=seed))
+        changing = threading.Lock()
+
+        def change(rollout: Rollout, answering: int) -> Rollout:
+            assert changing.acquire(blocking=False), "another is changing it"
+            os.sched_yield()
+            changing.release()
+            return rollout.promoted(answering % 3 + 1, answering)
+
+        with ThreadPoolExecutor(8) as pool:
+            for changed in [pool.submit(repository.change_rollout, "tiny", change) for _ in range(15)]:
+                changed.result()
+
+        assert repository.rollout("tiny") == Rollout(default=3, previous=(3, 1, 2) * 5)
+        assert hidden(repository.root) == []
 
 
 class TestPrune:
@@ -297,6 +355,19 @@ class TestPrune:
 
         assert repository.prune("tiny", keep=1) == [1, 3, 4]
         assert repository.versions("tiny") == [2, 5]
+
+    def test_what_is_in_use_and_what_it_was_made_from_stay(self, repository: Repository) -> None:
+        for parent in (None, Parent(model="tiny", version=1), Parent(model="tiny", version=7), None, None, None):
+            repository.publish(tiny_bundle(parent=parent))
+        repository.set_default("tiny", 9)  # before it, the newest was: 11
+        repository.change_rollout(
+            "tiny", lambda rollout, answering: rollout.with_canary(Canary(version=8, share=0.5), answering)
+        )
+        repository.change_rollout("tiny", lambda rollout, answering: rollout.with_shadow(4, answering))
+        repository.change_rollout("tiny", lambda rollout, _: rollout.keeping(5))
+
+        assert repository.prune("tiny", keep=1) == [2, 3, 6, 10]
+        assert repository.versions("tiny") == [1, 4, 5, 7, 8, 9, 11]
 
     def test_a_number_is_not_given_twice(self, repository: Repository) -> None:
         repository.prune("tiny", keep=1)
@@ -426,6 +497,12 @@ class TestProcesses:
         self, tmp_path: Path, processes: ForkServerContext, earlier: int
     ) -> None:
         assert_atomic(publishing.publish_a_version, earlier, tmp_path, processes)
+
+    @pytest.mark.parametrize("earlier", [0, 2])
+    def test_publishing_a_candidate_killed_at_any_step_leaves_the_default_as_it_was(
+        self, tmp_path: Path, processes: ForkServerContext, earlier: int
+    ) -> None:
+        assert_atomic(publishing.publish_a_candidate, earlier, tmp_path, processes)
 
     def test_setting_the_default_killed_at_any_step_leaves_the_old_one_or_the_new_one(
         self, tmp_path: Path, processes: ForkServerContext
