@@ -1,96 +1,26 @@
-"""python -m service: settings to uvicorn."""
+"""python -m service: settings to a server."""
 
-import asyncio
-import signal
-import socket
 import sys
-from types import FrameType
-
-import structlog
-import uvicorn
 
 from service import logs, settings
 from service.app import create_app
+from service.server import Server, configure, run
 from service.settings import ConfigurationError, Settings
 from service.state import ServiceState
 
-log = structlog.get_logger()
-
 USAGE_ERROR = 2
-STARTUP_FAILURE = 3
-"""Supervisors know this exit code of uvicorn's: the service never came up."""
-
-
-class Server(uvicorn.Server):
-    """Says 'not ready' before it closes the port, so that load balancers stop sending first.
-
-    Args:
-        config: of uvicorn.
-        state: shared with the application.
-        shutdown_delay: seconds between the two.
-    """
-
-    def __init__(self, config: uvicorn.Config, state: ServiceState, shutdown_delay: float) -> None:
-        super().__init__(config)
-        self._state = state
-        self._shutdown_delay = shutdown_delay
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then tell people where to go."""
-        await super().startup(sockets)
-        if self.started:
-            _announce(self.servers[0].sockets[0])
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain. Another one: at once."""
-        if self._state.stopping or not self._shutdown_delay:
-            self._state.stopping = True
-            super().handle_exit(sig, frame)
-            return
-        self._state.stopping = True
-        log.info("stopping", seconds=self._shutdown_delay)
-        loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, self._shutdown_delay, super().handle_exit, sig, frame)
 
 
 def serve(chosen: Settings) -> int:
-    """Serve until a signal says stop. Returns the exit code."""
+    """Serve until a signal says stop, in one process or in several. Returns the exit code."""
     logs.configure(chosen.log_level, chosen.log_format)
+    if chosen.workers > 1:
+        from service import control  # noqa: PLC0415 - what one process does not need
+
+        return control.serve(chosen)
     state = ServiceState()
-    config = uvicorn.Config(
-        create_app(chosen, state),
-        host=chosen.host,
-        port=chosen.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,  # nothing here depends on who the client is
-        timeout_keep_alive=chosen.keep_alive_seconds,
-        timeout_graceful_shutdown=chosen.drain_seconds,
-    )
-    # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, lambda *_: None)
-    server = Server(config, state, chosen.shutdown_delay_seconds)
-    try:
-        server.run()
-    except SystemExit:  # uvicorn's way out when the port is taken
-        return STARTUP_FAILURE
-    return 0 if server.started else STARTUP_FAILURE
-
-
-def _announce(bound: socket.socket) -> None:
-    host, port = bound.getsockname()[:2]
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    lines = [
-        f"Denge serves on {base}",
-        f"  docs page:     {base}/docs",
-        f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
-        f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
-    ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it; the log goes to standard error
+    config = configure(create_app(chosen, state), chosen, host=chosen.host, port=chosen.port)
+    return run(Server(config, state, chosen.shutdown_delay_seconds))
 
 
 def main(arguments: list[str]) -> int:

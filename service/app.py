@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import FastAPI, Response
@@ -10,23 +11,20 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
-from models.bundle import Bundle
 from models.repository import Repository
 from models.starter import seed
 from service import access, errors, examples
 from service.access import PUBLIC, Guard
-from service.batcher import Batcher
 from service.catalog import Catalog
-from service.engine import Engine, require_provider, runtime_version
-from service.fast_path import FastPath
-from service.logs import request_logger
-from service.metrics import Metrics
-from service.requests import RequestContext
-from service.routes import configuration, health, images, infer, layers, models, predict, repository
+from service.engine import require_provider, runtime_version
+from service.metrics import Metrics, Processes
+from service.predictions import Predictions, engine_starter
+from service.routes import configuration, health, layers, models, repository
 from service.routes import statistics as statistics_routes
 from service.settings import Settings
 from service.state import ServiceState
 from service.statistics import Statistics
+from service.supervisor import Supervisor
 from service.version import VERSION
 
 log = structlog.get_logger()
@@ -41,30 +39,30 @@ carries an `X-Request-ID`, the caller's own where it sent one, under which the s
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp:
+def create_app(settings: Settings, state: ServiceState | None = None, workers: Supervisor | None = None) -> ASGIApp:
     """The application, with nothing loaded until its lifespan starts.
 
     Args:
         settings: all that can be set.
         state: shared with the server that runs the application.
+        workers: the processes that answer predictions, where it is not this one.
     """
-
-    def start_engine(bundle: Bundle) -> Engine:
-        return Engine(bundle.folded, bundle.manifest.inputs, settings.provider, settings.threads)
-
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     store = Repository(settings.repository)
-    catalog = Catalog(store, start_engine, settings.loaded_versions)
+    start = engine_starter(settings)
     statistics = Statistics()
-
-    async def gather() -> Statistics:
-        return statistics
-
-    metrics = Metrics(catalog, gather)
-    batcher = Batcher(statistics, settings.limits)
-    inference = infer.Infer(catalog, batcher, settings.max_body_bytes, finite=settings.finite)
+    if workers is None:
+        catalog = Catalog(store, start, settings.loaded_versions)
+        gather = partial(_alone, statistics)
+        metrics = Metrics(catalog, gather)
+    else:
+        tell = partial(workers.publish_from_thread, "catalog")
+        catalog = Catalog(store, lambda bundle: start(bundle).let_go(), settings.loaded_versions, tell)
+        gather = partial(workers.gather, statistics)
+        metrics = Metrics(catalog, gather, Processes(workers))
     state = state or ServiceState()
     shown = examples.for_starter()
+    predictions = Predictions(settings, catalog, statistics, shown)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -76,7 +74,7 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
         yield
-        batcher.close()
+        predictions.close()
         log.info("stopped")
 
     app = FastAPIOffline(
@@ -91,9 +89,8 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
     errors.install(app)
     app.include_router(health.router(catalog, metrics, state))
     app.include_router(repository.router(catalog))
-    app.include_router(infer.router(inference, shown))
-    app.include_router(predict.router(catalog, batcher, shown, settings.max_body_bytes, finite=settings.finite))
-    app.include_router(images.router(catalog, batcher, settings.max_body_bytes, settings.max_image_pixels))
+    for router in predictions.routers:
+        app.include_router(router)
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
     app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
     app.include_router(configuration.router(catalog, settings.limits))
@@ -109,6 +106,8 @@ def create_app(settings: Settings, state: ServiceState | None = None) -> ASGIApp
 
     access.install(app, guard, FRAMEWORK_PATHS)
 
-    # Outside of the framework: its own layers cost as much as a small model.
-    write = request_logger(settings.log_level, settings.log_format)
-    return RequestContext(FastPath(app, inference, guard), statistics, write)
+    return predictions.in_front_of(app, guard)
+
+
+async def _alone(statistics: Statistics) -> Statistics:
+    return statistics

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import structlog
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from models.bundle import Bundle
 from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, ProviderUnavailable, VersionNotFound
@@ -70,6 +71,18 @@ class _Model:
 
 
 @dataclass(frozen=True)
+class _Told:
+    """What another process is told of one model."""
+
+    default: int | None
+    loaded: list[int]
+    failed: dict[int, str]
+
+
+_STATE = TypeAdapter(dict[str, _Told])
+
+
+@dataclass(frozen=True)
 class IndexEntry:
     """One version in the repository, loaded or not, and why not."""
 
@@ -86,12 +99,21 @@ class Catalog:
         repository: where the bundles are.
         start: makes the engine of a bundle.
         loaded_versions: how many of a model's newest versions are kept loaded, besides the default one.
+        changed: told of every change, as `follow` of another process's catalog reads it. The change is over when it
+            returns.
     """
 
-    def __init__(self, repository: Repository, start: Callable[[Bundle], Engine], loaded_versions: int = 2) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        start: Callable[[Bundle], Engine],
+        loaded_versions: int = 2,
+        changed: Callable[[bytes], None] = lambda _state: None,
+    ) -> None:
         self.repository = repository
         self._start = start
         self._loaded_versions = loaded_versions
+        self._changed = changed
         self._models: Mapping[str, _Model] = {}
         self._changing = threading.Lock()
 
@@ -196,8 +218,35 @@ class Catalog:
         """
         with self._changing:
             self._model(name)
-            self._models = {other: model for other, model in self._models.items() if other != name}
+            self._replace_all({other: model for other, model in self._models.items() if other != name})
         log.info("unloaded", model=name)
+
+    def follow(self, state: bytes) -> None:
+        """Serve what another process's catalog serves: load what it has, and let go of the rest.
+
+        Raises:
+            NotReady: something of it cannot be loaded here; the rest is served all the same.
+        """
+        failures: list[str] = []
+        with self._changing:
+            models: dict[str, _Model] = {}
+            for name, told in _STATE.validate_json(state).items():
+                current = self._models.get(name, _Model(None, {}, {}))
+                loaded: dict[int, Served] = {}
+                failed = dict(told.failed)
+                for version in told.loaded:
+                    try:
+                        loaded[version] = current.loaded.get(version) or self._load_version(name, version)
+                    except DengeError as error:
+                        log.error(
+                            "load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__
+                        )
+                        failed[version] = str(error)
+                        failures.append(f"'{name}' version {version}: {error}")
+                models[name] = _Model(told.default, loaded, failed)
+            self._replace_all(models)
+        if failures:
+            raise NotReady(f"failed to load {'; '.join(failures)}")
 
     def _model(self, name: str) -> _Model:
         try:
@@ -216,4 +265,9 @@ class Catalog:
         return served
 
     def _replace(self, name: str, model: _Model) -> None:
-        self._models = {**self._models, name: model}
+        self._replace_all({**self._models, name: model})
+
+    def _replace_all(self, models: Mapping[str, _Model]) -> None:
+        self._models = models
+        told = {name: _Told(model.default, sorted(model.loaded), dict(model.failed)) for name, model in models.items()}
+        self._changed(_STATE.dump_json(told))

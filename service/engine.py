@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from math import inf, prod
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 # onnxruntime >= 1.29 reports home on Linux unless this is set before it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -107,6 +107,11 @@ class Engine:
     def expected_seconds(self, rows: int) -> float:
         """How long a run of this many rows takes, as measured when the engine started."""
         return self._seconds_per_run + rows * self._seconds_per_row
+
+    def let_go(self) -> Self:
+        """Free the session and its memory. What is known of it stays; it runs no more."""
+        del self._session
+        return self
 
     def _run_plain(self, inputs: Mapping[str, Array]) -> Outputs:
         return dict(zip(self._output_names, self._session.run(self._output_names, inputs), strict=True))

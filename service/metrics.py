@@ -1,6 +1,8 @@
 """What Prometheus scrapes: read from the catalog and the statistics at every scrape, and kept nowhere else."""
 
+import resource
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -9,8 +11,15 @@ from prometheus_client.registry import Collector
 
 from service.catalog import Catalog
 from service.statistics import BOUNDS, Gather, Statistics, Tally
+from service.supervisor import Supervisor
 
 _VERSION = ("model", "version")
+_ADDED_UP = {
+    "process_cpu_seconds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_virtual_memory_bytes",
+}
 
 
 class Metrics:
@@ -33,6 +42,31 @@ class Metrics:
         for collector in (*self._lasting, _Requests(statistics), _Runs(statistics)):
             registry.register(collector)
         return generate_latest(registry)
+
+
+class Processes(Collector):
+    """Memory, processor time and open files of several processes, added up, under the names that one would have.
+
+    Args:
+        workers: of this process.
+    """
+
+    def __init__(self, workers: Supervisor) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterable[Metric]:
+        """Read now."""
+        summed = {metric.name: metric for metric in ProcessCollector(registry=None).collect()}
+        for pid in self._workers.pids:
+            for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                if metric.name in _ADDED_UP:
+                    _add(summed[metric.name], metric.samples[0].value)
+        # A counter may not fall when a worker ends: the system keeps the time of those that have.
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _add(summed["process_cpu_seconds"], ended.ru_utime + ended.ru_stime)
+        serving = GaugeMetricFamily("denge_workers", "Worker processes that serve.", self._workers.serving)
+        replaced = CounterMetricFamily("denge_workers_replaced", "Worker processes that died.", self._workers.replaced)
+        return (*summed.values(), serving, replaced)
 
 
 class _Models(Collector):
@@ -91,6 +125,10 @@ class _Runs(Collector):
             "denge_inferences_pending", "Requests waiting for a run or in one.", self._statistics.pending
         )
         return (runs, rows, seconds, pending)
+
+
+def _add(metric: Metric, value: float) -> None:
+    metric.samples = [metric.samples[0]._replace(value=metric.samples[0].value + value)]
 
 
 def _cumulative(tally: Tally) -> Iterator[tuple[str, float]]:

@@ -3,9 +3,11 @@
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -73,6 +75,9 @@ class Settings(BaseSettings):
     )
     provider: Literal["cpu", "cuda"] = Field(
         "cpu", description="What runs the models. The service refuses to start where this one does not work."
+    )
+    workers: int = Field(
+        1, ge=1, le=128, description="Processes that answer predictions; several have one more that controls them."
     )
     threads: int = Field(1, ge=1, description="Threads inside one run of a model.")
     concurrency: int = Field(default_factory=cores.usable, ge=1, description="Runs of models at the same time.")
@@ -197,6 +202,26 @@ class Settings(BaseSettings):
             inline=self.inline_ms / 1e3,
         )
 
+    def of_worker(self) -> Self:
+        """What each worker gets: its share of what may run and wait, and the tokens themselves, read once for all.
+
+        Raises:
+            ConfigurationError: a file of tokens cannot be used.
+        """
+        token, keys = self.read_admin_token(), self.read_api_keys()
+        return self.model_copy(
+            update={
+                "concurrency": ceil(self.concurrency / self.workers),
+                "max_pending": ceil(self.max_pending / self.workers),
+                "admin_token": token and SecretStr(token),
+                "api_keys": SecretStr(",".join(keys)) if keys else None,
+            }
+        )
+
+    def to_json(self) -> bytes:
+        """For another process."""
+        return orjson.dumps(self.model_dump(), default=_plain)
+
     @property
     def max_image_pixels(self) -> int:
         """The image limit in pixels."""
@@ -223,6 +248,15 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
         raise ConfigurationError("\n".join(_readable(problem) for problem in error.errors())) from error
     except (SettingsError, ValueError) as error:
         raise ConfigurationError(str(error)) from error
+
+
+def from_json(text: str) -> Settings:
+    """Settings of another process, whatever the environment says."""
+    return Settings(**orjson.loads(text))
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:

@@ -64,7 +64,7 @@ def wait_until_closed(port: int) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
-        except ConnectionRefusedError:
+        except ConnectionError:  # refused, or reset where it came just before
             return
 
 

@@ -1,0 +1,81 @@
+"""The control process of several workers: it has the whole application but answers no prediction itself.
+
+It opens the port and hands it to the workers, which answer predictions and forward every other request here, over a
+private unix socket (`service.forward`). So everything but predictions lives once, whichever worker is asked.
+"""
+
+import socket
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from service.app import create_app
+from service.server import STARTUP_FAILURE, Server, announce, configure, run
+from service.settings import Settings
+from service.state import ServiceState
+from service.supervisor import Supervisor
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal says stop. Returns the exit code of the process."""
+    try:
+        listening = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None).bind_socket()
+    except SystemExit:  # uvicorn's way out when the port is taken
+        return STARTUP_FAILURE
+    # The folder is for this user alone, so the socket is as well.
+    with listening, tempfile.TemporaryDirectory(prefix="denge-") as private:
+        path = Path(private) / "control.sock"
+        state = ServiceState()
+        workers = Supervisor(settings, listening, path)
+        # The workers date their answers, these among them.
+        config = configure(create_app(settings, state, workers), settings, uds=str(path), date_header=False)
+        server = _ControlServer(config, state, settings.shutdown_delay_seconds, workers, listening)
+        exit_code = run(server)
+        return STARTUP_FAILURE if workers.failed else exit_code
+
+
+class _ControlServer(Server):
+    """Has workers between itself and the callers: ready after them, stopped after them.
+
+    Args:
+        config, state, shutdown_delay: of the server.
+        workers: the workers.
+        listening: the socket that they share.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServiceState,
+        shutdown_delay: float,
+        workers: Supervisor,
+        listening: socket.socket,
+    ) -> None:
+        super().__init__(config, state, shutdown_delay)
+        self._workers = workers
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the workers, load the models meanwhile, and tell people where to go once every worker answers."""
+        self._workers.start(self._give_up)
+        await uvicorn.Server.startup(self, sockets)
+        await self._workers.serve()
+        if not self._workers.failed:
+            announce(self._listening)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the workers answer what they have begun, which may need this process; then stop."""
+        self._listening.close()
+        await self._workers.drain()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. Another one: at once."""
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            self._workers.kill()
+
+    def _give_up(self) -> None:
+        self.should_exit = True

@@ -1,0 +1,145 @@
+"""Passes requests on to the control process as they come, and its answers back as they come."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import httptools
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+# These speak of one connection, and here are two: the caller's, and the one to the control process.
+_OF_THE_CONNECTION = {b"connection", b"expect", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
+_TRANSFER_ENCODING = b"transfer-encoding"
+_CHUNK_BYTES = 1 << 16
+
+
+class Forward:
+    """ASGI application.
+
+    Bodies stream both ways at once. When the caller goes away, the control process learns of it; what the control
+    process leaves unfinished stays unfinished for the caller. Every request has a connection of its own, which costs
+    little on a unix socket and cannot go stale.
+
+    Args:
+        path: the control process's unix socket.
+        unreachable: answers while the control process does not.
+    """
+
+    def __init__(self, path: Path, unreachable: ASGIApp) -> None:
+        self._path = str(path)
+        self._unreachable = unreachable
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward one request."""
+        loop = asyncio.get_running_loop()
+        answer = _Answer(scope["method"])
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+            try:
+                await loop.sock_connect(connection, self._path)
+            except OSError:
+                await self._unreachable(scope, receive, send)
+                return
+            sending = loop.create_task(_send_request(connection, scope, receive))
+            try:
+                while not answer.complete and (data := await _receive_some(connection)):
+                    for message in answer.feed(data):
+                        await send(message)
+                caller_gone = sending.done()
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+        if answer.complete or caller_gone:
+            return
+        log.error("forwarding_failed", path=scope["path"], begun=answer.begun)
+        if not answer.begun:
+            await self._unreachable(scope, receive, send)
+
+
+async def _send_request(connection: socket.socket, scope: Scope, receive: Receive) -> None:
+    """Send all of it; then wait until the caller goes away, and hang up."""
+    loop = asyncio.get_running_loop()
+    headers = [(name, value) for name, value in scope["headers"] if name not in _OF_THE_CONNECTION]
+    chunked = any(name == _TRANSFER_ENCODING for name, _ in headers)
+    with suppress(ConnectionError):  # the answer has come before the end of the body, and says why
+        await loop.sock_sendall(connection, _head(scope, headers))
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                _hang_up(connection)
+                return
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if chunked:
+                body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+            await loop.sock_sendall(connection, body)
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    _hang_up(connection)
+
+
+def _head(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bytes:
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    lines = [b"%b %b HTTP/1.1" % (scope["method"].encode("ascii"), target)]
+    return b"\r\n".join((*lines, *(b"%b: %b" % header for header in headers), b"", b""))
+
+
+async def _receive_some(connection: socket.socket) -> bytes:
+    """Nothing at the end, orderly or not."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(connection, _CHUNK_BYTES)
+    except ConnectionError:
+        return b""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Answer:
+    """From bytes to ASGI messages. The methods that begin with `on_` are called by the parser.
+
+    Args:
+        method: of the request; an answer to HEAD has the headers of a body, and none.
+    """
+
+    def __init__(self, method: str) -> None:
+        self.begun = False
+        self.complete = False
+        self._bodiless = method == "HEAD"
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._messages: list[Message] = []
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that these bytes complete."""
+        self._parser.feed_data(data)
+        messages, self._messages = self._messages, []
+        return messages
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        if name.lower() != _TRANSFER_ENCODING:  # the framing is the caller's connection's own
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """All headers."""
+        self.begun = True
+        status = self._parser.get_status_code()
+        self._messages.append({"type": "http.response.start", "status": status, "headers": self._headers})
+        if self._bodiless:
+            self.on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._messages.append({"type": "http.response.body", "body": body, "more_body": True})
+
+    def on_message_complete(self) -> None:
+        """The end of the answer."""
+        if not self.complete:
+            self.complete = True
+            self._messages.append({"type": "http.response.body", "body": b"", "more_body": False})

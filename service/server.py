@@ -1,0 +1,98 @@
+"""uvicorn, as every process of the service runs it, and how it stops."""
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.settings import Settings
+from service.state import ServiceState
+
+log = structlog.get_logger()
+
+STARTUP_FAILURE = 3
+"""Supervisors know this exit code of uvicorn's: the service never came up."""
+
+
+def configure(app: ASGIApp, settings: Settings, **where: Any) -> uvicorn.Config:
+    """How uvicorn serves an application.
+
+    Args:
+        app: the application.
+        settings: of the service.
+        where: on which address or socket, in uvicorn's words.
+    """
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # nothing here depends on who the client is
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.drain_seconds,
+        **where,
+    )
+
+
+def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
+    """Serve until a signal says stop. Returns the exit code of the process."""
+    # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: None)
+    try:
+        server.run(sockets)
+    except SystemExit:  # uvicorn's way out when the start fails
+        return STARTUP_FAILURE
+    return 0 if server.started else STARTUP_FAILURE
+
+
+def announce(bound: socket.socket) -> None:
+    """Tell people where to go."""
+    host, port = bound.getsockname()[:2]
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [
+        f"Denge serves on {base}",
+        f"  docs page:     {base}/docs",
+        f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
+        f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it; the log goes to standard error
+
+
+class Server(uvicorn.Server):
+    """Says 'not ready' before it closes the port, so that load balancers stop sending first.
+
+    Args:
+        config: of uvicorn.
+        state: shared with the application.
+        shutdown_delay: seconds between the two.
+    """
+
+    def __init__(self, config: uvicorn.Config, state: ServiceState, shutdown_delay: float) -> None:
+        super().__init__(config)
+        self._state = state
+        self._shutdown_delay = shutdown_delay
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bind, then tell people where to go."""
+        await super().startup(sockets)
+        if self.started:
+            announce(self.servers[0].sockets[0])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. Another one: at once."""
+        if self._state.stopping or not self._shutdown_delay:
+            self._state.stopping = True
+            super().handle_exit(sig, frame)
+            return
+        self._state.stopping = True
+        log.info("stopping", seconds=self._shutdown_delay)
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._shutdown_delay, super().handle_exit, sig, frame)

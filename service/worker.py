@@ -1,0 +1,166 @@
+"""python -m service.worker: one of several processes that answer predictions on one socket.
+
+It is started by `service.supervisor`, which passes the listening socket and one end of a link, and writes the settings
+to standard input. It serves the versions that the control process tells it to, and forwards every request that is not
+a prediction. It stops when the control process says so, or goes away.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from models.errors import NotReady
+from models.repository import Repository
+from service import access, errors, examples, logs, settings
+from service.access import Guard
+from service.catalog import Catalog
+from service.forward import Forward
+from service.link import Link
+from service.predictions import Predictions, engine_starter
+from service.server import configure
+from service.settings import Settings
+from service.statistics import Statistics
+
+log = structlog.get_logger()
+
+
+def create_worker(settings: Settings, control: Path, link: Link) -> ASGIApp:
+    """The application of a worker, which has no models until the control process names them.
+
+    Args:
+        settings: of this worker.
+        control: the control process's unix socket.
+        link: to the control process.
+    """
+    catalog = Catalog(Repository(settings.repository), engine_starter(settings))
+    statistics = Statistics()
+    predictions = Predictions(settings, catalog, statistics, examples.for_starter())
+
+    async def follow(state: bytes) -> bytes:
+        await asyncio.to_thread(catalog.follow, state)
+        return b""
+
+    async def count(_nothing: bytes) -> bytes:
+        return statistics.to_json()
+
+    link.on("catalog", follow)
+    link.on("statistics", count)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        predictions.close()
+
+    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.router.redirect_slashes = False
+    errors.install(app)
+    for router in predictions.routers:
+        app.include_router(router)
+    access.install(app, guard, framework_paths=())
+    routes = [route for router in predictions.routers for route in router.routes if isinstance(route, Route)]
+    forward = Forward(control, predictions.with_context(_unreachable))
+    return _Split(predictions.in_front_of(app, guard), routes, forward)
+
+
+class _Split:
+    """ASGI middleware: some requests are answered here, the others elsewhere.
+
+    Args:
+        here: answers the requests of these routes.
+        routes: theirs.
+        elsewhere: answers all others.
+    """
+
+    def __init__(self, here: ASGIApp, routes: list[Route], elsewhere: ASGIApp) -> None:
+        self._here = here
+        self._paths = [route.path_regex for route in routes]
+        self._elsewhere = elsewhere
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or have it answered."""
+        here = scope["type"] != "http" or any(path.match(scope["path"]) for path in self._paths)
+        await (self._here if here else self._elsewhere)(scope, receive, send)
+
+
+async def _unreachable(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = errors.domain_error(Request(scope), NotReady("the service cannot answer this now: try again"))
+    await answer(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """Begins to accept connections when the control process says so, and stops when it says so or goes away.
+
+    Args:
+        config: of uvicorn.
+        link: to the control process.
+    """
+
+    def __init__(self, config: uvicorn.Config, link: Link) -> None:
+        super().__init__(config)
+        self._begin = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._link = link
+        link.on("serve", self._serve_now)
+        link.on("drain", self._drain)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait until there is something to serve."""
+        reading = asyncio.create_task(self._link.run())
+        reading.add_done_callback(lambda _: self._stop())
+        await self._begin.wait()
+        if not self.should_exit:
+            await super().startup(sockets)
+            self._begun.set()
+
+    async def _serve_now(self, _nothing: bytes) -> bytes:
+        self._begin.set()
+        await self._begun.wait()
+        return b""
+
+    async def _drain(self, _nothing: bytes) -> bytes:
+        self._stop()
+        return b""
+
+    def _stop(self) -> None:
+        self.should_exit = True
+        self._begin.set()
+
+
+async def _serve(chosen: Settings, control: Path, listening: socket.socket, end: socket.socket) -> None:
+    link = await Link.open(end)
+    server = _Server(configure(create_worker(chosen, control, link), chosen), link)
+    await server.serve([listening])
+    link.close()
+
+
+def main(control: str, listening: str, end: str) -> None:
+    """Serve until told to stop.
+
+    Args:
+        control: path of the control process's unix socket.
+        listening: file descriptor of the socket that all workers share.
+        end: file descriptor of this worker's end of the link.
+    """
+    chosen = settings.from_json(sys.stdin.read())
+    logs.configure(chosen.log_level, chosen.log_format)
+    # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    sockets = (socket.socket(fileno=int(number)) for number in (listening, end))
+    uvloop.run(_serve(chosen, Path(control), *sockets))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
