@@ -9,13 +9,13 @@ import structlog
 from fastapi import FastAPI, Response
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp
 
 from models.repository import Repository
 from models.starter import seed
 from service import access, errors, examples
 from service.access import PUBLIC, Guard
 from service.catalog import Catalog
+from service.direct import Application
 from service.engine import require_provider, runtime_version
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
@@ -39,7 +39,7 @@ carries an `X-Request-ID`, the caller's own where it sent one, under which the s
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def create_app(settings: Settings, state: ServiceState | None = None, workers: Supervisor | None = None) -> ASGIApp:
+def create_app(settings: Settings, state: ServiceState | None = None, workers: Supervisor | None = None) -> Application:
     """The application, with nothing loaded until its lifespan starts.
 
     Args:
@@ -62,7 +62,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         metrics = Metrics(catalog, gather, Processes(workers))
     state = state or ServiceState()
     shown = examples.for_starter()
-    predictions = Predictions(settings, catalog, statistics, shown)
+    predictions = Predictions(settings, catalog, guard, statistics, shown)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
 
     access.install(app, guard, FRAMEWORK_PATHS)
 
-    return predictions.in_front_of(app, guard)
+    return predictions.in_front_of(app)
 
 
 async def _alone(statistics: Statistics) -> Statistics:

@@ -89,9 +89,8 @@ class Batcher:
             CallerGone: the caller went away first.
             InferenceFailed: the runtime broke on these inputs.
         """
-        rows = served.rows(inputs)
-        if served.engine.expected_seconds(rows) < self._limits.of(served.manifest.batching).inline:
-            return self._run_inline(served, inputs, rows)
+        if (at_once := self.run_now(served, inputs)) is not None:
+            return at_once
         if self._statistics.pending >= self._limits.max_pending:
             raise Overloaded(f"{self._statistics.pending} requests are waiting already: try again later")
         loop = asyncio.get_running_loop()
@@ -100,7 +99,7 @@ class Batcher:
             next(self._order),
             served,
             inputs,
-            rows,
+            served.rows(inputs),
             _key(served, inputs),
             loop.create_future(),
             monotonic(),
@@ -132,6 +131,17 @@ class Batcher:
             if job.queued:
                 self._queue.remove(job)
                 heapq.heapify(self._queue)
+
+    def run_now(self, served: Served, inputs: Mapping[str, Array]) -> Outputs | None:
+        """All outputs of a model, by name, where its run is short. None where it is not: `run` does those.
+
+        Raises:
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        rows = served.rows(inputs)
+        if served.engine.expected_seconds(rows) >= self._limits.of(served.manifest.batching).inline:
+            return None
+        return self._run_inline(served, inputs, rows)
 
     def close(self) -> None:
         """Wait for what runs, refuse what comes."""

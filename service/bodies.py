@@ -1,14 +1,20 @@
 """Reads request bodies: raw, bounded in size and time."""
 
 import asyncio
+from time import perf_counter
 
 from starlette.types import Receive, Scope
 
 from models.errors import InvalidInput, TooLarge
 from service.wire.compression import decompress
 
+MAX_SECONDS = 60.0
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = 60.0) -> bytes:
+BEGAN = "denge.began"
+"""Where a server that has begun to read a body leaves when it did, on the clock of `perf_counter`, in the scope."""
+
+
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = MAX_SECONDS) -> bytes:
     """The whole body, inflated where it is compressed.
 
     Raises:
@@ -23,7 +29,8 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds:
         if name == b"content-encoding":
             encoding = str(value, "latin-1")
     try:
-        async with asyncio.timeout(max_seconds):
+        waited = perf_counter() - scope[BEGAN] if BEGAN in scope else 0.0
+        async with asyncio.timeout(max_seconds - waited):
             body = await _receive_all(receive, max_bytes)
     except TimeoutError:
         raise InvalidInput(f"did not arrive within {max_seconds:g} seconds", "body") from None

@@ -56,7 +56,7 @@ def error_answer(status: int, message: str, headers: dict[str, str] | None = Non
     return JSONResponse({"error": message}, status, headers)
 
 
-def domain_error(_request: Request, error: Exception) -> JSONResponse:
+def domain_error(_request: Request | None, error: Exception) -> JSONResponse:
     """The answer to a domain error; what is nobody else's business goes to the log instead."""
     status = next(_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:

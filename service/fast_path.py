@@ -5,18 +5,56 @@ requests that matter for speed and answers them with the same code as the routes
 """
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service import errors
-from service.access import Guard
 from service.requests import ROUTE
 from service.routes.infer import DEFAULT_PATH, VERSION_PATH, Infer
 
 _WHOLE_NUMBER = re.compile("[1-9][0-9]{0,8}")
 _PREFIX, _SUFFIX = "/v2/models/", "/infer"
+
+
+class Address(NamedTuple):
+    """What the path of an inference request names.
+
+    Attributes:
+        path: itself.
+        route: its template.
+        model: whatever stands in its place.
+        version: None for the default one.
+    """
+
+    path: str
+    route: str
+    model: str
+    version: int | None
+
+
+def address(path: str) -> Address | None:
+    """Read a path. None where it is not that of an inference request, or not quite."""
+    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
+        return None
+    match path.split("/"):
+        case [_, _, _, model, _]:
+            return Address(path, DEFAULT_PATH, model, None)
+        case [_, _, _, model, "versions", number, _] if _WHOLE_NUMBER.fullmatch(number):
+            return Address(path, VERSION_PATH, model, int(number))
+        case _:
+            return None
+
+
+@lru_cache(maxsize=256)
+def plain_address(url: bytes) -> Address | None:
+    """The same of a URL as it was sent, where it is nothing but a path without escapes."""
+    if len(url) > 256 or b"%" in url or b"?" in url or not url.isascii():
+        return None
+    return address(url.decode("ascii"))
 
 
 class FastPath:
@@ -25,37 +63,23 @@ class FastPath:
     Args:
         app: what answers everything else.
         infer: what answers inference requests.
-        guard: knows who may predict.
     """
 
-    def __init__(self, app: ASGIApp, infer: Infer, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, infer: Infer) -> None:
         self._app = app
         self._infer = infer
-        self._guard = guard if guard.has_keys else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an inference request, or pass another one on."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        asked = address(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if asked is None:
             await self._app(scope, receive, send)
             return
-        path: str = scope["path"]
-        if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
-            await self._app(scope, receive, send)
-            return
-        match path.split("/"):
-            case [_, _, _, model, _]:
-                scope[ROUTE], version = DEFAULT_PATH, None
-            case [_, _, _, model, "versions", number, _] if _WHOLE_NUMBER.fullmatch(number):
-                scope[ROUTE], version = VERSION_PATH, int(number)
-            case _:
-                await self._app(scope, receive, send)
-                return
+        scope[ROUTE] = asked.route
         try:
-            if self._guard is not None:
-                self._guard.require_key(scope["headers"])
-            body, headers = await self._infer.answer(model, version, scope, receive)
+            answer = await self._infer.respond(asked.model, asked.version, scope, receive)
         except DengeError as error:
             await errors.domain_error(Request(scope), error)(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})

@@ -9,6 +9,7 @@ from models.bundle import Bundle
 from service.access import Guard
 from service.batcher import Batcher
 from service.catalog import Catalog
+from service.direct import Application, Direct
 from service.engine import Engine
 from service.examples import Examples
 from service.fast_path import FastPath
@@ -34,6 +35,7 @@ class Predictions:
     Args:
         settings: all that can be set.
         catalog: the models.
+        guard: knows who may predict.
         statistics: where requests and runs are counted.
         shown: what the docs page shows.
 
@@ -41,25 +43,28 @@ class Predictions:
         routers: the routes of predictions.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog, statistics: Statistics, shown: Examples) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Catalog, guard: Guard, statistics: Statistics, shown: Examples
+    ) -> None:
         self._settings = settings
         self._statistics = statistics
         self._batcher = Batcher(statistics, settings.limits)
-        self._infer = infer.Infer(catalog, self._batcher, settings.max_body_bytes, finite=settings.finite)
+        self._infer = infer.Infer(catalog, self._batcher, guard, settings.max_body_bytes, finite=settings.finite)
         self.routers: tuple[APIRouter, ...] = (
             infer.router(self._infer, shown),
             predict.router(catalog, self._batcher, shown, settings.max_body_bytes, finite=settings.finite),
             images.router(catalog, self._batcher, settings.max_body_bytes, settings.max_image_pixels),
         )
 
-    def in_front_of(self, app: ASGIApp, guard: Guard) -> ASGIApp:
+    def in_front_of(self, app: ASGIApp) -> Application:
         """Answer inference requests before an application does, and give every request what all have.
 
         That is outside of the framework: its own layers cost as much as a small model.
         """
-        return self.with_context(FastPath(app, self._infer, guard))
+        context = self.with_context(FastPath(app, self._infer))
+        return Application(context, Direct(self._infer, context))
 
-    def with_context(self, app: ASGIApp) -> ASGIApp:
+    def with_context(self, app: ASGIApp) -> RequestContext:
         """Give every request of an application its id, its line in the log and its count."""
         write = request_logger(self._settings.log_level, self._settings.log_format)
         return RequestContext(app, self._statistics, write)

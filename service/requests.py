@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import structlog
@@ -43,7 +43,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         start = perf_counter()
-        identity = _request_id(scope)
+        identity = request_id(dict(scope["headers"]))
         header = (REQUEST_ID, identity.encode("ascii"))
         status = 0
 
@@ -63,26 +63,23 @@ class RequestContext:
             if not status:
                 await errors.error_answer(500, errors.INTERNAL)(scope, receive, send_with_id)
         finally:
-            self._finish(scope, identity, status, perf_counter() - start)
+            # The route's template, not the path: a label for every path that callers invent would never end.
+            route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
+            self.record(route, scope["method"], scope["path"], status, identity, perf_counter() - start)
             logs.request_id.reset(token)
 
-    def _finish(self, scope: Scope, identity: str, status: int, seconds: float) -> None:
-        # The route's template, not the path: a label for every path that callers invent would never end.
-        route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._statistics.requests[route, method, status].add(seconds)
-        if scope["path"] not in _PROBES:
+    def record(self, route: str, method: str, path: str, status: int, identity: str, seconds: float) -> None:
+        """Count a request that has been answered, and write its line."""
+        counted = method if method in _METHODS else "other"
+        self._statistics.requests[route, counted, status].add(seconds)
+        if path not in _PROBES:
             self._write(
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=round(seconds * 1e3, 3),
-                request_id=identity,
+                method=method, path=path, status=status, milliseconds=round(seconds * 1e3, 3), request_id=identity
             )
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == REQUEST_ID and _ACCEPTED_ID.fullmatch(value):
-            return str(value, "ascii")
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's own, or a new one."""
+    if (given := headers.get(REQUEST_ID)) and _ACCEPTED_ID.fullmatch(given):
+        return str(given, "ascii")
     return secrets.token_hex(8)

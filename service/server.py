@@ -8,8 +8,9 @@ from typing import Any
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
 
+from service.direct import Application
+from service.protocol import Protocol
 from service.settings import Settings
 from service.state import ServiceState
 
@@ -19,7 +20,7 @@ STARTUP_FAILURE = 3
 """Supervisors know this exit code of uvicorn's: the service never came up."""
 
 
-def configure(app: ASGIApp, settings: Settings, **where: Any) -> uvicorn.Config:
+def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
     """How uvicorn serves an application.
 
     Args:
@@ -30,7 +31,7 @@ def configure(app: ASGIApp, settings: Settings, **where: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -26,6 +26,7 @@ from models.repository import Repository
 from service import access, errors, examples, logs, settings
 from service.access import Guard
 from service.catalog import Catalog
+from service.direct import Application
 from service.forward import Forward
 from service.link import Link
 from service.predictions import Predictions, engine_starter
@@ -36,7 +37,7 @@ from service.statistics import Statistics
 log = structlog.get_logger()
 
 
-def create_worker(settings: Settings, control: Path, link: Link) -> ASGIApp:
+def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     """The application of a worker, which has no models until the control process names them.
 
     Args:
@@ -46,7 +47,8 @@ def create_worker(settings: Settings, control: Path, link: Link) -> ASGIApp:
     """
     catalog = Catalog(Repository(settings.repository), engine_starter(settings))
     statistics = Statistics()
-    predictions = Predictions(settings, catalog, statistics, examples.for_starter())
+    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
+    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter())
 
     async def follow(state: bytes) -> bytes:
         await asyncio.to_thread(catalog.follow, state)
@@ -63,7 +65,6 @@ def create_worker(settings: Settings, control: Path, link: Link) -> ASGIApp:
         yield
         predictions.close()
 
-    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.router.redirect_slashes = False
     errors.install(app)
@@ -72,7 +73,8 @@ def create_worker(settings: Settings, control: Path, link: Link) -> ASGIApp:
     access.install(app, guard, framework_paths=())
     routes = [route for router in predictions.routers for route in router.routes if isinstance(route, Route)]
     forward = Forward(control, predictions.with_context(_unreachable))
-    return _Split(predictions.in_front_of(app, guard), routes, forward)
+    here = predictions.in_front_of(app)
+    return Application(_Split(here, routes, forward), here.direct)
 
 
 class _Split:

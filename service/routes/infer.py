@@ -1,20 +1,24 @@
 """Predictions from tensors: the Open Inference Protocol, V2."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
-from service.access import PREDICT
-from service.batcher import Batcher
+from service.access import PREDICT, Guard
+from service.batcher import Batcher, Outputs
 from service.bodies import disconnected, read_body
-from service.catalog import Catalog
+from service.catalog import Catalog, Served
 from service.examples import Examples
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
 from service.wire import v2_json
 from service.wire.compression import compress, negotiate
+
+Headers = Mapping[bytes, bytes]
+"""Of a request, by lower-case name; of several with one name, the last."""
 
 DEFAULT_PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
@@ -66,60 +70,118 @@ _INFER_ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Answer(NamedTuple):
+    """A successful answer."""
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Prediction(NamedTuple):
+    """A request that has been read and checked.
+
+    Attributes:
+        served: what is to answer it.
+        asked: what is asked of it.
+        accept_encoding: value of the header, None where there is none.
+    """
+
+    served: Served
+    asked: v2_json.InferRequest
+    accept_encoding: bytes | None
+
+
+PREDICTION = "denge.prediction"
+"""Where a server that has read the request already leaves it, in the scope."""
+
+
 class Infer:
-    """Answers inference requests: with FastAPI's router in front, or without.
+    """Answers inference requests: with FastAPI's router in front, with ASGI only, or without either.
 
     Args:
         catalog: the models.
         batcher: runs them.
+        guard: knows who may predict.
         max_body_bytes: larger bodies are refused.
         finite: whether NaN and infinities are refused.
     """
 
-    def __init__(self, catalog: Catalog, batcher: Batcher, max_body_bytes: int, *, finite: bool = True) -> None:
+    def __init__(
+        self, catalog: Catalog, batcher: Batcher, guard: Guard, max_body_bytes: int, *, finite: bool = True
+    ) -> None:
         self._catalog = catalog
         self._batcher = batcher
-        self._max_body_bytes = max_body_bytes
+        self._guard = guard
+        self.max_body_bytes = max_body_bytes
         self._finite = finite
 
-    async def answer(
-        self, model: str, version: int | None, scope: Scope, receive: Receive
-    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    async def respond(self, model: str, version: int | None, scope: Scope, receive: Receive) -> Answer:
         """Predict with a version of a model, or with its default one.
-
-        Returns:
-            The body and the headers of the answer.
 
         Raises:
             DengeError: the request is wrong, or cannot be answered now.
         """
-        served = self._catalog.get(model, version)
-        manifest = served.manifest
-        body = await read_body(scope, receive, self._max_body_bytes)
-        asked = v2_json.decode(
-            body, _header(scope, _JSON_LENGTH), manifest.inputs, manifest.outputs, finite=self._finite
-        )
+        prediction: Prediction | None = scope.get(PREDICTION)
+        if prediction is None:
+            headers = dict(scope["headers"])
+            served = self.admit(model, version, headers)
+            body = await read_body(scope, receive, self.max_body_bytes)
+            prediction = self.read(served, headers, body)
         outputs = await self._batcher.run(
-            served,
-            asked.inputs,
+            prediction.served,
+            prediction.asked.inputs,
             gone=partial(disconnected, receive),
-            priority=asked.priority,
-            patience=asked.patience,
+            priority=prediction.asked.priority,
+            patience=prediction.asked.patience,
         )
-        answer, json_length = v2_json.encode(served.model, served.version, asked, outputs, manifest.labels)
-        headers = [_JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
-        accepted = _header(scope, b"accept-encoding")
-        if accepted and len(answer) >= _WORTH_COMPRESSING and (encoding := negotiate(accepted)):
-            answer = compress(answer, encoding)
-            headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
-        return answer, [*headers, (b"content-length", b"%d" % len(answer))]
+        return _write(prediction, outputs)
+
+    def admit(self, model: str, version: int | None, headers: Headers) -> Served:
+        """Who may ask, and what answers: all that is decided by the head of a request.
+
+        Raises:
+            DengeError: the caller may not ask, or nothing answers.
+        """
+        self._guard.require_key(headers.items())
+        return self._catalog.get(model, version)
+
+    def read(self, served: Served, headers: Headers, body: bytes) -> Prediction:
+        """Read the body of a request.
+
+        Raises:
+            InvalidInput: it is wrong.
+        """
+        manifest = served.manifest
+        length = headers.get(_JSON_LENGTH)
+        asked = v2_json.decode(
+            body,
+            None if length is None else str(length, "latin-1"),
+            manifest.inputs,
+            manifest.outputs,
+            finite=self._finite,
+        )
+        return Prediction(served, asked, headers.get(b"accept-encoding"))
+
+    def answer_now(self, prediction: Prediction) -> Answer | None:
+        """Run the model at once. None where that would keep others waiting: `respond` knows how to.
+
+        Raises:
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        outputs = self._batcher.run_now(prediction.served, prediction.asked.inputs)
+        return None if outputs is None else _write(prediction, outputs)
 
 
-def _header(scope: Scope, wanted: bytes) -> str | None:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return str(value, "latin-1")
-    return None
+def _write(prediction: Prediction, outputs: Outputs) -> Answer:
+    served = prediction.served
+    body, json_length = v2_json.encode(served.model, served.version, prediction.asked, outputs, served.manifest.labels)
+    headers = [_JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
+    accepted = prediction.accept_encoding
+    if accepted and len(body) >= _WORTH_COMPRESSING and (encoding := negotiate(str(accepted, "latin-1"))):
+        body = compress(body, encoding)
+        headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
+    headers.append((b"content-length", b"%d" % len(body)))
+    return Answer(headers, body)
 
 
 def router(infer: Infer, examples: Examples) -> APIRouter:
@@ -129,9 +191,9 @@ def router(infer: Infer, examples: Examples) -> APIRouter:
     body = json_body(_INFER_SCHEMA, examples.infer)
 
     async def respond(model: str, version: int | None, request: Request) -> Response:
-        answer, headers = await infer.answer(model, version, request.scope, request.receive)
-        response = Response(answer)
-        response.raw_headers = headers
+        answer = await infer.respond(model, version, request.scope, request.receive)
+        response = Response(answer.body)
+        response.raw_headers = answer.headers
         return response
 
     @routes.post(
