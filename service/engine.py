@@ -25,8 +25,12 @@ Provider = Literal["cpu", "cuda"]
 _PROVIDER_NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PROVIDER_OPTIONS: dict[Provider, dict[str, str]] = {
     "cpu": {},
-    # The default, an exhaustive search, stalls the first request of every new batch size for hundreds of milliseconds.
-    "cuda": {"cudnn_conv_algo_search": "HEURISTIC"},
+    "cuda": {
+        # The default, an exhaustive search, stalls the first run of every new batch size for hundreds of milliseconds.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # TF32 would round the factors of every product to 10 bits: graphs are compared with more before publishing.
+        "use_tf32": "0",
+    },
 }
 _ERRORS_ONLY = 3
 _WARM_UP_ROWS = 8
