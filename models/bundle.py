@@ -3,6 +3,7 @@
 manifest.json      models.manifest.Manifest
 source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
+reference.npz      rows that the network did not learn from, to compare its successors on (models.reference); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
 
@@ -19,8 +20,10 @@ from models.manifest import SCHEMA_VERSION, Manifest
 MANIFEST = "manifest.json"
 SOURCE = "source.onnx"
 FOLDED = "folded.onnx"
+REFERENCE = "reference.npz"
 DIGESTS = "SHA256SUMS"
 FILES = (MANIFEST, SOURCE, FOLDED)
+OPTIONAL_FILES = (REFERENCE,)
 
 MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
@@ -34,11 +37,13 @@ class Bundle:
         manifest: what it says about itself.
         folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
             afterwards is not run.
+        reference: held-out rows, as `models.reference.pack` wrote them.
     """
 
     manifest: Manifest
     folded: bytes
     source: bytes
+    reference: bytes | None = None
 
 
 def write(folder: Path, bundle: Bundle) -> None:
@@ -52,6 +57,8 @@ def write(folder: Path, bundle: Bundle) -> None:
         SOURCE: bundle.source,
         FOLDED: bundle.folded,
     }
+    if bundle.reference is not None:
+        contents[REFERENCE] = bundle.reference
     sums = "".join(f"{_digest(data)}  {name}\n" for name, data in contents.items())
     for name, data in {**contents, DIGESTS: sums.encode()}.items():
         with (folder / name).open("xb") as file:
@@ -70,15 +77,20 @@ def read(folder: Path) -> Bundle:
     """
     expected = _expected_digests(folder)
     present = {entry.name for entry in folder.iterdir()}
-    if unexpected := present - {*FILES, DIGESTS}:
+    if unexpected := present - {*expected, DIGESTS}:
         raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
     contents: dict[str, bytes] = {}
-    for name in FILES:
+    for name in expected:
         data = _read_file(folder, name)
         if _digest(data) != expected[name]:
             raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
         contents[name] = data
-    return Bundle(_parse_manifest(contents[MANIFEST]), folded=contents[FOLDED], source=contents[SOURCE])
+    return Bundle(
+        _parse_manifest(contents[MANIFEST]),
+        folded=contents[FOLDED],
+        source=contents[SOURCE],
+        reference=contents.get(REFERENCE),
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -124,7 +136,8 @@ def _expected_digests(folder: Path) -> dict[str, str]:
         digests = [(name, digest) for digest, name in (line.split("  ", 1) for line in lines)]
     except ValueError as error:
         raise DamagedBundle(f"{folder.name}/{DIGESTS} is not a list of digests") from error
-    if sorted(name for name, _ in digests) != sorted(FILES):
+    listed = sorted(name for name, _ in digests if name not in OPTIONAL_FILES)
+    if listed != sorted(FILES) or len(dict(digests)) != len(digests):
         raise ForeignBundle(f"{folder.name} is not a bundle: {DIGESTS} must list {', '.join(FILES)}")
     return dict(digests)
 

@@ -18,6 +18,7 @@ DengeError
 │   ├── MissingStatistics     a normalisation layer without stored running statistics
 │   ├── ExternalData          tensors kept outside the file are never followed
 │   └── ParityError           two graphs that should agree do not
+├── RecalibrationRefused      the new statistics did not pass a gate
 ├── ProviderUnavailable       the execution provider asked for is not the one that runs
 ├── NotReady                  the model is known but cannot answer now
 ├── Overloaded                too many requests wait already
@@ -128,6 +129,10 @@ class ExternalData(GraphError):
 
 class ParityError(GraphError):
     """Two graphs that should compute the same do not."""
+
+
+class RecalibrationRefused(DengeError):
+    """A re-calibrated version did not pass its gates, and nobody insisted."""
 
 
 class ProviderUnavailable(DengeError):

@@ -150,13 +150,48 @@ class Parent(Record):
     version: int = Field(gt=0)
 
 
+class Gate(Record):
+    """One check that a re-calibrated version went through before it was published: a figure and its bounds."""
+
+    name: str
+    about: str = Field(description="what the figure is")
+    figure: float | None = Field(description="null where it is not a finite number, which never passes")
+    lower: float | None = Field(default=None, description="the least that passes")
+    upper: float | None = Field(default=None, description="the most that passes")
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure is within its bounds."""
+        if self.figure is None:
+            return False
+        return (self.lower is None or self.figure >= self.lower) and (self.upper is None or self.figure <= self.upper)
+
+
+class RecalibrationRecord(Record):
+    """How the statistics of a version were estimated, and what was checked before it was published."""
+
+    rows: int = Field(gt=0, description="unlabelled rows that the statistics were estimated from")
+    prior: float = Field(ge=0, description="rows that the parent's statistics counted for")
+    gates: tuple[Gate, ...]
+    forced: bool = Field(default=False, description="published although a gate did not pass, on somebody's word")
+
+
 class Lineage(Record):
     """Where the version came from."""
 
-    origin: Literal["trained", "imported"]
+    origin: Literal["trained", "imported", "recalibrated"]
     created_at: datetime
     created_by: str = Field(description="program and version, e.g. 'denge 0.1.0'")
     parent: Parent | None = None
+    recalibration: RecalibrationRecord | None = None
+
+    @model_validator(mode="after")
+    def _recalibrated_from_a_parent(self) -> "Lineage":
+        if (self.origin == "recalibrated") != (self.recalibration is not None):
+            raise ValueError("a re-calibrated version has a record of that, and no other has")
+        if self.recalibration is not None and self.parent is None:
+            raise ValueError("a re-calibrated version has a parent")
+        return self
 
 
 class TrainingRecord(Record):
@@ -184,11 +219,6 @@ class Manifest(Record):
     parity: Parity
     lineage: Lineage
     training: TrainingRecord | None = None
-
-    @property
-    def batchable(self) -> bool:
-        """Whether rows of several requests may share a run: all tensors have a free first axis."""
-        return all(spec.shape[0] == -1 for spec in (*self.inputs, *self.outputs))
 
 
 def channels(values: NDArray[np.floating]) -> Channels:

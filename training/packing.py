@@ -9,7 +9,7 @@ from typing import Literal
 
 import onnx
 
-from models import parity
+from models import parity, reference
 from models.bundle import Bundle
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
@@ -42,7 +42,7 @@ def pack(
         training: how the weights came about.
         batching: how requests to it are joined, where not as the service's settings say.
         oracle: the network itself, as in `models.parity.check`.
-        real: real rows for it.
+        real: rows that the network did not learn from: compared on, and some of them kept in the bundle.
         tolerance: of its comparisons.
 
     Raises:
@@ -78,7 +78,8 @@ def pack(
         lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=_program()),
         training=training,
     )
-    return Bundle(manifest, folded=folded_bytes, source=source_bytes)
+    kept = reference.pack(reference.choose(real)) if real is not None else None
+    return Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=kept)
 
 
 def require_name(name: str) -> None:

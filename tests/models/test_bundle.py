@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import bundle as bundles
-from models.bundle import DIGESTS, FILES, Bundle
+from models.bundle import DIGESTS, FILES, REFERENCE, Bundle
 from models.errors import BundleError, DamagedBundle, ForeignBundle
 from tests.bundles import INPUT, image_bundle, tiny_bundle
 
@@ -55,6 +56,28 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, bundle: Bundle) -> Non
     bundles.write(tmp_path, bundle)
 
     assert bundles.read(tmp_path) == bundle
+
+
+def test_reference_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
+    bundle = replace(tiny_bundle(), reference=b"rows")
+    bundles.write(tmp_path, bundle)
+
+    assert bundles.read(tmp_path) == bundle
+    assert agrees(tmp_path)
+
+    (tmp_path / REFERENCE).write_bytes(b"other")
+    with pytest.raises(DamagedBundle, match=r"reference.npz does not match its digest"):
+        bundles.read(tmp_path)
+    (tmp_path / REFERENCE).unlink()
+    with pytest.raises(DamagedBundle, match=r"reference.npz cannot be read"):
+        bundles.read(tmp_path)
+
+
+def test_reference_rows_that_the_digests_do_not_list_are_a_file_too_many(folder: Path) -> None:
+    (folder / REFERENCE).write_bytes(b"rows")
+
+    with pytest.raises(DamagedBundle, match=r"unexpected file 'reference\.npz'"):
+        bundles.read(folder)
 
 
 def test_sha256sum_agrees(folder: Path) -> None:

@@ -1,0 +1,275 @@
+"""Unlabelled rows -> new statistics in every normalisation layer -> a new version, checked.
+
+The rows go once through the adaptive graph (`models.graph.adapt`), which gives every layer's new statistics exactly;
+these are written into the source graph, and that is folded and compared as any other. Whether the result is published
+is for the gates to say (`models.gates`). The weights stay as they are, and the parent is not touched.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from models import gates, parity, reference
+from models.bundle import Bundle
+from models.datatypes import to_numpy
+from models.errors import InvalidInput, RecalibrationRefused
+from models.graph.adapt import Adaptive, Statistics, adapt, restate
+from models.graph.find import FoundLayer, find
+from models.graph.fold import fold
+from models.graph.load import parse, serialize
+from models.manifest import Gate, Lineage, Parent, RecalibrationRecord, TensorSpec
+from models.parity import Arrays, Load
+
+DEFAULT_PRIOR = 16.0
+"""Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
+
+MAX_ROWS = 4096
+"""All rows are in memory at once, with about four times the largest activation (`models.graph.adapt`). The estimate
+hardly gains from more than a few hundred."""
+
+Step = Literal["estimating", "folding", "checking"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows whose classes are known.
+
+    Attributes:
+        rows: for every input of the model, shape (m, ...).
+        labels: indices of the classes, shape (m,).
+    """
+
+    rows: Arrays
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that could be published.
+
+    Attributes:
+        bundle: complete; its manifest has the gates.
+        gates: each with its figure and its bounds.
+    """
+
+    bundle: Bundle
+    gates: tuple[Gate, ...]
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that it did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+    def publishable(self, *, force: bool = False) -> Bundle:
+        """The bundle, if it may be published.
+
+        Args:
+            force: publish it although it did not pass; its manifest says so.
+
+        Raises:
+            RecalibrationRefused: it did not pass; the message has the figures.
+        """
+        if not self.failed:
+            return self.bundle
+        if not force:
+            raise RecalibrationRefused("; ".join(describe(gate) for gate in self.failed))
+        lineage = self.bundle.manifest.lineage
+        assert lineage.recalibration is not None  # noqa: S101 - for the type checker: every candidate has one
+        forced = lineage.model_copy(update={"recalibration": lineage.recalibration.model_copy(update={"forced": True})})
+        return replace(self.bundle, manifest=self.bundle.manifest.model_copy(update={"lineage": forced}))
+
+
+def recalibrate(
+    parent: Bundle,
+    version: int,
+    rows: Arrays,
+    *,
+    load: Load,
+    program: str,
+    prior: float = DEFAULT_PRIOR,
+    labelled: Labelled | None = None,
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> Candidate:
+    """Estimate, fold and check; nothing is published.
+
+    Args:
+        parent: the version to start from.
+        version: its number.
+        rows: for every input of the model, shape (n, ...), of its type.
+        load: runs graphs.
+        program: name and version of what does this, for the manifest.
+        prior: how many rows the parent's statistics count for: N in `models.graph.adapt`.
+        labelled: rows on which the new version must not do worse.
+        on_step: is told what begins.
+
+    Raises:
+        InvalidInput: the rows are not the model's, are too few or too many, or have values that are not finite.
+        GraphError: the graph cannot adapt, or the new statistics make no graph that computes what it should.
+    """
+    count = require_rows(rows, parent.manifest.inputs)
+    if not (0 <= prior < np.inf):
+        raise InvalidInput("must be a number of rows, 0 or more", "prior")
+    if labelled is not None:
+        _require_labels(labelled, parent.manifest.inputs)
+
+    on_step("estimating")
+    source = parse(parent.source)
+    pass_ = _Passes(source, rows, load)
+    before, after = pass_.run(1.0), pass_.run(prior / (prior + count))
+
+    on_step("folding")
+    new_source = restate(source, after.statistics)
+    folded = fold(new_source)
+    source_bytes, folded_bytes = serialize(new_source), serialize(folded.model)
+
+    on_step("checking")
+    checked = parity.check(source_bytes, folded_bytes, parent.manifest.inputs, load, real=rows)
+    found = _gates(parent, count, before, after, folded_bytes, load, labelled)
+    record = RecalibrationRecord(rows=count, prior=prior, gates=found)
+    manifest = parent.manifest.model_copy(
+        update={
+            "norm_layers": folded.norm_layers,
+            "parity": checked,
+            "lineage": Lineage(
+                origin="recalibrated",
+                created_at=datetime.now(UTC),
+                created_by=program,
+                parent=Parent(model=parent.manifest.model, version=version),
+                recalibration=record,
+            ),
+            "training": None,  # its figures are of other rows
+        }
+    )
+    bundle = Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=parent.reference)
+    return Candidate(bundle, found)
+
+
+def require_rows(rows: Arrays, inputs: Sequence[TensorSpec]) -> int:
+    """How many rows there are.
+
+    Raises:
+        InvalidInput: they are not the model's, are too few or too many, or have values that are not finite.
+    """
+    if rows.keys() != {spec.name for spec in inputs}:
+        raise InvalidInput(f"the model's inputs are {', '.join(spec.name for spec in inputs)}", "rows")
+    counts = {len(values) for values in rows.values()}
+    if len(counts) != 1:
+        raise InvalidInput(f"the inputs have different numbers of rows: {sorted(counts)}", "rows")
+    (count,) = counts
+    if not 2 <= count <= MAX_ROWS:
+        raise InvalidInput(f"{count} of them; 2 to {MAX_ROWS} can be estimated from", "rows")
+    for spec in inputs:
+        values = rows[spec.name]
+        fits = len(values.shape) == len(spec.shape) and all(
+            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
+        )
+        if not fits or values.dtype != to_numpy(spec.datatype):
+            raise InvalidInput(
+                f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
+                f"not {values.dtype} of shape {list(values.shape)}",
+                "rows",
+            )
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise InvalidInput(f"'{spec.name}' has a value that is not finite", "rows")
+    return count
+
+
+def describe(gate: Gate) -> str:
+    """The gate as a line of text, e.g. ``diversity 0.31 is below 0.9``."""
+    if gate.figure is None:
+        return f"{gate.name} is not a finite number"
+    if gate.lower is not None and gate.figure < gate.lower:
+        return f"{gate.name} {gate.figure:.3g} is below {gate.lower:.3g}"
+    if gate.upper is not None and gate.figure > gate.upper:
+        return f"{gate.name} {gate.figure:.3g} is above {gate.upper:.3g}"
+    return f"{gate.name} {gate.figure:.3g}"
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one forward pass of the adaptive graph told.
+
+    Attributes:
+        outputs: of the network.
+        statistics: by which each layer normalised.
+        distance: of what the layers met from what they normalised by: the mean over layers of `gates.distance`.
+    """
+
+    outputs: Arrays
+    statistics: dict[str, Statistics]
+    distance: float
+
+
+class _Passes:
+    """The rows, again and again through the adaptive graph."""
+
+    def __init__(self, source: onnx.ModelProto, rows: Arrays, load: Load) -> None:
+        self._layers: tuple[FoundLayer, ...] = find(source)
+        self._adaptive: Adaptive = adapt(source)
+        self._run = load(serialize(self._adaptive.model), optimize=True)
+        self._rows = rows
+        self._outputs = [value.name for value in source.graph.output]
+
+    def run(self, prior_weight: float) -> _Pass:
+        results = self._run({**self._rows, self._adaptive.prior_weight: np.array(prior_weight, np.float32)})
+        statistics, distances = {}, []
+        for layer in self._layers:
+            names = self._adaptive.layers[layer.name]
+            batch_mean, batch_var, mean, var = (
+                results[name].astype(np.float64) for name in (names.batch_mean, names.batch_var, names.mean, names.var)
+            )
+            statistics[layer.name] = Statistics(mean, var)
+            distances.append(
+                gates.distance((batch_mean - mean) / np.sqrt(var + layer.eps), batch_var / (var + layer.eps))
+            )
+        return _Pass({name: results[name] for name in self._outputs}, statistics, float(np.mean(distances)))
+
+
+def _gates(
+    parent: Bundle, count: int, before: _Pass, after: _Pass, folded: bytes, load: Load, labelled: Labelled | None
+) -> tuple[Gate, ...]:
+    """All that apply: a network that does not classify has no classes to be diverse or to agree in."""
+    output = parent.manifest.outputs[0].name
+    known = None if parent.reference is None else reference.unpack(parent.reference, parent.manifest.inputs)
+    run_parent, run_candidate = load(parent.folded, optimize=True), load(folded, optimize=True)
+    on_known = {} if known is None else run_parent(known)
+    found = [
+        gates.rows(count),
+        gates.drift(before.distance, after.distance),
+        gates.growth([*before.outputs.values(), *on_known.values()], after.outputs.values()),
+    ]
+    scores = after.outputs[output]
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        if labelled is not None:
+            raise InvalidInput(f"'{output}' holds no classes that rows could be labelled with", "labels")
+        return tuple(found)
+
+    histogram = None if known is None else _histogram(on_known[output])
+    found.append(gates.diversity(_histogram(scores), histogram))
+    if known is not None:
+        found.append(gates.agreement(_classes(on_known[output]), _classes(run_candidate(known)[output])))
+    if labelled is not None:
+        if not ((labelled.labels >= 0) & (labelled.labels < scores.shape[1])).all():
+            raise InvalidInput(f"'{output}' has classes 0 to {scores.shape[1] - 1}", "labels")
+        right = (_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate))
+        found.append(gates.accuracy(*right))
+    return tuple(found)
+
+
+def _classes(scores: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.asarray(scores.argmax(axis=1), np.int64)
+
+
+def _histogram(scores: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.bincount(_classes(scores), minlength=scores.shape[1])
+
+
+def _require_labels(labelled: Labelled, inputs: Sequence[TensorSpec]) -> None:
+    count = require_rows(labelled.rows, inputs)
+    if labelled.labels.shape != (count,) or labelled.labels.dtype != np.int64:
+        raise InvalidInput(f"one whole number for each of the {count} rows", "labels")

@@ -1,0 +1,62 @@
+"""Rows that a network did not learn from, kept in its bundle: what the versions made of it are compared on.
+
+They are `numpy.savez_compressed` files of plain arrays, one for each input of the model, of shape (rows, ...) each.
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.errors import ForeignBundle
+from models.manifest import TensorSpec
+from models.parity import Arrays
+
+MAX_ROWS = 256
+"""The share of them on which two versions agree is known to 3 points or better."""
+
+MAX_BYTES = 16 << 20
+"""Of all arrays together, before compression."""
+
+
+def choose(rows: Arrays, seed: int = 0) -> Arrays:
+    """As many of the rows, at random, as may be kept; in the order in which they came."""
+    count = len(next(iter(rows.values())))
+    row_bytes = sum(values[:1].nbytes for values in rows.values())
+    kept = min(count, MAX_ROWS, MAX_BYTES // max(row_bytes, 1))
+    chosen = np.sort(np.random.default_rng(seed).choice(count, kept, replace=False))
+    return {name: values[chosen] for name, values in rows.items()}
+
+
+def pack(rows: Arrays) -> bytes | None:
+    """The file, equal for equal rows; None for no rows, and for text, which is not kept."""
+    if not len(next(iter(rows.values()))) or any(values.dtype.hasobject for values in rows.values()):
+        return None
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **rows)
+    return file.getvalue()
+
+
+def unpack(data: bytes, inputs: Sequence[TensorSpec]) -> Arrays:
+    """Read the file of a bundle.
+
+    Args:
+        data: the bytes, checked against their digest.
+        inputs: of the model.
+
+    Raises:
+        ForeignBundle: it holds something else, or more than would be kept.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # The sizes that the archive states bound what is unpacked: zipfile reads no further.
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES + (1 << 16):
+                raise ForeignBundle(f"the reference rows take more than {MAX_BYTES} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            rows = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ForeignBundle(f"the reference rows cannot be read: {error}") from error
+    if rows.keys() != {spec.name for spec in inputs} or len({len(values) for values in rows.values()}) != 1:
+        raise ForeignBundle("the reference rows are not those of the model's inputs")
+    return rows
