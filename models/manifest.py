@@ -220,6 +220,11 @@ class Manifest(Record):
     lineage: Lineage
     training: TrainingRecord | None = None
 
+    @property
+    def batchable(self) -> bool:
+        """Whether rows of several requests may share a run: all tensors have a free first axis."""
+        return all(spec.shape[0] == -1 for spec in (*self.inputs, *self.outputs))
+
 
 def channels(values: NDArray[np.floating]) -> Channels:
     """Per-channel numbers as the manifest writes them: the shortest digits that give back the same bits."""

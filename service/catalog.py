@@ -37,13 +37,12 @@ class Served:
     engine: Engine
     layers: Mapping[str, NormLayer] = field(init=False, compare=False)
     batchable: bool = field(init=False, compare=False)
-    """Whether rows of several requests may be joined: all tensors have a free first axis."""
+    """The manifest's, without asking it again for every request."""
 
     def __post_init__(self) -> None:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
         object.__setattr__(self, "layers", MappingProxyType(layers))
-        tensors = (*self.manifest.inputs, *self.manifest.outputs)
-        object.__setattr__(self, "batchable", all(spec.shape[0] == -1 for spec in tensors))
+        object.__setattr__(self, "batchable", self.manifest.batchable)
 
     def rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
         """How many examples these inputs hold; one where the batch is not free."""

@@ -25,8 +25,12 @@ Provider = Literal["cpu", "cuda"]
 _PROVIDER_NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PROVIDER_OPTIONS: dict[Provider, dict[str, str]] = {
     "cpu": {},
-    # The default, an exhaustive search, stalls the first request of every new batch size for hundreds of milliseconds.
-    "cuda": {"cudnn_conv_algo_search": "HEURISTIC"},
+    "cuda": {
+        # The default, an exhaustive search, stalls the first run of every new batch size for hundreds of milliseconds.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # TF32 would round the factors of every product to 10 bits: graphs are compared with more before publishing.
+        "use_tf32": "0",
+    },
 }
 _ERRORS_ONLY = 3
 _WARM_UP_ROWS = 8
@@ -88,9 +92,12 @@ class Engine:
         self._output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
         types = {tensor.type for tensor in (*self._session.get_inputs(), *self._session.get_outputs())}
-        # Values on a device cannot be text, and arrays of numpy cannot be bfloat16.
-        bound = "tensor(bfloat16)" in types or (provider == "cuda" and "tensor(string)" not in types)
-        self._run = self._run_bound if bound else self._run_plain
+        # onnxruntime takes bfloat16 only as values of its own, and text never.
+        if types >= {"tensor(bfloat16)", "tensor(string)"}:
+            raise InferenceFailed("onnxruntime takes bfloat16 and text, but not both in one graph")
+        bound = "tensor(bfloat16)" in types or provider == "cuda" or bool(buckets)
+        self._run = self._run_bound if bound and "tensor(string)" not in types else self._run_plain
+        self._pinned = pinned_memory() if provider == "cuda" else None
         self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
 
     def run(self, inputs: Mapping[str, Array]) -> Outputs:
@@ -119,18 +126,16 @@ class Engine:
     def _run_bound(self, inputs: Mapping[str, Array]) -> Outputs:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
         rows = len(next(iter(inputs.values())))
-        filled = next((bucket for bucket in self._buckets if bucket >= rows), rows)
+        extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
         binding = self._session.io_binding()
         for name, array in inputs.items():
-            binding.bind_ortvalue_input(name, _to_value(_fill_up(array, filled)))
+            binding.bind_ortvalue_input(name, _to_value(array, extra, self._pinned))
         for name in self._output_names:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
         arrays = map(_to_array, binding.get_outputs())
-        return {
-            name: array[:rows] if filled > rows else array
-            for name, array in zip(self._output_names, arrays, strict=True)
-        }
+        outputs = dict(zip(self._output_names, arrays, strict=True))
+        return {name: array[:rows] for name, array in outputs.items()} if extra else outputs
 
     def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:
         """Run it for the first time, and measure seconds a run and seconds a row."""
@@ -178,19 +183,36 @@ def buckets(max_rows: int) -> tuple[int, ...]:
     return (*(1 << power for power in range((max_rows - 1).bit_length())), max_rows)
 
 
-def _fill_up(array: Array, rows: int) -> Array:
-    """The array with rows of zeros after its own."""
-    if len(array) == rows:
-        return np.ascontiguousarray(array)
-    filled = np.zeros((rows, *array.shape[1:]), array.dtype)
-    filled[: len(array)] = array
-    return filled
+def pinned_memory() -> Any:
+    """Host memory that the GPU copies from by itself; None where this onnxruntime has none to give."""
+    try:
+        cuda = next(device for device in onnxruntime.get_ep_devices() if device.ep_name == _PROVIDER_NAMES["cuda"])
+        memory = cuda.memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
+        tried = onnxruntime.OrtValue.ortvalue_from_shape_and_type([1], np.float32, memory_info=memory)
+        tried.numpy()[0] = 1.0
+    except Exception:  # noqa: BLE001 - older ones have no such interface, and its errors have no common name
+        return None
+    return memory if tried.numpy()[0] == 1.0 else None
 
 
-def _to_value(array: Array) -> Any:
+def _to_value(array: Array, extra: int, pinned: Any) -> Any:
+    """The array with `extra` rows of zeros after its own, for the device to copy."""
+    shape = (len(array) + extra, *array.shape[1:])
     if array.dtype.kind == "V":  # bfloat16
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), _BFLOAT16)
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        bits = _filled(np.empty(shape, np.uint16), array.view(np.uint16))
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _BFLOAT16)
+    if pinned is not None:
+        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, array.dtype, memory_info=pinned)
+        _filled(value.numpy(), array)
+        return value
+    as_it_is = array.flags.c_contiguous and not extra
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array if as_it_is else _filled(np.empty(shape, array.dtype), array))
+
+
+def _filled(buffer: Array, array: Array) -> Array:
+    buffer[: len(array)] = array
+    buffer[len(array) :] = 0
+    return buffer
 
 
 def _to_array(value: Any) -> Array:

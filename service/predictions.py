@@ -10,7 +10,7 @@ from service.access import Guard
 from service.batcher import Batcher
 from service.catalog import Catalog
 from service.direct import Application, Direct
-from service.engine import Engine
+from service.engine import Engine, buckets
 from service.examples import Examples
 from service.fast_path import FastPath
 from service.logs import request_logger
@@ -24,7 +24,11 @@ def engine_starter(settings: Settings) -> Callable[[Bundle], Engine]:
     """What makes the engine of a bundle."""
 
     def start(bundle: Bundle) -> Engine:
-        return Engine(bundle.folded, bundle.manifest.inputs, settings.provider, settings.threads)
+        manifest = bundle.manifest
+        # A device chooses its kernels by shape, which takes long when a shape is new.
+        met = settings.provider == "cuda" and manifest.batchable
+        sizes = buckets(settings.limits.of(manifest.batching).max_batch_rows) if met else ()
+        return Engine(bundle.folded, manifest.inputs, settings.provider, settings.threads, sizes)
 
     return start
 
