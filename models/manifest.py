@@ -194,6 +194,58 @@ class Lineage(Record):
         return self
 
 
+class LayerReference(Record):
+    """What a norm layer's rows look like while nothing has moved, in z units, from held-out rows.
+
+    A row's mean and mean square are those over its positions; see `models.observation`.
+    """
+
+    mean: Channels = Field(description="average over rows of their means, per channel")
+    mean_square: Channels = Field(description="average over rows of their mean squares, per channel")
+    mean_spread: Channels = Field(description="standard deviation over rows of their means, per channel")
+    square_spread: Channels = Field(description="standard deviation over rows of their mean squares, per channel")
+    thresholds: tuple[tuple[float, ...], ...] = Field(description="of the layer's statistic, [window][rate]")
+    noise: tuple[float, ...] = Field(description="symmetric KL divergence that chance alone makes, [window]")
+
+
+class ClassReference(Record):
+    """What the model says of the held-out rows, and what the layers meet in those of one predicted class."""
+
+    counts: tuple[int, ...] = Field(description="held-out rows by predicted class")
+    mean: dict[str, tuple[Channels, ...]] = Field(description="by layer: average of the rows' means, [class][channel]")
+    mean_square: dict[str, tuple[Channels, ...]] = Field(description="by layer: of their mean squares")
+    mean_spread: dict[str, Channels] = Field(description="by layer: standard deviation within a class, pooled")
+    square_spread: dict[str, Channels] = Field(description="by layer: of the mean squares")
+    thresholds: tuple[tuple[float, ...], ...] = Field(
+        description="of the statistic that takes the classes of a window as given, [window][rate]"
+    )
+
+
+class DriftReference(Record):
+    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift`."""
+
+    rows: int = Field(gt=1, description="held-out rows")
+    windows: tuple[int, ...] = Field(min_length=1, description="sizes of windows, in rows, ascending")
+    false_alarm_rates: tuple[float, ...] = Field(min_length=1, description="per window, descending")
+    thresholds: tuple[tuple[float, ...], ...] = Field(description="of the statistic over all layers, [window][rate]")
+    layers: dict[str, LayerReference]
+    classes: ClassReference | None = Field(default=None, description="absent for a model that does not classify")
+
+    @model_validator(mode="after")
+    def _one_threshold_per_window_and_rate(self) -> "DriftReference":
+        tables = [self.thresholds, *(layer.thresholds for layer in self.layers.values())]
+        if self.classes is not None:
+            tables.append(self.classes.thresholds)
+        for table in tables:
+            if [len(row) for row in table] != [len(self.false_alarm_rates)] * len(self.windows):
+                raise ValueError("thresholds need one row per window and one column per false-alarm rate")
+        for layer in self.layers.values():
+            per_channel = (layer.mean, layer.mean_square, layer.mean_spread, layer.square_spread)
+            if len({len(values) for values in per_channel}) != 1 or len(layer.noise) != len(self.windows):
+                raise ValueError("a layer's reference needs one number per channel, and one noise per window")
+        return self
+
+
 class TrainingRecord(Record):
     """How the weights came about: enough to do it again."""
 
@@ -217,6 +269,7 @@ class Manifest(Record):
     batching: Batching | None = Field(default=None, description="the service's settings when absent")
     norm_layers: tuple[NormLayer, ...]
     parity: Parity
+    drift: DriftReference | None = Field(default=None, description="absent where there were no held-out rows")
     lineage: Lineage
     training: TrainingRecord | None = None
 
