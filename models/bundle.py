@@ -3,6 +3,7 @@
 manifest.json      models.manifest.Manifest
 source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
+observed.onnx      folded.onnx and what its layers meet (models.graph.observe); optional
 reference.npz      rows that the network did not learn from, to compare its successors on (models.reference); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
@@ -20,10 +21,11 @@ from models.manifest import SCHEMA_VERSION, Manifest
 MANIFEST = "manifest.json"
 SOURCE = "source.onnx"
 FOLDED = "folded.onnx"
+OBSERVED = "observed.onnx"
 REFERENCE = "reference.npz"
 DIGESTS = "SHA256SUMS"
 FILES = (MANIFEST, SOURCE, FOLDED)
-OPTIONAL_FILES = (REFERENCE,)
+OPTIONAL_FILES = (OBSERVED, REFERENCE)
 
 MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
@@ -37,6 +39,7 @@ class Bundle:
         manifest: what it says about itself.
         folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
             afterwards is not run.
+        observed: the serialized observed graph.
         reference: held-out rows, as `models.reference.pack` wrote them.
     """
 
@@ -44,6 +47,7 @@ class Bundle:
     folded: bytes
     source: bytes
     reference: bytes | None = None
+    observed: bytes | None = None
 
 
 def write(folder: Path, bundle: Bundle) -> None:
@@ -57,6 +61,8 @@ def write(folder: Path, bundle: Bundle) -> None:
         SOURCE: bundle.source,
         FOLDED: bundle.folded,
     }
+    if bundle.observed is not None:
+        contents[OBSERVED] = bundle.observed
     if bundle.reference is not None:
         contents[REFERENCE] = bundle.reference
     sums = "".join(f"{_digest(data)}  {name}\n" for name, data in contents.items())
@@ -90,6 +96,7 @@ def read(folder: Path) -> Bundle:
         folded=contents[FOLDED],
         source=contents[SOURCE],
         reference=contents.get(REFERENCE),
+        observed=contents.get(OBSERVED),
     )
 
 

@@ -40,6 +40,8 @@ class Load(Protocol):
 
 
 TOLERANCE = 1e-5
+OBSERVED_TOLERANCE = 1e-6
+"""Two graphs of the same weights in the same order differ by the runtime's fusions alone."""
 
 _BATCHES = (1, 3, 17)
 _REAL_ROWS = 32
@@ -105,6 +107,22 @@ def check(
 
     rows = sum(len(next(iter(batch.values()))) for batch in batches)
     return Parity(rows=rows, seed=seed, tolerance=tolerance, comparisons=tuple(comparisons))
+
+
+def check_observed(
+    folded: bytes, observed: bytes, inputs: Sequence[TensorSpec], load: Load, seed: int = 0
+) -> Comparison:
+    """Compare the predictions of the observed graph with those of the folded one, as they are served.
+
+    Raises:
+        ParityError: they differ by more than 1e-6 of the largest value.
+        GraphError: the runtime cannot load or run a graph.
+    """
+    batches = [random_rows(inputs, size, seed + size) for size in _BATCHES]
+    run, run_observed = load(folded, optimize=True), load(observed, optimize=True)
+    expected = map(run, batches)
+    pairs = zip(expected, map(run_observed, batches), strict=True)
+    return _compare("folded, optimized", "observed, optimized", pairs, OBSERVED_TOLERANCE)
 
 
 def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:

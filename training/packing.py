@@ -9,7 +9,7 @@ from typing import Literal
 
 import onnx
 
-from models import parity, reference
+from models import parity, reference, watched
 from models.bundle import Bundle
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
@@ -42,7 +42,8 @@ def pack(
         training: how the weights came about.
         batching: how requests to it are joined, where not as the service's settings say.
         oracle: the network itself, as in `models.parity.check`.
-        real: rows that the network did not learn from: compared on, and some of them kept in the bundle.
+        real: rows that the network did not learn from: compared on, some of them kept in the
+            bundle, and the measure of what is unusual.
         tolerance: of its comparisons.
 
     Raises:
@@ -62,6 +63,7 @@ def pack(
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
     inputs, outputs = runtime.specs(source_bytes)
     report = parity.check(source_bytes, folded_bytes, inputs, runtime.load, oracle, real, tolerance=tolerance)
+    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, runtime.load, real)
     classes = outputs[0].shape[-1]
     if labels is not None and classes not in (-1, len(labels)):
         raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{outputs[0].name}'", "labels")
@@ -74,12 +76,13 @@ def pack(
         preprocessing=preprocessing,
         batching=batching,
         norm_layers=folded.norm_layers,
-        parity=report,
+        parity=report.model_copy(update={"comparisons": (*report.comparisons, watching.comparison)}),
+        drift=watching.drift,
         lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=_program()),
         training=training,
     )
     kept = reference.pack(reference.choose(real)) if real is not None else None
-    return Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=kept)
+    return Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=kept, observed=watching.observed)
 
 
 def require_name(name: str) -> None:
