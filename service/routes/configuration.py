@@ -10,6 +10,9 @@ from service.limits import Limits
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 
+_CONFIGURED = {"BYTES": "STRING"}
+"""The extension's names of types, where they are not the protocol's."""
+
 
 class ConfiguredTensor(BaseModel):
     """An input or output, without its batch axis where the model is batched."""
@@ -54,7 +57,11 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
 
         def tensors(specs: tuple[TensorSpec, ...]) -> list[ConfiguredTensor]:
             return [
-                ConfiguredTensor(name=spec.name, data_type=f"TYPE_{spec.datatype}", dims=list(spec.shape[first:]))
+                ConfiguredTensor(
+                    name=spec.name,
+                    data_type=f"TYPE_{_CONFIGURED.get(spec.datatype, spec.datatype)}",
+                    dims=list(spec.shape[first:]),
+                )
                 for spec in specs
             ]
 

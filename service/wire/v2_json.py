@@ -268,7 +268,8 @@ def _binary_size(tensor: dict[str, Any], field: str) -> int | None:
     if "shared_memory_region" in parameters:
         raise InvalidInput("shared memory is not offered", f"{field}.parameters.shared_memory_region")
     size = parameters.get("binary_data_size")
-    if ("data" in tensor) == (size is not None):
+    # KServe's client sends `"data": null` beside a binary tensor without elements.
+    if (tensor.get("data") is not None) == (size is not None):
         raise InvalidInput("needs either 'data' or the parameter 'binary_data_size'", field)
     if size is not None and (type(size) is not int or size < 0):
         raise InvalidInput("must be a whole number, not negative", f"{field}.parameters.binary_data_size")
