@@ -60,6 +60,15 @@ class Repository:
             raise ModelNotFound(model)
         return versions
 
+    def require(self, model: str, version: int) -> None:
+        """Nothing, where there is such a version.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is none.
+        """
+        if version not in self.versions(model):
+            raise VersionNotFound(model, version)
+
     def default_version(self, model: str) -> int:
         """The version that answers when none is named: the one that was set, else the newest.
 
@@ -76,7 +85,7 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
             BundleError: what was set before cannot be read.
         """
-        self._require(model, version)
+        self.require(model, version)
         self.change_rollout(model, lambda rollout, answering: rollout.promoted(version, answering))
 
     def rollout(self, model: str) -> Rollout:
@@ -124,7 +133,7 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
             BundleError: it is damaged, foreign, or says that it is another model's.
         """
-        self._require(model, version)
+        self.require(model, version)
         found = bundle.read(self.root / model / str(version))
         if found.manifest.model != model:
             raise BundleError(f"{model}/{version} says that it is a version of '{found.manifest.model}'")
@@ -227,10 +236,6 @@ class Repository:
         return sorted(
             int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir()
         )
-
-    def _require(self, model: str, version: int) -> None:
-        if version not in self.versions(model):
-            raise VersionNotFound(model, version)
 
     def _place(self, staged: Path, model_folder: Path) -> int:
         while True:

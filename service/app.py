@@ -19,7 +19,8 @@ from service.direct import Application
 from service.engine import require_provider, runtime_version
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
-from service.routes import configuration, health, layers, models, repository
+from service.rollout import Rollouts
+from service.routes import configuration, health, layers, models, repository, rollout
 from service.routes import statistics as statistics_routes
 from service.settings import Settings
 from service.state import ServiceState
@@ -35,6 +36,9 @@ Serves batch-normalised networks, and shows what their normalisation layers reme
 Every example on this page runs as it stands against the starter models. Errors are `{"error": ...}`; every answer
 carries an `X-Request-ID`, the caller's own where it sent one, under which the service's log has the rest.
 """
+
+SMALL_BODY_BYTES = 1 << 16
+"""Of bodies that hold a few parameters."""
 
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
@@ -60,6 +64,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         catalog = Catalog(store, lambda bundle: start(bundle).let_go(), settings.loaded_versions, tell)
         gather = partial(workers.gather, statistics)
         metrics = Metrics(catalog, gather, Processes(workers))
+    rollouts = Rollouts(catalog)
     state = state or ServiceState()
     shown = examples.for_starter()
     predictions = Predictions(settings, catalog, guard, statistics, shown)
@@ -88,7 +93,8 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     app.router.redirect_slashes = False
     errors.install(app)
     app.include_router(health.router(catalog, metrics, state))
-    app.include_router(repository.router(catalog))
+    app.include_router(repository.router(catalog, rollouts))
+    app.include_router(rollout.router(catalog, rollouts, gather), max_body_size=SMALL_BODY_BYTES)
     for router in predictions.routers:
         app.include_router(router)
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))

@@ -1,13 +1,14 @@
 """What is loaded in memory now. `models.repository` says what is on disk.
 
 The catalog is one mapping that is replaced, never changed: a request that has looked its version up keeps it, and its
-session, until it is answered, whatever is loaded or unloaded meanwhile.
+session, until it is answered, whatever is loaded, unloaded, promoted or rolled back meanwhile.
 """
 
+import random
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,9 +17,18 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from models.bundle import Bundle
-from models.errors import DengeError, LayerNotFound, ModelNotFound, NotReady, ProviderUnavailable, VersionNotFound
+from models.errors import (
+    BundleError,
+    DengeError,
+    LayerNotFound,
+    ModelNotFound,
+    NotReady,
+    ProviderUnavailable,
+    VersionNotFound,
+)
 from models.manifest import Manifest, NormLayer
 from models.repository import Repository
+from models.rollout import Rollout
 from service import memory
 from service.engine import Engine
 
@@ -61,21 +71,45 @@ class Served:
 
 
 @dataclass(frozen=True)
-class _Model:
-    """What the catalog knows of one model."""
-
-    default: int | None
-    loaded: Mapping[int, Served]
-    failed: Mapping[int, str]
-
-
-@dataclass(frozen=True)
 class _Told:
     """What another process is told of one model."""
 
     default: int | None
     loaded: list[int]
     failed: dict[int, str]
+    canary: int | None
+    share: float
+    shadow: int | None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the catalog knows of one model.
+
+    Attributes:
+        default: what answers requests that name no version, but those for the canary.
+        loaded, failed: versions that answer where they are named, and why others do not.
+        canary, share: what answers this share of the requests that name none.
+        shadow: what is compared with the default.
+    """
+
+    default: int | None
+    loaded: Mapping[int, Served]
+    failed: Mapping[int, str]
+    canary: Served | None = None
+    share: float = 0.0
+    shadow: Served | None = None
+
+    def told(self) -> _Told:
+        """The same for another process."""
+        return _Told(
+            self.default,
+            sorted(self.loaded),
+            dict(self.failed),
+            canary=None if self.canary is None else self.canary.version,
+            share=self.share,
+            shadow=None if self.shadow is None else self.shadow.version,
+        )
 
 
 _STATE = TypeAdapter(dict[str, _Told])
@@ -97,9 +131,10 @@ class Catalog:
     Args:
         repository: where the bundles are.
         start: makes the engine of a bundle.
-        loaded_versions: how many of a model's newest versions are kept loaded, besides the default one.
+        loaded_versions: how many of a model's newest versions are kept loaded, besides those that are in use.
         changed: told of every change, as `follow` of another process's catalog reads it. The change is over when it
             returns.
+        draw: a number from 0 to 1, evenly spread, for every request that a canary could answer.
     """
 
     def __init__(
@@ -108,11 +143,13 @@ class Catalog:
         start: Callable[[Bundle], Engine],
         loaded_versions: int = 2,
         changed: Callable[[bytes], None] = lambda _state: None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self.repository = repository
         self._start = start
         self._loaded_versions = loaded_versions
         self._changed = changed
+        self._draw = draw
         self._models: Mapping[str, _Model] = {}
         self._changing = threading.Lock()
 
@@ -155,6 +192,24 @@ class Catalog:
             raise NotReady(f"model '{name}' version {wanted} is not ready: {reason}")
         raise VersionNotFound(name, wanted)
 
+    def choose(self, name: str, version: int | None = None) -> Served:
+        """The version that is to answer a request: the one asked for, else the canary or the default one.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such version.
+            NotReady: it exists but is not loaded.
+        """
+        if version is None:
+            model = self._models.get(name)
+            if model is not None and model.canary is not None and self._draw() < model.share:
+                return model.canary
+        return self.get(name, version)
+
+    def shadow_of(self, served: Served) -> Served | None:
+        """The version that is compared with this one."""
+        model = self._models.get(served.model)
+        return None if model is None or served.version != model.default else model.shadow
+
     def index(self) -> list[IndexEntry]:
         """Every version in the repository and in memory, by name and version."""
         entries: list[IndexEntry] = []
@@ -188,26 +243,57 @@ class Catalog:
         """
         with self._changing:
             versions = self.repository.versions(name)
-            default = self.repository.default_version(name)
-            wanted = {*versions[-self._loaded_versions :], default}
             current = self._models.get(name, _Model(None, {}, {}))
-            loaded: dict[int, Served] = {}
-            failed: dict[int, str] = {}
-            for version in sorted(wanted):
-                try:
-                    loaded[version] = current.loaded.get(version) or self._load_version(name, version)
-                except ProviderUnavailable:
-                    raise
-                except DengeError as error:
-                    log.error("load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__)
-                    failed[version] = str(error)
-            if not loaded:
+            try:
+                rollout = self.repository.rollout(name)
+            except BundleError as error:
+                log.error("load_failed", model=name, error=str(error), exc_info=error.__cause__)
+                self._replace(name, replace(current, failed={versions[-1]: str(error)}))
+                raise NotReady(f"failed to load '{name}': {error}") from error
+            loaded, errors = self._load_versions(name, sorted(rollout.wanted(versions, self._loaded_versions)), current)
+            for reason in errors.values():
+                if isinstance(reason, ProviderUnavailable):
+                    raise reason
+            failed = {version: str(reason) for version, reason in errors.items()}
+            default = _default(rollout, versions[-1], current, loaded)
+            if default is None:
                 # A good version is never replaced by bad ones.
-                self._replace(name, _Model(current.default, current.loaded, failed))
+                self._replace(name, replace(current, failed=failed))
                 reasons = "; ".join(f"version {version}: {reason}" for version, reason in failed.items())
                 raise NotReady(f"failed to load '{name}', {reasons}")
-            answering = default if default in loaded else max(loaded)
-            self._replace(name, _Model(answering, loaded, failed))
+            canary = rollout.canary
+            self._replace(
+                name,
+                _Model(
+                    default,
+                    loaded,
+                    failed,
+                    canary=None if canary is None else loaded.get(canary.version),
+                    share=0.0 if canary is None else canary.share,
+                    shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
+                ),
+            )
+
+    def try_out(self, name: str, version: int) -> None:
+        """Load a version that is about to be used, unless it is loaded.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such version.
+            NotReady: it cannot be loaded.
+        """
+        with self._changing:
+            current = self._models.get(name, _Model(None, {}, {}))
+            if version in current.loaded:
+                return
+            if version not in self.repository.versions(name):
+                raise VersionNotFound(name, version)
+            try:
+                served = self._load_version(name, version)
+            except ProviderUnavailable:
+                raise
+            except DengeError as error:
+                raise NotReady(f"model '{name}' version {version} cannot be loaded: {error}") from error
+            self._replace(name, replace(current, loaded={**current.loaded, version: served}))
 
     def unload(self, name: str) -> None:
         """Stop serving a model. Requests in flight are still answered.
@@ -231,18 +317,12 @@ class Catalog:
             models: dict[str, _Model] = {}
             for name, told in _STATE.validate_json(state).items():
                 current = self._models.get(name, _Model(None, {}, {}))
-                loaded: dict[int, Served] = {}
-                failed = dict(told.failed)
-                for version in told.loaded:
-                    try:
-                        loaded[version] = current.loaded.get(version) or self._load_version(name, version)
-                    except DengeError as error:
-                        log.error(
-                            "load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__
-                        )
-                        failed[version] = str(error)
-                        failures.append(f"'{name}' version {version}: {error}")
-                models[name] = _Model(told.default, loaded, failed)
+                loaded, errors = self._load_versions(name, told.loaded, current)
+                failed = {**told.failed, **{version: str(error) for version, error in errors.items()}}
+                failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
+                canary = None if told.canary is None else loaded.get(told.canary)
+                shadow = None if told.shadow is None else loaded.get(told.shadow)
+                models[name] = _Model(told.default, loaded, failed, canary, told.share, shadow)
             self._replace_all(models)
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
@@ -254,6 +334,20 @@ class Catalog:
             if name in self.repository.models():
                 raise NotReady(f"model '{name}' is not ready: it is not loaded") from None
             raise ModelNotFound(name) from None
+
+    def _load_versions(
+        self, name: str, versions: list[int], current: _Model
+    ) -> tuple[dict[int, Served], dict[int, DengeError]]:
+        """Those that are loaded or can be, and why the others cannot."""
+        loaded: dict[int, Served] = {}
+        failed: dict[int, DengeError] = {}
+        for version in versions:
+            try:
+                loaded[version] = current.loaded.get(version) or self._load_version(name, version)
+            except DengeError as error:
+                log.error("load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__)
+                failed[version] = error
+        return loaded, failed
 
     def _load_version(self, name: str, version: int) -> Served:
         bundle = self.repository.read(name, version)
@@ -268,5 +362,14 @@ class Catalog:
 
     def _replace_all(self, models: Mapping[str, _Model]) -> None:
         self._models = models
-        told = {name: _Told(model.default, sorted(model.loaded), dict(model.failed)) for name, model in models.items()}
-        self._changed(_STATE.dump_json(told))
+        self._changed(_STATE.dump_json({name: model.told() for name, model in models.items()}))
+
+
+def _default(rollout: Rollout, newest: int, current: _Model, loaded: dict[int, Served]) -> int | None:
+    """What answers when no version is named. In place of one that cannot be loaded, never one that nobody chose."""
+    if rollout.default is None:
+        return newest if newest in loaded else max(loaded, default=None)
+    if rollout.default in loaded:
+        return rollout.default
+    before = [version for version in (*rollout.previous, current.default) if version in loaded]
+    return before[-1] if before else None

@@ -17,6 +17,7 @@ from service.logs import request_logger
 from service.requests import RequestContext
 from service.routes import images, infer, predict
 from service.settings import Settings
+from service.shadow import Shadow
 from service.statistics import Statistics
 
 
@@ -52,7 +53,8 @@ class Predictions:
     ) -> None:
         self._settings = settings
         self._statistics = statistics
-        self._batcher = Batcher(statistics, settings.limits)
+        self._shadow = Shadow(catalog, statistics)
+        self._batcher = Batcher(statistics, settings.limits, self._shadow.offer)
         self._infer = infer.Infer(catalog, self._batcher, guard, settings.max_body_bytes, finite=settings.finite)
         self.routers: tuple[APIRouter, ...] = (
             infer.router(self._infer, shown),
@@ -76,3 +78,4 @@ class Predictions:
     def close(self) -> None:
         """Wait for what runs, refuse what comes."""
         self._batcher.close()
+        self._shadow.close()

@@ -45,6 +45,18 @@ class Tally:
         self.seconds += other.seconds
         self.buckets = [ours + theirs for ours, theirs in zip(self.buckets, other.buckets, strict=True)]
 
+    def quantile(self, fraction: float) -> float | None:
+        """Seconds that this fraction of the times took at most, read off the buckets; None where there are none.
+
+        Within a bucket, times are taken to be spread evenly, as Prometheus' `histogram_quantile` does.
+        """
+        rank, below = fraction * self.count, 0
+        for bound, before, count in zip(BOUNDS, (0.0, *BOUNDS), self.buckets, strict=False):
+            if count and below + count >= rank:
+                return before + (bound - before) * (rank - below) / count
+            below += count
+        return BOUNDS[-1] if self.count else None
+
     @property
     def ns(self) -> int:
         """Nanoseconds altogether."""
@@ -96,6 +108,38 @@ class VersionStatistics:
             self.batches[rows].merge(tally)
 
 
+@dataclass(slots=True)
+class Comparison:
+    """How a shadow's answers compare with those of the default version, since the service started.
+
+    Attributes:
+        rows: compared.
+        classified: of which both said a class; `agreed`: the same one.
+        largest_difference: of any number of any output.
+        runs: of the shadow.
+        broken_runs: that ended in an error, or in outputs of another shape.
+        dropped: requests that were not compared, since the shadow was busy.
+    """
+
+    rows: int = 0
+    classified: int = 0
+    agreed: int = 0
+    largest_difference: float = 0.0
+    runs: Tally = field(default_factory=Tally)
+    broken_runs: int = 0
+    dropped: int = 0
+
+    def merge(self, other: "Comparison") -> None:
+        """Count what the other has counted as well."""
+        self.rows += other.rows
+        self.classified += other.classified
+        self.agreed += other.agreed
+        self.largest_difference = max(self.largest_difference, other.largest_difference)
+        self.runs.merge(other.runs)
+        self.broken_runs += other.broken_runs
+        self.dropped += other.dropped
+
+
 class Statistics:
     """Of all versions, and of all requests."""
 
@@ -103,6 +147,8 @@ class Statistics:
         self.versions: defaultdict[tuple[str, int], VersionStatistics] = defaultdict(VersionStatistics)
         self.requests: defaultdict[tuple[str, str, int], Tally] = defaultdict(Tally)
         """By template of the path, method and status."""
+        self.comparisons: defaultdict[tuple[str, int, int], Comparison] = defaultdict(Comparison)
+        """By model, version and shadow."""
         self.pending = 0
         """Requests that wait for a run, or are in one."""
 
@@ -116,6 +162,8 @@ class Statistics:
             self.versions[version].merge(found)
         for request, tally in other.requests.items():
             self.requests[request].merge(tally)
+        for compared, found_there in other.comparisons.items():
+            self.comparisons[compared].merge(found_there)
         self.pending += other.pending
 
     def to_json(self) -> bytes:
@@ -124,6 +172,7 @@ class Statistics:
             _Snapshot(
                 versions=[(*version, found) for version, found in self.versions.items()],
                 requests=[(*request, tally) for request, tally in self.requests.items()],
+                comparisons=[(*compared, found) for compared, found in self.comparisons.items()],
                 pending=self.pending,
             )
             .model_dump_json()
@@ -139,6 +188,9 @@ class Statistics:
         statistics.requests.update(
             {(route, method, status): tally for route, method, status, tally in snapshot.requests}
         )
+        statistics.comparisons.update(
+            {(model, version, shadow): found for model, version, shadow, found in snapshot.comparisons}
+        )
         statistics.pending = snapshot.pending
         return statistics
 
@@ -150,4 +202,5 @@ Gather = Callable[[], Awaitable[Statistics]]
 class _Snapshot(BaseModel):
     versions: list[tuple[str, int, VersionStatistics]]
     requests: list[tuple[str, str, int, Tally]]
+    comparisons: list[tuple[str, int, int, Comparison]]
     pending: int

@@ -82,7 +82,7 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
         openapi_extra=_BODY,
     )
     async def predict_default(model: ModelName, request: Request) -> ImagePrediction:
-        return await predict(catalog.get(model), request)
+        return await predict(catalog.choose(model), request)
 
     @routes.post(
         "/v2/models/{model}/versions/{version}/predict",

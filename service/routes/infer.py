@@ -143,7 +143,7 @@ class Infer:
             DengeError: the caller may not ask, or nothing answers.
         """
         self._guard.require_key(headers.items())
-        return self._catalog.get(model, version)
+        return self._catalog.choose(model, version)
 
     def read(self, served: Served, headers: Headers, body: bytes) -> Prediction:
         """Read the body of a request.

@@ -67,7 +67,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
         openapi_extra=body,
     )
     async def predict_default(model: ModelName, request: Request) -> Response:
-        return await predict(catalog.get(model), request)
+        return await predict(catalog.choose(model), request)
 
     @routes.post(
         "/v1/models/{model}/versions/{version}:predict",

@@ -1,17 +1,18 @@
-"""The model repository extension: what is there, load, unload."""
+"""The model repository extension: what is there, load, unload; of one version too, and deleting old ones."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
 from service.access import ADMIN, PUBLIC
 from service.bodies import read_body
 from service.catalog import Catalog, State
+from service.rollout import Rollouts
 from service.routes.answers import errors, json_body
-from service.routes.models import ModelName
+from service.routes.models import ModelName, Version
 from service.wire.json_values import parse_object
 
 _MAX_BODY_BYTES = 1 << 16
@@ -41,7 +42,22 @@ class Unloaded(BaseModel):
     name: str
 
 
-def router(catalog: Catalog) -> APIRouter:
+class Pruning(BaseModel):
+    """What to keep."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep: int = Field(ge=1, description="how many of the newest versions, besides those that are needed")
+
+
+class Pruned(BaseModel):
+    """What is gone."""
+
+    name: str
+    deleted: list[str]
+
+
+def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     """Index, load and unload. Models are named, never located: no path or URL of a request is ever opened."""
     routes = APIRouter(tags=["repository"])
 
@@ -89,6 +105,38 @@ def router(catalog: Catalog) -> APIRouter:
         await _options(request)
         await asyncio.to_thread(catalog.unload, model)
         return Unloaded(name=model)
+
+    @routes.post(
+        "/v2/repository/models/{model}/versions/{version}/load",
+        summary="Load a version, and keep it loaded however old it gets",
+        dependencies=[ADMIN],
+        responses=errors(400, 401, 403, 404, 503),
+    )
+    async def load_version(model: ModelName, version: Version) -> Loaded:
+        await asyncio.to_thread(rollouts.keep, model, version)
+        return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
+
+    @routes.post(
+        "/v2/repository/models/{model}/versions/{version}/unload",
+        summary="Unload a version, and keep it out however new it is",
+        dependencies=[ADMIN],
+        responses=errors(400, 401, 403, 404, 503),
+    )
+    async def unload_version(model: ModelName, version: Version) -> Loaded:
+        await asyncio.to_thread(rollouts.leave_out, model, version)
+        return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
+
+    @routes.post(
+        "/v2/repository/models/{model}/prune",
+        summary="Delete old versions that nothing needs",
+        dependencies=[ADMIN],
+        responses=errors(400, 401, 403, 404, 503),
+    )
+    async def prune(
+        model: ModelName, pruning: Annotated[Pruning, Body(openapi_examples={"five": {"value": {"keep": 5}}})]
+    ) -> Pruned:
+        deleted = await asyncio.to_thread(rollouts.prune, model, pruning.keep)
+        return Pruned(name=model, deleted=[str(version) for version in deleted])
 
     return routes
 

@@ -38,13 +38,23 @@ def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str
             yield verb, path, {}
 
 
+NEEDS_ANOTHER_VERSION = {
+    ("put", "/v2/models/mlp/rollout/canary"),
+    ("put", "/v2/models/mlp/rollout/shadow"),
+    ("post", "/v2/models/mlp/rollout/rollback"),
+    ("post", "/v2/repository/models/mlp/versions/1/unload"),
+}
+"""A newcomer has one version of each model."""
+
+
 def test_every_example_on_the_docs_page_runs_as_it_stands(client: httpx2.Client) -> None:
     requests = list(example_requests(client))
     assert len(requests) > 20
     # Unloading comes last, so that it does not take the others' model away.
     for verb, path, body in sorted(requests, key=lambda request: "unload" in request[1]):
         response = client.request(verb, path, **body)
-        assert response.status_code == 200, (verb, path, response.text)
+        expected = {400, 404} if (verb, path) in NEEDS_ANOTHER_VERSION else {200}
+        assert response.status_code in expected, (verb, path, response.text)
     assert client.post("/v2/repository/models/mlp/load").status_code == 200
 
 
