@@ -4,6 +4,7 @@ It opens the port and hands it to the workers, which answer predictions and forw
 private unix socket (`service.forward`). So everything but predictions lives once, whichever worker is asked.
 """
 
+import asyncio
 import socket
 import tempfile
 from pathlib import Path
@@ -62,7 +63,7 @@ class _ControlServer(Server):
         self._workers.start(self._give_up)
         await uvicorn.Server.startup(self, sockets)
         await self._workers.serve()
-        if not self._workers.failed:
+        if not self._state.stopping and not self._workers.failed:
             announce(self._listening)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,6 +77,7 @@ class _ControlServer(Server):
         super().handle_exit(sig, frame)
         if self.force_exit:
             self._workers.kill()
+        asyncio.get_running_loop().call_soon_threadsafe(self._workers.stop_waiting)
 
     def _give_up(self) -> None:
         self.should_exit = True

@@ -54,6 +54,9 @@ class Link:
 
     Args:
         reader, writer: the two ways of the socket.
+
+    Attributes:
+        closed: from this end, or since the other process has gone.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +68,7 @@ class Link:
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._handling: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self.closed = False
 
     @classmethod
     async def open(cls, end: socket.socket) -> Self:
@@ -83,7 +86,7 @@ class Link:
             LinkClosed: it has gone, before or meanwhile.
             Refused: its handler raised.
         """
-        if self._closed:
+        if self.closed:
             raise LinkClosed("the process at the other end has gone")
         number = next(self._numbers)
         answer: asyncio.Future[bytes] = self._loop.create_future()
@@ -100,7 +103,7 @@ class Link:
         Returns:
             Whether it is on its way. It is dropped where too much waits already, and where the other side has gone.
         """
-        if self._closed or self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+        if self.closed or self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
             return False
         try:
             self._loop.call_soon_threadsafe(self._send, "tell", 0, kind, payload)
@@ -123,7 +126,7 @@ class Link:
 
     def close(self) -> None:
         """End it; who waits for an answer gets `LinkClosed`. What is being handled is handled to its end."""
-        self._closed = True
+        self.closed = True
         self._writer.close()
         for answer in self._asked.values():
             if not answer.done():
@@ -155,7 +158,7 @@ class Link:
                     self._send("answer", number, kind, result)
 
     def _send(self, mark: _Mark, number: int, kind: str, payload: bytes) -> None:
-        if self._closed:
+        if self.closed:
             return
         self._writer.write(orjson.dumps([mark, number, kind, len(payload)]) + b"\n")
         self._writer.write(payload)

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -132,9 +132,13 @@ class Supervisor:
         self._keeping = [self._loop.create_task(self._keep()) for _ in range(self._settings.workers)]
 
     async def serve(self) -> None:
-        """Let them serve what has been published. Returns when all do, or when they cannot be started."""
+        """Let them serve what has been published. Returns when all do, or cannot be started, or `stop_waiting`."""
         self._ready.set()
         await self._all_served.wait()
+
+    def stop_waiting(self) -> None:
+        """For workers that do not serve yet."""
+        self._all_served.set()
 
     async def drain(self) -> None:
         """Let them answer what they have begun. Returns when they have ended."""
@@ -156,7 +160,11 @@ class Supervisor:
         deaths = failures = 0
         while True:
             started = monotonic()
-            served = await self._live()
+            try:
+                served = await self._live()
+            except OSError as error:  # no memory or no number left for another process
+                log.error("worker_not_started", error=str(error))
+                served = False
             if self._stopping.is_set():
                 return
             self.replaced += 1
@@ -197,7 +205,8 @@ class Supervisor:
 
     async def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as undo:
+            undo.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.worker"),
                 *(str(self._control), str(self._listening.fileno()), str(theirs.fileno())),
@@ -205,14 +214,15 @@ class Supervisor:
                 pass_fds=(self._listening.fileno(), theirs.fileno()),
                 start_new_session=True,  # Ctrl-C is for the control process alone, which then drains them
             )
+            undo.pop_all()
         link = await Link.open(ours)
         for kind, handler in self._handlers.items():
             link.on(kind, handler)
         assert process.stdin is not None  # noqa: S101
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, RuntimeError):  # it has died; uvloop raises the latter
             process.stdin.write(self._handed_over)
             await process.stdin.drain()
-        process.stdin.close()
+            process.stdin.close()
         return _Worker(process, link)
 
     async def _begin(self, worker: _Worker) -> None:

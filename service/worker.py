@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -141,11 +141,14 @@ class _Server(uvicorn.Server):
         self._begin.set()
 
 
-async def _serve(chosen: Settings, control: Path, listening: socket.socket, end: socket.socket) -> None:
+async def _serve(chosen: Settings, control: Path, listening: socket.socket, end: socket.socket) -> bool:
+    """Serve until told to stop. Returns whether the control process is still there."""
     link = await Link.open(end)
     server = _Server(configure(create_worker(chosen, control, link), chosen), link)
     await server.serve([listening])
+    orphaned = link.closed
     link.close()
+    return not orphaned
 
 
 def main(control: str, listening: str, end: str) -> None:
@@ -161,7 +164,11 @@ def main(control: str, listening: str, end: str) -> None:
     # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
     signal.signal(signal.SIGTERM, lambda *_: None)
     sockets = (socket.socket(fileno=int(number)) for number in (listening, end))
-    uvloop.run(_serve(chosen, Path(control), *sockets))
+    path = Path(control)
+    if not uvloop.run(_serve(chosen, path, *sockets)):
+        with suppress(OSError):  # it was killed, and could not clean up after itself; or another worker has done so
+            path.unlink()
+            path.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(repository: Path, *arguments: str) -> Iterator[Process]:
+def running(repository: Path, *arguments: str, **variables: str) -> Iterator[Process]:
     """A service over this repository, killed at the end where it has not stopped by then."""
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
     # In the repository's folder: the service must not depend on where it is started.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment(), cwd=repository.parent
+        command, stdout=subprocess.PIPE, text=True, env=environment(**variables), cwd=repository.parent
     ) as popen:
         try:
             assert popen.stdout is not None
