@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datatypes import to_numpy
+from models.datatypes import FLOATING, to_numpy
 from models.errors import ParityError
 from models.manifest import Comparison, Parity, TensorSpec
 
@@ -126,14 +126,15 @@ def check_observed(
 
 
 def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:
-    """Rows for every input: standard normal, or 0 and 1 where the type has no fractions."""
+    """Rows for every input: standard normal, or 0 and 1 where the type has no fractions; as digits where it is text."""
     generator = np.random.default_rng(seed)
     rows: Arrays = {}
     for spec in inputs:
         shape = (count, *(size if size > 0 else _FREE_SIZE for size in spec.shape[1:]))
-        fractional = spec.datatype.startswith("FP")
+        fractional = spec.datatype in FLOATING
         values = generator.standard_normal(shape) if fractional else generator.integers(0, 2, shape)
-        rows[spec.name] = values.astype(to_numpy(spec.datatype))
+        written = values.astype(str) if spec.datatype == "BYTES" else values
+        rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows
 
 
@@ -152,8 +153,11 @@ def _compare(reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Array
                 raise ParityError(
                     f"{candidate}: '{name}' has shape {actual[name].shape} where {reference} has {values.shape}"
                 )
-            with np.errstate(invalid="ignore"):  # infinity less infinity: refused below
-                difference, scale = _largest(_exact(actual[name]) - _exact(values)), _largest(_exact(values))
+            if values.dtype == object:  # text is right or wrong
+                difference, scale = float((actual[name] != values).any()), 1.0
+            else:
+                with np.errstate(invalid="ignore"):  # infinity less infinity: refused below
+                    difference, scale = _largest(_exact(actual[name]) - _exact(values)), _largest(_exact(values))
             relative = difference / scale if scale > 0 else difference
             # Stated so that a NaN, which is in no order with anything, fails.
             if not relative <= tolerance:

@@ -1,8 +1,13 @@
 """Runs graphs in onnxruntime, on one core."""
 
+import ctypes
 import os
+from math import prod
 
-from models.datatypes import Datatype
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datatypes import Datatype, to_numpy
 from models.errors import GraphError
 from models.manifest import TensorSpec
 from models.parity import Arrays, Run
@@ -21,9 +26,14 @@ _DATATYPES: dict[str, Datatype] = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
 }
+
+_BFLOAT16 = 16
+"""The number of this type in ONNX. onnxruntime takes it only in values of its own, and numpy has it from elsewhere."""
 
 
 def load(graph: bytes, *, optimize: bool) -> Run:
@@ -34,9 +44,13 @@ def load(graph: bytes, *, optimize: bool) -> Run:
     """
     session = _session(graph, optimize=optimize)
     names = [output.name for output in session.get_outputs()]
+    bound = any(tensor.type == "tensor(bfloat16)" for tensor in (*session.get_inputs(), *session.get_outputs()))
 
     def run(inputs: Arrays) -> Arrays:
         try:
+            if bound:
+                values = {name: _to_value(array) for name, array in inputs.items()}
+                return dict(zip(names, map(_to_array, session.run_with_ort_values(names, values)), strict=True))
             return dict(zip(names, session.run(names, inputs), strict=True))
         except Exception as error:
             rows = len(next(iter(inputs.values())))
@@ -65,6 +79,20 @@ def _session(graph: bytes, *, optimize: bool) -> ort.InferenceSession:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception classes are private, and their base is Exception itself
         raise GraphError(f"onnxruntime cannot load the graph: {error}") from error
+
+
+def _to_value(array: NDArray[np.generic]) -> ort.OrtValue:
+    if array.dtype.kind == "V":  # bfloat16
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), _BFLOAT16)
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _to_array(value: ort.OrtValue) -> NDArray[np.generic]:
+    if value.element_type() != _BFLOAT16:
+        array: NDArray[np.generic] = value.numpy()
+        return array
+    shape = value.shape()
+    return np.frombuffer(ctypes.string_at(value.data_ptr(), 2 * prod(shape)), to_numpy("BF16")).reshape(shape)
 
 
 def _spec(tensor: ort.NodeArg) -> TensorSpec:

@@ -17,14 +17,23 @@ def linear_norm(
     final: str = "",
     statistics: bool = True,
     features: str = "4",
+    takes: str = "float",
+    gives: str = "float",
 ) -> onnx.ModelProto:
-    """`x` [batch, features] -> Gemm -> BatchNormalization -> `y` [batch, 3], and a `final` node before it if wanted."""
+    """`x` [batch, features] -> Gemm -> BatchNormalization -> `y` [batch, 3], and a `final` node before it if wanted.
+
+    What it takes and gives is cast where it is not float.
+    """
     mean_var = "" if statistics else f", float[{CHANNELS}] mean, float[{CHANNELS}] var"
+    before = f"number = Cast <to = {onnx.TensorProto.FLOAT}> (x)" if takes != "float" else ""
+    if gives != "float":
+        final = f"y = Cast <to = {onnx.TensorProto.DataType.Value(gives.upper())}> (normalized)"
     normalized = "normalized" if final else outputs
     model = parser.parse_model(f"""
         <ir_version: 9, opset_import: ["" : 18]>
-        network (float[{batch}, {features}] x{mean_var}) => (float[{batch}, {CHANNELS}] y) {{
-            linear = Gemm(x, weight, bias)
+        network ({takes}[{batch}, {features}] x{mean_var}) => ({gives}[{batch}, {CHANNELS}] y) {{
+            {before}
+            linear = Gemm({"number" if before else "x"}, weight, bias)
             {normalized} = BatchNormalization <{attributes}> (linear, gamma, beta, mean, var)
             {final}
         }}

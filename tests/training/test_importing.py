@@ -5,9 +5,11 @@ from pathlib import Path
 import onnx
 import pytest
 
+from models import parity
 from models.errors import ExternalData, GraphError, InvalidInput, MissingStatistics, ParityError, TrainingModeGraph
 from models.graph.load import serialize
-from tests.training.graphs import linear_norm
+from tests.training.graphs import changed, linear_norm
+from training import runtime
 from training.importing import read_bundle
 
 
@@ -29,6 +31,33 @@ def test_a_file_with_a_normalisation_layer_becomes_a_bundle(file: Path) -> None:
     assert manifest.norm_layers[0].placement.kind == "folded_back"
     assert "BatchNormalization" in {node.op_type for node in onnx.load_from_string(bundle.source).graph.node}
     assert "BatchNormalization" not in {node.op_type for node in onnx.load_from_string(bundle.folded).graph.node}
+
+
+@pytest.mark.parametrize(
+    ("takes", "gives", "datatypes"),
+    [
+        ("bfloat16", "bfloat16", ["BF16", "BF16"]),
+        ("string", "float", ["BYTES", "FP32"]),
+        ("double", "float16", ["FP64", "FP16"]),
+    ],
+)
+def test_inputs_and_outputs_may_be_of_any_type(file: Path, takes: str, gives: str, datatypes: list[str]) -> None:
+    file.write_bytes(serialize(linear_norm(takes=takes, gives=gives)))
+
+    manifest = read_bundle(file, "theirs", tolerance=1e-2).manifest
+
+    assert [spec.datatype for spec in (*manifest.inputs, *manifest.outputs)] == datatypes
+    assert manifest.norm_layers[0].placement.kind == "folded_back"
+
+
+@pytest.mark.parametrize(("takes", "gives"), [("bfloat16", "bfloat16"), ("string", "string"), ("string", "float")])
+def test_a_difference_is_seen_in_any_type(takes: str, gives: str) -> None:
+    source = linear_norm(takes=takes, gives=gives)
+    inputs, _ = runtime.specs(serialize(source))
+
+    with pytest.raises(ParityError, match="differs"):
+        parity.check(serialize(source), changed(source, "gamma", 1.1), inputs, runtime.load, tolerance=1e-2)
+    parity.check(serialize(source), serialize(source), inputs, runtime.load, tolerance=1e-2)
 
 
 def test_a_last_softmax_is_noted(file: Path) -> None:
