@@ -7,7 +7,6 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI, Response
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from models.repository import Repository
@@ -20,7 +19,7 @@ from service.engine import require_provider, runtime_version
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
 from service.rollout import Rollouts
-from service.routes import configuration, health, layers, models, repository, rollout
+from service.routes import configuration, dashboard, health, layers, models, repository, rollout
 from service.routes import statistics as statistics_routes
 from service.settings import Settings
 from service.state import ServiceState
@@ -101,10 +100,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
     app.include_router(configuration.router(catalog, settings.limits))
     app.include_router(models.router(catalog))
-
-    @app.get("/", include_in_schema=False, dependencies=[PUBLIC])
-    async def root() -> RedirectResponse:
-        return RedirectResponse("docs")
+    app.include_router(dashboard.router())
 
     @app.get("/docs/seven.png", include_in_schema=False, dependencies=[PUBLIC])
     async def example_image() -> Response:

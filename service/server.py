@@ -60,7 +60,8 @@ def announce(bound: socket.socket) -> None:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     lines = [
         f"Denge serves on {base}",
-        f"  docs page:     {base}/docs",
+        f"  page:          {base}/",
+        f"  API:           {base}/docs",
         f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
         f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
     ]

@@ -1,0 +1,59 @@
+"""A headless Chromium that belongs to the system: none is ever downloaded."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """The browser. Skips the test where there is none."""
+    executable = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if executable is None:
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong on it."""
+
+    page: Page
+    troubles: list[str] = field(default_factory=list)
+
+    def heard(self, message: ConsoleMessage) -> None:
+        # A version that is not watched has no drift: asking for it is how the page finds out.
+        if message.type == "error" and "status of 404" not in message.text:
+            self.troubles.append(message.text)
+
+
+@contextmanager
+def watched(browser: Browser, url: str, **context: Any) -> Iterator[Watched]:
+    """A page at this address. At its end, nothing may have gone wrong: no error, no violation, no other host."""
+    with browser.new_context(**context) as around:
+        watch = Watched(around.new_page())
+        base = url.split("#", maxsplit=1)[0].rstrip("/")
+
+        def guard(route: Route) -> None:
+            if not route.request.url.startswith((f"{base}/", "blob:", "data:")):
+                watch.troubles.append(f"leaves the service: {route.request.url}")
+            route.continue_()
+
+        watch.page.route("**/*", guard)
+        watch.page.on("console", watch.heard)
+        watch.page.on("pageerror", lambda error: watch.troubles.append(str(error)))
+        watch.page.goto(url)
+        yield watch
+        watch.page.unroute_all(behavior="ignoreErrors")
+    assert not watch.troubles, watch.troubles

@@ -1,0 +1,317 @@
+"""The page at `/` in a real browser, against a real service."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from models.bundle import Bundle
+from models.manifest import Manifest
+from models.repository import Repository
+from tests.bundles import image_bundle, tiny_bundle
+from tests.end_to_end.browser import started, watched
+from tests.end_to_end.conftest import PATIENCE_SECONDS, ROOT, Process, running
+
+SEVEN = ROOT / "service" / "static" / "seven.png"
+HOSTILE = '<img src="x" onerror="document.title=1">'
+TOKEN = "an-admin-token-of-the-tests"
+NARROW = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, starters: Process) -> Iterator[Page]:
+    with watched(browser, f"{starters.url}/#/convnet") as watch:
+        expect(watch.page.locator("#model")).to_be_visible()
+        yield watch.page
+
+
+def test_it_shows_the_models_and_the_layers_of_one(page: Page) -> None:
+    models = page.get_by_role("navigation", name="Models").get_by_role("link")
+    expect(models).to_have_count(2)
+    expect(models.nth(0)).to_have_attribute("aria-current", "page")
+    expect(page.get_by_role("tab")).to_have_count(3)
+    expect(page.get_by_role("tab").nth(2)).to_contain_text("blocks.2.norm")
+    expect(page).to_have_title("convnet · Denge")
+
+    models.nth(1).click()
+
+    expect(page.get_by_role("heading", name="mlp")).to_be_visible()
+    expect(page.get_by_role("tab")).to_have_count(1)
+    page.go_back()
+    expect(page.get_by_role("tab")).to_have_count(3)
+
+
+@pytest.mark.parametrize("how", ["chosen", "dropped", "pasted", "example"])
+def test_an_image_is_answered_with_its_class(page: Page, how: str) -> None:
+    match how:
+        case "chosen":
+            page.get_by_label("Choose an image").set_input_files(SEVEN)
+        case "example":
+            page.get_by_role("button", name="Try the example").click()
+        case _:
+            page.evaluate(
+                """async ([how, address]) => {
+                    const transfer = new DataTransfer();
+                    const image = await (await fetch(address)).blob();
+                    transfer.items.add(new File([image], "seven.png", { type: "image/png" }));
+                    const event = how === "dropped"
+                        ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+                        : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+                    document.querySelector("#trial").dispatchEvent(event);
+                }""",
+                [how, "docs/seven.png"],
+            )
+
+    expect(page.locator(".answer")).to_have_text("Prediction: 7 99.9 %")
+    image = page.get_by_alt_text("The image that was sent")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.naturalWidth") == 28
+
+
+def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters: Process) -> None:
+    with watched(browser, f"{starters.url}/#/mlp") as watch:
+        page = watch.page
+        file = {"name": "seven.png", "mimeType": "image/png", "buffer": b"no image"}
+        page.get_by_label("Choose an image").set_input_files(file)
+
+        expect(page.locator(".result .failure")).to_contain_text("body: ")
+        watch.troubles.clear()  # a browser reports every status of 400 and above as an error
+
+
+def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
+    first = page.get_by_role("tab").nth(0)
+    page.get_by_role("tab", selected=True).focus()
+    page.keyboard.press("Home")
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+
+    last = page.get_by_role("tab").nth(2)
+    expect(last).to_be_focused()
+    expect(last).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("heading", name="blocks.2.norm")).to_be_visible()
+    assert page.evaluate("location.hash").startswith("#/convnet/default/blocks.2.norm")
+
+
+def test_everything_is_reached_by_tabbing_and_shows_where_it_is(page: Page) -> None:
+    reached = set()
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement !== document.body"):  # which comes after the last
+        name, outlined = page.evaluate(
+            """() => {
+                const found = document.activeElement;
+                const shown = found.matches("input[type=radio]") ? found.nextElementSibling
+                    : found.matches("input[type=file]") ? found.parentElement : found;
+                const { outlineStyle, outlineWidth } = getComputedStyle(shown);
+                const name = found.ariaLabel ?? found.labels?.[0]?.textContent ?? found.textContent;
+                return [name.trim(), outlineStyle !== "none" && parseFloat(outlineWidth) >= 2];
+            }"""
+        )
+        assert outlined, name
+        reached.add(name)
+        page.keyboard.press("Tab")
+    assert {"Skip to the model", "Theme: automatic", "API", "Choose an image", "Try the example"} <= reached
+
+
+def test_every_control_has_a_name_and_every_heading_its_place(page: Page) -> None:
+    page.get_by_role("button", name="Try the example").click()
+    expect(page.locator(".answer")).to_be_visible()
+    assert page.get_by_role("main").count() == 1
+    assert page.get_by_role("banner").count() == 1
+    assert page.locator("h1").count() == 1
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input, select, [role], section, img, table")]
+            .filter((one) => !one.closest("[hidden], dialog:not([open])"))
+            .filter((one) => !["status", "alert", "row"].includes(one.role) && one.ariaHidden !== "true")
+            .filter((one) => one.localName !== "table" || one.closest("section[aria-labelledby]") === null)
+            .filter((one) => !(one.ariaLabel || one.getAttribute("aria-labelledby") || one.alt || one.labels?.length
+                || one.textContent.trim()))
+            .map((one) => one.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
+    for reference in ("aria-labelledby", "aria-controls"):
+        targets = page.evaluate(f"[...document.querySelectorAll('[{reference}]')].map((one) => one.{JS[reference]})")
+        assert set(targets) <= set(ids)
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((one) => Number(one.localName[1]))")
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+JS = {
+    "aria-labelledby": "getAttribute('aria-labelledby')",
+    "aria-controls": "getAttribute('aria-controls')",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser: Browser, starters: Process, scheme: str) -> None:
+    with watched(browser, f"{starters.url}/#/convnet", color_scheme=scheme) as watch:
+        page = watch.page
+        page.get_by_role("button", name="Try the example").click()
+        expect(page.locator(".answer")).to_be_visible()
+        faint = page.evaluate(CONTRAST)
+
+        assert faint == []
+        dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        page.get_by_role("button", name="Theme").click()
+        page.get_by_role("button", name="Theme").click()  # automatic, light, dark
+        chosen = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert (chosen == dark) == (scheme == "dark")
+        page.reload()
+        expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+
+
+CONTRAST = """() => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgb = (colour) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = (colour) => {
+        const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = colour.map((part) => linear(part / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (one) => {
+        for (let at = one; at; at = at.parentElement) {
+            const colour = rgb(getComputedStyle(at).backgroundColor);
+            if (colour[3] === 255) return colour;
+        }
+        return [255, 255, 255, 255];
+    };
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const one = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !one.checkVisibility({ visibilityProperty: true })) continue;
+        const style = getComputedStyle(one);
+        const colour = one.closest("svg") ? style.fill : style.color;
+        const pair = [luminance(rgb(colour)), luminance(ground(one))].sort((a, b) => b - a);
+        const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+        if (ratio < 4.5) found.push([walker.currentNode.data.trim(), ratio]);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("model", ["convnet", "mlp"])
+def test_it_fits_a_narrow_screen(browser: Browser, starters: Process, model: str) -> None:
+    with watched(browser, f"{starters.url}/#/{model}", viewport=NARROW) as watch:
+        page = watch.page
+        page.get_by_role("button", name="Try the example").click()
+        expect(page.locator(".answer")).to_be_visible()
+        for table in page.get_by_text("As a table").all():
+            table.click()
+
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+def with_layer(bundle: Bundle, name: str, layer: str) -> Bundle:
+    """The same bundle under another name, with another name for its layer."""
+    written = bundle.manifest.model_dump()
+    written["model"] = name
+    written["description"] = HOSTILE
+    written["norm_layers"][0]["name"] = layer
+    return Bundle(Manifest.model_validate(written), folded=bundle.folded, source=bundle.source)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service with models whose words are markup, whose names are long, and which need a token to be changed."""
+    repository = Repository(tmp_path_factory.mktemp("odd") / "repository")
+    repository.publish(with_layer(image_bundle(labels=(HOSTILE, "<b>square</b>", "star" * 40)), "hostile", HOSTILE))
+    repository.publish(with_layer(tiny_bundle(), "n" * 128, "layer" * 40))
+    repository.publish(tiny_bundle())
+    with running(repository.root, "--admin-token", TOKEN) as process:
+        yield process
+
+
+def test_words_of_others_stay_words(browser: Browser, odd: Process) -> None:
+    with watched(browser, f"{odd.url}/#/hostile", viewport=NARROW) as watch:
+        page = watch.page
+        page.get_by_label("Choose an image").set_input_files(SEVEN)
+        expect(page.locator(".answer")).to_be_visible()
+
+        expect(page.locator("#about")).to_contain_text(HOSTILE)
+        expect(page.get_by_role("tab")).to_contain_text(HOSTILE)
+        expect(page.get_by_role("rowheader", name=HOSTILE).first).to_be_visible()
+        expect(page.locator("main img")).to_have_count(1)
+        expect(page).to_have_title("hostile · Denge")
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+def test_long_names_fit(browser: Browser, odd: Process) -> None:
+    with watched(browser, f"{odd.url}/#/{'n' * 128}", viewport=NARROW) as watch:
+        expect(watch.page.get_by_role("heading", name="nnn")).to_be_visible()
+        expect(watch.page.locator("#trial")).to_contain_text("takes tensors, not images")
+
+        assert watch.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+def test_a_change_asks_for_the_token_and_keeps_it_until_it_is_forgotten(browser: Browser, odd: Process) -> None:
+    with watched(browser, f"{odd.url}/#/tiny") as watch:
+        page = watch.page
+        page.get_by_role("button", name="Unload the model").click()
+        for token in ("a-token-of-someone-else", TOKEN):
+            dialog = page.get_by_role("dialog", name="A token is needed")
+            dialog.get_by_label("Token").fill(token)
+            dialog.get_by_role("button", name="Use it").click()
+        expect(page.get_by_role("alert")).to_have_text("tiny is unloaded.")
+        page.get_by_role("button", name="Load it").click()
+        expect(page.get_by_role("alert")).to_have_text("tiny is up to date with the repository.")
+        assert TOKEN not in page.evaluate(
+            "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])"
+        )
+
+        page.get_by_role("button", name="Forget the token").click()
+        page.get_by_role("button", name="Unload the model").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+
+        expect(page.get_by_role("alert")).to_contain_text("this needs the admin token")
+        watch.troubles.clear()  # a browser reports every status of 400 and above as an error
+
+
+def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> None:
+    """Behind a proxy that serves it under a prefix, every address is still right."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        asked = []
+
+        def pass_on(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(response=route.fetch(url=route.request.url.replace("/models/of/mine/", "/", 1)))
+
+        page.route("**/*", pass_on)
+        page.goto(f"{starters.url}/models/of/mine/")
+        expect(page.get_by_role("tab")).to_have_count(3)
+        page.get_by_role("button", name="Try the example").click()
+        expect(page.locator(".answer")).to_be_visible()
+
+        assert len(asked) > 10
+        assert all(url.startswith((f"{starters.url}/models/of/mine/", "blob:")) for url in asked), asked
+        page.unroute_all(behavior="ignoreErrors")
+
+
+def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.publish(tiny_bundle())
+    with running(repository.root) as process, watched(browser, process.url) as watch:
+        expect(watch.page.locator("#model")).to_be_visible()
+        process.stop()
+
+        expect(watch.page.locator("#connection")).to_contain_text("does not answer")
+        watch.troubles.clear()  # refused connections are errors, too

@@ -1,0 +1,79 @@
+"""The files of the page, as they are served."""
+
+import re
+from importlib.resources import files
+
+import pytest
+from starlette.testclient import TestClient
+
+PARTS = sorted(file.name for file in (files("service") / "dashboard").iterdir())
+
+
+def paths() -> list[str]:
+    return ["/", *(f"/dashboard/{name}" for name in PARTS)]
+
+
+@pytest.mark.parametrize("path", paths())
+def test_every_part_says_what_browsers_may_do_with_it(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 200
+    policy = dict(rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
+    assert policy["img-src"] == "'self' blob: data:"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Content-Type"].split(";")[0] in {
+        "text/html",
+        "text/css",
+        "text/javascript",
+        "image/svg+xml",
+    }
+
+
+@pytest.mark.parametrize("path", paths())
+def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -> None:
+    first = client.get(path)
+    tag = first.headers["ETag"]
+
+    assert first.headers["Cache-Control"] == "no-cache"
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = client.get(path, headers={"If-None-Match": known})
+        assert again.status_code == 304
+        assert not again.content
+        assert again.headers["ETag"] == tag
+    assert client.get(path, headers={"If-None-Match": '"other"'}).content == first.content
+    head = client.head(path)
+    assert head.status_code == 200
+    assert head.headers["ETag"] == tag
+
+
+@pytest.mark.parametrize("name", ["", "page", "%2e%2e%2fapp.py", "../app.py", "page.css%00", "%2fetc%2fpasswd"])
+def test_nothing_else_is_to_be_had(client: TestClient, name: str) -> None:
+    answer = client.get(f"/dashboard/{name}")
+
+    assert answer.status_code == 404
+    assert set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_no_part_names_another_host_or_an_absolute_address(name: str) -> None:
+    text = (files("service") / "dashboard" / name).read_text("utf-8")
+
+    assert set(re.findall(r"https?://[^\"' )]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"""(?:href|src)=["']/|fetch\(["'`]/|(?:from|import) ["']/|url\(""", text)
+
+
+def test_the_page_has_nothing_inline() -> None:
+    text = (files("service") / "dashboard" / "index.html").read_text("utf-8")
+
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+    assert re.findall(r"<script[^>]*>[^<]*", text) == ['<script type="module" src="dashboard/page.js">']
+
+
+def test_markup_is_never_made_of_text() -> None:
+    for name in PARTS:
+        text = (files("service") / "dashboard" / name).read_text("utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b", text), name
