@@ -21,11 +21,13 @@ from service.predictions import Predictions, engine_starter
 from service.rollout import Rollouts
 from service.routes import configuration, dashboard, health, layers, models, repository, rollout
 from service.routes import statistics as statistics_routes
+from service.routes import watch as watch_routes
 from service.settings import Settings
 from service.state import ServiceState
 from service.statistics import Statistics
 from service.supervisor import Supervisor
 from service.version import VERSION
+from service.watch import SAVE_SECONDS, Watch
 
 log = structlog.get_logger()
 
@@ -66,7 +68,10 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     rollouts = Rollouts(catalog)
     state = state or ServiceState()
     shown = examples.for_starter()
-    predictions = Predictions(settings, catalog, guard, statistics, shown)
+    watch = Watch(catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch")
+    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record)
+    if workers is not None:
+        workers.on("delta", watch.receive)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -77,8 +82,11 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
+        keeping = asyncio.create_task(_keep(watch))
         yield
+        keeping.cancel()
         predictions.close()
+        await asyncio.to_thread(watch.save)
         log.info("stopped")
 
     app = FastAPIOffline(
@@ -99,6 +107,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
     app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
     app.include_router(configuration.router(catalog, settings.limits))
+    app.include_router(watch_routes.router(catalog, watch))
     app.include_router(models.router(catalog))
     app.include_router(dashboard.router())
 
@@ -109,6 +118,13 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     access.install(app, guard, FRAMEWORK_PATHS)
 
     return predictions.in_front_of(app)
+
+
+async def _keep(watch: Watch) -> None:
+    """Write what has been observed now and then."""
+    while True:
+        await asyncio.sleep(SAVE_SECONDS)
+        await asyncio.to_thread(watch.save)
 
 
 async def _alone(statistics: Statistics) -> Statistics:

@@ -52,6 +52,9 @@ class Engine:
         buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
             one, so that a device meets no other sizes, and has met these before the first request.
 
+    Attributes:
+        output_names: of the graph, in its order.
+
     Raises:
         ProviderUnavailable: the provider is not the one that onnxruntime would use.
         InferenceFailed: onnxruntime refuses the graph, or its first run fails.
@@ -89,7 +92,7 @@ class Engine:
                 f"{self.provider} was asked for, but onnxruntime would run {self._session.get_providers()[0]}: "
                 "check the GPU, its driver and the CUDA libraries"
             )
-        self._output_names = [output.name for output in self._session.get_outputs()]
+        self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
         types = {tensor.type for tensor in (*self._session.get_inputs(), *self._session.get_outputs())}
         # onnxruntime takes bfloat16 only as values of its own, and text never.
@@ -121,7 +124,7 @@ class Engine:
         return self
 
     def _run_plain(self, inputs: Mapping[str, Array]) -> Outputs:
-        return dict(zip(self._output_names, self._session.run(self._output_names, inputs), strict=True))
+        return dict(zip(self.output_names, self._session.run(self.output_names, inputs), strict=True))
 
     def _run_bound(self, inputs: Mapping[str, Array]) -> Outputs:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
@@ -130,11 +133,11 @@ class Engine:
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, _to_value(array, extra, self._pinned))
-        for name in self._output_names:
+        for name in self.output_names:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
         arrays = map(_to_array, binding.get_outputs())
-        outputs = dict(zip(self._output_names, arrays, strict=True))
+        outputs = dict(zip(self.output_names, arrays, strict=True))
         return {name: array[:rows] for name, array in outputs.items()} if extra else outputs
 
     def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:

@@ -1,24 +1,31 @@
 """What answers predictions: part of the one process that serves, or all that a worker has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
 from models.bundle import Bundle
+from models.repository import Repository
+from service import memory
 from service.access import Guard
 from service.batcher import Batcher
-from service.catalog import Catalog
+from service.catalog import Catalog, Served
 from service.direct import Application, Direct
 from service.engine import Engine, buckets
 from service.examples import Examples
 from service.fast_path import FastPath
 from service.logs import request_logger
+from service.observer import Delta, Observer, Watcher, Watchers
 from service.requests import RequestContext
 from service.routes import images, infer, predict
 from service.settings import Settings
 from service.shadow import Shadow
 from service.statistics import Statistics
+
+Array = NDArray[Any]
 
 
 def engine_starter(settings: Settings) -> Callable[[Bundle], Engine]:
@@ -34,6 +41,20 @@ def engine_starter(settings: Settings) -> Callable[[Bundle], Engine]:
     return start
 
 
+def watcher_opener(settings: Settings, repository: Repository) -> Callable[[Served], Watcher | None]:
+    """What makes the watcher of a version, where its bundle has an observed graph."""
+
+    def open_watcher(served: Served) -> Watcher | None:
+        observed = repository.read(served.model, served.version).observed
+        if observed is None:
+            return None
+        engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1)
+        memory.give_back()
+        return Watcher(served, engine)
+
+    return open_watcher
+
+
 class Predictions:
     """Runs the models of a catalog for callers.
 
@@ -43,19 +64,30 @@ class Predictions:
         guard: knows who may predict.
         statistics: where requests and runs are counted.
         shown: what the docs page shows.
+        sink: takes what is observed of the layers, in a thread.
 
     Attributes:
         routers: the routes of predictions.
     """
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, guard: Guard, statistics: Statistics, shown: Examples
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        guard: Guard,
+        statistics: Statistics,
+        shown: Examples,
+        sink: Callable[[Delta], None],
     ) -> None:
         self._settings = settings
         self._statistics = statistics
         self._shadow = Shadow(catalog, statistics)
-        self._batcher = Batcher(statistics, settings.limits, self._shadow.offer)
-        self._infer = infer.Infer(catalog, self._batcher, guard, settings.max_body_bytes, finite=settings.finite)
+        watchers = Watchers(watcher_opener(settings, catalog.repository))
+        self._observer = Observer(watchers, sink, settings.watch_percent) if settings.watch_percent else None
+        self._batcher = Batcher(statistics, settings.limits, self._answered)
+        self._infer = infer.Infer(
+            catalog, self._batcher, guard, watchers, settings.max_body_bytes, finite=settings.finite
+        )
         self.routers: tuple[APIRouter, ...] = (
             infer.router(self._infer, shown),
             predict.router(catalog, self._batcher, shown, settings.max_body_bytes, finite=settings.finite),
@@ -79,3 +111,10 @@ class Predictions:
         """Wait for what runs, refuse what comes."""
         self._batcher.close()
         self._shadow.close()
+        if self._observer is not None:
+            self._observer.close()
+
+    def _answered(self, served: Served, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        if self._observer is not None:
+            self._observer.offer(served, inputs)
+        self._shadow.offer(served, inputs, outputs)

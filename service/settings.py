@@ -96,6 +96,21 @@ class Settings(BaseSettings):
     nan: Literal["refuse", "accept"] = Field(
         "refuse", description="What becomes of NaN and infinities in the inputs of a model."
     )
+    watch_percent: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Share of one processor that may go into watching the layers; 0 watches nothing.",
+    )
+    drift_window_rows: int = Field(
+        256, ge=16, le=1 << 20, description="Rows of the windows on which drift alarms are raised."
+    )
+    false_alarm_rate: float = Field(
+        0.01, gt=0, lt=1, description="Share of these windows that are significant although nothing has moved."
+    )
+    state_dir: Path | None = Field(
+        None, description="Folder where observations outlive the process; `<repository>/.state` when absent."
+    )
     max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
     keep_alive_seconds: int = Field(
@@ -221,6 +236,11 @@ class Settings(BaseSettings):
     def to_json(self) -> bytes:
         """For another process."""
         return orjson.dumps(self.model_dump(), default=_plain)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where observations outlive the process."""
+        return self.state_dir or self.repository / ".state"
 
     @property
     def max_image_pixels(self) -> int:

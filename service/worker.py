@@ -29,6 +29,7 @@ from service.catalog import Catalog
 from service.direct import Application
 from service.forward import Forward
 from service.link import Link
+from service.observer import Delta
 from service.predictions import Predictions, engine_starter
 from service.server import configure
 from service.settings import Settings
@@ -48,7 +49,11 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     catalog = Catalog(Repository(settings.repository), engine_starter(settings))
     statistics = Statistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter())
+
+    def report(delta: Delta) -> None:
+        link.tell("delta", delta.to_bytes())
+
+    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report)
 
     async def follow(state: bytes) -> bytes:
         await asyncio.to_thread(catalog.follow, state)

@@ -25,7 +25,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described | {"default": {"model": Error, "description": "Any other error"}}
 
 
-def example(value: str | int) -> dict[str, Example]:
+def example(value: str | float) -> dict[str, Example]:
     """A parameter's example, in the form that the docs page fills in by itself."""
     return {str(value): {"value": value}}
 

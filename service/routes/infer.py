@@ -1,5 +1,6 @@
 """Predictions from tensors: the Open Inference Protocol, V2."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,11 +8,13 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
+from models.errors import InvalidInput
 from service.access import PREDICT, Guard
 from service.batcher import Batcher, Outputs
 from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
 from service.examples import Examples
+from service.observer import Watchers
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
 from service.wire import v2_json
@@ -44,7 +47,16 @@ _INFER_SCHEMA = {
     "required": ["inputs"],
     "properties": {
         "id": {"type": "string", "description": "repeated in the answer"},
-        "parameters": {"type": "object"},
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "layer_statistics": {
+                    "type": "boolean",
+                    "description": "adds `drift_score`, how unusual each row is (1 in 100 rows has more than 1), "
+                    "and `drift_layer`, the layer in which it is most so",
+                }
+            },
+        },
         "inputs": {"type": "array", "items": _TENSOR_SCHEMA},
         "outputs": {
             "type": "array",
@@ -102,16 +114,25 @@ class Infer:
         catalog: the models.
         batcher: runs them.
         guard: knows who may predict.
+        watchers: tell callers what the layers meet in their rows.
         max_body_bytes: larger bodies are refused.
         finite: whether NaN and infinities are refused.
     """
 
     def __init__(
-        self, catalog: Catalog, batcher: Batcher, guard: Guard, max_body_bytes: int, *, finite: bool = True
+        self,
+        catalog: Catalog,
+        batcher: Batcher,
+        guard: Guard,
+        watchers: Watchers,
+        max_body_bytes: int,
+        *,
+        finite: bool = True,
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
         self._guard = guard
+        self._watchers = watchers
         self.max_body_bytes = max_body_bytes
         self._finite = finite
 
@@ -134,6 +155,8 @@ class Infer:
             priority=prediction.asked.priority,
             patience=prediction.asked.patience,
         )
+        if prediction.asked.layer_statistics:
+            outputs = outputs | await self._scores(prediction)
         return _write(prediction, outputs)
 
     def admit(self, model: str, version: int | None, headers: Headers) -> Served:
@@ -168,8 +191,22 @@ class Infer:
         Raises:
             InferenceFailed: the runtime broke on these inputs.
         """
+        if prediction.asked.layer_statistics:
+            return None
         outputs = self._batcher.run_now(prediction.served, prediction.asked.inputs)
         return None if outputs is None else _write(prediction, outputs)
+
+    async def _scores(self, prediction: Prediction) -> Outputs:
+        """What the layers meet in each row, for the caller alone: the observed graph runs once more, in a thread."""
+        served, asked = prediction.served, prediction.asked
+        watcher = await asyncio.to_thread(self._watchers.of, served)
+        if watcher is None or served.manifest.drift is None:
+            raise InvalidInput(
+                f"'{served.model}' version {served.version} has no held-out rows to compare with",
+                "parameters.layer_statistics",
+            )
+        scores, layers = await asyncio.to_thread(watcher.score, asked.inputs)
+        return {v2_json.DRIFT_SCORE: scores, v2_json.DRIFT_LAYER: layers}
 
 
 def _write(prediction: Prediction, outputs: Outputs) -> Answer:

@@ -21,6 +21,10 @@ from service.wire.json_values import match_shape, require_finite, to_array, writ
 Array = NDArray[Any]
 
 
+DRIFT_SCORE = "drift_score"
+DRIFT_LAYER = "drift_layer"
+"""Outputs that a request gets beside the model's own, where its parameter `layer_statistics` asks for them."""
+
 _LARGEST_PARAMETER = 2**32
 
 
@@ -47,6 +51,7 @@ class InferRequest:
         id: repeated in the answer.
         priority: 1 is the highest, 0 takes no part in the order.
         patience: seconds that the request may wait for its run.
+        layer_statistics: whether `DRIFT_SCORE` and `DRIFT_LAYER` are among the outputs.
     """
 
     inputs: Mapping[str, Array]
@@ -54,6 +59,7 @@ class InferRequest:
     id: str | None = None
     priority: int = 0
     patience: float | None = None
+    layer_statistics: bool = False
 
 
 def decode(
@@ -86,12 +92,19 @@ def decode(
     parameters = _parameters(request, "parameters")
     binary = parameters.get("binary_data_output", False) is True
     microseconds = _whole_number(parameters, "timeout")
+    wanted = _requested_outputs(request.get("outputs"), outputs, binary=binary)
+    layer_statistics = parameters.get("layer_statistics", False)
+    if layer_statistics is not False:
+        if layer_statistics is not True:
+            raise InvalidInput("must be true or false", "parameters.layer_statistics")
+        wanted += RequestedOutput(DRIFT_SCORE, binary), RequestedOutput(DRIFT_LAYER, binary)
     return InferRequest(
         arrays,
-        _requested_outputs(request.get("outputs"), outputs, binary=binary),
+        wanted,
         identity,
         priority=_whole_number(parameters, "priority"),
         patience=microseconds / 1e6 if microseconds else None,
+        layer_statistics=layer_statistics,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 import pytest
@@ -24,10 +25,15 @@ def operations(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]
 def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every operation with its own examples filled in, as the docs page does."""
     for verb, path, operation in operations(client):
+        query = {}
         for parameter in operation.get("parameters", []):
             # The docs page fills in examples of the parameter itself, and only shows those of its schema.
             (example,) = parameter["examples"].values()
+            if parameter["in"] == "query":
+                query[parameter["name"]] = str(example["value"])
             path = path.replace("{" + parameter["name"] + "}", str(example["value"]))
+        if query:
+            path = f"{path}?{urlencode(query)}"
         content = operation.get("requestBody", {}).get("content", {})
         if "application/json" in content:
             for example in content["application/json"]["examples"].values():

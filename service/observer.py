@@ -1,0 +1,233 @@
+"""Runs the observed graph on a sample of the served batches, beside the predictions and never before them.
+
+A batch is offered when its predictions are ready, and taken if the observer is idle and has rested long enough: it
+holds a budget of processor time by itself, whatever the model costs. What is not taken is counted. One thread does
+the rest, at a lower priority than those that answer; what it finds goes to a sink, and where that leads is no concern
+of the observer.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from time import perf_counter, thread_time
+from typing import Any
+
+import numpy as np
+import orjson
+import structlog
+from numpy.typing import NDArray
+
+from models.drift import Detector
+from models.errors import DengeError, InvalidInput
+from models.observation import Reader, RowStatistics, WindowMoments
+from service.catalog import Served
+from service.engine import Engine
+
+log = structlog.get_logger()
+
+Array = NDArray[Any]
+Inputs = Mapping[str, Array]
+
+MAX_ROWS = 32
+"""Of one observation: a large batch must not keep a processor busy for long."""
+
+MOST_WATCHERS = 16
+
+_NICENESS = 10
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What one observation adds.
+
+    Attributes:
+        model, version: what was observed.
+        layers: moments by name.
+        classes: rows by predicted class, shape (K,), int64; empty for a model that does not classify.
+        batches: observations that are in it.
+        skipped: batches that were not observed since the last delta.
+        seconds: of processor time that it took.
+    """
+
+    model: str
+    version: int
+    layers: Mapping[str, WindowMoments]
+    classes: NDArray[np.int64]
+    batches: int = 1
+    skipped: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows observed."""
+        return max((moments.count for moments in self.layers.values()), default=0)
+
+    def to_bytes(self) -> bytes:
+        """For another process: one line of JSON, and the numbers as they lie in memory."""
+        head = {
+            "model": self.model,
+            "version": self.version,
+            "layers": [[name, len(moments.mean), moments.count] for name, moments in self.layers.items()],
+            "classes": len(self.classes),
+            "batches": self.batches,
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+        }
+        numbers = [np.asarray(moments.to_arrays()["moments"]).tobytes() for moments in self.layers.values()]
+        return b"".join([orjson.dumps(head), b"\n", self.classes.tobytes(), *numbers])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Delta":
+        """What `to_bytes` gave.
+
+        Raises:
+            InvalidInput: it did not give this.
+        """
+        line, _, numbers = data.partition(b"\n")
+        try:
+            head = orjson.loads(line)
+            classes = np.frombuffer(numbers, np.int64, head["classes"])
+            offset = classes.nbytes
+            layers = {}
+            for name, channels, count in head["layers"]:
+                moments = np.frombuffer(numbers, np.float64, 5 * channels, offset).reshape(5, channels)
+                offset += moments.nbytes
+                layers[name] = WindowMoments.from_arrays({"count": count, "moments": moments})
+            spent = head["batches"], head["skipped"], head["seconds"]
+            return cls(head["model"], head["version"], layers, classes, *spent)
+        except (ValueError, TypeError, LookupError) as error:
+            raise InvalidInput("is not what one process tells another of its observations", "delta") from error
+
+
+class Watcher:
+    """Runs the observed graph of one version.
+
+    Args:
+        served: the version.
+        engine: of its observed graph.
+    """
+
+    def __init__(self, served: Served, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = Reader(served.manifest.norm_layers, engine.output_names)
+        self._detector = Detector(served.manifest.drift)
+        output = served.manifest.outputs[0]
+        self._scores = output.name if len(output.shape) == 2 and output.shape[1] != 1 else None
+
+    def observe(self, inputs: Inputs) -> tuple[dict[str, RowStatistics], NDArray[np.int64]]:
+        """What each layer meets in these rows, and how many of them fall into each class.
+
+        Raises:
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        outputs = self._engine.run(inputs)
+        classes = np.zeros(0, np.int64)
+        if self._scores is not None:
+            scores = outputs[self._scores]
+            classes = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.int64)
+        return self._reader.read(outputs), classes
+
+    def score(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+        """How unusual each row is, 1 being the threshold, and the name of its most deviant layer, shape (rows,) each.
+
+        Raises:
+            InvalidInput: the version has no reference to compare with.
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        rows, _ = self.observe(inputs)
+        scores, deviant = self._detector.row_scores(rows)
+        return scores, np.array(list(rows), dtype=object)[deviant]
+
+
+class Watchers:
+    """The watchers of the versions that were observed lately, made when they are needed. Safe to use from any thread.
+
+    Args:
+        make: makes the watcher of a version; None where its bundle has no observed graph.
+    """
+
+    def __init__(self, make: Callable[[Served], Watcher | None]) -> None:
+        self._make = make
+        self._made: dict[tuple[str, int], tuple[Served, Watcher | None]] = {}
+        self._making = threading.Lock()
+
+    def of(self, served: Served) -> Watcher | None:
+        """The watcher of a version; None where there can be none. The first call of a version takes a while."""
+        key = served.model, served.version
+        with self._making:
+            known = self._made.get(key)
+            if known is None or known[0] is not served:
+                known = self._made[key] = served, self._try(served)
+                while len(self._made) > MOST_WATCHERS:  # versions come and go, and their graphs with them
+                    del self._made[next(iter(self._made))]
+            return known[1]
+
+    def _try(self, served: Served) -> Watcher | None:
+        try:
+            return self._make(served) if served.batchable else None
+        except DengeError as error:
+            log.error("not_observed", model=served.model, version=served.version, exc_info=error)
+            return None
+
+
+class Observer:
+    """Watches what a batcher serves.
+
+    Args:
+        watchers: of the versions.
+        sink: takes what was found, in the observer's thread.
+        percent: of one processor that observing may take, up to 100.
+    """
+
+    def __init__(self, watchers: "Watchers", sink: Callable[[Delta], None], percent: float) -> None:
+        self._watchers = watchers
+        self._sink = sink
+        self._rest_per_second = 100 / percent - 1
+        self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
+        self._idle_from = 0.0
+        self._busy = False
+        self._skipped = 0
+        self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
+        self._thread.start()
+
+    def offer(self, served: Served, inputs: Inputs) -> None:
+        """Offer a batch that has been answered; on the event loop, in constant time."""
+        if self._busy or perf_counter() < self._idle_from:
+            self._skipped += 1
+            return
+        self._busy = True
+        # A copy: the arrays may be views of a buffer that its owner uses again.
+        taken = {name: array[:MAX_ROWS].copy() for name, array in inputs.items()}
+        self._queue.put((served, taken, self._skipped))
+        self._skipped = 0
+
+    def close(self) -> None:
+        """Finish what has been begun."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        # Linux takes the thread for a process here. Elsewhere it stays as important as the others.
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while (taken := self._queue.get()) is not None:
+            self._watchers.of(taken[0])  # opened once, and not for the budget to pay
+            began = thread_time()
+            try:
+                self._observe(*taken)
+            except Exception as error:  # whatever it was, the next batch is another one
+                log.error("observation_failed", model=taken[0].model, version=taken[0].version, exc_info=error)
+            self._idle_from = perf_counter() + (thread_time() - began) * self._rest_per_second
+            self._busy = False
+
+    def _observe(self, served: Served, inputs: Inputs, skipped: int) -> None:
+        watcher = self._watchers.of(served)
+        if watcher is None:
+            return
+        began = thread_time()
+        rows, classes = watcher.observe(inputs)
+        layers = {name: WindowMoments.of(found) for name, found in rows.items()}
+        seconds = thread_time() - began
+        self._sink(Delta(served.model, served.version, layers, classes, 1, skipped, seconds))

@@ -1,0 +1,365 @@
+"""What the layers of the served versions have met: in windows of time, and in windows of rows that are judged.
+
+Moments go into buckets of time, which merge into any window: a minute, an hour, a day, and all since the start. How
+much there is of them depends on the layers alone, not on the traffic. They are kept in a folder and survive a
+restart.
+
+Beside them the rows of each version make windows of a fixed number of rows, one after the other. Each is judged when
+it is full, and what comes of it is the version's alarm.
+"""
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from typing import Any, Literal
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from models.drift import Assessment, Detector
+from models.errors import DengeError
+from models.observation import WindowMoments
+from service.catalog import Catalog, Served
+from service.observer import Delta
+
+log = structlog.get_logger()
+
+Window = Literal["1m", "1h", "1d", "start"]
+
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+HORIZONS: Mapping[Window, tuple[float, int]] = {
+    "1m": (5.0, 12),
+    "1h": (_MINUTE, 60),
+    "1d": (_HOUR / 4, 96),
+    "start": (0.0, 1),
+}
+"""Seconds of a bucket, and how many buckets make the window. The last holds everything in one."""
+
+SAVE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Moments of some rows.
+
+    Attributes:
+        since: when its first rows came, in seconds since 1970.
+        layers: by name.
+        classes: rows by predicted class, shape (K,), int64.
+    """
+
+    since: float
+    layers: Mapping[str, WindowMoments]
+    classes: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return max((moments.count for moments in self.layers.values()), default=0)
+
+    def merge(self, other: "Bucket") -> "Bucket":
+        """Both together."""
+        names = dict.fromkeys([*self.layers, *other.layers])
+        layers = {
+            name: self.layers[name].merge(other.layers[name])
+            if name in self.layers and name in other.layers
+            else self.layers.get(name) or other.layers[name]
+            for name in names
+        }
+        classes = self.classes + other.classes if len(self.classes) == len(other.classes) else self.classes
+        return Bucket(min(self.since, other.since), layers, classes)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A window of rows that is full."""
+
+    bucket: Bucket
+    at: float
+    assessment: Assessment
+
+
+@dataclass
+class Effort:
+    """What observing has cost since the service started, and what it has left out."""
+
+    batches: int = 0
+    rows: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Version:
+    """All that is known of one version."""
+
+    detector: Detector
+    layers: tuple[str, ...]
+    buckets: dict[Window, dict[int, Bucket]] = field(default_factory=lambda: {window: {} for window in HORIZONS})
+    filling: Bucket | None = None
+    judged: Judged | None = None
+    lately: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
+    effort: Effort = field(default_factory=Effort)
+
+
+Changed = Callable[[Served, Judged], None]
+"""Told when the alarm of a version begins or ends."""
+
+
+class Watch:
+    """Keeps and judges what is observed. Safe to use from several threads.
+
+    Args:
+        catalog: the versions that are served.
+        rows: of a window that is judged.
+        false_alarm_rate: at which.
+        folder: where it is kept; None keeps it in memory only.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        rows: int = 256,
+        false_alarm_rate: float = 0.01,
+        folder: Path | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._catalog = catalog
+        self.window_rows = rows
+        self.false_alarm_rate = false_alarm_rate
+        self._folder = folder
+        self._clock = clock
+        self._versions: dict[tuple[str, int], _Version] = {}
+        self._listeners: list[Changed] = []
+        self._lock = threading.Lock()
+
+    def on_change(self, listener: Changed) -> None:
+        """Call this, from any thread, when an alarm begins or ends."""
+        self._listeners.append(listener)
+
+    def record(self, delta: Delta) -> None:
+        """Take in what was observed."""
+        try:
+            served = self._catalog.get(delta.model, delta.version)
+        except DengeError:
+            return  # unloaded meanwhile
+        with self._lock:
+            changed = self._record(served, delta)
+        if changed is not None:
+            for listener in self._listeners:
+                listener(served, changed)
+
+    async def receive(self, delta: bytes) -> bytes:
+        """Take in what another process has observed."""
+        await asyncio.to_thread(self.record, Delta.from_bytes(delta))
+        return b""
+
+    def window(self, served: Served, window: Window) -> Bucket:
+        """All that was observed in a window of time that ends now."""
+        seconds, count = HORIZONS[window]
+        now = self._clock()
+        with self._lock:
+            buckets = self._of(served).buckets[window]
+            wanted = [bucket for slot, bucket in buckets.items() if not seconds or slot > now // seconds - count]
+        return _merged(wanted, now)
+
+    def history(self, served: Served, window: Window) -> list[tuple[float, float, Bucket]]:
+        """The buckets of a window, oldest first: start and end in seconds since 1970, and what is in it."""
+        seconds, count = HORIZONS[window]
+        now = self._clock()
+        with self._lock:
+            buckets = sorted(self._of(served).buckets[window].items())
+        return [
+            (slot * seconds, (slot + 1) * seconds, bucket) for slot, bucket in buckets if slot > now // seconds - count
+        ]
+
+    def judged(self, served: Served) -> Judged | None:
+        """The last full window of rows, and what it was judged to be."""
+        with self._lock:
+            return self._of(served).judged
+
+    def windows_per_day(self, served: Served) -> float:
+        """How many windows of rows the traffic of the last hour would fill in a day."""
+        return self.window(served, "1h").rows / self.window_rows * (_DAY / _HOUR)
+
+    def detector(self, served: Served) -> Detector:
+        """What judges windows of a version."""
+        with self._lock:
+            return self._of(served).detector
+
+    def effort(self, served: Served) -> Effort:
+        """What observing a version has cost."""
+        with self._lock:
+            return self._of(served).effort
+
+    def save(self) -> None:
+        """Write what has come to the folder. A folder that cannot be written is a warning: serving goes on."""
+        if self._folder is None:
+            return
+        with self._lock:
+            seen = {key: version for key, version in self._versions.items() if version.buckets["start"]}
+            states = {key: _State.of(version).to_arrays() for key, version in seen.items()}
+        if not states:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for (model, number), arrays in states.items():
+                _write(self._folder / f"{model}-{number}.npz", arrays)
+        except OSError as error:
+            log.warning("observations_not_saved", folder=str(self._folder), reason=error.strerror)
+
+    def _record(self, served: Served, delta: Delta) -> Judged | None:
+        """Returns what was judged if it changes the alarm."""
+        now = self._clock()
+        version = self._of(served)
+        effort = version.effort
+        effort.batches += delta.batches
+        effort.rows += delta.rows
+        effort.skipped += delta.skipped
+        effort.seconds += delta.seconds
+        added = Bucket(now, delta.layers, delta.classes)
+        for window, (seconds, count) in HORIZONS.items():
+            buckets = version.buckets[window]
+            slot = int(now // seconds) if seconds else 0
+            buckets[slot] = buckets[slot].merge(added) if slot in buckets else added
+            for old in [old for old in buckets if seconds and old <= slot - count]:
+                del buckets[old]
+        version.filling = added if version.filling is None else version.filling.merge(added)
+        if version.filling.rows < self.window_rows:
+            return None
+        full, version.filling = version.filling, None
+        before = version.judged
+        assessment = version.detector.assess(full.layers, full.classes, self._rate(version.detector))
+        version.judged = Judged(full, now, assessment)
+        changed = assessment.alarm != (before is not None and before.assessment.alarm)
+        return version.judged if changed else None
+
+    def rate(self, served: Served) -> float:
+        """The false-alarm rate at which windows of a version are judged."""
+        return self._rate(self.detector(served))
+
+    def _rate(self, detector: Detector) -> float:
+        """The rate of the settings, or the nearest that was measured for this model."""
+        if detector.reference is None:
+            return self.false_alarm_rate
+        rates = detector.reference.false_alarm_rates
+        return min(max(self.false_alarm_rate, rates[-1]), rates[0])
+
+    def _of(self, served: Served) -> _Version:
+        key = served.model, served.version
+        if key not in self._versions:
+            version = _Version(
+                Detector(served.manifest.drift), tuple(layer.name for layer in served.manifest.norm_layers)
+            )
+            self._versions[key] = version
+            self._restore(key, version)
+        return self._versions[key]
+
+    def _restore(self, key: tuple[str, int], version: _Version) -> None:
+        if self._folder is None:
+            return
+        file = self._folder / f"{key[0]}-{key[1]}.npz"
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                version.buckets = _State.from_arrays(arrays).buckets(version.layers)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, it is no reason not to serve
+            log.warning("observations_not_restored", file=file.name, reason=str(error))
+
+
+def _merged(buckets: Iterable[Bucket], now: float) -> Bucket:
+    merged = Bucket(now, {}, np.zeros(0, np.int64))
+    for index, bucket in enumerate(buckets):
+        merged = bucket if index == 0 else merged.merge(bucket)
+    return merged
+
+
+@dataclass(frozen=True)
+class _State:
+    """The buckets of a version as arrays.
+
+    Attributes:
+        windows: for each bucket the index of its window, shape (B,).
+        slots, since: its place and its beginning, shape (B,).
+        layers: names, shape (L,).
+        counts: rows by bucket and layer, shape (B, L).
+        moments: of all layers' channels, shape (B, 5, sum of C).
+        widths: channels of each layer, shape (L,).
+        classes: shape (B, K).
+    """
+
+    windows: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    since: NDArray[np.float64]
+    layers: NDArray[np.str_]
+    widths: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    moments: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, version: _Version) -> "_State":
+        """Of a version that has been observed."""
+        found = [
+            (index, slot, bucket)
+            for index, window in enumerate(HORIZONS)
+            for slot, bucket in version.buckets[window].items()
+        ]
+        widths: dict[str, int] = {}
+        for _, _, bucket in found:
+            widths |= {name: len(moments.mean) for name, moments in bucket.layers.items()}
+        most_classes = max((len(bucket.classes) for _, _, bucket in found), default=0)
+        empty = {name: WindowMoments.empty(width) for name, width in widths.items()}
+        full = [{**empty, **bucket.layers} for _, _, bucket in found]
+        return cls(
+            np.array([index for index, _, _ in found], np.int64),
+            np.array([slot for _, slot, _ in found], np.int64),
+            np.array([bucket.since for _, _, bucket in found], np.float64),
+            np.array(list(widths), np.str_),
+            np.array(list(widths.values()), np.int64),
+            np.array([[layers[name].count for name in widths] for layers in full], np.int64),
+            np.stack([np.concatenate([layers[name].to_arrays()["moments"] for name in widths], 1) for layers in full]),
+            np.array([np.pad(bucket.classes, (0, most_classes - len(bucket.classes))) for _, _, bucket in found]),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "_State":
+        found: dict[str, Any] = {name: arrays[name] for name in cls.__dataclass_fields__}
+        return cls(**found)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def buckets(self, known: tuple[str, ...]) -> dict[Window, dict[int, Bucket]]:
+        """As a version has them; layers that the model does not have are left out."""
+        windows = list(HORIZONS)
+        found: dict[Window, dict[int, Bucket]] = {window: {} for window in windows}
+        ends = np.cumsum(self.widths)
+        for row in range(len(self.slots)):
+            layers = {}
+            for place, name in enumerate(self.layers):
+                part = self.moments[row][:, ends[place] - self.widths[place] : ends[place]]
+                moments = WindowMoments.from_arrays({"count": self.counts[row, place], "moments": part})
+                if str(name) in known and moments.count:
+                    layers[str(name)] = moments
+            bucket = Bucket(float(self.since[row]), layers, self.classes[row])
+            found[windows[int(self.windows[row])]][int(self.slots[row])] = bucket
+        return found
+
+
+def _write(file: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """All of it or nothing."""
+    staged = file.with_suffix(".staged")
+    with staged.open("wb") as out:
+        np.savez(out, allow_pickle=False, **arrays)
+        out.flush()
+        os.fsync(out.fileno())
+    staged.replace(file)
