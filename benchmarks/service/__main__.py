@@ -53,12 +53,12 @@ def command(options: argparse.Namespace) -> str:
     return " ".join(["python -m benchmarks.service", *parts, f"--seconds {options.seconds} --rounds {options.rounds}"])
 
 
-def about(options: argparse.Namespace) -> Record:
+def about(command: str) -> Record:
     """What the figures depend on, and nothing that names the machine."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return {
         "record": "run",
-        "command": command(options),
+        "command": command,
         "date": datetime.now(UTC).date().isoformat(),
         "revision": _git("rev-parse", "--short", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--", "service", "models")),
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     models = models_folder()
     os.sched_setaffinity(0, {cores[1]})
     plan = Plan(options.server, options.case, options.concurrency, options.seconds, options.rounds, cores[0], cores[1])
-    records = [about(options)]
+    records = [about(command(options))]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", encoding="utf-8") as file:
         file.write(json.dumps(records[0]) + "\n")

@@ -46,7 +46,7 @@ class Load:
     errors: dict[str, int]
 
 
-def load(port: int, questions: Sequence[Question], *, concurrency: int, seconds: float, core: int) -> Load:
+def load(port: int, questions: Sequence[Question], *, concurrency: int, seconds: float, core: int | str) -> Load:
     with tempfile.TemporaryDirectory(prefix="denge-benchmark-") as folder:
         for i, question in enumerate(questions, start=1):
             Path(folder, str(i)).write_bytes(_request(port, question))

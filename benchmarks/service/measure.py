@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +29,15 @@ WARM_UP_CONCURRENCY = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, in which order."""
+    """What is measured, in which order. Cores are as taskset reads them."""
 
     servers: Sequence[str]
     cases: Sequence[str]
     concurrencies: Sequence[int]
     seconds: int
     rounds: int
-    server_core: int
-    load_core: int
+    server_core: int | str
+    load_core: int | str
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ class Measurement:
     Args:
         plan: what to do.
         models: the folder of benchmarks.service.workspace.
+        known: the servers by name.
     """
 
-    def __init__(self, plan: Plan, models: Path) -> None:
+    def __init__(self, plan: Plan, models: Path, known: Mapping[str, Server] = SERVERS) -> None:
         self._plan = plan
+        self._known = known
         self._models = models
         self._questions = {case: questions(CASES[case], models) for case in plan.cases}
 
@@ -98,7 +100,7 @@ class Measurement:
         return [name for name in self._plan.servers if name != IN_PROCESS]
 
     def _start(self, name: str, stack: ExitStack) -> Started:
-        server, port = SERVERS[name], free_port()
+        server, port = self._known[name], free_port()
         # A setting of whoever runs this must not reach the server under test.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DENGE_")}
         environment["MODELS_FOLDER"] = str(self._models)

@@ -24,16 +24,16 @@ def free_port() -> int:
 
 
 class Running:
-    """A server and everything that it starts, pinned to one core, until the `with` block is left.
+    """A server and everything that it starts, pinned to its core, until the `with` block is left.
 
     Args:
         command: what to run.
-        core: on which everything runs.
+        core: on which everything runs; several as taskset reads them.
         environment: of the process.
         folder: in which it runs.
     """
 
-    def __init__(self, command: Sequence[str], core: int, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, command: Sequence[str], core: int | str, environment: Mapping[str, str], folder: Path) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._started = time.monotonic()
         self._process = subprocess.Popen(
