@@ -85,7 +85,7 @@ class Connection:
         return self.request("GET", path)
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        self._http.request(method, path, body)
+        self._http.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         answer = self._http.getresponse()
         return answer.status, answer.read()
 
@@ -161,6 +161,10 @@ def test_counters_and_models_are_one_whichever_worker_is_asked(repository: Repos
         assert first.request("POST", "/v2/repository/models/tiny/load")[0] == 200
         assert first.infer()["model_version"] == second.infer()["model_version"] == "2"
         assert first.infer()["outputs"] == second.infer()["outputs"]
+
+        canary = json.dumps({"version": 1, "share": 1}).encode()
+        assert second.request("PUT", "/v2/models/tiny/rollout/canary", canary)[0] == 200
+        assert first.infer()["model_version"] == second.infer()["model_version"] == "1"
 
         assert second.request("POST", "/v2/repository/models/tiny/unload")[0] == 200
         assert first.request("POST", INFER, BODY)[0] == second.request("POST", INFER, BODY)[0] == 503
@@ -259,6 +263,19 @@ def test_all_workers_say_not_ready_before_the_port_closes(repository: Repository
 
         assert second.get("/v2/health/ready")[0] == 503
         assert first.infer() == second.infer()
+        assert process.stop() == 0
+
+
+def test_a_worker_that_stands_still_is_taken_at_its_last_word(repository: Repository) -> None:
+    with two_workers(repository) as process, one_each(process) as (still, asking):
+        still.infer()
+        assert asking.metrics()["denge_inferences_total success"] == 1
+        os.kill(still.worker, signal.SIGSTOP)
+        asking.infer()
+        assert asking.metrics()["denge_inferences_total success"] == 2
+        os.kill(still.worker, signal.SIGCONT)
+        still.infer()
+        assert asking.metrics()["denge_inferences_total success"] == 3
         assert process.stop() == 0
 
 

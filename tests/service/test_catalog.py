@@ -10,8 +10,10 @@ from onnx.external_data_helper import convert_model_to_external_data
 from models.bundle import Bundle
 from models.errors import InferenceFailed, ModelNotFound, NotReady, VersionNotFound
 from models.repository import Repository
+from models.rollout import Canary
 from service.catalog import Catalog
 from service.engine import Engine
+from service.rollout import Rollouts
 from tests.bundles import tiny_bundle
 
 ROWS = {"input": np.ones((1, 4), np.float32)}
@@ -129,3 +131,58 @@ def test_data_outside_of_the_graph_is_never_followed(tmp_path: Path, monkeypatch
 
     with pytest.raises(InferenceFailed):
         Engine((tmp_path / "model.onnx").read_bytes(), tiny_bundle().manifest.inputs)
+
+
+def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Repository) -> None:
+    for seed in range(3):
+        repository.publish(tiny_bundle(seed=seed))
+    repository.publish(tiny_bundle("other"))
+    told: list[bytes] = []
+    leader, follower = Catalog(repository, start, changed=told.append), Catalog(repository, start)
+    leader.load_all()
+    follower.follow(told[-1])
+
+    assert follower.names() == leader.names() == ["other", "tiny"]
+    assert follower.versions("tiny") == leader.versions("tiny") == [2, 3]
+    assert follower.get("tiny").version == leader.get("tiny").version == 3
+    assert np.array_equal(answer(follower), answer(leader))
+
+    kept = follower.get("tiny", 3)
+    Rollouts(leader).promote("tiny", 2)
+    Rollouts(leader).set_canary("tiny", Canary(version=3, share=1))
+    leader.unload("other")
+    follower.follow(told[-1])
+
+    assert follower.names() == ["tiny"]
+    assert follower.get("tiny").version == 2
+    assert follower.choose("tiny").version == 3
+    assert follower.get("tiny", 3) is kept  # what is loaded is not loaded again
+
+
+def test_a_follower_that_cannot_load_a_version_says_so_and_serves_the_rest(repository: Repository) -> None:
+    for seed in range(2):
+        repository.publish(tiny_bundle(seed=seed))
+    told: list[bytes] = []
+    Catalog(repository, start, changed=told.append).load_all()
+    (repository.root / "tiny" / "1" / "manifest.json").write_bytes(b"")
+    follower = Catalog(repository, start)
+
+    with pytest.raises(NotReady, match="'tiny' version 1"):
+        follower.follow(told[-1])
+    assert follower.get("tiny").version == 2
+    with pytest.raises(NotReady, match="version 1 is not ready"):
+        follower.get("tiny", 1)
+
+
+def answer(catalog: Catalog) -> np.ndarray:
+    return catalog.get("tiny").engine.run(ROWS)["logits"]
+
+
+def test_an_engine_that_was_let_go_is_still_known_and_runs_no_more(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    checked = Catalog(repository, lambda bundle: start(bundle).let_go())
+    checked.load_all()
+
+    assert checked.get("tiny").engine.provider == "CPUExecutionProvider"
+    with pytest.raises(InferenceFailed):
+        checked.get("tiny").engine.run(ROWS)
