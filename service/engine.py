@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.datatypes import to_numpy
-from models.errors import InferenceFailed, ProviderUnavailable
+from models.errors import InferenceFailed, InvalidInput, ProviderUnavailable
 from models.manifest import TensorSpec
 
 Array = NDArray[Any]
@@ -94,6 +94,7 @@ class Engine:
             )
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
+        self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
         types = {tensor.type for tensor in (*self._session.get_inputs(), *self._session.get_outputs())}
         # onnxruntime takes bfloat16 only as values of its own, and text never.
         if types >= {"tensor(bfloat16)", "tensor(string)"}:
@@ -107,11 +108,17 @@ class Engine:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.
 
         Raises:
+            InvalidInput: the graph refuses a value.
             InferenceFailed: onnxruntime broke on these inputs.
         """
         try:
             return self._run(inputs)
         except Exception as error:
+            # A node that refuses its argument has met an index out of range, say. Of text only the model knows what is
+            # right.
+            by_node = type(error).__name__ == "InvalidArgument" and "while running" in str(error)
+            if by_node or self._takes_text:
+                raise InvalidInput("the model cannot be run on these values", "inputs") from error
             raise InferenceFailed("the model cannot be run on these inputs") from error
 
     def expected_seconds(self, rows: int) -> float:
@@ -142,7 +149,7 @@ class Engine:
 
     def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:
         """Run it for the first time, and measure seconds a run and seconds a row."""
-        if any(spec.datatype == "BYTES" for spec in inputs):
+        if self._takes_text:
             return inf, 0.0  # What text it understands is its own affair.
         for rows in self._buckets:
             self.run({spec.name: _zeros(spec, rows) for spec in inputs})

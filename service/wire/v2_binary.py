@@ -5,6 +5,7 @@ An element of BYTES is its length in four bytes, then its UTF-8.
 
 from collections.abc import Sequence
 from math import prod
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ Array = NDArray[Any]
 
 _LENGTH = 4
 """Bytes of the length of an element of BYTES."""
+
+_length_at = Struct("<I").unpack_from
 
 
 def split(body: bytes, header_length: str) -> tuple[bytes, memoryview]:
@@ -81,7 +84,7 @@ def text(raw: memoryview, field: str) -> str:
     try:
         return str(raw, "utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"is not UTF-8, as text of a model must be: {error.reason}", field) from None
+        raise _no_text(error, field) from None
 
 
 def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
@@ -91,14 +94,20 @@ def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
             f"{len(raw)} bytes, but BYTES of shape {list(shape)} takes {count * _LENGTH} at least", field
         )
     array = np.empty(count, dtype=object)
-    offset = 0
+    size, end = len(raw), 0
     for index in range(count):
-        start = offset + _LENGTH
-        end = start + int.from_bytes(raw[offset:start], "little")
-        if start > len(raw) or end > len(raw):
-            raise InvalidInput(f"the {len(raw)} bytes end within this element", f"{field}[{index}]")
-        array[index] = text(raw[start:end], f"{field}[{index}]")
-        offset = end
-    if offset < len(raw):
-        raise InvalidInput(f"{len(raw) - offset} bytes follow the {count} elements of shape {list(shape)}", field)
+        start = end + _LENGTH
+        end = start + _length_at(raw, end)[0] if start <= size else start
+        if end > size:
+            raise InvalidInput(f"the {size} bytes end within this element", f"{field}[{index}]")
+        try:
+            array[index] = str(raw[start:end], "utf-8")
+        except UnicodeDecodeError as error:
+            raise _no_text(error, f"{field}[{index}]") from None
+    if end < size:
+        raise InvalidInput(f"{size - end} bytes follow the {count} elements of shape {list(shape)}", field)
     return array.reshape(shape)
+
+
+def _no_text(error: UnicodeDecodeError, field: str) -> InvalidInput:
+    return InvalidInput(f"is not UTF-8, as text of a model must be: {error.reason}", field)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.datatypes import DATATYPES, Datatype, to_numpy
 from models.errors import CallerGone, InferenceFailed, Overloaded
 from models.manifest import Batching
 from service.batcher import Batcher
@@ -18,7 +19,7 @@ from service.catalog import Served
 from service.engine import Engine
 from service.limits import Limits
 from service.statistics import Statistics
-from tests.bundles import tiny_bundle
+from tests.bundles import echo_bundle, tiny_bundle
 
 BAD = 666.0
 """A value in a row that breaks the run."""
@@ -388,6 +389,36 @@ def test_answers_equal_unbatched_ones_whatever_arrives_when(
 
     for request, answer in zip(requests, play(scenario()), strict=True):
         np.testing.assert_allclose(answer["logits"], ENGINE.run(request)["logits"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_every_datatype_can_be_joined_and_rows_of_none_among_them(engine: FakeEngine, datatype: Datatype) -> None:
+    bundle = echo_bundle(datatype)
+    real = Engine(bundle.folded, bundle.manifest.inputs)
+    runs: list[int] = []
+
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert engine.gate.wait(60)
+        runs.append(len(inputs["input"]))
+        return real.run(inputs)
+
+    engine.run = run
+    one: Any = "1" if datatype == "BYTES" else 1
+    sent = [np.full((rows, 2), one, to_numpy(datatype)) for rows in (1, 0, 2, 0, 3)]
+
+    async def scenario() -> list[Any]:
+        under_test, served = batcher(), Served(datatype, 1, bundle.manifest, engine)
+        tasks = await submit(under_test, served, *({"input": values} for values in sent))
+        engine.gate.set()
+        return await asyncio.gather(*tasks)
+
+    answers = play(scenario())
+
+    assert runs == [1, 5]
+    for values, answer in zip(sent, answers, strict=True):
+        assert answer["logits"].dtype == values.dtype
+        assert answer["logits"].shape == values.shape
+        assert answer["logits"].tolist() == values.tolist()
 
 
 ENGINE = Engine(tiny_bundle().folded, tiny_bundle().manifest.inputs)

@@ -15,7 +15,7 @@ from ml_dtypes import bfloat16
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from models.errors import InferenceFailed
+from models.errors import InferenceFailed, InvalidInput
 from models.manifest import TensorSpec
 from service import engine as engine_module
 from service.engine import Engine, buckets
@@ -185,6 +185,26 @@ def test_text_is_not_run_before_someone_sends_some(monkeypatch: pytest.MonkeyPat
 
     assert runs == []
     assert engine.expected_seconds(0) == engine.expected_seconds(3) == float("inf")
+
+
+def test_text_that_the_model_does_not_understand_is_the_callers_fault() -> None:
+    cast = [helper.make_node("Cast", ["input"], ["number"], to=TensorProto.FLOAT)]
+    cast.append(helper.make_node("Cast", ["number"], ["logits"], to=TensorProto.STRING))
+    engine = Engine(_graph(cast, TensorProto.STRING, {}, ["N", 2], extra=[]), _specs("BYTES"))
+
+    assert engine.run({"input": np.array([["1", "2"]], object)})["logits"].tolist() == [["1", "2"]]
+    with pytest.raises(InvalidInput, match="inputs: "):
+        engine.run({"input": np.array([["1", "two"]], object)})
+
+
+def test_an_index_out_of_range_is_the_callers_fault() -> None:
+    gather = helper.make_node("Gather", ["table", "input"], ["logits"])
+    graph = _graph([gather], TensorProto.INT64, {"table": np.array([5, 6])}, ["N", 2], extra=[])
+    engine = Engine(graph, _specs("INT64"))
+
+    assert engine.run({"input": np.array([[0, 1]])})["logits"].tolist() == [[5, 6]]
+    with pytest.raises(InvalidInput, match="inputs: "):
+        engine.run({"input": np.array([[0, 2]])})
 
 
 def _specs(datatype: Any) -> tuple[TensorSpec, ...]:
