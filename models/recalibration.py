@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models import gates, parity, reference
+from models import gates, parity, reference, watched
 from models.bundle import Bundle
 from models.datatypes import to_numpy
 from models.errors import InvalidInput, RecalibrationRefused
@@ -128,13 +128,17 @@ def recalibrate(
     source_bytes, folded_bytes = serialize(new_source), serialize(folded.model)
 
     on_step("checking")
-    checked = parity.check(source_bytes, folded_bytes, parent.manifest.inputs, load, real=rows)
+    inputs, outputs = parent.manifest.inputs, parent.manifest.outputs
+    checked = parity.check(source_bytes, folded_bytes, inputs, load, real=rows)
+    # Two numbers a channel were estimated from the rows: as a reference they are as good as any others.
+    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, load, rows)
     found = _gates(parent, count, before, after, folded_bytes, load, labelled)
     record = RecalibrationRecord(rows=count, prior=prior, gates=found)
     manifest = parent.manifest.model_copy(
         update={
             "norm_layers": folded.norm_layers,
-            "parity": checked,
+            "parity": checked.model_copy(update={"comparisons": (*checked.comparisons, watching.comparison)}),
+            "drift": watching.drift,
             "lineage": Lineage(
                 origin="recalibrated",
                 created_at=datetime.now(UTC),
@@ -145,7 +149,9 @@ def recalibrate(
             "training": None,  # its figures are of other rows
         }
     )
-    bundle = Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=parent.reference)
+    bundle = Bundle(
+        manifest, folded=folded_bytes, source=source_bytes, reference=parent.reference, observed=watching.observed
+    )
     return Candidate(bundle, found)
 
 

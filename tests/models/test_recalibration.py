@@ -10,10 +10,12 @@ from onnx import numpy_helper
 from models import bundle as bundles
 from models import reference
 from models.bundle import Bundle
+from models.drift import Detector
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, Parent
+from models.observation import Reader, WindowMoments
 from models.parity import Arrays
 from models.recalibration import MAX_ROWS, Candidate, Labelled, describe, recalibrate
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
@@ -93,6 +95,26 @@ def test_the_manifest_says_where_it_came_from_and_what_it_passed(parent: Bundle,
     assert found.reference == parent.reference
     assert found.manifest.parity.comparisons[0].max_relative < 1e-5
     assert Manifest.model_validate_json(found.manifest.model_dump_json()) == found.manifest
+
+
+def test_the_new_version_is_watched_for_leaving_the_rows_that_it_was_made_from(parent: Bundle) -> None:
+    watched = adapted(parent, rows(1000, shift=2.0)).bundle
+    manifest = watched.manifest
+    assert watched.observed is not None
+    run = runtime.load(watched.observed, optimize=True)
+
+    def verdict(shift: float) -> str:
+        outputs = run(rows(256, shift=shift, seed=11))
+        seen = Reader(manifest.norm_layers, outputs).read(outputs)
+        counts = np.bincount(outputs[OUTPUT].argmax(axis=1), minlength=outputs[OUTPUT].shape[1])
+        return (
+            Detector(manifest.drift)
+            .assess({name: WindowMoments.of(found) for name, found in seen.items()}, counts)
+            .verdict
+        )
+
+    assert verdict(2.0) == "quiet"
+    assert verdict(0.0) == "covariate_shift"
 
 
 def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) -> None:
