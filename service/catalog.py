@@ -31,6 +31,7 @@ from models.repository import Repository
 from models.rollout import Rollout
 from service import memory
 from service.engine import Engine
+from service.wire.signature import Signature
 
 log = structlog.get_logger()
 
@@ -45,11 +46,13 @@ class Served:
     version: int
     manifest: Manifest
     engine: Engine
+    signature: Signature = field(init=False, compare=False)
     layers: Mapping[str, NormLayer] = field(init=False, compare=False)
     batchable: bool = field(init=False, compare=False)
     """The manifest's, without asking it again for every request."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "signature", Signature(self.manifest.inputs, self.manifest.outputs))
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "batchable", self.manifest.batchable)

@@ -174,15 +174,8 @@ class Infer:
         Raises:
             InvalidInput: it is wrong.
         """
-        manifest = served.manifest
         length = headers.get(_JSON_LENGTH)
-        asked = v2_json.decode(
-            body,
-            None if length is None else str(length, "latin-1"),
-            manifest.inputs,
-            manifest.outputs,
-            finite=self._finite,
-        )
+        asked = served.signature.decode(body, None if length is None else str(length, "latin-1"), finite=self._finite)
         return Prediction(served, asked, headers.get(b"accept-encoding"))
 
     def answer_now(self, prediction: Prediction) -> Answer | None:

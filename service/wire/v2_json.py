@@ -5,7 +5,7 @@ https://github.com/kserve/open-inference-protocol: specification/protocol/infere
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -41,8 +41,7 @@ class RequestedOutput:
     classes: int = 0
 
 
-@dataclass(frozen=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """A checked request: every input of the model, in its type and a shape that it takes.
 
     Attributes:
