@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -132,6 +133,9 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
             self._begun.set()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Signals are for the control process, which says when to stop; some supervisors send them to all processes."""
+
     async def _serve_now(self, _nothing: bytes) -> bytes:
         self._begin.set()
         await self._begun.wait()
@@ -166,8 +170,7 @@ def main(control: str, listening: str, end: str) -> None:
     """
     chosen = settings.from_json(sys.stdin.read())
     logs.configure(chosen.log_level, chosen.log_format)
-    # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # before uvicorn gives it to `_Server.handle_exit`, and after
     sockets = (socket.socket(fileno=int(number)) for number in (listening, end))
     path = Path(control)
     if not uvloop.run(_serve(chosen, path, *sockets)):

@@ -241,9 +241,12 @@ def test_a_worker_that_starts_later_serves_what_the_others_do(repository: Reposi
         assert process.stop() == 0
 
 
-def test_requests_in_flight_are_answered_after_sigterm(repository: Repository) -> None:
+@pytest.mark.parametrize("to_all", [False, True])
+def test_requests_in_flight_are_answered_after_sigterm(repository: Repository, to_all: bool) -> None:
     with two_workers(repository) as process, ExitStack() as stack:
         waiting = [stack.enter_context(half_a_request(process)) for _ in range(6)]
+        for pid in workers(process) if to_all else ():
+            os.kill(pid, signal.SIGTERM)
         process.popen.send_signal(signal.SIGTERM)
         wait_until_closed(process.port)
         for connection in waiting:
