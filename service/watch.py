@@ -267,7 +267,7 @@ class Watch:
             return
         file = self._folder / f"{key[0]}-{key[1]}.npz"
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 version.buckets = _State.from_arrays(arrays).buckets(version.layers)
         except FileNotFoundError:
             return

@@ -1,0 +1,179 @@
+"""Observing keeps to its budget, keeps nobody waiting, and finds what an oracle finds."""
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from models.errors import InvalidInput
+from models.observation import RowStatistics, WindowMoments
+from service.catalog import Served
+from service.engine import Engine
+from service.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
+from tests.bundles import INPUT, NORM, tiny_bundle
+from tests.watching import usual_rows, watched_bundle
+
+WAIT = 30
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    bundle = watched_bundle()
+    return Served("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+
+
+def make(served: Served) -> Watcher:
+    bundle = watched_bundle()
+    return Watcher(served, Engine(bundle.observed, bundle.manifest.inputs))
+
+
+class Sink:
+    """Takes deltas, when it is let."""
+
+    def __init__(self) -> None:
+        self.deltas: SimpleQueue[Delta] = SimpleQueue()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, delta: Delta) -> None:
+        assert self.gate.wait(WAIT)
+        self.deltas.put(delta)
+
+    def next(self) -> Delta:
+        return self.deltas.get(timeout=WAIT)
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+def observers() -> Iterator[Callable[..., Observer]]:
+    made: list[Observer] = []
+
+    def start(sink: Sink, make: Callable[[Served], Watcher | None] = make, percent: float = 100) -> Observer:
+        made.append(Observer(Watchers(make), sink, percent))
+        return made[-1]
+
+    yield start
+    for observer in made:
+        observer.close()
+
+
+def until_idle(observer: Observer) -> None:
+    """Until its thread is back at its queue."""
+    while observer._busy:
+        threading.Event().wait(0.001)
+
+
+def test_what_it_finds_is_what_the_folded_graph_holds(served: Served, sink: Sink, observers) -> None:
+    rows = usual_rows(20)
+    observers(sink).offer(served, {INPUT: rows})
+    delta = sink.next()
+
+    layer = served.layer(NORM)
+    folded = onnx.load_from_string(tiny_bundle().folded)
+    weights = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in folded.graph.initializer}
+    weight, bias = weights["fc.weight"], weights["fc.bias"]
+    z = (rows @ weight.T + bias - layer.beta) / np.abs(layer.gamma)
+    np.testing.assert_allclose(delta.layers[NORM].mean, z.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(delta.layers[NORM].variance, z.var(axis=0), atol=1e-4)
+    predicted = served.engine.run({INPUT: rows})["logits"].argmax(axis=1)
+    assert delta.classes.tolist() == np.bincount(predicted, minlength=2).tolist()
+    assert (delta.model, delta.version, delta.rows, delta.batches) == ("tiny", 1, 20, 1)
+
+
+def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(served: Served, sink: Sink, observers) -> None:
+    sink.gate.clear()
+    observer = observers(sink)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    for _ in range(3):
+        observer.offer(served, {INPUT: usual_rows(4)})
+    sink.gate.set()
+    assert sink.next().skipped == 0
+    until_idle(observer)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    assert sink.next().skipped == 3
+
+
+def test_it_rests_until_its_budget_allows_more(served: Served, sink: Sink, observers) -> None:
+    observer = observers(sink, percent=1e-6)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    sink.next()
+    until_idle(observer)
+    observer.offer(served, {INPUT: usual_rows(4)})
+
+    assert not observer._busy
+    assert observer._skipped == 1
+
+
+def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: Served, sink: Sink, observers) -> None:
+    sink.gate.clear()
+    rows = usual_rows(100)
+    first = rows[:MAX_ROWS].copy()
+    observer = observers(sink)
+    observer.offer(served, {INPUT: rows})
+    rows[:] = np.nan
+    sink.gate.set()
+    delta = sink.next()
+
+    expected, _ = make(served).observe({INPUT: first})
+    assert delta.rows == MAX_ROWS
+    np.testing.assert_allclose(delta.layers[NORM].mean, WindowMoments.of(expected[NORM]).mean)
+
+
+def test_a_version_without_an_observed_graph_is_asked_for_once(served: Served, sink: Sink, observers) -> None:
+    asked = threading.Semaphore(0)
+
+    def none(_served: Served) -> None:
+        asked.release()
+
+    observer = observers(sink, none)
+    for _ in range(3):
+        observer.offer(served, {INPUT: usual_rows(4)})
+        until_idle(observer)
+
+    assert asked.acquire(blocking=False)
+    assert not asked.acquire(blocking=False)
+    assert sink.deltas.empty()
+
+
+def test_one_that_fails_does_not_stop_the_next(served: Served, sink: Sink, observers) -> None:
+    observer = observers(sink)
+    observer.offer(served, {"other": usual_rows(4)})
+    until_idle(observer)
+    observer.offer(served, {INPUT: usual_rows(4)})
+
+    assert sink.next().rows == 4
+
+
+def test_a_delta_survives_the_way_to_another_process() -> None:
+    rows, classes = observed()
+    delta = Delta("tiny", 3, {NORM: WindowMoments.of(rows)}, classes, batches=2, skipped=7, seconds=0.25)
+    again = Delta.from_bytes(delta.to_bytes())
+
+    assert (again.model, again.version, again.batches, again.skipped, again.seconds) == ("tiny", 3, 2, 7, 0.25)
+    assert again.classes.tolist() == classes.tolist()
+    assert again.layers[NORM].count == 5
+    assert np.array_equal(again.layers[NORM].variance_error, delta.layers[NORM].variance_error)
+
+
+def observed() -> tuple[RowStatistics, np.ndarray]:
+    bundle = watched_bundle()
+    served = Served("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+    rows, classes = make(served).observe({INPUT: usual_rows(5)})
+    return rows[NORM], classes
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -1, -8])
+def test_a_damaged_delta_is_refused(cut: int) -> None:
+    rows, classes = observed()
+    data = Delta("tiny", 1, {NORM: WindowMoments.of(rows)}, classes).to_bytes()
+
+    with pytest.raises(InvalidInput, match="delta"):
+        Delta.from_bytes(data[:cut])

@@ -1,0 +1,212 @@
+"""Windows hold what an oracle says, whatever the batches, the order, the processes or a restart between."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.errors import VersionNotFound
+from models.observation import WindowMoments
+from service.catalog import Served
+from service.engine import Engine
+from service.observer import Delta, Watcher
+from service.watch import HORIZONS, Judged, Watch
+from tests.bundles import INPUT, NORM
+from tests.watching import usual_rows, watched_bundle
+
+DAY = 86400.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1.7e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Catalog:
+    """Serves one version."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+
+    def get(self, model: str, version: int | None = None) -> Served:
+        if (model, version) != (self.served.model, self.served.version):
+            raise VersionNotFound(model, version)
+        return self.served
+
+
+@pytest.fixture(scope="module")
+def watcher() -> Watcher:
+    bundle = watched_bundle()
+    return Watcher(Served("tiny", 1, bundle.manifest, None), Engine(bundle.observed, bundle.manifest.inputs))
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return Served("tiny", 1, watched_bundle().manifest, None)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def delta(watcher: Watcher, rows: np.ndarray) -> Delta:
+    found, classes = watcher.observe({INPUT: rows})
+    return Delta("tiny", 1, {name: WindowMoments.of(statistics) for name, statistics in found.items()}, classes)
+
+
+def oracle(watcher: Watcher, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    z = watcher.observe({INPUT: rows})[0][NORM].mean  # one position: the mean is the value
+    return z.mean(axis=0), z.var(axis=0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    seconds=st.lists(st.floats(0, 4), min_size=8, max_size=8),
+    restart=st.integers(0, 8),
+    order=st.randoms(),
+)
+def test_a_window_is_what_numpy_says_of_its_rows(
+    watcher: Watcher, served: Served, tmp_path_factory, sizes, seconds, restart, order
+) -> None:
+    folder, clock = tmp_path_factory.mktemp("state"), Clock()
+    rows = usual_rows(sum(sizes), seed=sum(sizes))
+    parts = np.split(rows, np.cumsum(sizes)[:-1])
+    order.shuffle(parts)
+    watch = Watch(Catalog(served), folder=folder, clock=clock)
+    for index, part in enumerate(parts):
+        if index == restart:
+            watch.save()
+            watch = Watch(Catalog(served), folder=folder, clock=clock)
+        watch.record(Delta.from_bytes(delta(watcher, part).to_bytes()))
+        clock.now += seconds[index]
+
+    mean, variance = oracle(watcher, rows)
+    for window in ("1h", "1d", "start"):
+        bucket = watch.window(served, window)
+        assert bucket.rows == len(rows)
+        assert bucket.classes.sum() == len(rows)
+        np.testing.assert_allclose(bucket.layers[NORM].mean, mean, atol=1e-4)
+        np.testing.assert_allclose(bucket.layers[NORM].variance, variance, atol=1e-4)
+
+
+def test_the_oracle_notices_a_row_that_is_missing(watcher: Watcher) -> None:
+    rows = usual_rows(40)
+    assert not np.allclose(oracle(watcher, rows)[0], oracle(watcher, rows[1:])[0], atol=1e-4)
+
+
+def test_rows_leave_the_windows_as_time_passes(watcher: Watcher, served: Served, clock: Clock) -> None:
+    watch = Watch(Catalog(served), clock=clock)
+    watch.record(delta(watcher, usual_rows(10)))
+    seen = []
+    for passed in (0.0, 61.0, 3601.0, DAY + 1):
+        clock.now = 1.7e9 + passed
+        seen.append([watch.window(served, window).rows for window in HORIZONS])
+
+    assert seen == [[10, 10, 10, 10], [0, 10, 10, 10], [0, 0, 10, 10], [0, 0, 0, 10]]
+
+
+def test_however_long_the_traffic_lasts_the_buckets_are_as_many(watcher: Watcher, served: Served, clock: Clock) -> None:
+    watch = Watch(Catalog(served), clock=clock)
+    one = delta(watcher, usual_rows(3))
+    for _ in range(3000):
+        watch.record(one)
+        clock.now += 301.0
+
+    for window, (_, count) in HORIZONS.items():
+        assert len(watch._of(served).buckets[window]) <= count
+    assert watch.window(served, "start").rows == 9000
+
+
+def test_history_has_one_entry_a_stretch_of_time(watcher: Watcher, served: Served, clock: Clock) -> None:
+    watch = Watch(Catalog(served), clock=clock)
+    for count in (3, 4, 5):
+        watch.record(delta(watcher, usual_rows(count)))
+        clock.now += 60
+    clock.now -= 60
+
+    found = watch.history(served, "1h")
+    assert [bucket.rows for _, _, bucket in found] == [3, 4, 5]
+    assert all(end - start == 60 for start, end, _ in found)
+
+
+@pytest.fixture
+def alarms(served: Served, clock: Clock) -> Iterator[tuple[Watch, list[Judged]]]:
+    changes: list[Judged] = []
+    watch = Watch(Catalog(served), rows=64, clock=clock)
+    watch.on_change(lambda _served, judged: changes.append(judged))
+    return watch, changes
+
+
+def test_an_alarm_begins_and_ends_once(watcher: Watcher, served: Served, alarms) -> None:
+    watch, changes = alarms
+    for shift in (0, 0, 3, 3, 3, 0, 0):
+        for part in range(4):
+            watch.record(delta(watcher, usual_rows(16, seed=10 * shift + part) + np.float32(shift)))
+
+    assert [judged.assessment.alarm for judged in changes] == [True, False]
+    assert watch.judged(served).bucket.rows == 64
+
+
+def test_a_window_that_is_not_full_is_not_judged(watcher: Watcher, served: Served, alarms) -> None:
+    watch, changes = alarms
+    watch.record(delta(watcher, usual_rows(63) + np.float32(3)))
+
+    assert watch.judged(served) is None
+    assert changes == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nonsense", b"\x80\x04pickled"])
+def test_a_damaged_file_is_no_reason_not_to_serve(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path, damage: bytes
+) -> None:
+    watch = Watch(Catalog(served), folder=tmp_path, clock=clock)
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage)
+
+    again = Watch(Catalog(served), folder=tmp_path, clock=clock)
+    assert again.window(served, "start").rows == 0
+    again.record(delta(watcher, usual_rows(5)))
+    again.save()
+    assert Watch(Catalog(served), folder=tmp_path, clock=clock).window(served, "start").rows == 5
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_either(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    watch = Watch(Catalog(served), folder=tmp_path / "file" / "watch", clock=clock)
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+
+    assert watch.window(served, "start").rows == 5
+
+
+def test_what_was_unloaded_meanwhile_is_left_out(watcher: Watcher, served: Served, clock: Clock) -> None:
+    watch = Watch(Catalog(served), clock=clock)
+    found = delta(watcher, usual_rows(5))
+    watch.record(Delta("gone", 1, found.layers, found.classes))
+
+    assert watch.window(served, "start").rows == 0
+
+
+def test_the_rate_is_the_nearest_that_was_measured(served: Served) -> None:
+    assert Watch(Catalog(served), false_alarm_rate=0.9).rate(served) == 0.05
+    assert Watch(Catalog(served), false_alarm_rate=1e-9).rate(served) == 0.001
+    assert Watch(Catalog(served), false_alarm_rate=0.003).rate(served) == 0.003
+
+
+def test_windows_per_day_follow_the_traffic(watcher: Watcher, served: Served, clock: Clock) -> None:
+    watch = Watch(Catalog(served), rows=64, clock=clock)
+    watch.record(delta(watcher, usual_rows(32)))
+
+    assert watch.windows_per_day(served) == pytest.approx(24 * 32 / 64)

@@ -1,0 +1,32 @@
+"""Bundles that can be watched."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import watched
+from models.bundle import Bundle
+from models.graph.load import parse
+from tests.bundles import INPUT, tiny_bundle
+from training import runtime
+
+Array = NDArray[np.float32]
+
+
+def usual_rows(count: int, seed: int = 0) -> Array:
+    """Rows like those that the bundle of `watched_bundle` knows, shape (count, 4)."""
+    return np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32)
+
+
+@cache
+def watched_bundle(name: str = "tiny", *, calibrated: bool = True) -> Bundle:
+    """`tiny_bundle` with an observed graph, and a reference of 2,000 rows."""
+    bundle = tiny_bundle(name)
+    manifest = bundle.manifest
+    held_out = {INPUT: usual_rows(2000, seed=99)} if calibrated else None
+    found = watched.watch(
+        parse(bundle.folded), manifest.norm_layers, manifest.inputs, manifest.outputs, runtime.load, held_out
+    )
+    return replace(bundle, manifest=manifest.model_copy(update={"drift": found.drift}), observed=found.observed)
