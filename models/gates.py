@@ -1,8 +1,8 @@
 """What a re-calibrated version must pass before it is published. Each gate is one figure between two bounds.
 
-Adaptation can destroy a healthy model: statistics of 256 rows of one class can take 99.6 % to 5.9 %. None of these
-gates would notice every harm; together they stop what was seen to do harm. The average confidence of the predictions is
-not among them: models that were harmed had become more confident.
+Adaptation can destroy a healthy model: rows of one class move the statistics as much as a changed input does. None of
+these gates would notice every harm; together they stop what was seen to do harm (docs/recalibration.md). The average
+confidence of the predictions is not among them: models that were harmed had become more confident.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,9 @@ from models.manifest import Gate
 
 MIN_ROWS = 64
 DIVERSITY = (0.9, 1.1)
-MIN_AGREEMENT = 0.2
+MIN_INFORMATION = 0.75
+MAX_EXPLAINED = 0.5
+MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
 
 Classes = NDArray[np.int64]
@@ -30,7 +32,7 @@ def rows(count: int) -> Gate:
 
 
 def diversity(predicted: NDArray[np.int64], reference: NDArray[np.int64] | None = None) -> Gate:
-    """Rows of few classes move the statistics as much as a changed input does, and look like it to every layer.
+    """The new version finds as many classes as there should be.
 
     The entropy of the predicted classes is compared with what as many rows of the reference would have on average: a
     few rows never show all classes.
@@ -47,6 +49,37 @@ def diversity(predicted: NDArray[np.int64], reference: NDArray[np.int64] | None 
     return _gate("diversity", about, figure, lower=lower, upper=upper)
 
 
+def information(predicted: Float64, reference: Float64 | None = None) -> Gate:
+    """Each row is of one class, and the rows are of many.
+
+    Rows of one class, spread out by statistics of their own, fall into many classes, but into none with any certainty.
+    The figure is the mutual information of row and class, ``H(mean of p) - mean of H(p)``.
+
+    Args:
+        predicted: the new version's probabilities for its rows, shape (n, K).
+        reference: the parent's for the reference rows, shape (m, K); classes that are as many and certain when absent.
+    """
+    rows, classes = predicted.shape
+    usual = (
+        expected_entropy(np.full(classes, 1 / classes), rows) if reference is None else _mutual_information(reference)
+    )
+    figure = _mutual_information(predicted) / usual if usual > 0 else np.nan
+    about = "what the predictions tell of the rows, of what the parent's tell of its reference rows"
+    return _gate("information", about, figure, lower=MIN_INFORMATION)
+
+
+def label_shift(drift: float, unexplained: float) -> Gate:
+    """The rows have moved for another reason than that they are of other classes than usual.
+
+    Args:
+        drift: `distance` of the rows from what the parent's layers remember, mean over layers.
+        unexplained: the same, from reference rows of the classes that the parent predicts for the rows.
+    """
+    figure = max(0.0, 1 - unexplained / drift) if drift > 0 else 0.0
+    about = "share of the drift that another mix of the usual classes explains"
+    return _gate("label_shift", about, figure, upper=MAX_EXPLAINED)
+
+
 def drift(before: float, after: float) -> Gate:
     """What the rows do in the layers must be nearer to what the layers remember.
 
@@ -55,16 +88,17 @@ def drift(before: float, after: float) -> Gate:
     """
     return _gate(
         "drift",
-        "how far the rows are from what the layers remember (symmetric KL, mean); the parent's is the bound",
+        "distance of the rows from what the layers remember; the parent's is the bound",
         after,
         upper=before,
     )
 
 
 def agreement(parent: Classes, candidate: Classes) -> Gate:
-    """On rows like those it was trained on, a version for another domain is worse, but not another network.
+    """On rows like those it was trained on, a version for another domain is worse, but not as bad as chance.
 
-    The figure is Cohen's kappa: 1 for the same answers, 0 for what two answers share by chance.
+    No more than that is asked: a version that mended a brightness from 18 % to 97 % agreed with its parent by 0.02. The
+    figure is Cohen's kappa: 1 for the same answers, 0 for what two answers share by chance.
 
     Args:
         parent, candidate: what each predicts for the reference rows.
@@ -104,14 +138,16 @@ def growth(parent: Iterable[NDArray[np.generic]], candidate: Iterable[NDArray[np
     return _gate("growth", "largest output, of the parent's largest", figure, upper=MAX_GROWTH)
 
 
-def distance(mean: Float64, var: Float64) -> float:
-    """Half the symmetric Kullback-Leibler divergence between N(mean, var) and N(0, 1), mean over channels.
+def distance(mean: Float64, var: Float64, usual_mean: Float64, usual_var: Float64) -> float:
+    """Half the symmetric Kullback-Leibler divergence of two normal distributions, mean over channels.
 
     Args:
-        mean, var: of the layer's normalised input, shape (C,). Variances below 0.01 count as that.
+        mean, var: of a layer's input, shape (C,). A variance below a hundredth of the usual one counts as that.
+        usual_mean, usual_var: what it should be; no variance is 0.
     """
-    v = np.maximum(var, _VARIANCE_FLOOR)
-    return float(np.mean(0.25 * (v + mean**2 + (1 + mean**2) / v - 2)))
+    m2 = (mean - usual_mean) ** 2 / usual_var
+    v = np.maximum(var / usual_var, _VARIANCE_FLOOR)
+    return float(np.mean(0.25 * (v + m2 + (1 + m2) / v - 2)))
 
 
 def expected_entropy(share: Float64, count: int) -> float:
@@ -136,6 +172,10 @@ def expected_entropy(share: Float64, count: int) -> float:
 def _entropy(share: Float64) -> float:
     present = share[share > 0]
     return float(-(present * np.log(present)).sum())
+
+
+def _mutual_information(probabilities: Float64) -> float:
+    return _entropy(probabilities.mean(axis=0)) - float(np.mean([_entropy(row) for row in probabilities]))
 
 
 def _gate(name: str, about: str, figure: float, *, lower: float | None = None, upper: float | None = None) -> Gate:

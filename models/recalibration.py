@@ -15,14 +15,15 @@ import onnx
 from numpy.typing import NDArray
 
 from models import gates, parity, reference, watched
+from models.batchnorm import Float64
 from models.bundle import Bundle
 from models.datatypes import to_numpy
 from models.errors import InvalidInput, RecalibrationRefused
-from models.graph.adapt import Adaptive, Statistics, adapt, restate
-from models.graph.find import FoundLayer, find
+from models.graph.adapt import Statistics, adapt, restate
+from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
-from models.manifest import Gate, Lineage, Parent, RecalibrationRecord, TensorSpec
+from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
 from models.parity import Arrays, Load
 
 DEFAULT_PRIOR = 16.0
@@ -119,8 +120,8 @@ def recalibrate(
 
     on_step("estimating")
     source = parse(parent.source)
-    pass_ = _Passes(source, rows, load)
-    before, after = pass_.run(1.0), pass_.run(prior / (prior + count))
+    layers = _Layers(source, load)
+    before, after = layers.run(rows, 1.0), layers.run(rows, prior / (prior + count))
 
     on_step("folding")
     new_source = restate(source, after.statistics)
@@ -132,7 +133,7 @@ def recalibrate(
     checked = parity.check(source_bytes, folded_bytes, inputs, load, real=rows)
     # Two numbers a channel were estimated from the rows: as a reference they are as good as any others.
     watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, load, rows)
-    found = _gates(parent, count, before, after, folded_bytes, load, labelled)
+    found = _gates(parent, count, layers, before, after, folded_bytes, load, labelled)
     record = RecalibrationRecord(rows=count, prior=prior, gates=found)
     manifest = parent.manifest.model_copy(
         update={
@@ -202,51 +203,63 @@ class _Pass:
 
     Attributes:
         outputs: of the network.
+        met: of each layer's input, over the rows.
         statistics: by which each layer normalised.
-        distance: of what the layers met from what they normalised by: the mean over layers of `gates.distance`.
     """
 
     outputs: Arrays
+    met: dict[str, Statistics]
     statistics: dict[str, Statistics]
-    distance: float
 
 
-class _Passes:
-    """The rows, again and again through the adaptive graph."""
+class _Layers:
+    """The layers of a source graph, and what rows do in them."""
 
-    def __init__(self, source: onnx.ModelProto, rows: Arrays, load: Load) -> None:
-        self._layers: tuple[FoundLayer, ...] = find(source)
-        self._adaptive: Adaptive = adapt(source)
+    def __init__(self, source: onnx.ModelProto, load: Load) -> None:
+        self._eps = {layer.name: layer.eps for layer in find(source)}
+        self._adaptive = adapt(source)
         self._run = load(serialize(self._adaptive.model), optimize=True)
-        self._rows = rows
         self._outputs = [value.name for value in source.graph.output]
 
-    def run(self, prior_weight: float) -> _Pass:
-        results = self._run({**self._rows, self._adaptive.prior_weight: np.array(prior_weight, np.float32)})
-        statistics, distances = {}, []
-        for layer in self._layers:
-            names = self._adaptive.layers[layer.name]
-            batch_mean, batch_var, mean, var = (
-                results[name].astype(np.float64) for name in (names.batch_mean, names.batch_var, names.mean, names.var)
+    def run(self, rows: Arrays, prior_weight: float) -> _Pass:
+        results = self._run({**rows, self._adaptive.prior_weight: np.array(prior_weight, np.float32)})
+        met, statistics = {}, {}
+        for layer, names in self._adaptive.layers.items():
+            met[layer] = _statistics(results, names.batch_mean, names.batch_var)
+            statistics[layer] = _statistics(results, names.mean, names.var)
+        return _Pass({name: results[name] for name in self._outputs}, met, statistics)
+
+    def distance(self, met: dict[str, Statistics], usual: dict[str, Statistics]) -> float:
+        """Mean over layers of `gates.distance`."""
+        return float(
+            np.mean(
+                [
+                    gates.distance(met[layer].mean, met[layer].var, usual[layer].mean, usual[layer].var + eps)
+                    for layer, eps in self._eps.items()
+                ]
             )
-            statistics[layer.name] = Statistics(mean, var)
-            distances.append(
-                gates.distance((batch_mean - mean) / np.sqrt(var + layer.eps), batch_var / (var + layer.eps))
-            )
-        return _Pass({name: results[name] for name in self._outputs}, statistics, float(np.mean(distances)))
+        )
 
 
 def _gates(
-    parent: Bundle, count: int, before: _Pass, after: _Pass, folded: bytes, load: Load, labelled: Labelled | None
+    parent: Bundle,
+    count: int,
+    layers: _Layers,
+    before: _Pass,
+    after: _Pass,
+    folded: bytes,
+    load: Load,
+    labelled: Labelled | None,
 ) -> tuple[Gate, ...]:
     """All that apply: a network that does not classify has no classes to be diverse or to agree in."""
     output = parent.manifest.outputs[0].name
     known = None if parent.reference is None else reference.unpack(parent.reference, parent.manifest.inputs)
     run_parent, run_candidate = load(parent.folded, optimize=True), load(folded, optimize=True)
     on_known = {} if known is None else run_parent(known)
+    drift = layers.distance(before.met, before.statistics)
     found = [
         gates.rows(count),
-        gates.drift(before.distance, after.distance),
+        gates.drift(drift, layers.distance(after.met, after.statistics)),
         gates.growth([*before.outputs.values(), *on_known.values()], after.outputs.values()),
     ]
     scores = after.outputs[output]
@@ -255,10 +268,21 @@ def _gates(
             raise InvalidInput(f"'{output}' holds no classes that rows could be labelled with", "labels")
         return tuple(found)
 
-    histogram = None if known is None else _histogram(on_known[output])
-    found.append(gates.diversity(_histogram(scores), histogram))
-    if known is not None:
-        found.append(gates.agreement(_classes(on_known[output]), _classes(run_candidate(known)[output])))
+    are_logits = parent.manifest.scores == "logits"
+    usual = on_known.get(output)
+    found += [
+        gates.diversity(_histogram(scores), _usual_histogram(parent.manifest, usual)),
+        gates.information(
+            _probabilities(scores, are_logits), None if usual is None else _probabilities(usual, are_logits)
+        ),
+    ]
+    if known is not None and usual is not None:
+        likened = _of_classes(known, _classes(usual), _histogram(before.outputs[output]))
+        unexplained = layers.distance(before.met, layers.run(likened, 1.0).met)
+        found += [
+            gates.label_shift(drift, unexplained),
+            gates.agreement(_classes(usual), _classes(run_candidate(known)[output])),
+        ]
     if labelled is not None:
         if not ((labelled.labels >= 0) & (labelled.labels < scores.shape[1])).all():
             raise InvalidInput(f"'{output}' has classes 0 to {scores.shape[1] - 1}", "labels")
@@ -267,12 +291,49 @@ def _gates(
     return tuple(found)
 
 
+def _statistics(results: Arrays, mean: str, var: str) -> Statistics:
+    return Statistics(results[mean].astype(np.float64), results[var].astype(np.float64))
+
+
+def _of_classes(rows: Arrays, classes: NDArray[np.int64], wanted: NDArray[np.int64]) -> Arrays:
+    """As many of the rows, some of them repeatedly, as there are; with the wanted mix of classes as far as they go.
+
+    Args:
+        rows: to choose from.
+        classes: of each row.
+        wanted: of each class how many, relative to the others, shape (K,).
+    """
+    present = np.bincount(classes, minlength=len(wanted))
+    weight = (wanted / np.maximum(present, 1))[classes]
+    if not weight.any():
+        return rows
+    # Systematic: a row is chosen as often as its weight says, rounded up or down.
+    steps = (np.arange(len(classes)) + 0.5) / len(classes)
+    chosen = np.searchsorted(np.cumsum(weight) / weight.sum(), steps).clip(max=len(classes) - 1)
+    return {name: values[chosen] for name, values in rows.items()}
+
+
+def _probabilities(scores: NDArray[np.generic], are_logits: bool) -> Float64:
+    values = scores.astype(np.float64)
+    if not are_logits:
+        return values
+    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
 def _classes(scores: NDArray[np.generic]) -> NDArray[np.int64]:
     return np.asarray(scores.argmax(axis=1), np.int64)
 
 
 def _histogram(scores: NDArray[np.generic]) -> NDArray[np.int64]:
     return np.bincount(_classes(scores), minlength=scores.shape[1])
+
+
+def _usual_histogram(manifest: Manifest, usual: NDArray[np.generic] | None) -> NDArray[np.int64] | None:
+    """From all held-out rows, else from those that are kept."""
+    if manifest.drift is not None and manifest.drift.classes is not None:
+        return np.array(manifest.drift.classes.counts)
+    return None if usual is None else _histogram(usual)
 
 
 def _require_labels(labelled: Labelled, inputs: Sequence[TensorSpec]) -> None:

@@ -163,6 +163,43 @@ def import_(
 
 
 @app.command
+def recalibrate(
+    bundle: Path,
+    *,
+    data: str,
+    labels: Path | None = None,
+    rows: int = 256,
+    prior: float = 16.0,
+    seed: int = 0,
+    data_dir: Path = Path("data/mnist"),
+    force: bool = False,
+) -> None:
+    """Estimate the normalisation statistics anew from unlabelled rows, and publish the result as the next version.
+
+    The version that is the default remains so. A result that fails a gate is not published.
+
+    Args:
+        bundle: The folder of a version, or of a model in a repository, whose default version is taken then.
+        data: An .npy or .npz file of rows for the model's inputs, or of the pixels of images; or "mnist" or "digits".
+        labels: An .npy file with the class of each row, for the accuracy; those of "mnist" and "digits" are known.
+        rows: How many to estimate from, chosen at random.
+        prior: How many rows the present statistics count for.
+        seed: Of the choice.
+        data_dir: Where MNIST's four files are.
+        force: Publish in spite of the gates; the manifest says so.
+    """
+    from training import recalibrating, report
+    from training.packing import require_repository
+
+    parent = recalibrating.Parent.at(bundle)
+    require_repository(parent.repository.root)
+    given, known = recalibrating.read(data, parent.bundle.manifest, data_dir, labels)
+    candidate = recalibrating.recalibrate(parent, given, known, count=rows, prior=prior, seed=seed)
+    _say(report.gates(candidate.gates))
+    _publish(parent.repository.root, candidate.publishable(force=force), candidate=True)
+
+
+@app.command
 def inspect(path: Path) -> None:
     """Show the normalisation layers of a bundle or an ONNX file, and where they go.
 
@@ -185,8 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _publish(repository: Path, bundle: Bundle) -> None:
-    version = Repository(repository).publish(bundle)
+def _publish(repository: Path, bundle: Bundle, *, candidate: bool = False) -> None:
+    version = Repository(repository).publish(bundle, candidate=candidate)
     print(f"published {bundle.manifest.model} version {version}: {repository / bundle.manifest.model / str(version)}")
 
 

@@ -78,7 +78,7 @@ def pack(
         norm_layers=folded.norm_layers,
         parity=report.model_copy(update={"comparisons": (*report.comparisons, watching.comparison)}),
         drift=watching.drift,
-        lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=_program()),
+        lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=program()),
         training=training,
     )
     kept = reference.pack(reference.choose(real)) if real is not None else None
@@ -105,14 +105,15 @@ def require_repository(folder: Path) -> None:
         raise InvalidInput(f"{folder} is not a folder that may be written", "repository")
 
 
-def _scores(graph: onnx.ModelProto) -> Literal["logits", "probabilities"]:
-    output = graph.graph.output[0].name
-    is_softmax = any(node.op_type == "Softmax" and output in node.output for node in graph.graph.node)
-    return "probabilities" if is_softmax else "logits"
-
-
-def _program() -> str:
+def program() -> str:
+    """What makes bundles, e.g. ``denge 0.1.0``."""
     try:
         return f"denge {metadata.version('denge')}"
     except metadata.PackageNotFoundError:  # run from a checkout that was never installed
         return "denge"
+
+
+def _scores(graph: onnx.ModelProto) -> Literal["logits", "probabilities"]:
+    output = graph.graph.output[0].name
+    is_softmax = any(node.op_type == "Softmax" and output in node.output for node in graph.graph.node)
+    return "probabilities" if is_softmax else "logits"

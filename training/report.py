@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Channels, NormLayer, Parity, Placement
+from models.manifest import Channels, Gate, NormLayer, Parity, Placement
 
 
 def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> str:
@@ -38,6 +38,27 @@ def parity(checks: Parity) -> str:
         f"parity on {checks.rows} rows: {len(checks.comparisons)} comparisons within {checks.tolerance:g}, "
         f"the largest {worst.max_relative:.2g} ({worst.candidate}, against {worst.reference})"
     )
+
+
+def gates(found: Sequence[Gate]) -> str:
+    """What a re-calibrated version was checked for."""
+    header = ["gate", "figure", "at least", "at most", "", ""]
+    lines = [
+        [
+            gate.name,
+            _figure(gate.figure, "not finite"),
+            _figure(gate.lower),
+            _figure(gate.upper),
+            "passed" if gate.passed else "FAILED",
+            gate.about,
+        ]
+        for gate in found
+    ]
+    return _table([header, *lines])
+
+
+def _figure(value: float | None, absent: str = "") -> str:
+    return absent if value is None else f"{value:.4g}"
 
 
 def _where(placement: Placement) -> str:

@@ -85,7 +85,8 @@ def test_agreement_is_beyond_chance() -> None:
 
     assert gates.agreement(parent, parent).figure == 1
     assert gates.agreement(parent, mostly).passed
-    assert not gates.agreement(parent, generator.integers(0, 10, 256)).passed
+    assert not gates.agreement(parent, (parent + 1) % 10).passed
+    assert gates.agreement(parent, generator.integers(0, 10, 256)).figure == pytest.approx(0, abs=0.1)
     # One class for everything agrees on as many rows as that class has.
     often = np.where(generator.random(256) < 0.9, 3, parent)
     assert np.mean(often == 3) > 0.8
@@ -127,10 +128,46 @@ def test_outputs_stay_finite_and_of_their_size() -> None:
 
 
 def test_distance_is_the_symmetric_divergence_of_gaussians() -> None:
-    mean, var = np.array([0.3, -1.0]), np.array([1.7, 0.4])
-    forward = 0.5 * (var + mean**2 - 1 - np.log(var))
-    backward = 0.5 * ((1 + mean**2) / var - 1 + np.log(var))
+    mean, var, usual_mean, usual_var = (np.array(v) for v in ([0.3, -1.0], [1.7, 0.4], [0.1, 2.0], [0.5, 3.0]))
+    squared = (mean - usual_mean) ** 2
+    forward = 0.5 * ((var + squared) / usual_var - 1 + np.log(usual_var / var))
+    backward = 0.5 * ((usual_var + squared) / var - 1 + np.log(var / usual_var))
 
-    assert gates.distance(mean, var) == pytest.approx(np.mean((forward + backward) / 2))
-    assert gates.distance(np.zeros(2), np.ones(2)) == 0
-    assert np.isfinite(gates.distance(np.zeros(2), np.zeros(2)))
+    assert gates.distance(mean, var, usual_mean, usual_var) == pytest.approx(np.mean((forward + backward) / 2))
+    assert gates.distance(mean, var, mean, var) == 0
+    assert np.isfinite(gates.distance(np.zeros(2), np.zeros(2), np.zeros(2), np.ones(2)))
+
+
+def certain(classes: np.ndarray, confidence: float) -> np.ndarray:
+    """Probabilities of ten classes."""
+    probabilities = np.full((len(classes), 10), (1 - confidence) / 9)
+    probabilities[np.arange(len(classes)), classes] = confidence
+    return probabilities
+
+
+def test_information_needs_rows_of_many_classes_and_each_of_one() -> None:
+    classes = np.arange(200) % 10
+    usual = certain(classes, 0.99)
+
+    assert gates.information(usual, usual).figure == 1
+    assert gates.information(certain(classes, 0.95), usual).passed
+    assert gates.information(certain(classes, 0.95)).passed
+    assert not gates.information(certain(classes, 0.6), usual).passed  # diverse, and undecided
+    assert not gates.information(certain(np.full(200, 3), 0.99), usual).passed  # decided, and all the same
+    assert gates.information(certain(np.full(200, 3), 0.99), usual).figure == pytest.approx(0, abs=1e-12)
+    assert not gates.information(usual, certain(np.full(200, 3), 1.0)).passed  # the reference says nothing
+
+
+def test_information_is_the_mutual_information() -> None:
+    """Two rows, two classes: H(0.5, 0.5) - (H(0.9, 0.1) + H(0.1, 0.9)) / 2 = ln 2 - 0.3250830 nats."""
+    gate = gates.information(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+
+    assert gate.figure == pytest.approx((np.log(2) - 0.3250830) / np.log(2), abs=1e-6)
+
+
+def test_a_drift_that_a_mix_of_classes_explains_is_no_drift_of_the_input() -> None:
+    assert gates.label_shift(drift=1.0, unexplained=0.9).figure == pytest.approx(0.1)
+    assert gates.label_shift(drift=1.0, unexplained=0.9).passed
+    assert not gates.label_shift(drift=1.0, unexplained=0.4).passed
+    assert gates.label_shift(drift=0.01, unexplained=0.05).figure == 0  # undisturbed: the reference rows are few too
+    assert gates.label_shift(drift=0.0, unexplained=0.0).passed

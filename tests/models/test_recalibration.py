@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from models import bundle as bundles
-from models import reference
+from models import reference, starter
 from models.bundle import Bundle
 from models.drift import Detector
 from models.errors import InvalidInput, RecalibrationRefused
@@ -18,6 +18,7 @@ from models.manifest import Manifest, Parent
 from models.observation import Reader, WindowMoments
 from models.parity import Arrays
 from models.recalibration import MAX_ROWS, Candidate, Labelled, describe, recalibrate
+from models.repository import Repository
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
 from training import runtime
 
@@ -92,6 +93,9 @@ def test_the_manifest_says_where_it_came_from_and_what_it_passed(parent: Bundle,
     assert lineage.recalibration.gates == candidate.gates
     assert not lineage.recalibration.forced
     assert found.manifest.training is None
+    assert found.observed is not None
+    assert found.manifest.drift is not None
+    assert found.manifest.drift.rows == 100
     assert found.reference == parent.reference
     assert found.manifest.parity.comparisons[0].max_relative < 1e-5
     assert Manifest.model_validate_json(found.manifest.model_dump_json()) == found.manifest
@@ -122,7 +126,15 @@ def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) ->
 
     candidate = adapted(parent, same, prior=100)
 
-    assert [gate.name for gate in candidate.gates] == ["rows", "drift", "growth", "diversity", "agreement"]
+    assert [gate.name for gate in candidate.gates] == [
+        "rows",
+        "drift",
+        "growth",
+        "diversity",
+        "information",
+        "label_shift",
+        "agreement",
+    ]
     assert "diversity" in [gate.name for gate in candidate.failed]
     with pytest.raises(RecalibrationRefused, match=r"diversity \S+ is below 0.9"):
         candidate.publishable()
@@ -138,6 +150,48 @@ def test_a_candidate_that_passes_is_published_as_it_is_and_not_marked(parent: Bu
     assert candidate.failed == ()
     assert candidate.publishable() is candidate.bundle
     assert candidate.publishable(force=True) is candidate.bundle
+
+
+@pytest.fixture(scope="module", params=["mlp", "convnet"])
+def digits(request: pytest.FixtureRequest) -> tuple[Bundle, np.ndarray, np.ndarray]:
+    """A starter model with half of its reference rows, the other half, and the classes that it takes these for."""
+    starters = Repository(Path(starter.__file__).parent)
+    found = starters.read(request.param, starters.default_version(request.param))
+    assert found.reference is not None
+    images = reference.unpack(found.reference, found.manifest.inputs)["input"]
+    found = replace(found, reference=reference.pack({"input": images[::2]}))
+    scores = runtime.load(found.folded, optimize=True)({"input": images[1::2]})["logits"]
+    return found, images[1::2], scores.argmax(axis=1)
+
+
+@pytest.mark.parametrize("classes", [(0,), (1,), (4,), (8,), (0, 1), (3, 5), (4, 9)])
+def test_a_mix_of_few_classes_is_refused_at_the_default_settings(
+    digits: tuple[Bundle, np.ndarray, np.ndarray], classes: tuple[int, ...]
+) -> None:
+    found, images, predicted = digits
+    few = np.resize(images[np.isin(predicted, classes)], (256, *images.shape[1:]))
+    noise = 0.02 * np.random.default_rng(0).normal(size=few.shape)
+
+    candidate = recalibrate(found, 1, {"input": few + noise.astype(np.float32)}, load=runtime.load, program=PROGRAM)
+
+    assert {gate.name for gate in candidate.failed} & {"diversity", "information", "label_shift"}
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_rows_of_all_classes_pass_whether_they_have_moved_or_not(
+    digits: tuple[Bundle, np.ndarray, np.ndarray], shift: float
+) -> None:
+    found, images, predicted = digits
+
+    def right(version: Bundle) -> float:
+        scores = runtime.load(version.folded, optimize=True)({"input": images + np.float32(shift)})["logits"]
+        return float(np.mean(scores.argmax(axis=1) == predicted))
+
+    candidate = recalibrate(found, 1, {"input": images + np.float32(shift)}, load=runtime.load, program=PROGRAM)
+
+    assert candidate.failed == ()
+    assert right(candidate.bundle) > 0.95
+    assert shift == 0 or right(found) < 0.8
 
 
 def test_few_rows_are_estimated_from_but_refused(parent: Bundle) -> None:
@@ -160,8 +214,7 @@ def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
 def test_without_reference_rows_there_is_no_agreement(parent: Bundle) -> None:
     names = [gate.name for gate in adapted(replace(parent, reference=None), rows(100)).gates]
 
-    assert "agreement" not in names
-    assert "diversity" in names
+    assert names == ["rows", "drift", "growth", "diversity", "information"]
 
 
 def test_steps_are_told_in_order(parent: Bundle) -> None:

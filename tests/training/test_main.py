@@ -150,7 +150,7 @@ def test_a_repository_that_is_no_folder_is_noticed_before_the_work(
 def test_a_disk_that_is_full_is_exit_code_1(
     onnx_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Repository, "publish", full)
@@ -165,7 +165,7 @@ def test_a_program_that_was_never_installed_still_signs_its_bundles(monkeypatch:
 
     monkeypatch.setattr(packing.metadata, "version", missing)
 
-    assert packing._program() == "denge"
+    assert packing.program() == "denge"
 
 
 def test_import_inspect_and_help_need_no_torch(onnx_file: str) -> None:

@@ -1,0 +1,148 @@
+"""`python -m training recalibrate`, from files to the next version."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import starter
+from models.errors import InvalidInput
+from models.repository import Repository
+from tests.bundles import image_bundle, tiny_bundle
+from training import recalibrating
+from training.__main__ import main
+from training.data import digits
+from training.recalibrating import Parent
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.chdir(tmp_path)
+    repository = Repository(tmp_path / "repository")
+    starter.seed(repository)
+    return repository
+
+
+def framed() -> tuple[np.ndarray, np.ndarray]:
+    """Digits of another data set, as large in their frame as those of MNIST: uint8 images and labels."""
+    data = digits.load()
+    images = np.concatenate([data.train_images, data.test_images])[:, 0, ::2, ::2]
+    return np.pad(images, ((0, 0), (7, 7), (7, 7))), np.concatenate([data.train_labels, data.test_labels])
+
+
+@pytest.fixture
+def files(repository: Repository) -> Repository:
+    images, labels = framed()
+    np.save("images.npy", images)
+    np.save("labels.npy", labels)
+    np.save("zeros.npy", images[labels == 0])
+    return repository
+
+
+def test_a_better_version_is_published_beside_the_default(
+    files: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["recalibrate", "repository/mlp", "--data", "images.npy", "--labels", "labels.npy", "--rows", "200"]
+
+    assert main(command) == 0
+
+    out = capsys.readouterr().out
+    assert out.count("passed") == 8
+    assert out.endswith(f"published mlp version 2: {files.root / 'mlp' / '2'}\n")
+    assert files.default_version("mlp") == 1
+    lineage = files.read("mlp", 2).manifest.lineage
+    assert lineage.parent is not None
+    assert (lineage.parent.version, lineage.created_by) == (1, recalibrating.program())
+    assert lineage.recalibration is not None
+    assert (lineage.recalibration.rows, lineage.recalibration.prior) == (200, 16)
+
+    # Again, from the new version by its folder: its own parent is version 2, and the default is untouched.
+    assert main([*command[:1], "repository/mlp/2", *command[2:], "--force"]) == 0
+    grandchild = files.read("mlp", 3).manifest.lineage.parent
+    assert grandchild is not None
+    assert grandchild.version == 2
+    assert files.default_version("mlp") == 1
+
+
+def test_rows_of_one_class_are_refused_unless_forced(files: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["recalibrate", "repository/mlp", "--data", "zeros.npy"]
+
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "FAILED" in captured.out
+    assert captured.err.startswith("error: information")
+    assert files.versions("mlp") == [1]
+
+    assert main([*command, "--force"]) == 0
+    record = files.read("mlp", 2).manifest.lineage.recalibration
+    assert record is not None
+    assert record.forced
+    assert files.default_version("mlp") == 1
+
+
+def test_a_data_set_by_name_brings_its_labels(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["recalibrate", "repository/convnet", "--data", "digits"])
+
+    assert "accuracy" in capsys.readouterr().out
+    assert repository.default_version("convnet") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere"], 1, "Request for unknown model: 'nowhere' is not found"),
+        (["repository/mlp", "--data", "nothing.npy"], 2, "data: nothing.npy cannot be read"),
+        (["repository/mlp", "--data", "images.npy", "--labels", "images.npy"], 2, "labels: images.npy does not hold"),
+        (["repository/mlp", "--data", "images.npy", "--rows", "1"], 2, "rows: 1 of them"),
+        (["repository/mlp", "--data", "images.npy", "--prior", "-1"], 2, "prior: must be"),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_what_is_asked_for_wrongly_is_named(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recalibrate", *arguments, *(["--data", "images.npy"] if "--data" not in arguments else [])]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_version_is_refused(tmp_path: Path, repository: Repository) -> None:
+    (tmp_path / "copy").mkdir()
+    for file in (repository.root / "mlp" / "1").iterdir():
+        (tmp_path / "copy" / file.name).write_bytes(file.read_bytes())
+
+    with pytest.raises(InvalidInput, match="its name is no version"):
+        Parent.at(tmp_path / "copy")
+
+
+def test_pixels_are_prepared_as_the_manifest_says(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+
+    rows, labels = recalibrating.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
+
+    assert labels is None
+    assert rows["input"].dtype == np.float32
+    np.testing.assert_allclose(rows["input"][:, 0], (pixels / 255 - 0.1307) / 0.3081, rtol=1e-6, atol=1e-6)
+
+    np.save(tmp_path / "pixels.npy", pixels[:, 1:])
+    with pytest.raises(InvalidInput, match=r"data: .* are no images of"):
+        recalibrating.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
+
+
+def test_an_npz_file_names_its_inputs_and_float64_is_rounded(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(5, 4))
+    np.savez(tmp_path / "rows.npz", input=values)
+
+    rows, _ = recalibrating.read(str(tmp_path / "rows.npz"), tiny_bundle().manifest, tmp_path)
+
+    np.testing.assert_array_equal(rows["input"], values.astype(np.float32))
+    np.savez(tmp_path / "rows.npz", other=values)
+    with pytest.raises(InvalidInput, match=r"data: .* must have an array for each input: input"):
+        recalibrating.read(str(tmp_path / "rows.npz"), tiny_bundle().manifest, tmp_path)
+
+
+def test_pickles_are_not_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.array([{"a": 1}]), allow_pickle=True)
+
+    with pytest.raises(InvalidInput, match=r"data: .* cannot be read"):
+        recalibrating.read(str(tmp_path / "rows.npy"), tiny_bundle().manifest, tmp_path)

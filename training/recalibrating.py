@@ -1,0 +1,170 @@
+"""Re-calibrating a published version from files. Works without torch."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import recalibration
+from models.bundle import DIGESTS, Bundle
+from models.datatypes import to_numpy
+from models.errors import InvalidInput
+from models.manifest import ImagePreprocessing, Manifest, TensorSpec
+from models.parity import Arrays
+from models.recalibration import Candidate, Labelled
+from models.repository import Repository
+from training import runtime
+from training.config import DataKind
+from training.packing import program
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The version to start from, and where it is published."""
+
+    repository: Repository
+    version: int
+    bundle: Bundle
+
+    @classmethod
+    def at(cls, path: Path) -> "Parent":
+        """Read a version from its folder, or a model's default version from the model's folder in the repository.
+
+        Raises:
+            InvalidInput: the folder is neither.
+            NotFound, BundleError: as `Repository.read`.
+        """
+        path = path.resolve()
+        if (path / DIGESTS).is_file():
+            if not path.name.isdecimal():
+                raise InvalidInput(f"{path} is not in a repository: its name is no version", "bundle")
+            repository, model, version = Repository(path.parent.parent), path.parent.name, int(path.name)
+        else:
+            repository, model = Repository(path.parent), path.name
+            version = repository.default_version(model)
+        return cls(repository, version, repository.read(model, version))
+
+
+def read(
+    data: str, manifest: Manifest, data_dir: Path, labels: Path | None = None
+) -> tuple[Arrays, NDArray[np.int64] | None]:
+    """Rows for the model, and their labels where they are known.
+
+    Args:
+        data: "mnist" or "digits", for the test images of that data set and their labels; else an .npy file, for a model
+            of one input, or an .npz file with an array for each input. An array of bytes for an input of floats is
+            taken for pixels, and prepared as the manifest says.
+        manifest: of the model.
+        data_dir: where MNIST's four files are.
+        labels: an .npy file with the index of each row's class.
+
+    Raises:
+        InvalidInput: a file is missing, or not what it should be.
+    """
+    known: NDArray[np.int64] | None = None
+    kinds: tuple[DataKind, ...] = get_args(DataKind)
+    if data in kinds:
+        rows, known = _test_images(kinds[kinds.index(data)], manifest, data_dir)
+    else:
+        rows = _rows(Path(data), manifest)
+    return rows, known if labels is None else _labels(labels)
+
+
+def recalibrate(
+    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, count: int, prior: float, seed: int
+) -> Candidate:
+    """Estimate from some of the rows, at random, fold and check.
+
+    Args:
+        parent: the version to start from.
+        rows, labels: as `read` returns them. All rows with labels count for the accuracy, up to as many as may be
+            estimated from.
+        count: how many rows to estimate from, if there are as many.
+        prior: as in `models.recalibration.recalibrate`.
+        seed: of the choice.
+
+    Raises:
+        InvalidInput, GraphError: as `models.recalibration.recalibrate`.
+    """
+    found = len(next(iter(rows.values())))
+    if labels is not None and len(labels) != found:
+        raise InvalidInput(f"{len(labels)} of them for {found} rows", "labels")
+    order = np.random.default_rng(seed).permutation(found)
+
+    def some(number: int) -> Arrays:
+        return {name: values[order[:number]] for name, values in rows.items()}
+
+    labelled = None
+    if labels is not None:
+        labelled = Labelled(some(recalibration.MAX_ROWS), labels[order[: recalibration.MAX_ROWS]])
+    return recalibration.recalibrate(
+        parent.bundle,
+        parent.version,
+        some(count),
+        load=runtime.load,
+        program=program(),
+        prior=prior,
+        labelled=labelled,
+    )
+
+
+def _test_images(kind: DataKind, manifest: Manifest, data_dir: Path) -> tuple[Arrays, NDArray[np.int64]]:
+    from training.data.load import load  # noqa: PLC0415 - brings scikit-learn and an HTTP client
+
+    found = load(kind, data_dir)
+    spec = _only_input(manifest)
+    return {spec.name: found.prepare(found.test_images).reshape(-1, *spec.shape[1:])}, found.test_labels
+
+
+def _rows(path: Path, manifest: Manifest) -> Arrays:
+    found = _load(path, "data")
+    if isinstance(found, np.ndarray):
+        found = {_only_input(manifest).name: found}
+    specs = {spec.name: spec for spec in manifest.inputs}
+    if found.keys() != specs.keys():
+        raise InvalidInput(f"{path} must have an array for each input: {', '.join(specs)}", "data")
+    return {name: _prepared(values, specs[name], manifest.preprocessing) for name, values in found.items()}
+
+
+def _prepared(
+    values: NDArray[np.generic], spec: TensorSpec, preprocessing: ImagePreprocessing | None
+) -> NDArray[np.generic]:
+    wanted = to_numpy(spec.datatype)
+    if preprocessing is not None and values.dtype == np.uint8 and np.issubdtype(wanted, np.floating):
+        shape = (-1, len(preprocessing.mean), preprocessing.height, preprocessing.width)
+        try:
+            pixels = values.reshape(shape)
+        except ValueError as error:
+            raise InvalidInput(f"{list(values.shape)} bytes are no images of {list(shape[1:])}", "data") from error
+        mean, std = (np.array(numbers)[:, None, None] for numbers in (preprocessing.mean, preprocessing.std))
+        prepared = (pixels.astype(np.float64) * preprocessing.scale - mean) / std
+        rows: NDArray[np.generic] = prepared.astype(wanted).reshape(-1, *spec.shape[1:])
+        return rows
+    return values.astype(wanted) if np.can_cast(values.dtype, wanted, "same_kind") else values
+
+
+def _labels(path: Path) -> NDArray[np.int64]:
+    found = _load(path, "labels")
+    if not isinstance(found, np.ndarray) or not np.issubdtype(found.dtype, np.integer) or found.ndim != 1:
+        raise InvalidInput(f"{path} does not hold one array of whole numbers", "labels")
+    return found.astype(np.int64)
+
+
+def _load(path: Path, field: str) -> NDArray[np.generic] | Arrays:
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return dict(found)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path} cannot be read as an .npy or .npz file: {error}", field) from error
+
+
+def _only_input(manifest: Manifest) -> TensorSpec:
+    if len(manifest.inputs) != 1:
+        raise InvalidInput("the model has several inputs: give an .npz file with an array for each", "data")
+    return manifest.inputs[0]
