@@ -27,7 +27,6 @@ const known = {
   index: [],
   verdicts: new Map(),
   samples: new Map(),
-  statistics: [],
   of: null,
   card: null,
   metadata: null,
@@ -36,6 +35,8 @@ const known = {
   drift: null,
   trouble: null,
   history: null,
+  rollout: null,
+  drifts: new Map(),
   channels: null,
   remembered: null,
   trial: null,
@@ -86,7 +87,8 @@ function followAddress() {
 function forget() {
   if (known.trial) URL.revokeObjectURL(known.trial.address);
   Object.assign(known, { of: null, card: null, metadata: null, layers: [], live: null, drift: null, trouble: null });
-  Object.assign(known, { history: null, channels: null, remembered: null, trial: null, statistics: [] });
+  Object.assign(known, { history: null, channels: null, remembered: null, trial: null, rollout: null });
+  known.drifts.clear();
 }
 
 // ------------------------------------------------------------------------------------------------------ the asking
@@ -140,7 +142,7 @@ async function ask() {
     if (key() !== wanted) return;
     Object.assign(known, { card, metadata, layers: layers?.layers ?? [], of: card ? wanted : null });
   }
-  await Promise.all([askStatistics(), askVerdicts(), askVersion(path, wanted)]);
+  await Promise.all([askStatistics(), askVerdicts(), askVersion(path, wanted), askRollout(wanted)]);
   await askLayer(path, wanted);
 }
 
@@ -153,7 +155,6 @@ async function askStatistics() {
     samples.push({ at, requests: success.count, nanoseconds: success.ns, failed: fail.count, rows });
     known.samples.set(`${name}/${version}`, samples.slice(-KEPT_SAMPLES));
   }
-  known.statistics = found.filter((one) => one.name === chosen.model);
 }
 
 async function askVerdicts() {
@@ -179,6 +180,19 @@ async function askVersion(path, wanted) {
   known.live = live;
   known.history = past?.points ?? null;
   if (chosen.version === null) known.verdicts.set(chosen.model, known.drift);
+}
+
+/** What has been decided about the model, and how its loaded versions drift: one by one, where there are several. */
+async function askRollout(wanted) {
+  const path = pathOf(chosen.model);
+  const rollout = await attempt(`${path}/rollout`);
+  if (key() !== wanted) return;
+  known.rollout = rollout;
+  const loaded = (rollout?.versions ?? []).filter((one) => one.loaded).map((one) => one.version);
+  const found = await Promise.all(
+    loaded.map((version) => attempt(`${pathOf(chosen.model, version)}/drift?window=${chosen.window}`)),
+  );
+  if (key() === wanted) known.drifts = new Map(loaded.map((version, at) => [version, found[at]]));
 }
 
 async function askLayer(path, wanted) {
@@ -245,11 +259,25 @@ async function act(words, method, path, body) {
   }
 }
 
-const repository = (verb) => `v2/repository/models/${encodeURIComponent(chosen.model)}/${verb}`;
+const decide = (words, method, what, body) => act(words, method, `${pathOf(chosen.model)}/rollout/${what}`, body);
 
-const actions = {
-  load: () => act(`${chosen.model} is up to date with the repository.`, "POST", repository("load")),
-  unload: () => act(`${chosen.model} is unloaded.`, "POST", repository("unload")),
+function repository(verb, version) {
+  const path = `v2/repository/models/${encodeURIComponent(chosen.model)}`;
+  return version === null ? `${path}/${verb}` : `${path}/versions/${version}/${verb}`;
+}
+
+/** Load and unload a version, or the whole model where there is none. */
+const manage = {
+  load(version) {
+    const words = version === null ? `${chosen.model} is up to date with the repository.` : `Version ${version} is loaded.`;
+    return act(words, "POST", repository("load", version));
+  },
+  async unload(version) {
+    const words = version === null ? `${chosen.model} is unloaded.` : `Version ${version} is unloaded.`;
+    const question = `Unload ${chosen.model}? Requests to it are refused until it is loaded again.`;
+    if (version === null && !(await confirmed(question))) return;
+    await act(words, "POST", repository("unload", version));
+  },
 };
 
 // ---------------------------------------------------------------------------------------------------- the drawing
@@ -278,7 +306,7 @@ function draw() {
   render(element("classes"), predicted());
   render(element("trial"), trial({ ...known, model }, tryImage, tryExample));
   const index = known.index.filter((entry) => entry.name === model);
-  render(element("versions"), versions({ ...known, index, link: (version) => link({ version }) }, actions));
+  render(element("versions"), versions({ ...known, index, link: (version) => link({ version }) }, decide, manage));
   render(element("about"), about(known));
 }
 
@@ -358,7 +386,7 @@ function nothing() {
   return [
     h("p", { class: "headline" }, "Not loaded"),
     h("p", null, entry.reason),
-    h("p", null, h("button", { type: "button", class: "button", onclick: actions.load }, "Load it")),
+    h("p", null, h("button", { type: "button", class: "button", onclick: () => manage.load(chosen.version) }, "Load it")),
   ];
 }
 
@@ -502,7 +530,7 @@ function predicted() {
   return classes(found, chosen.allClasses, () => choose({ allClasses: !chosen.allClasses }));
 }
 
-// ------------------------------------------------------------------------------------------------------ the token
+// ---------------------------------------------------------------------------------------------------- the dialogs
 
 function askForToken(reason) {
   const dialog = element("token-dialog");
@@ -521,6 +549,22 @@ function askForToken(reason) {
     };
     element("token-cancel").onclick = () => close(null);
     dialog.onclose = () => close(null);
+    dialog.showModal();
+  });
+}
+
+function confirmed(question) {
+  const dialog = element("confirm-dialog");
+  element("confirm-question").textContent = question;
+  return new Promise((resolve) => {
+    const close = (answer) => {
+      dialog.onclose = null;
+      dialog.close();
+      resolve(answer);
+    };
+    element("confirm-yes").onclick = () => close(true);
+    element("confirm-no").onclick = () => close(false);
+    dialog.onclose = () => close(false);
     dialog.showModal();
   });
 }
