@@ -221,24 +221,47 @@ class Detector:
         Raises:
             InvalidInput: there is no reference, or the rate is beyond those that were measured.
         """
-        reference = self._reference
-        if reference is None:
-            raise InvalidInput("the model has no held-out rows to compare with")
-        _require_rate(false_alarm_rate, reference)
-        known = [name for name in observed if name in self._layers]
-        error = np.sqrt(1 + 1 / reference.rows)
-        statistics, relative = [], []
-        for name in known:
-            layer, rows = self._layers[name], observed[name]
-            off_mean = np.abs(rows.mean - layer.mean) / layer.mean_spread
-            off_square = np.abs(rows.mean_square - layer.mean_square) / layer.square_spread
-            statistics.append(np.maximum(off_mean, off_square).max(axis=1) / error)
-            thresholds = reference.layers[name].thresholds
-            relative.append(statistics[-1] / interpolated(reference, thresholds, 1, false_alarm_rate))
+        relative = self.layer_scores(observed, false_alarm_rate)
+        reference = self._known()
+        statistics = list(self._row_statistics(observed).values())
         scores = np.max(statistics, axis=0) / interpolated(reference, reference.thresholds, 1, false_alarm_rate)
         position = {name: index for index, name in enumerate(observed)}
-        deviant = np.array([position[name] for name in known])[np.argmax(relative, axis=0)]
+        deviant = np.array([position[name] for name in relative])[np.argmax(list(relative.values()), axis=0)]
         return scores, deviant
+
+    def layer_scores(self, observed: Mapping[str, RowStatistics], false_alarm_rate: float = 0.01) -> dict[str, Float64]:
+        """How unusual each row is in each layer: its statistic there over the layer's own threshold, shape (rows,).
+
+        Args:
+            observed: by layer. Layers that the reference does not know are left out.
+            false_alarm_rate: share of undisturbed rows that score more than 1 in a layer.
+
+        Raises:
+            InvalidInput: there is no reference, or the rate is beyond those that were measured.
+        """
+        reference = self._known()
+        _require_rate(false_alarm_rate, reference)
+        return {
+            name: statistic / interpolated(reference, reference.layers[name].thresholds, 1, false_alarm_rate)
+            for name, statistic in self._row_statistics(observed).items()
+        }
+
+    def _known(self) -> DriftReference:
+        if self._reference is None:
+            raise InvalidInput("the model has no held-out rows to compare with")
+        return self._reference
+
+    def _row_statistics(self, observed: Mapping[str, RowStatistics]) -> dict[str, Float64]:
+        error = np.sqrt(1 + 1 / self._known().rows)
+        found = {}
+        for name, rows in observed.items():
+            layer = self._layers.get(name)
+            if layer is None:
+                continue
+            off_mean = np.abs(rows.mean - layer.mean) / layer.mean_spread
+            off_square = np.abs(rows.mean_square - layer.mean_square) / layer.square_spread
+            found[name] = np.maximum(off_mean, off_square).max(axis=1) / error
+        return found
 
     def _statistics(self, window: Mapping[str, WindowMoments]) -> dict[str, float]:
         assert self._reference is not None  # noqa: S101 - for the type checker: only called where there is one

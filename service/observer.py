@@ -140,6 +140,16 @@ class Watcher:
         scores, deviant = self._detector.row_scores(rows)
         return scores, np.array(list(rows), dtype=object)[deviant]
 
+    def score_layers(self, inputs: Inputs) -> dict[str, NDArray[np.float64]]:
+        """How unusual each row is in each layer, 1 being the layer's threshold, shape (rows,).
+
+        Raises:
+            InvalidInput: the version has no reference to compare with.
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        rows, _ = self.observe(inputs)
+        return self._detector.layer_scores(rows)
+
 
 class Watchers:
     """The watchers of the versions that were observed lately, made when they are needed. Safe to use from any thread.

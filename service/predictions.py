@@ -91,7 +91,7 @@ class Predictions:
         self.routers: tuple[APIRouter, ...] = (
             infer.router(self._infer, shown),
             predict.router(catalog, self._batcher, shown, settings.max_body_bytes, finite=settings.finite),
-            images.router(catalog, self._batcher, settings.max_body_bytes, settings.max_image_pixels),
+            images.router(catalog, self._batcher, watchers, settings.max_body_bytes, settings.max_image_pixels),
         )
 
     def in_front_of(self, app: ASGIApp) -> Application:

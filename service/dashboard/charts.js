@@ -72,7 +72,7 @@ export function normals(live, reference, width) {
 export function timeline(points, layer, width) {
   const height = 190;
   const [left, right, floor] = [44, 8, height - 22];
-  const at = points.map((point) => moment(point.time).getTime());
+  const at = points.map((point) => Math.min(moment(point.time).getTime(), Date.now())); // the last one goes on
   const [first, last] = [at[0], Math.max(at.at(-1), at[0] + 60_000)];
   const own = points.map((point) => (layer === null ? null : (point.layers?.[layer] ?? null)));
   const top = Math.max(0.02, ...points.map((point) => point.symmetric_kl ?? 0), ...own.map((value) => value ?? 0)) * 1.08;
@@ -97,7 +97,7 @@ export function timeline(points, layer, width) {
     [0, 0.5, 1].map((share) => {
       const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
       const when = first + share * (last - first);
-      return h("text", { x: x(when), y: height - 5, "text-anchor": anchor }, time(when / 1000));
+      return h("text", { x: x(when), y: height - 5, "text-anchor": anchor }, time(when / 1000, last - first));
     }),
     layer !== null && h("path", { d: line(own), class: "line own" }),
     h("path", { d: line(points.map((point) => point.symmetric_kl)), class: "line" }),

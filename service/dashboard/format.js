@@ -60,10 +60,11 @@ export function duration(seconds) {
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const stopwatch = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** A time of day, from whatever the service sends: seconds since 1970, or ISO 8601. */
-export const time = (value) => clock.format(moment(value));
+/** A time of day, from seconds since 1970 or ISO 8601; with seconds where the span of milliseconds is short. */
+export const time = (value, span = Infinity) => (span < 300_000 ? stopwatch : clock).format(moment(value));
 
 /** A day and a time of day. */
 export const date = (value) => `${day.format(moment(value))}, ${time(value)}`;

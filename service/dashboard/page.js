@@ -95,6 +95,11 @@ function forget() {
 
 const names = () => [...new Set(known.index.map((entry) => entry.name))];
 
+/** Whether a version of a model answers, or any of it where none is named. */
+function loaded(name, version = null) {
+  return known.index.some((one) => one.name === name && one.state === "READY" && (version === null || one.version === version));
+}
+
 /** Ask, and where the service has nothing of the kind to say, take null for an answer. */
 async function attempt(path) {
   try {
@@ -137,6 +142,11 @@ async function ask() {
   if (chosen.model === null) return;
   const wanted = key();
   const path = pathOf(chosen.model, chosen.version);
+  if (!loaded(chosen.model, chosen.version)) {
+    Object.assign(known, { of: null, card: null });
+    await Promise.all([askStatistics(), askVerdicts()]);
+    return;
+  }
   if (known.of !== wanted) {
     const [card, metadata, layers] = await Promise.all([attempt(`${path}/card`), attempt(path), attempt(`${path}/layers`)]);
     if (key() !== wanted) return;
@@ -158,14 +168,15 @@ async function askStatistics() {
 }
 
 async function askVerdicts() {
-  const others = names().filter((name) => name !== chosen.model || chosen.version !== null);
+  const others = names().filter((name) => loaded(name) && (name !== chosen.model || chosen.version !== null));
+  for (const name of names()) if (!loaded(name)) known.verdicts.delete(name);
   const found = await Promise.all(others.map((name) => attempt(`${pathOf(name)}/drift?window=${chosen.window}`)));
   others.forEach((name, at) => known.verdicts.set(name, found[at]));
 }
 
 async function askVersion(path, wanted) {
   if (!known.card) return;
-  const span = chosen.window === "1d" || chosen.window === "start" ? "1d" : "1h";
+  const span = chosen.window === "start" ? "1d" : chosen.window;
   const drift = get(`${path}/drift?window=${chosen.window}`).catch((failure) => failure);
   const [found, live, past] = await Promise.all([
     drift,
@@ -188,11 +199,11 @@ async function askRollout(wanted) {
   const rollout = await attempt(`${path}/rollout`);
   if (key() !== wanted) return;
   known.rollout = rollout;
-  const loaded = (rollout?.versions ?? []).filter((one) => one.loaded).map((one) => one.version);
+  const versions = (rollout?.versions ?? []).filter((one) => one.loaded).map((one) => one.version);
   const found = await Promise.all(
-    loaded.map((version) => attempt(`${pathOf(chosen.model, version)}/drift?window=${chosen.window}`)),
+    versions.map((version) => attempt(`${pathOf(chosen.model, version)}/drift?window=${chosen.window}`)),
   );
-  if (key() === wanted) known.drifts = new Map(loaded.map((version, at) => [version, found[at]]));
+  if (key() === wanted) known.drifts = new Map(versions.map((version, at) => [version, found[at]]));
 }
 
 async function askLayer(path, wanted) {
@@ -227,7 +238,7 @@ async function tryImage(file) {
   known.trial = shown;
   draw();
   try {
-    shown.answer = await send("POST", `${pathOf(chosen.model, chosen.version)}/predict`, file);
+    shown.answer = await send("POST", `${pathOf(chosen.model, chosen.version)}/predict?layer_statistics=true`, file);
   } catch (failure) {
     shown.failure = failure.message;
   }
@@ -323,7 +334,7 @@ function modelList() {
           "a",
           { href: link({ model: name }), "aria-current": name === chosen.model ? "page" : null },
           h("span", { class: "name" }, name),
-          badge(known.verdicts.get(name)) ?? (known.index.some((one) => one.name === name && one.state === "READY") ? null : h("span", { class: "badge" }, "not loaded")),
+          badge(known.verdicts.get(name)) ?? (loaded(name) ? null : h("span", { class: "badge" }, "not loaded")),
         ),
       ),
     ),
@@ -452,13 +463,14 @@ function layerTitle(layer, usable) {
 }
 
 function unseen() {
-  const { channels, card, metadata } = known;
-  if (channels === null) return h("p", { class: "muted" }, "This version is not watched: it has no observed graph.");
+  const { live, card, metadata } = known;
+  const samples = known.samples.get(`${chosen.model}/${card.version}`) ?? [];
+  const observed = live ? live.observed.batches + live.observed.dropped_batches : 0;
+  if (!observed && samples.at(-1)?.requests > 5) {
+    return h("p", { class: "muted" }, "This version is not watched: it has no observed graph, or watching is switched off.");
+  }
   const send = card.preprocessing ? imageCommand(chosen) : tensorCommand({ model: chosen.model, metadata });
-  return [
-    h("p", null, `No rows seen in this window (${WINDOWS[chosen.window]}). Try an image below, or send some traffic:`),
-    command(send),
-  ];
+  return [h("p", null, `Nothing seen in this window (${WINDOWS[chosen.window]}). Try an image below, or send some traffic:`), command(send)];
 }
 
 function stored(remembered) {

@@ -2,7 +2,6 @@
 
 import { bar } from "./charts.js";
 import { h } from "./dom.js";
-import { step } from "./drift.js";
 import { number, percent } from "./format.js";
 
 /** The first image among what was dropped, pasted or chosen. */
@@ -72,7 +71,7 @@ function result({ address, answer, failure }) {
         probabilities(answer),
         answer.layers && layers(answer.layers),
       ),
-    answer && !answer.layers && h("p", { class: "muted wide" }, "Its layers are not shown: this version has no observed graph."),
+    answer && !answer.layers && h("p", { class: "muted wide" }, "This version has no held-out images to compare its layers with."),
   );
 }
 
@@ -102,21 +101,24 @@ function layers(found) {
   return h(
     "table",
     { class: "numbers" },
-    h("caption", null, "How far this image is from what each layer remembers"),
+    h("caption", null, "How unusual each layer finds it: 1 image in 100 has more than 1"),
     h(
       "tbody",
       null,
       found.map(({ name, score }) =>
         h(
           "tr",
-          null,
-          h("th", { scope: "row" }, h("span", { class: "swatch", "data-step": step(score) }), " ", name),
-          h("td", null, number(score)),
+          { key: name },
+          h("th", { scope: "row" }, h("span", { class: "swatch", "data-step": scoreStep(score) }), " ", name),
+          h("td", null, number(score), score > 1 && h("span", { class: "failure" }, " unusual")),
         ),
       ),
     ),
   );
 }
+
+/** The step of a score, 0 to 4: from 2 on it is unusual. */
+const scoreStep = (score) => [0.7, 1, 2, 4].filter((edge) => score > edge).length;
 
 /** How to send rows, for those who have none of them here. */
 export function tensorCommand({ model, metadata }) {

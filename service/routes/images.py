@@ -2,10 +2,10 @@
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
@@ -14,7 +14,8 @@ from service.access import PREDICT
 from service.batcher import Batcher
 from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
-from service.routes.answers import errors
+from service.observer import Watchers
+from service.routes.answers import errors, example
 from service.routes.models import ModelName, Version
 from service.wire import images
 
@@ -28,12 +29,23 @@ _BODY: dict[str, Any] = {
 }
 _DESCRIPTION = "The body is the file itself. One to try: [/docs/seven.png](/docs/seven.png)."
 
+LayerStatistics = Annotated[
+    bool, Query(description="also say how unusual each layer finds the image", openapi_examples=example(True))
+]
+
 
 class ClassProbability(BaseModel):
     """How likely the model finds one class."""
 
     label: str
     probability: float
+
+
+class LayerScore(BaseModel):
+    """How unusual a layer finds the image."""
+
+    name: str
+    score: float = Field(description="1 in 100 held-out images has more than 1")
 
 
 class ImagePrediction(BaseModel):
@@ -44,14 +56,17 @@ class ImagePrediction(BaseModel):
     label: str = Field(description="the likeliest class", examples=["7"])
     probability: float = Field(description="of that class", examples=[0.99])
     probabilities: list[ClassProbability] = Field(description="of all classes, in the order of the model's output")
+    layers: list[LayerScore] | None = Field(
+        None, description="if they were asked for; null for a version without held-out images"
+    )
 
 
-def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: int) -> APIRouter:
+def router(catalog: Catalog, batcher: Batcher, watchers: Watchers, max_body_bytes: int, max_pixels: int) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
     routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
     responses = errors(400, 404, 413, 415, 503)
 
-    async def predict(served: Served, request: Request) -> ImagePrediction:
+    async def predict(served: Served, request: Request, layer_statistics: bool) -> ImagePrediction:
         manifest = served.manifest
         if manifest.preprocessing is None or manifest.labels is None:
             raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
@@ -72,7 +87,14 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
                 ClassProbability(label=label, probability=float(value))
                 for label, value in zip(manifest.labels, probabilities, strict=True)
             ],
+            layers=await asyncio.to_thread(scores, served, row) if layer_statistics else None,
         )
+
+    def scores(served: Served, row: dict[str, NDArray[Any]]) -> list[LayerScore] | None:
+        watcher = watchers.of(served)
+        if watcher is None or served.manifest.drift is None:
+            return None
+        return [LayerScore(name=name, score=float(score[0])) for name, score in watcher.score_layers(row).items()]
 
     @routes.post(
         "/v2/models/{model}/predict",
@@ -81,8 +103,10 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
         responses=responses,
         openapi_extra=_BODY,
     )
-    async def predict_default(model: ModelName, request: Request) -> ImagePrediction:
-        return await predict(catalog.choose(model), request)
+    async def predict_default(
+        model: ModelName, request: Request, layer_statistics: LayerStatistics = False
+    ) -> ImagePrediction:
+        return await predict(catalog.choose(model), request, layer_statistics)
 
     @routes.post(
         "/v2/models/{model}/versions/{version}/predict",
@@ -91,8 +115,10 @@ def router(catalog: Catalog, batcher: Batcher, max_body_bytes: int, max_pixels: 
         responses=responses,
         openapi_extra=_BODY,
     )
-    async def predict_version(model: ModelName, version: Version, request: Request) -> ImagePrediction:
-        return await predict(catalog.get(model, version), request)
+    async def predict_version(
+        model: ModelName, version: Version, request: Request, layer_statistics: LayerStatistics = False
+    ) -> ImagePrediction:
+        return await predict(catalog.get(model, version), request, layer_statistics)
 
     return routes
 

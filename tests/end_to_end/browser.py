@@ -27,22 +27,27 @@ def started() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page, and what went wrong on it."""
+    """A page, and what went wrong on it.
+
+    Attributes:
+        expected: part of what the browser says of an error that the test provokes.
+    """
 
     page: Page
+    expected: str | None
     troubles: list[str] = field(default_factory=list)
 
     def heard(self, message: ConsoleMessage) -> None:
-        # A version that is not watched has no drift: asking for it is how the page finds out.
-        if message.type == "error" and "status of 404" not in message.text:
+        """What the browser says of the page."""
+        if message.type == "error" and not (self.expected and self.expected in message.text):
             self.troubles.append(message.text)
 
 
 @contextmanager
-def watched(browser: Browser, url: str, **context: Any) -> Iterator[Watched]:
+def watched(browser: Browser, url: str, expected: str | None = None, **context: Any) -> Iterator[Watched]:
     """A page at this address. At its end, nothing may have gone wrong: no error, no violation, no other host."""
-    with browser.new_context(**context) as around:
-        watch = Watched(around.new_page())
+    with browser.new_context(reduced_motion="reduce", **context) as around:
+        watch = Watched(around.new_page(), expected)
         base = url.split("#", maxsplit=1)[0].rstrip("/")
 
         def guard(route: Route) -> None:

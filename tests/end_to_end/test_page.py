@@ -1,9 +1,12 @@
 """The page at `/` in a real browser, against a real service."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import httpx2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -17,6 +20,7 @@ from tests.end_to_end.conftest import PATIENCE_SECONDS, ROOT, Process, running
 SEVEN = ROOT / "service" / "static" / "seven.png"
 HOSTILE = '<img src="x" onerror="document.title=1">'
 TOKEN = "an-admin-token-of-the-tests"
+MINUS = "\N{MINUS SIGN}"
 NARROW = {"width": 360, "height": 740}
 
 
@@ -78,13 +82,12 @@ def test_an_image_is_answered_with_its_class(page: Page, how: str) -> None:
 
 
 def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters: Process) -> None:
-    with watched(browser, f"{starters.url}/#/mlp") as watch:
+    with watched(browser, f"{starters.url}/#/mlp", expected="400 (Bad Request)") as watch:
         page = watch.page
         file = {"name": "seven.png", "mimeType": "image/png", "buffer": b"no image"}
         page.get_by_label("Choose an image").set_input_files(file)
 
         expect(page.locator(".result .failure")).to_contain_text("body: ")
-        watch.troubles.clear()  # a browser reports every status of 400 and above as an error
 
 
 def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
@@ -220,6 +223,93 @@ def test_it_fits_a_narrow_screen(browser: Browser, starters: Process, model: str
         assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
+@pytest.fixture(scope="module")
+def drifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service that has met noise instead of digits, and observes all that it meets."""
+    with running(tmp_path_factory.mktemp("drifted") / "repository", "--watch-percent", "100") as process:
+        noise = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
+        tensor = {"name": "input", "datatype": "FP32", "shape": noise.shape, "data": noise.ravel().tolist()}
+        httpx2.post(f"{process.url}/v2/models/convnet/infer", json={"inputs": [tensor]}).raise_for_status()
+        yield process
+
+
+@pytest.fixture
+def alarmed(browser: Browser, drifted: Process) -> Iterator[Page]:
+    with watched(browser, f"{drifted.url}/#/convnet") as watch:
+        expect(watch.page.locator("#verdict .headline")).to_have_text("▲The inputs have shifted")
+        yield watch.page
+
+
+def test_drift_is_shown_in_words_and_in_numbers(alarmed: Page, drifted: Process) -> None:
+    found = httpx2.get(f"{drifted.url}/v2/models/convnet/drift").json()
+
+    expect(alarmed.locator("#verdict")).to_contain_text(found["message"])
+    expect(alarmed.locator("#announcement")).to_have_text("convnet: The inputs have shifted")
+    expect(alarmed.get_by_role("link", name="convnet")).to_contain_text("The inputs have shifted")
+    for layer in found["layers"]:
+        tab = alarmed.get_by_role("tab", name=f"{layer['name']}, ")
+        expect(tab).to_have_accessible_name(re.compile(r"channels, drift [0-9.]+, significant, folded back"))
+        assert float(tab.locator(".size").inner_text().split()[0]) == pytest.approx(layer["symmetric_kl"], rel=0.05)
+    expect(alarmed.locator("#classes tbody tr")).to_have_count(10)
+    expect(alarmed.locator(".timeline")).to_have_attribute("aria-label", re.compile("1 of 1 windows raised an alarm"))
+
+
+def test_a_channel_is_reached_with_the_keyboard_and_drawn_beside_its_reference(alarmed: Page, drifted: Process) -> None:
+    alarmed.get_by_role("tab").nth(1).focus()
+    alarmed.keyboard.press("Enter")
+    expect(alarmed.get_by_role("heading", name="blocks.1.norm")).to_be_visible()
+    alarmed.get_by_role("gridcell", selected=True).focus()
+    alarmed.keyboard.press("Control+Home")
+    alarmed.keyboard.press("ArrowRight")
+    alarmed.keyboard.press("ArrowDown")
+
+    columns = (
+        alarmed.get_by_role("row").filter(has=alarmed.get_by_role("gridcell")).first.get_by_role("gridcell").count()
+    )
+    focused = alarmed.locator(":focus")
+    expect(focused).to_have_attribute("aria-selected", "true")
+    expect(focused).to_have_accessible_name(re.compile(f"channel {columns + 1}, drift "))
+    expect(alarmed.get_by_role("heading", name=f"Channel {columns + 1}", exact=True)).to_be_visible()
+    layer = httpx2.get(f"{drifted.url}/v2/models/convnet/layers/blocks.1.norm/live").json()
+    curves = alarmed.locator(".normals").get_attribute("aria-label")
+    live, reference = (
+        float(mean.replace(MINUS, "-")) for mean in re.findall(rf"mean ([+{MINUS}]?[0-9.]+)", curves or "")
+    )
+    assert live == pytest.approx(layer["channels"]["mean"][columns + 1], rel=0.05)
+    assert reference == pytest.approx(layer["reference"]["mean"][columns + 1], rel=0.05, abs=1e-4)
+    for measure in ("Mean", "Spread", "Drift"):
+        alarmed.get_by_label(measure, exact=True).check(force=True)
+        expect(alarmed.get_by_role("grid")).to_have_accessible_name(f"Channels, coloured by {measure.lower()}")
+    assert alarmed.locator("[role=gridcell][tabindex='0']").count() == 1
+
+
+def test_what_has_drifted_can_be_linked_to(browser: Browser, drifted: Process) -> None:
+    with watched(browser, f"{drifted.url}/#/convnet/1/blocks.2.norm/7") as watch:
+        expect(watch.page.get_by_role("heading", name="Channel 7", exact=True)).to_be_visible()
+        expect(watch.page.get_by_role("tab", selected=True)).to_contain_text("blocks.2.norm")
+        expect(watch.page.get_by_role("combobox", name="Version")).to_have_value("1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_drift_stands_out_and_fits(browser: Browser, drifted: Process, scheme: str) -> None:
+    with watched(browser, f"{drifted.url}/#/convnet/1/blocks.2.norm", viewport=NARROW, color_scheme=scheme) as watch:
+        expect(watch.page.get_by_role("gridcell")).to_have_count(64)
+        for measure in ("Drift", "Mean", "Spread"):
+            watch.page.get_by_label(measure, exact=True).check(force=True)
+            assert watch.page.evaluate(CONTRAST) == []
+        for table in watch.page.get_by_text("As a table").all():
+            table.click()
+        assert watch.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> None:
+    alarmed.get_by_role("button", name="Try the example").click()
+
+    rows = alarmed.locator(".result .numbers tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("blocks.0.norm")
+
+
 def with_layer(bundle: Bundle, name: str, layer: str) -> Bundle:
     """The same bundle under another name, with another name for its layer."""
     written = bundle.manifest.model_dump()
@@ -262,10 +352,15 @@ def test_long_names_fit(browser: Browser, odd: Process) -> None:
         assert watch.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
+def unload(page: Page) -> None:
+    page.get_by_role("button", name="Unload the model").click()
+    page.get_by_role("dialog", name="Unload tiny?").get_by_role("button", name="Unload it").click()
+
+
 def test_a_change_asks_for_the_token_and_keeps_it_until_it_is_forgotten(browser: Browser, odd: Process) -> None:
-    with watched(browser, f"{odd.url}/#/tiny") as watch:
+    with watched(browser, f"{odd.url}/#/tiny", expected="the server responded with") as watch:
         page = watch.page
-        page.get_by_role("button", name="Unload the model").click()
+        unload(page)
         for token in ("a-token-of-someone-else", TOKEN):
             dialog = page.get_by_role("dialog", name="A token is needed")
             dialog.get_by_label("Token").fill(token)
@@ -278,11 +373,10 @@ def test_a_change_asks_for_the_token_and_keeps_it_until_it_is_forgotten(browser:
         )
 
         page.get_by_role("button", name="Forget the token").click()
-        page.get_by_role("button", name="Unload the model").click()
-        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        unload(page)
+        page.get_by_role("dialog", name="A token is needed").get_by_role("button", name="Cancel").click()
 
         expect(page.get_by_role("alert")).to_contain_text("this needs the admin token")
-        watch.troubles.clear()  # a browser reports every status of 400 and above as an error
 
 
 def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> None:
@@ -309,9 +403,8 @@ def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> N
 def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(tiny_bundle())
-    with running(repository.root) as process, watched(browser, process.url) as watch:
+    with running(repository.root) as process, watched(browser, process.url, expected="ERR_CONNECTION_") as watch:
         expect(watch.page.locator("#model")).to_be_visible()
         process.stop()
 
         expect(watch.page.locator("#connection")).to_contain_text("does not answer")
-        watch.troubles.clear()  # refused connections are errors, too

@@ -146,6 +146,13 @@ def test_single_rows_score_above_one_at_the_stated_rate_and_name_their_layer() -
     assert (scores > 1).all()
     assert (deviant == 1).all()
 
+    by_layer = detector().layer_scores(strange)
+    assert list(by_layer) == ["first", "second"]
+    assert (by_layer["second"] > 1).all()
+    assert (by_layer["second"] > by_layer["first"]).all()
+    for scores in detector().layer_scores(rows, 0.01).values():
+        assert 0.005 < (scores > 1).mean() < 0.02
+
 
 def test_divergence_and_distance_are_those_of_normal_distributions() -> None:
     m, v, mr, vr = 0.7, 2.0, -0.1, 0.5
