@@ -114,10 +114,11 @@ class Watcher:
         self._reader = Reader(served.manifest.norm_layers, engine.output_names)
         self._detector = Detector(served.manifest.drift)
         output = served.manifest.outputs[0]
-        self._scores = output.name if len(output.shape) == 2 and output.shape[1] != 1 else None
+        of_classes = len(output.shape) == 2 and output.shape[1] != 1 and output.datatype != "BYTES"
+        self._scores = output.name if of_classes else None
 
     def observe(self, inputs: Inputs) -> tuple[dict[str, RowStatistics], NDArray[np.int64]]:
-        """What each layer meets in these rows, and how many of them fall into each class.
+        """What each layer meets in these rows, and how many of those with a prediction fall into each class.
 
         Raises:
             InferenceFailed: the runtime broke on these inputs.
@@ -126,8 +127,10 @@ class Watcher:
         classes = np.zeros(0, np.int64)
         if self._scores is not None:
             scores = outputs[self._scores]
+            scores = scores[np.isfinite(scores).all(axis=1)]
             classes = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.int64)
-        return self._reader.read(outputs), classes
+        with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
+            return self._reader.read(outputs), classes
 
     def score(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
         """How unusual each row is, 1 being the threshold, and the name of its most deviant layer, shape (rows,) each.
@@ -238,6 +241,15 @@ class Observer:
             return
         began = thread_time()
         rows, classes = watcher.observe(inputs)
-        layers = {name: WindowMoments.of(found) for name, found in rows.items()}
+        layers = {name: WindowMoments.of(found) for name, found in _finite(rows).items()}
         seconds = thread_time() - began
         self._sink(Delta(served.model, served.version, layers, classes, 1, skipped, seconds))
+
+
+def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:
+    """Without the rows that overflow or that hold NaN: one of them, and a window would know nothing any more."""
+    found = [values for rows in layers.values() for values in (rows.mean, rows.mean_square)]
+    kept = np.isfinite(np.hstack(found)).all(axis=1) if found else np.ones(0, bool)
+    if kept.all():
+        return layers
+    return {name: RowStatistics(rows.mean[kept], rows.mean_square[kept]) for name, rows in layers.items()}

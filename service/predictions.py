@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
 from models.bundle import Bundle
+from models.manifest import Manifest
 from models.repository import Repository
 from service import memory
 from service.access import Guard
@@ -18,7 +19,7 @@ from service.engine import Engine, buckets
 from service.examples import Examples
 from service.fast_path import FastPath
 from service.logs import request_logger
-from service.observer import Delta, Observer, Watcher, Watchers
+from service.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
 from service.requests import RequestContext
 from service.routes import images, infer, predict
 from service.settings import Settings
@@ -33,12 +34,16 @@ def engine_starter(settings: Settings) -> Callable[[Bundle], Engine]:
 
     def start(bundle: Bundle) -> Engine:
         manifest = bundle.manifest
-        # A device chooses its kernels by shape, which takes long when a shape is new.
-        met = settings.provider == "cuda" and manifest.batchable
-        sizes = buckets(settings.limits.of(manifest.batching).max_batch_rows) if met else ()
+        most = settings.limits.of(manifest.batching).max_batch_rows
+        sizes = _warmed_up(settings, manifest, most)
         return Engine(bundle.folded, manifest.inputs, settings.provider, settings.threads, sizes)
 
     return start
+
+
+def _warmed_up(settings: Settings, manifest: Manifest, most: int) -> tuple[int, ...]:
+    """Batch sizes up to the most that comes: a GPU chooses its kernels by shape, which takes long when one is new."""
+    return buckets(most) if settings.provider == "cuda" and manifest.batchable else ()
 
 
 def watcher_opener(settings: Settings, repository: Repository) -> Callable[[Served], Watcher | None]:
@@ -48,7 +53,8 @@ def watcher_opener(settings: Settings, repository: Repository) -> Callable[[Serv
         observed = repository.read(served.model, served.version).observed
         if observed is None:
             return None
-        engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1)
+        sizes = _warmed_up(settings, served.manifest, MAX_ROWS)
+        engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
         memory.give_back()
         return Watcher(served, engine)
 

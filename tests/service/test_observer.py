@@ -88,6 +88,32 @@ def test_what_it_finds_is_what_the_folded_graph_holds(served: Served, sink: Sink
     assert (delta.model, delta.version, delta.rows, delta.batches) == ("tiny", 1, 20, 1)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_rows_that_are_not_finite_are_left_out(served: Served, sink: Sink, observers, value: float) -> None:
+    rows = usual_rows(20)
+    odd = rows.copy()
+    odd[[3, 7]] = value
+    kept = np.delete(rows, [3, 7], axis=0)
+    observer = observers(sink)
+    observer.offer(served, {INPUT: odd})
+    got = sink.next()
+    until_idle(observer)
+    observer.offer(served, {INPUT: kept})
+    want = sink.next()
+
+    assert got.layers[NORM].count == 18
+    np.testing.assert_allclose(got.layers[NORM].mean, want.layers[NORM].mean, rtol=1e-6)
+    np.testing.assert_allclose(got.layers[NORM].variance, want.layers[NORM].variance, rtol=1e-6)
+    assert got.classes.sum() <= 20
+
+
+def test_nothing_but_rows_that_are_not_finite_is_nothing(served: Served, sink: Sink, observers) -> None:
+    observers(sink).offer(served, {INPUT: np.full((2, 4), np.nan, np.float32)})
+    delta = sink.next()
+
+    assert (delta.layers[NORM].count, delta.classes.tolist()) == (0, [0, 0])
+
+
 def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(served: Served, sink: Sink, observers) -> None:
     sink.gate.clear()
     observer = observers(sink)
