@@ -25,6 +25,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
+from starlette.types import Scope
 
 from models.errors import Forbidden, Unauthenticated
 
@@ -47,7 +48,7 @@ class Guard:
 
     @property
     def has_keys(self) -> bool:
-        """Whether predictions need one."""
+        """Whether callers are known by one."""
         return bool(self._keys)
 
     def require_key(self, headers: Headers) -> None:
@@ -77,6 +78,14 @@ class Guard:
             if presented in self._keys:
                 raise Forbidden("this needs the admin token; an API key is for predictions only")
             raise _unauthenticated("this needs the admin token", presented)
+
+    def client(self, scope: Scope) -> str:
+        """Who sends a request: an API key, or else the address that it comes from."""
+        presented = _presented(scope["headers"])
+        if presented in self._keys:
+            return presented.hex()
+        address = scope.get("client")
+        return address[0] if address else ""
 
     def _is_admin(self, presented: bytes) -> bool:
         return self._admin is not None and hmac.compare_digest(presented, self._admin)

@@ -14,12 +14,15 @@ from models.starter import seed
 from service import access, errors, examples
 from service.access import PUBLIC, Guard
 from service.catalog import Catalog
+from service.collector import Collectors
 from service.direct import Application
 from service.engine import require_provider, runtime_version
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
+from service.recalibration import Recalibrations
 from service.rollout import Rollouts
 from service.routes import configuration, dashboard, health, layers, models, repository, rollout
+from service.routes import recalibrations as recalibrations_routes
 from service.routes import statistics as statistics_routes
 from service.routes import watch as watch_routes
 from service.settings import Settings
@@ -69,7 +72,11 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     state = state or ServiceState()
     shown = examples.for_starter()
     watch = Watch(catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch")
-    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record)
+    collectors = Collectors(guard, workers)
+    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.own)
+    recalibrations = Recalibrations(
+        catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
+    )
     if workers is not None:
         workers.on("delta", watch.receive)
 
@@ -79,12 +86,14 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         if settings.starters:
             await asyncio.to_thread(seed, store)
         await asyncio.to_thread(catalog.load_all)
+        await recalibrations.open()
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
         keeping = asyncio.create_task(_keep(watch))
         yield
         keeping.cancel()
+        await recalibrations.close()
         predictions.close()
         await asyncio.to_thread(watch.save)
         log.info("stopped")
@@ -99,17 +108,20 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     )
     app.router.redirect_slashes = False
     errors.install(app)
-    app.include_router(health.router(catalog, metrics, state))
-    app.include_router(repository.router(catalog, rollouts))
-    app.include_router(rollout.router(catalog, rollouts, gather), max_body_size=SMALL_BODY_BYTES)
-    for router in predictions.routers:
+    for router in (repository.router(catalog, rollouts), rollout.router(catalog, rollouts, gather)):
+        app.include_router(router, max_body_size=SMALL_BODY_BYTES)
+    for router in (
+        health.router(catalog, metrics, state),
+        recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
+        *predictions.routers,
+        layers.router(catalog, settings.max_body_bytes, shown.layer_batch),
+        statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
+        configuration.router(catalog, settings.limits),
+        watch_routes.router(catalog, watch),
+        models.router(catalog),
+        dashboard.router(),
+    ):
         app.include_router(router)
-    app.include_router(layers.router(catalog, settings.max_body_bytes, shown.layer_batch))
-    app.include_router(statistics_routes.router(catalog, gather))  # "/v2/models/stats" before any model's name
-    app.include_router(configuration.router(catalog, settings.limits))
-    app.include_router(watch_routes.router(catalog, watch))
-    app.include_router(models.router(catalog))
-    app.include_router(dashboard.router())
 
     @app.get("/docs/seven.png", include_in_schema=False, dependencies=[PUBLIC])
     async def example_image() -> Response:

@@ -56,7 +56,8 @@ class Batcher:
     Args:
         statistics: where runs and requests are counted.
         limits: how much runs, waits and is joined, where a model's manifest does not say otherwise.
-        answered: is told the inputs and outputs of every request; it keeps nobody waiting, and never raises.
+        answered: is told the inputs and outputs of every request, in its own context; it keeps nobody waiting, and
+            never raises.
     """
 
     def __init__(self, statistics: Statistics, limits: Limits, answered: Answered | None = None) -> None:
@@ -126,6 +127,8 @@ class Batcher:
         else:
             counted.success.add(monotonic() - job.arrived)
             counted.queue.add(job.queued_seconds)
+            if self._answered is not None:
+                self._answered(served, inputs, outputs)
             return outputs
         finally:
             self._statistics.pending -= 1
@@ -232,8 +235,6 @@ class Batcher:
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
-                if self._answered is not None:
-                    self._answered(job.served, job.inputs, result)
         self._start()
 
     def _run_batch(self, batch: list[_Job]) -> "_Ran":

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.errors import DengeError
 from service import errors, logs
 from service.catalog import Served
+from service.collector import Collector
 from service.fast_path import Address, plain_address
 from service.requests import REQUEST_ID, RequestContext, request_id
 from service.routes.infer import Headers, Infer, Prediction
@@ -63,9 +64,11 @@ class Direct:
     Args:
         infer: what answers them.
         context: what logs and counts them.
+        collector: while it takes rows, it must know who sends them, and ASGI answers.
     """
 
-    def __init__(self, infer: Infer, context: RequestContext) -> None:
+    def __init__(self, infer: Infer, context: RequestContext, collector: Collector) -> None:
+        self._collector = collector
         self._infer = infer
         self._context = context
         self.max_body_bytes = infer.max_body_bytes
@@ -73,7 +76,7 @@ class Direct:
     def admit(self, url: bytes, headers: Headers) -> Admitted | None:
         """Whether a POST request can be answered here, as far as its head tells. None: ASGI does it, or refuses it."""
         address = plain_address(url)
-        if address is None or not _NOT_PLAIN.isdisjoint(headers):
+        if address is None or self._collector.wanted or not _NOT_PLAIN.isdisjoint(headers):
             return None
         length = headers.get(b"content-length", b"0")
         if not (length.isdigit() and int(length) <= self.max_body_bytes):

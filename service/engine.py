@@ -15,8 +15,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.datatypes import to_numpy
-from models.errors import InferenceFailed, InvalidInput, ProviderUnavailable
+from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable
 from models.manifest import TensorSpec
+from models.parity import Run
 
 Array = NDArray[Any]
 Outputs = dict[str, Array]
@@ -170,6 +171,33 @@ class Engine:
             if seconds[0] > _SHORT_SECONDS:
                 break
         return min(seconds)
+
+
+def load(graph: bytes, *, optimize: bool) -> Run:
+    """Any graph as a function, on one core: the service's `models.parity.Load`.
+
+    Raises:
+        GraphError: onnxruntime cannot load the graph; or, when the function is called, cannot run it.
+    """
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=[_PROVIDER_NAMES["cpu"]])
+    except Exception as error:
+        raise GraphError(f"onnxruntime cannot load the graph: {error}") from error
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Mapping[str, Array]) -> Outputs:
+        try:
+            return dict(zip(names, session.run(names, inputs), strict=True))
+        except Exception as error:
+            raise GraphError(f"onnxruntime cannot run the graph: {error}") from error
+
+    return run
 
 
 def require_provider(provider: Provider) -> None:

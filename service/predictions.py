@@ -14,6 +14,7 @@ from service import memory
 from service.access import Guard
 from service.batcher import Batcher
 from service.catalog import Catalog, Served
+from service.collector import Collector
 from service.direct import Application, Direct
 from service.engine import Engine, buckets
 from service.examples import Examples
@@ -71,6 +72,7 @@ class Predictions:
         statistics: where requests and runs are counted.
         shown: what the docs page shows.
         sink: takes what is observed of the layers, in a thread.
+        collector: takes rows for re-calibrations.
 
     Attributes:
         routers: the routes of predictions.
@@ -84,10 +86,12 @@ class Predictions:
         statistics: Statistics,
         shown: Examples,
         sink: Callable[[Delta], None],
+        collector: Collector,
     ) -> None:
         self._settings = settings
         self._statistics = statistics
         self._shadow = Shadow(catalog, statistics)
+        self._collector = collector
         watchers = Watchers(watcher_opener(settings, catalog.repository))
         self._observer = Observer(watchers, sink, settings.watch_percent) if settings.watch_percent else None
         self._batcher = Batcher(statistics, settings.limits, self._answered)
@@ -106,7 +110,7 @@ class Predictions:
         That is outside of the framework: its own layers cost as much as a small model.
         """
         context = self.with_context(FastPath(app, self._infer))
-        return Application(context, Direct(self._infer, context))
+        return Application(context, Direct(self._infer, context, self._collector))
 
     def with_context(self, app: ASGIApp) -> RequestContext:
         """Give every request of an application its id, its line in the log and its count."""
@@ -124,3 +128,5 @@ class Predictions:
         if self._observer is not None:
             self._observer.offer(served, inputs)
         self._shadow.offer(served, inputs, outputs)
+        if self._collector.wanted:
+            self._collector.offer(served, inputs)

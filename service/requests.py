@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from time import perf_counter
 
 import structlog
@@ -18,6 +19,9 @@ REQUEST_ID = b"x-request-id"
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"}
 _PROBES = {"/v2/health/live", "/v2/health/ready", "/metrics"}
+
+current_scope: ContextVar[Scope] = ContextVar("scope")
+"""The scope of the request that is being answered, for what is not handed it."""
 
 ROUTE = "denge.route"
 """Where an application that answers without a router leaves the template of the path, in the scope."""
@@ -55,6 +59,7 @@ class RequestContext:
             await send(message)
 
         token = logs.request_id.set(identity)
+        current_scope.set(scope)  # each request has a context of its own
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:

@@ -109,10 +109,14 @@ class Settings(BaseSettings):
         0.01, gt=0, lt=1, description="Share of these windows that are significant although nothing has moved."
     )
     state_dir: Path | None = Field(
-        None, description="Folder where observations outlive the process; `<repository>/.state` when absent."
+        None,
+        description="Folder where observations and jobs outlive the process; `<repository>/.state` when absent.",
     )
     max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
+    max_collected_mib: Mebibytes = Field(
+        64, description="Most that the rows collected for one re-calibration take, in MiB."
+    )
     keep_alive_seconds: int = Field(
         75, ge=1, description="How long an idle connection is kept: longer than the proxy in front keeps it."
     )
@@ -239,8 +243,13 @@ class Settings(BaseSettings):
 
     @property
     def state_folder(self) -> Path:
-        """Where observations outlive the process."""
+        """Where what the service remembers outlives the process."""
         return self.state_dir or self.repository / ".state"
+
+    @property
+    def max_collected_bytes(self) -> int:
+        """The limit on collected rows in bytes."""
+        return self.max_collected_mib << 20
 
     @property
     def max_image_pixels(self) -> int:

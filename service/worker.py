@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import orjson
 import structlog
 import uvicorn
 import uvloop
@@ -27,6 +28,7 @@ from models.repository import Repository
 from service import access, errors, examples, logs, settings
 from service.access import Guard
 from service.catalog import Catalog
+from service.collector import Collector
 from service.direct import Application
 from service.forward import Forward
 from service.link import Link
@@ -50,11 +52,12 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     catalog = Catalog(Repository(settings.repository), engine_starter(settings))
     statistics = Statistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
+    collector = Collector(guard, lambda rows: link.tell("collected", rows.to_bytes()))
 
     def report(delta: Delta) -> None:
         link.tell("delta", delta.to_bytes())
 
-    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report)
+    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report, collector)
 
     async def follow(state: bytes) -> bytes:
         await asyncio.to_thread(catalog.follow, state)
@@ -63,7 +66,12 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     async def count(_nothing: bytes) -> bytes:
         return statistics.to_json()
 
+    async def collect(wanted: bytes) -> bytes:
+        collector.wanted = frozenset((model, version) for model, version in orjson.loads(wanted))
+        return b""
+
     link.on("catalog", follow)
+    link.on("collect", collect)
     link.on("statistics", count)
 
     @asynccontextmanager

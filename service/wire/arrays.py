@@ -1,0 +1,38 @@
+"""Arrays between the processes of the service: some JSON, then arrays by name, without pickle."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def write(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
+    """A line of JSON with the header and the size of each array, then the arrays as files of numpy's.
+
+    Raises:
+        ValueError: an array holds Python objects.
+    """
+    files = {name: _file(array) for name, array in arrays.items()}
+    line = orjson.dumps([header, {name: len(data) for name, data in files.items()}])
+    return b"".join((line, b"\n", *files.values()))
+
+
+def read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `write` has written, and not a byte more.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    header, sizes = orjson.loads(file.readline())
+    return header, {name: np.load(BytesIO(file.read(size)), allow_pickle=False) for name, size in sizes.items()}
+
+
+def _file(array: Array) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

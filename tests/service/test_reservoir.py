@@ -1,0 +1,78 @@
+"""A random choice of bounded size, and no more of one caller than its share."""
+
+import random
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.reservoir import Reservoir
+
+
+def shown(capacity: int, per_client: int, clients: list[str], seed: int = 0) -> Reservoir[tuple[str, int]]:
+    reservoir: Reservoir[tuple[str, int]] = Reservoir(capacity, per_client, random.Random(seed).random)
+    for place, client in enumerate(clients):
+        reservoir.show(client, lambda place=place, client=client: (client, place))
+    return reservoir
+
+
+def test_every_row_is_as_likely_as_any_other() -> None:
+    rows, capacity, trials = 40, 10, 4000
+    kept = Counter(
+        place for seed in range(trials) for _, place in shown(capacity, capacity, ["a"] * rows, seed=seed).rows
+    )
+    counts = np.array([kept[place] for place in range(rows)])
+    expected = trials * capacity / rows
+
+    # Chi-square with 39 degrees of freedom: mean 39, standard deviation 8.8. The generator is seeded.
+    assert ((counts - expected) ** 2 / expected).sum() < 39 + 4 * 8.8
+    assert counts.sum() == trials * capacity
+
+
+def test_a_flood_does_not_take_more_than_its_share_and_the_others_are_heard() -> None:
+    clients = ["flood"] * 5000 + ["one", "two"] * 20 + ["flood"] * 5000
+    kept = Counter(client for client, _ in shown(100, 50, clients).rows)
+
+    assert kept["flood"] == 50
+    assert kept["one"] + kept["two"] == 40
+
+
+def test_rows_within_a_share_are_drawn_from_all_of_its_callers_rows() -> None:
+    trials = 2000
+    kept = Counter(
+        place for seed in range(trials) for client, place in shown(8, 4, ["a"] * 20 + ["b"] * 20, seed=seed).rows
+    )
+    counts = np.array([kept[place] for place in range(40)])
+    expected = trials * 4 / 20
+
+    assert ((counts - expected) ** 2 / expected).sum() < 38 + 4 * 8.7
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.lists(st.sampled_from("abcd"), max_size=80),
+    st.integers(0, 1000),
+)
+def test_it_is_never_larger_than_it_may_be_and_as_large_as_it_can_be(
+    capacity: int, per_client: int, clients: list[str], seed: int
+) -> None:
+    reservoir = shown(capacity, per_client, clients, seed)
+    kept = Counter(client for client, _ in reservoir.rows)
+
+    assert reservoir.seen == len(clients)
+    assert len(reservoir) == min(capacity, sum(min(per_client, count) for count in Counter(clients).values()))
+    assert max(kept.values(), default=0) <= per_client
+    assert len(set(reservoir.rows)) == len(reservoir)
+    assert set(reservoir.rows) <= {(client, place) for place, client in enumerate(clients)}
+
+
+def test_only_rows_that_are_kept_are_copied() -> None:
+    copies: list[int] = []
+    reservoir: Reservoir[None] = Reservoir(10, 10, random.Random(0).random)
+    for _ in range(10_000):
+        reservoir.show("a", lambda: copies.append(1))
+
+    # A row at place n is kept with probability 10 / n: 10 * (1 + ln(1000)), about 79.
+    assert 40 < len(copies) < 140
