@@ -6,6 +6,7 @@ as well, before they serve.
 """
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from time import monotonic
 
 import structlog
 
+from service.acceptor import Shares
 from service.link import Handler, Link, LinkClosed, Refused
 from service.settings import Settings
 from service.statistics import Statistics
@@ -66,6 +68,9 @@ class Supervisor:
         self._handed_over = settings.of_worker().to_json()
         self._listening = listening
         self._control = control
+        self._memory = os.memfd_create("denge-connections")
+        os.ftruncate(self._memory, 4 * settings.workers)
+        self._shares = Shares(self._memory, settings.workers)
         self._workers: list[_Worker] = []
         self._dead = Statistics()
         self._handlers: dict[str, Handler] = {}
@@ -129,7 +134,7 @@ class Supervisor:
         """
         self._loop = asyncio.get_running_loop()
         self._give_up = give_up
-        self._keeping = [self._loop.create_task(self._keep()) for _ in range(self._settings.workers)]
+        self._keeping = [self._loop.create_task(self._keep(number)) for number in range(self._settings.workers)]
 
     async def serve(self) -> None:
         """Let them serve what has been published. Returns when all do, or cannot be started, or `stop_waiting`."""
@@ -155,13 +160,13 @@ class Supervisor:
         for worker in self._workers:
             _kill(worker)
 
-    async def _keep(self) -> None:
+    async def _keep(self, number: int) -> None:
         """One worker after the other."""
         deaths = failures = 0
         while True:
             started = monotonic()
             try:
-                served = await self._live()
+                served = await self._live(number)
             except OSError as error:  # no memory or no number left for another process
                 log.error("worker_not_started", error=str(error))
                 served = False
@@ -182,9 +187,10 @@ class Supervisor:
                     await self._stopping.wait()
                     return
 
-    async def _live(self) -> bool:
+    async def _live(self, number: int) -> bool:
         """Start a worker and see it through. Returns whether it ever served."""
-        worker = await self._start()
+        self._shares.leave_out(number)
+        worker = await self._start(number)
         self._workers.append(worker)
         if self._stopping.is_set():
             _kill(worker)
@@ -192,6 +198,7 @@ class Supervisor:
             self._loop.create_task(mind) for mind in (worker.link.run(), self._begin(worker), self._watch(worker))
         ]
         code = await worker.process.wait()
+        self._shares.leave_out(number)
         worker.link.close()
         for mind in minding:
             mind.cancel()
@@ -203,15 +210,16 @@ class Supervisor:
             log.error("worker_died", pid=worker.process.pid, code=code, served=worker.serving)
         return worker.serving
 
-    async def _start(self) -> _Worker:
+    async def _start(self, number: int) -> _Worker:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as undo:
             undo.enter_context(ours)
+            shared = {"listening": self._listening.fileno(), "link": theirs.fileno(), "shares": self._memory}
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.worker"),
-                *(str(self._control), str(self._listening.fileno()), str(theirs.fileno())),
+                *(sys.executable, "-m", "service.worker", f"--number={number}", f"--control={self._control}"),
+                *(f"--{name}={descriptor}" for name, descriptor in shared.items()),
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(self._listening.fileno(), theirs.fileno()),
+                pass_fds=tuple(shared.values()),
                 start_new_session=True,  # Ctrl-C is for the control process alone, which then drains them
             )
             undo.pop_all()

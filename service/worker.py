@@ -5,6 +5,7 @@ to standard input. It serves the versions that the control process tells it to, 
 a prediction. It stops when the control process says so, or goes away.
 """
 
+import argparse
 import asyncio
 import signal
 import socket
@@ -26,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.errors import NotReady
 from models.repository import Repository
 from service import access, errors, examples, logs, settings
+from service.acceptor import Acceptor, Connections, Shares
 from service.access import Guard
 from service.catalog import Catalog
 from service.collector import Collector
@@ -122,10 +124,12 @@ class _Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         link: to the control process.
+        connections: where this worker's are kept.
     """
 
-    def __init__(self, config: uvicorn.Config, link: Link) -> None:
+    def __init__(self, config: uvicorn.Config, link: Link, connections: Connections) -> None:
         super().__init__(config)
+        self.server_state.connections = self._connections = connections
         self._begin = asyncio.Event()
         self._begun = asyncio.Event()
         self._link = link
@@ -138,8 +142,16 @@ class _Server(uvicorn.Server):
         reading.add_done_callback(lambda _: self._stop())
         await self._begin.wait()
         if not self.should_exit:
-            await super().startup(sockets)
+            await super().startup([])
+            accepting = (Acceptor(listening, self._connections, self._protocol) for listening in sockets or ())
+            self.servers.extend(accepting)  # type: ignore[arg-type]
             self._begun.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Signals are for the control process, which says when to stop; some supervisors send them to all processes."""
@@ -158,34 +170,33 @@ class _Server(uvicorn.Server):
         self._begin.set()
 
 
-async def _serve(chosen: Settings, control: Path, listening: socket.socket, end: socket.socket) -> bool:
+async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
     """Serve until told to stop. Returns whether the control process is still there."""
-    link = await Link.open(end)
-    server = _Server(configure(create_worker(chosen, control, link), chosen), link)
-    await server.serve([listening])
+    link = await Link.open(socket.socket(fileno=arguments.link))
+    connections = Connections(Shares(arguments.shares, chosen.workers), arguments.number)
+    server = _Server(configure(create_worker(chosen, arguments.control, link), chosen), link, connections)
+    await server.serve([socket.socket(fileno=arguments.listening)])
     orphaned = link.closed
     link.close()
     return not orphaned
 
 
-def main(control: str, listening: str, end: str) -> None:
-    """Serve until told to stop.
-
-    Args:
-        control: path of the control process's unix socket.
-        listening: file descriptor of the socket that all workers share.
-        end: file descriptor of this worker's end of the link.
-    """
+def main(arguments: list[str]) -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m service.worker")
+    parser.add_argument("--number", type=int, required=True, help="of this worker, from 0")
+    parser.add_argument("--control", type=Path, required=True, help="the control process's unix socket")
+    for name, about in (("listening", "the shared socket"), ("link", "this end of it"), ("shares", "shared memory")):
+        parser.add_argument(f"--{name}", type=int, required=True, help=f"file descriptor of {about}")
+    given = parser.parse_args(arguments)
     chosen = settings.from_json(sys.stdin.read())
     logs.configure(chosen.log_level, chosen.log_format)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # before uvicorn gives it to `_Server.handle_exit`, and after
-    sockets = (socket.socket(fileno=int(number)) for number in (listening, end))
-    path = Path(control)
-    if not uvloop.run(_serve(chosen, path, *sockets)):
+    if not uvloop.run(_serve(chosen, given)):
         with suppress(OSError):  # it was killed, and could not clean up after itself; or another worker has done so
-            path.unlink()
-            path.parent.rmdir()
+            given.control.unlink()
+            given.control.parent.rmdir()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -1,0 +1,136 @@
+"""Accepts connections on the socket that the workers share, so that each worker gets about as many.
+
+Left to the kernel, the worker that wakes first takes what arrives together: of eight connections sometimes all eight,
+while the other cores idle. So the workers keep the numbers of their connections in memory that all of them see, and one
+that has more than another leaves a connection to that one for a moment.
+"""
+
+import asyncio
+import mmap
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+BACKLOG = 2048
+_MOMENT_SECONDS = 0.005
+_PAUSE_SECONDS = 1.0
+"""After the system has refused a connection, for want of file descriptors or memory."""
+_NOT_SERVING = 2**32 - 1
+
+
+class Shares:
+    """How many connections each worker has, in memory that several processes see.
+
+    Args:
+        descriptor: of that memory.
+        workers: how many there are.
+    """
+
+    def __init__(self, descriptor: int, workers: int) -> None:
+        self._counts = memoryview(mmap.mmap(descriptor, workers * 4)).cast("I")
+
+    def set(self, worker: int, connections: int) -> None:
+        """Say how many connections a worker has."""
+        self._counts[worker] = connections
+
+    def leave_out(self, worker: int) -> None:
+        """Say that a worker does not serve."""
+        self._counts[worker] = _NOT_SERVING
+
+    def fewest(self) -> int:
+        """Of those that serve."""
+        return min(self._counts)
+
+
+class Connections(set[Any]):
+    """Open connections, whose number the other workers see.
+
+    Args:
+        shares: where.
+        worker: the number of this one.
+    """
+
+    def __init__(self, shares: Shares, worker: int) -> None:
+        super().__init__()
+        self.shares = shares
+        self._worker = worker
+        shares.set(worker, 0)
+
+    def add(self, connection: Any) -> None:
+        """It is open."""
+        super().add(connection)
+        self.shares.set(self._worker, len(self))
+
+    def discard(self, connection: Any) -> None:
+        """It is closed."""
+        super().discard(connection)
+        self.shares.set(self._worker, len(self))
+
+
+class Acceptor:
+    """In place of the event loop's own server, as far as uvicorn uses that.
+
+    Args:
+        listening: the shared socket.
+        connections: those of this worker.
+        make_protocol: answers on one connection.
+    """
+
+    def __init__(
+        self, listening: socket.socket, connections: Connections, make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._listening = listening
+        self._connections = connections
+        self._make_protocol = make_protocol
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.TimerHandle | None = None
+        self._adopting: set[asyncio.Task[Any]] = set()
+        listening.setblocking(False)
+        listening.listen(BACKLOG)
+        self._wait_for_one()
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._loop.remove_reader(self._listening)
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def wait_closed(self) -> None:
+        """Return when what was accepted has been taken over."""
+        if self._adopting:
+            await asyncio.wait(self._adopting)
+
+    def _wait_for_one(self) -> None:
+        self._loop.add_reader(self._listening, self._arrived)
+
+    def _arrived(self) -> None:
+        if len(self._connections) + len(self._adopting) <= self._connections.shares.fewest() + 1:
+            self._accept()
+        else:
+            self._look_again(_MOMENT_SECONDS, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # another worker has it, or the caller has gone
+        except OSError as error:
+            log.error("accepting_failed", error=str(error))
+            self._look_again(_PAUSE_SECONDS, lambda: None)
+            return
+        connection.setblocking(False)
+        adopting = self._loop.create_task(self._loop.connect_accepted_socket(self._make_protocol, connection))
+        self._adopting.add(adopting)
+        adopting.add_done_callback(self._adopting.discard)
+
+    def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
+        def look() -> None:
+            self._wait_for_one()
+            then()
+
+        self._loop.remove_reader(self._listening)
+        self._waiting = self._loop.call_later(seconds, look)
