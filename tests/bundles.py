@@ -87,15 +87,17 @@ def tiny_bundle(
     labels: tuple[str, ...] | None = ("no", "yes"),
     seed: int = 0,
     parent: Parent | None = None,
+    certainty: float = 1.0,
 ) -> Bundle:
     """Linear(4 -> 3), BN, ReLU, Linear(3 -> 2): ``input`` [-1, 4] -> ``logits`` [-1, 2].
 
-    Bundles of different seeds have different weights, and so different predictions.
+    Bundles of different seeds have different weights, and so different predictions. All logits grow with the certainty.
     """
     generator = np.random.default_rng(seed)
     weight, bias = _normal(generator, 3, 4), _normal(generator, 3)
     norm = _Norm.random(generator, 3)
-    head = {"head.weight": _normal(generator, 2, 3), "head.bias": _normal(generator, 2)}
+    scale = np.float32(certainty)
+    head = {"head.weight": _normal(generator, 2, 3) * scale, "head.bias": _normal(generator, 2) * scale}
 
     def graph(first: list[NodeProto], initializers: dict[str, Array]) -> bytes:
         tail = [
