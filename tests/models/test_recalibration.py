@@ -37,7 +37,7 @@ def adapted(parent: Bundle, given: Arrays, prior: float = 0.0, labelled: Labelle
 def parent() -> Bundle:
     """A bundle whose statistics are those of standard normal rows, with reference rows."""
     raw = tiny_bundle()
-    settled = adapted(raw, rows(4000, seed=5)).bundle
+    settled = adapted(raw, rows(400, seed=5)).bundle
     return replace(settled, reference=reference.pack(rows(256, seed=6)))
 
 
@@ -59,7 +59,7 @@ def test_the_new_statistics_are_those_of_the_rows(parent: Bundle) -> None:
 
 
 def test_the_new_version_does_on_the_moved_rows_what_the_parent_did_before(parent: Bundle) -> None:
-    moved = adapted(parent, rows(4000, shift=2.0, seed=5)).bundle
+    moved = adapted(parent, rows(400, shift=2.0, seed=5)).bundle
 
     def answer(version: Bundle, shift: float) -> np.ndarray:
         return runtime.load(version.folded, optimize=True)(rows(50, shift=shift, seed=9))[OUTPUT]
