@@ -108,7 +108,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     )
     app.router.redirect_slashes = False
     errors.install(app)
-    for router in (repository.router(catalog, rollouts), rollout.router(catalog, rollouts, gather)):
+    for router in (repository.router(catalog, rollouts), rollout.router(catalog, rollouts, watch, gather)):
         app.include_router(router, max_body_size=SMALL_BODY_BYTES)
     for router in (
         health.router(catalog, metrics, state),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.drift import Assessment, Verdict
 from models.manifest import Lineage
 from models.rollout import Canary, Rollout
 from service.access import ADMIN, PUBLIC
@@ -14,6 +15,7 @@ from service.rollout import Rollouts
 from service.routes.answers import errors
 from service.routes.models import ModelName
 from service.statistics import Comparison, Gather, Statistics, Tally, VersionStatistics
+from service.watch import Watch
 
 Role = Literal["default", "canary", "shadow"]
 
@@ -81,6 +83,25 @@ class Compared(BaseModel):
         )
 
 
+class LastWindow(BaseModel):
+    """Whether the input has moved, in the last full window of rows that was observed."""
+
+    rows: int
+    verdict: Verdict
+    alarm: bool
+    symmetric_kl: float = Field(description="mean over layers")
+
+    @classmethod
+    def of(cls, assessment: Assessment) -> "LastWindow":
+        """From the domain's own."""
+        return cls(
+            rows=assessment.rows,
+            verdict=assessment.verdict,
+            alarm=assessment.alarm,
+            symmetric_kl=assessment.symmetric_kl,
+        )
+
+
 class VersionState(BaseModel):
     """One version, since the service started."""
 
@@ -94,6 +115,7 @@ class VersionState(BaseModel):
     request_ms: Latency
     run_ms: Latency
     compared: Compared | None = Field(description="with the default version, for the shadow")
+    drift: LastWindow | None = Field(description="null where no window is full yet")
 
 
 class RolloutState(BaseModel):
@@ -112,14 +134,14 @@ def _example(value: dict[str, Any]) -> Any:
     return Body(openapi_examples={"example": {"value": value}})
 
 
-def router(catalog: Catalog, rollouts: Rollouts, gather: Gather) -> APIRouter:
+def router(catalog: Catalog, rollouts: Rollouts, watch: Watch, gather: Gather) -> APIRouter:
     """Decisions about a model's versions. Each is done when it is answered; requests in flight keep their version."""
     routes = APIRouter(tags=["rollout"])
     refused = errors(400, 401, 403, 404, 503)
 
     async def state(model: str) -> RolloutState:
         decided, versions = await asyncio.to_thread(rollouts.of, model)
-        return _describe(model, decided, versions, catalog, await gather())
+        return _describe(model, decided, versions, catalog, watch, await gather())
 
     @routes.get(
         "/v2/models/{model}/rollout",
@@ -193,7 +215,7 @@ def router(catalog: Catalog, rollouts: Rollouts, gather: Gather) -> APIRouter:
 
 
 def _describe(
-    model: str, decided: Rollout, versions: list[int], catalog: Catalog, statistics: Statistics
+    model: str, decided: Rollout, versions: list[int], catalog: Catalog, watch: Watch, statistics: Statistics
 ) -> RolloutState:
     default = catalog.get(model).version
     loaded = {served.version: served for served in catalog.served() if served.model == model}
@@ -202,6 +224,7 @@ def _describe(
         served = loaded.get(version)
         counted = statistics.versions.get((model, version), VersionStatistics())
         compared = statistics.comparisons.get((model, default, version))
+        judged = None if served is None else watch.judged(served)
         return VersionState(
             version=str(version),
             roles=[role for role, other in roles.items() if other == version],
@@ -213,6 +236,7 @@ def _describe(
             request_ms=Latency.of(counted.success),
             run_ms=Latency.of(counted.runs),
             compared=None if compared is None else Compared.of(compared),
+            drift=None if judged is None else LastWindow.of(judged.assessment),
         )
 
     roles: dict[Role, int | None] = {
