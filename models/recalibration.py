@@ -30,7 +30,7 @@ DEFAULT_PRIOR = 16.0
 """Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
 
 MAX_ROWS = 4096
-"""All rows are in memory at once, with about four times the largest activation (`models.graph.adapt`). The estimate
+"""All rows are in memory at once, with about ten times the largest activation (`models.graph.adapt`). The estimate
 hardly gains from more than a few hundred."""
 
 Step = Literal["estimating", "folding", "checking"]
@@ -130,7 +130,8 @@ def recalibrate(
 
     on_step("checking")
     inputs, outputs = parent.manifest.inputs, parent.manifest.outputs
-    checked = parity.check(source_bytes, folded_bytes, inputs, load, real=rows)
+    tolerance = parent.manifest.parity.tolerance
+    checked = parity.check(source_bytes, folded_bytes, inputs, load, real=rows, tolerance=tolerance)
     # Two numbers a channel were estimated from the rows: as a reference they are as good as any others.
     watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, load, rows)
     found = _gates(parent, count, layers, before, after, folded_bytes, load, labelled)

@@ -11,7 +11,7 @@ from models import bundle as bundles
 from models import reference, starter
 from models.bundle import Bundle
 from models.drift import Detector
-from models.errors import InvalidInput, RecalibrationRefused
+from models.errors import InvalidInput, ParityError, RecalibrationRefused
 from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, Parent
@@ -215,6 +215,18 @@ def test_without_reference_rows_there_is_no_agreement(parent: Bundle) -> None:
     names = [gate.name for gate in adapted(replace(parent, reference=None), rows(100)).gates]
 
     assert names == ["rows", "drift", "growth", "diversity", "information"]
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-12])
+def test_parity_is_asked_for_as_it_was_of_the_parent(parent: Bundle, tolerance: float) -> None:
+    asked = parent.manifest.parity.model_copy(update={"tolerance": tolerance})
+    parent = replace(parent, manifest=parent.manifest.model_copy(update={"parity": asked}))
+
+    if tolerance < 1e-9:
+        with pytest.raises(ParityError):
+            adapted(parent, rows(64))
+    else:
+        assert adapted(parent, rows(64)).bundle.manifest.parity.tolerance == tolerance
 
 
 def test_steps_are_told_in_order(parent: Bundle) -> None:
