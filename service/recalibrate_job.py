@@ -23,7 +23,7 @@ from service import engine
 from service.version import VERSION
 from service.wire import arrays
 
-_NICENESS = 10
+_NICENESS = 15
 
 
 def say(**what: Any) -> None:
