@@ -121,7 +121,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         models.router(catalog),
         dashboard.router(),
     ):
-        app.include_router(router)
+        app.router.routes += router.routes  # `include_router` would build every route once more
 
     @app.get("/docs/seven.png", include_in_schema=False, dependencies=[PUBLIC])
     async def example_image() -> Response:

@@ -1,5 +1,6 @@
 """One event a line on standard error: JSON for machines, or text for people."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
@@ -56,11 +57,22 @@ def request_logger(level: str, style: Style) -> Callable[..., None]:
     if style == "console":
         return log_request
     file = sys.stderr.buffer
+    flushing: asyncio.AbstractEventLoop | None = None
+
+    def flush() -> None:
+        nonlocal flushing
+        flushing = None
+        file.flush()
 
     def write(**fields: Any) -> None:
+        nonlocal flushing
         fields |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
         file.write(orjson.dumps(fields, default=repr, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-        file.flush()
+        # One call of the system for all requests that are answered in one turn of the event loop.
+        loop = asyncio.get_running_loop()
+        if flushing is not loop:
+            flushing = loop
+            loop.call_soon(flush)
 
     return write
 

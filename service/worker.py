@@ -85,7 +85,7 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     app.router.redirect_slashes = False
     errors.install(app)
     for router in predictions.routers:
-        app.include_router(router)
+        app.router.routes += router.routes
     access.install(app, guard, framework_paths=())
     routes = [route for router in predictions.routers for route in router.routes if isinstance(route, Route)]
     forward = Forward(control, predictions.with_context(_unreachable))

@@ -108,7 +108,7 @@ class Signature:
         return request
 
     def _renewed(self, known: _Known, array: Array) -> InferRequest:
-        return known.request._replace(inputs={self._input.name: array})
+        return InferRequest({self._input.name: array}, *known.request[1:])
 
 
 def _remember(requests: dict[Any, _Known], key: object, known: _Known) -> None:
