@@ -13,15 +13,18 @@ from models.repository import Repository
 from models.starter import seed
 from service import access, errors, examples
 from service.access import PUBLIC, Guard
+from service.alarm import teller
 from service.catalog import Catalog
 from service.collector import Collectors
 from service.direct import Application
 from service.engine import require_provider, runtime_version
+from service.events import Events
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
 from service.recalibration import Recalibrations
 from service.rollout import Rollouts
 from service.routes import configuration, dashboard, health, layers, models, repository, rollout
+from service.routes import events as events_routes
 from service.routes import recalibrations as recalibrations_routes
 from service.routes import statistics as statistics_routes
 from service.routes import watch as watch_routes
@@ -31,6 +34,7 @@ from service.statistics import Statistics
 from service.supervisor import Supervisor
 from service.version import VERSION
 from service.watch import SAVE_SECONDS, Watch
+from service.webhook import Webhook
 
 log = structlog.get_logger()
 
@@ -62,12 +66,10 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     if workers is None:
         catalog = Catalog(store, start, settings.loaded_versions)
         gather = partial(_alone, statistics)
-        metrics = Metrics(catalog, gather)
     else:
         tell = partial(workers.publish_from_thread, "catalog")
         catalog = Catalog(store, lambda bundle: start(bundle).let_go(), settings.loaded_versions, tell)
         gather = partial(workers.gather, statistics)
-        metrics = Metrics(catalog, gather, Processes(workers))
     rollouts = Rollouts(catalog)
     state = state or ServiceState()
     shown = examples.for_starter()
@@ -77,6 +79,10 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
     )
+    events = Events(gather, state)
+    webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
+    watch.on_change(teller(events.tell, webhook.tell))
+    metrics = Metrics(catalog, gather, watch, webhook.deliveries, Processes(workers) if workers else None)
     if workers is not None:
         workers.on("delta", watch.receive)
 
@@ -90,12 +96,10 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
-        keeping = asyncio.create_task(_keep(watch))
-        yield
-        keeping.cancel()
-        await recalibrations.close()
-        predictions.close()
-        await asyncio.to_thread(watch.save)
+        async with webhook.sending(), _saving(watch):
+            yield
+            await recalibrations.close()
+            predictions.close()
         log.info("stopped")
 
     app = FastAPIOffline(
@@ -118,6 +122,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
         configuration.router(catalog, settings.limits),
         watch_routes.router(catalog, watch),
+        events_routes.router(events),
         models.router(catalog),
         dashboard.router(),
     ):
@@ -132,11 +137,19 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     return predictions.in_front_of(app)
 
 
-async def _keep(watch: Watch) -> None:
-    """Write what has been observed now and then."""
-    while True:
-        await asyncio.sleep(SAVE_SECONDS)
-        await asyncio.to_thread(watch.save)
+@asynccontextmanager
+async def _saving(watch: Watch) -> AsyncIterator[None]:
+    """Write what has been observed now and then, and at the end."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await asyncio.to_thread(watch.save)
+
+    keeping = asyncio.create_task(keep())
+    yield
+    keeping.cancel()
+    await asyncio.to_thread(watch.save)
 
 
 async def _alone(statistics: Statistics) -> Statistics:

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import accumulate
 
@@ -12,8 +13,11 @@ from prometheus_client.registry import Collector
 from service.catalog import Catalog
 from service.statistics import BOUNDS, Gather, Statistics, Tally
 from service.supervisor import Supervisor
+from service.watch import Watch
+from service.webhook import Deliveries
 
 _VERSION = ("model", "version")
+_LAYER = (*_VERSION, "layer")
 _ADDED_UP = {
     "process_cpu_seconds",
     "process_open_fds",
@@ -28,12 +32,22 @@ class Metrics:
     Args:
         catalog: what is loaded.
         gather: what has happened.
+        watch: what the layers meet.
+        deliveries: what has become of the webhook's messages.
         processes: memory and processor time of the service; this process's, unless there are more.
     """
 
-    def __init__(self, catalog: Catalog, gather: Gather, processes: Collector | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        gather: Gather,
+        watch: Watch,
+        deliveries: Deliveries,
+        processes: Collector | None = None,
+    ) -> None:
         self._gather = gather
-        self._lasting = (processes or ProcessCollector(registry=None), _Models(catalog))
+        processes = processes or ProcessCollector(registry=None)
+        self._lasting = (processes, _Models(catalog), _Observed(catalog, watch), _Drift(catalog, watch, deliveries))
 
     async def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -87,6 +101,67 @@ class _Models(Collector):
                 count = sum(layer.placement.kind == kind for layer in served.manifest.norm_layers)
                 layers.add_metric((*labels, kind), count)
         return (info, layers)
+
+
+class _Observed(Collector):
+    def __init__(self, catalog: Catalog, watch: Watch) -> None:
+        self._catalog = catalog
+        self._watch = watch
+
+    def collect(self) -> Iterable[Metric]:
+        rows = CounterMetricFamily("denge_observed_rows", "Rows whose layers were looked at.", labels=_VERSION)
+        taken = CounterMetricFamily("denge_observed_batches", "Batches that were observed.", labels=_VERSION)
+        dropped = CounterMetricFamily(
+            "denge_unobserved_batches", "Batches that were not, to hold the budget.", labels=_VERSION
+        )
+        seconds = CounterMetricFamily("denge_observer_cpu_seconds", "Processor time of observing.", labels=_VERSION)
+        for served in self._catalog.served():
+            labels = (served.model, str(served.version))
+            effort = self._watch.effort(served)
+            for family, value in zip(
+                (rows, taken, dropped, seconds),
+                (effort.rows, effort.batches, effort.skipped, effort.seconds),
+                strict=True,
+            ):
+                family.add_metric(labels, value)
+        return (rows, taken, dropped, seconds)
+
+
+class _Drift(Collector):
+    """Of the last window of rows that was judged: versions without one are left out."""
+
+    def __init__(self, catalog: Catalog, watch: Watch, deliveries: Deliveries) -> None:
+        self._catalog = catalog
+        self._watch = watch
+        self._deliveries = deliveries
+
+    def collect(self) -> Iterable[Metric]:
+        alarm = GaugeMetricFamily("denge_drift_alarm", "1 while a drift alarm stands.", labels=_VERSION)
+        rows = GaugeMetricFamily("denge_drift_window_rows", "Rows of the window that was judged.", labels=_VERSION)
+        score = GaugeMetricFamily(
+            "denge_drift_score", "Symmetric KL divergence of a layer from its reference.", labels=_LAYER
+        )
+        significance = GaugeMetricFamily(
+            "denge_drift_significance",
+            "Statistic of a layer over its threshold: above 1 it is significant.",
+            labels=_LAYER,
+        )
+        for served in self._catalog.served():
+            if (judged := self._watch.judged(served)) is None:
+                continue
+            labels = (served.model, str(served.version))
+            alarm.add_metric(labels, judged.assessment.alarm)
+            rows.add_metric(labels, judged.assessment.rows)
+            for name, layer in judged.assessment.layers.items():
+                score.add_metric((*labels, name), layer.symmetric_kl)
+                if layer.statistic is not None and layer.threshold:
+                    significance.add_metric((*labels, name), layer.statistic / layer.threshold)
+        messages = CounterMetricFamily(
+            "denge_webhook_messages", "Messages of the webhook, by what became of them.", labels=("outcome",)
+        )
+        for outcome, count in asdict(self._deliveries).items():
+            messages.add_metric((outcome,), count)
+        return (alarm, rows, score, significance, messages)
 
 
 class _Requests(Collector):

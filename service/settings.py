@@ -1,11 +1,13 @@
 """The only reader of the environment: what can be set, by flag, environment variable or file."""
 
+import base64
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
         None,
         description="Folder where observations and jobs outlive the process; `<repository>/.state` when absent.",
     )
+    webhook_url: str | None = Field(None, description="Address that is told of drift alarms that begin or end.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="What these messages are signed with: `whsec_` and base64, or any text. An address needs one."
+    )
+    webhook_secret_file: Path | None = Field(None, description="File that holds it, where it is not given itself.")
     max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
     max_collected_mib: Mebibytes = Field(
@@ -155,6 +162,28 @@ class Settings(BaseSettings):
         for key in _split(value) if value is not None else ():
             _require_token(key)
         return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("an address begins with https:// or http:// and names a host")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _signing_key(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _signs(self) -> Self:
+        if self.webhook_url is not None and self.webhook_secret is None and self.webhook_secret_file is None:
+            raise ValueError(f"webhook_url needs a secret: set {ENV_PREFIX}WEBHOOK_SECRET_FILE")
+        return self
 
     @model_validator(mode="after")
     def _not_open_to_all(self) -> Self:
@@ -200,6 +229,22 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"api_keys_file: {self.api_keys_file} holds no key")
         return keys
 
+    def read_webhook_key(self) -> bytes:
+        """What messages are signed with; empty where there is no address to send any to.
+
+        Raises:
+            ConfigurationError: its file cannot be used.
+        """
+        if self.webhook_url is None:
+            return b""
+        if self.webhook_secret is not None:
+            return _signing_key(self.webhook_secret.get_secret_value())
+        assert self.webhook_secret_file is not None  # noqa: S101 - an address needs one of the two
+        try:
+            return _signing_key(self.webhook_secret_file.read_text("utf-8").strip())
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"webhook_secret_file: {error}") from error
+
     @property
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
@@ -234,6 +279,8 @@ class Settings(BaseSettings):
                 "max_pending": ceil(self.max_pending / self.workers),
                 "admin_token": token and SecretStr(token),
                 "api_keys": SecretStr(",".join(keys)) if keys else None,
+                "webhook_url": None,
+                "webhook_secret": None,
             }
         )
 
@@ -300,7 +347,7 @@ def _readable(problem: Any) -> str:
     if not problem["loc"]:  # it is about several, and not all of them are for other eyes
         return str(problem["ctx"]["error"])
     name = ".".join(str(part) for part in problem["loc"])
-    if name in {"admin_token", "api_keys"}:
+    if name in {"admin_token", "api_keys", "webhook_secret", "webhook_url"}:
         return f"{name}: {problem['msg']}"
     return f"{name}: {problem['msg']} (got {problem['input']!r})"
 
@@ -313,6 +360,16 @@ def _require_token(token: str) -> None:
     # They are kept as a plain SHA-256, so they must be too long to be guessed.
     if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()) or " " in token:
         raise ValueError(f"a token or key has at least {MIN_TOKEN_LENGTH} printable ASCII characters and no spaces")
+
+
+def _signing_key(secret: str) -> bytes:
+    """What a secret of the Standard Webhooks stands for."""
+    prefix = "whsec_"
+    is_base64 = secret.startswith(prefix)
+    key = base64.b64decode(secret.removeprefix(prefix), validate=True) if is_base64 else secret.encode()
+    if len(key) < MIN_TOKEN_LENGTH:
+        raise ValueError(f"a secret has at least {MIN_TOKEN_LENGTH} bytes")
+    return key
 
 
 def _is_loopback(host: str) -> bool:

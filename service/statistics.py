@@ -45,6 +45,11 @@ class Tally:
         self.seconds += other.seconds
         self.buckets = [ours + theirs for ours, theirs in zip(self.buckets, other.buckets, strict=True)]
 
+    def since(self, earlier: "Tally") -> "Tally":
+        """What was counted after an earlier state of this tally."""
+        buckets = [now - before for now, before in zip(self.buckets, earlier.buckets, strict=True)]
+        return Tally(self.count - earlier.count, self.seconds - earlier.seconds, buckets)
+
     def quantile(self, fraction: float) -> float | None:
         """Seconds that this fraction of the times took at most, read off the buckets; None where there are none.
 

@@ -45,6 +45,18 @@ def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(re
         assert process.popen.wait(PATIENCE_SECONDS) == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_listener_does_not_keep_it_from_stopping(repository: Path, workers: str) -> None:
+    with running(repository, "--workers", workers, "--drain-seconds", "3600") as process:
+        with httpx2.stream("GET", f"{process.url}/v2/events", timeout=PATIENCE_SECONDS) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: statistics"
+            process.popen.send_signal(signal.SIGTERM)
+            assert list(lines)[-1] == ""  # to an orderly end
+
+        assert process.popen.wait(PATIENCE_SECONDS) == 0
+
+
 def test_it_says_not_ready_before_it_closes_the_port(repository: Path) -> None:
     with (
         running(repository, "--shutdown-delay-seconds", "3600") as process,

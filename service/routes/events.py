@@ -1,0 +1,90 @@
+"""What happens, as it happens: server-sent events."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, Response
+from starlette.types import Receive, Scope, Send
+
+from service.access import PUBLIC
+from service.bodies import disconnected
+from service.events import Events, Listener
+from service.routes.answers import errors
+
+_EXAMPLE = """\
+event: statistics
+data: {"time":"2026-01-02T03:04:05Z","pending":0,"models":[{"model":"mlp","version":"1","requests":120,"rows":120,\
+"requests_per_second":40.0,"rows_per_second":40.0,"p50_ms":0.4,"p99_ms":0.9}]}
+
+event: drift
+data: {"model":"mlp","version":"1","alarm":true,"verdict":"covariate_shift","message":"The layers meet something else",\
+"time":"2026-01-02T03:04:05Z","rows":256,"statistic":41.2,"threshold":4.4,"symmetric_kl":1.9,"wasserstein":1.1,\
+"layers":{"hidden.0.norm":1.9}}
+
+"""
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`statistics` every second: what each version has answered, and how long it took. `drift` when "
+        "an alarm begins or ends. The stream ends when the service stops, and for a listener that does not keep up.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    }
+}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # or nginx collects what is meant to be seen at once
+}
+
+_SECONDS_TO_END = 1.0
+
+
+class _Stream(Response):
+    """Everything that a listener is told, until either side has had enough.
+
+    Args:
+        events: what happens.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send."""
+        with self._events.listen() as listener:
+            gone = asyncio.ensure_future(disconnected(receive))
+            tasks = [gone, asyncio.ensure_future(listener.left()), asyncio.ensure_future(self._tell(listener, send))]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+        if gone.cancelled():
+            with suppress(TimeoutError):  # who does not read does not learn that it is over
+                async with asyncio.timeout(_SECONDS_TO_END):
+                    await send({"type": "http.response.body", "body": b""})
+
+    async def _tell(self, listener: Listener, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while True:
+            await send({"type": "http.response.body", "body": await listener.next(), "more_body": True})
+
+
+def router(events: Events) -> APIRouter:
+    """The stream of events."""
+    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+
+    @routes.get(
+        "/v2/events",
+        summary="What happens, as it happens (server-sent events)",
+        response_class=Response,
+        responses=_ANSWER | errors(503),
+    )
+    async def happenings() -> Response:
+        return _Stream(events)
+
+    return routes
