@@ -18,8 +18,12 @@ const PLACEMENTS = {
   kept: "kept as a layer",
 };
 
-/** The layers, from the input to the output. They are tabs: arrows go from one to the next. */
-export function strip(layers, drifts, chosen, choose) {
+const NARROWEST = 118;
+
+/** The layers, from the input to the output, in rows of much the same length. They are tabs: arrows go from one to the next. */
+export function strip(layers, drifts, chosen, width, choose) {
+  const lines = Math.ceil(layers.length / Math.max(2, Math.floor(width / NARROWEST)));
+  const columns = Math.ceil(layers.length / lines);
   const go = (event, at) => {
     const target = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: layers.length - 1 };
     const to = target[event.key];
@@ -37,7 +41,7 @@ export function strip(layers, drifts, chosen, choose) {
         class: "layers",
         role: "tablist",
         "aria-label": "Layers, from the input to the output",
-        style: { "--layers": String(layers.length) },
+        style: { "--columns": String(columns) },
       },
       layers.map((layer, at) => {
         const drift = drifts.get(layer.name);
@@ -67,7 +71,7 @@ export function strip(layers, drifts, chosen, choose) {
             onkeydown: (event) => go(event, at),
           },
           h("span", { class: "size" }, number(size), drift?.significant ? h("span", { class: "flag" }, "\u25b2") : null),
-          h("span", { class: "name" }, layer.name),
+          h("span", { class: "name" }, breakable(layer.name)),
           h("span", { class: "channels" }, `${layer.num_features} ch`),
         );
       }),
@@ -75,6 +79,9 @@ export function strip(layers, drifts, chosen, choose) {
     h("span", { class: "end", "aria-hidden": "true" }, "output"),
   ];
 }
+
+/** A name that may go on in the next line after its dots. */
+const breakable = (name) => name.split(/(?<=\.)/).map((part, at) => [at > 0 && h("wbr"), part]);
 
 /** What the colours mean. */
 export function legend(measure) {

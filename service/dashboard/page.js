@@ -7,6 +7,7 @@ import { h, render } from "./dom.js";
 import { VERDICTS } from "./drift.js";
 import { count, number, time } from "./format.js";
 import * as network from "./network.js";
+import { recalibrations } from "./recalibrations.js";
 import * as theme from "./theme.js";
 import { command, imageCommand, imageOf, tensorCommand, trial } from "./trial.js";
 import { badge, figures, headline } from "./verdict.js";
@@ -37,6 +38,7 @@ const known = {
   history: null,
   rollout: null,
   drifts: new Map(),
+  jobs: [],
   channels: null,
   remembered: null,
   trial: null,
@@ -87,7 +89,7 @@ function followAddress() {
 function forget() {
   if (known.trial) URL.revokeObjectURL(known.trial.address);
   Object.assign(known, { of: null, card: null, metadata: null, layers: [], live: null, drift: null, trouble: null });
-  Object.assign(known, { history: null, channels: null, remembered: null, trial: null, rollout: null });
+  Object.assign(known, { history: null, channels: null, remembered: null, trial: null, rollout: null, jobs: [] });
   known.drifts.clear();
 }
 
@@ -156,15 +158,30 @@ async function ask() {
   await askLayer(path, wanted);
 }
 
+/** What happened between two readings of the counters. */
 async function askStatistics() {
   const { model_stats: found } = await get("v2/models/stats");
   const at = performance.now();
   for (const { name, version, inference_stats: stats, inference_count: rows } of found) {
-    const samples = known.samples.get(`${name}/${version}`) ?? [];
     const { success, fail } = stats;
-    samples.push({ at, requests: success.count, nanoseconds: success.ns, failed: fail.count, rows });
-    known.samples.set(`${name}/${version}`, samples.slice(-KEPT_SAMPLES));
+    const requests = success.count + fail.count;
+    const before = known.samples.get(`${name}/${version}`)?.at(-1);
+    const seconds = before ? (at - before.at) / 1000 : Infinity;
+    keepSample(name, version, {
+      at,
+      requests,
+      rows,
+      rate: before ? (requests - before.requests) / seconds : 0,
+      rowRate: before ? (rows - before.rows) / seconds : 0,
+      median: null,
+      most: null,
+    });
   }
+}
+
+function keepSample(name, version, sample) {
+  const samples = known.samples.get(`${name}/${version}`) ?? [];
+  known.samples.set(`${name}/${version}`, [...samples, sample].slice(-KEPT_SAMPLES));
 }
 
 async function askVerdicts() {
@@ -193,13 +210,14 @@ async function askVersion(path, wanted) {
   if (chosen.version === null) known.verdicts.set(chosen.model, known.drift);
 }
 
-/** What has been decided about the model, and how its loaded versions drift: one by one, where there are several. */
+/** What has been decided about the model, its re-calibrations, and how its other loaded versions drift. */
 async function askRollout(wanted) {
   const path = pathOf(chosen.model);
-  const rollout = await attempt(`${path}/rollout`);
+  const [rollout, jobs] = await Promise.all([attempt(`${path}/rollout`), attempt(`${path}/recalibrations`)]);
   if (key() !== wanted) return;
-  known.rollout = rollout;
-  const versions = (rollout?.versions ?? []).filter((one) => one.loaded).map((one) => one.version);
+  Object.assign(known, { rollout, jobs: jobs?.recalibrations ?? [] });
+  const others = (rollout?.versions ?? []).filter((one) => one.loaded && one.version !== String(known.card?.version));
+  const versions = others.map((one) => one.version);
   const found = await Promise.all(
     versions.map((version) => attempt(`${pathOf(chosen.model, version)}/drift?window=${chosen.window}`)),
   );
@@ -272,6 +290,10 @@ async function act(words, method, path, body) {
 
 const decide = (words, method, what, body) => act(words, method, `${pathOf(chosen.model)}/rollout/${what}`, body);
 
+const begin = (body) => act("The re-calibration has begun.", "POST", `${pathOf(chosen.model, chosen.version)}/recalibrations`, body);
+
+const cancel = (job) => act("The re-calibration is cancelled.", "DELETE", `${pathOf(chosen.model)}/recalibrations/${encodeURIComponent(job)}`);
+
 function repository(verb, version) {
   const path = `v2/repository/models/${encodeURIComponent(chosen.model)}`;
   return version === null ? `${path}/${verb}` : `${path}/versions/${version}/${verb}`;
@@ -311,13 +333,16 @@ function draw() {
   }
   announce();
   render(element("verdict"), headline(known.drift, known.trouble));
-  render(element("figures"), figures(known.samples.get(`${model}/${known.card.version}`) ?? []));
+  const done = known.rollout?.versions.find((one) => one.version === String(known.card.version));
+  render(element("figures"), figures(known.samples.get(`${model}/${known.card.version}`) ?? [], done));
   drawNetwork();
   render(element("history"), past());
   render(element("classes"), predicted());
   render(element("trial"), trial({ ...known, model }, tryImage, tryExample));
   const index = known.index.filter((entry) => entry.name === model);
-  render(element("versions"), versions({ ...known, index, link: (version) => link({ version }) }, decide, manage));
+  const drifts = new Map([...known.drifts, [String(known.card.version), known.drift]]);
+  render(element("versions"), versions({ ...known, drifts, index, link: (version) => link({ version }) }, decide, manage));
+  render(element("recalibration"), recalibrations({ ...known, link: (version) => link({ version }) }, begin, cancel));
   render(element("about"), about(known));
 }
 
@@ -410,7 +435,8 @@ function drawNetwork() {
     render(element("strip"), h("p", { class: "muted" }, "This version has no normalisation layer."));
     return;
   }
-  render(element("strip"), network.strip(layers, drifts, chosen.layer, (layer) => choose({ layer, channel: null })));
+  const width = element("strip").clientWidth;
+  render(element("strip"), network.strip(layers, drifts, chosen.layer, width, (layer) => choose({ layer, channel: null })));
   const layer = layers.find((one) => one.name === chosen.layer);
   if (!layer) return;
   const usable = channels?.rows > 0 && channels.layer === layer.name;

@@ -3,7 +3,7 @@
 import { sparkline } from "./charts.js";
 import { h } from "./dom.js";
 import { VERDICTS } from "./drift.js";
-import { compact, count, duration, number, percent } from "./format.js";
+import { NONE, compact, count, duration, number, percent } from "./format.js";
 
 const SIGNS = {
   quiet: "\u25cb",
@@ -37,7 +37,7 @@ export function headline(drift, trouble) {
       h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[drift.verdict] ?? "?"),
       VERDICTS[drift.verdict] ?? drift.verdict,
     ),
-    h("p", { class: "message" }, drift.message),
+    h("p", { class: "message" }, drift.message, drift.significant && !drift.alarm && " A change is significant, but too small for an alarm."),
     drift.rows > 0 && evidence(drift),
   ];
 }
@@ -51,51 +51,35 @@ function evidence(drift) {
     known("rows", count(drift.rows), "in this window"),
     known("size", number(drift.symmetric_kl), "symmetric KL, nats"),
     known("distance", number(drift.wasserstein), "Wasserstein, z"),
-    calibrated && known("statistic", number(drift.statistic), `alarms above ${number(drift.threshold)}`),
+    calibrated && known("statistic", number(drift.statistic), `threshold ${number(drift.threshold)}`),
     calibrated &&
-      known("false alarms", percent(drift.false_alarm_rate), `of windows: ${perDay(drift.false_alarms_per_day)} a day`),
+      known("false alarms", percent(drift.false_alarm_rate), `that is ${number(drift.false_alarms_per_day)} a day`),
   );
 }
 
-const perDay = (value) => (Number.isFinite(value) ? number(value) : "\u2013");
-
-/** Rate and latency, from what the counters did between two readings. */
-export function figures(samples) {
-  const steps = samples.slice(1).map((sample, at) => {
-    const before = samples[at];
-    const seconds = (sample.at - before.at) / 1000;
-    const requests = sample.requests - before.requests;
-    return {
-      rate: requests / seconds,
-      rows: (sample.rows - before.rows) / seconds,
-      latency: requests > 0 ? (sample.nanoseconds - before.nanoseconds) / requests / 1e9 : NaN,
-    };
-  });
-  const now = recent(steps);
-  const latest = samples.at(-1);
-  const average = latest?.requests > 0 ? latest.nanoseconds / latest.requests / 1e9 : NaN;
-  return [
-    figure("Requests", now ? number(now.rate) : "\u2013", "a second", steps.map((one) => one.rate)),
-    figure("Rows", now ? number(now.rows) : "\u2013", "a second", steps.map((one) => one.rows)),
-    figure(
-      "Latency",
-      duration(Number.isFinite(now?.latency) ? now.latency : average),
-      Number.isFinite(now?.latency) ? "mean, now" : Number.isFinite(average) ? "mean since the start" : "nothing answered yet",
-      steps.map((one) => one.latency),
-    ),
-    figure("Answered", latest ? compact(latest.requests) : "\u2013", latest?.failed ? `${compact(latest.failed)} failed` : "none failed", null),
-  ];
-}
-
-/** The mean of the last few steps, so that the figures can be read. */
-function recent(steps) {
-  const last = steps.slice(-3);
-  if (!last.length) return null;
+/**
+ * Rate and latency.
+ *
+ * @param samples of a second each, the latest last
+ * @param done what the version has done since the service started
+ */
+export function figures(samples, done) {
+  const last = samples.slice(-3);
   const mean = (name) => {
-    const known = last.map((one) => one[name]).filter(Number.isFinite);
-    return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : NaN;
+    const values = last.map((one) => one[name]).filter(Number.isFinite);
+    return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
   };
-  return { rate: mean("rate"), rows: mean("rows"), latency: mean("latency") };
+  const trend = (name) => samples.map((one) => one[name] ?? NaN);
+  const median = mean("median");
+  const [half, most] = median === null ? [done?.request_ms.p50, done?.request_ms.p99] : [median, mean("most")];
+  const latency = Number.isFinite(half) ? duration(half / 1e3) : NONE;
+  const within = Number.isFinite(most) ? `99 % within ${duration(most / 1e3)}` : "nothing answered yet";
+  return [
+    figure("Requests", number(mean("rate")), "a second", trend("rate")),
+    figure("Rows", number(mean("rowRate")), "a second", trend("rowRate")),
+    figure("Latency", latency, median === null && Number.isFinite(half) ? `${within}, since the start` : within, trend("median")),
+    figure("Answered", done ? compact(done.requests) : NONE, done?.errors ? `${compact(done.errors)} with an error` : "no errors", null),
+  ];
 }
 
 function figure(name, value, unit, values) {

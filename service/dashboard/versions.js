@@ -16,7 +16,7 @@ const FIRST_SHARE = 0.1;
 export function versions({ rollout, index, drifts, card, link }, decide, manage) {
   if (!rollout) return h("p", { class: "muted" }, "\u2026");
   const before = rollout.previous.at(-1);
-  const columns = ["Version", "Answers", "Requests", "Errors", "Half within", "99 % within", "Drift", "Decide"];
+  const columns = ["Version", "Answers", "Requests", "Errors", "Median", "99 %", "Drift", "Decide"];
   return [
     h(
       "table",
@@ -70,7 +70,7 @@ function origin(lineage) {
 }
 
 function roles(one, rollout, entry) {
-  const words = one.roles.map((role) => (role === "canary" ? `canary, ${percent(rollout.canary.share)}` : role));
+  const words = one.roles.map((role) => (role === "canary" ? `canary ${percent(rollout.canary.share)}` : role));
   if (!one.loaded) words.push(entry?.reason || "not loaded");
   return [words.join(", ") || "when named", compared(one.compared)];
 }

@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from numpy.typing import NDArray
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from models.bundle import Bundle
 from models.manifest import Manifest
+from models.reference import unpack
 from models.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
 from tests.end_to_end.browser import started, watched
@@ -227,9 +229,7 @@ def test_it_fits_a_narrow_screen(browser: Browser, starters: Process, model: str
 def drifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service that has met noise instead of digits, and observes all that it meets."""
     with running(tmp_path_factory.mktemp("drifted") / "repository", "--watch-percent", "100") as process:
-        noise = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
-        tensor = {"name": "input", "datatype": "FP32", "shape": noise.shape, "data": noise.ravel().tolist()}
-        httpx2.post(f"{process.url}/v2/models/convnet/infer", json={"inputs": [tensor]}).raise_for_status()
+        send(process, np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32))
         yield process
 
 
@@ -350,6 +350,87 @@ def test_long_names_fit(browser: Browser, odd: Process) -> None:
         expect(watch.page.locator("#trial")).to_contain_text("takes tensors, not images")
 
         assert watch.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+@pytest.fixture
+def versions(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """The page of a model with three versions."""
+    repository = Repository(tmp_path / "repository")
+    for seed in range(3):
+        repository.publish(tiny_bundle(seed=seed))
+    with (
+        running(repository.root, "--loaded-versions", "2") as process,
+        watched(browser, f"{process.url}/#/tiny", viewport=NARROW) as watch,
+    ):
+        expect(row(watch.page, 3)).to_contain_text("default")
+        yield watch.page
+
+
+def row(page: Page, version: int) -> Locator:
+    return page.locator("#versions tbody tr").filter(has=page.get_by_role("link", name=str(version), exact=True))
+
+
+def decide(page: Page, words: str, says: str) -> None:
+    page.get_by_role("button", name=words, exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text(says)
+
+
+def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
+    page = versions
+    expect(row(page, 1)).to_contain_text("not loaded")
+    decide(page, "Load version 1", "Version 1 is loaded.")
+    decide(page, "Shadow version 1", "Version 1 is compared with the default.")
+    expect(row(page, 1)).to_contain_text("shadow")
+    decide(page, "Canary version 2", "Version 2 answers 10 %.")
+    expect(row(page, 2)).to_contain_text("canary 10 %")
+    page.get_by_label("Share of version 2 in per cent").fill("25")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(row(page, 2)).to_contain_text("canary 25 %")
+    assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+    decide(page, "Promote version 2", "Version 2 is the default.")
+    expect(row(page, 2)).to_contain_text("promoted")
+    expect(page.get_by_role("option", name="default (2)")).to_have_count(1)
+    decide(page, "Roll back to 3", "Version 3 is the default again.")
+    expect(row(page, 3)).to_contain_text("promoted")
+    decide(page, "End shadow version 1", "The comparison has ended.")
+    decide(page, "Unload version 1", "Version 1 is unloaded.")
+    expect(row(page, 1)).to_contain_text("not loaded")
+
+
+def send(process: Process, rows: NDArray[np.float32]) -> None:
+    """Have rows predicted."""
+    tensor = {"name": "input", "datatype": "FP32", "shape": rows.shape, "data": rows.ravel().tolist()}
+    answer = httpx2.post(f"{process.url}/v2/models/convnet/infer", json={"inputs": [tensor]}, timeout=PATIENCE_SECONDS)
+    answer.raise_for_status()
+
+
+def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "repository") as process,
+        watched(browser, f"{process.url}/#/convnet", viewport=NARROW) as watch,
+    ):
+        page = watch.page
+        job = page.locator(".jobs li").first
+        bundle = Repository(tmp_path / "repository").read("convnet", 1)
+        digits = unpack(bundle.reference or b"", bundle.manifest.inputs)["input"]
+        noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
+        for rows, outcome in ((noise, "Refused"), (0.6 * digits + 0.5, "Published as version 2")):
+            page.get_by_label("Rows", exact=True).fill("64")
+            decide(page, "Re-calibrate version 1", "The re-calibration has begun.")
+            expect(job).to_contain_text("Collecting rows")
+            send(process, rows)
+            expect(job).to_contain_text(outcome)
+            expect(job.locator(".gates tbody tr").first).to_be_visible()
+
+        expect(page.locator(".jobs li")).to_have_count(2)
+        expect(page.locator(".jobs li").nth(1)).to_contain_text("is below")
+        expect(page.locator(".jobs li").nth(1).locator(".gates .failure").first).to_have_text("✗ no")
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        job.get_by_role("link", name="version 2").click()
+        expect(page.locator("#about")).to_contain_text("recalibrated, from convnet 1")
+        expect(page.get_by_role("heading", name="Gates that it passed")).to_be_visible()
+        expect(row(page, 2)).to_contain_text("when named")
 
 
 def unload(page: Page) -> None:
