@@ -4,6 +4,7 @@ import { Failure, askWith, forgetToken, get, hasToken, pathOf, send } from "./ap
 import { timeline } from "./charts.js";
 import { classes } from "./classes.js";
 import { h, render } from "./dom.js";
+import * as events from "./events.js";
 import { VERDICTS } from "./drift.js";
 import { count, number, time } from "./format.js";
 import * as network from "./network.js";
@@ -158,8 +159,9 @@ async function ask() {
   await askLayer(path, wanted);
 }
 
-/** What happened between two readings of the counters. */
+/** Traffic is told every second. Where nobody tells it, the counters say what happened between two readings. */
 async function askStatistics() {
+  if (performance.now() - toldAt < 2 * EVERY) return;
   const { model_stats: found } = await get("v2/models/stats");
   const at = performance.now();
   for (const { name, version, inference_stats: stats, inference_count: rows } of found) {
@@ -177,6 +179,28 @@ async function askStatistics() {
       most: null,
     });
   }
+}
+
+let toldAt = -Infinity;
+
+function told(kind, event) {
+  if (kind === "drift") {
+    refresh();
+    return;
+  }
+  toldAt = performance.now();
+  for (const one of event.models) {
+    keepSample(one.model, one.version, {
+      at: toldAt,
+      requests: one.requests,
+      rows: one.rows,
+      rate: one.requests_per_second,
+      rowRate: one.rows_per_second,
+      median: one.p50_ms,
+      most: one.p99_ms,
+    });
+  }
+  draw();
 }
 
 function keepSample(name, version, sample) {
@@ -640,6 +664,7 @@ function listen() {
     requestAnimationFrame(draw);
   }).observe(element("main"));
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  events.listen(told);
 }
 
 theme.install(element("theme"));

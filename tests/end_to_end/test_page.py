@@ -352,6 +352,19 @@ def test_long_names_fit(browser: Browser, odd: Process) -> None:
         assert watch.page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
+def test_traffic_is_shown_as_it_happens(alarmed: Page, drifted: Process) -> None:
+    def value(name: str) -> Locator:
+        return alarmed.locator(".figure", has_text=name).locator(".value")
+
+    expect(value("Rows")).to_have_text("0")
+    before = int(value("Answered").inner_text())
+    send(drifted, np.zeros((2, 1, 28, 28), np.float32))
+
+    expect(value("Rows")).not_to_have_text("0")  # told within a second, and shown for three
+    expect(value("Answered")).to_have_text(str(before + 1))
+    expect(value("Latency")).to_contain_text("s")
+
+
 @pytest.fixture
 def versions(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The page of a model with three versions."""
