@@ -26,7 +26,7 @@ from models.graph.load import parse, serialize
 from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
 from models.parity import Arrays, Load
 
-DEFAULT_PRIOR = 16.0
+DEFAULT_PRIOR = 8.0
 """Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
 
 MAX_ROWS = 4096

@@ -169,7 +169,7 @@ def recalibrate(
     data: str,
     labels: Path | None = None,
     rows: int = 256,
-    prior: float = 16.0,
+    prior: float = 8.0,
     seed: int = 0,
     data_dir: Path = Path("data/mnist"),
     force: bool = False,
