@@ -4,11 +4,12 @@ A version is loaded before anything depends on it, so that one which does not lo
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, NotReady
 from models.rollout import Canary, Rollout
 from service.catalog import Catalog
 
@@ -18,8 +19,8 @@ log = structlog.get_logger()
 class Rollouts:
     """The decisions about all models. Its methods read and write files, and load models: not for the event loop.
 
-    They raise ModelNotFound and VersionNotFound, NotReady where a version cannot be loaded, and InvalidInput where a
-    decision makes no sense.
+    They raise ModelNotFound and VersionNotFound, NotReady where a version cannot be loaded or the repository cannot be
+    written, and InvalidInput where a decision makes no sense.
 
     Args:
         catalog: what is loaded, and the repository that remembers.
@@ -70,7 +71,8 @@ class Rollouts:
     def prune(self, model: str, keep: int) -> list[int]:
         """Delete all but the newest versions and those that are needed, as `models.repository` says. Returns which."""
         with self._deciding:
-            deleted = self._repository.prune(model, keep)
+            with _writing():
+                deleted = self._repository.prune(model, keep)
             self._catalog.load(model)
         log.info("pruned", model=model, deleted=deleted)
         return deleted
@@ -79,6 +81,15 @@ class Rollouts:
         with self._deciding:
             if needed is not None:
                 self._catalog.try_out(model, needed)
-            decided = self._repository.change_rollout(model, change)
+            with _writing():
+                decided = self._repository.change_rollout(model, change)
             self._catalog.load(model)
         log.info("rollout", model=model, decided=decided.model_dump(exclude_defaults=True))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NotReady(f"the repository cannot be written: {error.strerror}") from error

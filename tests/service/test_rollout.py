@@ -1,6 +1,7 @@
 """Which version answers: canary, shadow, promotion and rollback, and that a restart changes none of it."""
 
 import asyncio
+import os
 import random
 import threading
 from typing import Any
@@ -180,6 +181,20 @@ class TestDefault:
         with started(three) as client:
             assert client.post("/v2/models/tiny/infer", json={"inputs": [INPUT]}).status_code == 503
             assert client.get("/v2/health/ready").status_code == 503
+
+    def test_where_the_repository_cannot_be_written_nothing_changes(
+        self, three: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_: int) -> None:
+            raise OSError(30, "Read-only file system")
+
+        with started(three) as client:
+            monkeypatch.setattr(os, "fsync", full)
+            refused = client.post(f"{ROLLOUT}/promote", json={"version": 2})
+
+            assert refused.status_code == 503
+            assert refused.json()["error"] == "the repository cannot be written: Read-only file system"
+            assert answered_by(client) == "1"
 
     def test_the_default_before_it_answers_in_place_of_a_damaged_one(self, three: Repository) -> None:
         three.set_default("tiny", 3)
