@@ -22,7 +22,7 @@ export function sparkline(values, width, height) {
 }
 
 /** Round numbers that divide a range. */
-export function ticks(low, high, wanted) {
+function ticks(low, high, wanted) {
   const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.8);

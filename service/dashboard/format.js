@@ -3,7 +3,7 @@
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-export const MINUS = "\u2212";
+const MINUS = "\u2212";
 export const NONE = "\u2013";
 
 const minus = (text) => text.replace("-", MINUS);

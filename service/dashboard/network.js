@@ -104,7 +104,7 @@ export function legend(measure) {
 }
 
 /** One number a channel. */
-export function measured(live, measure) {
+function measured(live, measure) {
   const { mean, variance } = live.channels;
   const reference = referenceOf(live);
   return mean.map((value, at) => {

@@ -1,12 +1,15 @@
-/** The page: what is chosen, what is known of it, and when to ask again. */
+/** The page: when to ask again, what can be done, and where everything is drawn. */
 
-import { Failure, askWith, forgetToken, get, hasToken, pathOf, send } from "./api.js";
+import { link, readAddress } from "./address.js";
+import { Failure, askWith, forgetToken, hasToken, pathOf, send } from "./api.js";
 import { timeline } from "./charts.js";
 import { classes } from "./classes.js";
+import { askForToken, confirmed } from "./dialogs.js";
 import { h, render } from "./dom.js";
 import * as events from "./events.js";
 import { VERDICTS } from "./drift.js";
 import { count, number, time } from "./format.js";
+import { ask, chosen, forget, hear, key, known, loaded, names } from "./known.js";
 import * as network from "./network.js";
 import { recalibrations } from "./recalibrations.js";
 import * as theme from "./theme.js";
@@ -15,61 +18,11 @@ import { badge, figures, headline } from "./verdict.js";
 import { about, versions } from "./versions.js";
 
 const EVERY = 2000;
-const KEPT_SAMPLES = 90;
 const WINDOWS = { "1m": "1 minute", "1h": "1 hour", "1d": "1 day", start: "since start" };
 
 const element = (id) => document.getElementById(id);
 
-/** What is chosen; the address says the same, so that it can be shared and gone back to. */
-const chosen = { model: null, version: null, layer: null, channel: null, window: "1h", measure: "drift", allClasses: false };
-
-/** What is known. `of` says of which choice, since answers come late. */
-const known = {
-  service: null,
-  index: [],
-  verdicts: new Map(),
-  samples: new Map(),
-  of: null,
-  card: null,
-  metadata: null,
-  layers: [],
-  live: null,
-  drift: null,
-  trouble: null,
-  history: null,
-  rollout: null,
-  drifts: new Map(),
-  jobs: [],
-  channels: null,
-  remembered: null,
-  trial: null,
-  connected: null,
-};
-
-const key = () => `${chosen.model}/${chosen.version ?? ""}`;
-
 // ---------------------------------------------------------------------------------------------------- the address
-
-function link({ model = chosen.model, version = null, layer = null, channel = null }) {
-  const parts = [model, version ?? "default", ...(layer === null ? [] : [layer]), ...(channel === null ? [] : [channel])];
-  return `#/${parts.map(encodeURIComponent).join("/")}`;
-}
-
-function readAddress() {
-  let parts = [];
-  try {
-    parts = location.hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent);
-  } catch {
-    // Not an address of this page.
-  }
-  const [model = null, version = null, layer = null, channel = ""] = parts;
-  return {
-    model,
-    version: /^[1-9][0-9]*$/.test(version ?? "") ? version : null,
-    layer,
-    channel: /^[0-9]{1,6}$/.test(channel) ? Number(channel) : null,
-  };
-}
 
 function choose(change) {
   Object.assign(chosen, change);
@@ -82,36 +35,15 @@ function followAddress() {
   const before = key();
   Object.assign(chosen, readAddress());
   if (chosen.model === null) chosen.model = names()[0] ?? null;
-  if (key() !== before) forget();
+  if (key() !== before) {
+    forget();
+    notice = null;
+  }
   refresh();
   draw();
 }
 
-function forget() {
-  if (known.trial) URL.revokeObjectURL(known.trial.address);
-  Object.assign(known, { of: null, card: null, metadata: null, layers: [], live: null, drift: null, trouble: null });
-  Object.assign(known, { history: null, channels: null, remembered: null, trial: null, rollout: null, jobs: [] });
-  known.drifts.clear();
-}
-
 // ------------------------------------------------------------------------------------------------------ the asking
-
-const names = () => [...new Set(known.index.map((entry) => entry.name))];
-
-/** Whether a version of a model answers, or any of it where none is named. */
-function loaded(name, version = null) {
-  return known.index.some((one) => one.name === name && one.state === "READY" && (version === null || one.version === version));
-}
-
-/** Ask, and where the service has nothing of the kind to say, take null for an answer. */
-async function attempt(path) {
-  try {
-    return await get(path);
-  } catch (failure) {
-    if (failure.status === 0) throw failure;
-    return null;
-  }
-}
 
 let asking = false;
 let again = false;
@@ -129,7 +61,8 @@ async function refresh() {
       await ask();
       known.connected = true;
     } catch (failure) {
-      if (!(failure instanceof Failure)) throw failure;
+      asking = failure instanceof Failure;
+      if (!asking) throw failure;
       known.connected = false;
     }
     draw();
@@ -137,139 +70,13 @@ async function refresh() {
   asking = false;
 }
 
-async function ask() {
-  known.service ??= await get("v2");
-  known.index = await send("POST", "v2/repository/index");
-  if (chosen.model === null) Object.assign(chosen, readAddress());
-  if (chosen.model === null) chosen.model = names()[0] ?? null;
-  if (chosen.model === null) return;
-  const wanted = key();
-  const path = pathOf(chosen.model, chosen.version);
-  if (!loaded(chosen.model, chosen.version)) {
-    Object.assign(known, { of: null, card: null });
-    await Promise.all([askStatistics(), askVerdicts()]);
-    return;
-  }
-  if (known.of !== wanted) {
-    const [card, metadata, layers] = await Promise.all([attempt(`${path}/card`), attempt(path), attempt(`${path}/layers`)]);
-    if (key() !== wanted) return;
-    Object.assign(known, { card, metadata, layers: layers?.layers ?? [], of: card ? wanted : null });
-  }
-  await Promise.all([askStatistics(), askVerdicts(), askVersion(path, wanted), askRollout(wanted)]);
-  await askLayer(path, wanted);
-}
-
-/** Traffic is told every second. Where nobody tells it, the counters say what happened between two readings. */
-async function askStatistics() {
-  if (performance.now() - toldAt < 2 * EVERY) return;
-  const { model_stats: found } = await get("v2/models/stats");
-  const at = performance.now();
-  for (const { name, version, inference_stats: stats, inference_count: rows } of found) {
-    const { success, fail } = stats;
-    const requests = success.count + fail.count;
-    const before = known.samples.get(`${name}/${version}`)?.at(-1);
-    const seconds = before ? (at - before.at) / 1000 : Infinity;
-    keepSample(name, version, {
-      at,
-      requests,
-      rows,
-      rate: before ? (requests - before.requests) / seconds : 0,
-      rowRate: before ? (rows - before.rows) / seconds : 0,
-      median: null,
-      most: null,
-    });
-  }
-}
-
-let toldAt = -Infinity;
-
 function told(kind, event) {
   if (kind === "drift") {
     refresh();
-    return;
+  } else {
+    hear(event);
+    draw();
   }
-  toldAt = performance.now();
-  for (const one of event.models) {
-    keepSample(one.model, one.version, {
-      at: toldAt,
-      requests: one.requests,
-      rows: one.rows,
-      rate: one.requests_per_second,
-      rowRate: one.rows_per_second,
-      median: one.p50_ms,
-      most: one.p99_ms,
-    });
-  }
-  draw();
-}
-
-function keepSample(name, version, sample) {
-  const samples = known.samples.get(`${name}/${version}`) ?? [];
-  known.samples.set(`${name}/${version}`, [...samples, sample].slice(-KEPT_SAMPLES));
-}
-
-async function askVerdicts() {
-  const others = names().filter((name) => loaded(name) && (name !== chosen.model || chosen.version !== null));
-  for (const name of names()) if (!loaded(name)) known.verdicts.delete(name);
-  const found = await Promise.all(others.map((name) => attempt(`${pathOf(name)}/drift?window=${chosen.window}`)));
-  others.forEach((name, at) => known.verdicts.set(name, found[at]));
-}
-
-async function askVersion(path, wanted) {
-  if (!known.card) return;
-  const span = chosen.window === "start" ? "1d" : chosen.window;
-  const drift = get(`${path}/drift?window=${chosen.window}`).catch((failure) => failure);
-  const [found, live, past] = await Promise.all([
-    drift,
-    attempt(`${path}/live?window=${chosen.window}`),
-    attempt(`${path}/drift/history?window=${span}`),
-  ]);
-  if (key() !== wanted) return;
-  const failed = found instanceof Error;
-  if (failed && found.status === 0) throw found;
-  known.drift = failed ? null : found;
-  known.trouble = failed ? found.message : null;
-  known.live = live;
-  known.history = past?.points ?? null;
-  if (chosen.version === null) known.verdicts.set(chosen.model, known.drift);
-}
-
-/** What has been decided about the model, its re-calibrations, and how its other loaded versions drift. */
-async function askRollout(wanted) {
-  const path = pathOf(chosen.model);
-  const [rollout, jobs] = await Promise.all([attempt(`${path}/rollout`), attempt(`${path}/recalibrations`)]);
-  if (key() !== wanted) return;
-  Object.assign(known, { rollout, jobs: jobs?.recalibrations ?? [] });
-  const others = (rollout?.versions ?? []).filter((one) => one.loaded && one.version !== String(known.card?.version));
-  const versions = others.map((one) => one.version);
-  const found = await Promise.all(
-    versions.map((version) => attempt(`${pathOf(chosen.model, version)}/drift?window=${chosen.window}`)),
-  );
-  if (key() === wanted) known.drifts = new Map(versions.map((version, at) => [version, found[at]]));
-}
-
-async function askLayer(path, wanted) {
-  if (!known.layers.length) return;
-  if (!known.layers.some((layer) => layer.name === chosen.layer)) {
-    Object.assign(chosen, { layer: mostDrifted(known.live?.layers) ?? known.layers[0].name, channel: null });
-  }
-  const name = chosen.layer;
-  const layer = `${path}/layers/${encodeURIComponent(name)}`;
-  const stored = known.remembered?.name === name && known.remembered;
-  const [channels, remembered] = await Promise.all([
-    attempt(`${layer}/live?window=${chosen.window}`),
-    stored || attempt(layer),
-  ]);
-  if (key() !== wanted || chosen.layer !== name) return;
-  Object.assign(known, { channels, remembered });
-  const last = (remembered?.num_features ?? 1) - 1;
-  if (chosen.channel !== null) chosen.channel = Math.min(chosen.channel, last);
-  else if (channels?.rows > 0) chosen.channel = network.mostDrifted(channels);
-}
-
-function mostDrifted(layers) {
-  const sized = (layers ?? []).filter((layer) => layer.symmetric_kl > 0);
-  return sized.sort((a, b) => b.symmetric_kl - a.symmetric_kl)[0]?.name ?? null;
 }
 
 // ------------------------------------------------------------------------------------------------------ the doing
@@ -311,6 +118,8 @@ async function act(words, method, path, body) {
     draw();
   }
 }
+
+const ofVersion = (version) => link({ model: chosen.model, version });
 
 const decide = (words, method, what, body) => act(words, method, `${pathOf(chosen.model)}/rollout/${what}`, body);
 
@@ -365,8 +174,8 @@ function draw() {
   render(element("trial"), trial({ ...known, model }, tryImage, tryExample));
   const index = known.index.filter((entry) => entry.name === model);
   const drifts = new Map([...known.drifts, [String(known.card.version), known.drift]]);
-  render(element("versions"), versions({ ...known, drifts, index, link: (version) => link({ version }) }, decide, manage));
-  render(element("recalibration"), recalibrations({ ...known, link: (version) => link({ version }) }, begin, cancel));
+  render(element("versions"), versions({ ...known, drifts, index, link: ofVersion }, decide, manage));
+  render(element("recalibration"), recalibrations({ ...known, link: ofVersion }, begin, cancel));
   render(element("about"), about(known));
 }
 
@@ -405,7 +214,7 @@ function title() {
           {
             value: chosen.version ?? "default",
             onchange: (event) => {
-              location.hash = link({ version: event.target.value === "default" ? null : event.target.value });
+              location.hash = link({ model: chosen.model, version: event.target.value === "default" ? null : event.target.value });
             },
           },
           h("option", { key: "default", value: "default" }, answers ? `default (${answers})` : "default"),
@@ -590,45 +399,6 @@ function predicted() {
   if (!found) return h("p", { class: "muted" }, known.card.labels ? "Nothing has been seen yet." : "This model has no classes.");
   if (!found.counts.some(Boolean)) return h("p", { class: "muted" }, "Nothing has been seen in this window.");
   return classes(found, chosen.allClasses, () => choose({ allClasses: !chosen.allClasses }));
-}
-
-// ---------------------------------------------------------------------------------------------------- the dialogs
-
-function askForToken(reason) {
-  const dialog = element("token-dialog");
-  const field = element("token");
-  element("token-reason").textContent = reason;
-  return new Promise((resolve) => {
-    const close = (value) => {
-      field.value = "";
-      dialog.onclose = null;
-      dialog.close();
-      resolve(value);
-    };
-    element("token-form").onsubmit = (event) => {
-      event.preventDefault();
-      close(field.value.trim());
-    };
-    element("token-cancel").onclick = () => close(null);
-    dialog.onclose = () => close(null);
-    dialog.showModal();
-  });
-}
-
-function confirmed(question) {
-  const dialog = element("confirm-dialog");
-  element("confirm-question").textContent = question;
-  return new Promise((resolve) => {
-    const close = (answer) => {
-      dialog.onclose = null;
-      dialog.close();
-      resolve(answer);
-    };
-    element("confirm-yes").onclick = () => close(true);
-    element("confirm-no").onclick = () => close(false);
-    dialog.onclose = () => close(false);
-    dialog.showModal();
-  });
 }
 
 // ---------------------------------------------------------------------------------------------------- the beginning

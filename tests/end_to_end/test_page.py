@@ -406,6 +406,10 @@ def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
     expect(page.get_by_role("option", name="default (2)")).to_have_count(1)
     decide(page, "Roll back to 3", "Version 3 is the default again.")
     expect(row(page, 3)).to_contain_text("promoted")
+    others = httpx2.post(f"{page.url.split('#')[0]}v2/models/tiny/rollout/promote", json={"version": 2})
+    others.raise_for_status()  # someone else decides, and the page sees it
+    expect(page.get_by_role("option", name="default (2)")).to_have_count(1)
+    expect(page.locator("#versions a[aria-current]")).to_have_text("2")
     decide(page, "End shadow version 1", "The comparison has ended.")
     decide(page, "Unload version 1", "Version 1 is unloaded.")
     expect(row(page, 1)).to_contain_text("not loaded")
