@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from time import time
 from typing import Any, Literal
 
 import orjson
@@ -57,24 +58,37 @@ def request_logger(level: str, style: Style) -> Callable[..., None]:
     if style == "console":
         return log_request
     file = sys.stderr.buffer
-    flushing: asyncio.AbstractEventLoop | None = None
+    waiting: list[dict[str, Any]] = []
+    turn: asyncio.AbstractEventLoop | None = None
 
     def flush() -> None:
-        nonlocal flushing
-        flushing = None
+        nonlocal turn
+        turn = None
+        lines = [orjson.dumps(_dated(fields), default=repr, option=_LINE) for fields in waiting]
+        waiting.clear()
+        file.write(b"".join(lines))
         file.flush()
 
     def write(**fields: Any) -> None:
-        nonlocal flushing
-        fields |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
-        file.write(orjson.dumps(fields, default=repr, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-        # One call of the system for all requests that are answered in one turn of the event loop.
+        nonlocal turn
+        fields["timestamp"] = time()
+        waiting.append(fields)
+        # All requests that are answered in one turn of the event loop are written at its end: one after the other that
+        # takes a fraction of the time, and one call of the system.
         loop = asyncio.get_running_loop()
-        if flushing is not loop:
-            flushing = loop
+        if turn is not loop:
+            turn = loop
             loop.call_soon(flush)
 
     return write
+
+
+_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+def _dated(fields: dict[str, Any]) -> dict[str, Any]:
+    timestamp = datetime.fromtimestamp(fields["timestamp"], UTC)
+    return {**fields, "event": "request", "level": "info", "timestamp": timestamp}
 
 
 def log_request(**fields: Any) -> None:

@@ -82,7 +82,7 @@ def parse_numbers(text: memoryview, datatype: str, *, nested: bool) -> Array | N
         return None
     parser = _parsers.pop() if _parsers else simdjson.Parser()
     try:
-        array = _array(parser.parse(text), datatype)
+        array = _array(parser.parse(text), datatype) if nested else _numbers(parser.parse(text), datatype)
     except (ValueError, TypeError, RuntimeError, LookupError, FloatingPointError):
         return None
     _parsers.append(parser)
@@ -112,17 +112,23 @@ def _tensor(tensor: Any, arrays: list[Array]) -> dict[str, Any]:
 
 
 def _array(data: Any, datatype: str) -> Array:
-    plan = _PLANS[datatype]
     dims = _dims(data)
-    values = np.frombuffer(data.as_buffer(of_type=plan.buffer), dtype=plan.wide)
+    values = _numbers(data, datatype)
     if values.size != prod(dims):
         raise ValueError("ragged")
+    return values.reshape(dims)
+
+
+def _numbers(data: Any, datatype: str) -> Array:
+    """All numbers of a list, however they are nested."""
+    plan = _PLANS[datatype]
+    values = np.frombuffer(data.as_buffer(of_type=plan.buffer), dtype=plan.wide)
     # JSON has no infinity, so only a number beyond the range of the type can become one.
     with np.errstate(over="raise"):
         array = values.astype(plan.dtype, copy=False)
     if plan.dtype.kind != "f" and not np.array_equal(array, values):
         raise ValueError("out of range")
-    return array.reshape(dims)
+    return array
 
 
 def _dims(data: Any) -> list[int]:
