@@ -6,7 +6,7 @@ positions. Rows, not positions, are the independent unit: the pixels of one imag
 as samples makes half of all undisturbed windows look disturbed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,6 +186,32 @@ class WindowMoments:
             self.m2_mean + other.m2_mean + weight * d_mean**2,
             self.m2_square + other.m2_square + weight * d_square**2,
             self.co + other.co + weight * d_mean * d_square,
+        )
+
+    @classmethod
+    def merged(cls, parts: Sequence["WindowMoments"]) -> "WindowMoments":
+        """Of the rows of all of these, at least one: as `merge` one after the other, but many times faster.
+
+        Raises:
+            InvalidInput: they are of different numbers of channels.
+        """
+        if len(widths := {len(part.row_mean) for part in parts}) != 1:
+            raise InvalidInput(f"moments of {sorted(widths)} channels do not merge")
+        counts = np.array([part.count for part in parts], dtype=np.float64)
+        if not (total := counts.sum()):
+            return parts[0]
+        means, squares, m2_means, m2_squares, cos = np.stack(
+            [(part.row_mean, part.row_square, part.m2_mean, part.m2_square, part.co) for part in parts], axis=1
+        )
+        mean, square = counts @ means / total, counts @ squares / total
+        d_means, d_squares = means - mean, squares - square
+        return cls(
+            int(total),
+            mean,
+            square,
+            m2_means.sum(axis=0) + counts @ d_means**2,
+            m2_squares.sum(axis=0) + counts @ d_squares**2,
+            cos.sum(axis=0) + counts @ (d_means * d_squares),
         )
 
     @property

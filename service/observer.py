@@ -8,8 +8,11 @@ of the observer.
 
 import os
 import threading
+import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from queue import SimpleQueue
 from time import perf_counter, thread_time
 from typing import Any
@@ -33,7 +36,8 @@ Inputs = Mapping[str, Array]
 MAX_ROWS = 32
 """Of one observation: a large batch must not keep a processor busy for long."""
 
-MOST_WATCHERS = 16
+MAX_BYTES = 1 << 20
+"""Likewise, of its inputs: they are copied on the event loop."""
 
 _NICENESS = 10
 
@@ -155,7 +159,9 @@ class Watcher:
 
 
 class Watchers:
-    """The watchers of the versions that were observed lately, made when they are needed. Safe to use from any thread.
+    """The watchers of the versions that were observed, made when they are needed. Safe to use from any thread.
+
+    A watcher lives as long as its version is served.
 
     Args:
         make: makes the watcher of a version; None where its bundle has no observed graph.
@@ -163,24 +169,21 @@ class Watchers:
 
     def __init__(self, make: Callable[[Served], Watcher | None]) -> None:
         self._make = make
-        self._made: dict[tuple[str, int], tuple[Served, Watcher | None]] = {}
+        self._made: dict[int, Watcher | None] = {}
         self._making = threading.Lock()
 
     def of(self, served: Served) -> Watcher | None:
         """The watcher of a version; None where there can be none. The first call of a version takes a while."""
-        key = served.model, served.version
         with self._making:
-            known = self._made.get(key)
-            if known is None or known[0] is not served:
-                known = self._made[key] = served, self._try(served)
-                while len(self._made) > MOST_WATCHERS:  # versions come and go, and their graphs with them
-                    del self._made[next(iter(self._made))]
-            return known[1]
+            if id(served) not in self._made:
+                self._made[id(served)] = self._try(served)
+                weakref.finalize(served, self._made.pop, id(served)).atexit = False
+            return self._made[id(served)]
 
     def _try(self, served: Served) -> Watcher | None:
         try:
             return self._make(served) if served.batchable else None
-        except DengeError as error:
+        except (DengeError, OSError) as error:
             log.error("not_observed", model=served.model, version=served.version, exc_info=error)
             return None
 
@@ -201,20 +204,24 @@ class Observer:
         self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
         self._idle_from = 0.0
         self._busy = False
-        self._skipped = 0
+        self._skipped: Counter[tuple[str, int]] = Counter()
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
         self._thread.start()
 
     def offer(self, served: Served, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
         if self._busy or perf_counter() < self._idle_from:
-            self._skipped += 1
+            self._skipped[served.model, served.version] += 1
+            return
+        if not (rows := served.rows(inputs)):
             return
         self._busy = True
-        # A copy: the arrays may be views of a buffer that its owner uses again.
-        taken = {name: array[:MAX_ROWS].copy() for name, array in inputs.items()}
-        self._queue.put((served, taken, self._skipped))
-        self._skipped = 0
+        row_bytes = sum(array.nbytes for array in inputs.values()) // rows
+        most = max(1, min(MAX_ROWS, MAX_BYTES // max(row_bytes, 1)))
+        # Spread over the batch, since neighbours in it may be alike. A copy: the arrays may be views of a buffer that
+        # its owner uses again.
+        taken = {name: array[:: ceil(rows / most)].copy() for name, array in inputs.items()}
+        self._queue.put((served, taken, self._skipped.pop((served.model, served.version), 0)))
 
     def close(self) -> None:
         """Finish what has been begun."""
@@ -226,12 +233,15 @@ class Observer:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while (taken := self._queue.get()) is not None:
-            self._watchers.of(taken[0])  # opened once, and not for the budget to pay
+            served = taken[0]
             began = thread_time()
             try:
+                self._watchers.of(served)
+                began = thread_time()  # it is opened once, and not for the budget to pay
                 self._observe(*taken)
             except Exception as error:  # whatever it was, the next batch is another one
-                log.error("observation_failed", model=taken[0].model, version=taken[0].version, exc_info=error)
+                log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
+            del served, taken  # or a version that is unloaded would live on here
             self._idle_from = perf_counter() + (thread_time() - began) * self._rest_per_second
             self._busy = False
 

@@ -12,18 +12,20 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from time import time
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from models.drift import Assessment, Detector
-from models.errors import DengeError
+from models.errors import DengeError, InvalidInput, NotFound
 from models.observation import WindowMoments
 from service.catalog import Catalog, Served
 from service.observer import Delta
@@ -44,7 +46,7 @@ HORIZONS: Mapping[Window, tuple[float, int]] = {
 SAVE_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bucket:
     """Moments of some rows.
 
@@ -63,17 +65,23 @@ class Bucket:
         """How many rows."""
         return max((moments.count for moments in self.layers.values()), default=0)
 
-    def merge(self, other: "Bucket") -> "Bucket":
-        """Both together."""
-        names = dict.fromkeys([*self.layers, *other.layers])
-        layers = {
-            name: self.layers[name].merge(other.layers[name])
-            if name in self.layers and name in other.layers
-            else self.layers.get(name) or other.layers[name]
-            for name in names
-        }
-        classes = self.classes + other.classes if len(self.classes) == len(other.classes) else self.classes
-        return Bucket(min(self.since, other.since), layers, classes)
+    @classmethod
+    def merged(cls, buckets: Sequence["Bucket"]) -> "Bucket":
+        """All of these together, at least one."""
+        if len(buckets) == 1:
+            return buckets[0]
+        layers: dict[str, list[WindowMoments]] = {}
+        for bucket in buckets:
+            for name, moments in bucket.layers.items():
+                layers.setdefault(name, []).append(moments)
+        classes = np.zeros(max(len(bucket.classes) for bucket in buckets), np.int64)
+        for bucket in buckets:
+            classes[: len(bucket.classes)] += bucket.classes
+        return cls(
+            min(bucket.since for bucket in buckets),
+            {name: WindowMoments.merged(parts) for name, parts in layers.items()},
+            classes,
+        )
 
 
 @dataclass(frozen=True)
@@ -101,11 +109,14 @@ class _Version:
 
     detector: Detector
     layers: tuple[str, ...]
+    identity: str
     buckets: dict[Window, dict[int, Bucket]] = field(default_factory=lambda: {window: {} for window in HORIZONS})
     filling: Bucket | None = None
     judged: Judged | None = None
     lately: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
     effort: Effort = field(default_factory=Effort)
+    assessed: WeakKeyDictionary[Bucket, Assessment] = field(default_factory=WeakKeyDictionary)
+    unsaved: bool = False
 
 
 Changed = Callable[[Served, Judged], None]
@@ -139,6 +150,7 @@ class Watch:
         self._versions: dict[tuple[str, int], _Version] = {}
         self._listeners: list[Changed] = []
         self._lock = threading.Lock()
+        self._writable = True
 
     def on_change(self, listener: Changed) -> None:
         """Call this, from any thread, when an alarm begins or ends."""
@@ -168,7 +180,7 @@ class Watch:
         with self._lock:
             buckets = self._of(served).buckets[window]
             wanted = [bucket for slot, bucket in buckets.items() if not seconds or slot > now // seconds - count]
-        return _merged(wanted, now)
+        return Bucket.merged(wanted) if wanted else Bucket(now, {}, np.zeros(0, np.int64))
 
     def history(self, served: Served, window: Window) -> list[tuple[float, float, Bucket]]:
         """The buckets of a window, oldest first: start and end in seconds since 1970, and what is in it."""
@@ -180,6 +192,28 @@ class Watch:
             (slot * seconds, (slot + 1) * seconds, bucket) for slot, bucket in buckets if slot > now // seconds - count
         ]
 
+    def assess(self, served: Served, bucket: Bucket, rate: float | None = None) -> Assessment:
+        """What some rows of a version are judged to be.
+
+        Args:
+            served: the version.
+            bucket: its rows.
+            rate: of false alarms; the one of the settings when absent.
+
+        Raises:
+            InvalidInput: the rate is beyond those that were measured.
+        """
+        with self._lock:
+            version = self._of(served)
+            known = version.assessed.get(bucket)
+        if rate is not None:
+            return version.detector.assess(bucket.layers, bucket.classes, rate)
+        if known is None:  # of all stretches of time that are shown again and again, only the last one changes
+            known = version.detector.assess(bucket.layers, bucket.classes, self._rate(version.detector))
+            with self._lock:
+                version.assessed[bucket] = known
+        return known
+
     def judged(self, served: Served) -> Judged | None:
         """The last full window of rows, and what it was judged to be."""
         with self._lock:
@@ -189,31 +223,47 @@ class Watch:
         """How many windows of rows the traffic of the last hour would fill in a day."""
         return self.window(served, "1h").rows / self.window_rows * (_DAY / _HOUR)
 
-    def detector(self, served: Served) -> Detector:
-        """What judges windows of a version."""
-        with self._lock:
-            return self._of(served).detector
-
     def effort(self, served: Served) -> Effort:
         """What observing a version has cost."""
         with self._lock:
             return self._of(served).effort
 
     def save(self) -> None:
-        """Write what has come to the folder. A folder that cannot be written is a warning: serving goes on."""
+        """Write what has come to the folder, and forget what is not served any more.
+
+        A folder that cannot be written is a warning, once: serving goes on.
+        """
+        with self._lock:
+            changed = {key: version for key, version in self._versions.items() if version.unsaved}
+            states = {key: _State.of(version) for key, version in changed.items()}
+            for version in changed.values():
+                version.unsaved = False
+        try:
+            if self._folder is not None and states:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                for key, state in states.items():
+                    _write(_file(self._folder, key), state.to_arrays())
+            self._writable = True
+        except OSError as error:
+            if self._writable:
+                log.warning("observations_not_saved", folder=str(self._folder), reason=error.strerror)
+            self._writable = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """What is not served any more leaves the memory; what is not in the repository any more, the folder."""
+        served = {(served.model, served.version) for served in self._catalog.served()}
+        with self._lock:
+            gone = [key for key, version in self._versions.items() if key not in served and not version.unsaved]
+            for key in gone:
+                del self._versions[key]
         if self._folder is None:
             return
-        with self._lock:
-            seen = {key: version for key, version in self._versions.items() if version.buckets["start"]}
-            states = {key: _State.of(version).to_arrays() for key, version in seen.items()}
-        if not states:
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for (model, number), arrays in states.items():
-                _write(self._folder / f"{model}-{number}.npz", arrays)
-        except OSError as error:
-            log.warning("observations_not_saved", folder=str(self._folder), reason=error.strerror)
+        for key in gone:
+            try:
+                self._catalog.repository.require(*key)
+            except NotFound:
+                _file(self._folder, key).unlink(missing_ok=True)
 
     def _record(self, served: Served, delta: Delta) -> Judged | None:
         """Returns what was judged if it changes the alarm."""
@@ -228,22 +278,27 @@ class Watch:
         for window, (seconds, count) in HORIZONS.items():
             buckets = version.buckets[window]
             slot = int(now // seconds) if seconds else 0
-            buckets[slot] = buckets[slot].merge(added) if slot in buckets else added
+            buckets[slot] = Bucket.merged([buckets[slot], added]) if slot in buckets else added
             for old in [old for old in buckets if seconds and old <= slot - count]:
                 del buckets[old]
-        version.filling = added if version.filling is None else version.filling.merge(added)
+        version.unsaved = True
+        version.filling = added if version.filling is None else Bucket.merged([version.filling, added])
         if version.filling.rows < self.window_rows:
             return None
         full, version.filling = version.filling, None
         before = version.judged
-        assessment = version.detector.assess(full.layers, full.classes, self._rate(version.detector))
-        version.judged = Judged(full, now, assessment)
+        version.judged = self._judge(version, full, now)
+        assessment = version.judged.assessment
         changed = assessment.alarm != (before is not None and before.assessment.alarm)
         return version.judged if changed else None
 
+    def _judge(self, version: _Version, full: Bucket, at: float) -> Judged:
+        return Judged(full, at, version.detector.assess(full.layers, full.classes, self._rate(version.detector)))
+
     def rate(self, served: Served) -> float:
         """The false-alarm rate at which windows of a version are judged."""
-        return self._rate(self.detector(served))
+        with self._lock:
+            return self._rate(self._of(served).detector)
 
     def _rate(self, detector: Detector) -> float:
         """The rate of the settings, or the nearest that was measured for this model."""
@@ -256,7 +311,9 @@ class Watch:
         key = served.model, served.version
         if key not in self._versions:
             version = _Version(
-                Detector(served.manifest.drift), tuple(layer.name for layer in served.manifest.norm_layers)
+                Detector(served.manifest.drift),
+                tuple(layer.name for layer in served.manifest.norm_layers),
+                sha256(served.manifest.model_dump_json().encode()).hexdigest(),
             )
             self._versions[key] = version
             self._restore(key, version)
@@ -265,21 +322,27 @@ class Watch:
     def _restore(self, key: tuple[str, int], version: _Version) -> None:
         if self._folder is None:
             return
-        file = self._folder / f"{key[0]}-{key[1]}.npz"
+        file = _file(self._folder, key)
         try:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-                version.buckets = _State.from_arrays(arrays).buckets(version.layers)
+                state = _State.from_arrays(arrays)
+            if str(state.identity) != version.identity:
+                raise InvalidInput("it is of another version that had this number")
+            version.buckets, version.filling, full = state.buckets(version.layers)
+            if full is not None:
+                version.judged = self._judge(version, full, float(state.judged_at))
         except FileNotFoundError:
             return
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, it is no reason not to serve
             log.warning("observations_not_restored", file=file.name, reason=str(error))
 
 
-def _merged(buckets: Iterable[Bucket], now: float) -> Bucket:
-    merged = Bucket(now, {}, np.zeros(0, np.int64))
-    for index, bucket in enumerate(buckets):
-        merged = bucket if index == 0 else merged.merge(bucket)
-    return merged
+def _file(folder: Path, key: tuple[str, int]) -> Path:
+    return folder / f"{key[0]}-{key[1]}.npz"
+
+
+_FILLING, _JUDGED = len(HORIZONS), len(HORIZONS) + 1
+"""In place of the index of a window."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +350,8 @@ class _State:
     """The buckets of a version as arrays.
 
     Attributes:
+        identity: of the version.
+        judged_at: when its last full window of rows was full.
         windows: for each bucket the index of its window, shape (B,).
         slots, since: its place and its beginning, shape (B,).
         layers: names, shape (L,).
@@ -296,6 +361,8 @@ class _State:
         classes: shape (B, K).
     """
 
+    identity: NDArray[np.str_]
+    judged_at: NDArray[np.float64]
     windows: NDArray[np.int64]
     slots: NDArray[np.int64]
     since: NDArray[np.float64]
@@ -313,6 +380,10 @@ class _State:
             for index, window in enumerate(HORIZONS)
             for slot, bucket in version.buckets[window].items()
         ]
+        if version.filling is not None:
+            found.append((_FILLING, 0, version.filling))
+        if version.judged is not None:
+            found.append((_JUDGED, 0, version.judged.bucket))
         widths: dict[str, int] = {}
         for _, _, bucket in found:
             widths |= {name: len(moments.mean) for name, moments in bucket.layers.items()}
@@ -320,6 +391,8 @@ class _State:
         empty = {name: WindowMoments.empty(width) for name, width in widths.items()}
         full = [{**empty, **bucket.layers} for _, _, bucket in found]
         return cls(
+            np.array(version.identity),
+            np.array(0.0 if version.judged is None else version.judged.at),
             np.array([index for index, _, _ in found], np.int64),
             np.array([slot for _, slot, _ in found], np.int64),
             np.array([bucket.since for _, _, bucket in found], np.float64),
@@ -338,10 +411,10 @@ class _State:
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def buckets(self, known: tuple[str, ...]) -> dict[Window, dict[int, Bucket]]:
-        """As a version has them; layers that the model does not have are left out."""
+    def buckets(self, known: tuple[str, ...]) -> tuple[dict[Window, dict[int, Bucket]], Bucket | None, Bucket | None]:
+        """As a version has them: by window, the one that is filling, and the one that was judged."""
         windows = list(HORIZONS)
-        found: dict[Window, dict[int, Bucket]] = {window: {} for window in windows}
+        found: dict[int, dict[int, Bucket]] = {index: {} for index in range(_JUDGED + 1)}
         ends = np.cumsum(self.widths)
         for row in range(len(self.slots)):
             layers = {}
@@ -351,8 +424,9 @@ class _State:
                 if str(name) in known and moments.count:
                     layers[str(name)] = moments
             bucket = Bucket(float(self.since[row]), layers, self.classes[row])
-            found[windows[int(self.windows[row])]][int(self.slots[row])] = bucket
-        return found
+            found[int(self.windows[row])][int(self.slots[row])] = bucket
+        by_window = {window: found[index] for index, window in enumerate(windows)}
+        return by_window, found[_FILLING].get(0), found[_JUDGED].get(0)
 
 
 def _write(file: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

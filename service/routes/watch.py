@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from models.drift import Assessment, ChannelShift, Verdict
+from models.drift import ChannelShift, Verdict
 from models.observation import WindowMoments
 from service.access import PUBLIC
 from service.catalog import Catalog, Served
@@ -193,32 +193,30 @@ def router(catalog: Catalog, watch: Watch) -> APIRouter:
         summary = f"{summary} (one version)"
         routes.get(f"/v2/models/{{model}}/versions/{{version}}{path}", summary=summary, responses=answers)(versioned)
 
-    async def live(model: ModelName, window: TimeWindow = "1h") -> LiveModel:
+    def live(model: ModelName, window: TimeWindow = "1h") -> LiveModel:
         return _live(catalog.get(model), watch, window)
 
-    async def live_version(model: ModelName, version: Version, window: TimeWindow = "1h") -> LiveModel:
+    def live_version(model: ModelName, version: Version, window: TimeWindow = "1h") -> LiveModel:
         return _live(catalog.get(model, version), watch, window)
 
-    async def layer(model: ModelName, layer: LayerName, window: TimeWindow = "1h") -> LiveLayer:
+    def layer(model: ModelName, layer: LayerName, window: TimeWindow = "1h") -> LiveLayer:
         return _layer(catalog.get(model), layer, watch, window)
 
-    async def layer_version(
-        model: ModelName, version: Version, layer: LayerName, window: TimeWindow = "1h"
-    ) -> LiveLayer:
+    def layer_version(model: ModelName, version: Version, layer: LayerName, window: TimeWindow = "1h") -> LiveLayer:
         return _layer(catalog.get(model, version), layer, watch, window)
 
-    async def drift(model: ModelName, window: DriftWindow = "1h", false_alarm_rate: Rate = None) -> Drift:
+    def drift(model: ModelName, window: DriftWindow = "1h", false_alarm_rate: Rate = None) -> Drift:
         return _drift(catalog.get(model), watch, window, false_alarm_rate)
 
-    async def drift_version(
+    def drift_version(
         model: ModelName, version: Version, window: DriftWindow = "1h", false_alarm_rate: Rate = None
     ) -> Drift:
         return _drift(catalog.get(model, version), watch, window, false_alarm_rate)
 
-    async def history(model: ModelName, window: HistoryWindow = "1h") -> History:
+    def history(model: ModelName, window: HistoryWindow = "1h") -> History:
         return _history(catalog.get(model), watch, window)
 
-    async def history_version(model: ModelName, version: Version, window: HistoryWindow = "1h") -> History:
+    def history_version(model: ModelName, version: Version, window: HistoryWindow = "1h") -> History:
         return _history(catalog.get(model, version), watch, window)
 
     both("/live", "What do the layers meet?", live, live_version)
@@ -231,7 +229,7 @@ def router(catalog: Catalog, watch: Watch) -> APIRouter:
 def _live(served: Served, watch: Watch, window: Window) -> LiveModel:
     bucket = watch.window(served, window)
     effort = watch.effort(served)
-    found = _assess(watch, served, bucket, None)
+    found = watch.assess(served, bucket)
     layers = []
     for layer in served.manifest.norm_layers:
         shift = found.layers.get(layer.name)
@@ -285,7 +283,7 @@ def _drift(served: Served, watch: Watch, window: str, rate: float | None) -> Dri
         bucket = judged.bucket if judged else Bucket(0.0, {}, np.zeros(0, np.int64))
     else:
         bucket = watch.window(served, window)  # type: ignore[arg-type]  # the others are windows of time
-    found = _assess(watch, served, bucket, rate)
+    found = watch.assess(served, bucket, rate)
     per_day = watch.windows_per_day(served)
     shown_rate = watch.rate(served) if rate is None else rate
     return Drift(
@@ -324,7 +322,7 @@ def _drift(served: Served, watch: Watch, window: str, rate: float | None) -> Dri
 def _history(served: Served, watch: Watch, window: Window) -> History:
     points = []
     for _, end, bucket in watch.history(served, window):
-        found = _assess(watch, served, bucket, None)
+        found = watch.assess(served, bucket)
         points.append(
             Point(
                 time=datetime.fromtimestamp(end, UTC),
@@ -337,11 +335,6 @@ def _history(served: Served, watch: Watch, window: Window) -> History:
             )
         )
     return History(model=served.model, version=str(served.version), window=window, points=points)
-
-
-def _assess(watch: Watch, served: Served, bucket: Bucket, rate: float | None) -> Assessment:
-    detector = watch.detector(served)
-    return detector.assess(bucket.layers, bucket.classes, watch.rate(served) if rate is None else rate)
 
 
 def _channels(moments: WindowMoments) -> Channels:

@@ -1,5 +1,8 @@
 """Moments over rows are those of numpy, in whatever order they are merged."""
 
+import random
+from functools import reduce
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,6 +34,21 @@ def some_rows(rows: int, seed: int = 0) -> RowStatistics:
     random = np.random.default_rng(seed)
     z = random.normal(0.3, 1.4, size=(rows, 7, CHANNELS))
     return RowStatistics(z.mean(axis=1), np.square(z).mean(axis=1))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.randoms())
+def test_merging_all_at_once_is_merging_one_by_one(sizes: list[int], seed: random.Random) -> None:
+    parts = [WindowMoments.of(some_rows(size, seed.randrange(1000))) for size in sizes]
+    at_once, one_by_one = WindowMoments.merged(parts), reduce(WindowMoments.merge, parts)
+
+    assert at_once.count == one_by_one.count == sum(sizes)
+    for name in ("row_mean", "row_square", "m2_mean", "m2_square", "co"):
+        np.testing.assert_allclose(getattr(at_once, name), getattr(one_by_one, name), rtol=1e-9, atol=1e-12)
+
+
+def test_moments_of_other_channels_do_not_merge_at_once_either() -> None:
+    with pytest.raises(InvalidInput, match=r"\[3, 4\] channels"):
+        WindowMoments.merged([WindowMoments.empty(3), WindowMoments.empty(4)])
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.randoms())

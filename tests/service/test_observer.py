@@ -1,6 +1,8 @@
 """Observing keeps to its budget, keeps nobody waiting, and finds what an oracle finds."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
@@ -11,6 +13,7 @@ from onnx import numpy_helper
 
 from models.errors import InvalidInput
 from models.observation import RowStatistics, WindowMoments
+from service import observer as observer_module
 from service.catalog import Served
 from service.engine import Engine
 from service.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
@@ -135,22 +138,80 @@ def test_it_rests_until_its_budget_allows_more(served: Served, sink: Sink, obser
     observer.offer(served, {INPUT: usual_rows(4)})
 
     assert not observer._busy
-    assert observer._skipped == 1
+    assert observer._skipped["tiny", 1] == 1
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: Served, sink: Sink, observers) -> None:
     sink.gate.clear()
     rows = usual_rows(100)
-    first = rows[:MAX_ROWS].copy()
+    spread = rows[::4].copy()
     observer = observers(sink)
     observer.offer(served, {INPUT: rows})
     rows[:] = np.nan
     sink.gate.set()
     delta = sink.next()
 
-    expected, _ = make(served).observe({INPUT: first})
-    assert delta.rows == MAX_ROWS
+    expected, _ = make(served).observe({INPUT: spread})
+    assert delta.rows == 25 <= MAX_ROWS
     np.testing.assert_allclose(delta.layers[NORM].mean, WindowMoments.of(expected[NORM]).mean)
+
+
+def test_large_rows_are_cut_further(served: Served, sink: Sink, observers, monkeypatch) -> None:
+    monkeypatch.setattr(observer_module, "MAX_BYTES", 3 * 16)
+    observers(sink).offer(served, {INPUT: usual_rows(30)})
+
+    assert sink.next().rows == 3
+
+
+def test_no_rows_are_nothing_to_observe(served: Served, sink: Sink, observers) -> None:
+    observer = observers(sink)
+    observer.offer(served, {INPUT: usual_rows(0)})
+
+    assert not observer._busy
+
+
+def test_what_is_left_out_is_counted_by_version(served: Served, sink: Sink, observers) -> None:
+    other = Served("other", 1, served.manifest, served.engine)
+    sink.gate.clear()
+    observer = observers(sink)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    for skipped in (other, served, other):
+        observer.offer(skipped, {INPUT: usual_rows(4)})
+    sink.gate.set()
+    sink.next()
+    for offered, count in ((served, 1), (other, 2)):
+        until_idle(observer)
+        observer.offer(offered, {INPUT: usual_rows(4)})
+        delta = sink.next()
+        assert (delta.model, delta.skipped) == (offered.model, count)
+
+
+def test_a_watcher_goes_with_its_version() -> None:
+    bundle = watched_bundle()
+    served = Served("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+    watchers = Watchers(make)
+    watcher = weakref.ref(watchers.of(served))
+    assert watchers.of(served) is watcher()
+
+    del served
+    gc.collect()
+    assert watcher() is None
+    assert not watchers._made
+
+
+def test_a_bundle_that_cannot_be_read_is_not_asked_for_again(served: Served, sink: Sink, observers) -> None:
+    asked = []
+
+    def broken(_served: Served) -> Watcher:
+        asked.append(1)
+        raise FileNotFoundError("pruned meanwhile")
+
+    observer = observers(sink, broken)
+    for _ in range(2):
+        observer.offer(served, {INPUT: usual_rows(4)})
+        until_idle(observer)
+
+    assert asked == [1]
 
 
 def test_a_version_without_an_observed_graph_is_asked_for_once(served: Served, sink: Sink, observers) -> None:
@@ -171,7 +232,7 @@ def test_a_version_without_an_observed_graph_is_asked_for_once(served: Served, s
 
 def test_one_that_fails_does_not_stop_the_next(served: Served, sink: Sink, observers) -> None:
     observer = observers(sink)
-    observer.offer(served, {"other": usual_rows(4)})
+    observer.offer(served, {INPUT: usual_rows(4)[:, :2]})
     until_idle(observer)
     observer.offer(served, {INPUT: usual_rows(4)})
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.drift import Detector
 from models.errors import VersionNotFound
 from models.observation import WindowMoments
 from service.catalog import Served
@@ -32,12 +33,22 @@ class Catalog:
     """Serves one version."""
 
     def __init__(self, served: Served) -> None:
-        self.served = served
+        self._served = [served]
+        self.repository = self
 
     def get(self, model: str, version: int | None = None) -> Served:
-        if (model, version) != (self.served.model, self.served.version):
+        self.require(model, version)
+        return self._served[0]
+
+    def require(self, model: str, version: int | None) -> None:
+        if (model, version) not in [(served.model, served.version) for served in self._served]:
             raise VersionNotFound(model, version)
-        return self.served
+
+    def served(self) -> list[Served]:
+        return self._served
+
+    def prune(self) -> None:
+        self._served = []
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +172,86 @@ def test_a_window_that_is_not_full_is_not_judged(watcher: Watcher, served: Serve
 
     assert watch.judged(served) is None
     assert changes == []
+
+
+def test_an_alarm_stands_after_a_restart_and_so_does_a_window_that_is_half_full(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path
+) -> None:
+    watch = Watch(Catalog(served), rows=64, folder=tmp_path, clock=clock)
+    for _ in range(6):
+        watch.record(delta(watcher, usual_rows(16) + np.float32(3)))
+    watch.save()
+
+    changes: list[Judged] = []
+    again = Watch(Catalog(served), rows=64, folder=tmp_path, clock=clock)
+    again.on_change(lambda _served, judged: changes.append(judged))
+    before, after = watch.judged(served), again.judged(served)
+    assert after.assessment.alarm
+    assert (after.at, after.bucket.rows) == (before.at, 64)
+    assert after.assessment.statistic == before.assessment.statistic
+    for _ in range(2):
+        again.record(delta(watcher, usual_rows(16) + np.float32(3)))
+    assert again.judged(served).at == clock.now
+    assert changes == []
+
+
+def test_another_version_under_the_same_number_begins_anew(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path
+) -> None:
+    watch = Watch(Catalog(served), folder=tmp_path, clock=clock)
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+    other = Served("tiny", 1, served.manifest.model_copy(update={"labels": ("other", "labels")}), None)
+
+    assert Watch(Catalog(other), folder=tmp_path, clock=clock).window(other, "start").rows == 0
+    assert Watch(Catalog(served), folder=tmp_path, clock=clock).window(served, "start").rows == 5
+
+
+def test_what_is_not_served_leaves_the_memory_and_what_is_gone_the_folder(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path
+) -> None:
+    catalog = Catalog(served)
+    watch = Watch(catalog, folder=tmp_path, clock=clock)
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+    assert len(watch._versions) == len(list(tmp_path.iterdir())) == 1
+
+    catalog.prune()
+    watch.save()
+    assert len(watch._versions) == len(list(tmp_path.iterdir())) == 0
+
+
+def test_what_has_not_changed_is_not_written_again(
+    watcher: Watcher, served: Served, clock: Clock, tmp_path: Path
+) -> None:
+    watch = Watch(Catalog(served), folder=tmp_path, clock=clock)
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    watch.save()
+    assert not file.exists()
+    watch.record(delta(watcher, usual_rows(5)))
+    watch.save()
+    assert file.exists()
+
+
+def test_a_stretch_of_time_is_judged_once(watcher: Watcher, served: Served, clock: Clock, monkeypatch) -> None:
+    watch = Watch(Catalog(served), clock=clock)
+    for _ in range(3):
+        watch.record(delta(watcher, usual_rows(20)))
+        clock.now += 60
+    asked = []
+    judge = Detector.assess
+    monkeypatch.setattr(Detector, "assess", lambda *given: asked.append(1) or judge(*given))
+    for expected in (3, 3):
+        found = [watch.assess(served, bucket) for _, _, bucket in watch.history(served, "1h")]
+        assert len(found) == 3
+        assert len(asked) == expected
+    watch.record(delta(watcher, usual_rows(20)))
+    for _, _, bucket in watch.history(served, "1h"):
+        watch.assess(served, bucket)
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nonsense", b"\x80\x04pickled"])
