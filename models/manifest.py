@@ -194,6 +194,10 @@ class Lineage(Record):
         return self
 
 
+Thresholds = tuple[tuple[float, ...], ...]
+"""Of a statistic of windows, [window][false-alarm rate]: see `DriftReference`."""
+
+
 class LayerReference(Record):
     """What a norm layer's rows look like while nothing has moved, in z units, from held-out rows.
 
@@ -204,20 +208,34 @@ class LayerReference(Record):
     mean_square: Channels = Field(description="average over rows of their mean squares, per channel")
     mean_spread: Channels = Field(description="standard deviation over rows of their means, per channel")
     square_spread: Channels = Field(description="standard deviation over rows of their mean squares, per channel")
-    thresholds: tuple[tuple[float, ...], ...] = Field(description="of the layer's statistic, [window][rate]")
-    noise: tuple[float, ...] = Field(description="symmetric KL divergence that chance alone makes, [window]")
+    usual_deviation: tuple[float, ...] = Field(
+        description="largest deviation of a channel, in standard errors, that one window in a hundred exceeds, [window]"
+    )
+    usual_divergence: tuple[float, ...] = Field(
+        description="likewise the mean symmetric KL divergence, in squared standard errors, [window]"
+    )
+    thresholds: Thresholds = Field(description="of the layer's statistic: the larger of the two, relative to these")
+    kl_noise: tuple[float, ...] = Field(description="symmetric KL divergence that chance alone makes, [window]")
+    wasserstein_noise: tuple[float, ...] = Field(description="squared Wasserstein distance that it makes, [window]")
+
+
+class ClassLayer(Record):
+    """What a norm layer's rows look like in those of one predicted class, [class][channel], in z units."""
+
+    mean: tuple[Channels, ...]
+    mean_square: tuple[Channels, ...]
+    mean_spread: tuple[Channels, ...] = Field(description="standard deviation over rows of one class")
+    square_spread: tuple[Channels, ...]
 
 
 class ClassReference(Record):
     """What the model says of the held-out rows, and what the layers meet in those of one predicted class."""
 
     counts: tuple[int, ...] = Field(description="held-out rows by predicted class")
-    mean: dict[str, tuple[Channels, ...]] = Field(description="by layer: average of the rows' means, [class][channel]")
-    mean_square: dict[str, tuple[Channels, ...]] = Field(description="by layer: of their mean squares")
-    mean_spread: dict[str, Channels] = Field(description="by layer: standard deviation within a class, pooled")
-    square_spread: dict[str, Channels] = Field(description="by layer: of the mean squares")
-    thresholds: tuple[tuple[float, ...], ...] = Field(
-        description="of the statistic that takes the classes of a window as given, [window][rate]"
+    thresholds: Thresholds = Field(description="of the statistic that compares the counts of a window with these")
+    layers: dict[str, ClassLayer] = Field(description="empty where it would be larger than the model")
+    given_thresholds: Thresholds = Field(
+        description="of the statistic over all layers that takes the classes of a window as given"
     )
 
 
@@ -227,7 +245,7 @@ class DriftReference(Record):
     rows: int = Field(gt=1, description="held-out rows")
     windows: tuple[int, ...] = Field(min_length=1, description="sizes of windows, in rows, ascending")
     false_alarm_rates: tuple[float, ...] = Field(min_length=1, description="per window, descending")
-    thresholds: tuple[tuple[float, ...], ...] = Field(description="of the statistic over all layers, [window][rate]")
+    thresholds: Thresholds = Field(description="of the statistic over all layers")
     layers: dict[str, LayerReference]
     classes: ClassReference | None = Field(default=None, description="absent for a model that does not classify")
 
@@ -235,14 +253,16 @@ class DriftReference(Record):
     def _one_threshold_per_window_and_rate(self) -> "DriftReference":
         tables = [self.thresholds, *(layer.thresholds for layer in self.layers.values())]
         if self.classes is not None:
-            tables.append(self.classes.thresholds)
+            tables += [self.classes.thresholds, self.classes.given_thresholds]
         for table in tables:
             if [len(row) for row in table] != [len(self.false_alarm_rates)] * len(self.windows):
                 raise ValueError("thresholds need one row per window and one column per false-alarm rate")
         for layer in self.layers.values():
             per_channel = (layer.mean, layer.mean_square, layer.mean_spread, layer.square_spread)
-            if len({len(values) for values in per_channel}) != 1 or len(layer.noise) != len(self.windows):
-                raise ValueError("a layer's reference needs one number per channel, and one noise per window")
+            usual = (layer.usual_deviation, layer.usual_divergence)
+            per_window = (*usual, layer.kl_noise, layer.wasserstein_noise, self.windows)
+            if len(set(map(len, per_channel))) != 1 or len(set(map(len, per_window))) != 1:
+                raise ValueError("a layer's reference needs one number per channel, and others one per window")
         return self
 
 

@@ -77,7 +77,8 @@ class Units:
         if a.shape[1:] != self.factor.shape or s.shape != a.shape:
             raise InvalidInput(f"{a.shape} and {s.shape} are no rows of {len(self.factor)} channels")
         factor, offset = self.factor, self.offset
-        return RowStatistics(factor * a + offset, factor**2 * s + 2 * factor * offset * a + offset**2)
+        with np.errstate(invalid="ignore"):  # infinity less infinity, in rows that are left out of moments
+            return RowStatistics(factor * a + offset, factor**2 * s + 2 * factor * offset * a + offset**2)
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,15 @@ class WindowMoments:
 
     @classmethod
     def of(cls, rows: RowStatistics) -> "WindowMoments":
-        """Of some rows."""
-        if not len(rows):
+        """Of some rows, without those that have a statistic that is not finite: one would be all that is ever seen."""
+        finite = (np.isfinite(rows.mean) & np.isfinite(rows.mean_square)).all(axis=1)
+        row_mean, row_square = rows.mean[finite], rows.mean_square[finite]
+        if not len(row_mean):
             return cls.empty(rows.mean.shape[1])
-        mean, square = rows.mean.mean(axis=0), rows.mean_square.mean(axis=0)
-        off_mean, off_square = rows.mean - mean, rows.mean_square - square
+        mean, square = row_mean.mean(axis=0), row_square.mean(axis=0)
+        off_mean, off_square = row_mean - mean, row_square - square
         return cls(
-            len(rows),
+            len(row_mean),
             mean,
             square,
             np.square(off_mean).sum(axis=0),

@@ -16,9 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batchnorm import Float64
-from models.drift import floored, symmetric_kl, variance_of
+from models.drift import Expected, GivenClasses, class_statistic, floored
 from models.errors import InvalidInput
-from models.manifest import Channels, ClassReference, DriftReference, LayerReference, channels
+from models.manifest import (
+    Channels,
+    ClassLayer,
+    ClassReference,
+    DriftReference,
+    LayerReference,
+    channels,
+)
 from models.observation import RowStatistics
 
 WINDOWS = (1, 16, 64, 256, 1024)
@@ -27,10 +34,13 @@ RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 FEWEST_ROWS = 64
 """Held-out rows without which nothing is said."""
 
-MOST_CLASSES = 128
-"""Models with more classes have no reference by class, which would be larger than they are."""
+MOST_CLASS_CHANNELS = 100_000
+"""Classes times channels of a model that has a reference by class. It would be larger than the model beyond."""
 
-_DRAWS = 4000
+_SHARED_ROWS = 16.0
+"""The variance within one class counts this many rows of all classes among its own: it may have few, or be constant."""
+
+_DRAWS = 8000
 _CHUNK = 500
 
 
@@ -54,10 +64,10 @@ def estimate(
     rows = len(next(iter(observed.values()), ()))
     if rows < FEWEST_ROWS:
         raise InvalidInput(f"{rows} held-out rows, at least {FEWEST_ROWS} are needed for thresholds")
-    one_hot = None
-    if predicted is not None and num_classes <= MOST_CLASSES:
-        one_hot = np.eye(num_classes)[predicted]
-    layers = {name: _Layer(found, one_hot) for name, found in observed.items()}
+    one_hot = None if predicted is None else np.eye(num_classes)[predicted]
+    channels_ = sum(found.mean.shape[1] for found in observed.values())
+    by_class = one_hot if num_classes * channels_ <= MOST_CLASS_CHANNELS else None
+    layers = {name: _Layer(found, by_class) for name, found in observed.items()}
     windows = tuple(size for size in WINDOWS if size <= rows // 2)
     drawn = [_draw(layers, one_hot, rows, size, np.random.default_rng([seed, size])) for size in windows]
     return DriftReference(
@@ -67,12 +77,15 @@ def estimate(
         thresholds=tuple(_quantiles(found.overall) for found in drawn),
         layers={
             name: LayerReference(
-                mean=_numbers(layer.mean),
-                mean_square=_numbers(layer.square),
-                mean_spread=_numbers(layer.spreads[0]),
-                square_spread=_numbers(layer.spreads[1]),
+                mean=_numbers(layer.expected.mean),
+                mean_square=_numbers(layer.expected.mean_square),
+                mean_spread=_numbers(layer.expected.mean_spread),
+                square_spread=_numbers(layer.expected.square_spread),
+                usual_deviation=tuple(found.usual[name][0] for found in drawn),
+                usual_divergence=tuple(found.usual[name][1] for found in drawn),
                 thresholds=tuple(_quantiles(found.by_layer[name]) for found in drawn),
-                noise=tuple(float(found.divergence[name].mean()) for found in drawn),
+                kl_noise=tuple(found.noise[name][0] for found in drawn),
+                wasserstein_noise=tuple(found.noise[name][1] for found in drawn),
             )
             for name, layer in layers.items()
         },
@@ -80,11 +93,9 @@ def estimate(
         if one_hot is None
         else ClassReference(
             counts=tuple(int(count) for count in one_hot.sum(axis=0)),
-            mean={name: tuple(map(_numbers, layer.class_mean)) for name, layer in layers.items()},
-            mean_square={name: tuple(map(_numbers, layer.class_square)) for name, layer in layers.items()},
-            mean_spread={name: _numbers(layer.class_spreads[0]) for name, layer in layers.items()},
-            square_spread={name: _numbers(layer.class_spreads[1]) for name, layer in layers.items()},
-            thresholds=tuple(_quantiles(found.given_classes) for found in drawn),
+            thresholds=tuple(_quantiles(found.classes) for found in drawn),
+            layers={name: _class_layer(layer.given) for name, layer in layers.items() if layer.given is not None},
+            given_thresholds=tuple(_quantiles(found.given) for found in drawn),
         ),
     )
 
@@ -94,63 +105,98 @@ class _Layer:
 
     def __init__(self, rows: RowStatistics, one_hot: Float64 | None) -> None:
         self.rows = rows
-        self.mean, self.square = rows.mean.mean(axis=0), rows.mean_square.mean(axis=0)
-        self.spreads = floored(rows.mean.std(axis=0)), floored(rows.mean_square.std(axis=0))
-        if one_hot is None:
-            return
-        counts = np.maximum(one_hot.sum(axis=0), 1)[:, None]
-        self.class_mean, self.class_square = one_hot.T @ rows.mean / counts, one_hot.T @ rows.mean_square / counts
-        self.class_spreads = (
-            floored((rows.mean - one_hot @ self.class_mean).std(axis=0)),
-            floored((rows.mean_square - one_hot @ self.class_square).std(axis=0)),
-        )
+        both = rows.mean, rows.mean_square
+        averages, spreads = (values.mean(axis=0) for values in both), (floored(values.std(axis=0)) for values in both)
+        self.expected = Expected(*averages, *spreads)
+        self.given = None if one_hot is None else _given_classes(rows, one_hot)
+
+
+def _given_classes(rows: RowStatistics, one_hot: Float64) -> GivenClasses:
+    counts = one_hot.sum(axis=0)
+
+    def within(values: Float64) -> tuple[Float64, Float64]:
+        mean = one_hot.T @ values / np.maximum(counts, 1)[:, None]
+        off = np.square(values - one_hot @ mean)
+        shared = np.square(floored(np.sqrt(off.mean(axis=0))))
+        return mean, (one_hot.T @ off + _SHARED_ROWS * shared) / (counts + _SHARED_ROWS)[:, None]
+
+    (mean, mean_variance), (square, square_variance) = within(rows.mean), within(rows.mean_square)
+    return GivenClasses(counts, mean, square, mean_variance, square_variance)
+
+
+def _class_layer(given: GivenClasses) -> ClassLayer:
+    def numbers(values: Float64) -> tuple[Channels, ...]:
+        return tuple(tuple(float(f"{value:.5g}") for value in channel) for channel in values)
+
+    return ClassLayer(
+        mean=numbers(given.mean),
+        mean_square=numbers(given.mean_square),
+        mean_spread=numbers(np.sqrt(given.mean_variance)),
+        square_spread=numbers(np.sqrt(given.square_variance)),
+    )
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Statistics of the windows of one size that were drawn, shape (draws,) each."""
+    """Statistics of the windows of one number of rows that were drawn, shape (draws,) each, and what is usual.
+
+    Attributes:
+        usual: by layer, deviation and divergence that one in a hundred exceeds, in errors.
+        noise: by layer, divergence and squared distance on average.
+    """
 
     overall: Float64
     by_layer: dict[str, Float64]
-    divergence: dict[str, Float64]
-    given_classes: Float64
+    usual: dict[str, tuple[float, float]]
+    noise: dict[str, tuple[float, float]]
+    classes: Float64
+    given: Float64
 
 
 def _draw(
     layers: Mapping[str, _Layer], one_hot: Float64 | None, rows: int, size: int, random: np.random.Generator
 ) -> _Drawn:
-    drawn = _Drawn(
-        np.zeros(_DRAWS),
-        {name: np.zeros(_DRAWS) for name in layers},
-        {name: np.zeros(_DRAWS) for name in layers},
-        np.zeros(_DRAWS),
-    )
+    deviation, divergence, distance = ({name: np.zeros(_DRAWS) for name in layers} for _ in range(3))
+    classes, given = np.zeros(_DRAWS), np.zeros(_DRAWS)
     error = float(np.sqrt(1 / size - 1 / rows))
+    shares = None
     for start in range(0, _DRAWS, _CHUNK):
         part = slice(start, start + _CHUNK)
-        chosen = random.random((_CHUNK, rows)).argpartition(size, axis=1)[:, :size]
         weights = np.zeros((_CHUNK, rows))
-        np.put_along_axis(weights, chosen, 1 / size, axis=1)  # so that averages are one matrix product
+        np.put_along_axis(weights, _windows(rows, size, random), 1 / size, axis=1)  # averages are one matrix product
+        if one_hot is not None:
+            shares = weights @ one_hot
+            counts = np.rint(size * shares)
+            classes[part] = class_statistic(counts, one_hot.sum(axis=0) - counts)
         for name, layer in layers.items():
-            mean, square = weights @ layer.rows.mean, weights @ layer.rows.mean_square
-            statistic = _largest(mean - layer.mean, square - layer.square, layer.spreads, error)
-            drawn.by_layer[name][part] = statistic
-            drawn.overall[part] = np.maximum(drawn.overall[part], statistic)
-            drawn.divergence[name][part] = symmetric_kl(
-                mean, np.maximum(square - mean**2, 0), layer.mean, variance_of(layer.mean, layer.square)
-            ).mean(axis=1)
-            if one_hot is not None:
-                shares = weights @ one_hot
-                off = mean - shares @ layer.class_mean, square - shares @ layer.class_square
-                statistic = _largest(*off, layer.class_spreads, error)
-                drawn.given_classes[part] = np.maximum(drawn.given_classes[part], statistic)
-    return drawn
+            moments = weights @ layer.rows.mean, weights @ layer.rows.mean_square
+            deviation[name][part] = layer.expected.deviation(*moments)
+            divergence[name][part] = layer.expected.divergences(*moments).mean(axis=1)
+            distance[name][part] = layer.expected.distance(*moments)
+            if layer.given is not None and shares is not None:
+                statistic = layer.given.statistic(moments, shares, size, drawn=True)
+                given[part] = np.maximum(given[part], statistic)
+    usual = {name: (_usual(deviation[name] / error), _usual(divergence[name] / error**2)) for name in layers}
+    by_layer = {
+        name: np.maximum(deviation[name] / error / usual[name][0], divergence[name] / error**2 / usual[name][1])
+        for name in layers
+    }
+    overall = np.max(list(by_layer.values()), axis=0)
+    noise = {name: (float(divergence[name].mean()), float(distance[name].mean())) for name in layers}
+    return _Drawn(overall, by_layer, usual, noise, classes, given)
 
 
-def _largest(off_mean: Float64, off_square: Float64, spreads: tuple[Float64, Float64], error: float) -> Float64:
-    """The statistic of each window, shape (windows,), from deviations of shape (windows, C)."""
-    largest: Float64 = np.maximum(np.abs(off_mean) / spreads[0], np.abs(off_square) / spreads[1]).max(axis=1) / error
-    return largest
+def _windows(rows: int, size: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of the rows of windows, shape (`_CHUNK`, size): all rows in random order, cut up, as often as needed."""
+    per_order = rows // size
+    orders = np.tile(np.arange(rows), (-(-_CHUNK // per_order), 1))
+    cut = random.permuted(orders, axis=1)[:, : per_order * size].reshape(-1, size)
+    chosen: NDArray[np.int64] = cut[:_CHUNK]
+    return chosen
+
+
+def _usual(values: Float64) -> float:
+    return max(_quantiles(values)[RATES.index(0.01)], 1e-12)
 
 
 def _quantiles(statistics: Float64) -> tuple[float, ...]:

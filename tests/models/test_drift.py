@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.drift import Assessment, Detector, symmetric_kl, wasserstein
+from models.drift import Assessment, Detector, class_statistic, symmetric_kl, wasserstein_squared
 from models.errors import InvalidInput
 from models.manifest import DriftReference
 from models.observation import RowStatistics, WindowMoments
-from models.thresholds import RATES, WINDOWS, estimate
+from models.thresholds import WINDOWS, estimate
 
 CLASSES = 4
 WIDTHS = {"first": 6, "second": 10}
@@ -67,12 +67,13 @@ def test_undisturbed_windows_of_new_rows_exceed_the_threshold_at_the_stated_rate
         assert stats.binom.ppf(0.001, windows, rate / 2) <= alarms <= stats.binom.ppf(0.999, windows, rate * 2)
 
 
-def test_thresholds_fall_with_the_rate_and_the_window() -> None:
+def test_thresholds_rise_as_the_rate_falls_and_what_is_usual_falls_with_the_window() -> None:
     table = np.array(reference().thresholds)
 
     assert reference().windows == WINDOWS
     assert (np.diff(table, axis=1) >= 0).all()  # rates descend
-    assert table[0, RATES.index(0.01)] > table[-1, RATES.index(0.01)]
+    usual = np.array(reference().layers["first"].usual_deviation)
+    assert usual[0] > usual[-1]  # averages of more rows have lighter tails
 
 
 def test_a_large_shift_is_found_in_the_smallest_window_and_not_explained_by_classes() -> None:
@@ -100,7 +101,7 @@ def test_a_shift_of_the_labels_alone_is_called_that() -> None:
 
 
 def test_what_is_significant_but_small_is_no_alarm() -> None:
-    tiny = assess(*population(100_000, seed=7, shift=0.04))
+    tiny = assess(*population(100_000, seed=7, shift=0.06))
 
     assert tiny.significant
     assert tiny.symmetric_kl < 0.05
@@ -166,7 +167,59 @@ def test_divergence_and_distance_are_those_of_normal_distributions() -> None:
 
     one = [np.array([value]) for value in (m, v, mr, vr)]
     assert symmetric_kl(*one)[0] == pytest.approx((forward + back) / 2, rel=1e-6)
-    assert wasserstein(*one)[0] == pytest.approx(np.sqrt(squared / vr), rel=1e-3)
+    assert wasserstein_squared(*one)[0] == pytest.approx(squared / vr, rel=1e-3)
+
+
+def test_classes_are_compared_by_the_likelihood_ratio_of_one_distribution_and_two() -> None:
+    seen, known = np.array([3, 0, 9, 4]), np.array([100, 50, 120, 130])
+
+    assert class_statistic(seen, known) == pytest.approx(
+        stats.chi2_contingency([seen, known], lambda_="log-likelihood").statistic
+    )
+    assert class_statistic(known, known) == pytest.approx(0)
+    assert class_statistic([0, 5, 0, 0], [9, 0, 9, 9]) > 20
+
+
+def test_the_classes_of_a_window_are_judged_at_the_stated_rate() -> None:
+    significant = [assess(*population(64, seed=seed)).classes.significant for seed in range(400)]
+    skewed = assess(*population(64, seed=6, shares=(0.7, 0.1, 0.1, 0.1))).classes
+
+    assert np.mean(significant) < 0.03
+    assert skewed.significant
+    assert skewed.explain
+
+
+def test_a_class_that_no_held_out_row_was_taken_for_explains_nothing() -> None:
+    rows, labels = population(1000, seed=0, shares=(0.4, 0.3, 0.3, 0.0))
+    given = {name: WindowMoments.of(found) for name, found in population(256, seed=1)[0].items()}
+    found = Detector(estimate(rows, labels, CLASSES)).assess(given, [64, 64, 64, 64])
+
+    assert found.classes.significant
+    assert found.classes.explain is False
+    assert found.verdict == "covariate_shift"
+
+
+def test_many_channels_that_have_moved_a_little_together_are_found() -> None:
+    rows, labels = population(16, seed=12)
+    calm = {name: RowStatistics(found.mean * 0.3, found.mean_square * 0.09) for name, found in rows.items()}
+
+    assert assess(calm, labels).verdict == "covariate_shift"  # no channel by itself is off by much
+    assert assess(rows, labels).verdict == "quiet"
+
+
+def test_a_row_that_is_no_number_scores_highest_and_is_kept_out_of_moments() -> None:
+    rows, _ = population(20, seed=13)
+    broken = {name: RowStatistics(found.mean.copy(), found.mean_square.copy()) for name, found in rows.items()}
+    broken["second"].mean[3], broken["second"].mean_square[5, 1] = np.nan, np.inf
+
+    scores, deviant = detector().row_scores(broken)
+    window = {name: WindowMoments.of(found) for name, found in broken.items()}
+
+    assert np.isfinite(scores).all()
+    assert scores[[3, 5]].min() > 1e6 * np.delete(scores, [3, 5]).max()
+    assert (deviant[[3, 5]] == 1).all()
+    assert [window["first"].count, window["second"].count] == [20, 18]
+    assert np.isfinite(detector().assess(window).statistic)
 
 
 def test_thresholds_need_rows() -> None:
