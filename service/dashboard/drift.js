@@ -9,8 +9,8 @@ export const VERDICTS = {
   uncalibrated: "Uncalibrated",
 };
 
-/** Edges between the steps of the scale, in symmetric KL divergence (nats). From 0.1, a shift is worth an alarm. */
-export const EDGES = [0.02, 0.1, 0.3, 1];
+/** Edges between the steps of the scale, in symmetric KL divergence (nats). From 0.05, a shift is worth an alarm. */
+export const EDGES = [0.02, 0.05, 0.3, 1];
 
 /** The step of a size, 0 to 4. */
 export function step(size) {
