@@ -48,9 +48,9 @@ function evidence(drift) {
   return h(
     "dl",
     { class: "facts" },
-    known("rows", count(drift.rows), "in this window"),
-    known("size", number(drift.symmetric_kl), "symmetric KL, nats"),
-    known("distance", number(drift.wasserstein), "Wasserstein, z"),
+    known("rows", count(drift.rows), "in the window"),
+    known("size", number(drift.symmetric_kl), "symmetric KL"),
+    known("distance", number(drift.wasserstein), "Wasserstein"),
     calibrated && known("statistic", number(drift.statistic), `threshold ${number(drift.threshold)}`),
     calibrated &&
       known("false alarms", percent(drift.false_alarm_rate), `that is ${number(drift.false_alarms_per_day)} a day`),
