@@ -288,7 +288,9 @@ def timed(model: Model, data: Data) -> dict[str, object]:
             wall = time.perf_counter() - began
             imports, job, cpu = map(float, done.stdout.split())
             runs.append({"wall": wall, "imports": imports, "job": job, "cpu": cpu})
-    found: dict[str, object] = {key: min(run[key] for run in runs) for key in runs[0]}  # what others left of the core
+    found: dict[str, object] = {"load": os.getloadavg()[0], "cores": os.cpu_count()} | {
+        key: min(run[key] for run in runs) for key in runs[0]
+    }  # what others left of the core
     print(found, flush=True)
     return found
 
@@ -367,8 +369,8 @@ def tables(results: dict) -> str:
     time_ = results["seconds"]
     parts.append(
         f"\n64 rows on convnet, estimated, folded, checked and published by a new process on one core, best of 7: "
-        f"{time_['wall']:.2f} s, of which {time_['imports']:.2f} s are imports and {time_['job']:.2f} s the job; "
-        f"{time_['cpu']:.2f} s of CPU time."
+        f"{time_['cpu']:.2f} s of CPU time; {time_['wall']:.2f} s in all on {time_['cores']} cores with a load "
+        f"of {time_['load']:.0f}, of which {time_['imports']:.2f} s are imports and {time_['job']:.2f} s the job."
     )
     return "\n".join(parts).strip()
 
