@@ -10,7 +10,7 @@ from benchmarks.service import wire
 from benchmarks.service.session import open_session
 from benchmarks.service.wire import Floats
 
-ROW_SHAPES = {"mlp": (784,), "resnet18": (3, 32, 32)}
+ROW_SHAPES = {"mlp": (784,), "convnet": (1, 28, 28), "resnet18": (3, 32, 32)}
 
 QUESTIONS = 8
 TOLERANCE = 1e-4
@@ -36,6 +36,7 @@ CASES = {
     "json1": Case("MLP, 1 row, JSON", "mlp", 1, binary=False),
     "json32": Case("MLP, 32 rows, JSON", "mlp", 32, binary=False),
     "binary32": Case("MLP, 32 rows, binary", "mlp", 32, binary=True),
+    "digit1": Case("ConvNet, 1 image of 28 x 28, JSON", "convnet", 1, binary=False),
     "image1": Case("ResNet-18, 1 image, binary", "resnet18", 1, binary=True, longer=3),
 }
 

@@ -1,4 +1,4 @@
-"""The two networks that are served: random weights, and the statistics that random rows have in them.
+"""The networks that are served: random weights, and the statistics that random rows have in them.
 
 python -m benchmarks.service.networks FOLDER    writes FOLDER/repository for Denge, FOLDER/<model>.onnx for the limits
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from benchmarks.service.cases import ROW_SHAPES
 from models.repository import Repository
 from training import calibrate, export
+from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 from training.packing import pack
 
@@ -74,6 +75,7 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
 def main(folder: Path) -> None:
     torch.manual_seed(SEED)
     publish(folder, "mlp", MLP(784, 10, depth=2, width=512))
+    publish(folder, "convnet", ConvNet(ROW_SHAPES["convnet"], 10))
     publish(folder, "resnet18", ResNet18())
 
 
