@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, Overloaded
 from service.access import PREDICT, Guard
 from service.batcher import Batcher, Outputs
 from service.bodies import disconnected, read_body
@@ -25,6 +25,9 @@ Headers = Mapping[bytes, bytes]
 
 DEFAULT_PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
+
+MOST_SCORING = 64
+"""Requests that wait for layer statistics at the same time."""
 
 _JSON_LENGTH = b"inference-header-content-length"
 _WORTH_COMPRESSING = 1 << 10
@@ -133,6 +136,7 @@ class Infer:
         self._batcher = batcher
         self._guard = guard
         self._watchers = watchers
+        self._scoring = 0
         self.max_body_bytes = max_body_bytes
         self._finite = finite
 
@@ -148,6 +152,8 @@ class Infer:
             served = self.admit(model, version, headers)
             body = await read_body(scope, receive, self.max_body_bytes)
             prediction = self.read(served, headers, body)
+        # First, since it may be refused.
+        scores = await self._scores(prediction) if prediction.asked.layer_statistics else {}
         outputs = await self._batcher.run(
             prediction.served,
             prediction.asked.inputs,
@@ -155,9 +161,7 @@ class Infer:
             priority=prediction.asked.priority,
             patience=prediction.asked.patience,
         )
-        if prediction.asked.layer_statistics:
-            outputs = outputs | await self._scores(prediction)
-        return _write(prediction, outputs)
+        return _write(prediction, outputs | scores)
 
     def admit(self, model: str, version: int | None, headers: Headers) -> Served:
         """Who may ask, and what answers: all that is decided by the head of a request.
@@ -192,13 +196,19 @@ class Infer:
     async def _scores(self, prediction: Prediction) -> Outputs:
         """What the layers meet in each row, for the caller alone: the observed graph runs once more, in a thread."""
         served, asked = prediction.served, prediction.asked
-        watcher = await asyncio.to_thread(self._watchers.of, served)
-        if watcher is None or served.manifest.drift is None:
-            raise InvalidInput(
-                f"'{served.model}' version {served.version} has no held-out rows to compare with",
-                "parameters.layer_statistics",
-            )
-        scores, layers = await asyncio.to_thread(watcher.score, asked.inputs)
+        if self._scoring >= MOST_SCORING:
+            raise Overloaded(f"{MOST_SCORING} requests wait for layer statistics already: try again later")
+        self._scoring += 1
+        try:
+            watcher = await asyncio.to_thread(self._watchers.of, served)
+            if watcher is None or served.manifest.drift is None:
+                raise InvalidInput(
+                    f"'{served.model}' version {served.version} has no held-out rows to compare with",
+                    "parameters.layer_statistics",
+                )
+            scores, layers = await asyncio.to_thread(watcher.score, asked.inputs)
+        finally:
+            self._scoring -= 1
         return {v2_json.DRIFT_SCORE: scores, v2_json.DRIFT_LAYER: layers}
 
 

@@ -21,6 +21,7 @@ from models.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
 from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
 from tests.end_to_end.test_process import BODY, half_a_request, wait_until_closed
+from tests.watching import watched_bundle
 
 INFER = "/v2/models/tiny/infer"
 
@@ -37,7 +38,7 @@ def repository(tmp_path: Path) -> Repository:
 def two_workers(repository: Repository, *arguments: str) -> Iterator[Process]:
     """A service with two workers, which leaves no process and no file behind, however it ends."""
     temporary = repository.root.parent / "temporary"
-    temporary.mkdir()
+    temporary.mkdir(exist_ok=True)
     with running(repository.root, "--workers", "2", *arguments, TMPDIR=str(temporary)) as process:
         born = workers(process)
         assert len(born) == 2
@@ -238,6 +239,32 @@ def test_a_worker_that_starts_later_serves_what_the_others_do(repository: Reposi
             for connection in both:
                 assert connection.infer()["model_version"] == "2"
                 assert connection.request("POST", "/v2/models/shapes/infer", b"{}")[0] == 503
+        assert process.stop() == 0
+
+
+def test_what_the_layers_meet_is_one_answer_and_outlives_the_workers(repository: Repository) -> None:
+    repository.publish(watched_bundle())
+    live = "/v2/models/tiny/live?window=start"
+
+    def rows(connection: Connection) -> int:
+        return int(json.loads(connection.get(live)[1])["rows"])
+
+    def observed_by(connection: Connection, before: int) -> int:
+        until(lambda: connection.infer() and rows(connection) > before)
+        return rows(connection)
+
+    with two_workers(repository, "--watch-percent", "100") as process:
+        with one_each(process) as (first, second):
+            seen = observed_by(second, observed_by(first, 0))
+            until(lambda: rows(first) == rows(second) >= seen)
+            os.kill(first.worker, signal.SIGKILL)
+            until(lambda: asking_replaced(second))
+            assert rows(second) >= seen
+            seen = rows(second)
+        assert process.stop() == 0
+    with two_workers(repository) as process:
+        with one_each(process) as (first, second):
+            assert rows(first) == rows(second) >= seen
         assert process.stop() == 0
 
 

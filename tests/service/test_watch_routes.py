@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from models.repository import Repository
 from service.app import create_app
+from service.routes import infer as infer_route
 from service.settings import Settings
 from tests.bundles import INPUT, NORM, image_bundle
 from tests.watching import usual_rows, watched_bundle
@@ -200,6 +201,17 @@ def test_without_a_reference_rows_have_no_score(client: TestClient, model: str) 
 
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("parameters.layer_statistics: ")
+
+
+def test_not_everyone_can_wait_for_scores_at_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    infer(client, usual_rows(1), layer_statistics=True)
+    monkeypatch.setattr(infer_route, "MOST_SCORING", 0)
+    tensor = {"name": INPUT, "datatype": "FP32", "shape": [1, 4], "data": [0, 0, 0, 0]}
+    answer = client.post(f"{TINY}/infer", json={"inputs": [tensor], "parameters": {"layer_statistics": True}})
+
+    assert answer.status_code == 503
+    assert "layer statistics" in answer.json()["error"]
+    infer(client, usual_rows(1))
 
 
 def test_a_restart_goes_on_where_it_ended(tmp_path: Path) -> None:
