@@ -4,7 +4,7 @@ import sys
 
 from service import logs, settings
 from service.app import create_app
-from service.server import Server, configure, run
+from service.http.server import Server, configure, run
 from service.settings import ConfigurationError, Settings
 from service.state import ServiceState
 
@@ -15,7 +15,7 @@ def serve(chosen: Settings) -> int:
     """Serve until a signal says stop, in one process or in several. Returns the exit code."""
     logs.configure(chosen.log_level, chosen.log_format)
     if chosen.workers > 1:
-        from service import control  # noqa: PLC0415 - what one process does not need
+        from service.workers import control  # noqa: PLC0415 - what one process does not need
 
         return control.serve(chosen)
     state = ServiceState()

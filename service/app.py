@@ -13,15 +13,13 @@ from models.repository import Repository
 from models.starter import seed
 from service import access, errors, examples
 from service.access import PUBLIC, Guard
-from service.alarm import teller
 from service.catalog import Catalog
-from service.collector import Collectors
-from service.direct import Application
 from service.engine import require_provider, runtime_version
-from service.events import Events
+from service.http.direct import Application
 from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
-from service.recalibration import Recalibrations
+from service.recalibrating.collector import Collectors
+from service.recalibrating.jobs import Recalibrations
 from service.rollout import Rollouts
 from service.routes import configuration, dashboard, health, layers, models, repository, rollout
 from service.routes import events as events_routes
@@ -31,10 +29,12 @@ from service.routes import watch as watch_routes
 from service.settings import Settings
 from service.state import ServiceState
 from service.statistics import Statistics
-from service.supervisor import Supervisor
 from service.version import VERSION
-from service.watch import SAVE_SECONDS, Watch
-from service.webhook import Webhook
+from service.watching.alarm import teller
+from service.watching.events import Events
+from service.watching.watch import SAVE_SECONDS, Watch
+from service.watching.webhook import Webhook
+from service.workers.supervisor import Supervisor
 
 log = structlog.get_logger()
 

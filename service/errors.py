@@ -75,7 +75,7 @@ def _headers(error: Exception) -> dict[str, str] | None:
 
 
 def _defect(_request: Request, _error: Exception) -> JSONResponse:
-    # The framework raises it on, once this is sent, and `service.requests` puts it into the log.
+    # The framework raises it on, once this is sent, and `service.http.requests` puts it into the log.
     return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL)
 
 

@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 
 from service.catalog import Catalog
 from service.statistics import BOUNDS, Gather, Statistics, Tally
-from service.supervisor import Supervisor
-from service.watch import Watch
-from service.webhook import Deliveries
+from service.watching.watch import Watch
+from service.watching.webhook import Deliveries
+from service.workers.supervisor import Supervisor
 
 _VERSION = ("model", "version")
 _LAYER = (*_VERSION, "layer")

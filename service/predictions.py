@@ -14,18 +14,18 @@ from service import memory
 from service.access import Guard
 from service.batcher import Batcher
 from service.catalog import Catalog, Served
-from service.collector import Collector
-from service.direct import Application, Direct
 from service.engine import Engine, buckets
 from service.examples import Examples
-from service.fast_path import FastPath
+from service.http.direct import Application, Direct
+from service.http.fast_path import FastPath
+from service.http.requests import RequestContext
 from service.logs import request_logger
-from service.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
-from service.requests import RequestContext
+from service.recalibrating.collector import Collector
 from service.routes import images, infer, predict
 from service.settings import Settings
 from service.shadow import Shadow
 from service.statistics import Statistics
+from service.watching.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
 
 Array = NDArray[Any]
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
 from service.access import PUBLIC
-from service.bodies import disconnected
-from service.events import Events, Listener
+from service.http.bodies import disconnected
 from service.routes.answers import errors
+from service.watching.events import Events, Listener
 
 _EXAMPLE = """\
 event: statistics

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from models.errors import InvalidInput
 from service.access import PREDICT
 from service.batcher import Batcher
-from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
-from service.observer import Watchers
+from service.http.bodies import disconnected, read_body
 from service.routes.answers import errors, example
 from service.routes.models import ModelName, Version
+from service.watching.observer import Watchers
 from service.wire import images
 
 _BODY: dict[str, Any] = {

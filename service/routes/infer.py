@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope
 from models.errors import InvalidInput, Overloaded
 from service.access import PREDICT, Guard
 from service.batcher import Batcher, Outputs
-from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
 from service.examples import Examples
-from service.observer import Watchers
+from service.http.bodies import disconnected, read_body
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
+from service.watching.observer import Watchers
 from service.wire import v2_json
 from service.wire.compression import compress, negotiate
 

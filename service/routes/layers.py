@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
 from service.access import PREDICT, PUBLIC
-from service.bodies import read_body
 from service.catalog import Catalog, Served
+from service.http.bodies import read_body
 from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
 from service.routes.models import ModelName, Version
 from service.wire import normalize_json

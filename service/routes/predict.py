@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from service.access import PREDICT, PUBLIC
 from service.batcher import Batcher
-from service.bodies import disconnected, read_body
 from service.catalog import Catalog, Served
 from service.examples import Examples
+from service.http.bodies import disconnected, read_body
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
 from service.wire import v1_json

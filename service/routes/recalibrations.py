@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from service.access import ADMIN, PUBLIC
-from service.bodies import read_body
 from service.catalog import Catalog, Served
-from service.recalibration import Job, Recalibrations
+from service.http.bodies import read_body
+from service.recalibrating.jobs import Job, Recalibrations
 from service.routes.answers import errors, example, json_body
 from service.routes.models import ModelName, Version
 from service.wire import recalibration

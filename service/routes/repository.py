@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
 from service.access import ADMIN, PUBLIC
-from service.bodies import read_body
 from service.catalog import Catalog, State
+from service.http.bodies import read_body
 from service.rollout import Rollouts
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version

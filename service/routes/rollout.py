@@ -15,7 +15,7 @@ from service.rollout import Rollouts
 from service.routes.answers import errors
 from service.routes.models import ModelName
 from service.statistics import Comparison, Gather, Statistics, Tally, VersionStatistics
-from service.watch import Watch
+from service.watching.watch import Watch
 
 Role = Literal["default", "canary", "shadow"]
 

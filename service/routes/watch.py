@@ -15,7 +15,7 @@ from service.access import PUBLIC
 from service.catalog import Catalog, Served
 from service.routes.answers import EXAMPLE_LAYER, errors, example
 from service.routes.models import ModelName, Version
-from service.watch import Bucket, Watch, Window
+from service.watching.watch import Bucket, Watch, Window
 
 LayerName = Annotated[str, Path(description="name of a layer", openapi_examples=example(EXAMPLE_LAYER))]
 TimeWindow = Annotated[

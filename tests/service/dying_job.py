@@ -1,4 +1,4 @@
-"""`service.recalibrate_job`, killed: before it reads, when it says something, or at a step of publishing.
+"""`service.recalibrating.process`, killed: before it reads, when it says something, or at a step of publishing.
 
 python -m tests.service.dying_job <what>: `start`, a state of a job, or the number of a step that changes a folder.
 """
@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from service import recalibrate_job
+from service.recalibrating import process as recalibrate_job
 from tests.models.publishing import STEPS
 
 say = recalibrate_job.say

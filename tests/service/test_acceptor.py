@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from service.acceptor import Acceptor, Connections, Shares
+from service.workers.acceptor import Acceptor, Connections, Shares
 
 
 class Answer(asyncio.Protocol):

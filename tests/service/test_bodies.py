@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
-from service.bodies import read_body
+from service.http.bodies import read_body
 
 
 def read(*messages: dict[str, Any], headers: dict[str, str] | None = None, seconds: float = 60.0) -> bytes:

@@ -10,12 +10,13 @@ import pytest
 from fastapi import FastAPI
 
 from models.errors import Overloaded
-from service import errors, events
-from service.alarm import Alarm
-from service.events import MOST_LISTENERS, MOST_UNSENT, Events, Listener
+from service import errors
 from service.routes import events as events_routes
 from service.state import ServiceState
 from service.statistics import Statistics
+from service.watching import events
+from service.watching.alarm import Alarm
+from service.watching.events import MOST_LISTENERS, MOST_UNSENT, Events, Listener
 
 ALARM = Alarm(
     model="tiny",

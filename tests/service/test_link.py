@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.link import Link, LinkClosed, Refused
+from service.workers.link import Link, LinkClosed, Refused
 
 
 @asynccontextmanager

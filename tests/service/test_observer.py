@@ -13,10 +13,10 @@ from onnx import numpy_helper
 
 from models.errors import InvalidInput
 from models.observation import RowStatistics, WindowMoments
-from service import observer as observer_module
 from service.catalog import Served
 from service.engine import Engine
-from service.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
+from service.watching import observer as observer_module
+from service.watching.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
 from tests.bundles import INPUT, NORM, tiny_bundle
 from tests.watching import usual_rows, watched_bundle
 

@@ -21,10 +21,10 @@ from uvicorn.server import ServerState
 
 from models.errors import InferenceFailed
 from service.app import create_app
-from service.direct import Application
 from service.engine import Engine
+from service.http.direct import Application
+from service.http.protocol import Protocol
 from service.logs import add_request_id
-from service.protocol import Protocol
 from service.settings import Settings
 from tests.service.conftest import fill
 from tests.service.test_infer import BAD_BINARY, BAD_REQUESTS, ROWS, binary_request, request

@@ -17,9 +17,9 @@ from models.repository import Repository
 from service.access import Guard
 from service.app import create_app
 from service.catalog import Catalog
-from service.collector import Collected, Collectors
 from service.engine import Engine
-from service.recalibration import MAX_OPEN, Job, Recalibrations
+from service.recalibrating.collector import Collected, Collectors
+from service.recalibrating.jobs import MAX_OPEN, Job, Recalibrations
 from service.settings import Settings
 from service.wire import arrays
 from service.wire import recalibration as wire
@@ -294,7 +294,7 @@ def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repositor
         repository.read("tiny", version)  # verified: whole
     assert (killed.state == "published") <= (repository.versions("tiny") == [1, 2])
     if killed.state == "failed":
-        assert asyncio.run(run("service.recalibrate_job")).state == "published"
+        assert asyncio.run(run("service.recalibrating.process")).state == "published"
 
 
 def test_when_the_service_goes_the_job_goes() -> None:
@@ -317,7 +317,7 @@ def test_when_the_service_goes_the_job_goes() -> None:
 
 WAITING = """
 import threading
-from service import recalibrate_job
+from service.recalibrating import process as recalibrate_job
 
 def work(order, rows):
     print("working", flush=True)

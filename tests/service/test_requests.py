@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from models.errors import InferenceFailed
 from service import errors
+from service.http.requests import RequestContext
 from service.logs import add_request_id
-from service.requests import RequestContext
 from service.statistics import Statistics
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.reservoir import Reservoir
+from service.recalibrating.reservoir import Reservoir
 
 
 def shown(capacity: int, per_client: int, clients: list[str], seed: int = 0) -> Reservoir[tuple[str, int]]:

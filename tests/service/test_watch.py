@@ -13,8 +13,8 @@ from models.errors import VersionNotFound
 from models.observation import WindowMoments
 from service.catalog import Served
 from service.engine import Engine
-from service.observer import Delta, Watcher
-from service.watch import HORIZONS, Judged, Watch
+from service.watching.observer import Delta, Watcher
+from service.watching.watch import HORIZONS, Judged, Watch
 from tests.bundles import INPUT, NORM
 from tests.watching import usual_rows, watched_bundle
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from service.settings import ConfigurationError, Settings, load
-from service.webhook import MOST_WAITING, PAUSES, Deliveries, Webhook, poster
+from service.watching.webhook import MOST_WAITING, PAUSES, Deliveries, Webhook, poster
 from tests.service.test_events import ALARM
 
 KEY = b"0123456789abcdef"

@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 import uvicorn
 
-from service.direct import Application
-from service.protocol import Protocol
+from service.http.direct import Application
+from service.http.protocol import Protocol
 from service.settings import Settings
 from service.state import ServiceState
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from models.drift import Verdict
 from service.catalog import Served
-from service.watch import Changed, Judged
+from service.watching.watch import Changed, Judged
 
 log = structlog.get_logger()
 

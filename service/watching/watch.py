@@ -28,7 +28,7 @@ from models.drift import Assessment, Detector
 from models.errors import DengeError, InvalidInput, NotFound
 from models.observation import WindowMoments
 from service.catalog import Catalog, Served
-from service.observer import Delta
+from service.watching.observer import Delta
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 """The control process of several workers: it has the whole application but answers no prediction itself.
 
 It opens the port and hands it to the workers, which answer predictions and forward every other request here, over a
-private unix socket (`service.forward`). So everything but predictions lives once, whichever worker is asked.
+private unix socket (`service.workers.forward`). So everything but predictions lives once, whichever worker is asked.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from types import FrameType
 import uvicorn
 
 from service.app import create_app
-from service.server import STARTUP_FAILURE, Server, announce, configure, run
+from service.http.server import STARTUP_FAILURE, Server, announce, configure, run
 from service.settings import Settings
 from service.state import ServiceState
-from service.supervisor import Supervisor
+from service.workers.supervisor import Supervisor
 
 
 def serve(settings: Settings) -> int:

@@ -19,7 +19,7 @@ from time import time
 import orjson
 import structlog
 
-from service.alarm import Alarm
+from service.watching.alarm import Alarm
 
 log = structlog.get_logger()
 

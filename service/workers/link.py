@@ -7,7 +7,7 @@ handler a kind for what it is asked or told itself:
     answer = await link.ask("statistics", b"")  # waits for the handler on the other side, and raises what it raised
     link.tell("delta", payload)                 # waits for nothing; False where the message was dropped
 
-A worker has one link, `service.supervisor` one for each worker, and registers handlers for all of them at once.
+A worker has one link, `service.workers.supervisor` one for each worker, and registers handlers for all of them at once.
 
 Messages of one kind are handled one at a time, in the order in which they were sent; those of different kinds do not
 wait for each other. Where the other side does not keep up, `tell` drops rather than let messages pile up. The link ends

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from service.access import Guard
 from service.catalog import Served
-from service.requests import current_scope
-from service.supervisor import Supervisor
+from service.http.requests import current_scope
 from service.wire import arrays
+from service.workers.supervisor import Supervisor
 
 Array = NDArray[Any]
 Wanted = frozenset[tuple[str, int]]

@@ -18,9 +18,9 @@ import structlog
 from pydantic import BaseModel, Field
 
 from models.errors import Overloaded
-from service.alarm import Alarm
 from service.state import ServiceState
 from service.statistics import Gather, Tally
+from service.watching.alarm import Alarm
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""python -m service.recalibrate_job: re-calibrate one version, in a process of its own and of low priority.
+"""python -m service.recalibrating.process: re-calibrate one version, in a process of its own and of low priority.
 
 So predictions keep the cores, the serving process needs no onnx, and whatever happens here happens to nobody else: a
 version is published by one rename, or not at all. What to do comes on standard input (`service.wire.arrays`), and what

@@ -1,8 +1,8 @@
-"""python -m service.worker: one of several processes that answer predictions on one socket.
+"""python -m service.workers.worker: one of several processes that answer predictions on one socket.
 
-It is started by `service.supervisor`, which passes the listening socket and one end of a link, and writes the settings
-to standard input. It serves the versions that the control process tells it to, and forwards every request that is not
-a prediction. It stops when the control process says so, or goes away.
+It is started by `service.workers.supervisor`, which passes the listening socket and one end of a link, and writes the
+settings to standard input. It serves the versions that the control process tells it to, and forwards every request
+that is not a prediction. It stops when the control process says so, or goes away.
 """
 
 import argparse
@@ -27,18 +27,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.errors import NotReady
 from models.repository import Repository
 from service import access, errors, examples, logs, settings
-from service.acceptor import Acceptor, Connections, Shares
 from service.access import Guard
 from service.catalog import Catalog
-from service.collector import Collector
-from service.direct import Application
-from service.forward import Forward
-from service.link import Link
-from service.observer import Delta
+from service.http.direct import Application
+from service.http.server import configure
 from service.predictions import Predictions, engine_starter
-from service.server import configure
+from service.recalibrating.collector import Collector
 from service.settings import Settings
 from service.statistics import Statistics
+from service.watching.observer import Delta
+from service.workers.acceptor import Acceptor, Connections, Shares
+from service.workers.forward import Forward
+from service.workers.link import Link
 
 log = structlog.get_logger()
 
@@ -183,7 +183,7 @@ async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m service.worker")
+    parser = argparse.ArgumentParser(prog="python -m service.workers.worker")
     parser.add_argument("--number", type=int, required=True, help="of this worker, from 0")
     parser.add_argument("--control", type=Path, required=True, help="the control process's unix socket")
     for name, about in (("listening", "the shared socket"), ("link", "this end of it"), ("shares", "shared memory")):

@@ -1,7 +1,7 @@
 """Inference requests without ASGI: from the bytes of a body to those of an answer, in one call.
 
 For requests whose head says that they are plain, and whose run is short. They are read, answered, logged and counted by
-what does it in `service.requests` and `service.routes.infer`.
+what does it in `service.http.requests` and `service.routes.infer`.
 """
 
 from time import perf_counter
@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.errors import DengeError
 from service import errors, logs
 from service.catalog import Served
-from service.collector import Collector
-from service.fast_path import Address, plain_address
-from service.requests import REQUEST_ID, RequestContext, request_id
+from service.http.fast_path import Address, plain_address
+from service.http.requests import REQUEST_ID, RequestContext, request_id
+from service.recalibrating.collector import Collector
 from service.routes.infer import Headers, Infer, Prediction
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ _OK = 200
 
 
 class Application:
-    """An ASGI application, and beside it what can be asked without ASGI. For `service.protocol`.
+    """An ASGI application, and beside it what can be asked without ASGI. For `service.http.protocol`.
 
     Args:
         app: answers everything.

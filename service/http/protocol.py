@@ -1,9 +1,9 @@
 """HTTP as uvicorn speaks it, except that a plain inference request is answered as soon as its last byte is there.
 
-uvicorn makes a task of every request, and passes its parts to and fro as messages. For a small model that costs as much
-as the model. Here the body is collected as it comes, and answered by one call of `service.direct`. Everything else is
-left to uvicorn, which is shown the request from its beginning: other requests and what waits in line behind them, slow
-models, and bodies that are cut off, too long or too slow.
+uvicorn makes a task of every request, and passes its parts to and fro as messages. For a small model that costs as
+much as the model. Here the body is collected as it comes, and answered by one call of `service.http.direct`.
+Everything else is left to uvicorn, which is shown the request from its beginning: other requests and what waits in
+line behind them, slow models, and bodies that are cut off, too long or too slow.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.bodies import BEGAN, MAX_SECONDS
-from service.direct import Admitted, Answer, Application
+from service.http.bodies import BEGAN, MAX_SECONDS
+from service.http.direct import Admitted, Answer, Application
 from service.routes.infer import PREDICTION
 
 _CLOSE = (b"connection", b"close")

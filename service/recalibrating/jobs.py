@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import DengeError, InvalidInput, NotFound, Overloaded
 from models.manifest import Gate
 from service.catalog import Catalog, Served
-from service.collector import Collected, Collectors, single
-from service.reservoir import Reservoir
+from service.recalibrating.collector import Collected, Collectors, single
+from service.recalibrating.reservoir import Reservoir
 from service.wire import arrays
 from service.wire.recalibration import LABELS, Asked, joined, rows_in
 
@@ -53,7 +53,7 @@ MAX_KEPT = 100
 MAX_SECONDS = 900.0
 """A job that works for longer is ended."""
 
-COMMAND = (sys.executable, "-m", "service.recalibrate_job")
+COMMAND = (sys.executable, "-m", "service.recalibrating.process")
 
 
 class Job(BaseModel):

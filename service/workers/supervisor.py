@@ -1,8 +1,8 @@
 """Starts the workers, tells them what to serve, adds up what they count, and replaces those that die.
 
-Other parts of the control process reach the workers through it, over their links (`service.link`): `on` registers a
-handler for what any worker asks or tells, and `publish` gives every worker a piece of state, those that start later
-as well, before they serve.
+Other parts of the control process reach the workers through it, over their links (`service.workers.link`): `on`
+registers a handler for what any worker asks or tells, and `publish` gives every worker a piece of state, those that
+start later as well, before they serve.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from time import monotonic
 
 import structlog
 
-from service.acceptor import Shares
-from service.link import Handler, Link, LinkClosed, Refused
 from service.settings import Settings
 from service.statistics import Statistics
+from service.workers.acceptor import Shares
+from service.workers.link import Handler, Link, LinkClosed, Refused
 
 log = structlog.get_logger()
 
@@ -216,7 +216,7 @@ class Supervisor:
             undo.enter_context(ours)
             shared = {"listening": self._listening.fileno(), "link": theirs.fileno(), "shares": self._memory}
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.worker", f"--number={number}", f"--control={self._control}"),
+                *(sys.executable, "-m", "service.workers.worker", f"--number={number}", f"--control={self._control}"),
                 *(f"--{name}={descriptor}" for name, descriptor in shared.items()),
                 stdin=asyncio.subprocess.PIPE,
                 pass_fds=tuple(shared.values()),

@@ -1,0 +1,1 @@
+"""Re-calibration as jobs of the service."""

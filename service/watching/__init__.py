@@ -1,0 +1,1 @@
+"""What the layers meet, and who is told."""
