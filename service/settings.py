@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         1.0,
         ge=0,
         le=100,
-        description="Share of one processor that may go into watching the layers; 0 watches nothing.",
+        description="Share of the processor time that may go into watching the layers; 0 watches nothing.",
     )
     drift_window_rows: int = Field(
         256, ge=16, le=1 << 20, description="Rows of the windows on which drift alarms are raised."

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from queue import SimpleQueue
-from time import perf_counter, thread_time
+from time import perf_counter, process_time, thread_time
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ MAX_BYTES = 1 << 20
 """Likewise, of its inputs: they are copied on the event loop."""
 
 _NICENESS = 10
+
+_PATIENCE = 5
+"""How many times as long as its budget asks it rests at most, while the service hardly does anything."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,8 @@ class Observer:
     Args:
         watchers: of the versions.
         sink: takes what was found, in the observer's thread.
-        percent: of one processor that observing may take, up to 100.
+        percent: of the processor time of this process that observing may take, and of one processor, up to 100. Where
+            the process takes less than a fifth of a processor, a fifth counts.
     """
 
     def __init__(self, watchers: "Watchers", sink: Callable[[Delta], None], percent: float) -> None:
@@ -202,7 +206,7 @@ class Observer:
         self._sink = sink
         self._rest_per_second = 100 / percent - 1
         self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
-        self._idle_from = 0.0
+        self._rests_until = self._overdue_from = self._spent_from = 0.0
         self._busy = False
         self._skipped: Counter[tuple[str, int]] = Counter()
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
@@ -210,7 +214,7 @@ class Observer:
 
     def offer(self, served: Served, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
-        if self._busy or perf_counter() < self._idle_from:
+        if self._busy or self._rests():
             self._skipped[served.model, served.version] += 1
             return
         if not (rows := served.rows(inputs)):
@@ -222,6 +226,11 @@ class Observer:
         # its owner uses again.
         taken = {name: array[:: ceil(rows / most)].copy() for name, array in inputs.items()}
         self._queue.put((served, taken, self._skipped.pop((served.model, served.version), 0)))
+
+    def _rests(self) -> bool:
+        """Whether the budget asks for more rest: in time, and in what the process has done meanwhile."""
+        now = perf_counter()
+        return now < self._rests_until or (now < self._overdue_from and process_time() < self._spent_from)
 
     def close(self) -> None:
         """Finish what has been begun."""
@@ -242,7 +251,10 @@ class Observer:
             except Exception as error:  # whatever it was, the next batch is another one
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or a version that is unloaded would live on here
-            self._idle_from = perf_counter() + (thread_time() - began) * self._rest_per_second
+            rest = (thread_time() - began) * self._rest_per_second
+            self._rests_until = perf_counter() + rest
+            self._overdue_from = self._rests_until + (_PATIENCE - 1) * rest
+            self._spent_from = process_time() + rest
             self._busy = False
 
     def _observe(self, served: Served, inputs: Inputs, skipped: int) -> None:

@@ -1,6 +1,7 @@
 """Observing keeps to its budget, keeps nobody waiting, and finds what an oracle finds."""
 
 import gc
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -139,6 +140,30 @@ def test_it_rests_until_its_budget_allows_more(served: Served, sink: Sink, obser
 
     assert not observer._busy
     assert observer._skipped["tiny", 1] == 1
+
+
+@pytest.mark.parametrize(
+    ("wall", "spent", "taken"),
+    [(8.9, 100, False), (9.1, 8.9, False), (9.1, 9.1, True), (44.9, 0, False), (45.1, 0, True)],
+)
+def test_its_budget_is_a_share_of_the_time_and_of_what_the_process_does(
+    served: Served, sink: Sink, observers, monkeypatch, wall: float, spent: float, taken: bool
+) -> None:
+    clock = {"perf_counter": 1000.0, "process_time": 50.0}
+    monkeypatch.setattr(observer_module, "perf_counter", lambda: clock["perf_counter"])
+    monkeypatch.setattr(observer_module, "process_time", lambda: clock["process_time"])
+    thread_time = itertools.count(0, 1 / 3)  # asked four times from the beginning of an observation to its end
+    monkeypatch.setattr(observer_module, "thread_time", lambda: next(thread_time))
+    observer = observers(sink, percent=10)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    sink.next()
+    until_idle(observer)
+    assert observer._rests_until == pytest.approx(1009)
+
+    clock["perf_counter"] += wall
+    clock["process_time"] += spent
+    observer.offer(served, {INPUT: usual_rows(4)})
+    assert observer._skipped["tiny", 1] == (0 if taken else 1)
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: Served, sink: Sink, observers) -> None:
