@@ -11,7 +11,8 @@ Two questions, asked apart, since with enough rows everything is significant and
   positions.
 - Size. The symmetric Kullback-Leibler divergence between normal distributions with the live and the reference
   moments, averaged over channels, and their 2-Wasserstein distance; each less what chance alone makes of it in a
-  window of this size.
+  window of this size. Or, where the predicted classes are significantly others: in how many rows they would have to
+  change.
 
 An alarm needs both. If the predicted classes of the window are not those of the held-out rows, and held-out rows of
 the classes that it has explain what the layers meet, then the labels have shifted rather than the images (Lipton et
@@ -45,6 +46,9 @@ LARGE_KL = 0.05
 
 LARGE_WASSERSTEIN = 0.1
 """Likewise its 2-Wasserstein distance, in standard deviations. docs/watching.md has what shifts of this size cost."""
+
+LARGE_CLASS_DISTANCE = 0.25
+"""Likewise the share of rows whose predicted class would have to be another one."""
 
 WORST_CHANNELS = 5
 
@@ -102,12 +106,14 @@ class ClassShift:
     Attributes:
         statistic, threshold, significant: whether they are those of the held-out rows, at the same rate. None without
             enough rows.
+        distance: total variation distance, 0 to 1: the share of rows whose class would have to be another one.
         explain: whether held-out rows of these classes meet what the window's meet; None where this cannot be told.
     """
 
     statistic: float | None
     threshold: float | None
     significant: bool | None
+    distance: float | None
     explain: bool | None
 
 
@@ -300,7 +306,10 @@ class Detector:
             statistic = max(statistics.values())
             threshold = interpolated(self._reference, self._reference.thresholds, rows, false_alarm_rate)
             significant = statistic > threshold
-            large = any(
+            classes_large = classes is not None and bool(
+                classes.significant and (classes.distance or 0) >= LARGE_CLASS_DISTANCE
+            )
+            large = classes_large or any(
                 layer.symmetric_kl >= LARGE_KL or layer.wasserstein >= LARGE_WASSERSTEIN for layer in layers.values()
             )
             verdict = "quiet"
@@ -415,10 +424,14 @@ class Detector:
         if counts.shape != (len(reference.classes.counts),):
             return None
         if rows < FEWEST_ROWS or not counts.any():
-            return ClassShift(None, None, None, None)
-        statistic = float(class_statistic(counts, np.array(reference.classes.counts)))
+            return ClassShift(None, None, None, None, None)
+        known = np.array(reference.classes.counts, dtype=np.float64)
+        statistic = float(class_statistic(counts, known))
+        distance = float(np.abs(counts / counts.sum() - known / known.sum()).sum() / 2)
         threshold = interpolated(reference, reference.classes.thresholds, int(counts.sum()), rate)
-        return ClassShift(statistic, threshold, statistic > threshold, self._explain(window, counts, rows, rate))
+        return ClassShift(
+            statistic, threshold, statistic > threshold, distance, self._explain(window, counts, rows, rate)
+        )
 
     def _explain(self, window: Mapping[str, WindowMoments], counts: Float64, rows: int, rate: float) -> bool | None:
         """Whether held-out rows of the same classes meet what the window's rows meet."""
@@ -481,7 +494,7 @@ def floored(spread: ArrayLike) -> Float64:
 def interpolated(reference: DriftReference, table: Thresholds, rows: int, rate: float) -> float:
     """A threshold, linear in the logarithms of the window and the rate; windows beyond the table take its end.
 
-    The threshold falls with the window, as averages of more rows have lighter tails: the end is on the safe side.
+    What is usual falls with the window, as averages of more rows have lighter tails: the end is on the safe side.
     """
     by_rate = [float(np.interp(np.log(rate), np.log(reference.false_alarm_rates[::-1]), row[::-1])) for row in table]
     return _over_windows(reference, by_rate, rows)

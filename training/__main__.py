@@ -125,6 +125,7 @@ def import_(
     *,
     name: str,
     labels: str = "",
+    held_out: Path | None = None,
     tolerance: float = 1e-5,
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
@@ -137,6 +138,8 @@ def import_(
         file: The ONNX file.
         name: The model's name in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
+        held_out: An .npy or .npz file of rows, at least 64, that the network did not learn from: they set the
+            thresholds of drift alarms. Without, the model is watched, but "uncalibrated".
         tolerance: By how much the folded graph may differ from the file, relative to the largest output.
         max_batch_rows: Rows of requests that are joined into one run of it; the service's setting when absent.
         batch_wait_ms: How long a batch that is not full may wait for more; the service's setting when absent.
@@ -146,7 +149,7 @@ def import_(
     from models.manifest import Batching
     from training.importing import read_bundle
     from training.packing import require_repository
-    from training.report import layers, parity
+    from training.report import layers, parity, thresholds
 
     require_repository(repository)
     batching = Batching(max_batch_rows=max_batch_rows, batch_wait_ms=batch_wait_ms, inline_ms=inline_ms)
@@ -156,9 +159,11 @@ def import_(
         labels.split(",") if labels else None,
         tolerance,
         batching=batching if batching != Batching() else None,
+        held_out=held_out,
     )
     print(layers(bundle.manifest.norm_layers))
     print(parity(bundle.manifest.parity))
+    print(thresholds(bundle.manifest.drift))
     _publish(repository, bundle)
 
 

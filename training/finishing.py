@@ -58,4 +58,5 @@ def finish(
     )
     say(report.layers(bundle.manifest.norm_layers))
     say(report.parity(bundle.manifest.parity))
+    say(report.thresholds(bundle.manifest.drift))
     return bundle

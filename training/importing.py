@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import parity
+import numpy as np
+
+from models import parity, thresholds
 from models.bundle import Bundle
+from models.datatypes import to_numpy
 from models.errors import InvalidInput
-from models.graph.load import parse
-from models.manifest import Batching
+from models.graph.load import parse, serialize
+from models.manifest import Batching, TensorSpec
+from training import row_files, runtime
 from training.packing import pack
 
 
@@ -17,6 +21,7 @@ def read_bundle(
     labels: Sequence[str] | None = None,
     tolerance: float = parity.TOLERANCE,
     batching: Batching | None = None,
+    held_out: Path | None = None,
 ) -> Bundle:
     """Make a bundle of somebody's ONNX file.
 
@@ -29,12 +34,37 @@ def read_bundle(
         labels: names of the classes, in the order of the first output.
         tolerance: bound on the largest difference, relative to the largest value of the output.
         batching: how requests to it are joined, where not as the service's settings say.
+        held_out: a file, as `row_files.read` takes it, of rows that the network did not learn from. They are compared
+            on, and set the thresholds of drift alarms, of which there are none without.
 
     Raises:
-        InvalidInput: there is no such file, or the labels are not as many as the classes.
+        InvalidInput: there is no such file, the labels are not as many as the classes, or the rows are not the model's.
         GraphError: the file cannot be served; the message says why.
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     source = parse(path.read_bytes())
-    return pack(name, source, origin="imported", labels=labels, tolerance=tolerance, batching=batching)
+    real = None if held_out is None else _held_out(held_out, runtime.specs(serialize(source))[0])
+    return pack(name, source, origin="imported", labels=labels, tolerance=tolerance, batching=batching, real=real)
+
+
+def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> parity.Arrays:
+    rows = row_files.read(path, "held-out", inputs)
+    for spec in inputs:
+        values = rows[spec.name]
+        fits = len(values.shape) == len(spec.shape) and all(
+            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
+        )
+        if not fits or values.dtype != to_numpy(spec.datatype):
+            raise InvalidInput(
+                f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
+                f"not {values.dtype} of shape {list(values.shape)}",
+                "held-out",
+            )
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise InvalidInput(f"'{spec.name}' has a value that is not finite", "held-out")
+    if len({len(values) for values in rows.values()}) != 1:
+        raise InvalidInput("the inputs have different numbers of rows", "held-out")
+    if len(next(iter(rows.values()))) < thresholds.FEWEST_ROWS:
+        raise InvalidInput(f"thresholds need at least {thresholds.FEWEST_ROWS} rows", "held-out")
+    return rows

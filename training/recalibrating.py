@@ -1,6 +1,5 @@
 """Re-calibrating a published version from files. Works without torch."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -10,13 +9,12 @@ from numpy.typing import NDArray
 
 from models import recalibration
 from models.bundle import DIGESTS, Bundle
-from models.datatypes import to_numpy
 from models.errors import InvalidInput
-from models.manifest import ImagePreprocessing, Manifest, TensorSpec
+from models.manifest import Manifest
 from models.parity import Arrays
 from models.recalibration import Candidate, Labelled
 from models.repository import Repository
-from training import runtime
+from training import row_files, runtime
 from training.config import DataKind
 from training.packing import program
 
@@ -54,9 +52,8 @@ def read(
     """Rows for the model, and their labels where they are known.
 
     Args:
-        data: "mnist" or "digits", for the test images of that data set and their labels; else an .npy file, for a model
-            of one input, or an .npz file with an array for each input. An array of bytes for an input of floats is
-            taken for pixels, and prepared as the manifest says.
+        data: "mnist" or "digits", for the test images of that data set and their labels; else a file as
+            `row_files.read` takes it.
         manifest: of the model.
         data_dir: where MNIST's four files are.
         labels: an .npy file with the index of each row's class.
@@ -69,7 +66,7 @@ def read(
     if data in kinds:
         rows, known = _test_images(kinds[kinds.index(data)], manifest, data_dir)
     else:
-        rows = _rows(Path(data), manifest)
+        rows = row_files.read(Path(data), "data", manifest.inputs, manifest.preprocessing)
     return rows, known if labels is None else _labels(labels)
 
 
@@ -115,56 +112,12 @@ def _test_images(kind: DataKind, manifest: Manifest, data_dir: Path) -> tuple[Ar
     from training.data.load import load  # noqa: PLC0415 - brings scikit-learn and an HTTP client
 
     found = load(kind, data_dir)
-    spec = _only_input(manifest)
+    spec = row_files.only(manifest.inputs, "data")
     return {spec.name: found.prepare(found.test_images).reshape(-1, *spec.shape[1:])}, found.test_labels
 
 
-def _rows(path: Path, manifest: Manifest) -> Arrays:
-    found = _load(path, "data")
-    if isinstance(found, np.ndarray):
-        found = {_only_input(manifest).name: found}
-    specs = {spec.name: spec for spec in manifest.inputs}
-    if found.keys() != specs.keys():
-        raise InvalidInput(f"{path} must have an array for each input: {', '.join(specs)}", "data")
-    return {name: _prepared(values, specs[name], manifest.preprocessing) for name, values in found.items()}
-
-
-def _prepared(
-    values: NDArray[np.generic], spec: TensorSpec, preprocessing: ImagePreprocessing | None
-) -> NDArray[np.generic]:
-    wanted = to_numpy(spec.datatype)
-    if preprocessing is not None and values.dtype == np.uint8 and np.issubdtype(wanted, np.floating):
-        shape = (-1, len(preprocessing.mean), preprocessing.height, preprocessing.width)
-        try:
-            pixels = values.reshape(shape)
-        except ValueError as error:
-            raise InvalidInput(f"{list(values.shape)} bytes are no images of {list(shape[1:])}", "data") from error
-        mean, std = (np.array(numbers)[:, None, None] for numbers in (preprocessing.mean, preprocessing.std))
-        prepared = (pixels.astype(np.float64) * preprocessing.scale - mean) / std
-        rows: NDArray[np.generic] = prepared.astype(wanted).reshape(-1, *spec.shape[1:])
-        return rows
-    return values.astype(wanted) if np.can_cast(values.dtype, wanted, "same_kind") else values
-
-
 def _labels(path: Path) -> NDArray[np.int64]:
-    found = _load(path, "labels")
+    found = row_files.load(path, "labels")
     if not isinstance(found, np.ndarray) or not np.issubdtype(found.dtype, np.integer) or found.ndim != 1:
         raise InvalidInput(f"{path} does not hold one array of whole numbers", "labels")
     return found.astype(np.int64)
-
-
-def _load(path: Path, field: str) -> NDArray[np.generic] | Arrays:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return dict(found)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path} cannot be read as an .npy or .npz file: {error}", field) from error
-
-
-def _only_input(manifest: Manifest) -> TensorSpec:
-    if len(manifest.inputs) != 1:
-        raise InvalidInput("the model has several inputs: give an .npz file with an array for each", "data")
-    return manifest.inputs[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Channels, Gate, NormLayer, Parity, Placement
+from models.manifest import Channels, DriftReference, Gate, NormLayer, Parity, Placement
 
 
 def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> str:
@@ -37,6 +37,17 @@ def parity(checks: Parity) -> str:
     return (
         f"parity on {checks.rows} rows: {len(checks.comparisons)} comparisons within {checks.tolerance:g}, "
         f"the largest {worst.max_relative:.2g} ({worst.candidate}, against {worst.reference})"
+    )
+
+
+def thresholds(drift: DriftReference | None) -> str:
+    """What drift alarms rest on."""
+    if drift is None:
+        return "drift alarms: uncalibrated, there are no held-out rows"
+    largest = drift.windows[-1]
+    return (
+        f"drift alarms: from {drift.rows} held-out rows, for windows of up to {largest} rows; "
+        f"larger ones take the thresholds of {largest}"
     )
 
 

@@ -100,6 +100,17 @@ def test_a_shift_of_the_labels_alone_is_called_that() -> None:
     assert also_moved.verdict == "covariate_shift"
 
 
+def test_other_classes_are_large_even_where_the_layers_move_little() -> None:
+    window = {name: WindowMoments.of(found) for name, found in population(4096, seed=7, shift=0.1)[0].items()}
+
+    same, others = detector().assess(window, [1024] * 4), detector().assess(window, [2048, 2048, 0, 0])
+
+    assert same.significant
+    assert same.verdict == "quiet"
+    assert others.classes.distance == pytest.approx(0.5, abs=0.03)
+    assert others.verdict == "covariate_shift"
+
+
 def test_what_is_significant_but_small_is_no_alarm() -> None:
     tiny = assess(*population(100_000, seed=7, shift=0.06))
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -135,3 +136,52 @@ def test_the_tolerance_is_the_callers_and_is_recorded(file: Path) -> None:
 def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
     with pytest.raises(InvalidInput, match="no file"):
         read_bundle(file, "theirs")
+
+
+def held_out(folder: Path, **arrays: np.ndarray) -> Path:
+    np.savez(folder / "rows.npz", **arrays)
+    return folder / "rows.npz"
+
+
+def test_held_out_rows_set_thresholds_and_are_kept(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+    rows = np.random.default_rng(0).normal(size=(300, 4))
+    np.save(file.with_suffix(".npy"), rows)
+
+    bundle = read_bundle(file, "theirs", held_out=file.with_suffix(".npy"))
+
+    drift = bundle.manifest.drift
+    assert drift is not None
+    assert (drift.rows, drift.windows) == (300, (1, 16, 64))
+    assert drift.layers.keys() == {layer.name for layer in bundle.manifest.norm_layers}
+    assert drift.classes is not None
+    assert sum(drift.classes.counts) == 300
+    assert bundle.reference is not None
+    assert read_bundle(file, "theirs").manifest.drift is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            np.zeros((300, 5), np.float32),
+            r"held-out: 'x' takes FP32 of shape \[-1, 4\], not float32 of shape \[300, 5\]",
+        ),
+        (np.zeros((300, 4), complex), "held-out: 'x' takes FP32 .* not complex128"),
+        (np.full((300, 4), np.inf, np.float32), "held-out: 'x' has a value that is not finite"),
+        (np.zeros((63, 4), np.float32), "held-out: thresholds need at least 64 rows"),
+    ],
+    ids=["shape", "type", "infinite", "few"],
+)
+def test_held_out_rows_that_are_not_the_models_are_refused(file: Path, rows: np.ndarray, message: str) -> None:
+    file.write_bytes(serialize(linear_norm()))
+    with pytest.raises(InvalidInput, match=message):
+        read_bundle(file, "theirs", held_out=held_out(file.parent, x=rows))
+    with pytest.raises(InvalidInput, match=r"held-out: .* must have an array for each input: x"):
+        read_bundle(file, "theirs", held_out=held_out(file.parent, y=rows))
+
+
+def test_pickled_rows_are_not_read(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+    with pytest.raises(InvalidInput, match=r"held-out: .* cannot be read as an \.npy or \.npz file"):
+        read_bundle(file, "theirs", held_out=held_out(file.parent, x=np.array([{}], dtype=object)))
