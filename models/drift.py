@@ -45,7 +45,7 @@ LARGE_KL = 0.05
 """Symmetric KL divergence of a layer, mean over channels, from which a shift is worth an alarm."""
 
 LARGE_WASSERSTEIN = 0.1
-"""Likewise its 2-Wasserstein distance, in standard deviations. docs/watching.md has what shifts of this size cost."""
+"""Likewise its 2-Wasserstein distance, in standard deviations. docs/drift.md has what shifts of this size cost."""
 
 LARGE_CLASS_DISTANCE = 0.25
 """Likewise the share of rows whose predicted class would have to be another one."""

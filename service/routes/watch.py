@@ -122,11 +122,11 @@ class LayerDrift(BaseModel):
     """Whether a layer's input has moved."""
 
     name: str
-    statistic: float | None
-    threshold: float | None
+    statistic: float | None = Field(description="1 is what one undisturbed window in a hundred exceeds in this layer")
+    threshold: float | None = Field(description="at the false-alarm rate")
     significant: bool | None
-    symmetric_kl: float
-    wasserstein: float
+    symmetric_kl: float = Field(description="mean over channels, less what chance makes")
+    wasserstein: float = Field(description="likewise, in standard deviations")
     worst_channels: list[Channel]
 
 
@@ -137,6 +137,9 @@ class Classes(BaseModel):
     counts: list[int]
     shares: list[float]
     reference_shares: list[float] | None = Field(description="of the held-out rows")
+    significant: bool | None = Field(description="whether these are other shares, at the same false-alarm rate")
+    distance: float | None = Field(description="share of rows whose class would have to be another one")
+    explain: bool | None = Field(description="whether held-out rows of these classes meet what these rows meet")
 
 
 class Drift(BaseModel):
@@ -153,8 +156,8 @@ class Drift(BaseModel):
     window_rows: int = Field(description="rows of the windows that alarms are raised on")
     windows_per_day: float = Field(description="of these, at the traffic of the last hour")
     false_alarms_per_day: float
-    statistic: float | None
-    threshold: float | None
+    statistic: float | None = Field(description="the largest of all layers")
+    threshold: float | None = Field(description="of the largest, at the false-alarm rate")
     significant: bool | None
     symmetric_kl: float = Field(description="mean over layers")
     wasserstein: float = Field(description="mean over layers, in standard deviations")
@@ -315,7 +318,7 @@ def _drift(served: Served, watch: Watch, window: str, rate: float | None) -> Dri
             )
             for name, shift in found.layers.items()
         ],
-        classes=_classes(served, bucket),
+        classes=_classes(served, bucket, found.classes),
     )
 
 
@@ -350,7 +353,7 @@ def _or_none(values: NDArray[np.float64]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _classes(served: Served, bucket: Bucket) -> Classes | None:
+def _classes(served: Served, bucket: Bucket, shift: ClassShift | None) -> Classes | None:
     drift = served.manifest.drift
     reference: Sequence[int] | None = drift.classes.counts if drift and drift.classes else None
     counts = list(map(int, bucket.classes)) or [0] * len(reference or ())
@@ -362,6 +365,9 @@ def _classes(served: Served, bucket: Bucket) -> Classes | None:
         counts=counts,
         shares=_shares(counts),
         reference_shares=None if reference is None else _shares(reference),
+        significant=shift.significant if shift else None,
+        distance=shift.distance if shift else None,
+        explain=shift.explain if shift else None,
     )
 
 

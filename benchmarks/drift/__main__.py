@@ -1,0 +1,68 @@
+"""What drift alarms find, how often they are false, and what they cost: the figures of docs/drift.md.
+
+    python -m benchmarks.drift false_alarms --data-dir data/mnist --write docs/drift.md
+    python -m benchmarks.drift detection    --data-dir data/mnist --write docs/drift.md
+    python -m benchmarks.drift cost         --write docs/drift.md
+    python -m benchmarks.drift peers        --data-dir data/mnist --peer-python venv/bin/python --write docs/drift.md
+
+All run on the starter models. Results are kept as data in benchmarks/results/drift_<measurement>.json; `--show` makes
+the tables of these without measuring. `peers` needs an interpreter that has alibi-detect and torch.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.drift import cost, detection, false_alarms, peers
+from benchmarks.drift.rows import TestImages
+from benchmarks.pages import write_between
+
+RESULTS = Path(__file__).parent.parent / "results"
+TABLES = {
+    "false_alarms": {"drift_false_alarms": false_alarms.table},
+    "detection": {"drift_detection": detection.table, "drift_classes": detection.classes_table},
+    "cost": {"drift_cost": cost.table},
+    "peers": {"drift_peers": peers.table},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("measurement", choices=TABLES)
+    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has alibi-detect")
+    parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
+    parser.add_argument("--write", type=Path, help="page to put the tables into")
+    arguments = parser.parse_args()
+    kept = RESULTS / f"drift_{arguments.measurement}.json"
+    if not arguments.show:
+        match arguments.measurement:
+            case "false_alarms":
+                found = false_alarms.measure(TestImages(arguments.data_dir))
+            case "detection":
+                found = detection.measure(TestImages(arguments.data_dir))
+            case "cost":
+                found = cost.measure()
+            case "peers":
+                found = peers.measure(TestImages(arguments.data_dir), arguments.peer_python)
+        about = {
+            "command": f"python -m benchmarks.drift {arguments.measurement}",
+            "python": platform.python_version(),
+            "onnxruntime": version("onnxruntime"),
+            "numpy": version("numpy"),
+            "measured": found,
+        }
+        kept.write_text(json.dumps(about, indent=1) + "\n")
+    found = json.loads(kept.read_text())["measured"]
+    for name, table in TABLES[arguments.measurement].items():
+        text = table(found)
+        print(text, end="\n\n")
+        if arguments.write:
+            write_between(arguments.write, name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What observing every row costs: the observed graph over the folded one, in forms that were considered for it.
+
+Each round runs every form once, so that a ratio is of neighbours in time; the figures are medians over rounds.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import TensorProto, helper
+
+from benchmarks.drift.rows import Model
+from benchmarks.service import networks
+from models.bundle import Bundle
+from models.drift import Detector
+from models.graph.load import parse
+from models.graph.wiring import Wiring
+from models.observation import Reader, WindowMoments
+from models.repository import Repository
+
+BATCHES = (1, 8, 32)
+SECONDS = 4.0
+MOST_ROUNDS = 400
+
+Node = Callable[..., None]
+
+
+def _pool(node: Node, tensor: str, mean: str, square: str) -> None:
+    node("GlobalAveragePool", [tensor], mean)
+    node("Mul", [tensor, tensor], f"{tensor}.sq")
+    node("GlobalAveragePool", [f"{tensor}.sq"], square)
+
+
+def _reduce(node: Node, tensor: str, mean: str, square: str) -> None:
+    node("ReduceMean", [tensor, "positions"], mean)
+    node("ReduceSumSquare", [tensor, "positions"], square)
+
+
+def _mean_only(node: Node, tensor: str, mean: str, square: str) -> None:
+    node("GlobalAveragePool", [tensor], mean)
+    node("Identity", [mean], square)
+
+
+def _every(stride: int):
+    def form(node: Node, tensor: str, mean: str, square: str) -> None:
+        node("MaxPool", [tensor], f"{tensor}.some", kernel_shape=[1, 1], strides=[stride, stride])
+        _pool(node, f"{tensor}.some", mean, square)
+
+    return form
+
+
+FORMS = {
+    "GlobalAveragePool of y and y * y": _pool,
+    "ReduceMean and ReduceSumSquare": _reduce,
+    "mean only": _mean_only,
+    "every 2nd position each way, then as the first": _every(2),
+    "every 4th position each way, then as the first": _every(4),
+}
+
+
+def _form(bundle: Bundle, form) -> bytes:
+    model = onnx.ModelProto()
+    model.CopyFrom(parse(bundle.folded))
+    wiring = Wiring(model)
+    graph = model.graph
+    graph.initializer.append(helper.make_tensor("positions", TensorProto.INT64, [2], [2, 3]))
+
+    def node(op_type: str, inputs: list[str], output: str, **attributes) -> None:
+        graph.node.append(helper.make_node(op_type, inputs, [output], **attributes))
+
+    for layer in bundle.manifest.norm_layers:
+        tensor = layer.placement.tensor
+        names = [f"mean.{layer.name}", f"square.{layer.name}"]
+        if len(wiring.shape(tensor)) == 2:
+            node("Identity", [tensor], names[0])
+            names = names[:1]
+        else:
+            form(node, tensor, *names)
+        graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    return model.SerializeToString()
+
+
+def _session(graph: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def measure(*_: object) -> list[dict]:
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        networks.publish(Path(folder), "resnet18", networks.ResNet18())
+        resnet = Repository(Path(folder) / "repository").read("resnet18", 1)
+    found = []
+    for name, bundle in {"mlp": Model("mlp").bundle, "convnet": Model("convnet").bundle, "resnet18": resnet}.items():
+        positions = name != "mlp"
+        graphs = {"folded": bundle.folded, "observed": bundle.observed}
+        graphs |= {kind: _form(bundle, form) for kind, form in FORMS.items()} if positions else {}
+        sessions = {kind: _session(graph) for kind, graph in graphs.items()}
+        (spec,) = bundle.manifest.inputs
+        for batch in BATCHES:
+            rows = {spec.name: np.random.default_rng(0).random((batch, *spec.shape[1:]), dtype=np.float32)}
+            times = {kind: [] for kind in (*sessions, "moments")}
+            reader = Reader(bundle.manifest.norm_layers, [one.name for one in sessions["observed"].get_outputs()])
+            began = perf_counter()
+            while (
+                perf_counter() - began < SECONDS * (4 if name == "resnet18" else 1)
+                and len(times["folded"]) < MOST_ROUNDS
+            ):
+                for kind, session in sessions.items():
+                    start = perf_counter()
+                    outputs = session.run(None, rows)
+                    times[kind].append(perf_counter() - start)
+                    if kind == "observed":
+                        named = dict(zip([one.name for one in session.get_outputs()], outputs, strict=True))
+                        start = perf_counter()
+                        for statistics in reader.read(named).values():
+                            WindowMoments.of(statistics)
+                        times["moments"].append(perf_counter() - start)
+            plain = np.array(times["folded"])
+            moments = np.median(times["moments"])
+            found += [
+                {
+                    "model": name,
+                    "batch": batch,
+                    "form": kind,
+                    "rounds": len(plain),
+                    "folded_us": float(np.median(plain) * 1e6),
+                    "moments_us": float(moments * 1e6),
+                    "ratio": float(np.median(np.array(times[kind]) / plain)),
+                }
+                for kind in sessions
+                if kind != "folded"
+            ]
+    found.append(_judging())
+    return found
+
+
+def _judging() -> dict:
+    model = Model("convnet")
+    rows = model.observe(np.random.default_rng(0).random((256, 1, 28, 28), dtype=np.float32))
+    detector = Detector(model.manifest.drift)
+    window = rows.window()
+    times = []
+    for _ in range(200):
+        start = perf_counter()
+        detector.assess(*window)
+        times.append(perf_counter() - start)
+    return {"model": "convnet", "assess_us": float(np.median(times) * 1e6)}
+
+
+def table(found: list[dict]) -> str:
+    lines = [
+        "| model | rows | folded, us | observed | moments, us | " + " | ".join(FORMS) + " |",
+        "|---|---|---|---|---|" + "---|" * len(FORMS),
+    ]
+    forms = [one for one in found if "form" in one]
+    for model, batch in dict.fromkeys((one["model"], one["batch"]) for one in forms):
+        by_form = {one["form"]: one for one in forms if (one["model"], one["batch"]) == (model, batch)}
+        observed = by_form["observed"]
+        cells = [f"{by_form[form]['ratio']:.2f}" if form in by_form else "" for form in FORMS]
+        lines.append(
+            f"| `{model}` | {batch} | {observed['folded_us']:.0f} | {observed['ratio']:.2f} "
+            f"| {observed['moments_us']:.0f} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,201 @@
+"""Denge's statistic beside the Kolmogorov-Smirnov and MMD detectors of Alibi-Detect, on the same windows.
+
+All know the same held-out rows; MMD and KS on pixels a part of them, for the time that they take. Each detector's own
+statistic decides, at the threshold that 1 in 100 undisturbed windows exceed, of windows from rows that it does not
+know: the same false-alarm rate for all. Detectors of features (the network's probabilities, the pixels) are given them
+ready; Denge is given the moments. Run by an interpreter that has alibi-detect, this file is the other side:
+
+    python benchmarks/drift/peers.py FOLDER
+"""
+
+# ruff: noqa: PLC0415 - each side has what the other has not
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+SIZES = (16, 64)
+CLEAN_WINDOWS = 500
+WINDOWS = 100
+ROWS = 2000
+FEWER_ROWS = 1000
+CONDITIONS = (
+    ("noise", 1),
+    ("impulse", 1),
+    ("blur", 1),
+    ("contrast", 1),
+    ("brightness", 1),
+    ("rotation", 1),
+    ("rotation", 3),
+    ("occlusion", 1),
+    ("occlusion", 3),
+)
+DETECTORS = ("KS, probabilities", "MMD, probabilities", "KS, pixels", "MMD, pixels")
+
+
+def measure(images, peer_python: str) -> list[dict]:
+    """Draw the windows, judge them here, have them judged there."""
+    from benchmarks.corruptions import CORRUPTIONS, corrupt
+    from benchmarks.drift.rows import MODELS, Model, windows
+    from models.drift import Detector
+
+    random = np.random.default_rng(13)
+    order = random.permutation(images.others)
+    calibrating, fresh = order[:-ROWS], order[-ROWS:]
+    inputs = {"undisturbed": images.images[fresh]}
+    for kind, severity in CONDITIONS:
+        name = f"{kind} {CORRUPTIONS[kind].amounts[severity - 1]:g}"
+        inputs[name] = corrupt(images.images[fresh], kind, severity, seed=1)
+    chosen = {}
+    for size in SIZES:
+        chosen[f"calibrate/{size}"] = list(windows(np.arange(len(calibrating)), size, CLEAN_WINDOWS, random))
+        for condition in inputs:
+            chosen[f"{condition}/{size}"] = list(windows(np.arange(ROWS), size, WINDOWS, random))
+    chosen = {key: np.stack(picked) for key, picked in chosen.items()}
+
+    found = []
+    for name in MODELS:
+        model = Model(name)
+        detector = Detector(model.manifest.drift)
+        observed = {condition: model.observe(rows) for condition, rows in inputs.items()}
+        observed["calibrate"] = model.observe(images.images[calibrating])
+        scores, seconds = {}, []
+        for key, picked in chosen.items():
+            condition = key.partition("/")[0]
+            scores[key] = []
+            for indices in picked:
+                rows = observed[condition].take(indices)
+                began = perf_counter()
+                assessed = detector.assess(*rows.window())
+                seconds.append(perf_counter() - began)
+                scores[key].append(assessed.statistic / assessed.threshold)
+        size = len(model.bundle.manifest.drift.model_dump_json())
+        found += _compared(name, "Denge", scores, float(np.median(seconds)), size / 1e6)
+        features = {f"probabilities/{condition}": _softmax(rows.logits) for condition, rows in observed.items()} | {
+            "probabilities/reference": _softmax(model.observe(images.images[images.reference]).logits)
+        }
+        if name == MODELS[0]:  # pixels are the same for all
+            flat = {condition: rows.reshape(len(rows), -1) for condition, rows in inputs.items()}
+            features |= {f"pixels/{condition}": rows for condition, rows in flat.items()}
+            features["pixels/calibrate"] = images.images[calibrating].reshape(len(calibrating), -1)
+            features["pixels/reference"] = images.images[images.reference].reshape(len(images.reference), -1)
+        with tempfile.TemporaryDirectory() as folder:
+            np.savez(Path(folder) / "features.npz", **{key.replace("/", "|"): value for key, value in features.items()})
+            np.savez(Path(folder) / "windows.npz", **{key.replace("/", "|"): value for key, value in chosen.items()})
+            for kind in DETECTORS:
+                if name != MODELS[0] and "pixels" in kind:
+                    continue
+                # A process each, so that its memory is its own.
+                command = [peer_python, __file__, folder, kind]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                answer = json.loads(done.stdout.splitlines()[-1])
+                owner = "any" if "pixels" in kind else name
+                found += _compared(owner, f"Alibi-Detect {kind}", answer["scores"], answer["seconds"], answer["mb"])
+    return found
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _compared(model: str, detector: str, scores: dict, seconds: float, megabytes: float) -> list[dict]:
+    found = []
+    for size in SIZES:
+        threshold = np.sort(scores[f"calibrate/{size}"])[int(np.ceil((CLEAN_WINDOWS + 1) * 0.99)) - 1]
+        for key, values in scores.items():
+            condition, _, rows = key.partition("/")
+            if int(rows) == size and condition != "calibrate":
+                found.append(
+                    {
+                        "model": model,
+                        "detector": detector,
+                        "rows": size,
+                        "condition": condition,
+                        "found": float(np.mean(np.array(values) > threshold)),
+                        "ms_per_window": seconds * 1e3,
+                        "megabytes": megabytes,
+                    }
+                )
+    return found
+
+
+def table(found: list[dict]) -> str:
+    conditions = list(dict.fromkeys(one["condition"] for one in found))
+    lines = [
+        "| model | detector | rows | " + " | ".join(conditions) + " | ms a window | MB |",
+        "|---|---|---|" + "---|" * (len(conditions) + 2),
+    ]
+    for model, detector, rows in dict.fromkeys((one["model"], one["detector"], one["rows"]) for one in found):
+        chosen = [one for one in found if (one["model"], one["detector"], one["rows"]) == (model, detector, rows)]
+        shares = {one["condition"]: one["found"] for one in chosen}
+        cells = [f"{shares[condition]:.0%}" for condition in conditions]
+        owner = model if model == "any" else f"`{model}`"
+        lines.append(
+            f"| {owner} | {detector} | {rows} | {' | '.join(cells)} "
+            f"| {chosen[0]['ms_per_window']:.1f} | {chosen[0]['megabytes']:.2g} |"
+        )
+    return "\n".join(lines)
+
+
+def peer(folder: str, kind: str) -> None:
+    """The other side: judge all windows by one detector, and print the scores."""
+    import torch
+    from alibi_detect.cd import KSDrift, MMDDrift
+
+    torch.set_num_threads(1)
+    test, _, source = kind.partition(", ")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with np.load(f"{folder}/features.npz", allow_pickle=False) as arrays:
+        features = {key.partition("|")[2]: arrays[key] for key in arrays.files if key.startswith(f"{source}|")}
+    with np.load(f"{folder}/windows.npz", allow_pickle=False) as arrays:
+        windows = {key.replace("|", "/"): arrays[key] for key in arrays.files}
+    known = features["reference"]
+    if test == "MMD" or source == "pixels":
+        known = known[np.random.default_rng(0).permutation(len(known))[:FEWER_ROWS]]
+    # The permutations of MMD give its p value, which is not needed here but is part of what it costs.
+    detector = KSDrift(known) if test == "KS" else MMDDrift(known, backend="pytorch", n_permutations=100)
+    scores, seconds = {}, []
+    for key, picked in windows.items():
+        rows = features[key.partition("/")[0]]
+        scores[key] = []
+        for number, indices in enumerate(picked):
+            window = rows[indices]
+            began = perf_counter()
+            if test == "KS":
+                p_values, _ = detector.feature_score(detector.x_ref, window)
+                # Not the smallest alone, which is 0 for many: -log of it, the smaller the more.
+                score = -np.log(max(float(np.min(p_values)), 1e-300))
+                seconds.append(perf_counter() - began)
+            elif number < 3:
+                _, score, _ = detector.score(window)
+                seconds.append(perf_counter() - began)
+            else:
+                score = _mmd(detector, window)
+            scores[key].append(float(score))
+    used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    print(json.dumps({"scores": scores, "seconds": float(np.median(seconds)), "mb": used}))
+
+
+def _mmd(detector, window: np.ndarray) -> float:
+    """Its statistic without the permutations."""
+    import torch
+    from alibi_detect.utils.pytorch.distance import mmd2_from_kernel_matrix
+
+    backend = detector._detector  # noqa: SLF001 - nothing public gives the statistic alone
+    known, rows = backend.preprocess(window)
+    known = torch.from_numpy(known).to(backend.device)
+    rows = torch.from_numpy(rows).to(backend.device)
+    matrix = backend.kernel_matrix(known, rows)
+    matrix = matrix - torch.diag(matrix.diag())
+    return float(mmd2_from_kernel_matrix(matrix, len(window), permute=False, zero_diag=False))
+
+
+if __name__ == "__main__":
+    peer(sys.argv[1], sys.argv[2])

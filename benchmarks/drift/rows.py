@@ -1,0 +1,116 @@
+"""MNIST test images as a starter model's layers meet them; those that set its thresholds kept apart from the others."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import starter
+from models.observation import Reader, RowStatistics, WindowMoments
+from models.repository import Repository
+from models.watched import choose
+from training import runtime
+from training.data import mnist
+
+MODELS = ("mlp", "convnet")
+_BATCH_ROWS = 250
+
+Images = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows in the layers of a model.
+
+    Attributes:
+        layers: by name.
+        logits: shape (rows, K).
+    """
+
+    layers: dict[str, RowStatistics]
+    logits: NDArray[np.float32]
+
+    @property
+    def predicted(self) -> Indices:
+        return self.logits.argmax(axis=1)
+
+    def take(self, chosen: Indices) -> "Rows":
+        layers = {
+            name: RowStatistics(rows.mean[chosen], rows.mean_square[chosen]) for name, rows in self.layers.items()
+        }
+        return Rows(layers, self.logits[chosen])
+
+    def window(self) -> tuple[dict[str, WindowMoments], Indices]:
+        """What `models.drift.Detector.assess` takes."""
+        moments = {name: WindowMoments.of(rows) for name, rows in self.layers.items()}
+        return moments, np.bincount(self.predicted, minlength=self.logits.shape[1])
+
+
+class Model:
+    """A starter model."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bundle = Repository(Path(starter.__file__).parent).read(name, 1)
+        self.manifest = self.bundle.manifest
+        self._run = runtime.load(self.bundle.observed, optimize=True)
+
+    def observe(self, images: Images) -> Rows:
+        """The rows of images as the network takes them, shape (N, 1, 28, 28)."""
+        (spec,) = self.manifest.inputs
+        parts = []
+        for start in range(0, len(images), _BATCH_ROWS):
+            part = np.ascontiguousarray(images[start : start + _BATCH_ROWS], np.float32)
+            outputs = self._run({spec.name: part.reshape(-1, *spec.shape[1:])})
+            layers = Reader(self.manifest.norm_layers, outputs).read(outputs)
+            parts.append(Rows(layers, outputs[self.manifest.outputs[0].name]))
+        return joined(parts)
+
+
+def joined(parts: list[Rows]) -> Rows:
+    names = parts[0].layers
+    return Rows(
+        {
+            name: RowStatistics(
+                np.concatenate([part.layers[name].mean for part in parts]),
+                np.concatenate([part.layers[name].mean_square for part in parts]),
+            )
+            for name in names
+        },
+        np.concatenate([part.logits for part in parts]),
+    )
+
+
+class TestImages:
+    """The 10,000 test images of MNIST.
+
+    Attributes:
+        raw: shape (N, 1, 28, 28), 0 to 255.
+        images: as the networks take them.
+        labels: shape (N,).
+        reference: indices of those that set the starters' thresholds.
+        others: of the rest.
+    """
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        data = mnist.load(folder)
+        self.raw = data.test_images
+        self.images = data.prepare(data.test_images)
+        self.labels = data.test_labels
+        self.reference = choose(len(self.images))
+        self.others = np.setdiff1d(np.arange(len(self.images)), self.reference)
+
+
+def windows(pool: Indices, size: int, count: int, random: np.random.Generator) -> Iterator[Indices]:
+    """As many windows of some of these rows: all of them in random order, cut up, again and again."""
+    per_order = len(pool) // size
+    for number in range(count):
+        if number % per_order == 0:
+            order = random.permutation(pool)
+        start = number % per_order * size
+        yield order[start : start + size]
