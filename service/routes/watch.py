@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from models.drift import ChannelShift, Verdict
+from models.drift import ChannelShift, ClassShift, Verdict
 from models.observation import WindowMoments
 from service.access import PUBLIC
 from service.catalog import Catalog, Served
