@@ -198,6 +198,8 @@ class WindowMoments:
         Raises:
             InvalidInput: they are of different numbers of channels.
         """
+        if len(parts) == 2:
+            return parts[0].merge(parts[1])
         if len(widths := {len(part.row_mean) for part in parts}) != 1:
             raise InvalidInput(f"moments of {sorted(widths)} channels do not merge")
         counts = np.array([part.count for part in parts], dtype=np.float64)

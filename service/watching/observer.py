@@ -206,15 +206,15 @@ class Observer:
         self._sink = sink
         self._rest_per_second = 100 / percent - 1
         self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
-        self._rests_until = self._overdue_from = self._spent_from = 0.0
         self._busy = False
+        self._closing = threading.Event()
         self._skipped: Counter[tuple[str, int]] = Counter()
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
         self._thread.start()
 
     def offer(self, served: Served, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
-        if self._busy or self._rests():
+        if self._busy:  # observing, or resting: the thread looks at the clock, since this is asked for every request
             self._skipped[served.model, served.version] += 1
             return
         if not (rows := served.rows(inputs)):
@@ -227,13 +227,9 @@ class Observer:
         taken = {name: array[:: ceil(rows / most)].copy() for name, array in inputs.items()}
         self._queue.put((served, taken, self._skipped.pop((served.model, served.version), 0)))
 
-    def _rests(self) -> bool:
-        """Whether the budget asks for more rest: in time, and in what the process has done meanwhile."""
-        now = perf_counter()
-        return now < self._rests_until or (now < self._overdue_from and process_time() < self._spent_from)
-
     def close(self) -> None:
         """Finish what has been begun."""
+        self._closing.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -251,11 +247,15 @@ class Observer:
             except Exception as error:  # whatever it was, the next batch is another one
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or a version that is unloaded would live on here
-            rest = (thread_time() - began) * self._rest_per_second
-            self._rests_until = perf_counter() + rest
-            self._overdue_from = self._rests_until + (_PATIENCE - 1) * rest
-            self._spent_from = process_time() + rest
+            self._rest((thread_time() - began) * self._rest_per_second)
             self._busy = False
+
+    def _rest(self, seconds: float) -> None:
+        """Until so much time has passed, and the process has done so much; or much more time, or it closes."""
+        overdue, spent = perf_counter() + _PATIENCE * seconds, process_time() + seconds
+        closing = self._closing.wait(seconds)
+        while not closing and process_time() < spent and perf_counter() < overdue:
+            closing = self._closing.wait(seconds / 4)
 
     def _observe(self, served: Served, inputs: Inputs, skipped: int) -> None:
         watcher = self._watchers.of(served)

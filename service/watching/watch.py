@@ -43,6 +43,9 @@ HORIZONS: Mapping[Window, tuple[float, int]] = {
 }
 """Seconds of a bucket, and how many buckets make the window. The last holds everything in one."""
 
+_FINEST = 5.0
+"""Seconds that all of them are multiples of."""
+
 SAVE_SECONDS = 30.0
 
 
@@ -111,12 +114,26 @@ class _Version:
     layers: tuple[str, ...]
     identity: str
     buckets: dict[Window, dict[int, Bucket]] = field(default_factory=lambda: {window: {} for window in HORIZONS})
+    recent: Bucket | None = None
+    recent_slot: int = 0
     filling: Bucket | None = None
     judged: Judged | None = None
     lately: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
     effort: Effort = field(default_factory=Effort)
     assessed: WeakKeyDictionary[Bucket, Assessment] = field(default_factory=WeakKeyDictionary)
     unsaved: bool = False
+
+    def settle(self) -> None:
+        """Take what came lately into all windows: once for many observations, since it costs more than one of them."""
+        if self.recent is None:
+            return
+        for window, (seconds, count) in HORIZONS.items():
+            buckets = self.buckets[window]
+            slot = int(self.recent_slot * _FINEST // seconds) if seconds else 0
+            buckets[slot] = Bucket.merged([buckets[slot], self.recent]) if slot in buckets else self.recent
+            for old in [old for old in buckets if seconds and old <= slot - count]:
+                del buckets[old]
+        self.recent = None
 
 
 Changed = Callable[[Served, Judged], None]
@@ -178,7 +195,9 @@ class Watch:
         seconds, count = HORIZONS[window]
         now = self._clock()
         with self._lock:
-            buckets = self._of(served).buckets[window]
+            version = self._of(served)
+            version.settle()
+            buckets = version.buckets[window]
             wanted = [bucket for slot, bucket in buckets.items() if not seconds or slot > now // seconds - count]
         return Bucket.merged(wanted) if wanted else Bucket(now, {}, np.zeros(0, np.int64))
 
@@ -187,7 +206,9 @@ class Watch:
         seconds, count = HORIZONS[window]
         now = self._clock()
         with self._lock:
-            buckets = sorted(self._of(served).buckets[window].items())
+            version = self._of(served)
+            version.settle()
+            buckets = sorted(version.buckets[window].items())
         return [
             (slot * seconds, (slot + 1) * seconds, bucket) for slot, bucket in buckets if slot > now // seconds - count
         ]
@@ -235,6 +256,8 @@ class Watch:
         """
         with self._lock:
             changed = {key: version for key, version in self._versions.items() if version.unsaved}
+            for version in changed.values():
+                version.settle()
             states = {key: _State.of(version) for key, version in changed.items()}
             for version in changed.values():
                 version.unsaved = False
@@ -275,12 +298,10 @@ class Watch:
         effort.skipped += delta.skipped
         effort.seconds += delta.seconds
         added = Bucket(now, delta.layers, delta.classes)
-        for window, (seconds, count) in HORIZONS.items():
-            buckets = version.buckets[window]
-            slot = int(now // seconds) if seconds else 0
-            buckets[slot] = Bucket.merged([buckets[slot], added]) if slot in buckets else added
-            for old in [old for old in buckets if seconds and old <= slot - count]:
-                del buckets[old]
+        if (slot := int(now // _FINEST)) != version.recent_slot:
+            version.settle()
+        version.recent = added if version.recent is None else Bucket.merged([version.recent, added])
+        version.recent_slot = slot
         version.unsaved = True
         version.filling = added if version.filling is None else Bucket.merged([version.filling, added])
         if version.filling.rows < self.window_rows:

@@ -48,7 +48,7 @@ def test_merging_all_at_once_is_merging_one_by_one(sizes: list[int], seed: rando
 
 def test_moments_of_other_channels_do_not_merge_at_once_either() -> None:
     with pytest.raises(InvalidInput, match=r"\[3, 4\] channels"):
-        WindowMoments.merged([WindowMoments.empty(3), WindowMoments.empty(4)])
+        WindowMoments.merged([WindowMoments.empty(width) for width in (3, 4, 3)])
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.randoms())

@@ -131,39 +131,45 @@ def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(served: Ser
     assert sink.next().skipped == 3
 
 
-def test_it_rests_until_its_budget_allows_more(served: Served, sink: Sink, observers) -> None:
-    observer = observers(sink, percent=1e-6)
-    observer.offer(served, {INPUT: usual_rows(4)})
-    sink.next()
-    until_idle(observer)
-    observer.offer(served, {INPUT: usual_rows(4)})
-
-    assert not observer._busy
-    assert observer._skipped["tiny", 1] == 1
-
-
-@pytest.mark.parametrize(
-    ("wall", "spent", "taken"),
-    [(8.9, 100, False), (9.1, 8.9, False), (9.1, 9.1, True), (44.9, 0, False), (45.1, 0, True)],
-)
+@pytest.mark.parametrize(("share", "rested"), [(2.0, 9.0), (1.0, 9.0), (0.5, 18.0), (0.1, 45.0), (0.0, 45.0)])
 def test_its_budget_is_a_share_of_the_time_and_of_what_the_process_does(
-    served: Served, sink: Sink, observers, monkeypatch, wall: float, spent: float, taken: bool
+    sink: Sink, observers, monkeypatch, share: float, rested: float
 ) -> None:
-    clock = {"perf_counter": 1000.0, "process_time": 50.0}
-    monkeypatch.setattr(observer_module, "perf_counter", lambda: clock["perf_counter"])
-    monkeypatch.setattr(observer_module, "process_time", lambda: clock["process_time"])
+    """`share` of a processor is what the process takes meanwhile."""
+    now = [1000.0]
+    observer = observers(sink)
+    monkeypatch.setattr(observer_module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(observer_module, "process_time", lambda: share * now[0])
+
+    class Closing(threading.Event):
+        def wait(self, seconds: float | None = None) -> bool:
+            now[0] += seconds
+            return False
+
+    monkeypatch.setattr(observer, "_closing", Closing())
+    observer._rest(9.0)
+
+    assert now[0] - 1000 == pytest.approx(rested)
+
+
+def test_it_rests_in_proportion_to_what_an_observation_took(served: Served, sink: Sink, observers, monkeypatch) -> None:
     thread_time = itertools.count(0, 1 / 3)  # asked four times from the beginning of an observation to its end
     monkeypatch.setattr(observer_module, "thread_time", lambda: next(thread_time))
     observer = observers(sink, percent=10)
+    rests: SimpleQueue[float] = SimpleQueue()
+    monkeypatch.setattr(observer, "_rest", rests.put)
+    observer.offer(served, {INPUT: usual_rows(4)})
+
+    assert rests.get(timeout=WAIT) == pytest.approx(9)
+
+
+def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(served: Served, sink: Sink, observers) -> None:
+    observer = observers(sink, percent=1e-9)
     observer.offer(served, {INPUT: usual_rows(4)})
     sink.next()
-    until_idle(observer)
-    assert observer._rests_until == pytest.approx(1009)
-
-    clock["perf_counter"] += wall
-    clock["process_time"] += spent
     observer.offer(served, {INPUT: usual_rows(4)})
-    assert observer._skipped["tiny", 1] == (0 if taken else 1)
+
+    assert observer._skipped["tiny", 1] == 1
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: Served, sink: Sink, observers) -> None:
