@@ -24,7 +24,7 @@ from models.observation import Reader, WindowMoments
 from models.repository import Repository
 
 BATCHES = (1, 8, 32)
-SECONDS = 4.0
+SECONDS = 1.5
 MOST_ROUNDS = 400
 
 Node = Callable[..., None]
