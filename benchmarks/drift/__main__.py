@@ -1,9 +1,9 @@
-"""What drift alarms find, how often they are false, and what they cost: the figures of docs/drift.md.
+"""What drift alarms find, how often they are false, and what they cost; docs/drift.md has figures.
 
     python -m benchmarks.drift false_alarms --data-dir data/mnist --write docs/drift.md
     python -m benchmarks.drift detection    --data-dir data/mnist --write docs/drift.md
-    python -m benchmarks.drift cost         --write docs/drift.md
-    python -m benchmarks.drift peers        --data-dir data/mnist --peer-python venv/bin/python --write docs/drift.md
+    python -m benchmarks.drift cost
+    python -m benchmarks.drift peers        --data-dir data/mnist --peer-python venv/bin/python
 
 All run on the starter models. Results are kept as data in benchmarks/results/drift_<measurement>.json; `--show` makes
 the tables of these without measuring. `peers` needs an interpreter that has alibi-detect and torch.
