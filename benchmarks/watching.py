@@ -24,7 +24,7 @@ from benchmarks.service.servers import PYTHON, Server
 from benchmarks.service.workspace import ROOT, models_folder
 
 OFF = "off"
-PERCENT = {OFF: "0", "default": "1", "full rate": "100"}
+PERCENT = {OFF: "0", "default": "0.5", "full rate": "100"}
 
 FIGURES = {"cpu_s_per_1000": "{:.3f}", "p50_ms": "{:.2f}", "p99_ms": "{:.2f}"}
 

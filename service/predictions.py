@@ -93,7 +93,9 @@ class Predictions:
         self._shadow = Shadow(catalog, statistics)
         self._collector = collector
         watchers = Watchers(watcher_opener(settings, catalog.repository))
-        self._observer = Observer(watchers, sink, settings.watch_percent) if settings.watch_percent else None
+        self._observer = (
+            Observer(watchers, sink, settings.watch_percent, statistics) if settings.watch_percent else None
+        )
         self._batcher = Batcher(statistics, settings.limits, self._answered)
         self._infer = infer.Infer(
             catalog, self._batcher, guard, watchers, settings.max_body_bytes, finite=settings.finite
@@ -125,7 +127,7 @@ class Predictions:
             self._observer.close()
 
     def _answered(self, served: Served, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
-        if self._observer is not None:
+        if self._observer is not None and not self._observer.busy:
             self._observer.offer(served, inputs)
         self._shadow.offer(served, inputs, outputs)
         if self._collector.wanted:

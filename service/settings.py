@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         "refuse", description="What becomes of NaN and infinities in the inputs of a model."
     )
     watch_percent: float = Field(
-        1.0,
+        0.5,
         ge=0,
         le=100,
         description="Share of the processor time that may go into watching the layers; 0 watches nothing.",

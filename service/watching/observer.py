@@ -9,7 +9,6 @@ of the observer.
 import os
 import threading
 import weakref
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -27,6 +26,7 @@ from models.errors import DengeError, InvalidInput
 from models.observation import Reader, RowStatistics, WindowMoments
 from service.catalog import Served
 from service.engine import Engine
+from service.statistics import Statistics
 
 log = structlog.get_logger()
 
@@ -199,33 +199,41 @@ class Observer:
         sink: takes what was found, in the observer's thread.
         percent: of the processor time of this process that observing may take, and of one processor, up to 100. Where
             the process takes less than a fifth of a processor, a fifth counts.
+        statistics: of this process, where requests are counted.
+
+    Attributes:
+        busy: observing or resting, so that what is offered is left out. The thread looks at the clock, not who offers.
     """
 
-    def __init__(self, watchers: "Watchers", sink: Callable[[Delta], None], percent: float) -> None:
+    def __init__(
+        self, watchers: "Watchers", sink: Callable[[Delta], None], percent: float, statistics: Statistics
+    ) -> None:
         self._watchers = watchers
+        self._statistics = statistics
         self._sink = sink
         self._rest_per_second = 100 / percent - 1
         self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
-        self._busy = False
+        self.busy = False
         self._closing = threading.Event()
-        self._skipped: Counter[tuple[str, int]] = Counter()
+        self._answered: dict[tuple[str, int], int] = {}
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
         self._thread.start()
 
     def offer(self, served: Served, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
-        if self._busy:  # observing, or resting: the thread looks at the clock, since this is asked for every request
-            self._skipped[served.model, served.version] += 1
+        if self.busy or not (rows := served.rows(inputs)):
             return
-        if not (rows := served.rows(inputs)):
-            return
-        self._busy = True
+        self.busy = True
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows
         most = max(1, min(MAX_ROWS, MAX_BYTES // max(row_bytes, 1)))
         # Spread over the batch, since neighbours in it may be alike. A copy: the arrays may be views of a buffer that
         # its owner uses again.
         taken = {name: array[:: ceil(rows / most)].copy() for name, array in inputs.items()}
-        self._queue.put((served, taken, self._skipped.pop((served.model, served.version), 0)))
+        # Counted by the difference, since nothing is to be done for a request that is left out.
+        answered = self._statistics.of(served).success.count
+        skipped = max(answered - self._answered.get((served.model, served.version), 0) - 1, 0)
+        self._answered[served.model, served.version] = answered
+        self._queue.put((served, taken, skipped))
 
     def close(self) -> None:
         """Finish what has been begun."""
@@ -248,7 +256,7 @@ class Observer:
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or a version that is unloaded would live on here
             self._rest((thread_time() - began) * self._rest_per_second)
-            self._busy = False
+            self.busy = False
 
     def _rest(self, seconds: float) -> None:
         """Until so much time has passed, and the process has done so much; or much more time, or it closes."""

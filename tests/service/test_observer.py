@@ -16,6 +16,7 @@ from models.errors import InvalidInput
 from models.observation import RowStatistics, WindowMoments
 from service.catalog import Served
 from service.engine import Engine
+from service.statistics import Statistics
 from service.watching import observer as observer_module
 from service.watching.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
 from tests.bundles import INPUT, NORM, tiny_bundle
@@ -57,11 +58,16 @@ def sink() -> Sink:
 
 
 @pytest.fixture
-def observers() -> Iterator[Callable[..., Observer]]:
+def statistics() -> Statistics:
+    return Statistics()
+
+
+@pytest.fixture
+def observers(statistics: Statistics) -> Iterator[Callable[..., Observer]]:
     made: list[Observer] = []
 
     def start(sink: Sink, make: Callable[[Served], Watcher | None] = make, percent: float = 100) -> Observer:
-        made.append(Observer(Watchers(make), sink, percent))
+        made.append(Observer(Watchers(make), sink, percent, statistics))
         return made[-1]
 
     yield start
@@ -71,7 +77,7 @@ def observers() -> Iterator[Callable[..., Observer]]:
 
 def until_idle(observer: Observer) -> None:
     """Until its thread is back at its queue."""
-    while observer._busy:
+    while observer.busy:
         threading.Event().wait(0.001)
 
 
@@ -118,17 +124,25 @@ def test_nothing_but_rows_that_are_not_finite_is_nothing(served: Served, sink: S
     assert (delta.layers[NORM].count, delta.classes.tolist()) == (0, [0, 0])
 
 
-def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(served: Served, sink: Sink, observers) -> None:
+def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(
+    served: Served, sink: Sink, observers, statistics: Statistics
+) -> None:
+    def answer(served: Served) -> None:
+        statistics.of(served).success.add(0.001)
+        observer.offer(served, {INPUT: usual_rows(4)})
+
+    other = Served("other", 1, served.manifest, served.engine)
     sink.gate.clear()
     observer = observers(sink)
-    observer.offer(served, {INPUT: usual_rows(4)})
-    for _ in range(3):
-        observer.offer(served, {INPUT: usual_rows(4)})
+    for one in (served, served, other, served, other, served):
+        answer(one)
     sink.gate.set()
     assert sink.next().skipped == 0
-    until_idle(observer)
-    observer.offer(served, {INPUT: usual_rows(4)})
-    assert sink.next().skipped == 3
+    for one, count in ((served, 3), (other, 2), (served, 0)):
+        until_idle(observer)
+        answer(one)
+        delta = sink.next()
+        assert (delta.model, delta.rows, delta.skipped) == (one.model, 4, count)
 
 
 @pytest.mark.parametrize(("share", "rested"), [(2.0, 9.0), (1.0, 9.0), (0.5, 18.0), (0.1, 45.0), (0.0, 45.0)])
@@ -169,7 +183,8 @@ def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(served:
     sink.next()
     observer.offer(served, {INPUT: usual_rows(4)})
 
-    assert observer._skipped["tiny", 1] == 1
+    assert observer.busy
+    assert observer._queue.empty()
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: Served, sink: Sink, observers) -> None:
@@ -198,23 +213,7 @@ def test_no_rows_are_nothing_to_observe(served: Served, sink: Sink, observers) -
     observer = observers(sink)
     observer.offer(served, {INPUT: usual_rows(0)})
 
-    assert not observer._busy
-
-
-def test_what_is_left_out_is_counted_by_version(served: Served, sink: Sink, observers) -> None:
-    other = Served("other", 1, served.manifest, served.engine)
-    sink.gate.clear()
-    observer = observers(sink)
-    observer.offer(served, {INPUT: usual_rows(4)})
-    for skipped in (other, served, other):
-        observer.offer(skipped, {INPUT: usual_rows(4)})
-    sink.gate.set()
-    sink.next()
-    for offered, count in ((served, 1), (other, 2)):
-        until_idle(observer)
-        observer.offer(offered, {INPUT: usual_rows(4)})
-        delta = sink.next()
-        assert (delta.model, delta.skipped) == (offered.model, count)
+    assert not observer.busy
 
 
 def test_a_watcher_goes_with_its_version() -> None:
