@@ -1,92 +1,139 @@
-"""What watching the layers costs: off, at the default setting, and at full rate, measured in the same run.
+"""What watching the layers costs: processor time of a request with and without, in alternating blocks of one process.
 
-    python -m benchmarks.watching --seconds 2 --rounds 3                    a first look
+    python -m benchmarks.watching --pairs 5                                 a first look
     python -m benchmarks.watching --out benchmarks/results/watching.jsonl --write docs/watching.md
 
-The server has one core and the load the other. Exits with 1 where an answer was wrong or a request failed. Needs wrk
-and two cores.
+Without HTTP, which makes the ratios larger than users see. Neighbouring blocks are compared, and time of the processor
+is counted, so that other work on the machine does little harm.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import Any
 
 from benchmarks.pages import write_between
-from benchmarks.service.__main__ import about, shown
-from benchmarks.service.cases import CASES
-from benchmarks.service.measure import Measurement, Plan, Record
-from benchmarks.service.report import failures
-from benchmarks.service.servers import PYTHON, Server
+from benchmarks.service.__main__ import about
+from benchmarks.service.cases import CASES, Question, questions
 from benchmarks.service.workspace import ROOT, models_folder
+from service import logs
+from service.app import create_app
+from service.settings import Settings
 
-OFF = "off"
-PERCENT = {OFF: "0", "default": "0.5", "full rate": "100"}
-
-FIGURES = {"cpu_s_per_1000": "{:.3f}", "p50_ms": "{:.2f}", "p99_ms": "{:.2f}"}
-
-
-def server(percent: str) -> Server:
-    # A folder of its own for what is observed: three servers have one repository.
-    options = "--host 127.0.0.1 --port {port} --repository {models}/repository --no-starters --threads 1"
-    state = f"--state-dir {{models}}/state-{percent} --watch-percent {percent}"
-    return Server((PYTHON, "-m", "service", *options.split(), *state.split()), f"`--watch-percent {percent}`")
+DEFAULT, FULL = Settings.model_fields["watch_percent"].default, 100.0
+WARM_UP_REQUESTS = 50
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+@asynccontextmanager
+async def application(models: Path, percent: float) -> Any:
+    with tempfile.TemporaryDirectory() as state:
+        chosen = {"repository": models / "repository", "state_dir": Path(state), "watch_percent": percent}
+        app = create_app(Settings(**chosen, starters=False, log_level="error"))
+        began, ends = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> dict[str, str]:
+            if not began.is_set():
+                return {"type": "lifespan.startup"}
+            await ends.wait()
+            return {"type": "lifespan.shutdown"}
+
+        async def send(_message: dict[str, str]) -> None:
+            began.set()
+
+        running = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+        await began.wait()
+        yield app
+        ends.set()
+        await running
+
+
+async def ask(app: Any, question: Question) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in question.headers.items()]
+    scope = {"type": "http", "method": "POST", "path": question.path, "query_string": b"", "headers": headers}
+    messages = iter([{"type": "http.request", "body": question.body, "more_body": False}])
+    status = []
+
+    async def receive() -> Any:
+        return next(messages, None) or await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        status.append(message.get("status"))
+
+    await app(scope, receive, send)
+    if status[0] != 200:
+        raise RuntimeError(f"answered {status[0]}")
+
+
+async def block(app: Any, asked: Sequence[Question], seconds: float) -> float:
+    """Processor time of a request, in ms."""
+    count, spent, ends = 0, time.process_time(), time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        await ask(app, asked[count % len(asked)])
+        await asyncio.sleep(0)
+        count += 1
+    return 1e3 * (time.process_time() - spent) / count
+
+
+async def compare(models: Path, case: str, percent: float, pairs: int) -> Iterator[dict[str, Any]]:
+    asked, seconds = questions(CASES[case], models), CASES[case].longer
+    async with AsyncExitStack() as stack:
+        apps = [await stack.enter_async_context(application(models, share)) for share in (0.0, percent)]
+        for app in apps:
+            for number in range(WARM_UP_REQUESTS):
+                await ask(app, asked[number % len(asked)])
+        found = []
+        for pair in range(pairs):
+            order = (0, 1) if pair % 2 else (1, 0)
+            cpu = {which: await block(apps[which], asked, seconds) for which in order}
+            found.append({"case": case, "percent": percent, "off_ms": cpu[0], "on_ms": cpu[1]})
+        return iter(found)
+
+
+def tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    run, *measured = records
+    yield "| request | `watch_percent` | ms of processor, off | on | ratio, median | quartiles |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for case, percent in dict.fromkeys((record["case"], record["percent"]) for record in measured):
+        here = [record for record in measured if (record["case"], record["percent"]) == (case, percent)]
+        off, on = (median(record[name] for record in here) for name in ("off_ms", "on_ms"))
+        low, middle, high = quantiles((record["on_ms"] / record["off_ms"] for record in here), n=4)
+        cells = f"{off:.3f} | {on:.3f} | {middle:.3f} | {low:.3f} to {high:.3f}"
+        yield f"| {CASES[case].title} | {percent:g} | {cells} |"
+    yield ""
+    yield f"Made by `{run['command']}` on {run['date']} at {run['revision']}, without HTTP. {run['cpu']}, one core."
+
+
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.watching", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--case", nargs="+", choices=CASES, default=["json1", "digit1", "image1"])
-    parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="connections")
-    parser.add_argument("--seconds", type=int, default=4, help="of load for each server and case")
-    parser.add_argument("--rounds", type=int, default=7, help="times that everything is done; medians are shown")
+    parser.add_argument("--pairs", type=int, default=25, help="of blocks of a second, or of three for slow models")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/latest.jsonl", help="file of JSON lines")
     parser.add_argument("--write", type=Path, help="page with the two marker comments")
-    return parser.parse_args(arguments)
-
-
-def tables(records: Sequence[Record]) -> Iterator[str]:
-    run, *measured = records
-    loads = [record for record in measured if record["record"] == "load"]
-    yield "| request | watching | CPU s / 1,000 | against off | p50 ms | p99 ms |"
-    yield "|---|---|---:|---:|---:|---:|"
-    for case in dict.fromkeys(record["case"] for record in loads):
-        here = {(record["server"], record["round"]): record for record in loads if record["case"] == case}
-        rounds = sorted({number for _, number in here})
-        for name in PERCENT:
-            cells = [
-                form.format(median(here[name, number][figure] for number in rounds)) for figure, form in FIGURES.items()
-            ]
-            cpu = [here[name, number]["cpu_s_per_1000"] / here[OFF, number]["cpu_s_per_1000"] for number in rounds]
-            yield f"| {CASES[case].title} | {name} | {cells[0]} | {median(cpu):.3f} | {' | '.join(cells[1:])} |"
-    yield ""
-    yield f"Made by `{run['command']}` on {run['date']} at {run['revision']}. Medians of the rounds; ratios are taken"
-    yield f"within each round first. {run['cpu']}, {run['cores']} cores, one of them for the service."
-
-
-def main(arguments: list[str]) -> int:
-    options = parse(arguments)
-    service, load, *_ = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {load})
-    servers = {name: server(percent) for name, percent in PERCENT.items()}
-    plan = Plan(list(servers), options.case, [options.concurrency], options.seconds, options.rounds, service, load)
-    given = f"--case {' '.join(options.case)} --concurrency {options.concurrency}"
-    command = f"python -m benchmarks.watching {given} --seconds {options.seconds} --rounds {options.rounds}"
-    records = [about(command)]
-    for record in Measurement(plan, models_folder(), servers).records():
-        print(shown(record), file=sys.stderr, flush=True)
-        records.append(record)
+    options = parser.parse_args(arguments)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    logs.configure("error", "json")
+    models = models_folder()
+    records = [about(f"python -m benchmarks.watching --case {' '.join(options.case)} --pairs {options.pairs}")]
+    for case in options.case:
+        for percent in (DEFAULT, FULL):
+            records += asyncio.run(compare(models, case, percent, options.pairs))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     text = "\n".join(tables(records))
     print(text)
     if options.write:
         write_between(options.write, "watching", text)
-    return 1 if any(map(failures, records)) else 0
+    return 0
 
 
 if __name__ == "__main__":
