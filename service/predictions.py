@@ -25,7 +25,7 @@ from service.routes import images, infer, predict
 from service.settings import Settings
 from service.shadow import Shadow
 from service.statistics import Statistics
-from service.watching.observer import MAX_ROWS, Delta, Observer, Watcher, Watchers
+from service.watching.observer import HEAD_START, MAX_ROWS, Delta, Observer, Watcher, Watchers
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ class Predictions:
         self._collector = collector
         watchers = Watchers(watcher_opener(settings, catalog.repository))
         self._observer = (
-            Observer(watchers, sink, settings.watch_percent, statistics) if settings.watch_percent else None
+            Observer(watchers, sink, settings.watch_percent, statistics, HEAD_START) if settings.watch_percent else None
         )
         self._batcher = Batcher(statistics, settings.limits, self._answered)
         self._infer = infer.Infer(

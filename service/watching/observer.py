@@ -39,6 +39,9 @@ MAX_ROWS = 32
 MAX_BYTES = 1 << 20
 """Likewise, of its inputs: they are copied on the event loop."""
 
+HEAD_START = 0.25
+"""Enough for the first windows of a small model."""
+
 _NICENESS = 10
 
 _PATIENCE = 5
@@ -200,14 +203,21 @@ class Observer:
         percent: of the processor time of this process that observing may take, and of one processor, up to 100. Where
             the process takes less than a fifth of a processor, a fifth counts.
         statistics: of this process, where requests are counted.
+        head_start: seconds of processor time that are not rested for, so that there is something to see soon.
 
     Attributes:
         busy: observing or resting, so that what is offered is left out. The thread looks at the clock, not who offers.
     """
 
     def __init__(
-        self, watchers: "Watchers", sink: Callable[[Delta], None], percent: float, statistics: Statistics
+        self,
+        watchers: "Watchers",
+        sink: Callable[[Delta], None],
+        percent: float,
+        statistics: Statistics,
+        head_start: float = 0.0,
     ) -> None:
+        self._head_start = head_start
         self._watchers = watchers
         self._statistics = statistics
         self._sink = sink
@@ -255,7 +265,10 @@ class Observer:
             except Exception as error:  # whatever it was, the next batch is another one
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or a version that is unloaded would live on here
-            self._rest((thread_time() - began) * self._rest_per_second)
+            spent = thread_time() - began
+            self._head_start -= spent
+            if self._head_start <= 0:
+                self._rest(spent * self._rest_per_second)
             self.busy = False
 
     def _rest(self, seconds: float) -> None:

@@ -66,8 +66,13 @@ def statistics() -> Statistics:
 def observers(statistics: Statistics) -> Iterator[Callable[..., Observer]]:
     made: list[Observer] = []
 
-    def start(sink: Sink, make: Callable[[Served], Watcher | None] = make, percent: float = 100) -> Observer:
-        made.append(Observer(Watchers(make), sink, percent, statistics))
+    def start(
+        sink: Sink,
+        make: Callable[[Served], Watcher | None] = make,
+        percent: float = 100,
+        head_start: float = 0.0,
+    ) -> Observer:
+        made.append(Observer(Watchers(make), sink, percent, statistics, head_start))
         return made[-1]
 
     yield start
@@ -175,6 +180,22 @@ def test_it_rests_in_proportion_to_what_an_observation_took(served: Served, sink
     observer.offer(served, {INPUT: usual_rows(4)})
 
     assert rests.get(timeout=WAIT) == pytest.approx(9)
+
+
+def test_it_rests_for_nothing_of_its_head_start(served: Served, sink: Sink, observers, monkeypatch) -> None:
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("service.watching.observer.thread_time", lambda: float(next(seconds)))
+    observer = observers(sink, percent=50, head_start=8.0)
+    rests: SimpleQueue[float] = SimpleQueue()
+    monkeypatch.setattr(observer, "_rest", rests.put)
+    for _ in range(4):
+        observer.offer(served, {INPUT: usual_rows(4)})
+        sink.next()
+        until_idle(observer)
+
+    # Each observation takes three seconds of this clock: the third is the first that goes beyond eight.
+    assert [rests.get(timeout=WAIT) for _ in range(2)] == [3.0, 3.0]
+    assert rests.empty()
 
 
 def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(served: Served, sink: Sink, observers) -> None:
