@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from models import gates, parity, reference, watched
 from models.batchnorm import Float64
 from models.bundle import Bundle
-from models.datatypes import to_numpy
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.adapt import Statistics, adapt, restate
 from models.graph.find import find
@@ -25,6 +24,7 @@ from models.graph.fold import fold
 from models.graph.load import parse, serialize
 from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
 from models.parity import Arrays, Load
+from models.rows import require
 
 DEFAULT_PRIOR = 8.0
 """Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
@@ -163,27 +163,9 @@ def require_rows(rows: Arrays, inputs: Sequence[TensorSpec]) -> int:
     Raises:
         InvalidInput: they are not the model's, are too few or too many, or have values that are not finite.
     """
-    if rows.keys() != {spec.name for spec in inputs}:
-        raise InvalidInput(f"the model's inputs are {', '.join(spec.name for spec in inputs)}", "rows")
-    counts = {len(values) for values in rows.values()}
-    if len(counts) != 1:
-        raise InvalidInput(f"the inputs have different numbers of rows: {sorted(counts)}", "rows")
-    (count,) = counts
+    count = require(rows, inputs, "rows")
     if not 2 <= count <= MAX_ROWS:
         raise InvalidInput(f"{count} of them; 2 to {MAX_ROWS} can be estimated from", "rows")
-    for spec in inputs:
-        values = rows[spec.name]
-        fits = len(values.shape) == len(spec.shape) and all(
-            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
-        )
-        if not fits or values.dtype != to_numpy(spec.datatype):
-            raise InvalidInput(
-                f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
-                f"not {values.dtype} of shape {list(values.shape)}",
-                "rows",
-            )
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            raise InvalidInput(f"'{spec.name}' has a value that is not finite", "rows")
     return count
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from models import parity, thresholds
 from models.bundle import Bundle
-from models.datatypes import to_numpy
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
 from models.manifest import Batching, TensorSpec
+from models.rows import require
 from training import row_files, runtime
 from training.packing import pack
 
@@ -50,21 +48,6 @@ def read_bundle(
 
 def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> parity.Arrays:
     rows = row_files.read(path, "held-out", inputs)
-    for spec in inputs:
-        values = rows[spec.name]
-        fits = len(values.shape) == len(spec.shape) and all(
-            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
-        )
-        if not fits or values.dtype != to_numpy(spec.datatype):
-            raise InvalidInput(
-                f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
-                f"not {values.dtype} of shape {list(values.shape)}",
-                "held-out",
-            )
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            raise InvalidInput(f"'{spec.name}' has a value that is not finite", "held-out")
-    if len({len(values) for values in rows.values()}) != 1:
-        raise InvalidInput("the inputs have different numbers of rows", "held-out")
-    if len(next(iter(rows.values()))) < thresholds.FEWEST_ROWS:
+    if require(rows, inputs, "held-out") < thresholds.FEWEST_ROWS:
         raise InvalidInput(f"thresholds need at least {thresholds.FEWEST_ROWS} rows", "held-out")
     return rows

@@ -1,0 +1,43 @@
+"""Rows that someone gives for a model: whether they are what its inputs take."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.datatypes import to_numpy
+from models.errors import InvalidInput
+from models.manifest import TensorSpec
+from models.parity import Arrays
+
+
+def require(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int:
+    """How many rows there are.
+
+    Args:
+        rows: for every input, shape (n, ...).
+        inputs: of the model.
+        field: what the caller was asked for, to name in errors.
+
+    Raises:
+        InvalidInput: an input is missing or not the model's, is of another type or shape, has a value that is not
+            finite, or has another number of rows than the others.
+    """
+    if rows.keys() != {spec.name for spec in inputs}:
+        raise InvalidInput(f"the model's inputs are {', '.join(spec.name for spec in inputs)}", field)
+    for spec in inputs:
+        values = rows[spec.name]
+        fits = len(values.shape) == len(spec.shape) and all(
+            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
+        )
+        if not fits or values.dtype != to_numpy(spec.datatype):
+            raise InvalidInput(
+                f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
+                f"not {values.dtype} of shape {list(values.shape)}",
+                field,
+            )
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise InvalidInput(f"'{spec.name}' has a value that is not finite", field)
+    counts = {len(values) for values in rows.values()}
+    if len(counts) != 1:
+        raise InvalidInput(f"the inputs have different numbers of rows: {sorted(counts)}", field)
+    return counts.pop()
