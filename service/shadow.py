@@ -1,9 +1,6 @@
 """Runs a shadow version on what the default one has answered, and compares: beside the answers, never before them."""
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -14,6 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from models.errors import InferenceFailed
+from service import priority
 from service.catalog import Catalog, Served
 from service.statistics import Comparison, Statistics
 
@@ -23,7 +21,6 @@ log = structlog.get_logger()
 
 _MAX_WAITING = 2
 """Requests that wait for the shadow. It need not see all of them, and their inputs take memory."""
-_NICENESS = 10
 
 
 class Shadow:
@@ -37,7 +34,7 @@ class Shadow:
     def __init__(self, catalog: Catalog, statistics: Statistics) -> None:
         self._catalog = catalog
         self._statistics = statistics
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=_be_nice)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=priority.lower)
         self._waiting = 0
 
     def offer(self, served: Served, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
@@ -95,9 +92,3 @@ def _largest_difference(one: Array, other: Array) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(one.astype(np.float64) - other.astype(np.float64))
     return float(difference[np.isfinite(difference)].max(initial=0.0))
-
-
-def _be_nice() -> None:
-    # Predictions come first where there are not cores for both. Threads have a priority of their own on Linux only.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

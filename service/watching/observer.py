@@ -6,7 +6,6 @@ the rest, at a lower priority than those that answer; what it finds goes to a si
 of the observer.
 """
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from models.drift import Detector
 from models.errors import DengeError, InvalidInput
 from models.observation import Reader, RowStatistics, WindowMoments
+from service import priority
 from service.catalog import Served
 from service.engine import Engine
 from service.statistics import Statistics
@@ -42,7 +42,6 @@ MAX_BYTES = 1 << 20
 HEAD_START = 0.25
 """Enough for the first windows of a small model."""
 
-_NICENESS = 10
 
 _PATIENCE = 5
 """How many times as long as its budget asks it rests at most, while the service hardly does anything."""
@@ -252,9 +251,7 @@ class Observer:
         self._thread.join()
 
     def _work(self) -> None:
-        # Linux takes the thread for a process here. Elsewhere it stays as important as the others.
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        priority.lower()
         while (taken := self._queue.get()) is not None:
             served = taken[0]
             began = thread_time()
