@@ -10,13 +10,13 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from math import ceil
 from queue import SimpleQueue
 from time import perf_counter, process_time, thread_time
 from typing import Any
 
 import numpy as np
-import orjson
 import structlog
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from service import priority
 from service.catalog import Served
 from service.engine import Engine
 from service.statistics import Statistics
+from service.wire import arrays
 
 log = structlog.get_logger()
 
@@ -74,18 +75,18 @@ class Delta:
         return max((moments.count for moments in self.layers.values()), default=0)
 
     def to_bytes(self) -> bytes:
-        """For another process: one line of JSON, and the numbers as they lie in memory."""
-        head = {
+        """For another process."""
+        header = {
             "model": self.model,
             "version": self.version,
             "layers": [[name, len(moments.mean), moments.count] for name, moments in self.layers.items()],
-            "classes": len(self.classes),
             "batches": self.batches,
             "skipped": self.skipped,
             "seconds": self.seconds,
         }
-        numbers = [np.asarray(moments.to_arrays()["moments"]).tobytes() for moments in self.layers.values()]
-        return b"".join([orjson.dumps(head), b"\n", self.classes.tobytes(), *numbers])
+        numbers = [np.asarray(moments.to_arrays()["moments"]) for moments in self.layers.values()]
+        joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((5, 0))
+        return arrays.write(header, {"classes": self.classes, "moments": joined})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Delta":
@@ -94,19 +95,18 @@ class Delta:
         Raises:
             InvalidInput: it did not give this.
         """
-        line, _, numbers = data.partition(b"\n")
         try:
-            head = orjson.loads(line)
-            classes = np.frombuffer(numbers, np.int64, head["classes"])
-            offset = classes.nbytes
-            layers = {}
-            for name, channels, count in head["layers"]:
-                moments = np.frombuffer(numbers, np.float64, 5 * channels, offset).reshape(5, channels)
-                offset += moments.nbytes
+            header, found = arrays.read(BytesIO(data))
+            layers, start = {}, 0
+            for name, channels, count in header["layers"]:
+                moments = found["moments"][:, start : start + channels]
+                if moments.shape[1] != channels:
+                    raise ValueError("fewer channels than layers have")
                 layers[name] = WindowMoments.from_arrays({"count": count, "moments": moments})
-            spent = head["batches"], head["skipped"], head["seconds"]
-            return cls(head["model"], head["version"], layers, classes, *spent)
-        except (ValueError, TypeError, LookupError) as error:
+                start += channels
+            spent = header["batches"], header["skipped"], header["seconds"]
+            return cls(header["model"], header["version"], layers, found["classes"], *spent)
+        except (ValueError, TypeError, LookupError, EOFError) as error:
             raise InvalidInput("is not what one process tells another of its observations", "delta") from error
 
 
