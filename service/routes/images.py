@@ -91,8 +91,8 @@ def router(catalog: Catalog, batcher: Batcher, watchers: Watchers, max_body_byte
         )
 
     def scores(served: Served, row: dict[str, NDArray[Any]]) -> list[LayerScore] | None:
-        watcher = watchers.of(served)
-        if watcher is None or served.manifest.drift is None:
+        watcher = watchers.scorer(served)
+        if watcher is None:
             return None
         return [LayerScore(name=name, score=float(score[0])) for name, score in watcher.score_layers(row).items()]
 

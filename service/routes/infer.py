@@ -200,8 +200,8 @@ class Infer:
             raise Overloaded(f"{MOST_SCORING} requests wait for layer statistics already: try again later")
         self._scoring += 1
         try:
-            watcher = await asyncio.to_thread(self._watchers.of, served)
-            if watcher is None or served.manifest.drift is None:
+            watcher = await asyncio.to_thread(self._watchers.scorer, served)
+            if watcher is None:
                 raise InvalidInput(
                     f"'{served.model}' version {served.version} has no held-out rows to compare with",
                     "parameters.layer_statistics",

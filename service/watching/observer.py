@@ -185,6 +185,10 @@ class Watchers:
                 weakref.finalize(served, self._made.pop, id(served)).atexit = False
             return self._made[id(served)]
 
+    def scorer(self, served: Served) -> Watcher | None:
+        """The same, where the version has held-out rows to score others by."""
+        return None if served.manifest.drift is None else self.of(served)
+
     def _try(self, served: Served) -> Watcher | None:
         try:
             return self._make(served) if served.batchable else None
