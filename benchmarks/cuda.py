@@ -22,13 +22,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models import bundle, starter
-from models.bundle import Bundle
+from models import starter
 from models.datatypes import FLOATING, to_numpy
 from models.errors import ProviderUnavailable
 from models.manifest import Manifest
-from models.repository import Repository
-from service.engine import Engine, buckets, pinned_memory
+from models.repository import bundle
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.runtime import Engine, buckets, pinned_memory
 
 TOLERANCE = 1e-4
 """Of the largest difference, relative to the largest value of the output: ten times that of publishing, since the order

@@ -25,7 +25,7 @@ from benchmarks.pages import write_between
 from benchmarks.service.cases import ROW_SHAPES
 from benchmarks.service.session import open_session
 from benchmarks.service.workspace import ROOT, models_folder
-from models.repository import Repository
+from models.repository.repository import Repository
 
 PEERS = ("pytriton", "kserve", "mlserver", "bentoml", "litserve", "rayserve_haproxy", "torchserve", "fastapi_naive")
 LIMITS = ("uvicorn_ort", "uvicorn_simd")

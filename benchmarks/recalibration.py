@@ -30,11 +30,12 @@ from torch import nn
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.pages import write_between
-from models import reference, starter
-from models.bundle import Bundle
+from models import starter
 from models.graph.load import parse
-from models.recalibration import Candidate, recalibrate
-from models.repository import Repository
+from models.recalibration.estimate import Candidate, recalibrate
+from models.repository import held_out
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 from training import runtime
 from training.data import mnist
 from training.networks.convnet import ConvNet
@@ -116,7 +117,7 @@ class Data:
         data = mnist.load(folder)
         images, labels = data.prepare(data.test_images), data.test_labels
         every = np.arange(len(images))
-        kept = reference.choose({"every": every})["every"]
+        kept = held_out.choose({"every": every})["every"]
         order = np.random.default_rng(1).permutation(np.setdiff1d(every, kept))
         pool, measured = order[:-MEASURED], order[-MEASURED:]
         self.pool, self.pool_labels = images[pool], labels[pool]
@@ -255,8 +256,8 @@ began = time.perf_counter(), time.process_time()
 import sys
 from pathlib import Path
 import numpy as np
-from models.recalibration import recalibrate
-from models.repository import Repository
+from models.recalibration.estimate import recalibrate
+from models.repository.repository import Repository
 from training import runtime
 imported = time.perf_counter()
 repository = Repository(Path(sys.argv[1]))

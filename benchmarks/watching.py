@@ -24,9 +24,9 @@ from benchmarks.pages import write_between
 from benchmarks.service.__main__ import about
 from benchmarks.service.cases import CASES, Question, questions
 from benchmarks.service.workspace import ROOT, models_folder
-from service import logs
 from service.app import create_app
 from service.settings import Settings
+from service.telemetry import logs
 
 DEFAULT, FULL = Settings.model_fields["watch_percent"].default, 100.0
 WARM_UP_REQUESTS = 50

@@ -22,7 +22,7 @@ DengeError
 ├── ProviderUnavailable       the execution provider asked for is not the one that runs
 ├── NotReady                  the model is known but cannot answer now
 ├── Overloaded                too many requests wait already
-├── CallerGone                nobody waits for the answer any more
+├── ClientDisconnected                nobody waits for the answer any more
 └── InferenceFailed           the runtime refused or broke; details belong in the log
 """
 
@@ -147,7 +147,7 @@ class Overloaded(DengeError):
     """Too many requests wait already; another try may succeed."""
 
 
-class CallerGone(DengeError):
+class ClientDisconnected(DengeError):
     """Nobody waits for the answer any more."""
 
 

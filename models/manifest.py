@@ -123,7 +123,7 @@ class Batching(Record):
     )
 
 
-class Comparison(Record):
+class ParityComparison(Record):
     """Largest difference found between two runs of what should be one function."""
 
     reference: str
@@ -140,7 +140,7 @@ class Parity(Record):
     rows: int = Field(gt=0)
     seed: int
     tolerance: float = Field(gt=0, description="bound on max_relative")
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ParityComparison, ...]
 
 
 class Parent(Record):
@@ -240,7 +240,7 @@ class ClassReference(Record):
 
 
 class DriftReference(Record):
-    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift`."""
+    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift.detector`."""
 
     rows: int = Field(gt=1, description="held-out rows")
     windows: tuple[int, ...] = Field(min_length=1, description="sizes of windows, in rows, ascending")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from models.datatypes import FLOATING, to_numpy
 from models.errors import ParityError
-from models.manifest import Comparison, Parity, TensorSpec
+from models.manifest import Parity, ParityComparison, TensorSpec
 
 Arrays = dict[str, NDArray[np.generic]]
 """Tensors by name, each of shape (N, ...)."""
@@ -111,7 +111,7 @@ def check(
 
 def check_observed(
     folded: bytes, observed: bytes, inputs: Sequence[TensorSpec], load: Load, seed: int = 0
-) -> Comparison:
+) -> ParityComparison:
     """Compare the predictions of the observed graph with those of the folded one, as they are served.
 
     Raises:
@@ -144,7 +144,9 @@ def _every_second(values: NDArray[np.generic], other: NDArray[np.generic]) -> ND
     return mixed
 
 
-def _compare(reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Arrays]], tolerance: float) -> Comparison:
+def _compare(
+    reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Arrays]], tolerance: float
+) -> ParityComparison:
     """The largest difference over pairs of (expected, actual) outputs."""
     max_absolute = max_relative = 0.0
     for expected, actual in pairs:
@@ -166,7 +168,9 @@ def _compare(reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Array
                     f"which is {relative:.3g} of its largest value ({tolerance:g} is allowed)"
                 )
             max_absolute, max_relative = max(max_absolute, difference), max(max_relative, relative)
-    return Comparison(reference=reference, candidate=candidate, max_absolute=max_absolute, max_relative=max_relative)
+    return ParityComparison(
+        reference=reference, candidate=candidate, max_absolute=max_absolute, max_relative=max_relative
+    )
 
 
 def _exact(values: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from models.manifest import TensorSpec
 from models.parity import Arrays
 
 
-def require(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int:
+def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int:
     """How many rows there are.
 
     Args:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from models import parity, thresholds
+from models import parity
+from models.drift import thresholds
 from models.graph.load import serialize
 from models.graph.observe import observe
-from models.manifest import Comparison, DriftReference, NormLayer, TensorSpec
+from models.manifest import DriftReference, NormLayer, ParityComparison, TensorSpec
 from models.observation import Reader, RowStatistics
 from models.parity import Arrays, Load
 
@@ -30,7 +31,7 @@ class Watched:
     """
 
     observed: bytes
-    comparison: Comparison
+    comparison: ParityComparison
     drift: DriftReference | None
 
 

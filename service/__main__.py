@@ -2,11 +2,12 @@
 
 import sys
 
-from service import logs, settings
+from service import settings
 from service.app import create_app
+from service.host.lifecycle import Lifecycle
 from service.http.server import Server, configure, run
 from service.settings import ConfigurationError, Settings
-from service.state import ServiceState
+from service.telemetry import logs
 
 USAGE_ERROR = 2
 
@@ -18,7 +19,7 @@ def serve(chosen: Settings) -> int:
         from service.workers import control  # noqa: PLC0415 - what one process does not need
 
         return control.serve(chosen)
-    state = ServiceState()
+    state = Lifecycle()
     config = configure(create_app(chosen, state), chosen, host=chosen.host, port=chosen.port)
     return run(Server(config, state, chosen.shutdown_delay_seconds))
 

@@ -9,32 +9,32 @@ import structlog
 from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
-from models.repository import Repository
+from models.repository.repository import Repository
+from models.runtime import require_provider, runtime_version
 from models.starter import seed
-from service import access, errors, examples
+from models.version import VERSION
+from service import access, errors
 from service.access import PUBLIC, Guard
-from service.catalog import Catalog
-from service.engine import require_provider, runtime_version
+from service.catalog.catalog import Catalog
+from service.catalog.rollouts import Rollouts
+from service.host.lifecycle import Lifecycle
 from service.http.direct import Application
-from service.metrics import Metrics, Processes
 from service.predictions import Predictions, engine_starter
 from service.recalibrating.collector import Collectors
 from service.recalibrating.jobs import Recalibrations
-from service.rollout import Rollouts
-from service.routes import configuration, dashboard, health, layers, models, repository, rollout
+from service.replicas.supervisor import Supervisor
+from service.routes import configuration, dashboard, examples, health, layers, models, repository, rollout
 from service.routes import events as events_routes
 from service.routes import recalibrations as recalibrations_routes
 from service.routes import statistics as statistics_routes
 from service.routes import watch as watch_routes
 from service.settings import Settings
-from service.state import ServiceState
-from service.statistics import Statistics
-from service.version import VERSION
+from service.telemetry.metrics import Metrics, Processes
+from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import teller
 from service.watching.events import Events
-from service.watching.watch import SAVE_SECONDS, Watch
+from service.watching.monitor import SAVE_SECONDS, DriftMonitor
 from service.watching.webhook import Webhook
-from service.workers.supervisor import Supervisor
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ SMALL_BODY_BYTES = 1 << 16
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def create_app(settings: Settings, state: ServiceState | None = None, workers: Supervisor | None = None) -> Application:
+def create_app(settings: Settings, state: Lifecycle | None = None, workers: Supervisor | None = None) -> Application:
     """The application, with nothing loaded until its lifespan starts.
 
     Args:
@@ -62,18 +62,20 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     store = Repository(settings.repository)
     start = engine_starter(settings)
-    statistics = Statistics()
+    statistics = ServiceStatistics()
     if workers is None:
         catalog = Catalog(store, start, settings.loaded_versions)
         gather = partial(_alone, statistics)
     else:
         tell = partial(workers.publish_from_thread, "catalog")
-        catalog = Catalog(store, lambda bundle: start(bundle).let_go(), settings.loaded_versions, tell)
+        catalog = Catalog(store, lambda bundle: start(bundle).release(), settings.loaded_versions, tell)
         gather = partial(workers.gather, statistics)
     rollouts = Rollouts(catalog)
-    state = state or ServiceState()
+    state = state or Lifecycle()
     shown = examples.for_starter()
-    watch = Watch(catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch")
+    watch = DriftMonitor(
+        catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
+    )
     collectors = Collectors(guard, workers)
     predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.own)
     recalibrations = Recalibrations(
@@ -138,7 +140,7 @@ def create_app(settings: Settings, state: ServiceState | None = None, workers: S
 
 
 @asynccontextmanager
-async def _saving(watch: Watch) -> AsyncIterator[None]:
+async def _saving(watch: DriftMonitor) -> AsyncIterator[None]:
     """Write what has been observed now and then, and at the end."""
 
     async def keep() -> None:
@@ -152,5 +154,5 @@ async def _saving(watch: Watch) -> AsyncIterator[None]:
     await asyncio.to_thread(watch.save)
 
 
-async def _alone(statistics: Statistics) -> Statistics:
+async def _alone(statistics: ServiceStatistics) -> ServiceStatistics:
     return statistics

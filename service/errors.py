@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import (
     BundleError,
-    CallerGone,
+    ClientDisconnected,
     DengeError,
     Forbidden,
     InferenceFailed,
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 _STATUS: dict[type[DengeError], HTTPStatus] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
-    CallerGone: HTTPStatus.BAD_REQUEST,
+    ClientDisconnected: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
@@ -75,7 +75,7 @@ def _headers(error: Exception) -> dict[str, str] | None:
 
 
 def _defect(_request: Request, _error: Exception) -> JSONResponse:
-    # The framework raises it on, once this is sent, and `service.http.requests` puts it into the log.
+    # The framework raises it on, once this is sent, and `service.http.context` puts it into the log.
     return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL)
 
 

@@ -7,25 +7,25 @@ from fastapi import APIRouter
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
-from models.bundle import Bundle
 from models.manifest import Manifest
-from models.repository import Repository
-from service import memory
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.runtime import Engine, buckets
 from service.access import Guard
-from service.batcher import Batcher
-from service.catalog import Catalog, Served
-from service.engine import Engine, buckets
-from service.examples import Examples
+from service.catalog.catalog import Catalog, ServedVersion
+from service.host import memory
+from service.http.context import RequestContext
 from service.http.direct import Application, Direct
 from service.http.fast_path import FastPath
-from service.http.requests import RequestContext
-from service.logs import request_logger
+from service.inference.batcher import Batcher
+from service.inference.shadow import Shadow
 from service.recalibrating.collector import Collector
 from service.routes import images, infer, predict
+from service.routes.examples import Examples
 from service.settings import Settings
-from service.shadow import Shadow
-from service.statistics import Statistics
-from service.watching.observer import HEAD_START, MAX_ROWS, Delta, Observer, Watcher, Watchers
+from service.telemetry.logs import request_logger
+from service.telemetry.statistics import ServiceStatistics
+from service.watching.observer import HEAD_START, MAX_ROWS, Observation, ObservedModel, ObservedModels, Observer
 
 Array = NDArray[Any]
 
@@ -47,17 +47,17 @@ def _warmed_up(settings: Settings, manifest: Manifest, most: int) -> tuple[int, 
     return buckets(most) if settings.provider == "cuda" and manifest.batchable else ()
 
 
-def watcher_opener(settings: Settings, repository: Repository) -> Callable[[Served], Watcher | None]:
-    """What makes the watcher of a version, where its bundle has an observed graph."""
+def watcher_opener(settings: Settings, repository: Repository) -> Callable[[ServedVersion], ObservedModel | None]:
+    """What makes the observed_model of a version, where its bundle has an observed graph."""
 
-    def open_watcher(served: Served) -> Watcher | None:
+    def open_watcher(served: ServedVersion) -> ObservedModel | None:
         observed = repository.read(served.model, served.version).observed
         if observed is None:
             return None
         sizes = _warmed_up(settings, served.manifest, MAX_ROWS)
         engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
         memory.give_back()
-        return Watcher(served, engine)
+        return ObservedModel(served, engine)
 
     return open_watcher
 
@@ -83,27 +83,29 @@ class Predictions:
         settings: Settings,
         catalog: Catalog,
         guard: Guard,
-        statistics: Statistics,
+        statistics: ServiceStatistics,
         shown: Examples,
-        sink: Callable[[Delta], None],
+        sink: Callable[[Observation], None],
         collector: Collector,
     ) -> None:
         self._settings = settings
         self._statistics = statistics
         self._shadow = Shadow(catalog, statistics)
         self._collector = collector
-        watchers = Watchers(watcher_opener(settings, catalog.repository))
+        observed_models = ObservedModels(watcher_opener(settings, catalog.repository))
         self._observer = (
-            Observer(watchers, sink, settings.watch_percent, statistics, HEAD_START) if settings.watch_percent else None
+            Observer(observed_models, sink, settings.watch_percent, statistics, HEAD_START)
+            if settings.watch_percent
+            else None
         )
         self._batcher = Batcher(statistics, settings.limits, self._answered)
         self._infer = infer.Infer(
-            catalog, self._batcher, guard, watchers, settings.max_body_bytes, finite=settings.finite
+            catalog, self._batcher, guard, observed_models, settings.max_body_bytes, finite=settings.finite
         )
         self.routers: tuple[APIRouter, ...] = (
             infer.router(self._infer, shown),
             predict.router(catalog, self._batcher, shown, settings.max_body_bytes, finite=settings.finite),
-            images.router(catalog, self._batcher, watchers, settings.max_body_bytes, settings.max_image_pixels),
+            images.router(catalog, self._batcher, observed_models, settings.max_body_bytes, settings.max_image_pixels),
         )
 
     def in_front_of(self, app: ASGIApp) -> Application:
@@ -126,7 +128,7 @@ class Predictions:
         if self._observer is not None:
             self._observer.close()
 
-    def _answered(self, served: Served, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+    def _answered(self, served: ServedVersion, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         if self._observer is not None and not self._observer.busy:
             self._observer.offer(served, inputs)
         self._shadow.offer(served, inputs, outputs)

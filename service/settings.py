@@ -20,8 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from service import cores, secret_files
-from service.limits import Limits
+from service.host import cores, secret_files
+from service.inference.limits import Limits
 
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"

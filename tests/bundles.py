@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
-from models.bundle import Bundle
 from models.datatypes import Datatype
 from models.manifest import (
-    Comparison,
     ImagePreprocessing,
     Lineage,
     Manifest,
     NormLayer,
     Parent,
     Parity,
+    ParityComparison,
     Placement,
     TensorSpec,
     channels,
 )
+from models.repository.bundle import Bundle
 
 INPUT = "input"
 OUTPUT = "logits"
@@ -214,7 +214,7 @@ def _model(
 
 
 def _parity() -> Parity:
-    comparison = Comparison(reference="source", candidate="folded", max_absolute=1e-7, max_relative=1e-7)
+    comparison = ParityComparison(reference="source", candidate="folded", max_absolute=1e-7, max_relative=1e-7)
     return Parity(rows=16, seed=0, tolerance=1e-5, comparisons=(comparison,))
 
 

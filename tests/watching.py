@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import watched
-from models.bundle import Bundle
 from models.graph.load import parse
+from models.repository.bundle import Bundle
 from tests.bundles import INPUT, tiny_bundle
 from training import runtime
 

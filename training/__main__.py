@@ -17,9 +17,9 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from models.bundle import Bundle
 from models.errors import DengeError, InvalidInput
-from models.repository import Repository
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 from training.config import Config, DataKind, ModelKind
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")

@@ -7,8 +7,8 @@ over many batches ("PreciseBN"):
     mean = sum_b n_b mean_b / sum_b n_b                          n_b: values per channel in batch b
     var  = sum_b n_b (mean_b^2 + var_b) / sum_b n_b - mean^2     var_b: biased
 
-The merge of `models.moments.Moments` is the same quantity without the cancellation. All layers are estimated in one
-pass in which each normalises by its batch's own statistics, as in training, so that no layer sees the output of one
+The merge of `models.moments.channel.Moments` is the same quantity without the cancellation. All layers are estimated in
+one pass in which each normalises by its batch's own statistics, as in training, so that no layer sees the output of one
 that is not estimated yet.
 
 For the first layer the result does not depend on how the rows are split into batches: it is the mean and variance of
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
-from models.moments import Moments
+from models.moments.channel import Moments
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from models.bundle import Bundle
 from models.manifest import TrainingRecord
+from models.repository.bundle import Bundle
 from training import calibrate, export, loop, packing, report
 from training.config import Config
 from training.data.dataset import Dataset

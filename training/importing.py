@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import parity, thresholds
-from models.bundle import Bundle
+from models import parity
+from models.drift import thresholds
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
 from models.manifest import Batching, TensorSpec
-from models.rows import require
+from models.repository.bundle import Bundle
+from models.rows import validate_rows
 from training import row_files, runtime
 from training.packing import pack
 
@@ -48,6 +49,6 @@ def read_bundle(
 
 def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> parity.Arrays:
     rows = row_files.read(path, "held-out", inputs)
-    if require(rows, inputs, "held-out") < thresholds.FEWEST_ROWS:
+    if validate_rows(rows, inputs, "held-out") < thresholds.FEWEST_ROWS:
         raise InvalidInput(f"thresholds need at least {thresholds.FEWEST_ROWS} rows", "held-out")
     return rows

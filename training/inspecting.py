@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from models import bundle
 from models.errors import InvalidInput
 from models.graph.fold import fold
 from models.graph.load import parse
 from models.manifest import Manifest
+from models.repository import bundle
 from training import report
 
 

@@ -9,12 +9,13 @@ from typing import Literal
 
 import onnx
 
-from models import parity, reference, watched
-from models.bundle import Bundle
+from models import parity, watched
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
 from models.graph.load import serialize
 from models.manifest import MODEL_NAME, Batching, ImagePreprocessing, Lineage, Manifest, TrainingRecord
+from models.repository import held_out
+from models.repository.bundle import Bundle
 from training import runtime
 
 
@@ -81,7 +82,7 @@ def pack(
         lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=program()),
         training=training,
     )
-    kept = reference.pack(reference.choose(real)) if real is not None else None
+    kept = held_out.pack(held_out.choose(real)) if real is not None else None
     return Bundle(manifest, folded=folded_bytes, source=source_bytes, reference=kept, observed=watching.observed)
 
 

@@ -7,13 +7,13 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models import recalibration
-from models.bundle import DIGESTS, Bundle
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.parity import Arrays
-from models.recalibration import Candidate, Labelled
-from models.repository import Repository
+from models.recalibration import estimate
+from models.recalibration.estimate import Candidate, Labelled
+from models.repository.bundle import DIGESTS, Bundle
+from models.repository.repository import Repository
 from training import row_files, runtime
 from training.config import DataKind
 from training.packing import program
@@ -80,11 +80,11 @@ def recalibrate(
         rows, labels: as `read` returns them. All rows with labels count for the accuracy, up to as many as may be
             estimated from.
         count: how many rows to estimate from, if there are as many.
-        prior: as in `models.recalibration.recalibrate`.
+        prior: as in `models.recalibration.estimate.recalibrate`.
         seed: of the choice.
 
     Raises:
-        InvalidInput, GraphError: as `models.recalibration.recalibrate`.
+        InvalidInput, GraphError: as `models.recalibration.estimate.recalibrate`.
     """
     found = len(next(iter(rows.values())))
     if labels is not None and len(labels) != found:
@@ -96,8 +96,8 @@ def recalibrate(
 
     labelled = None
     if labels is not None:
-        labelled = Labelled(some(recalibration.MAX_ROWS), labels[order[: recalibration.MAX_ROWS]])
-    return recalibration.recalibrate(
+        labelled = Labelled(some(estimate.MAX_ROWS), labels[order[: estimate.MAX_ROWS]])
+    return estimate.recalibrate(
         parent.bundle,
         parent.version,
         some(count),

@@ -16,12 +16,12 @@ from onnx import TensorProto, helper
 
 from benchmarks.drift.rows import Model
 from benchmarks.service import networks
-from models.bundle import Bundle
-from models.drift import Detector
+from models.drift.detector import Detector
+from models.graph.editor import GraphEditor
 from models.graph.load import parse
-from models.graph.wiring import Wiring
 from models.observation import Reader, WindowMoments
-from models.repository import Repository
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 
 BATCHES = (1, 32)
 SECONDS = 1.0
@@ -66,7 +66,7 @@ FORMS = {
 def _form(bundle: Bundle, form) -> bytes:
     model = onnx.ModelProto()
     model.CopyFrom(parse(bundle.folded))
-    wiring = Wiring(model)
+    wiring = GraphEditor(model)
     graph = model.graph
     graph.initializer.append(helper.make_tensor("positions", TensorProto.INT64, [2], [2, 3]))
 

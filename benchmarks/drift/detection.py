@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
-from models.drift import Detector
+from models.drift.detector import Detector
 from training.data import digits
 
 SIZES = (16, 64, 256)

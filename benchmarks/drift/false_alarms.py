@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
-from models import thresholds
-from models.drift import Detector
+from models.drift import thresholds
+from models.drift.detector import Detector
 
 SIZES = (16, 64, 256, 1024)
 RATES = (0.05, 0.01, 0.001)

@@ -43,7 +43,7 @@ def measure(images, peer_python: str) -> list[dict]:
     """Draw the windows, judge them here, have them judged there."""
     from benchmarks.corruptions import CORRUPTIONS, corrupt
     from benchmarks.drift.rows import MODELS, Model, windows
-    from models.drift import Detector
+    from models.drift.detector import Detector
 
     random = np.random.default_rng(13)
     order = random.permutation(images.others)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models import starter
 from models.observation import Reader, RowStatistics, WindowMoments
-from models.repository import Repository
+from models.repository.repository import Repository
 from models.watched import choose
 from training import runtime
 from training.data import mnist
@@ -44,7 +44,7 @@ class Rows:
         return Rows(layers, self.logits[chosen])
 
     def window(self) -> tuple[dict[str, WindowMoments], Indices]:
-        """What `models.drift.Detector.assess` takes."""
+        """What `models.drift.detector.Detector.assess` takes."""
         moments = {name: WindowMoments.of(rows) for name, rows in self.layers.items()}
         return moments, np.bincount(self.predicted, minlength=self.logits.shape[1])
 

@@ -1,4 +1,4 @@
-"""Are the answers right? Asked before, during and after the load, beside it."""
+"""Are the answers right? RecalibrationRequest before, during and after the load, beside it."""
 
 import http.client
 import threading

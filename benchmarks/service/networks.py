@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.service.cases import ROW_SHAPES
-from models.repository import Repository
+from models.repository.repository import Repository
 from training import calibrate, export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP

@@ -23,8 +23,8 @@ from onnx import TensorProto, helper
 
 from models.batchnorm import Float64
 from models.errors import GraphError
+from models.graph.editor import GraphEditor
 from models.graph.find import FoundLayer, find
-from models.graph.wiring import Wiring
 
 VARIANCE_FLOOR = 1e-2
 """Of the stored variance: a channel that is dead in the batch would else multiply what comes later by up to 300."""
@@ -33,7 +33,7 @@ _AXES_BECAME_AN_INPUT = 18  # of ReduceMean
 
 
 @dataclass(frozen=True)
-class Statistics:
+class ChannelStatistics:
     """Of one layer's input: mean and variance per channel, shape (C,), float64."""
 
     mean: Float64
@@ -81,11 +81,11 @@ def adapt(source: onnx.ModelProto) -> Adaptive:
             has no layer, or shapes cannot be inferred.
     """
     layers = _layers(source)
-    wiring = Wiring(source)
-    prior_weight = wiring.fresh("prior_weight")
-    reduction = _Reduction(wiring, _opset(source), prior_weight)
+    editor = GraphEditor(source)
+    prior_weight = editor.fresh("prior_weight")
+    reduction = _Reduction(editor, _opset(source), prior_weight)
     outputs = {layer.name: reduction.add(layer) for layer in layers}
-    model = wiring.finish()
+    model = editor.finish()
     model.graph.input.append(helper.make_tensor_value_info(prior_weight, TensorProto.FLOAT, []))
     for layer in layers:
         kind = reduction.types[layer.name]
@@ -95,7 +95,7 @@ def adapt(source: onnx.ModelProto) -> Adaptive:
     return Adaptive(model, prior_weight, outputs)
 
 
-def restate(source: onnx.ModelProto, statistics: Mapping[str, Statistics]) -> onnx.ModelProto:
+def restate(source: onnx.ModelProto, statistics: Mapping[str, ChannelStatistics]) -> onnx.ModelProto:
     """The graph with other statistics in its layers, rounded to the type in which it keeps them.
 
     Args:
@@ -106,16 +106,16 @@ def restate(source: onnx.ModelProto, statistics: Mapping[str, Statistics]) -> on
         GraphError: a number is not finite in the graph's type, a variance is negative, or as `adapt`.
     """
     layers = _layers(source)
-    wiring = Wiring(source)
+    editor = GraphEditor(source)
     for layer in layers:
-        node = _node(wiring, layer)
+        node = _node(editor, layer)
         new = statistics[layer.name]
         for slot, name, value in ((3, "running_mean", new.mean), (4, "running_var", new.var)):
-            element_type = wiring.element_type(node.input[slot])
-            if not np.isfinite(value).all() or wiring.overflows(value, element_type):
+            element_type = editor.element_type(node.input[slot])
+            if not np.isfinite(value).all() or editor.overflows(value, element_type):
                 raise GraphError(f"layer '{layer.name}': {name} has a value that is not finite in the graph's type")
-            wiring.set_constant(node, slot, value, element_type, base=f"{layer.name.partition('#')[0]}.{name}")
-    model = wiring.finish()
+            editor.set_constant(node, slot, value, element_type, base=f"{layer.name.partition('#')[0]}.{name}")
+    model = editor.finish()
     if [layer.name for layer in find(model)] != [layer.name for layer in layers]:
         raise GraphError("the layers have other names with other statistics: this is a defect of Denge")
     return model
@@ -124,8 +124,8 @@ def restate(source: onnx.ModelProto, statistics: Mapping[str, Statistics]) -> on
 class _Reduction:
     """Writes the nodes that compute a layer's new statistics."""
 
-    def __init__(self, wiring: Wiring, opset: int, prior_weight: str) -> None:
-        self.wiring = wiring
+    def __init__(self, editor: GraphEditor, opset: int, prior_weight: str) -> None:
+        self.editor = editor
         self.opset = opset
         self.prior_weight = prior_weight
         self.types: dict[str, int] = {}
@@ -134,15 +134,15 @@ class _Reduction:
 
     def add(self, layer: FoundLayer) -> Outputs:
         """Let the layer's node read statistics that are computed."""
-        wiring, node = self.wiring, _node(self.wiring, layer)
+        editor, node = self.editor, _node(self.editor, layer)
         self._layer, self._nodes = layer.name, []
-        is_double = wiring.element_type(layer.input) == TensorProto.DOUBLE
+        is_double = editor.element_type(layer.input) == TensorProto.DOUBLE
         # A mean over many values would lose its digits in half precision.
         kind = self.types[layer.name] = TensorProto.DOUBLE if is_double else TensorProto.FLOAT
 
         # Of whatever rank: rows, channels, positions.
         rows = self._op("Reshape", layer.input, self._integers("shape", [0, len(layer.mean), -1]))
-        rows = self._cast(rows, wiring.element_type(layer.input), kind)
+        rows = self._cast(rows, editor.element_type(layer.input), kind)
         weight = self._cast(self.prior_weight, TensorProto.FLOAT, kind)
         rest = self._op("Sub", self._constant("one", np.array(1.0), kind), weight)
 
@@ -159,8 +159,8 @@ class _Reduction:
         var = self._op("Max", mixed, self._constant("floor", floor, kind), output="adapted_var")
 
         for slot, name in ((3, mean), (4, var)):
-            node.input[slot] = self._cast(name, kind, wiring.element_type(node.input[slot]))
-        wiring.replace(node, [*self._nodes, node])
+            node.input[slot] = self._cast(name, kind, editor.element_type(node.input[slot]))
+        editor.replace(node, [*self._nodes, node])
         return Outputs(batch_mean, batch_var, mean, var)
 
     def _mean(self, values: str, keepdims: int, output: str = "") -> str:
@@ -173,15 +173,15 @@ class _Reduction:
         return name if kind == to else self._op("Cast", name, to=to)
 
     def _op(self, op_type: str, *inputs: str, output: str = "", **attributes: int | Sequence[int]) -> str:
-        name = self.wiring.fresh(f"{self._layer}.{output or op_type.lower()}")
-        self._nodes.append(helper.make_node(op_type, inputs, [name], self.wiring.fresh(f"{name}.node"), **attributes))
+        name = self.editor.fresh(f"{self._layer}.{output or op_type.lower()}")
+        self._nodes.append(helper.make_node(op_type, inputs, [name], self.editor.fresh(f"{name}.node"), **attributes))
         return name
 
     def _constant(self, name: str, value: Float64, kind: int) -> str:
-        return self.wiring.add_constant(f"{self._layer}.{name}", value, kind)
+        return self.editor.add_constant(f"{self._layer}.{name}", value, kind)
 
     def _integers(self, name: str, values: Sequence[int]) -> str:
-        return self.wiring.add_constant(f"{self._layer}.{name}", np.array(values, np.float64), TensorProto.INT64)
+        return self.editor.add_constant(f"{self._layer}.{name}", np.array(values, np.float64), TensorProto.INT64)
 
 
 def _layers(source: onnx.ModelProto) -> tuple[FoundLayer, ...]:
@@ -191,8 +191,8 @@ def _layers(source: onnx.ModelProto) -> tuple[FoundLayer, ...]:
     return layers
 
 
-def _node(wiring: Wiring, layer: FoundLayer) -> onnx.NodeProto:
-    return next(node for node in wiring.nodes if layer.output in node.output)
+def _node(editor: GraphEditor, layer: FoundLayer) -> onnx.NodeProto:
+    return next(node for node in editor.nodes if layer.output in node.output)
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
+from models.graph.editor import GraphEditor
 from models.graph.nodes import Dim, label
-from models.graph.wiring import Wiring
 
 
 class Refusal(Exception):
@@ -123,46 +123,46 @@ class Step:
     onward: tuple[tuple[int, ChannelMap], ...] = ()
 
 
-def rewrite(wiring: Wiring, node: onnx.NodeProto, slot: int, value: Float64, like: int | None = None) -> Edit:
+def rewrite(editor: GraphEditor, node: onnx.NodeProto, slot: int, value: Float64, like: int | None = None) -> Edit:
     """The edit that makes input `slot` of the node the constant `value`, in the type of that input (or of `like`).
 
     Raises:
         Refusal: a number would not be finite in that type.
     """
-    element_type = wiring.element_type(node.input[slot if like is None else like])
-    _check(wiring, node, value, element_type)
-    return lambda: wiring.set_constant(node, slot, value, element_type)
+    element_type = editor.element_type(node.input[slot if like is None else like])
+    _check(editor, node, value, element_type)
+    return lambda: editor.set_constant(node, slot, value, element_type)
 
 
-def add_after(wiring: Wiring, node: onnx.NodeProto, value: Float64) -> Edit:
+def add_after(editor: GraphEditor, node: onnx.NodeProto, value: Float64) -> Edit:
     """The edit that adds a constant to the output of the node.
 
     Raises:
         Refusal: a number would not be finite in the output's type.
     """
-    _check(wiring, node, value, wiring.element_type(node.output[0]))
-    return lambda: wiring.add_after(node, value)
+    _check(editor, node, value, editor.element_type(node.output[0]))
+    return lambda: editor.add_after(node, value)
 
 
-def weights(wiring: Wiring, node: onnx.NodeProto, slot: int) -> Float64:
+def weights(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> Float64:
     """The constant at input `slot`, float64.
 
     Raises:
         Refusal: that input is computed, or an input of the graph.
     """
-    value = wiring.constant(node.input[slot])
+    value = editor.constant(node.input[slot])
     if value is None:
         raise Refusal(f"input '{node.input[slot]}' of {label(node)} is not a constant")
     return value.astype(np.float64)
 
 
-def bias(wiring: Wiring, node: onnx.NodeProto) -> Float64:
+def bias(editor: GraphEditor, node: onnx.NodeProto) -> Float64:
     """The constant at the third input, float64; 0 where there is none.
 
     Raises:
         Refusal: that input is computed, or an input of the graph.
     """
-    return weights(wiring, node, 2) if has_input(node, 2) else np.zeros(())
+    return weights(editor, node, 2) if has_input(node, 2) else np.zeros(())
 
 
 def has_input(node: onnx.NodeProto, slot: int) -> bool:
@@ -182,18 +182,18 @@ def known_sizes(node: onnx.NodeProto, dims: Sequence[Dim]) -> list[int]:
     return sizes
 
 
-def shape(wiring: Wiring, tensor: str) -> tuple[Dim, ...]:
+def shape(editor: GraphEditor, tensor: str) -> tuple[Dim, ...]:
     """The shape of a tensor, its rank known.
 
     Raises:
         Refusal: the rank is not known.
     """
-    known = wiring.shape(tensor)
+    known = editor.shape(tensor)
     if known is None:
         raise Refusal(f"the shape of '{tensor}' is not known")
     return known
 
 
-def _check(wiring: Wiring, node: onnx.NodeProto, value: Float64, element_type: int) -> None:
-    if wiring.overflows(value, element_type):
+def _check(editor: GraphEditor, node: onnx.NodeProto, value: Float64, element_type: int) -> None:
+    if editor.overflows(value, element_type):
         raise Refusal(f"a weight of {label(node)} would overflow its type ({np.abs(value).max():.3g})")

@@ -11,8 +11,8 @@ import onnx
 
 from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
+from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
-from models.graph.wiring import Wiring
 
 OP_TYPE = "BatchNormalization"
 HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"
@@ -55,14 +55,14 @@ def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
         GraphError: a layer's numbers make no sense, or it is inside a subgraph or function, where none can be read.
     """
     _refuse_nested(model)
-    wiring = Wiring(model)
+    editor = GraphEditor(model)
     seen: Counter[str] = Counter()
     layers = []
-    for node in wiring.nodes:
+    for node in editor.nodes:
         if is_standard(node, OP_TYPE):
-            name = layer_name(node, [wiring.root(parameter) for parameter in node.input[1:5]])
+            name = layer_name(node, [editor.root(parameter) for parameter in node.input[1:5]])
             seen[name] += 1
-            layers.append(_read(wiring, node, name if seen[name] == 1 else f"{name}#{seen[name]}"))
+            layers.append(_read(editor, node, name if seen[name] == 1 else f"{name}#{seen[name]}"))
     return tuple(layers)
 
 
@@ -93,17 +93,17 @@ def _dotted(name: str) -> str:
     return name.lstrip("/").replace("/", ".")
 
 
-def _read(wiring: Wiring, node: onnx.NodeProto, name: str) -> FoundLayer:
+def _read(editor: GraphEditor, node: onnx.NodeProto, name: str) -> FoundLayer:
     if integer(node, "training_mode", 0) or any(node.output[1:]):
         raise TrainingModeGraph(f"layer '{name}' is in training mode, its output depends on the batch: {HOW_TO_EXPORT}")
     if not integer(node, "spatial", 1):
         raise GraphError(f"layer '{name}' keeps statistics per position (spatial=0), not per channel")
     values = []
     for parameter, tensor in zip(("scale", "bias", "running mean", "running variance"), node.input[1:5], strict=True):
-        value = wiring.constant(tensor)
+        value = editor.constant(tensor)
         if value is None:
             error = MissingStatistics if parameter.startswith("running") else GraphError
-            raise error(f"layer '{name}': the {parameter} is {_origin(wiring, tensor)}, not stored: {HOW_TO_EXPORT}")
+            raise error(f"layer '{name}': the {parameter} is {_origin(editor, tensor)}, not stored: {HOW_TO_EXPORT}")
         if not np.isfinite(value.astype(np.float64)).all():
             raise GraphError(f"layer '{name}': the {parameter} has a value that is not finite")
         values.append(value.astype(np.float64).reshape(-1))
@@ -116,11 +116,11 @@ def _read(wiring: Wiring, node: onnx.NodeProto, name: str) -> FoundLayer:
     return FoundLayer(name, gamma, beta, mean, var, eps, momentum, node.input[0], node.output[0])
 
 
-def _origin(wiring: Wiring, tensor: str) -> str:
-    root = wiring.root(tensor)
-    if root in wiring.inputs:
+def _origin(editor: GraphEditor, tensor: str) -> str:
+    root = editor.root(tensor)
+    if root in editor.inputs:
         return "an input of the graph"
-    node = wiring.producer(root)
+    node = editor.producer(root)
     return f"computed by {label(node)}" if node is not None else "missing"
 
 

@@ -15,10 +15,10 @@ from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph import backward, forward
 from models.graph.channel_map import ChannelMap, Refusal
+from models.graph.editor import GraphEditor
 from models.graph.find import OP_TYPE, FoundLayer, find
 from models.graph.nodes import is_standard
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring
 from models.manifest import Channels, NormLayer, Placement, channels
 
 LARGEST_SCALE = 1e6
@@ -49,10 +49,10 @@ def fold(source: onnx.ModelProto) -> Folded:
         unchanged.CopyFrom(source)
         return Folded(unchanged, ())
     folding = _Folding(source)
-    folding.wiring.settle_constants()
+    folding.editor.settle_constants()
     for layer in layers:
         folding.take(layer)
-    model = folding.wiring.finish()
+    model = folding.editor.finish()
     if any(is_standard(node, OP_TYPE) for node in model.graph.node):
         raise GraphError(f"a {OP_TYPE} node is left after folding: this is a defect of Denge")
     return Folded(model, tuple(_record(layer, folding.places[layer.name]) for layer in layers))
@@ -77,22 +77,22 @@ class _Place:
 
 class _Folding:
     def __init__(self, source: onnx.ModelProto) -> None:
-        self.wiring = Wiring(source)
+        self.editor = GraphEditor(source)
         self.places: dict[str, _Place] = {}
 
     def take(self, layer: FoundLayer) -> None:
         """Fold one layer; those before it in the graph are done."""
-        node = next(node for node in self.wiring.nodes if layer.output in node.output)
+        node = next(node for node in self.editor.nodes if layer.output in node.output)
         affine = ChannelMap(1, *layer.scale_shift)
         largest = np.abs(affine.scale).max()
         if largest > LARGEST_SCALE:
             self._keep(layer, node, affine, f"it multiplies by up to {largest:.3g}")
             return
         try:
-            self._fold_back(layer, node, backward.plan(self.wiring, node, 0, affine))
+            self._fold_back(layer, node, backward.plan(self.editor, node, 0, affine))
         except Refusal as not_back:
             try:
-                self._fold_forward(layer, node, affine, forward.plan(self.wiring, layer.output, affine))
+                self._fold_forward(layer, node, affine, forward.plan(self.editor, layer.output, affine))
             except Refusal as not_forward:
                 self._keep(layer, node, affine, f"backward: {not_back}; forward: {not_forward}")
 
@@ -107,8 +107,8 @@ class _Folding:
         plan.carry_out()
         for place, change in restated:
             place.restate(change)
-        self.wiring.replace(node, [])
-        self.wiring.rename_output(layer.input, layer.output)
+        self.editor.replace(node, [])
+        self.editor.rename_output(layer.input, layer.output)
         for place in self.places.values():
             if place.tensor == layer.input:
                 place.tensor = layer.output
@@ -124,33 +124,33 @@ class _Folding:
     def _fold_forward(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, plan: Plan) -> None:
         """The layer's users read its input."""
         plan.carry_out()
-        self.wiring.replace(node, [])
-        self.wiring.redirect(layer.output, layer.input)
+        self.editor.replace(node, [])
+        self.editor.redirect(layer.output, layer.input)
         place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
         self.places[layer.name] = place
 
     def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> None:
         """The layer becomes Mul and Add; or Sub, Mul and Add where the shift alone would overflow the graph's type."""
-        wiring = self.wiring
-        dims = wiring.shape(layer.input) or wiring.shape(layer.output)
+        editor = self.editor
+        dims = editor.shape(layer.input) or editor.shape(layer.output)
         if dims is None:
             raise GraphError(f"layer '{layer.name}': the rank of its input '{layer.input}' cannot be inferred")
-        element_type = wiring.element_type(layer.output)
+        element_type = editor.element_type(layer.output)
         steps = [("Mul", affine.scale), ("Add", affine.shift)]
-        if wiring.overflows(affine.shift, element_type):
+        if editor.overflows(affine.shift, element_type):
             steps = [("Sub", layer.mean), ("Mul", affine.scale), ("Add", layer.beta)]
         nodes, tensor = [], layer.input
         for op_type, value in steps:
-            if wiring.overflows(value, element_type):
+            if editor.overflows(value, element_type):
                 raise GraphError(f"layer '{layer.name}': {np.abs(value).max():.3g} overflows the type of the graph")
             per_channel = value.reshape(-1, *[1] * (len(dims) - 2))
             name = f"{layer.name}.{op_type.lower()}"
-            constant = wiring.add_constant(f"{name}.constant", per_channel, element_type)
-            result = layer.output if op_type == "Add" else wiring.fresh(f"{name}.output")
-            wiring.declare(result, like=layer.output)
-            nodes.append(helper.make_node(op_type, [tensor, constant], [result], wiring.fresh(name)))
+            constant = editor.add_constant(f"{name}.constant", per_channel, element_type)
+            result = layer.output if op_type == "Add" else editor.fresh(f"{name}.output")
+            editor.declare(result, like=layer.output)
+            nodes.append(helper.make_node(op_type, [tensor, constant], [result], editor.fresh(name)))
             tensor = result
-        wiring.replace(node, nodes)
+        editor.replace(node, nodes)
         one = np.ones_like(layer.gamma)
         self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
 

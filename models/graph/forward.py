@@ -8,15 +8,15 @@ from collections.abc import Callable
 import onnx
 
 from models.graph.channel_map import ChannelMap, Edit, Refusal, Step, add_after, bias, rewrite, shape, weights
+from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
 from models.graph.passing import PASSING, is_padded
 from models.graph.plan import Plan
-from models.graph.wiring import Wiring
 
-Rule = Callable[[Wiring, onnx.NodeProto, int, ChannelMap], Step]
+Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
 
 
-def plan(wiring: Wiring, tensor: str, given: ChannelMap) -> Plan:
+def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
     """What to change so that the users of `tensor` may read x where they read ``scale * x + shift``.
 
     Nothing is changed yet: the plan stands only if every branch of the way ends in weights.
@@ -28,28 +28,28 @@ def plan(wiring: Wiring, tensor: str, given: ChannelMap) -> Plan:
     waiting = [(tensor, given)]
     while waiting:
         tensor, given = waiting.pop()
-        if tensor in wiring.outputs:
+        if tensor in editor.outputs:
             raise Refusal(f"'{tensor}' is an output of the graph")
-        for node in wiring.users(tensor):
+        for node in editor.users(tensor):
             if list(node.input).count(tensor) != 1:
                 raise Refusal(f"{label(node)} uses it more than once, or in a subgraph")
-            step = _step(wiring, node, list(node.input).index(tensor), given)
+            step = _step(editor, node, list(node.input).index(tensor), given)
             result.add(node, step.edits)
             waiting += [(node.output[index], passed) for index, passed in step.onward]
     return result
 
 
-def _step(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+def _step(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     if is_standard(node, *PASSING) and slot == 0:
-        return Step(onward=((0, PASSING[node.op_type](wiring, node, given, False)),))
+        return Step(onward=((0, PASSING[node.op_type](editor, node, given, False)),))
     if is_standard(node, *ABSORBING):
-        return ABSORBING[node.op_type](wiring, node, slot, given)
+        return ABSORBING[node.op_type](editor, node, slot, given)
     raise Refusal(f"{label(node)} lies between it and the weights after it")
 
 
-def _conv(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+def _conv(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     _require_first(node, slot)
-    weight = weights(wiring, node, 1)  # (M, C / group, *kernel): input channels lie on axis 1, group by group
+    weight = weights(editor, node, 1)  # (M, C / group, *kernel): input channels lie on axis 1, group by group
     group = integer(node, "group", 1)
     on = given.along(1, group * weight.shape[1])
     _require_unpadded(node, on)
@@ -57,38 +57,38 @@ def _conv(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) ->
     per_channel = (group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
     scaled = (by_group * on.scale.reshape(per_channel)).reshape(weight.shape)
     moved = (by_group * on.shift.reshape(per_channel)).reshape(weight.shape[0], -1).sum(axis=1)
-    edits: list[Edit] = [rewrite(wiring, node, 1, scaled)]
+    edits: list[Edit] = [rewrite(editor, node, 1, scaled)]
     if moved.any():
-        edits.append(rewrite(wiring, node, 2, bias(wiring, node) + moved, like=1))
+        edits.append(rewrite(editor, node, 2, bias(editor, node) + moved, like=1))
     return Step(tuple(edits))
 
 
-def _conv_transpose(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+def _conv_transpose(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     _require_first(node, slot)
-    weight = weights(wiring, node, 1)  # (C, M / group, *kernel)
+    weight = weights(editor, node, 1)  # (C, M / group, *kernel)
     on = given.along(1, weight.shape[0])
     if on.has_shift:  # the positions of its output differ in how many positions of its input they see
         raise Refusal(f"{label(node)} would spread the shift unevenly")
-    return Step((rewrite(wiring, node, 1, weight * on.scale.reshape(-1, *[1] * (weight.ndim - 1))),))
+    return Step((rewrite(editor, node, 1, weight * on.scale.reshape(-1, *[1] * (weight.ndim - 1))),))
 
 
-def _gemm(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+def _gemm(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     _require_first(node, slot)
-    weight = weights(wiring, node, 1)
+    weight = weights(editor, node, 1)
     rows = weight.T if integer(node, "transB", 0) else weight  # (K, N)
     on = given.along(0 if integer(node, "transA", 0) else 1, rows.shape[0])
     scaled = rows * on.scale[:, None]
-    edits: list[Edit] = [rewrite(wiring, node, 1, scaled.T if integer(node, "transB", 0) else scaled)]
+    edits: list[Edit] = [rewrite(editor, node, 1, scaled.T if integer(node, "transB", 0) else scaled)]
     if on.has_shift:
         moved = number(node, "alpha", 1.0) * (on.shift @ rows)
-        edits.append(rewrite(wiring, node, 2, number(node, "beta", 1.0) * bias(wiring, node) + moved, like=1))
-        edits.append(lambda: wiring.set_attribute(node, "beta", 1.0))
+        edits.append(rewrite(editor, node, 2, number(node, "beta", 1.0) * bias(editor, node) + moved, like=1))
+        edits.append(lambda: editor.set_attribute(node, "beta", 1.0))
     return Step(tuple(edits))
 
 
-def _mat_mul(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
-    weight = weights(wiring, node, 1 - slot)
-    rank = len(shape(wiring, node.input[slot]))
+def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    weight = weights(editor, node, 1 - slot)
+    rank = len(shape(editor, node.input[slot]))
     if weight.ndim < 2 or rank < 2:
         raise Refusal(f"{label(node)} multiplies by a vector")
     if slot == 0:  # x (..., M, K) @ W (..., K, N)
@@ -98,8 +98,8 @@ def _mat_mul(wiring: Wiring, node: onnx.NodeProto, slot: int, given: ChannelMap)
     else:  # W (..., M, K) @ x (..., K, N)
         on = given.along(rank - 2, weight.shape[-1])
         scaled, moved = weight * on.scale, (weight @ on.shift)[..., None]
-    edits = (rewrite(wiring, node, 1 - slot, scaled),)
-    return Step((*edits, add_after(wiring, node, moved)) if moved.any() else edits)
+    edits = (rewrite(editor, node, 1 - slot, scaled),)
+    return Step((*edits, add_after(editor, node, moved)) if moved.any() else edits)
 
 
 def _require_first(node: onnx.NodeProto, slot: int) -> None:

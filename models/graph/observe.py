@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from models.batchnorm import Float64
 from models.errors import GraphError
-from models.graph.wiring import Wiring
+from models.graph.editor import GraphEditor
 from models.manifest import NormLayer
 from models.observation import Units, mean_output, square_output, variance_output
 
@@ -31,32 +31,32 @@ def observe(folded: onnx.ModelProto, layers: tuple[NormLayer, ...]) -> onnx.Mode
     Raises:
         GraphError: the rank of a tensor that a layer is read at cannot be inferred.
     """
-    wiring = Wiring(folded)
+    editor = GraphEditor(folded)
     observed = onnx.ModelProto()
     observed.CopyFrom(folded)
     for layer in layers:
-        nodes, outputs = _observation(wiring, layer)
+        nodes, outputs = _observation(editor, layer)
         observed.graph.node.extend(nodes)
         for name, rank in outputs:
             observed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * rank))
     return observed
 
 
-def _observation(wiring: Wiring, layer: NormLayer) -> tuple[list[onnx.NodeProto], list[tuple[str, int]]]:
+def _observation(editor: GraphEditor, layer: NormLayer) -> tuple[list[onnx.NodeProto], list[tuple[str, int]]]:
     """The nodes that observe a layer, and the outputs that they write, with their ranks."""
     tensor = layer.placement.tensor
-    dims = wiring.shape(tensor)
+    dims = editor.shape(tensor)
     if dims is None:
         raise GraphError(f"layer '{layer.name}': the rank of '{tensor}' cannot be inferred")
     nodes: list[onnx.NodeProto] = []
 
     def node(op_type: str, inputs: list[str], output: str, **attributes: int) -> str:
-        name = wiring.fresh(f"{layer.name}.observed.{op_type}")
+        name = editor.fresh(f"{layer.name}.observed.{op_type}")
         nodes.append(helper.make_node(op_type, inputs, [output], name, **attributes))
         return output
 
-    if wiring.element_type(tensor) != TensorProto.FLOAT:
-        tensor = node("Cast", [tensor], wiring.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
+    if editor.element_type(tensor) != TensorProto.FLOAT:
+        tensor = node("Cast", [tensor], editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
     mean, square, variance = mean_output(layer.name), square_output(layer.name), variance_output(layer.name)
     if len(dims) == 2:
         node("Identity", [tensor], mean)
@@ -64,9 +64,9 @@ def _observation(wiring: Wiring, layer: NormLayer) -> tuple[list[onnx.NodeProto]
     node("GlobalAveragePool", [tensor], mean)
     spread = square
     if np.abs(_standardized_mean(layer)).max() > _LARGE_MEAN:
-        tensor = node("Sub", [tensor, mean], wiring.fresh(f"{tensor}_centred"))
+        tensor = node("Sub", [tensor, mean], editor.fresh(f"{tensor}_centred"))
         spread = variance
-    squared = node("Mul", [tensor, tensor], wiring.fresh(f"{tensor}_squared"))
+    squared = node("Mul", [tensor, tensor], editor.fresh(f"{tensor}_squared"))
     node("GlobalAveragePool", [squared], spread)
     return nodes, [(mean, len(dims)), (spread, len(dims))]
 

@@ -9,64 +9,64 @@ import numpy as np
 import onnx
 
 from models.graph.channel_map import ChannelMap, Refusal, has_input, shape
+from models.graph.editor import GraphEditor
 from models.graph.nodes import FLOATS, Dim, integer, integers, label
 from models.graph.nodes import attribute as attribute_of
-from models.graph.wiring import Wiring
 
-Passing = Callable[[Wiring, onnx.NodeProto, ChannelMap, bool], ChannelMap]
+Passing = Callable[[GraphEditor, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""
 
 
-def _same(_wiring: Wiring, _node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+def _same(_wiring: GraphEditor, _node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     return known
 
 
-def _dropout(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+def _dropout(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     if has_input(node, 2):
-        training = wiring.constant(node.input[2])
+        training = editor.constant(node.input[2])
         if training is None or training.any():
             raise Refusal(f"{label(node)} may drop values")
     return known
 
 
-def _cast(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    types = {wiring.element_type(node.input[0]), wiring.element_type(node.output[0])}
+def _cast(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+    types = {editor.element_type(node.input[0]), editor.element_type(node.output[0])}
     if len(types) != 1 or not types <= FLOATS:
         raise Refusal(f"{label(node)} changes the type")
     return known
 
 
-def _transpose(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    rank = len(shape(wiring, node.input[0]))
+def _transpose(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    rank = len(shape(editor, node.input[0]))
     perm = integers(node, "perm") or list(reversed(range(rank)))
     axis = perm[known.axis] if backward else perm.index(known.axis)
     return ChannelMap(axis, known.scale, known.shift)
 
 
-def _reshape(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    before, after = shape(wiring, node.input[0]), shape(wiring, node.output[0])
+def _reshape(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    before, after = shape(editor, node.input[0]), shape(editor, node.output[0])
     return known.regroup(node, after, before) if backward else known.regroup(node, before, after)
 
 
-def _on_axis_1(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:
-    dims: tuple[Dim, ...] = shape(wiring, node.input[0])
+def _on_axis_1(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:
+    dims: tuple[Dim, ...] = shape(editor, node.input[0])
     return known.along(1, dims[1])
 
 
-def _average_pool(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+def _average_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     # A mean of s * x + t is s * mean + t only if nothing but x is counted. Padding is, with count_include_pad; so is,
     # in some runtimes, what ceil_mode adds at the end.
     counts_zeros = integer(node, "count_include_pad", 0) and (is_padded(node) or integer(node, "ceil_mode", 0))
     if counts_zeros and known.has_shift:
         raise Refusal(f"zero padding of {label(node)} would see the shift")
-    return _on_axis_1(wiring, node, known)
+    return _on_axis_1(editor, node, known)
 
 
-def _global_average_pool(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    return _on_axis_1(wiring, node, known)
+def _global_average_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+    return _on_axis_1(editor, node, known)
 
 
-def _max_pool(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     # Padding is minus infinity here, so the shift does no harm.
     if (known.scale < 0).any():
         raise Refusal(
@@ -74,12 +74,12 @@ def _max_pool(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, _backward
         )
     if any(node.output[1:]):
         raise Refusal(f"{label(node)} also says where its maxima are")
-    return _on_axis_1(wiring, node, known)
+    return _on_axis_1(editor, node, known)
 
 
-def _reduce_mean(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    rank = len(shape(wiring, node.input[0]))
-    reduced = {axis % rank for axis in _axes(wiring, node)}
+def _reduce_mean(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    rank = len(shape(editor, node.input[0]))
+    reduced = {axis % rank for axis in _axes(editor, node)}
     if not reduced:
         reduced = set() if integer(node, "noop_with_empty_axes", 0) else set(range(rank))
     # axes of the input in the order in which they appear in the output; -1 for an axis of size 1 that stands for many
@@ -93,10 +93,10 @@ def _reduce_mean(wiring: Wiring, node: onnx.NodeProto, known: ChannelMap, backwa
     return ChannelMap(axis, known.scale, known.shift)
 
 
-def _axes(wiring: Wiring, node: onnx.NodeProto) -> list[int]:
+def _axes(editor: GraphEditor, node: onnx.NodeProto) -> list[int]:
     if not has_input(node, 1):  # an attribute before opset 18
         return integers(node, "axes")
-    axes = wiring.constant(node.input[1])
+    axes = editor.constant(node.input[1])
     if axes is None:
         raise Refusal(f"the axes of {label(node)} are computed")
     return [int(axis) for axis in axes.reshape(-1)]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.repository import Repository
+from models.repository.repository import Repository
 
 _FOLDER = Path(__file__).parent
 

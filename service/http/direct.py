@@ -1,7 +1,7 @@
 """Inference requests without ASGI: from the bytes of a body to those of an answer, in one call.
 
 For requests whose head says that they are plain, and whose run is short. They are read, answered, logged and counted by
-what does it in `service.http.requests` and `service.routes.infer`.
+what does it in `service.http.context` and `service.routes.infer`.
 """
 
 from time import perf_counter
@@ -11,12 +11,13 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
-from service import errors, logs
-from service.catalog import Served
+from service import errors
+from service.catalog.catalog import ServedVersion
+from service.http.context import REQUEST_ID, RequestContext, request_id
 from service.http.fast_path import Address, plain_address
-from service.http.requests import REQUEST_ID, RequestContext, request_id
 from service.recalibrating.collector import Collector
 from service.routes.infer import Headers, Infer, Prediction
+from service.telemetry import logs
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ class Admitted(NamedTuple):
 
     address: Address
     headers: Headers
-    served: Served
+    served: ServedVersion
     start: float
 
 

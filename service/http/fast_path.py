@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service import errors
-from service.http.requests import ROUTE
+from service.http.context import ROUTE
 from service.routes.infer import DEFAULT_PATH, VERSION_PATH, Infer
 
 _WHOLE_NUMBER = re.compile("[1-9][0-9]{0,8}")

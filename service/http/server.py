@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 import uvicorn
 
+from service.host.lifecycle import Lifecycle
 from service.http.direct import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
-from service.state import ServiceState
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
         shutdown_delay: seconds between the two.
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServiceState, shutdown_delay: float) -> None:
+    def __init__(self, config: uvicorn.Config, state: Lifecycle, shutdown_delay: float) -> None:
         super().__init__(config)
         self._state = state
         self._shutdown_delay = shutdown_delay

@@ -12,10 +12,10 @@ import orjson
 from numpy.typing import NDArray
 
 from service.access import Guard
-from service.catalog import Served
-from service.http.requests import current_scope
+from service.catalog.catalog import ServedVersion
+from service.http.context import current_scope
+from service.replicas.supervisor import Supervisor
 from service.wire import arrays
-from service.workers.supervisor import Supervisor
 
 Array = NDArray[Any]
 Wanted = frozenset[tuple[str, int]]
@@ -64,7 +64,7 @@ class Collector:
         self._take = take
         self.wanted: Wanted = frozenset()
 
-    def offer(self, served: Served, inputs: Mapping[str, Array]) -> None:
+    def offer(self, served: ServedVersion, inputs: Mapping[str, Array]) -> None:
         """Pass the rows of a request on, where they are wanted."""
         scope = current_scope.get(None)
         if scope is not None and (served.model, served.version) in self.wanted:

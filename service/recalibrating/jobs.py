@@ -20,11 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import DengeError, InvalidInput, NotFound, Overloaded
 from models.manifest import Gate
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.recalibrating.collector import Collected, Collectors, single
 from service.recalibrating.reservoir import Reservoir
 from service.wire import arrays
-from service.wire.recalibration import LABELS, Asked, joined, rows_in
+from service.wire.recalibration import LABELS, RecalibrationRequest, joined, rows_in
 
 Array = NDArray[Any]
 Row = dict[str, Array]
@@ -172,7 +172,7 @@ class Recalibrations:
             job = self.get(model, identity)
         return job
 
-    async def start(self, served: Served, asked: Asked) -> Job:
+    async def start(self, served: ServedVersion, asked: RecalibrationRequest) -> Job:
         """Begin a job.
 
         Args:
@@ -238,7 +238,7 @@ class Recalibrations:
             if (rows.model, rows.version) == (collection.model, collection.version):
                 collection.show(rows)
 
-    def _begin_collecting(self, served: Served, asked: Asked) -> "_Collection":
+    def _begin_collecting(self, served: ServedVersion, asked: RecalibrationRequest) -> "_Collection":
         for collection in self._collecting.values():
             if (served.model, served.version) == (collection.model, collection.version):
                 raise InvalidInput("rows of this version are being collected already", "collect")
@@ -253,7 +253,7 @@ class Recalibrations:
             self._max_bytes,
         )
 
-    async def _run(self, identity: str, asked: Asked, collection: "_Collection | None") -> None:
+    async def _run(self, identity: str, asked: RecalibrationRequest, collection: "_Collection | None") -> None:
         """See a job through. Whatever happens, its record says so."""
         try:
             rows = asked.rows

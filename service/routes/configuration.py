@@ -5,8 +5,8 @@ from pydantic import BaseModel, Field
 
 from models.manifest import TensorSpec
 from service.access import PUBLIC
-from service.catalog import Catalog, Served
-from service.limits import Limits
+from service.catalog.catalog import Catalog, ServedVersion
+from service.inference.limits import Limits
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 
@@ -51,7 +51,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
     """Configurations of models and versions."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
-    def describe(served: Served) -> ModelConfiguration:
+    def describe(served: ServedVersion) -> ModelConfiguration:
         first = 1 if served.batchable else 0
         own = limits.of(served.manifest.batching)
 

@@ -4,13 +4,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from models.errors import NotReady
+from models.version import VERSION
 from service.access import PUBLIC
-from service.catalog import Catalog
-from service.metrics import Metrics
+from service.catalog.catalog import Catalog
+from service.host.lifecycle import Lifecycle
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
-from service.state import ServiceState
-from service.version import VERSION
+from service.telemetry.metrics import Metrics
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -51,7 +51,7 @@ class ServerMetadata(BaseModel):
     extensions: tuple[str, ...] = EXTENSIONS
 
 
-def router(catalog: Catalog, metrics: Metrics, state: ServiceState) -> APIRouter:
+def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
     """Health of the service and of its models, server metadata, and metrics."""
     routes = APIRouter(tags=["health"], dependencies=[PUBLIC])
 

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
 from service.access import PREDICT
-from service.batcher import Batcher
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.http.bodies import disconnected, read_body
+from service.inference.batcher import Batcher
 from service.routes.answers import errors, example
 from service.routes.models import ModelName, Version
-from service.watching.observer import Watchers
+from service.watching.observer import ObservedModels
 from service.wire import images
 
 _BODY: dict[str, Any] = {
@@ -61,12 +61,14 @@ class ImagePrediction(BaseModel):
     )
 
 
-def router(catalog: Catalog, batcher: Batcher, watchers: Watchers, max_body_bytes: int, max_pixels: int) -> APIRouter:
+def router(
+    catalog: Catalog, batcher: Batcher, observed_models: ObservedModels, max_body_bytes: int, max_pixels: int
+) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
     routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
     responses = errors(400, 404, 413, 415, 503)
 
-    async def predict(served: Served, request: Request, layer_statistics: bool) -> ImagePrediction:
+    async def predict(served: ServedVersion, request: Request, layer_statistics: bool) -> ImagePrediction:
         manifest = served.manifest
         if manifest.preprocessing is None or manifest.labels is None:
             raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
@@ -90,11 +92,13 @@ def router(catalog: Catalog, batcher: Batcher, watchers: Watchers, max_body_byte
             layers=await asyncio.to_thread(scores, served, row) if layer_statistics else None,
         )
 
-    def scores(served: Served, row: dict[str, NDArray[Any]]) -> list[LayerScore] | None:
-        watcher = watchers.scorer(served)
-        if watcher is None:
+    def scores(served: ServedVersion, row: dict[str, NDArray[Any]]) -> list[LayerScore] | None:
+        observed_model = observed_models.scorer(served)
+        if observed_model is None:
             return None
-        return [LayerScore(name=name, score=float(score[0])) for name, score in watcher.score_layers(row).items()]
+        return [
+            LayerScore(name=name, score=float(score[0])) for name, score in observed_model.score_layers(row).items()
+        ]
 
     @routes.post(
         "/v2/models/{model}/predict",

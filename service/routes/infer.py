@@ -10,13 +10,13 @@ from starlette.types import Receive, Scope
 
 from models.errors import InvalidInput, Overloaded
 from service.access import PREDICT, Guard
-from service.batcher import Batcher, Outputs
-from service.catalog import Catalog, Served
-from service.examples import Examples
+from service.catalog.catalog import Catalog, ServedVersion
 from service.http.bodies import disconnected, read_body
+from service.inference.batcher import Batcher, Outputs
 from service.routes.answers import errors, json_body
+from service.routes.examples import Examples
 from service.routes.models import ModelName, Version
-from service.watching.observer import Watchers
+from service.watching.observer import ObservedModels
 from service.wire import v2_json
 from service.wire.compression import compress, negotiate
 
@@ -101,7 +101,7 @@ class Prediction(NamedTuple):
         accept_encoding: value of the header, None where there is none.
     """
 
-    served: Served
+    served: ServedVersion
     asked: v2_json.InferRequest
     accept_encoding: bytes | None
 
@@ -117,7 +117,7 @@ class Infer:
         catalog: the models.
         batcher: runs them.
         guard: knows who may predict.
-        watchers: tell callers what the layers meet in their rows.
+        observed_models: tell callers what the layers meet in their rows.
         max_body_bytes: larger bodies are refused.
         finite: whether NaN and infinities are refused.
     """
@@ -127,7 +127,7 @@ class Infer:
         catalog: Catalog,
         batcher: Batcher,
         guard: Guard,
-        watchers: Watchers,
+        observed_models: ObservedModels,
         max_body_bytes: int,
         *,
         finite: bool = True,
@@ -135,7 +135,7 @@ class Infer:
         self._catalog = catalog
         self._batcher = batcher
         self._guard = guard
-        self._watchers = watchers
+        self._watchers = observed_models
         self._scoring = 0
         self.max_body_bytes = max_body_bytes
         self._finite = finite
@@ -163,7 +163,7 @@ class Infer:
         )
         return _write(prediction, outputs | scores)
 
-    def admit(self, model: str, version: int | None, headers: Headers) -> Served:
+    def admit(self, model: str, version: int | None, headers: Headers) -> ServedVersion:
         """Who may ask, and what answers: all that is decided by the head of a request.
 
         Raises:
@@ -172,7 +172,7 @@ class Infer:
         self._guard.require_key(headers.items())
         return self._catalog.choose(model, version)
 
-    def read(self, served: Served, headers: Headers, body: bytes) -> Prediction:
+    def read(self, served: ServedVersion, headers: Headers, body: bytes) -> Prediction:
         """Read the body of a request.
 
         Raises:
@@ -200,13 +200,13 @@ class Infer:
             raise Overloaded(f"{MOST_SCORING} requests wait for layer statistics already: try again later")
         self._scoring += 1
         try:
-            watcher = await asyncio.to_thread(self._watchers.scorer, served)
-            if watcher is None:
+            observed_model = await asyncio.to_thread(self._watchers.scorer, served)
+            if observed_model is None:
                 raise InvalidInput(
                     f"'{served.model}' version {served.version} has no held-out rows to compare with",
                     "parameters.layer_statistics",
                 )
-            scores, layers = await asyncio.to_thread(watcher.score, asked.inputs)
+            scores, layers = await asyncio.to_thread(observed_model.score, asked.inputs)
         finally:
             self._scoring -= 1
         return {v2_json.DRIFT_SCORE: scores, v2_json.DRIFT_LAYER: layers}

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
 from service.access import PREDICT, PUBLIC
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.http.bodies import read_body
 from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
 from service.routes.models import ModelName, Version
@@ -129,14 +129,14 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     routes = APIRouter(tags=["layers"])
     layer_examples = {"one row": {"value": {"data": example_layer_batch}}} if example_layer_batch else {}
 
-    def summary(served: Served) -> LayerList:
+    def summary(served: ServedVersion) -> LayerList:
         layers = [
             LayerSummary(name=layer.name, num_features=layer.num_features, placement=_without_channels(layer.placement))
             for layer in served.layers.values()
         ]
         return LayerList(model_name=served.model, model_version=str(served.version), layers=layers)
 
-    def statistics(served: Served, layer: str) -> LayerStatistics:
+    def statistics(served: ServedVersion, layer: str) -> LayerStatistics:
         return LayerStatistics.model_construct(
             **dict(served.layer(layer)), model_name=served.model, model_version=str(served.version), units=UNITS
         )

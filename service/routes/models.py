@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.access import PUBLIC
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.routes.answers import EXAMPLE_MODEL, errors, example
 
 ModelName = Annotated[str, Path(description="name of a model", openapi_examples=example(EXAMPLE_MODEL))]
@@ -70,7 +70,7 @@ def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
-    def metadata(served: Served) -> ModelMetadata:
+    def metadata(served: ServedVersion) -> ModelMetadata:
         manifest = served.manifest
         return ModelMetadata(
             name=served.model,
@@ -80,7 +80,7 @@ def router(catalog: Catalog) -> APIRouter:
             properties={"version": str(served.version), "provider": served.engine.provider},
         )
 
-    def card(served: Served) -> ModelCard:
+    def card(served: ServedVersion) -> ModelCard:
         manifest = served.manifest
         return ModelCard(
             name=served.model,

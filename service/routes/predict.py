@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from service.access import PREDICT, PUBLIC
-from service.batcher import Batcher
-from service.catalog import Catalog, Served
-from service.examples import Examples
+from service.catalog.catalog import Catalog, ServedVersion
 from service.http.bodies import disconnected, read_body
+from service.inference.batcher import Batcher
 from service.routes.answers import errors, json_body
+from service.routes.examples import Examples
 from service.routes.models import ModelName, Version
 from service.wire import v1_json
 
@@ -52,7 +52,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
     responses = _PREDICT_ANSWER | errors(400, 404, 413, 415, 503)
     body = json_body(_PREDICT_SCHEMA, examples.predict)
 
-    async def predict(served: Served, request: Request) -> Response:
+    async def predict(served: ServedVersion, request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
         asked = v1_json.decode(body, served.manifest.inputs, finite=finite)
         outputs = await batcher.run(served, asked.inputs, gone=partial(disconnected, request.receive))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from service.access import ADMIN, PUBLIC
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.http.bodies import read_body
 from service.recalibrating.jobs import Job, Recalibrations
 from service.routes.answers import errors, example, json_body
@@ -47,7 +47,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
     routes = APIRouter(tags=["recalibration"])
     refused = errors(400, 401, 403, 404, 413, 415, 503)
 
-    async def start(served: Served, request: Request) -> Job:
+    async def start(served: ServedVersion, request: Request) -> Job:
         body = await read_body(request.scope, request.receive, max_body_bytes)
         manifest = served.manifest
         asked = await asyncio.to_thread(

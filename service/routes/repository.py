@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
 from service.access import ADMIN, PUBLIC
-from service.catalog import Catalog, State
+from service.catalog.catalog import Catalog, State
+from service.catalog.rollouts import Rollouts
 from service.http.bodies import read_body
-from service.rollout import Rollouts
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version
 from service.wire.json_values import parse_object

@@ -6,16 +6,22 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.drift import Assessment, Verdict
+from models.drift.detector import Assessment, Verdict
 from models.manifest import Lineage
-from models.rollout import Canary, Rollout
+from models.repository.rollout import Canary, Rollout
 from service.access import ADMIN, PUBLIC
-from service.catalog import Catalog
-from service.rollout import Rollouts
+from service.catalog.catalog import Catalog
+from service.catalog.rollouts import Rollouts
 from service.routes.answers import errors
 from service.routes.models import ModelName
-from service.statistics import Comparison, Gather, Statistics, Tally, VersionStatistics
-from service.watching.watch import Watch
+from service.telemetry.statistics import (
+    DurationHistogram,
+    Gather,
+    ServiceStatistics,
+    ShadowComparison,
+    VersionStatistics,
+)
+from service.watching.monitor import DriftMonitor
 
 Role = Literal["default", "canary", "shadow"]
 
@@ -52,7 +58,7 @@ class Latency(BaseModel):
     p99: float | None
 
     @classmethod
-    def of(cls, tally: Tally) -> "Latency":
+    def of(cls, tally: DurationHistogram) -> "Latency":
         """From the service's own count."""
         median, most = tally.quantile(0.5), tally.quantile(0.99)
         return cls(
@@ -71,7 +77,7 @@ class Compared(BaseModel):
     run_ms: Latency
 
     @classmethod
-    def of(cls, counted: Comparison) -> "Compared":
+    def of(cls, counted: ShadowComparison) -> "Compared":
         """From the service's own count."""
         return cls(
             rows=counted.rows,
@@ -134,7 +140,7 @@ def _example(value: dict[str, Any]) -> Any:
     return Body(openapi_examples={"example": {"value": value}})
 
 
-def router(catalog: Catalog, rollouts: Rollouts, watch: Watch, gather: Gather) -> APIRouter:
+def router(catalog: Catalog, rollouts: Rollouts, watch: DriftMonitor, gather: Gather) -> APIRouter:
     """Decisions about a model's versions. Each is done when it is answered; requests in flight keep their version."""
     routes = APIRouter(tags=["rollout"])
     refused = errors(400, 401, 403, 404, 503)
@@ -215,7 +221,12 @@ def router(catalog: Catalog, rollouts: Rollouts, watch: Watch, gather: Gather) -
 
 
 def _describe(
-    model: str, decided: Rollout, versions: list[int], catalog: Catalog, watch: Watch, statistics: Statistics
+    model: str,
+    decided: Rollout,
+    versions: list[int],
+    catalog: Catalog,
+    watch: DriftMonitor,
+    statistics: ServiceStatistics,
 ) -> RolloutState:
     default = catalog.get(model).version
     loaded = {served.version: served for served in catalog.served() if served.model == model}

@@ -4,10 +4,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from service.access import PUBLIC
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
-from service.statistics import Gather, Statistics, Tally
+from service.telemetry.statistics import DurationHistogram, Gather, ServiceStatistics
 
 
 class Duration(BaseModel):
@@ -17,7 +17,7 @@ class Duration(BaseModel):
     ns: int = 0
 
     @classmethod
-    def of(cls, tally: Tally) -> "Duration":
+    def of(cls, tally: DurationHistogram) -> "Duration":
         """From the service's own count."""
         return cls(count=tally.count, ns=tally.ns)
 
@@ -68,7 +68,7 @@ def router(catalog: Catalog, gather: Gather) -> APIRouter:
     """Statistics of all models, one model, one version. A model called `stats` has them under its version only."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
-    def describe(served: Served, statistics: Statistics) -> ModelStatistics:
+    def describe(served: ServedVersion, statistics: ServiceStatistics) -> ModelStatistics:
         found = statistics.of(served)
         untimed = Duration(count=found.success.count)
         return ModelStatistics(

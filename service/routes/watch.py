@@ -9,13 +9,13 @@ from fastapi import APIRouter, Path, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from models.drift import ChannelShift, ClassShift, Verdict
+from models.drift.detector import ChannelShift, ClassShift, Verdict
 from models.observation import WindowMoments
 from service.access import PUBLIC
-from service.catalog import Catalog, Served
+from service.catalog.catalog import Catalog, ServedVersion
 from service.routes.answers import EXAMPLE_LAYER, errors, example
 from service.routes.models import ModelName, Version
-from service.watching.watch import Bucket, Watch, Window
+from service.watching.monitor import Bucket, DriftMonitor, Window
 
 LayerName = Annotated[str, Path(description="name of a layer", openapi_examples=example(EXAMPLE_LAYER))]
 TimeWindow = Annotated[
@@ -186,7 +186,7 @@ class History(BaseModel):
     points: list[Point]
 
 
-def router(catalog: Catalog, watch: Watch) -> APIRouter:
+def router(catalog: Catalog, watch: DriftMonitor) -> APIRouter:
     """Live moments, drift and its history, of the default version of a model or of one that is named."""
     routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
     answers = errors(400, 404, 503)
@@ -229,7 +229,7 @@ def router(catalog: Catalog, watch: Watch) -> APIRouter:
     return routes
 
 
-def _live(served: Served, watch: Watch, window: Window) -> LiveModel:
+def _live(served: ServedVersion, watch: DriftMonitor, window: Window) -> LiveModel:
     bucket = watch.window(served, window)
     effort = watch.effort(served)
     found = watch.assess(served, bucket)
@@ -259,7 +259,7 @@ def _live(served: Served, watch: Watch, window: Window) -> LiveModel:
     )
 
 
-def _layer(served: Served, name: str, watch: Watch, window: Window) -> LiveLayer:
+def _layer(served: ServedVersion, name: str, watch: DriftMonitor, window: Window) -> LiveLayer:
     served.layer(name)
     bucket = watch.window(served, window)
     moments = bucket.layers.get(name)
@@ -280,7 +280,7 @@ def _layer(served: Served, name: str, watch: Watch, window: Window) -> LiveLayer
     )
 
 
-def _drift(served: Served, watch: Watch, window: str, rate: float | None) -> Drift:
+def _drift(served: ServedVersion, watch: DriftMonitor, window: str, rate: float | None) -> Drift:
     judged = watch.judged(served) if window == "last" else None
     if window == "last":
         bucket = judged.bucket if judged else Bucket(0.0, {}, np.zeros(0, np.int64))
@@ -322,7 +322,7 @@ def _drift(served: Served, watch: Watch, window: str, rate: float | None) -> Dri
     )
 
 
-def _history(served: Served, watch: Watch, window: Window) -> History:
+def _history(served: ServedVersion, watch: DriftMonitor, window: Window) -> History:
     points = []
     for _, end, bucket in watch.history(served, window):
         found = watch.assess(served, bucket)
@@ -353,7 +353,7 @@ def _or_none(values: NDArray[np.float64]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _classes(served: Served, bucket: Bucket, shift: ClassShift | None) -> Classes | None:
+def _classes(served: ServedVersion, bucket: Bucket, shift: ClassShift | None) -> Classes | None:
     drift = served.manifest.drift
     reference: Sequence[int] | None = drift.classes.counts if drift and drift.classes else None
     counts = list(map(int, bucket.classes)) or [0] * len(reference or ())

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import BaseModel, Field
 
-from models.drift import Verdict
-from service.catalog import Served
-from service.watching.watch import Changed, Judged
+from models.drift.detector import Verdict
+from service.catalog.catalog import ServedVersion
+from service.watching.monitor import Changed, JudgedWindow
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class Alarm(BaseModel):
     layers: dict[str, float] = Field(description="symmetric KL divergence by layer")
 
     @classmethod
-    def of(cls, served: Served, judged: Judged) -> "Alarm":
+    def of(cls, served: ServedVersion, judged: JudgedWindow) -> "Alarm":
         """From the window that was judged."""
         found = judged.assessment
         return cls(
@@ -52,7 +52,7 @@ class Alarm(BaseModel):
 def teller(*listeners: Callable[[Alarm], None]) -> Changed:
     """Tells the log and these of every alarm. They are called from any thread, and keep nobody waiting."""
 
-    def tell(served: Served, judged: Judged) -> None:
+    def tell(served: ServedVersion, judged: JudgedWindow) -> None:
         alarm = Alarm.of(served, judged)
         write = log.warning if alarm.alarm else log.info
         write("drift_alarm" if alarm.alarm else "drift_alarm_over", **alarm.model_dump(mode="json", exclude={"alarm"}))

@@ -18,8 +18,8 @@ import structlog
 from pydantic import BaseModel, Field
 
 from models.errors import Overloaded
-from service.state import ServiceState
-from service.statistics import Gather, Tally
+from service.host.lifecycle import Lifecycle
+from service.telemetry.statistics import DurationHistogram, Gather
 from service.watching.alarm import Alarm
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class Events:
         state: when the service stops, so does this.
     """
 
-    def __init__(self, gather: Gather, state: ServiceState) -> None:
+    def __init__(self, gather: Gather, state: Lifecycle) -> None:
         self._gather = gather
         self._state = state
         self._listeners: set[Listener] = set()
@@ -146,7 +146,7 @@ class Events:
         statistics = await self._gather()
         found = {}
         for version, counted in statistics.versions.items():
-            tally = Tally()
+            tally = DurationHistogram()
             tally.merge(counted.success)
             tally.merge(counted.fail)
             found[version] = tally, counted.rows
@@ -165,14 +165,14 @@ class _Reading:
 
     at: float
     pending: int
-    versions: Mapping[tuple[str, int], tuple[Tally, int]]
+    versions: Mapping[tuple[str, int], tuple[DurationHistogram, int]]
 
     def since(self, before: "_Reading") -> Serving:
         """Compared with an earlier one."""
         seconds = max(self.at - before.at, 1e-9)
         models = []
         for (model, version), (requests, rows) in sorted(self.versions.items()):
-            earlier, rows_earlier = before.versions.get((model, version), (Tally(), 0))
+            earlier, rows_earlier = before.versions.get((model, version), (DurationHistogram(), 0))
             lately = requests.since(earlier)
             models.append(
                 Traffic(

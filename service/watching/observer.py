@@ -20,13 +20,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.drift import Detector
+from models.drift.detector import Detector
 from models.errors import DengeError, InvalidInput
 from models.observation import Reader, RowStatistics, WindowMoments
-from service import priority
-from service.catalog import Served
-from service.engine import Engine
-from service.statistics import Statistics
+from models.runtime import Engine
+from service.catalog.catalog import ServedVersion
+from service.host import priority
+from service.telemetry.statistics import ServiceStatistics
 from service.wire import arrays
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ _PATIENCE = 5
 
 
 @dataclass(frozen=True)
-class Delta:
+class Observation:
     """What one observation adds.
 
     Attributes:
@@ -89,7 +89,7 @@ class Delta:
         return arrays.write(header, {"classes": self.classes, "moments": joined})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Delta":
+    def from_bytes(cls, data: bytes) -> "Observation":
         """What `to_bytes` gave.
 
         Raises:
@@ -110,7 +110,7 @@ class Delta:
             raise InvalidInput("is not what one process tells another of its observations", "delta") from error
 
 
-class Watcher:
+class ObservedModel:
     """Runs the observed graph of one version.
 
     Args:
@@ -118,7 +118,7 @@ class Watcher:
         engine: of its observed graph.
     """
 
-    def __init__(self, served: Served, engine: Engine) -> None:
+    def __init__(self, served: ServedVersion, engine: Engine) -> None:
         self._engine = engine
         self._reader = Reader(served.manifest.norm_layers, engine.output_names)
         self._detector = Detector(served.manifest.drift)
@@ -163,33 +163,33 @@ class Watcher:
         return self._detector.layer_scores(rows)
 
 
-class Watchers:
-    """The watchers of the versions that were observed, made when they are needed. Safe to use from any thread.
+class ObservedModels:
+    """The observed_models of the versions that were observed, made when they are needed. Safe to use from any thread.
 
-    A watcher lives as long as its version is served.
+    A observed_model lives as long as its version is served.
 
     Args:
-        make: makes the watcher of a version; None where its bundle has no observed graph.
+        make: makes the observed_model of a version; None where its bundle has no observed graph.
     """
 
-    def __init__(self, make: Callable[[Served], Watcher | None]) -> None:
+    def __init__(self, make: Callable[[ServedVersion], ObservedModel | None]) -> None:
         self._make = make
-        self._made: dict[int, Watcher | None] = {}
+        self._made: dict[int, ObservedModel | None] = {}
         self._making = threading.Lock()
 
-    def of(self, served: Served) -> Watcher | None:
-        """The watcher of a version; None where there can be none. The first call of a version takes a while."""
+    def of(self, served: ServedVersion) -> ObservedModel | None:
+        """The observed_model of a version; None where there can be none. The first call of a version takes a while."""
         with self._making:
             if id(served) not in self._made:
                 self._made[id(served)] = self._try(served)
                 weakref.finalize(served, self._made.pop, id(served)).atexit = False
             return self._made[id(served)]
 
-    def scorer(self, served: Served) -> Watcher | None:
+    def scorer(self, served: ServedVersion) -> ObservedModel | None:
         """The same, where the version has held-out rows to score others by."""
         return None if served.manifest.drift is None else self.of(served)
 
-    def _try(self, served: Served) -> Watcher | None:
+    def _try(self, served: ServedVersion) -> ObservedModel | None:
         try:
             return self._make(served) if served.batchable else None
         except (DengeError, OSError) as error:
@@ -201,7 +201,7 @@ class Observer:
     """Watches what a batcher serves.
 
     Args:
-        watchers: of the versions.
+        observed_models: of the versions.
         sink: takes what was found, in the observer's thread.
         percent: of the processor time of this process that observing may take, and of one processor, up to 100. Where
             the process takes less than a fifth of a processor, a fifth counts.
@@ -214,25 +214,25 @@ class Observer:
 
     def __init__(
         self,
-        watchers: "Watchers",
-        sink: Callable[[Delta], None],
+        observed_models: "ObservedModels",
+        sink: Callable[[Observation], None],
         percent: float,
-        statistics: Statistics,
+        statistics: ServiceStatistics,
         head_start: float = 0.0,
     ) -> None:
         self._head_start = head_start
-        self._watchers = watchers
+        self._watchers = observed_models
         self._statistics = statistics
         self._sink = sink
         self._rest_per_second = 100 / percent - 1
-        self._queue: SimpleQueue[tuple[Served, Inputs, int] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[ServedVersion, Inputs, int] | None] = SimpleQueue()
         self.busy = False
         self._closing = threading.Event()
         self._answered: dict[tuple[str, int], int] = {}
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
         self._thread.start()
 
-    def offer(self, served: Served, inputs: Inputs) -> None:
+    def offer(self, served: ServedVersion, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
         if self.busy or not (rows := served.rows(inputs)):
             return
@@ -279,15 +279,15 @@ class Observer:
         while not closing and process_time() < spent and perf_counter() < overdue:
             closing = self._closing.wait(seconds / 4)
 
-    def _observe(self, served: Served, inputs: Inputs, skipped: int) -> None:
-        watcher = self._watchers.of(served)
-        if watcher is None:
+    def _observe(self, served: ServedVersion, inputs: Inputs, skipped: int) -> None:
+        observed_model = self._watchers.of(served)
+        if observed_model is None:
             return
         began = thread_time()
-        rows, classes = watcher.observe(inputs)
+        rows, classes = observed_model.observe(inputs)
         layers = {name: WindowMoments.of(found) for name, found in _finite(rows).items()}
         seconds = thread_time() - began
-        self._sink(Delta(served.model, served.version, layers, classes, 1, skipped, seconds))
+        self._sink(Observation(served.model, served.version, layers, classes, 1, skipped, seconds))
 
 
 def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 LABELS = "labels"
 MAX_ROWS = 4096
-"""As `models.recalibration` has it, which the serving process does not import."""
+"""As `models.recalibration.estimate` has it, which the serving process does not import."""
 
 
 class Parameters(BaseModel):
@@ -41,7 +41,7 @@ class Parameters(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecalibrationRequest:
     """A checked request.
 
     Attributes:
@@ -59,7 +59,7 @@ class Asked:
 
 def decode(
     body: bytes, header_length: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
-) -> Asked:
+) -> RecalibrationRequest:
     """Read a request.
 
     Args:
@@ -76,7 +76,7 @@ def decode(
     if "collect" in request:
         if "inputs" in request:
             raise InvalidInput("send rows, or have them collected", "collect")
-        return Asked(None, None, _count(request["collect"]), parameters)
+        return RecalibrationRequest(None, None, _count(request["collect"]), parameters)
     given = request.get("inputs")
     labelled = isinstance(given, list) and any(
         isinstance(tensor, dict) and tensor.get("name") == LABELS for tensor in given
@@ -88,7 +88,7 @@ def decode(
         raise InvalidInput("the model's inputs must be numbers, with a free batch axis", "inputs")
     rows = dict(v2_json.decode(body, header_length, specs, outputs).inputs)
     labels = rows.pop(LABELS) if len(specs) > len(inputs) else None
-    return Asked(rows, labels, 0, parameters)
+    return RecalibrationRequest(rows, labels, 0, parameters)
 
 
 def _count(given: object) -> int:

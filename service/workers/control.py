@@ -13,10 +13,10 @@ from types import FrameType
 import uvicorn
 
 from service.app import create_app
+from service.host.lifecycle import Lifecycle
 from service.http.server import STARTUP_FAILURE, Server, announce, configure, run
+from service.replicas.supervisor import Supervisor
 from service.settings import Settings
-from service.state import ServiceState
-from service.workers.supervisor import Supervisor
 
 
 def serve(settings: Settings) -> int:
@@ -28,7 +28,7 @@ def serve(settings: Settings) -> int:
     # The folder is for this user alone, so the socket is as well.
     with listening, tempfile.TemporaryDirectory(prefix="denge-") as private:
         path = Path(private) / "control.sock"
-        state = ServiceState()
+        state = Lifecycle()
         workers = Supervisor(settings, listening, path)
         # The workers date their answers, these among them.
         config = configure(create_app(settings, state, workers), settings, uds=str(path), date_header=False)
@@ -49,7 +49,7 @@ class _ControlServer(Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        state: ServiceState,
+        state: Lifecycle,
         shutdown_delay: float,
         workers: Supervisor,
         listening: socket.socket,

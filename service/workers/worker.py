@@ -1,6 +1,6 @@
 """python -m service.workers.worker: one of several processes that answer predictions on one socket.
 
-It is started by `service.workers.supervisor`, which passes the listening socket and one end of a link, and writes the
+It is started by `service.replicas.supervisor`, which passes the listening socket and one end of a link, and writes the
 settings to standard input. It serves the versions that the control process tells it to, and forwards every request
 that is not a prediction. It stops when the control process says so, or goes away.
 """
@@ -25,20 +25,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import NotReady
-from models.repository import Repository
-from service import access, errors, examples, logs, settings
+from models.repository.repository import Repository
+from service import access, errors, settings
 from service.access import Guard
-from service.catalog import Catalog
+from service.catalog.catalog import Catalog
 from service.http.direct import Application
 from service.http.server import configure
 from service.predictions import Predictions, engine_starter
 from service.recalibrating.collector import Collector
+from service.replicas.link import Link
+from service.routes import examples
 from service.settings import Settings
-from service.statistics import Statistics
-from service.watching.observer import Delta
+from service.telemetry import logs
+from service.telemetry.statistics import ServiceStatistics
+from service.watching.observer import Observation
 from service.workers.acceptor import Acceptor, Connections, Shares
 from service.workers.forward import Forward
-from service.workers.link import Link
 
 log = structlog.get_logger()
 
@@ -52,11 +54,11 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
         link: to the control process.
     """
     catalog = Catalog(Repository(settings.repository), engine_starter(settings))
-    statistics = Statistics()
+    statistics = ServiceStatistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     collector = Collector(guard, lambda rows: link.tell("collected", rows.to_bytes()))
 
-    def report(delta: Delta) -> None:
+    def report(delta: Observation) -> None:
         link.tell("delta", delta.to_bytes())
 
     predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report, collector)

@@ -24,7 +24,7 @@ from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from models.datatypes import DATATYPES, Datatype, to_numpy
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import echo_bundle, tiny_bundle
 from tests.end_to_end.conftest import Process, running
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from models.bundle import Bundle
 from models.manifest import Manifest
-from models.reference import unpack
-from models.repository import Repository
+from models.repository.bundle import Bundle
+from models.repository.held_out import unpack
+from models.repository.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
 from tests.end_to_end.browser import started, watched
 from tests.end_to_end.conftest import PATIENCE_SECONDS, ROOT, Process, running

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import Process, running
 

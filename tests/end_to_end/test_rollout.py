@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import running
 

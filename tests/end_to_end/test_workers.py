@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
 from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
 from tests.end_to_end.test_process import BODY, half_a_request, wait_until_closed

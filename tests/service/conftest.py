@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from service.app import create_app
 from service.settings import Settings
 from tests.bundles import image_bundle, tiny_bundle

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from models.repository import Repository
+from models.repository.repository import Repository
 from service import access
 from service.access import ADMIN, PREDICT, PUBLIC, Guard
 from service.app import FRAMEWORK_PATHS, create_app

@@ -8,7 +8,7 @@ import pytest
 
 from models.graph.load import serialize
 from models.manifest import Batching
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.training.graphs import linear_norm
 from training import packing
 from training.__main__ import main

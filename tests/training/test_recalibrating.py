@@ -7,7 +7,7 @@ import pytest
 
 from models import starter
 from models.errors import InvalidInput
-from models.repository import Repository
+from models.repository.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
 from training import recalibrating
 from training.__main__ import main

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models import parity, starter
-from models.bundle import Bundle
-from models.repository import Repository
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 from training import runtime
 from training.data import mnist
 from training.data.dataset import GREY_28

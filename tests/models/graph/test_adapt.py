@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper, parser
 from torch import Tensor, nn
 
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
-from models.graph.adapt import VARIANCE_FLOOR, Adaptive, Statistics, adapt, restate
+from models.graph.adapt import VARIANCE_FLOOR, Adaptive, ChannelStatistics, adapt, restate
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
@@ -37,23 +37,23 @@ def run(adaptive: Adaptive, given: Mapping[str, Array], prior_weight: Array) -> 
     return dict(zip(names, session.run(names, {**single, adaptive.prior_weight: prior_weight}), strict=True))
 
 
-def statistics(adaptive: Adaptive, results: Mapping[str, Array]) -> dict[str, Statistics]:
+def statistics(adaptive: Adaptive, results: Mapping[str, Array]) -> dict[str, ChannelStatistics]:
     return {
-        name: Statistics(results[outputs.mean].astype(np.float64), results[outputs.var].astype(np.float64))
+        name: ChannelStatistics(results[outputs.mean].astype(np.float64), results[outputs.var].astype(np.float64))
         for name, outputs in adaptive.layers.items()
     }
 
 
-def ada_bn(source: onnx.ModelProto, given: Mapping[str, Array], prior: float) -> dict[str, Statistics]:
+def ada_bn(source: onnx.ModelProto, given: Mapping[str, Array], prior: float) -> dict[str, ChannelStatistics]:
     """Layer after layer: estimate one, store it, go on. In float64, by the ONNX reference."""
     rows = len(next(iter(given.values())))
     share = prior / (prior + rows)
-    known = {layer.name: Statistics(layer.mean, layer.var) for layer in find(source)}
+    known = {layer.name: ChannelStatistics(layer.mean, layer.var) for layer in find(source)}
     for position, layer in enumerate(find(source)):
         x = reference(restate(source, known), given, [find(source)[position].input])[layer.input]
         values = np.moveaxis(x, 1, 0).reshape(len(layer.mean), -1)
         var = share * layer.var + (1 - share) * values.var(axis=1)
-        known[layer.name] = Statistics(
+        known[layer.name] = ChannelStatistics(
             share * layer.mean + (1 - share) * values.mean(axis=1), np.maximum(var, VARIANCE_FLOOR * layer.var)
         )
     return known
@@ -172,7 +172,9 @@ def test_other_statistics_keep_the_layers_their_names_and_everything_else(case: 
     source = case.model(np.float32)
     before = serialize(source)
     layers = find(source)
-    wanted = {layer.name: Statistics(layer.mean + position, layer.var * 2) for position, layer in enumerate(layers, 1)}
+    wanted = {
+        layer.name: ChannelStatistics(layer.mean + position, layer.var * 2) for position, layer in enumerate(layers, 1)
+    }
 
     changed = parse(serialize(restate(source, wanted)))
 
@@ -314,4 +316,4 @@ def test_statistics_that_the_graph_cannot_hold_are_refused(value: float) -> None
     source = graph.model(graph.bn(graph.input(3), 3), dtype=np.float32)
 
     with pytest.raises(GraphError, match="layer 'bn': running_var has a value that is not finite"):
-        restate(source, {"bn": Statistics(np.zeros(3), np.array([1.0, value, 1.0]))})
+        restate(source, {"bn": ChannelStatistics(np.zeros(3), np.array([1.0, value, 1.0]))})

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import GraphError
-from models.graph.wiring import Wiring
+from models.graph.editor import GraphEditor
 from tests.models.graph.cases import Graph
 from tests.models.graph.oracle import Array
 
@@ -15,7 +15,7 @@ FLOAT = onnx.TensorProto.FLOAT
 
 def value_of(graph: Graph, tensor: str) -> Array | None:
     """The tensor as a graph in float32 has it."""
-    return Wiring(graph.model(tensor, dtype=np.float32)).constant(tensor)
+    return GraphEditor(graph.model(tensor, dtype=np.float32)).constant(tensor)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_shape_of_what_has_no_known_rank_is_not_a_constant() -> None:
     model = graph.model(graph.op("Shape", graph.input(3), name="shape"))
     model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", FLOAT, None))
 
-    assert Wiring(model).constant("shape_out") is None
+    assert GraphEditor(model).constant("shape_out") is None
 
 
 def test_expansion_follows_broadcasting() -> None:
@@ -90,7 +90,7 @@ def test_a_type_that_is_not_known_leaves_no_constant() -> None:
     model.opset_import.append(helper.make_opsetid("com.example", 1))
     model.graph.output[0].type.tensor_type.elem_type = 0
 
-    assert Wiring(model).constant(like) is None
+    assert GraphEditor(model).constant(like) is None
 
 
 def test_a_graph_that_uses_an_unknown_domain_is_refused() -> None:
@@ -99,7 +99,7 @@ def test_a_graph_that_uses_an_unknown_domain_is_refused() -> None:
     model.graph.node[0].domain = "com.example"
 
     with pytest.raises(GraphError, match=r"the shapes of the graph cannot be inferred: .*com\.example"):
-        Wiring(model).shape("relu_out")
+        GraphEditor(model).shape("relu_out")
 
 
 def test_what_depends_on_the_input_is_not_a_constant() -> None:

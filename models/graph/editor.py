@@ -1,0 +1,264 @@
+"""A graph that can be rewired: who makes and who uses a tensor, which tensors are constants, what shapes they have.
+
+Weights are held as float64 from their first edit on and cast once, by `finish`: two layers folded into one convolution
+round once, not twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, shape_inference
+
+from models.batchnorm import Float64
+from models.errors import GraphError
+from models.graph.constants import EVALUATED, evaluate
+from models.graph.nodes import FLOATS, Dim, is_standard
+
+
+class GraphEditor:
+    """A mutable view of the main graph of `model`, which itself is never changed.
+
+    Every node gets a name, so that messages and placements can refer to it.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        graph = model.graph
+        self.nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+        self.outputs = frozenset(value.name for value in graph.output)
+        self.inputs = frozenset(value.name for value in graph.input)
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._edited: dict[str, NDArray[Any]] = {}
+        self._types: dict[str, int] = {}
+        self._shapes: dict[str, tuple[Dim, ...] | None] | None = None
+        self._producers: dict[str, onnx.NodeProto] = {}
+        self._users: dict[str, list[onnx.NodeProto]] | None = None
+        self._names = {name for node in self.nodes for name in (node.name, *_used(node), *node.output)}
+        self._names |= self.inputs | self.outputs | set(self._initializers)
+        for node in self.nodes:
+            node.name = node.name or self.fresh(node.op_type)
+
+    # Looking
+
+    def producer(self, tensor: str) -> onnx.NodeProto | None:
+        """The node that computes the tensor; None for a graph input or an initializer."""
+        self._link()
+        return self._producers.get(tensor)
+
+    def users(self, tensor: str) -> list[onnx.NodeProto]:
+        """The nodes that read the tensor, one entry for each time; a node whose subgraph reads it counts."""
+        return self._link().get(tensor, [])
+
+    def shape(self, tensor: str) -> tuple[Dim, ...] | None:
+        """The shape as far as it can be inferred; None where not even the rank is known."""
+        return self._inferred().get(tensor)
+
+    def element_type(self, tensor: str) -> int:
+        """The tensor's `onnx.TensorProto.DataType`, 0 (UNDEFINED) where it cannot be inferred."""
+        self._inferred()
+        return self._types.get(tensor, 0)
+
+    def root(self, name: str) -> str:
+        """Where a tensor comes from, seen through Identity nodes."""
+        node = self.producer(name)
+        return self.root(node.input[0]) if node is not None and is_standard(node, "Identity") else name
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """The value of a tensor that is the same in every run, float64 if it is of a float type; else None.
+
+        Initializers and what `models.graph.constants` can compute are constants. An initializer that is also an input
+        of the graph is not: callers may send another value.
+        """
+        root = self.root(name)
+        if root in self._edited:
+            return self._edited[root]
+        if root in self._initializers:
+            return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
+        node = self.producer(root)
+        value = evaluate(node, self.constant, self.shape) if node is not None else None
+        element_type = self.element_type(root)
+        if value is None or not element_type:
+            return None
+        return _as_float64(value.astype(_dtype(element_type)))  # rounded as the graph rounds it
+
+    def overflows(self, value: Float64, element_type: int) -> bool:
+        """Whether a number that is finite in float64 is not when the graph's type is used."""
+        with np.errstate(over="ignore"):
+            return not np.isfinite(value.astype(_dtype(element_type)).astype(np.float64)).all()
+
+    # Changing
+
+    def fresh(self, base: str) -> str:
+        """A name that nothing in the graph has yet: `base`, or `base` with a number."""
+        name, number = base, 1
+        while name in self._names:
+            number += 1
+            name = f"{base}_{number}"
+        self._names.add(name)
+        return name
+
+    def add_constant(self, base: str, value: Float64, element_type: int) -> str:
+        """Add an initializer and return its name."""
+        name = self.fresh(base)
+        self._edited[name] = value
+        self._types[name] = element_type
+        return name
+
+    def settle_constants(self) -> None:
+        """Make initializers of the constants that nodes compute, so that these nodes no longer read anything."""
+        for node in self.nodes.copy():
+            if node.op_type == "Constant" or not is_standard(node, *EVALUATED) or node.output[0] in self.outputs:
+                continue
+            value = self.constant(node.output[0])
+            if value is not None:
+                self._types[node.output[0]] = self.element_type(node.output[0])
+                self._edited[node.output[0]] = value
+                self.replace(node, [])
+
+    def set_constant(
+        self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int, base: str | None = None
+    ) -> None:
+        """Make input `slot` of the node this constant.
+
+        The initializer keeps its name unless something else reads it too, or a node computes it: then the node gets a
+        constant of its own, named after `base` or, when absent, after the old one.
+        """
+        old = node.input[slot] if slot < len(node.input) else ""
+        if self._is_private(old):
+            self._edited[old] = value
+            self._types[old] = element_type
+            return
+        while len(node.input) <= slot:
+            node.input.append("")
+        after_old = f"{old}_folded" if old else node.input[1].removesuffix(".weight") + ".bias"
+        node.input[slot] = self.add_constant(base or after_old, value, element_type)
+        self._users = None
+
+    def set_attribute(self, node: onnx.NodeProto, name: str, value: float) -> None:
+        """Set an attribute of the node."""
+        kept = [candidate for candidate in node.attribute if candidate.name != name]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+    def add_after(self, node: onnx.NodeProto, value: Float64) -> None:
+        """Put an Add of a constant behind the node; the sum takes over the name of the node's output."""
+        output = node.output[0]
+        inner = self.fresh(f"{output}_unshifted")
+        self.declare(inner, like=output)
+        shift = self.add_constant(f"{node.name}.shift", value, self.element_type(output))
+        node.output[0] = inner
+        self.replace(node, [node, helper.make_node("Add", [inner, shift], [output], self.fresh(f"{node.name}.add"))])
+
+    def declare(self, tensor: str, like: str) -> None:
+        """Note that a new tensor has the type and shape of another."""
+        self._types[tensor] = self.element_type(like)
+        self._inferred()[tensor] = self.shape(like)
+
+    def replace(self, node: onnx.NodeProto, by: Sequence[onnx.NodeProto]) -> None:
+        """Put other nodes, or none, in the place of a node."""
+        at = next(index for index, candidate in enumerate(self.nodes) if candidate is node)
+        self.nodes[at : at + 1] = by
+        self._users = None
+
+    def rename_output(self, old: str, new: str) -> None:
+        """Let the producer of `old`, which nothing reads any more, write `new`."""
+        self._link()
+        node = self._producers[old]
+        node.output[list(node.output).index(old)] = new
+        self._users = None
+
+    def redirect(self, old: str, new: str) -> None:
+        """Let every node that reads `old` read `new`."""
+        for node in self.nodes:
+            for slot, name in enumerate(node.input):
+                if name == old:
+                    node.input[slot] = new
+        self._users = None
+
+    def finish(self) -> onnx.ModelProto:
+        """The edited model: weights cast to their types, without the constants that nothing reads any more."""
+        while True:
+            dead = [node for node in self.nodes if is_standard(node, "Identity", *EVALUATED) and self._is_unread(node)]
+            if not dead:
+                break
+            for node in dead:
+                self.replace(node, [])
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        graph = model.graph
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(self.nodes)
+        used = set(self._link()) | self.outputs | self.inputs
+        for name in dict.fromkeys([*self._initializers, *self._edited]):
+            if name in used:
+                graph.initializer.append(self._tensor(name))
+        computed = {name for node in self.nodes for name in node.output}
+        graph.value_info.extend(value for value in self._model.graph.value_info if value.name in computed)
+        return model
+
+    # Inside
+
+    def _link(self) -> dict[str, list[onnx.NodeProto]]:
+        if self._users is None:
+            self._users = {}
+            self._producers = {name: node for node in self.nodes for name in node.output if name}
+            for node in self.nodes:
+                for name in _used(node):
+                    self._users.setdefault(name, []).append(node)
+        return self._users
+
+    def _inferred(self) -> dict[str, tuple[Dim, ...] | None]:
+        if self._shapes is None:
+            try:
+                graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
+            except shape_inference.InferenceError as error:
+                raise GraphError(f"the shapes of the graph cannot be inferred: {error}") from error
+            self._shapes = {}
+            for value in (*graph.input, *graph.value_info, *graph.output):
+                tensor = value.type.tensor_type
+                self._types.setdefault(value.name, tensor.elem_type)
+                if tensor.HasField("shape"):
+                    self._shapes[value.name] = tuple(_dim(dim) for dim in tensor.shape.dim)
+            for tensor in graph.initializer:
+                self._types.setdefault(tensor.name, tensor.data_type)
+                self._shapes[tensor.name] = tuple(tensor.dims)
+        return self._shapes
+
+    def _is_private(self, name: str) -> bool:
+        known = name in self._edited or (name in self._initializers and name not in self.inputs)
+        return known and len(self.users(name)) == 1 and name not in self.outputs
+
+    def _is_unread(self, node: onnx.NodeProto) -> bool:
+        return not any(name in self.outputs or self.users(name) for name in node.output)
+
+    def _tensor(self, name: str) -> onnx.TensorProto:
+        if name not in self._edited:
+            return self._initializers[name]
+        return numpy_helper.from_array(self._edited[name].astype(_dtype(self._types[name])), name)
+
+
+def _as_float64(value: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of a float type as float64; others as they are."""
+    return value.astype(np.float64) if helper.np_dtype_to_tensor_dtype(value.dtype) in FLOATS else value
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    return dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+
+
+def _dtype(element_type: int) -> np.dtype[np.generic]:
+    dtype: np.dtype[np.generic] = helper.tensor_dtype_to_np_dtype(element_type)
+    return dtype
+
+
+def _used(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that the node reads, with those its subgraphs take from outside (names are never shadowed in ONNX)."""
+    yield from (name for name in node.input if name)
+    for candidate in node.attribute:
+        for graph in (candidate.g, *candidate.graphs):
+            yield from (value.name for value in graph.output)
+            for inner in graph.node:
+                yield from _used(inner)

@@ -1,0 +1,1 @@
+"""New statistics for the normalisation layers from unlabelled rows."""

@@ -1,0 +1,164 @@
+"""One version of a model on disk: written once, verified whenever it is read.
+
+manifest.json      models.manifest.Manifest
+source.onnx        the network with explicit BatchNormalization nodes
+folded.onnx        the same function with them folded: what `predict` runs
+observed.onnx      folded.onnx and what its layers meet (models.graph.observe); optional
+reference.npz      rows that the network did not learn from, to compare its successors on (held_out.py); optional
+SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.errors import DamagedBundle, ForeignBundle
+from models.manifest import SCHEMA_VERSION, Manifest
+
+MANIFEST = "manifest.json"
+SOURCE = "source.onnx"
+FOLDED = "folded.onnx"
+OBSERVED = "observed.onnx"
+REFERENCE = "reference.npz"
+DIGESTS = "SHA256SUMS"
+FILES = (MANIFEST, SOURCE, FOLDED)
+OPTIONAL_FILES = (OBSERVED, REFERENCE)
+
+MAX_MANIFEST_BYTES = 64 << 20
+"""A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        manifest: what it says about itself.
+        folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
+            afterwards is not run.
+        observed: the serialized observed graph.
+        reference: held-out rows, as `models.repository.held_out.pack` wrote them.
+    """
+
+    manifest: Manifest
+    folded: bytes
+    source: bytes
+    reference: bytes | None = None
+    observed: bytes | None = None
+
+
+def write(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle into an empty folder, and return only when it is on the disk itself.
+
+    Raises:
+        OSError: the folder is missing or a file of the bundle already exists.
+    """
+    contents = {
+        MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode(),
+        SOURCE: bundle.source,
+        FOLDED: bundle.folded,
+    }
+    if bundle.observed is not None:
+        contents[OBSERVED] = bundle.observed
+    if bundle.reference is not None:
+        contents[REFERENCE] = bundle.reference
+    sums = "".join(f"{_digest(data)}  {name}\n" for name, data in contents.items())
+    for name, data in {**contents, DIGESTS: sums.encode()}.items():
+        with (folder / name).open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def read(folder: Path) -> Bundle:
+    """Read a bundle and check every file against its digest.
+
+    Raises:
+        ForeignBundle: the folder is not a bundle, or of a schema that this release does not read.
+        DamagedBundle: a file is missing, unexpected, a link, or does not match its digest.
+    """
+    expected = _expected_digests(folder)
+    present = {entry.name for entry in folder.iterdir()}
+    if unexpected := present - {*expected, DIGESTS}:
+        raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
+    contents: dict[str, bytes] = {}
+    for name in expected:
+        data = _read_file(folder, name)
+        if _digest(data) != expected[name]:
+            raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
+        contents[name] = data
+    return Bundle(
+        _parse_manifest(contents[MANIFEST]),
+        folded=contents[FOLDED],
+        source=contents[SOURCE],
+        reference=contents.get(REFERENCE),
+        observed=contents.get(OBSERVED),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a bundle says about itself, unchecked against its digest: to look around, not to serve.
+
+    Raises:
+        ForeignBundle, DamagedBundle: it is no manifest.
+    """
+    return _parse_manifest(_read_file(folder, MANIFEST))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: renames and new files survive a power cut only after this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    def open_file(path: str, flags: int) -> int:
+        # A link could lead out of the repository; an operator who wants one has it for the repository as a whole.
+        # A pipe would be waited for.
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    try:
+        with open(folder / name, "rb", opener=open_file) as file:
+            return file.read()
+    except OSError as error:
+        raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
+
+
+def _expected_digests(folder: Path) -> dict[str, str]:
+    if not (folder / DIGESTS).is_file():
+        raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
+    try:
+        lines = _read_file(folder, DIGESTS).decode("ascii").removesuffix("\n").split("\n")
+        digests = [(name, digest) for digest, name in (line.split("  ", 1) for line in lines)]
+    except ValueError as error:
+        raise DamagedBundle(f"{folder.name}/{DIGESTS} is not a list of digests") from error
+    listed = sorted(name for name, _ in digests if name not in OPTIONAL_FILES)
+    if listed != sorted(FILES) or len(dict(digests)) != len(digests):
+        raise ForeignBundle(f"{folder.name} is not a bundle: {DIGESTS} must list {', '.join(FILES)}")
+    return dict(digests)
+
+
+def _parse_manifest(data: bytes) -> Manifest:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ForeignBundle(f"{MANIFEST} is {len(data)} bytes long; at most {MAX_MANIFEST_BYTES} are read")
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if where == "schema_version":
+            raise ForeignBundle(
+                f"{MANIFEST} has schema version {first['input']!r}; this release reads {SCHEMA_VERSION}"
+            ) from error
+        raise ForeignBundle(f"{MANIFEST}: {where}: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""Predictions below HTTP: from a request to an answer."""

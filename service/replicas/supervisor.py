@@ -1,0 +1,282 @@
+"""Starts the workers, tells them what to serve, adds up what they count, and replaces those that die.
+
+Other parts of the control process reach the workers through it, over their links (`service.replicas.link`): `on`
+registers a handler for what any worker asks or tells, and `publish` gives every worker a piece of state, those that
+start later as well, before they serve.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from service.replicas.link import Handler, Link, LinkClosed, Refused
+from service.settings import Settings
+from service.telemetry.statistics import ServiceStatistics
+from service.workers.acceptor import Shares
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 1.0
+_GATHER_SECONDS = 2.0
+"""A worker that does not say in time what it has counted is taken at its last word."""
+_HUNG_SECONDS = 60.0
+"""A worker whose event loop has stood still for so long is killed."""
+_ATTEMPTS = 5
+"""Starts that may fail in a row, while no other worker serves, before the service gives up."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+"""Seconds between a death and the next start: doubled with each, until a worker has lived for the longest."""
+_GRACE_SECONDS = 2.0
+"""For a worker to end by itself, beyond the time that its requests have."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process that runs.
+
+    Attributes:
+        process: the process.
+        link: to it.
+        serving: whether it accepts connections.
+        counted: by it, when last asked.
+    """
+
+    process: asyncio.subprocess.Process
+    link: Link
+    serving: bool = False
+    counted: ServiceStatistics = field(default_factory=ServiceStatistics)
+
+
+class Supervisor:
+    """Keeps as many workers as the settings say.
+
+    Args:
+        settings: of the service.
+        listening: the socket that the workers share, bound.
+        control: the unix socket on which the control process answers what workers forward.
+    """
+
+    def __init__(self, settings: Settings, listening: socket.socket, control: Path) -> None:
+        self._settings = settings
+        self._handed_over = settings.of_worker().to_json()
+        self._listening = listening
+        self._control = control
+        self._memory = os.memfd_create("denge-connections")
+        os.ftruncate(self._memory, 4 * settings.workers)
+        self._shares = Shares(self._memory, settings.workers)
+        self._workers: list[_Worker] = []
+        self._dead = ServiceStatistics()
+        self._handlers: dict[str, Handler] = {}
+        self._published: dict[str, bytes] = {}
+        self._keeping: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop
+        self._give_up: Callable[[], None]
+        self._ready = asyncio.Event()
+        self._all_served = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.failed = False
+        """Whether the workers cannot be started."""
+        self.replaced = 0
+        """Workers that died, and were or will be replaced."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers that run."""
+        return [worker.process.pid for worker in self._workers]
+
+    @property
+    def serving(self) -> int:
+        """How many workers accept connections."""
+        return sum(worker.serving for worker in self._workers)
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Call this for every message of a kind, whichever worker it comes from."""
+        self._handlers[kind] = handler
+        for worker in self._workers:
+            worker.link.on(kind, handler)
+
+    async def publish(self, kind: str, payload: bytes) -> None:
+        """Give every worker a piece of state, in place of the last one of its kind. Returns when all have it.
+
+        A worker that refuses it is replaced: all are to answer alike.
+        """
+        self._published[kind] = payload
+        if self._ready.is_set():
+            await asyncio.gather(*(self._give(worker, kind, payload) for worker in self._workers))
+
+    def publish_from_thread(self, kind: str, payload: bytes) -> None:
+        """The same, from a thread, which waits."""
+        asyncio.run_coroutine_threadsafe(self.publish(kind, payload), self._loop).result()
+
+    async def gather(self, own: ServiceStatistics) -> ServiceStatistics:
+        """What has been counted until now: by this process, by the workers, and by those that have died.
+
+        Of one that was killed, up to the last `_POLL_SECONDS` are lost; but no count ever falls.
+        """
+        await asyncio.gather(*(self._count(worker, _GATHER_SECONDS) for worker in self._workers if worker.serving))
+        total = ServiceStatistics()
+        for part in (own, self._dead, *(worker.counted for worker in self._workers)):
+            total.merge(part)
+        return total
+
+    def start(self, give_up: Callable[[], None]) -> None:
+        """Start the processes; they wait for `serve`.
+
+        Args:
+            give_up: called once it is clear that they cannot be started.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._give_up = give_up
+        self._keeping = [self._loop.create_task(self._keep(number)) for number in range(self._settings.workers)]
+
+    async def serve(self) -> None:
+        """Let them serve what has been published. Returns when all do, or cannot be started, or `stop_waiting`."""
+        self._ready.set()
+        await self._all_served.wait()
+
+    def stop_waiting(self) -> None:
+        """For workers that do not serve yet."""
+        self._all_served.set()
+
+    async def drain(self) -> None:
+        """Let them answer what they have begun. Returns when they have ended."""
+        self._stopping.set()
+        for worker in self._workers:
+            worker.link.tell("drain")
+        _, late = await asyncio.wait(self._keeping, timeout=self._settings.drain_seconds + _GRACE_SECONDS)
+        if late:
+            self.kill()
+            await asyncio.wait(late)
+
+    def kill(self) -> None:
+        """End them at once."""
+        for worker in self._workers:
+            _kill(worker)
+
+    async def _keep(self, number: int) -> None:
+        """One worker after the other."""
+        deaths = failures = 0
+        while True:
+            started = monotonic()
+            try:
+                served = await self._live(number)
+            except OSError as error:  # no memory or no number left for another process
+                log.error("worker_not_started", error=str(error))
+                served = False
+            if self._stopping.is_set():
+                return
+            self.replaced += 1
+            failures = 0 if served else failures + 1
+            if failures >= _ATTEMPTS and not (self._all_served.is_set() and self.serving):
+                log.critical("workers_cannot_be_started")
+                self.failed = True
+                self._stopping.set()
+                self._all_served.set()
+                self._give_up()
+                return
+            deaths = 1 if monotonic() - started > _LONGEST_PAUSE else min(deaths + 1, 10)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_FIRST_PAUSE * 2 ** (deaths - 1), _LONGEST_PAUSE)):
+                    await self._stopping.wait()
+                    return
+
+    async def _live(self, number: int) -> bool:
+        """Start a worker and see it through. Returns whether it ever served."""
+        self._shares.leave_out(number)
+        worker = await self._start(number)
+        self._workers.append(worker)
+        if self._stopping.is_set():
+            _kill(worker)
+        minding = [
+            self._loop.create_task(mind) for mind in (worker.link.run(), self._begin(worker), self._watch(worker))
+        ]
+        code = await worker.process.wait()
+        self._shares.leave_out(number)
+        worker.link.close()
+        for mind in minding:
+            mind.cancel()
+        await asyncio.wait(minding)
+        self._workers.remove(worker)
+        worker.counted.pending = 0
+        self._dead.merge(worker.counted)
+        if not self._stopping.is_set():
+            log.error("worker_died", pid=worker.process.pid, code=code, served=worker.serving)
+        return worker.serving
+
+    async def _start(self, number: int) -> _Worker:
+        ours, theirs = socket.socketpair()
+        with theirs, ExitStack() as undo:
+            undo.enter_context(ours)
+            shared = {"listening": self._listening.fileno(), "link": theirs.fileno(), "shares": self._memory}
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "service.workers.worker", f"--number={number}", f"--control={self._control}"),
+                *(f"--{name}={descriptor}" for name, descriptor in shared.items()),
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=tuple(shared.values()),
+                start_new_session=True,  # Ctrl-C is for the control process alone, which then drains them
+            )
+            undo.pop_all()
+        link = await Link.open(ours)
+        for kind, handler in self._handlers.items():
+            link.on(kind, handler)
+        assert process.stdin is not None  # noqa: S101
+        with suppress(ConnectionError, RuntimeError):  # it has died; uvloop raises the latter
+            process.stdin.write(self._handed_over)
+            await process.stdin.drain()
+            process.stdin.close()
+        return _Worker(process, link)
+
+    async def _begin(self, worker: _Worker) -> None:
+        """Give a new worker what has been published, and let it serve."""
+        await self._ready.wait()
+        with suppress(LinkClosed):
+            for kind in list(self._published):
+                # What it cannot take it has logged: it serves the rest, as a service that starts does.
+                with suppress(Refused):
+                    await worker.link.ask(kind, self._published[kind])
+            await worker.link.ask("serve")
+            worker.serving = True
+            log.info("worker_serves", pid=worker.process.pid)
+            if self.serving == self._settings.workers:
+                self._all_served.set()
+
+    async def _watch(self, worker: _Worker) -> None:
+        """Keep what it counts, in case that it dies, and end it when it hangs."""
+        answers = True
+        while answers:
+            await asyncio.sleep(_POLL_SECONDS)
+            answers = await self._count(worker, _HUNG_SECONDS)
+        log.error("worker_hangs", pid=worker.process.pid)
+        _kill(worker)
+
+    async def _count(self, worker: _Worker, seconds: float) -> bool:
+        """Ask a worker what it has counted. Returns whether it has answered in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                worker.counted = ServiceStatistics.from_json(await worker.link.ask("statistics"))
+        except TimeoutError:
+            return False
+        except LinkClosed:
+            pass  # it has died, and its last word stands
+        return True
+
+    async def _give(self, worker: _Worker, kind: str, payload: bytes) -> None:
+        try:
+            await worker.link.ask(kind, payload)
+        except LinkClosed:
+            pass  # its successor will be given it
+        except Refused as error:
+            log.error("worker_refuses", pid=worker.process.pid, kind=kind, error=str(error))
+            _kill(worker)
+
+
+def _kill(worker: _Worker) -> None:
+    with suppress(ProcessLookupError):
+        worker.process.kill()

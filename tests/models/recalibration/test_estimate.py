@@ -1,0 +1,282 @@
+"""From rows to a checked candidate, on the starter model where all classes are known, and on small ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from models import starter
+from models.drift.detector import Detector
+from models.errors import InvalidInput, ParityError, RecalibrationRefused
+from models.graph.find import find
+from models.graph.load import parse
+from models.manifest import Manifest, Parent
+from models.observation import Reader, WindowMoments
+from models.parity import Arrays
+from models.recalibration.estimate import MAX_ROWS, Candidate, Labelled, describe, recalibrate
+from models.repository import bundle as bundles
+from models.repository import held_out
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from tests.bundles import INPUT, OUTPUT, tiny_bundle
+from training import runtime
+
+PROGRAM = "denge tests"
+
+
+def rows(count: int, shift: float = 0.0, seed: int = 1) -> Arrays:
+    return {INPUT: (shift + np.random.default_rng(seed).normal(size=(count, 4))).astype(np.float32)}
+
+
+def adapted(parent: Bundle, given: Arrays, prior: float = 0.0, labelled: Labelled | None = None) -> Candidate:
+    return recalibrate(parent, 3, given, load=runtime.load, program=PROGRAM, prior=prior, labelled=labelled)
+
+
+@pytest.fixture(scope="module")
+def parent() -> Bundle:
+    """A bundle whose statistics are those of standard normal rows, with reference rows."""
+    raw = tiny_bundle()
+    settled = adapted(raw, rows(400, seed=5)).bundle
+    return replace(settled, reference=held_out.pack(rows(256, seed=6)))
+
+
+def test_the_new_statistics_are_those_of_the_rows(parent: Bundle) -> None:
+    given = rows(300, shift=2.0)
+
+    candidate = adapted(parent, given)
+
+    (old,), (new,) = find(parse(parent.source)), find(parse(candidate.bundle.source))
+    weight, bias = (_initializer(parent, name).astype(np.float64) for name in ("fc.weight", "fc.bias"))
+    x = given[INPUT] @ weight.T + bias
+    np.testing.assert_allclose(new.mean, x.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(new.var, x.var(axis=0), rtol=1e-5)
+    assert np.abs(new.mean - old.mean).max() > 0.5
+    np.testing.assert_array_equal(new.gamma, old.gamma)
+    (layer,) = candidate.bundle.manifest.norm_layers
+    np.testing.assert_allclose(layer.running_mean, new.mean, rtol=1e-7)
+    np.testing.assert_allclose(layer.running_var, new.var, rtol=1e-7)
+
+
+def test_the_new_version_does_on_the_moved_rows_what_the_parent_did_before(parent: Bundle) -> None:
+    moved = adapted(parent, rows(400, shift=2.0, seed=5)).bundle
+
+    def answer(version: Bundle, shift: float) -> np.ndarray:
+        return runtime.load(version.folded, optimize=True)(rows(50, shift=shift, seed=9))[OUTPUT]
+
+    np.testing.assert_allclose(answer(moved, 2.0), answer(parent, 0.0), atol=1e-4)
+    assert np.abs(answer(parent, 2.0) - answer(parent, 0.0)).max() > 0.5
+
+
+def test_a_prior_keeps_as_much_of_the_old(parent: Bundle) -> None:
+    given = rows(64, shift=2.0)
+    (old,), (new,), (half,) = (
+        find(parse(version.source))
+        for version in (parent, adapted(parent, given).bundle, adapted(parent, given, prior=64).bundle)
+    )
+
+    np.testing.assert_allclose(half.mean, (old.mean + new.mean) / 2, rtol=1e-5)
+    np.testing.assert_allclose(half.var, (old.var + new.var) / 2, rtol=1e-5)
+
+
+def test_the_manifest_says_where_it_came_from_and_what_it_passed(parent: Bundle, tmp_path: Path) -> None:
+    candidate = adapted(parent, rows(100, shift=1.0), prior=16)
+    bundles.write(tmp_path, candidate.bundle)
+
+    found = bundles.read(tmp_path)
+
+    lineage = found.manifest.lineage
+    assert (lineage.origin, lineage.parent) == ("recalibrated", Parent(model="tiny", version=3))
+    assert lineage.created_by == PROGRAM
+    assert lineage.recalibration is not None
+    assert (lineage.recalibration.rows, lineage.recalibration.prior) == (100, 16)
+    assert lineage.recalibration.gates == candidate.gates
+    assert not lineage.recalibration.forced
+    assert found.manifest.training is None
+    assert found.observed is not None
+    assert found.manifest.drift is not None
+    assert found.manifest.drift.rows == 100
+    assert found.reference == parent.reference
+    assert found.manifest.parity.comparisons[0].max_relative < 1e-5
+    assert Manifest.model_validate_json(found.manifest.model_dump_json()) == found.manifest
+
+
+def test_the_new_version_is_watched_for_leaving_the_rows_that_it_was_made_from(parent: Bundle) -> None:
+    watched = adapted(parent, rows(1000, shift=2.0)).bundle
+    manifest = watched.manifest
+    assert watched.observed is not None
+    run = runtime.load(watched.observed, optimize=True)
+
+    def verdict(shift: float) -> str:
+        outputs = run(rows(256, shift=shift, seed=11))
+        seen = Reader(manifest.norm_layers, outputs).read(outputs)
+        counts = np.bincount(outputs[OUTPUT].argmax(axis=1), minlength=outputs[OUTPUT].shape[1])
+        return (
+            Detector(manifest.drift)
+            .assess({name: WindowMoments.of(found) for name, found in seen.items()}, counts)
+            .verdict
+        )
+
+    assert verdict(2.0) == "quiet"
+    assert verdict(0.0) == "covariate_shift"
+
+
+def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) -> None:
+    same = {INPUT: np.repeat(rows(1)[INPUT], 200, axis=0) + rows(200)[INPUT] / 1000}
+
+    candidate = adapted(parent, same, prior=100)
+
+    assert [gate.name for gate in candidate.gates] == [
+        "rows",
+        "drift",
+        "growth",
+        "diversity",
+        "information",
+        "label_shift",
+        "agreement",
+    ]
+    assert "diversity" in [gate.name for gate in candidate.failed]
+    with pytest.raises(RecalibrationRefused, match=r"diversity \S+ is below 0.9"):
+        candidate.publishable()
+    forced = candidate.publishable(force=True).manifest.lineage.recalibration
+    assert forced is not None
+    assert forced.forced
+    assert forced.gates == candidate.gates
+
+
+def test_a_candidate_that_passes_is_published_as_it_is_and_not_marked(parent: Bundle) -> None:
+    candidate = adapted(parent, rows(200, shift=0.3))
+
+    assert candidate.failed == ()
+    assert candidate.publishable() is candidate.bundle
+    assert candidate.publishable(force=True) is candidate.bundle
+
+
+@pytest.fixture(scope="module", params=["mlp", "convnet"])
+def digits(request: pytest.FixtureRequest) -> tuple[Bundle, np.ndarray, np.ndarray]:
+    """A starter model with half of its reference rows, the other half, and the classes that it takes these for."""
+    starters = Repository(Path(starter.__file__).parent)
+    found = starters.read(request.param, starters.default_version(request.param))
+    assert found.reference is not None
+    images = held_out.unpack(found.reference, found.manifest.inputs)["input"]
+    found = replace(found, reference=held_out.pack({"input": images[::2]}))
+    scores = runtime.load(found.folded, optimize=True)({"input": images[1::2]})["logits"]
+    return found, images[1::2], scores.argmax(axis=1)
+
+
+@pytest.mark.parametrize("classes", [(0,), (1,), (4,), (8,), (0, 1), (3, 5), (4, 9)])
+def test_a_mix_of_few_classes_is_refused_at_the_default_settings(
+    digits: tuple[Bundle, np.ndarray, np.ndarray], classes: tuple[int, ...]
+) -> None:
+    found, images, predicted = digits
+    few = np.resize(images[np.isin(predicted, classes)], (256, *images.shape[1:]))
+    noise = 0.02 * np.random.default_rng(0).normal(size=few.shape)
+
+    candidate = recalibrate(found, 1, {"input": few + noise.astype(np.float32)}, load=runtime.load, program=PROGRAM)
+
+    assert {gate.name for gate in candidate.failed} & {"diversity", "information", "label_shift"}
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_rows_of_all_classes_pass_whether_they_have_moved_or_not(
+    digits: tuple[Bundle, np.ndarray, np.ndarray], shift: float
+) -> None:
+    found, images, predicted = digits
+
+    def right(version: Bundle) -> float:
+        scores = runtime.load(version.folded, optimize=True)({"input": images + np.float32(shift)})["logits"]
+        return float(np.mean(scores.argmax(axis=1) == predicted))
+
+    candidate = recalibrate(found, 1, {"input": images + np.float32(shift)}, load=runtime.load, program=PROGRAM)
+
+    assert candidate.failed == ()
+    assert right(candidate.bundle) > 0.95
+    assert shift == 0 or right(found) < 0.8
+
+
+def test_few_rows_are_estimated_from_but_refused(parent: Bundle) -> None:
+    assert [gate.name for gate in adapted(parent, rows(63)).failed if gate.name == "rows"] == ["rows"]
+
+
+def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
+    given = rows(200, shift=2.0)
+    old = runtime.load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
+    new = runtime.load(adapted(parent, given).bundle.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
+    assert np.mean(old == new) < 0.9
+
+    good = adapted(parent, given, labelled=Labelled(given, new)).gates[-1]
+    bad = adapted(parent, given, labelled=Labelled(given, old)).gates[-1]
+
+    assert (good.name, good.figure, good.passed) == ("accuracy", 1.0, True)
+    assert (bad.figure, bad.passed) == (np.mean(old == new), False)
+
+
+def test_without_reference_rows_there_is_no_agreement(parent: Bundle) -> None:
+    names = [gate.name for gate in adapted(replace(parent, reference=None), rows(100)).gates]
+
+    assert names == ["rows", "drift", "growth", "diversity", "information"]
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-12])
+def test_parity_is_asked_for_as_it_was_of_the_parent(parent: Bundle, tolerance: float) -> None:
+    asked = parent.manifest.parity.model_copy(update={"tolerance": tolerance})
+    parent = replace(parent, manifest=parent.manifest.model_copy(update={"parity": asked}))
+
+    if tolerance < 1e-9:
+        with pytest.raises(ParityError):
+            adapted(parent, rows(64))
+    else:
+        assert adapted(parent, rows(64)).bundle.manifest.parity.tolerance == tolerance
+
+
+def test_steps_are_told_in_order(parent: Bundle) -> None:
+    steps: list[str] = []
+
+    recalibrate(parent, 1, rows(64), load=runtime.load, program=PROGRAM, on_step=steps.append)
+
+    assert steps == ["estimating", "folding", "checking"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "rows: the model's inputs are input"),
+        (rows(1), "rows: 1 of them; 2 to 4096"),
+        (rows(MAX_ROWS + 1), "rows: 4097 of them"),
+        ({INPUT: np.zeros((64, 5), np.float32)}, r"rows: 'input' takes FP32 of shape \[-1, 4\], not float32 .*64, 5"),
+        ({INPUT: np.zeros((64, 4))}, "rows: 'input' takes FP32 .* not float64"),
+        ({INPUT: np.full((64, 4), np.nan, np.float32)}, "rows: 'input' has a value that is not finite"),
+    ],
+    ids=["name", "one", "many", "shape", "type", "nan"],
+)
+def test_rows_that_are_not_the_models_are_refused(parent: Bundle, given: Arrays, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        adapted(parent, given)
+
+
+@pytest.mark.parametrize("prior", [-1.0, np.inf, np.nan])
+def test_a_prior_is_a_number_of_rows(parent: Bundle, prior: float) -> None:
+    with pytest.raises(InvalidInput, match="prior: must be a number of rows"):
+        adapted(parent, rows(64), prior=prior)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(63, np.int64), np.zeros(64), np.full(64, 2), np.full(64, -1)])
+def test_labels_are_one_class_a_row(parent: Bundle, labels: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="labels: "):
+        adapted(parent, rows(64), labelled=Labelled(rows(64), labels))
+
+
+def test_figures_are_described_with_the_bound_that_they_miss(parent: Bundle) -> None:
+    gates = {gate.name: gate for gate in adapted(parent, rows(63)).gates}
+
+    assert describe(gates["rows"]) == "rows 63 is below 64"
+    assert describe(gates["rows"].model_copy(update={"figure": None})) == "rows is not a finite number"
+    assert describe(gates["growth"].model_copy(update={"figure": 12.0})) == "growth 12 is above 10"
+    assert describe(gates["growth"].model_copy(update={"figure": 1.0})) == "growth 1"
+
+
+def _initializer(bundle: Bundle, name: str) -> np.ndarray:
+    return next(
+        numpy_helper.to_array(tensor) for tensor in parse(bundle.source).graph.initializer if tensor.name == name
+    )

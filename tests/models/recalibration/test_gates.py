@@ -1,0 +1,174 @@
+"""The gates as arithmetic: each with what passes, and what must not."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from models.recalibration import gates
+
+
+def counts(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+@pytest.mark.parametrize(("count", "passed"), [(2, False), (63, False), (64, True), (256, True)])
+def test_few_rows_estimate_nothing(count: int, passed: bool) -> None:
+    assert gates.rows(count).passed is passed
+
+
+def test_expected_entropy_is_the_mean_over_all_that_could_be_drawn() -> None:
+    share = np.array([0.5, 0.3, 0.2])
+    total = 0.0
+    for draw in product(range(3), repeat=6):
+        found = np.bincount(draw, minlength=3) / 6
+        present = found[found > 0]
+        total += np.prod(share[list(draw)]) * -(present * np.log(present)).sum()
+
+    assert gates.expected_entropy(share, 6) == pytest.approx(total, abs=1e-12)
+    assert gates.expected_entropy(share, 6) < -(share * np.log(share)).sum() - 0.1  # few rows do not show all
+
+
+def test_expected_entropy_tends_to_the_entropy() -> None:
+    share = np.array([0.7, 0.2, 0.1, 0.0])
+    assert gates.expected_entropy(share, 4000) == pytest.approx(0.8018185525433373, abs=1e-3)
+    assert gates.expected_entropy(np.array([1.0, 0.0]), 100) == 0
+
+
+@pytest.mark.parametrize("rows", [64, 256])
+def test_rows_of_all_classes_are_diverse_and_rows_of_a_few_are_not(rows: int) -> None:
+    generator = np.random.default_rng(0)
+    reference = counts(*[1000] * 10)
+
+    for _ in range(200):
+        drawn = np.bincount(generator.integers(0, 10, rows), minlength=10)
+        assert gates.diversity(drawn, reference).passed
+        assert gates.diversity(drawn).passed
+    for classes in (1, 2, 5):
+        few = np.bincount(generator.integers(0, classes, rows), minlength=10)
+        assert not gates.diversity(few, reference).passed
+        assert not gates.diversity(few).passed
+
+
+def test_diversity_is_that_of_the_reference_not_of_a_uniform_one() -> None:
+    rare = counts(950, 50)
+
+    assert gates.diversity(counts(243, 13), rare).passed
+    assert not gates.diversity(counts(243, 13)).passed
+    assert not gates.diversity(counts(128, 128), rare).passed  # more of the rare class than there should be
+    assert not gates.diversity(counts(256, 0), rare).passed
+
+
+def test_a_reference_of_one_class_says_nothing_of_diversity() -> None:
+    gate = gates.diversity(counts(10, 10), counts(50, 0))
+
+    assert gate.figure is None
+    assert not gate.passed
+
+
+def test_many_classes_need_not_all_be_seen() -> None:
+    drawn = np.bincount(np.random.default_rng(0).integers(0, 1000, 256), minlength=1000)
+
+    assert gates.diversity(drawn).passed
+
+
+def test_drift_must_fall() -> None:
+    assert gates.drift(before=1.0, after=0.2).passed
+    assert not gates.drift(before=0.2, after=1.0).passed
+    assert not gates.drift(before=0.2, after=np.nan).passed
+
+
+def test_agreement_is_beyond_chance() -> None:
+    generator = np.random.default_rng(0)
+    parent = generator.integers(0, 10, 256)
+    mostly = np.where(generator.random(256) < 0.5, parent, generator.integers(0, 10, 256))
+
+    assert gates.agreement(parent, parent).figure == 1
+    assert gates.agreement(parent, mostly).passed
+    assert not gates.agreement(parent, (parent + 1) % 10).passed
+    assert gates.agreement(parent, generator.integers(0, 10, 256)).figure == pytest.approx(0, abs=0.1)
+    # One class for everything agrees on as many rows as that class has.
+    often = np.where(generator.random(256) < 0.9, 3, parent)
+    assert np.mean(often == 3) > 0.8
+    assert gates.agreement(often, np.full(256, 3)).figure == pytest.approx(0)
+    assert gates.agreement(np.full(8, 1), np.full(8, 1)).passed
+
+
+def test_kappa_as_in_the_book() -> None:
+    """Cohen 1960: 20 + 15 of 50 agree, margins 25/25 and 30/20: kappa 0.4."""
+    parent = np.repeat([0, 0, 1, 1], [20, 5, 10, 15])
+    candidate = np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
+
+    assert gates.agreement(parent, candidate).figure == pytest.approx(0.4)
+
+
+def test_accuracy_may_not_fall_by_more_than_its_standard_error() -> None:
+    right = np.ones(100, bool)
+    worse = right.copy()
+    worse[:1] = False
+    bad = right.copy()
+    bad[:9] = False
+
+    assert gates.accuracy(right, right).passed
+    assert gates.accuracy(bad, right).passed
+    # McNemar: the difference of 1 in 100 has a standard error of 0.00995, that of 9 in 100 one of 0.0286.
+    assert gates.accuracy(right, worse).lower == pytest.approx(1 - np.sqrt(0.01 * 0.99 / 100))
+    assert not gates.accuracy(right, bad).passed
+
+
+def test_outputs_stay_finite_and_of_their_size() -> None:
+    usual = [np.array([[1.0, -2.0]]), np.array([0.5])]
+
+    assert gates.growth(usual, usual).figure == 1
+    assert gates.growth(usual, [np.array([19.0])]).passed
+    for values in ([21.0], [1.0, np.nan], [np.inf]):
+        assert not gates.growth(usual, [np.array(values), np.array([1.0])]).passed
+    assert not gates.growth([np.zeros(3)], [np.ones(3)]).passed
+    assert gates.growth([np.zeros(3)], [np.zeros(3)]).passed
+
+
+def test_distance_is_the_symmetric_divergence_of_gaussians() -> None:
+    mean, var, usual_mean, usual_var = (np.array(v) for v in ([0.3, -1.0], [1.7, 0.4], [0.1, 2.0], [0.5, 3.0]))
+    squared = (mean - usual_mean) ** 2
+    forward = 0.5 * ((var + squared) / usual_var - 1 + np.log(usual_var / var))
+    backward = 0.5 * ((usual_var + squared) / var - 1 + np.log(var / usual_var))
+
+    assert gates.distance(mean, var, usual_mean, usual_var) == pytest.approx(np.mean((forward + backward) / 2))
+    assert gates.distance(mean, var, mean, var) == 0
+    assert np.isfinite(gates.distance(np.zeros(2), np.zeros(2), np.zeros(2), np.ones(2)))
+
+
+def certain(classes: np.ndarray, confidence: float) -> np.ndarray:
+    """Probabilities of ten classes."""
+    probabilities = np.full((len(classes), 10), (1 - confidence) / 9)
+    probabilities[np.arange(len(classes)), classes] = confidence
+    return probabilities
+
+
+def test_information_needs_rows_of_many_classes_and_each_of_one() -> None:
+    classes = np.arange(200) % 10
+    usual = certain(classes, 0.99)
+
+    assert gates.information(usual, usual).figure == 1
+    assert gates.information(certain(classes, 0.95), usual).passed
+    assert gates.information(certain(classes, 0.95)).passed
+    assert not gates.information(certain(classes, 0.6), usual).passed  # diverse, and undecided
+    assert not gates.information(certain(np.full(200, 3), 0.99), usual).passed  # decided, and all the same
+    assert gates.information(certain(np.full(200, 3), 0.99), usual).figure == pytest.approx(0, abs=1e-12)
+    assert not gates.information(usual, certain(np.full(200, 3), 1.0)).passed  # the reference says nothing
+
+
+def test_information_is_the_mutual_information() -> None:
+    """Two rows, two classes: H(0.5, 0.5) - (H(0.9, 0.1) + H(0.1, 0.9)) / 2 = ln 2 - 0.3250830 nats."""
+    gate = gates.information(np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+
+    assert gate.figure == pytest.approx((np.log(2) - 0.3250830) / np.log(2), abs=1e-6)
+
+
+def test_a_drift_that_a_mix_of_classes_explains_is_no_drift_of_the_input() -> None:
+    assert gates.label_shift(drift=1.0, unexplained=0.9).figure == pytest.approx(0.1)
+    assert gates.label_shift(drift=1.0, unexplained=0.9).passed
+    assert not gates.label_shift(drift=1.0, unexplained=0.4).passed
+    assert gates.label_shift(drift=0.1, unexplained=0.5).figure == 0
+    assert gates.label_shift(drift=0.001, unexplained=0.0).passed  # undisturbed, and of no quite usual mix
+    assert gates.label_shift(drift=0.0, unexplained=0.0).passed

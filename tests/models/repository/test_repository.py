@@ -1,0 +1,546 @@
+"""Names to versions: `models.repository.repository`. Some of these run in other processes, and kill them."""
+
+import fcntl
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
+from models.manifest import MODEL_NAME, Parent
+from models.repository import repository as repository_module
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.repository.rollout import Canary, Rollout
+from tests.bundles import image_bundle, tiny_bundle
+from tests.models.repository import publishing
+
+PATHLIKE = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "a\\..\\b/",
+    "/etc",
+    "~",
+    ".hidden",
+    ".incoming-x",
+    "a\0b",
+    "\0",
+    "tiny\n",
+    "tiny\n/..",
+    "tiny ",
+    " tiny",
+    "tiny/",
+    "tiny/.",
+    "tiny/1",
+    "%2e%2e",
+    "tíny",
+    "a" * 129,
+]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository")
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Starts processes as forks of one that has imported everything and has no threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([publishing.__name__])
+    return context
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, and what is in the files."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def hidden(folder: Path) -> list[Path]:
+    return list(folder.rglob(".*"))
+
+
+def everything(repository: Repository) -> dict[str, tuple[int, dict[int, Bundle]]]:
+    """All that a reader can see: of each model the default version, and all versions, verified."""
+    return {
+        model: (
+            repository.default_version(model),
+            {version: repository.read(model, version) for version in repository.versions(model)},
+        )
+        for model in repository.models()
+    }
+
+
+class TestPublish:
+    def test_versions_count_up_from_one(self, repository: Repository) -> None:
+        assert [repository.publish(tiny_bundle(seed=seed)) for seed in range(3)] == [1, 2, 3]
+        assert repository.versions("tiny") == [1, 2, 3]
+
+    def test_what_is_read_is_what_was_published(self, repository: Repository) -> None:
+        bundle = tiny_bundle(seed=3, parent=Parent(model="tiny", version=1))
+        repository.publish(tiny_bundle())
+
+        assert repository.read("tiny", repository.publish(bundle)) == bundle
+
+    def test_models_have_versions_of_their_own(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+
+        assert repository.publish(image_bundle()) == 1
+        assert repository.models() == ["shapes", "tiny"]
+
+    def test_the_tenth_version_is_newer_than_the_ninth(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+        (repository.root / "tiny" / "1").rename(repository.root / "tiny" / "9")
+        repository.publish(tiny_bundle())
+
+        assert repository.versions("tiny") == [9, 10]
+        assert repository.default_version("tiny") == 10
+
+    def test_there_is_always_a_next_version(self, repository: Repository) -> None:
+        """An operator's folder named by a time in microseconds is a version as well."""
+        (repository.root / "tiny" / "1700000000000000").mkdir(parents=True)
+
+        assert repository.publish(tiny_bundle()) == 1700000000000001
+        assert repository.publish(tiny_bundle()) == 1700000000000002
+
+    def test_nothing_but_the_version_is_left_in_the_repository(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+
+        assert set(tree(repository.root)) == {
+            "tiny",
+            "tiny/1",
+            *(f"tiny/1/{name}" for name in ("SHA256SUMS", "folded.onnx", "manifest.json", "source.onnx")),
+        }
+
+    def test_a_version_that_appears_in_between_is_not_overwritten(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = tiny_bundle(seed=1)
+        repository.publish(first)
+        outdated: list[list[int]] = [[]]
+        look = repository._versions
+        monkeypatch.setattr(repository, "_versions", lambda model: outdated.pop() if outdated else look(model))
+
+        assert repository.publish(tiny_bundle(seed=2)) == 2
+        assert repository.read("tiny", 1) == first
+
+    def test_a_place_that_cannot_be_taken_is_an_error_and_leaves_nothing_behind(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+        (repository.root / "tiny" / "2").write_text("a file")
+
+        with pytest.raises(NotADirectoryError):
+            repository.publish(tiny_bundle())
+
+        assert hidden(repository.root) == []
+        assert repository.versions("tiny") == [1]
+
+    def test_a_full_disk_leaves_nothing_behind(self, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+        repository.publish(tiny_bundle())
+        before = tree(repository.root)
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            repository.publish(tiny_bundle())
+
+        assert tree(repository.root) == before
+
+    def test_what_another_publisher_is_writing_is_left_alone(self, repository: Repository) -> None:
+        repository.root.mkdir()
+        with repository._staging() as staged:
+            (staged / "file").touch()
+            repository.publish(tiny_bundle())
+            assert (staged / "file").exists()
+
+        assert hidden(repository.root) == []
+
+    def test_what_a_killed_publisher_left_is_swept(self, repository: Repository) -> None:
+        left = repository.root / ".incoming-0123456789abcdef"
+        left.mkdir(parents=True)
+        (left / "source.onnx").touch()
+
+        repository.publish(tiny_bundle())
+
+        assert hidden(repository.root) == []
+
+    def test_what_cannot_be_swept_is_no_obstacle(self, repository: Repository) -> None:
+        repository.root.mkdir()
+        (repository.root / ".incoming-file").touch()
+
+        assert repository.publish(tiny_bundle()) == 1
+
+    def test_a_folder_swept_before_it_was_opened_is_made_again(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        open_ = os.open
+        swept: list[object] = []
+
+        def sweep_first(path: str | Path, flags: int, *more: int, **options: object) -> int:
+            if ".incoming-" in str(path) and not swept:
+                swept.append(path)
+                shutil.rmtree(path)
+            return open_(path, flags, *more, **options)
+
+        monkeypatch.setattr(os, "open", sweep_first)
+
+        assert repository.publish(tiny_bundle()) == 1
+        assert swept
+
+    def test_a_folder_swept_before_it_was_locked_is_made_again(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock = fcntl.flock
+        swept: list[Path] = []
+
+        def sweep_first(descriptor: int, operation: int) -> None:
+            if not swept:
+                swept.extend(repository.root.glob(".incoming-*"))
+                shutil.rmtree(swept[0])
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(repository_module.fcntl, "flock", sweep_first)
+
+        assert repository.publish(tiny_bundle()) == 1
+        assert swept
+
+
+class TestLookUp:
+    def test_a_repository_that_does_not_exist_is_empty_and_is_not_made_by_looking(self, repository: Repository) -> None:
+        assert repository.models() == []
+        with pytest.raises(ModelNotFound):
+            repository.versions("tiny")
+        assert not repository.root.exists()
+
+    def test_folders_without_a_version_are_no_models(self, repository: Repository) -> None:
+        for name in ("empty", ".hidden/1", "not a name/1", "lost+found", "tiny/latest", "tiny/01", "tiny/0", "tiny/-1"):
+            (repository.root / name).mkdir(parents=True)
+        (repository.root / "tiny" / "1").touch()
+        (repository.root / "file").touch()
+
+        assert repository.models() == []
+        with pytest.raises(ModelNotFound, match="'tiny' is not found"):
+            repository.versions("tiny")
+
+    @pytest.mark.parametrize("version", [0, -1, 2, 10**30])
+    def test_a_version_that_does_not_exist_is_not_found(self, repository: Repository, version: int) -> None:
+        repository.publish(tiny_bundle())
+
+        with pytest.raises(VersionNotFound):
+            repository.read("tiny", version)
+        with pytest.raises(VersionNotFound):
+            repository.set_default("tiny", version)
+
+    def test_a_version_moved_to_another_model_is_refused(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+        (repository.root / "tiny").rename(repository.root / "other")
+
+        with pytest.raises(BundleError, match=r"other/1 says that it is a version of 'tiny'"):
+            repository.read("other", 1)
+
+    def test_it_prints_its_folder(self, repository: Repository) -> None:
+        assert repr(repository) == f"Repository({str(repository.root)!r})"
+
+
+class TestDefault:
+    def test_the_newest_version_is_the_default_until_one_is_set(self, repository: Repository) -> None:
+        for seed in range(3):
+            repository.publish(tiny_bundle(seed=seed))
+        assert repository.default_version("tiny") == 3
+
+        repository.set_default("tiny", 2)
+        repository.publish(tiny_bundle())
+        assert repository.default_version("tiny") == 2
+
+        repository.set_default("tiny", 3)
+        assert repository.default_version("tiny") == 3
+        assert hidden(repository.root) == []
+
+    @pytest.mark.parametrize("content", [b"", b"7\n", b"{", b'{"default": "x"}', b'{"defualt": 1}', b"\xff\xfe", b"[]"])
+    def test_no_version_answers_where_it_cannot_be_read_which_was_chosen(
+        self, repository: Repository, content: bytes
+    ) -> None:
+        repository.publish(tiny_bundle())
+        (repository.root / "tiny" / "rollout.json").write_bytes(content)
+
+        with pytest.raises(BundleError, match=r"tiny/rollout\.json makes no sense"):
+            repository.default_version("tiny")
+        with pytest.raises(BundleError):
+            repository.set_default("tiny", 1)
+        with pytest.raises(BundleError):
+            repository.prune("tiny", keep=1)
+
+    def test_a_default_that_is_gone_is_the_one_before_it(self, repository: Repository) -> None:
+        for seed in range(4):
+            repository.publish(tiny_bundle(seed=seed))
+        repository.set_default("tiny", 2)
+        repository.set_default("tiny", 3)
+        shutil.rmtree(repository.root / "tiny" / "3")
+
+        assert repository.default_version("tiny") == 2
+
+    def test_a_candidate_is_not_the_default_and_what_was_stays(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle(seed=1))
+        assert repository.publish(tiny_bundle(seed=2), candidate=True) == 2
+        repository.publish(tiny_bundle(seed=3))
+
+        assert repository.default_version("tiny") == 1
+        assert repository.rollout("tiny") == Rollout(default=1)
+
+    def test_a_candidate_changes_nothing_that_was_decided(self, repository: Repository) -> None:
+        for seed in range(3):
+            repository.publish(tiny_bundle(seed=seed))
+        repository.set_default("tiny", 2)
+        before = repository.rollout("tiny")
+        repository.publish(tiny_bundle(), candidate=True)
+
+        assert repository.rollout("tiny") == before
+
+    def test_a_first_version_is_the_default_even_as_a_candidate(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle(), candidate=True)
+
+        assert repository.default_version("tiny") == 1
+
+    def test_changes_at_the_same_time_are_made_one_after_the_other(self, repository: Repository) -> None:
+        for seed in range(3):
+            repository.publish(tiny_bundle(seed=seed))
+        changing = threading.Lock()
+
+        def change(rollout: Rollout, answering: int) -> Rollout:
+            assert changing.acquire(blocking=False), "another is changing it"
+            os.sched_yield()
+            changing.release()
+            return rollout.promoted(answering % 3 + 1, answering)
+
+        with ThreadPoolExecutor(8) as pool:
+            for changed in [pool.submit(repository.change_rollout, "tiny", change) for _ in range(15)]:
+                changed.result()
+
+        assert repository.rollout("tiny") == Rollout(default=3, previous=(3, 1, 2) * 5)
+        assert hidden(repository.root) == []
+
+
+class TestPrune:
+    @pytest.fixture
+    def repository(self, repository: Repository) -> Repository:
+        for seed in range(5):
+            repository.publish(tiny_bundle(seed=seed))
+        return repository
+
+    def test_the_oldest_versions_are_deleted(self, repository: Repository) -> None:
+        assert repository.prune("tiny", keep=2) == [1, 2, 3]
+        assert repository.versions("tiny") == [4, 5]
+        assert hidden(repository.root) == []
+
+    def test_the_default_stays(self, repository: Repository) -> None:
+        repository.set_default("tiny", 2)
+
+        assert repository.prune("tiny", keep=1) == [1, 3, 4]
+        assert repository.versions("tiny") == [2, 5]
+
+    def test_what_is_in_use_and_what_it_was_made_from_stay(self, repository: Repository) -> None:
+        for parent in (None, Parent(model="tiny", version=1), Parent(model="tiny", version=7), None, None, None):
+            repository.publish(tiny_bundle(parent=parent))
+        repository.set_default("tiny", 9)  # before it, the newest was: 11
+        repository.change_rollout(
+            "tiny", lambda rollout, answering: rollout.with_canary(Canary(version=8, share=0.5), answering)
+        )
+        repository.change_rollout("tiny", lambda rollout, answering: rollout.with_shadow(4, answering))
+        repository.change_rollout("tiny", lambda rollout, _: rollout.keeping(5))
+
+        assert repository.prune("tiny", keep=1) == [2, 3, 6, 10]
+        assert repository.versions("tiny") == [1, 4, 5, 7, 8, 9, 11]
+
+    def test_a_number_is_not_given_twice(self, repository: Repository) -> None:
+        repository.prune("tiny", keep=1)
+
+        assert repository.publish(tiny_bundle()) == 6
+
+    def test_with_few_versions_nothing_happens(self, repository: Repository) -> None:
+        assert repository.prune("tiny", keep=5) == []
+        assert repository.prune("tiny", keep=50) == []
+
+    @pytest.mark.parametrize("keep", [0, -1])
+    def test_at_least_one_must_be_kept(self, repository: Repository, keep: int) -> None:
+        with pytest.raises(InvalidInput, match="keep: at least one"):
+            repository.prune("tiny", keep)
+        assert len(repository.versions("tiny")) == 5
+
+    def test_what_another_pruned_at_the_same_time_is_gone_all_the_same(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outdated = repository.versions("tiny")
+        repository.prune("tiny", keep=3)
+        monkeypatch.setattr(repository, "versions", lambda _: outdated)
+
+        repository.prune("tiny", keep=2)
+
+        assert Repository(repository.root).versions("tiny") == [4, 5]
+
+
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a repository, and bundles outside of it that a path could lead to."""
+    world = tmp_path_factory.mktemp("world")
+    for place in ("repository", "outside", "outside/x"):
+        repository = Repository(world / place)
+        repository.publish(tiny_bundle())
+        repository.publish(tiny_bundle())
+    shutil.copytree(world / "outside" / "tiny", world / "x")
+    return world
+
+
+class TestNames:
+    """A name never leads out of the repository, whatever asks."""
+
+    LOOK_UPS = pytest.mark.parametrize(
+        "look_up",
+        [
+            Repository.versions,
+            Repository.default_version,
+            lambda repository, name: repository.read(name, 1),
+            lambda repository, name: repository.set_default(name, 1),
+            lambda repository, name: repository.prune(name, keep=1),
+        ],
+        ids=["versions", "default_version", "read", "set_default", "prune"],
+    )
+
+    @pytest.fixture
+    def world(self, shared_world: Path) -> Iterator[Path]:
+        """Must stay as it is."""
+        before = tree(shared_world)
+        yield shared_world
+        assert tree(shared_world) == before
+
+    @LOOK_UPS
+    @pytest.mark.parametrize("name", [*PATHLIKE, "../outside/tiny"])
+    def test_a_name_like_a_path_is_not_found(
+        self, world: Path, name: str, look_up: Callable[[Repository, str], object]
+    ) -> None:
+        with pytest.raises(ModelNotFound):
+            look_up(Repository(world / "repository"), name)
+
+    @pytest.mark.parametrize("name", PATHLIKE)
+    def test_a_manifest_does_not_take_a_name_like_a_path(self, name: str) -> None:
+        with pytest.raises(ValidationError):
+            tiny_bundle(name=name)
+
+    @pytest.mark.parametrize("name", PATHLIKE)
+    def test_nothing_is_published_under_a_name_like_a_path(self, world: Path, name: str) -> None:
+        """Copies of a manifest are not validated."""
+        good = tiny_bundle()
+        bad = Bundle(good.manifest.model_copy(update={"model": name}), folded=good.folded, source=good.source)
+
+        with pytest.raises(InvalidInput, match="is no name for a model"):
+            Repository(world / "repository").publish(bad)
+
+    @given(name=st.text())
+    def test_a_name_is_a_folder_of_the_repository_or_none(self, name: str) -> None:
+        try:
+            tiny_bundle(name=name)
+        except ValidationError:
+            assert not MODEL_NAME.fullmatch(name)
+        else:
+            assert MODEL_NAME.fullmatch(name)
+            assert Path("/repository", name).resolve().parent == Path("/repository")
+
+
+class TestProcesses:
+    def test_concurrent_publishers_all_get_versions_of_their_own(
+        self, repository: Repository, processes: ForkServerContext
+    ) -> None:
+        with ProcessPoolExecutor(4, processes) as pool:
+            versions = list(pool.map(publishing.publish, itertools.repeat(repository.root), range(40)))
+
+        assert sorted(versions) == list(range(1, 41))
+        assert hidden(repository.root) == []
+        for seed, version in enumerate(versions):
+            assert repository.read("tiny", version) == tiny_bundle(seed=seed)
+
+    def test_publishers_and_pruners_do_not_disturb_each_other(
+        self, repository: Repository, processes: ForkServerContext
+    ) -> None:
+        repository.publish(tiny_bundle())
+        with ProcessPoolExecutor(4, processes) as pool:
+            published = [pool.submit(publishing.publish, repository.root, seed) for seed in range(20)]
+            pruned = [pool.submit(publishing.prune, repository.root, 2) for _ in range(20)]
+            versions = sorted(future.result() for future in published)
+            for future in pruned:
+                future.result()
+        repository.prune("tiny", 2)
+
+        assert versions == list(range(2, 22))
+        assert repository.versions("tiny") == [20, 21]
+        assert hidden(repository.root) == []
+        everything(repository)
+
+    @pytest.mark.parametrize("earlier", [0, 2], ids=["the first version", "a further version"])
+    def test_a_publisher_killed_at_any_step_leaves_the_old_state_or_the_new_one(
+        self, tmp_path: Path, processes: ForkServerContext, earlier: int
+    ) -> None:
+        assert_atomic(publishing.publish_a_version, earlier, tmp_path, processes)
+
+    @pytest.mark.parametrize("earlier", [0, 2])
+    def test_publishing_a_candidate_killed_at_any_step_leaves_the_default_as_it_was(
+        self, tmp_path: Path, processes: ForkServerContext, earlier: int
+    ) -> None:
+        assert_atomic(publishing.publish_a_candidate, earlier, tmp_path, processes)
+
+    def test_setting_the_default_killed_at_any_step_leaves_the_old_one_or_the_new_one(
+        self, tmp_path: Path, processes: ForkServerContext
+    ) -> None:
+        assert_atomic(publishing.choose_the_first, 2, tmp_path, processes)
+
+    def test_pruning_killed_at_any_step_leaves_a_version_whole_or_gone(
+        self, tmp_path: Path, processes: ForkServerContext
+    ) -> None:
+        assert_atomic(publishing.prune_the_oldest, 2, tmp_path, processes)
+
+
+def assert_atomic(
+    operation: Callable[[Repository], None], earlier: int, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    """Kill the operation at its first step, its second, and so on until it completes."""
+    before = Repository(tmp_path / "before")
+    for seed in range(earlier):
+        before.publish(tiny_bundle(seed=seed))
+    after = Repository(publishing.copy(before.root, tmp_path / "after"))
+    operation(after)
+    states = [everything(before), everything(after)]
+    seen: list[int] = []
+
+    for step in itertools.count():
+        repository = Repository(publishing.copy(before.root, tmp_path / str(step)))
+        process = processes.Process(target=publishing.kill_at, args=(step, operation, repository.root))
+        process.start()
+        process.join()
+
+        seen.append(states.index(everything(repository)))
+        newest = repository.publish(tiny_bundle(seed=100))
+        assert repository.read("tiny", newest) == tiny_bundle(seed=100)
+        assert hidden(repository.root) == []
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+
+    assert seen == sorted(seen), "once the new state is there, it stays"
+    assert {seen[0], seen[-1]} == {0, 1}
+    assert len(seen) > 8, "the hook has seen the steps"

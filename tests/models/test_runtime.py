@@ -1,0 +1,230 @@
+"""Running graphs on values of onnxruntime's own, as a GPU needs it, here on the CPU.
+
+The oracle is onnx's reference implementation, and plain runs.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from ml_dtypes import bfloat16
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+from models import runtime as engine_module
+from models.errors import InferenceFailed, InvalidInput
+from models.manifest import TensorSpec
+from models.runtime import Engine, buckets
+from tests.bundles import echo_bundle, image_bundle, tiny_bundle
+
+GENERATOR = np.random.default_rng(7)
+
+
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of rows that onnxruntime is given."""
+    sizes: list[int] = []
+    convert = engine_module._to_value
+
+    def spy(array: np.ndarray, extra: int, pinned: Any) -> Any:
+        value = convert(array, extra, pinned)
+        sizes.append(value.shape()[0])
+        return value
+
+    monkeypatch.setattr(engine_module, "_to_value", spy)
+    return sizes
+
+
+@pytest.fixture(params=["pageable", "pinned"])
+def memory(request: pytest.FixtureRequest, shared_memory: Any) -> Any:
+    """Host memory of the process, and host memory that onnxruntime allocates."""
+    return shared_memory if request.param == "pinned" else None
+
+
+@pytest.fixture(scope="session")
+def shared_memory() -> Any:
+    """Of the CPU, in the place of CUDA's."""
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, None)
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"), [(1, (1,)), (2, (1, 2)), (8, (1, 2, 4, 8)), (9, (1, 2, 4, 8, 9)), (32, (1, 2, 4, 8, 16, 32))]
+)
+def test_buckets_are_powers_of_two_up_to_the_most(most: int, sizes: tuple[int, ...]) -> None:
+    assert buckets(most) == sizes
+
+
+@pytest.mark.parametrize("bundle", [tiny_bundle(), image_bundle()], ids=["tiny", "shapes"])
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 6, 7, 20])
+def test_bound_runs_equal_the_reference(bundle: Any, rows: int, memory: Any) -> None:
+    (spec,) = bundle.manifest.inputs
+    x = GENERATOR.normal(size=(rows, *spec.shape[1:])).astype(np.float32)
+
+    engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=buckets(6))
+    engine._pinned = memory
+
+    got = engine.run({"input": x})
+
+    assert got["logits"].shape == (rows, *bundle.manifest.outputs[0].shape[1:])
+    if rows:  # the reference implementation cannot do without rows
+        expected = ReferenceEvaluator(onnx.load_from_string(bundle.source)).run(None, {"input": x})[0]
+        np.testing.assert_allclose(got["logits"], expected, rtol=1e-5, atol=1e-5)
+        with pytest.raises(AssertionError):
+            np.testing.assert_allclose(got["logits"], expected + 1e-3, rtol=1e-5, atol=1e-5)
+
+
+def test_a_device_meets_only_the_buckets_and_what_is_larger(met: list[int]) -> None:
+    bundle = tiny_bundle()
+    engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=buckets(6))
+    assert set(met) >= {1, 2, 4, 6}  # before the first request
+
+    met.clear()
+    for rows in range(10):
+        engine.run({"input": np.zeros((rows, 4), np.float32)})
+
+    assert met == [1, 1, 2, 4, 4, 6, 6, 7, 8, 9]
+
+
+def test_rows_that_fill_up_are_zeros_and_do_run() -> None:
+    total = helper.make_node("ReduceSum", ["input", "axes"], ["logits"], keepdims=0)
+    count = helper.make_node("Shape", ["input"], ["shape"], start=0, end=1)
+    graph = _graph(
+        [total, count], TensorProto.FLOAT, {"axes": np.array([0])}, ["M"], extra=[("shape", TensorProto.INT64)]
+    )
+    engine = Engine(graph, _specs("FP32"), buckets=(4,))
+
+    outputs = engine.run({"input": np.ones((3, 2), np.float32)})
+
+    assert outputs["logits"].tolist() == [3, 3]
+    assert outputs["shape"].tolist() == [4]  # so a graph whose rows know of each other would show it
+
+
+def test_arrays_that_are_no_block_of_memory_are_taken(memory: Any) -> None:
+    bundle = tiny_bundle()
+    engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=(4,))
+    engine._pinned = memory
+    wide = GENERATOR.normal(size=(4, 8)).astype(np.float32)
+
+    got = engine.run({"input": wide[:, ::2]})["logits"]
+
+    np.testing.assert_array_equal(got, engine.run({"input": wide[:, ::2].copy()})["logits"])
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    bundle = tiny_bundle()
+    engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=buckets(8))
+    plain = Engine(bundle.folded, bundle.manifest.inputs)
+    batches = [GENERATOR.normal(size=(rows % 9 + 1, 4)).astype(np.float32) for rows in range(200)]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda x: engine.run({"input": x})["logits"], batches))
+
+    for x, got in zip(batches, answers, strict=True):
+        np.testing.assert_allclose(got, plain.run({"input": x})["logits"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(), (4,)])
+def test_bfloat16_goes_in_and_comes_out(sizes: tuple[int, ...]) -> None:
+    bundle = echo_bundle("BF16")
+    x = GENERATOR.normal(size=(3, 2)).astype(bfloat16)
+
+    got = Engine(bundle.folded, bundle.manifest.inputs, buckets=sizes).run({"input": x})["logits"]
+
+    assert got.dtype == bfloat16
+    assert got.tobytes() == x.tobytes()
+
+
+def test_inputs_that_differ_in_length_keep_it() -> None:
+    nodes = [helper.make_node("Identity", ["input"], ["logits"]), helper.make_node("Identity", ["other"], ["same"])]
+    graph = _graph(nodes, TensorProto.BFLOAT16, {}, ["N", 2], other=True, extra=[("same", TensorProto.BFLOAT16)])
+    engine = Engine(graph, (*_specs("BF16"), TensorSpec(name="other", datatype="BF16", shape=(-1, 2))))
+
+    outputs = engine.run({"input": np.ones((3, 2), bfloat16), "other": np.ones((5, 2), bfloat16)})
+
+    assert (outputs["logits"].shape, outputs["same"].shape) == ((3, 2), (5, 2))
+
+
+def test_bfloat16_beside_text_is_refused_when_it_is_loaded() -> None:
+    nodes = [
+        helper.make_node("Identity", ["input"], ["logits"]),
+        helper.make_node("Cast", ["input"], ["text"], to=TensorProto.STRING),
+    ]
+    graph = _graph(nodes, TensorProto.BFLOAT16, {}, ["N", 2], extra=[("text", TensorProto.STRING)])
+
+    with pytest.raises(InferenceFailed):
+        Engine(graph, _specs("BF16"))
+
+
+def test_without_a_gpu_there_is_no_pinned_memory() -> None:
+    assert engine_module.pinned_memory() is None
+
+
+def test_pinned_memory_is_what_the_cuda_device_says_it_is(monkeypatch: pytest.MonkeyPatch, shared_memory: Any) -> None:
+    class Device:
+        ep_name = "CUDAExecutionProvider"
+        memory_info: Callable[[Any, Any], Any] = lambda _self, _kind: shared_memory
+
+    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [Device()])
+
+    assert engine_module.pinned_memory() is shared_memory
+
+
+def test_text_is_not_run_before_someone_sends_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Any] = []
+    monkeypatch.setattr(Engine, "run", lambda _self, inputs: runs.append(inputs))
+
+    engine = Engine(echo_bundle("BYTES").folded, echo_bundle("BYTES").manifest.inputs)
+
+    assert runs == []
+    assert engine.expected_seconds(0) == engine.expected_seconds(3) == float("inf")
+
+
+def test_text_that_the_model_does_not_understand_is_the_callers_fault() -> None:
+    cast = [helper.make_node("Cast", ["input"], ["number"], to=TensorProto.FLOAT)]
+    cast.append(helper.make_node("Cast", ["number"], ["logits"], to=TensorProto.STRING))
+    engine = Engine(_graph(cast, TensorProto.STRING, {}, ["N", 2], extra=[]), _specs("BYTES"))
+
+    assert engine.run({"input": np.array([["1", "2"]], object)})["logits"].tolist() == [["1", "2"]]
+    with pytest.raises(InvalidInput, match="inputs: "):
+        engine.run({"input": np.array([["1", "two"]], object)})
+
+
+def test_an_index_out_of_range_is_the_callers_fault() -> None:
+    gather = helper.make_node("Gather", ["table", "input"], ["logits"])
+    graph = _graph([gather], TensorProto.INT64, {"table": np.array([5, 6])}, ["N", 2], extra=[])
+    engine = Engine(graph, _specs("INT64"))
+
+    assert engine.run({"input": np.array([[0, 1]])})["logits"].tolist() == [[5, 6]]
+    with pytest.raises(InvalidInput, match="inputs: "):
+        engine.run({"input": np.array([[0, 2]])})
+
+
+def _specs(datatype: Any) -> tuple[TensorSpec, ...]:
+    return (TensorSpec(name="input", datatype=datatype, shape=(-1, 2)),)
+
+
+def _graph(
+    nodes: list[Any],
+    kind: int,
+    constants: dict[str, np.ndarray],
+    shape: list[Any],
+    *,
+    other: bool = False,
+    extra: list[tuple[str, int]],
+) -> bytes:
+    inputs = [helper.make_tensor_value_info("input", kind, ["N", 2])]
+    if other:
+        inputs.append(helper.make_tensor_value_info("other", kind, ["K", 2]))
+    outputs = [helper.make_tensor_value_info("logits", kind, shape)]
+    outputs += [helper.make_tensor_value_info(name, type_, None) for name, type_ in extra]
+    initializers = [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()

@@ -1,0 +1,425 @@
+"""Requests that are answered at once get the answers that uvicorn and ASGI give them, however their bytes arrive."""
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from models.errors import InferenceFailed
+from models.runtime import Engine
+from service.app import create_app
+from service.http.direct import Application
+from service.http.protocol import Protocol
+from service.settings import Settings
+from service.telemetry.logs import add_request_id
+from tests.service.conftest import fill
+from tests.service.routes.test_infer import BAD_BINARY, BAD_REQUESTS, ROWS, binary_request, request
+
+PATH = "/v2/models/tiny/infer"
+LIMIT = 1 << 20
+
+
+class Transport(asyncio.Transport):
+    """A connection without a network."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 8000), "peername": ("127.0.0.1", 50_000)})
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """Bytes that are on their way already arrive all the same."""
+
+    def resume_reading(self) -> None:
+        """See above."""
+
+
+@dataclass
+class Connection:
+    """One connection to an application."""
+
+    app: Application
+    kind: type[HttpToolsProtocol]
+    transport: Transport = field(default_factory=Transport)
+    state: ServerState = field(default_factory=ServerState)
+
+    def __post_init__(self) -> None:
+        config = uvicorn.Config(self.app, http=self.kind, log_config=None, access_log=False, ws="none")
+        config.load()
+        self.state.default_headers = [(b"date", b"today")]
+        self.protocol = self.kind(config, self.state, {}, asyncio.get_running_loop())
+        self.protocol.connection_made(self.transport)
+
+    async def send(self, *segments: bytes) -> None:
+        """Deliver bytes while the connection is open, each segment when the one before has been dealt with."""
+        for segment in segments:
+            if not self.transport.closed:
+                self.protocol.data_received(segment)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Until everything waits for more bytes, or is done."""
+        while self.state.tasks and self.protocol.cycle.more_body is False and not self.transport.closed:
+            await asyncio.sleep(0)
+            if self.protocol.flow.write_paused:
+                break
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def lose(self) -> None:
+        """The client goes away."""
+        self.transport.closed = True
+        self.protocol.connection_lost(None)
+        if self.state.tasks:
+            await asyncio.wait(self.state.tasks)
+
+
+def http(body: bytes = b"", method: str = "POST", path: str = PATH, version: str = "1.1", **headers: str) -> bytes:
+    given = {"Host": "x", "Content-Length": str(len(body)), "X-Request-ID": "mine"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in given.items() if value), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def in_json(body: Any, **headers: str) -> bytes:
+    return http(json.dumps(body).encode(), **headers)
+
+
+def chunked(body: bytes, *sizes: int) -> bytes:
+    chunks, start = [], 0
+    for size in (*sizes, len(body)):
+        if part := body[start : start + size]:
+            chunks.append(b"%x\r\n%b\r\n" % (len(part), part))
+        start += size
+    return http(Content_Length="", Transfer_Encoding="chunked") + b"".join(chunks) + b"0\r\n\r\n"
+
+
+BODY = json.dumps(request()).encode()
+BINARY, BINARY_HEADERS = binary_request(ROWS, binary_data_output=True)
+MANY = request(np.zeros((200, 4)).tolist(), shape=[200, 4])
+
+GOOD = {
+    "plain": http(BODY),
+    "flat": in_json(request(ROWS.reshape(-1).tolist())),
+    "other numbers": in_json(request((ROWS + 1).tolist())),
+    "id": in_json({"id": "42", **request()}),
+    "compact": http(json.dumps(request(), separators=(",", ":")).encode()),
+    "binary": http(BINARY, **BINARY_HEADERS),
+    "raw": http(ROWS.tobytes(), Inference_Header_Content_Length="0"),
+    "classification": in_json(
+        {**request(), "outputs": [{"name": "logits", "parameters": {"classification": 1, "binary_data": True}}]}
+    ),
+    "version": http(BODY, path="/v2/models/tiny/versions/1/infer"),
+    "escaped": http(BODY, path="/v2/models/t%69ny/infer"),
+    "query": http(BODY, path=f"{PATH}?x=1"),
+    "chunked": chunked(BODY, 1, 20),
+    "gzip in": http(gzip.compress(BODY), Content_Encoding="gzip"),
+    "gzip out": in_json(MANY, Accept_Encoding="gzip"),
+    "keep-alive": http(BODY, Connection="keep-alive"),
+    "no rows": in_json(request([], shape=[0, 4])),
+    "another route": http(b'{"instances": [[1, 2, 3, 4]]}', path="/v1/models/tiny:predict"),
+    "health": http(method="GET", path="/v2/health/live"),
+}
+BAD = {
+    "head": http(method="HEAD", path="/v2/health/live"),
+    **{f"json, {name}": in_json(body) for name, (body, _) in BAD_REQUESTS.items()},
+    **{f"binary, {name}": http(body, **headers) for name, ((body, headers), _) in BAD_BINARY.items()},
+    "no body": http(),
+    "not JSON": http(b"[" * 1000),
+    "NaN": http(BODY.replace(b"]", b", NaN]", 1)),
+    "unknown model": http(BODY, path="/v2/models/nobody/infer"),
+    "unknown version": http(BODY, path="/v2/models/tiny/versions/7/infer"),
+    "version is a word": http(BODY, path="/v2/models/tiny/versions/latest/infer"),
+    "long path": http(BODY, path=f"/v2/models/{'x' * 300}/infer"),
+    "another method": http(BODY, method="PUT"),
+    "broken gzip": http(BODY, Content_Encoding="gzip"),
+    "another encoding": http(BODY, Content_Encoding="br"),
+}
+LAST = {
+    "1.0": http(BODY, version="1.0"),
+    "1.0 keep-alive": http(BODY, version="1.0", Connection="keep-alive"),
+    "close": http(BODY, Connection="close"),
+    "says too large": http(b"x", Content_Length=str(LIMIT + 1)),
+    "turns out too large": chunked(b" " * (LIMIT + 1), 60_000, LIMIT - 60_000),
+    "0.9": b"POST /v2/models/tiny/infer\r\n\r\n",
+    "malformed": b"POST /v2/models/tiny/infer HTTP/1.1\r\nno header\r\n\r\n",
+    "malformed chunk": http(Content_Length="", Transfer_Encoding="chunked") + b"5\r\nhello\r\nx\r\n",
+    "two lengths": http(BODY, Transfer_Encoding="chunked"),
+    "upgrade": http(BODY, Connection="upgrade", Upgrade="h2c"),
+}
+"""Nothing can follow these on a connection."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    yield from started(tmp_path_factory, inline_ms=1000)
+
+
+@pytest.fixture(scope="module")
+def slow_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """No run is so short that it would be done at once."""
+    yield from started(tmp_path_factory, inline_ms=0)
+
+
+def started(tmp_path_factory: pytest.TempPathFactory, **changes: Any) -> Iterator[Application]:
+    repository = fill(tmp_path_factory.mktemp("repository")).root
+    app = create_app(Settings(repository=repository, max_body_mib=1, log_format="console", **changes))
+    with TestClient(app):
+        yield app
+
+
+def answers(app: Application, kind: type[HttpToolsProtocol], segments: list[bytes]) -> tuple[bytes, bool, int]:
+    """What is written, whether the connection is closed then, and how many requests were counted."""
+
+    async def talk() -> tuple[bytes, bool, int]:
+        connection = Connection(app, kind)
+        await connection.send(*segments)
+        written = re.sub(rb"(?<=x-request-id: )[0-9a-f]{16}", b"new", connection.transport.written)
+        seen = written, connection.transport.closed, connection.state.total_requests
+        await connection.lose()
+        return seen
+
+    with structlog.testing.capture_logs():
+        return asyncio.run(talk())
+
+
+def events(
+    app: Application, kind: type[HttpToolsProtocol], talk: Callable[[Connection], Coroutine[Any, Any, None]]
+) -> Any:
+    """The lines of the log, without times."""
+
+    async def whole() -> None:
+        connection = Connection(app, kind)
+        await talk(connection)
+        await connection.lose()
+
+    with structlog.testing.capture_logs([add_request_id]) as logged:
+        asyncio.run(whole())
+    return [{name: value for name, value in event.items() if name != "milliseconds"} for event in logged]
+
+
+def cut(data: bytes, places: list[float]) -> list[bytes]:
+    at = [0, *sorted(round(place * len(data)) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(at) if start < end]
+
+
+ALL = {**GOOD, **BAD, **LAST}
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("sent", ALL.values(), ids=ALL.keys())
+def test_answers_are_the_same(app: Application, slow_app: Application, sent: bytes, slow: bool) -> None:
+    asked = slow_app if slow else app
+    for segments in ([sent], [sent], cut(sent, [0.5]), cut(sent, [i / 50 for i in range(50)])):
+        assert answers(asked, Protocol, segments) == answers(asked, HttpToolsProtocol, segments)
+
+
+def test_good_requests_are_answered_well(app: Application) -> None:
+    for sent in GOOD.values():
+        assert answers(app, Protocol, [sent])[0].startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\n")
+
+
+@pytest.mark.parametrize("name", ["plain", "flat", "binary", "raw", "version", "chunked", "keep-alive"])
+def test_plain_requests_need_no_task(app: Application, name: str) -> None:
+    async def ask() -> None:
+        connection = Connection(app, Protocol)
+        connection.protocol.data_received(GOOD[name])
+        assert connection.protocol.cycle is None
+        assert not connection.state.tasks
+        assert connection.transport.written
+
+    asyncio.run(ask())
+
+
+@given(
+    names=st.lists(st.sampled_from([*GOOD, *BAD]), min_size=1, max_size=6),
+    last=st.none() | st.sampled_from(list(LAST)),
+    places=st.lists(st.floats(0, 1), max_size=8),
+)
+def test_requests_in_line_are_answered_in_order(
+    app: Application, names: list[str], last: str | None, places: list[float]
+) -> None:
+    segments = [*cut(b"".join(ALL[name] for name in names), places), LAST[last] if last else b""]
+
+    assert answers(app, Protocol, segments) == answers(app, HttpToolsProtocol, segments)
+
+
+@given(junk=st.binary(max_size=60), place=st.floats(0, 1), name=st.sampled_from(["plain", "chunked", "binary"]))
+def test_damaged_requests_are_answered_the_same(app: Application, junk: bytes, place: float, name: str) -> None:
+    at = round(place * len(GOOD[name]))
+    damaged = GOOD[name][:at] + junk + GOOD[name][at + len(junk) :]
+
+    ours, theirs = answers(app, Protocol, [damaged]), answers(app, HttpToolsProtocol, [damaged])
+
+    # uvicorn forgets a request that has come to its end when junk comes in the same breath.
+    assert ours == theirs or (ours[0].endswith(theirs[0]) and ours[:2] == (ours[0], True) and ours[2] == theirs[2] + 1)
+
+
+@pytest.mark.parametrize("path", [PATH, "/v2/models/nobody/infer"])
+@pytest.mark.parametrize("name", ["plain", "flat", "binary", "json, wrong width", "json, ragged"])
+def test_lines_and_counts_are_the_same(app: Application, name: str, path: str) -> None:
+    sent = ALL[name].replace(PATH.encode(), path.encode()).replace(b"X-Request-ID: mine", b"X-Request-ID: \xff")
+
+    async def talk(connection: Connection) -> None:
+        await connection.send(sent)
+
+    lines = [events(app, kind, talk) for kind in (Protocol, HttpToolsProtocol)]
+    for (line,) in lines:
+        assert re.fullmatch("[0-9a-f]{16}", line.pop("request_id"))
+
+    assert lines[0] == lines[1]
+    assert lines[0][0]["path"] == path
+
+
+def test_requests_are_counted_under_their_route(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for app in started(tmp_path_factory, inline_ms=1000):
+        for sent in (GOOD["plain"], GOOD["version"], BAD["json, wrong width"]):
+            answers(app, Protocol, [sent])
+        metrics = answers(app, Protocol, [http(method="GET", path="/metrics")])[0].decode()
+
+    route = r'denge_http_requests_total\{method="POST",route="/v2/models/\{model\}'
+    assert re.search(route + r'/infer",status="200"\} 1.0', metrics)
+    assert re.search(route + r'/infer",status="400"\} 1.0', metrics)
+    assert re.search(route + r'/versions/\{version\}/infer",status="200"\} 1.0', metrics)
+    assert 'denge_inferences_total{model="tiny",outcome="success",version="1"} 2.0' in metrics
+
+
+@pytest.mark.parametrize("error", [InferenceFailed("secret"), RuntimeError("secret")])
+def test_defects_are_answered_and_logged_the_same(
+    app: Application, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Engine, "run", broken)
+
+    async def talk(connection: Connection) -> None:
+        await connection.send(GOOD["plain"], GOOD["plain"])
+
+    assert answers(app, Protocol, [GOOD["plain"]]) == answers(app, HttpToolsProtocol, [GOOD["plain"]])
+    logged = events(app, Protocol, talk)
+    assert logged == events(app, HttpToolsProtocol, talk)
+    first = "internal_error" if isinstance(error, InferenceFailed) else "unexpected_error"
+    assert [event["event"] for event in logged] == [first, "request"] * 2
+    assert {event["request_id"] for event in logged} == {"mine"}
+
+
+class TestBodiesThatDoNotEnd:
+    @staticmethod
+    def half(connection: Connection) -> Coroutine[Any, Any, None]:
+        return connection.send(GOOD["plain"][:-20])
+
+    def test_a_client_that_goes_away_is_logged_the_same(self, app: Application) -> None:
+        lines = events(app, Protocol, self.half)
+
+        assert lines == events(app, HttpToolsProtocol, self.half)
+        assert [line["status"] for line in lines] == [400]
+
+    def test_what_has_begun_is_answered_when_the_service_stops(self, app: Application) -> None:
+        async def stop() -> None:
+            connection = Connection(app, Protocol)
+            await self.half(connection)
+            connection.protocol.shutdown()
+            assert not connection.transport.closed
+            await connection.send(GOOD["plain"][-20:])
+            assert connection.transport.written.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"\r\nconnection: close\r\n" in connection.transport.written
+            assert connection.transport.closed
+
+        asyncio.run(stop())
+
+    def test_an_idle_connection_is_closed_when_the_service_stops(self, app: Application) -> None:
+        async def stop() -> None:
+            connection = Connection(app, Protocol)
+            await connection.send(GOOD["plain"])
+            assert not connection.transport.closed
+            connection.protocol.shutdown()
+            assert connection.transport.closed
+
+        asyncio.run(stop())
+
+    def test_a_slow_body_has_a_minute_in_all(self, app: Application) -> None:
+        async def wait() -> None:
+            connection = Connection(app, Protocol)
+            await self.half(connection)
+            protocol = connection.protocol
+            assert protocol._overdue.when() - protocol.loop.time() == pytest.approx(60, abs=1)
+            # As if it were an hour later.
+            protocol._admitted = protocol._admitted._replace(start=protocol._admitted.start - 3600)
+            protocol._overdue.cancel()
+            protocol._hand_over()
+            await asyncio.wait(connection.state.tasks)
+            head, _, body = connection.transport.written.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ")
+            assert json.loads(body) == {"error": "body: did not arrive within 60 seconds"}
+            await connection.lose()
+
+        asyncio.run(wait())
+
+    def test_a_body_that_has_come_is_not_waited_for(self, app: Application) -> None:
+        async def wait() -> None:
+            connection = Connection(app, Protocol)
+            await self.half(connection)
+            await connection.send(GOOD["plain"][-20:])
+            assert connection.protocol._overdue is None
+            assert connection.protocol.timeout_keep_alive_task is not None
+
+        asyncio.run(wait())
+
+
+def test_a_client_that_does_not_read_gets_no_more_answers(app: Application) -> None:
+    async def ask() -> None:
+        connection = Connection(app, Protocol)
+        await connection.send(GOOD["plain"])
+        one = len(connection.transport.written)
+        connection.protocol.pause_writing()
+        await connection.send(GOOD["plain"], GOOD["plain"])
+        assert len(connection.transport.written) == one
+        connection.protocol.resume_writing()
+        await connection.settle()
+        assert len(connection.transport.written) == 3 * one
+
+    asyncio.run(ask())
+
+
+def test_a_connection_that_stays_idle_is_closed(app: Application) -> None:
+    async def wait() -> None:
+        connection = Connection(app, Protocol)
+        await connection.send(GOOD["plain"])
+        connection.protocol.timeout_keep_alive_handler()
+        assert connection.transport.closed
+
+    asyncio.run(wait())
+
+
+def test_predictions_need_a_key_where_keys_are_set(tmp_path_factory: pytest.TempPathFactory) -> None:
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text("k" * 32)
+    for app in started(tmp_path_factory, inline_ms=1000, api_keys_file=keys):
+        for sent in (GOOD["plain"], in_json(request(), Authorization="Bearer " + "k" * 32)):
+            assert answers(app, Protocol, [sent]) == answers(app, HttpToolsProtocol, [sent])
+        assert answers(app, Protocol, [GOOD["plain"]])[0].startswith(b"HTTP/1.1 401 ")

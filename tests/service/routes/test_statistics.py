@@ -1,0 +1,71 @@
+"""Counts of several processes add up, and survive the way between them."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.telemetry.statistics import ServiceStatistics
+
+SECONDS = st.floats(0, 20)
+RUNS = st.tuples(st.sampled_from([("mlp", 1), ("mlp", 2), ("convnet", 1)]), st.integers(1, 64), SECONDS)
+REQUESTS = st.tuples(st.sampled_from(["/a", "/b"]), st.sampled_from(["GET", "POST"]), st.sampled_from([200, 503]))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[ServiceStatistics]:
+    """The same events, all in the first and spread over the others."""
+    whole, *parts = (ServiceStatistics() for _ in range(4))
+    for version, rows, seconds in draw(st.lists(RUNS)):
+        for statistics in (whole, draw(st.sampled_from(parts))):
+            statistics.versions[version].ran(rows, seconds)
+            statistics.versions[version].success.add(seconds)
+            statistics.versions[version].last_inference_ms = rows
+    for request in draw(st.lists(REQUESTS)):
+        for statistics in (whole, draw(st.sampled_from(parts))):
+            statistics.requests[request].add(0.25)
+            statistics.pending += 1
+    for version in whole.versions:
+        whole.versions[version].last_inference_ms = max(part.versions[version].last_inference_ms for part in parts)
+    return [whole, *parts]
+
+
+def rounded(statistics: ServiceStatistics) -> str:
+    """Comparable: sums of floats depend on their order in the last digits."""
+    versions = {
+        version: (
+            found.rows,
+            found.last_inference_ms,
+            [
+                (tally.count, round(tally.seconds, 6), tally.buckets)
+                for tally in (found.success, found.runs, found.queue, *(t for _, t in sorted(found.batches.items())))
+            ],
+            sorted(found.batches),
+        )
+        for version, found in sorted(statistics.versions.items())
+        if found.runs.count
+    }
+    requests = {request: (tally.count, tally.buckets) for request, tally in sorted(statistics.requests.items())}
+    return repr((versions, requests, statistics.pending))
+
+
+@given(histories())
+def test_merged_parts_are_the_whole_in_any_order(history: list[ServiceStatistics]) -> None:
+    whole, *parts = history
+    for order in (parts, parts[::-1]):
+        merged = ServiceStatistics()
+        for part in order:
+            merged.merge(ServiceStatistics.from_json(part.to_json()))
+        assert rounded(merged) == rounded(whole)
+
+
+@given(histories())
+def test_what_was_read_from_another_process_counts_on(history: list[ServiceStatistics]) -> None:
+    for first, second in pairwise(history):
+        read = ServiceStatistics.from_json(first.to_json())
+        assert rounded(read) == rounded(first)
+        before = second.to_json()
+        read.merge(second)
+        read.versions["mlp", 1].ran(65, 0.5)
+        assert read.versions["mlp", 1].batches[65].count == 1
+        assert second.to_json() == before
