@@ -1,12 +1,11 @@
 """The only reader of the environment: what can be set, by flag, environment variable or file."""
 
-import base64
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -20,13 +19,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from service.host import cores, secret_files
+from service.host import cores, credentials, secret_files
 from service.inference.limits import Limits
 
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
 
-MIN_TOKEN_LENGTH = 16
+Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
@@ -55,7 +54,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    admin_token: SecretStr | None = Field(
+    admin_token: credentials.Token | None = Field(
         None,
         description="Token that changes of what is served need. Without one they are open on a loopback address, and "
         "on any other the service does not start.",
@@ -66,7 +65,7 @@ class Settings(BaseSettings):
     let_anyone_administer: bool = Field(
         False, description="Start on any address without an admin token: who reaches it may change what is served."
     )
-    api_keys: SecretStr | None = Field(
+    api_keys: credentials.Keys | None = Field(
         None, description="Keys, separated by commas, of which predictions need one. Without any they are open."
     )
     api_keys_file: Path | None = Field(None, description="File that holds them, one a line, where they are not given.")
@@ -115,7 +114,7 @@ class Settings(BaseSettings):
         description="Folder where observations and jobs outlive the process; `<repository>/.state` when absent.",
     )
     webhook_url: str | None = Field(None, description="Address that is told of drift alarms that begin or end.")
-    webhook_secret: SecretStr | None = Field(
+    webhook_secret: credentials.WebhookSecret | None = Field(
         None, description="What these messages are signed with: `whsec_` and base64, or any text. An address needs one."
     )
     webhook_secret_file: Path | None = Field(None, description="File that holds it, where it is not given itself.")
@@ -149,20 +148,6 @@ class Settings(BaseSettings):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
 
-    @field_validator("admin_token")
-    @classmethod
-    def _is_a_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            _require_token(value.get_secret_value())
-        return value
-
-    @field_validator("api_keys")
-    @classmethod
-    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        for key in _split(value) if value is not None else ():
-            _require_token(key)
-        return value
-
     @field_validator("webhook_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
@@ -170,13 +155,6 @@ class Settings(BaseSettings):
             parts = urlsplit(value)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("an address begins with https:// or http:// and names a host")
-        return value
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            _signing_key(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -193,57 +171,36 @@ class Settings(BaseSettings):
         return self
 
     def read_admin_token(self) -> str | None:
-        """The admin token, made on the spot where its file does not exist yet.
+        """Returns the admin token, and creates it if its file does not exist yet.
 
         Raises:
-            ConfigurationError: its file cannot be used.
+            ConfigurationError: the file cannot be used.
         """
         if self.admin_token is not None:
             return self.admin_token.get_secret_value()
-        if self.admin_token_file is None:
-            return None
-        try:
-            token = secret_files.read_or_make_token(self.admin_token_file)
-            _require_token(token)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"admin_token_file: {error}") from error
-        return token
+        return _read_file("admin_token_file", self.admin_token_file, secret_files.read_or_create_token)
 
     def read_api_keys(self) -> list[str]:
-        """The API keys.
+        """Returns the API keys.
 
         Raises:
-            ConfigurationError: their file cannot be used, or has none: that would leave predictions open.
+            ConfigurationError: the file cannot be used, or holds no key.
         """
         if self.api_keys is not None:
-            return _split(self.api_keys)
-        if self.api_keys_file is None:
-            return []
-        try:
-            keys = secret_files.read_words(self.api_keys_file)
-            for key in keys:
-                _require_token(key)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"api_keys_file: {error}") from error
-        if not keys:
-            raise ConfigurationError(f"api_keys_file: {self.api_keys_file} holds no key")
-        return keys
+            return credentials.split_keys(self.api_keys)
+        return _read_file("api_keys_file", self.api_keys_file, secret_files.read_keys) or []
 
     def read_webhook_key(self) -> bytes:
-        """What messages are signed with; empty where there is no address to send any to.
+        """Returns the key that signs webhook messages; empty if there is no webhook.
 
         Raises:
-            ConfigurationError: its file cannot be used.
+            ConfigurationError: the file cannot be used.
         """
         if self.webhook_url is None:
             return b""
         if self.webhook_secret is not None:
-            return _signing_key(self.webhook_secret.get_secret_value())
-        assert self.webhook_secret_file is not None  # noqa: S101 - an address needs one of the two
-        try:
-            return _signing_key(self.webhook_secret_file.read_text("utf-8").strip())
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"webhook_secret_file: {error}") from error
+            return credentials.signing_key(self.webhook_secret.get_secret_value())
+        return _read_file("webhook_secret_file", self.webhook_secret_file, secret_files.read_signing_key) or b""
 
     @property
     def max_body_bytes(self) -> int:
@@ -352,24 +309,11 @@ def _readable(problem: Any) -> str:
     return f"{name}: {problem['msg']} (got {problem['input']!r})"
 
 
-def _split(keys: SecretStr) -> list[str]:
-    return [key.strip() for key in keys.get_secret_value().split(",")]
-
-
-def _require_token(token: str) -> None:
-    # They are kept as a plain SHA-256, so they must be too long to be guessed.
-    if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()) or " " in token:
-        raise ValueError(f"a token or key has at least {MIN_TOKEN_LENGTH} printable ASCII characters and no spaces")
-
-
-def _signing_key(secret: str) -> bytes:
-    """What a secret of the Standard Webhooks stands for."""
-    prefix = "whsec_"
-    is_base64 = secret.startswith(prefix)
-    key = base64.b64decode(secret.removeprefix(prefix), validate=True) if is_base64 else secret.encode()
-    if len(key) < MIN_TOKEN_LENGTH:
-        raise ValueError(f"a secret has at least {MIN_TOKEN_LENGTH} bytes")
-    return key
+def _read_file(setting: str, path: Path | None, read: Callable[[Path], Content]) -> Content | None:
+    try:
+        return None if path is None else read(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{setting}: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:

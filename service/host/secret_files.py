@@ -1,37 +1,47 @@
-"""Tokens and keys that are kept in files, as Docker and Kubernetes hand secrets to a service."""
+"""Reads tokens, keys and webhook secrets from files, as Docker and Kubernetes mount them.
+
+Every function raises OSError if the file cannot be read, and ValueError if its content is not valid.
+"""
 
 import os
 import secrets
 from pathlib import Path
 
+from service.host.credentials import signing_key, validate_token
+
 _TOKEN_BYTES = 32
 
 
-def read_or_make_token(path: Path) -> str:
-    """The token that a file holds. Where there is no file, a random one is made, which only its owner may read.
-
-    Raises:
-        OSError: it can be neither read nor made.
-        ValueError: it does not hold one word of text.
-    """
+def read_or_create_token(path: Path) -> str:
+    """Returns the token in the file. A missing file is created with a random token, readable by its owner only."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
-        words = read_words(path)
-        if len(words) != 1:
-            raise ValueError(f"{path} must hold one token, and nothing else") from None
-        return words[0]
+        return _read_token(path)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"{token}\n")
     return token
 
 
-def read_words(path: Path) -> list[str]:
-    """The words of a file.
+def read_keys(path: Path) -> list[str]:
+    """Returns the keys in the file, one a line: at least one, since an empty list would leave predictions open."""
+    keys = path.read_text("utf-8").split()
+    if not keys:
+        raise ValueError(f"{path} holds no key")
+    for key in keys:
+        validate_token(key)
+    return keys
 
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no text.
-    """
-    return path.read_text("utf-8").split()
+
+def read_signing_key(path: Path) -> bytes:
+    """Returns the HMAC key of the webhook secret in the file."""
+    return signing_key(path.read_text("utf-8").strip())
+
+
+def _read_token(path: Path) -> str:
+    words = path.read_text("utf-8").split()
+    if len(words) != 1:
+        raise ValueError(f"{path} must hold one token, and nothing else")
+    validate_token(words[0])
+    return words[0]
