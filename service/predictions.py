@@ -12,7 +12,8 @@ from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime import Engine, buckets
 from service.access import Guard
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.host import memory
 from service.http.context import RequestContext
 from service.http.direct import Application, Direct

@@ -1,143 +1,67 @@
-"""What is loaded in memory now. `models.repository.repository` says what is on disk.
+"""What is loaded in memory now. `models.repository.repository` says what is stored.
 
-The catalog is one mapping that is replaced, never changed: a request that has looked its version up keeps it, and its
-session, until it is answered, whatever is loaded, unloaded, promoted or rolled back meanwhile.
+The catalog is one mapping of immutable snapshots that is replaced as a whole. A request that has looked up its version
+keeps it, with its engine, until the response is sent, whatever is loaded, unloaded, promoted or rolled back meanwhile.
 """
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import structlog
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from models.errors import (
     BundleError,
     DengeError,
-    LayerNotFound,
     ModelNotFound,
+    NotFound,
     NotReady,
     ProviderUnavailable,
     VersionNotFound,
 )
-from models.manifest import Manifest, NormLayer
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.repository.rollout import Rollout
 from models.runtime import Engine
+from service.catalog import snapshot
+from service.catalog.served_version import ServedVersion
+from service.catalog.snapshot import ModelSnapshot
 from service.host import memory
-from service.wire.signature import Signature
 
 log = structlog.get_logger()
 
-State = Literal["READY", "UNAVAILABLE"]
-
-
-@dataclass(frozen=True)
-class ServedVersion:
-    """One version of a model, ready to run."""
-
-    model: str
-    version: int
-    manifest: Manifest
-    engine: Engine
-    signature: Signature = field(init=False, compare=False)
-    layers: Mapping[str, NormLayer] = field(init=False, compare=False)
-    batchable: bool = field(init=False, compare=False)
-    """The manifest's, without asking it again for every request."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "signature", Signature(self.manifest.inputs, self.manifest.outputs))
-        layers = {layer.name: layer for layer in self.manifest.norm_layers}
-        object.__setattr__(self, "layers", MappingProxyType(layers))
-        object.__setattr__(self, "batchable", self.manifest.batchable)
-
-    def rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
-        """How many examples these inputs hold; one where the batch is not free."""
-        return len(inputs[self.manifest.inputs[0].name]) if self.batchable else 1
-
-    def layer(self, name: str) -> NormLayer:
-        """A normalisation layer by name.
-
-        Raises:
-            LayerNotFound: the model has none of this name.
-        """
-        try:
-            return self.layers[name]
-        except KeyError:
-            raise LayerNotFound(self.model, name) from None
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What another process is told of one model."""
-
-    default: int | None
-    loaded: list[int]
-    failed: dict[int, str]
-    canary: int | None
-    share: float
-    shadow: int | None
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What the catalog knows of one model.
-
-    Attributes:
-        default: what answers requests that name no version, but those for the canary.
-        loaded, failed: versions that answer where they are named, and why others do not.
-        canary, share: what answers this share of the requests that name none.
-        shadow: what is compared with the default.
-    """
-
-    default: int | None
-    loaded: Mapping[int, ServedVersion]
-    failed: Mapping[int, str]
-    canary: ServedVersion | None = None
-    share: float = 0.0
-    shadow: ServedVersion | None = None
-
-    def told(self) -> _Told:
-        """The same for another process."""
-        return _Told(
-            self.default,
-            sorted(self.loaded),
-            dict(self.failed),
-            canary=None if self.canary is None else self.canary.version,
-            share=self.share,
-            shadow=None if self.shadow is None else self.shadow.version,
-        )
-
-
-_STATE = TypeAdapter(dict[str, _Told])
+LoadState = Literal["READY", "UNAVAILABLE"]
 
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One version in the repository, loaded or not, and why not."""
+    """One version in the repository or in memory.
+
+    Attributes:
+        name, version: of the model.
+        state: whether it is loaded.
+        reason: why it is not; empty where it is.
+    """
 
     name: str
     version: int
-    state: State
+    state: LoadState
     reason: str = ""
 
 
 class Catalog:
-    """Loads, swaps and unloads versions of models.
+    """Loads, replaces and unloads versions of models.
 
     Args:
         repository: where the bundles are.
         start: makes the engine of a bundle.
-        loaded_versions: how many of a model's newest versions are kept loaded, besides those that are in use.
-        changed: told of every change, as `follow` of another process's catalog reads it. The change is over when it
-            returns.
-        draw: a number from 0 to 1, evenly spread, for every request that a canary could answer.
+        loaded_versions: how many of a model's newest versions stay loaded, besides those in use.
+        publish: called with every change, encoded for `apply_snapshot` of other processes. The change is complete when
+            it returns.
+        draw: a number from 0 to 1, evenly distributed; drawn for each request that a canary could answer.
     """
 
     def __init__(
@@ -145,108 +69,110 @@ class Catalog:
         repository: Repository,
         start: Callable[[Bundle], Engine],
         loaded_versions: int = 2,
-        changed: Callable[[bytes], None] = lambda _state: None,
+        publish: Callable[[bytes], None] = lambda _snapshot: None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.repository = repository
         self._start = start
         self._loaded_versions = loaded_versions
-        self._changed = changed
+        self._publish = publish
         self._draw = draw
-        self._models: Mapping[str, _Model] = {}
-        self._changing = threading.Lock()
+        self._models: Mapping[str, ModelSnapshot] = {}
+        self._change_lock = threading.Lock()
 
     @property
-    def ready(self) -> bool:
-        """Whether every model that is meant to be loaded answers."""
+    def is_ready(self) -> bool:
+        """Whether every model has a default version that is loaded."""
         return all(model.default is not None for model in self._models.values())
 
     def names(self) -> list[str]:
-        """Names of the models that answer, sorted."""
+        """Names of the models with a loaded version, sorted."""
         return sorted(name for name, model in self._models.items() if model.loaded)
 
     def served(self) -> list[ServedVersion]:
-        """Every version that is loaded."""
+        """All loaded versions of all models."""
         return [served for model in self._models.values() for served in model.loaded.values()]
 
     def versions(self, name: str) -> list[int]:
         """Loaded versions of a model, oldest first.
 
         Raises:
-            ModelNotFound: the catalog does not know the model.
+            ModelNotFound: the repository has no such model.
+            NotReady: the model is not loaded.
         """
-        return sorted(self._model(name).loaded)
+        return sorted(self._snapshot(name).loaded)
 
     def get(self, name: str, version: int | None = None) -> ServedVersion:
-        """The version asked for, or the default one.
+        """A version of a model; the default one unless a version is named.
 
         Raises:
-            ModelNotFound, VersionNotFound: there is no such version.
-            NotReady: it exists but is not loaded.
+            ModelNotFound, VersionNotFound: the repository has no such version.
+            NotReady: the version is not loaded.
         """
-        model = self._model(name)
-        wanted = model.default if version is None else version
-        if wanted is None:
+        model = self._snapshot(name)
+        number = model.default if version is None else version
+        if number is None:
             raise NotReady(f"model '{name}' is not ready: no version of it could be loaded")
-        if served := model.loaded.get(wanted):
+        if served := model.loaded.get(number):
             return served
-        if wanted in model.failed or wanted in self.repository.versions(name):
-            reason = model.failed.get(wanted, "it is not loaded")
-            raise NotReady(f"model '{name}' version {wanted} is not ready: {reason}")
-        raise VersionNotFound(name, wanted)
+        if number in model.failed or number in self.repository.versions(name):
+            reason = model.failed.get(number, "it is not loaded")
+            raise NotReady(f"model '{name}' version {number} is not ready: {reason}")
+        raise VersionNotFound(name, number)
 
     def choose(self, name: str, version: int | None = None) -> ServedVersion:
-        """The version that is to answer a request: the one asked for, else the canary or the default one.
+        """The version that answers a request: the one it names, else the canary or the default.
 
         Raises:
-            ModelNotFound, VersionNotFound: there is no such version.
-            NotReady: it exists but is not loaded.
+            ModelNotFound, VersionNotFound: the repository has no such version.
+            NotReady: the version is not loaded.
         """
         if version is None:
             model = self._models.get(name)
-            if model is not None and model.canary is not None and self._draw() < model.share:
+            if model is not None and model.canary is not None and self._draw() < model.canary_share:
                 return model.canary
         return self.get(name, version)
 
     def shadow_of(self, served: ServedVersion) -> ServedVersion | None:
-        """The version that is compared with this one."""
+        """The version to compare with this one; None unless this one is the default and has a shadow."""
         model = self._models.get(served.model)
         return None if model is None or served.version != model.default else model.shadow
 
     def index(self) -> list[IndexEntry]:
         """Every version in the repository and in memory, by name and version."""
         entries: list[IndexEntry] = []
-        for name in sorted({*self.repository.models(), *self._models}):
-            known = self._models.get(name, _Model(None, {}, {}))
-            on_disk = self.repository.versions(name) if name in self.repository.models() else []
-            for version in sorted({*on_disk, *known.loaded}):
-                if version in known.loaded:
+        stored = {name: self.repository.versions(name) for name in self.repository.models()}
+        for name in sorted({*stored, *self._models}):
+            model = self._models.get(name, ModelSnapshot())
+            for version in sorted({*stored.get(name, ()), *model.loaded}):
+                if version in model.loaded:
                     entries.append(IndexEntry(name, version, "READY"))
                 else:
-                    entries.append(IndexEntry(name, version, "UNAVAILABLE", known.failed.get(version, "not loaded")))
+                    reason = model.failed.get(version, "not loaded")
+                    entries.append(IndexEntry(name, version, "UNAVAILABLE", reason))
         return entries
 
     def load_all(self) -> None:
-        """Load every model of the repository. A version that fails is logged and listed with its reason.
+        """Load every model of the repository. A model that cannot be loaded is logged, and `index` has the reason.
 
         Raises:
-            ProviderUnavailable: that is no fault of a model, and no reason to serve with another provider.
+            ProviderUnavailable: the provider does not work; another one is never used in its place.
         """
         for name in self.repository.models():
             with suppress(NotReady):
                 self.load(name)
 
     def load(self, name: str) -> None:
-        """Bring a model up to date with the repository: load what is new, then let go of what is no longer wanted.
+        """Bring a model up to date with the repository: load new versions, then drop those no longer needed.
 
         Raises:
             ModelNotFound: the repository has no such model.
-            NotReady: none of its versions can be loaded; what was loaded stays.
+            NotReady: none of its versions can be loaded; the loaded ones stay.
             ProviderUnavailable: the provider does not work.
         """
-        with self._changing:
+        with self._change_lock:
             versions = self.repository.versions(name)
-            current = self._models.get(name, _Model(None, {}, {}))
+            current = self._models.get(name, ModelSnapshot())
             try:
                 rollout = self.repository.rollout(name)
             except BundleError as error:
@@ -257,7 +183,7 @@ class Catalog:
             for reason in errors.values():
                 if isinstance(reason, ProviderUnavailable):
                     raise reason
-            failed = {version: str(reason) for version, reason in errors.items()}
+            failed = {version: str(error) for version, error in errors.items()}
             default = _default(rollout, versions[-1], current, loaded)
             if default is None:
                 # A good version is never replaced by bad ones.
@@ -267,32 +193,31 @@ class Catalog:
             canary = rollout.canary
             self._replace(
                 name,
-                _Model(
+                ModelSnapshot(
                     default,
                     loaded,
                     failed,
                     canary=None if canary is None else loaded.get(canary.version),
-                    share=0.0 if canary is None else canary.share,
+                    canary_share=0.0 if canary is None else canary.share,
                     shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
                 ),
             )
 
-    def try_out(self, name: str, version: int) -> None:
-        """Load a version that is about to be used, unless it is loaded.
+    def ensure_loaded(self, name: str, version: int) -> None:
+        """Load a version unless it is loaded.
 
         Raises:
-            ModelNotFound, VersionNotFound: there is no such version.
+            ModelNotFound, VersionNotFound: the repository has no such version.
             NotReady: it cannot be loaded.
+            ProviderUnavailable: the provider does not work.
         """
-        with self._changing:
-            current = self._models.get(name, _Model(None, {}, {}))
+        with self._change_lock:
+            current = self._models.get(name, ModelSnapshot())
             if version in current.loaded:
                 return
-            if version not in self.repository.versions(name):
-                raise VersionNotFound(name, version)
             try:
                 served = self._load_version(name, version)
-            except ProviderUnavailable:
+            except (NotFound, ProviderUnavailable):
                 raise
             except DengeError as error:
                 raise NotReady(f"model '{name}' version {version} cannot be loaded: {error}") from error
@@ -302,35 +227,36 @@ class Catalog:
         """Stop serving a model. Requests in flight are still answered.
 
         Raises:
-            ModelNotFound: it is not loaded.
+            ModelNotFound: the repository has no such model.
+            NotReady: the model is not loaded.
         """
-        with self._changing:
-            self._model(name)
+        with self._change_lock:
+            self._snapshot(name)
             self._replace_all({other: model for other, model in self._models.items() if other != name})
         log.info("unloaded", model=name)
 
-    def follow(self, state: bytes) -> None:
-        """Serve what another process's catalog serves: load what it has, and let go of the rest.
+    def apply_snapshot(self, payload: bytes) -> None:
+        """Serve what another process's catalog serves: load its versions, then drop all others.
+
+        Args:
+            payload: what that catalog has published.
 
         Raises:
-            NotReady: something of it cannot be loaded here; the rest is served all the same.
+            NotReady: some versions cannot be loaded here; the others are served.
         """
         failures: list[str] = []
-        with self._changing:
-            models: dict[str, _Model] = {}
-            for name, told in _STATE.validate_json(state).items():
-                current = self._models.get(name, _Model(None, {}, {}))
-                loaded, errors = self._load_versions(name, told.loaded, current)
-                failed = {**told.failed, **{version: str(error) for version, error in errors.items()}}
+        with self._change_lock:
+            models: dict[str, ModelSnapshot] = {}
+            for name, published in snapshot.from_bytes(payload).items():
+                current = self._models.get(name, ModelSnapshot())
+                loaded, errors = self._load_versions(name, published.loaded, current)
+                models[name] = published.restore(loaded, {version: str(error) for version, error in errors.items()})
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
-                canary = None if told.canary is None else loaded.get(told.canary)
-                shadow = None if told.shadow is None else loaded.get(told.shadow)
-                models[name] = _Model(told.default, loaded, failed, canary, told.share, shadow)
             self._replace_all(models)
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
 
-    def _model(self, name: str) -> _Model:
+    def _snapshot(self, name: str) -> ModelSnapshot:
         try:
             return self._models[name]
         except KeyError:
@@ -339,9 +265,9 @@ class Catalog:
             raise ModelNotFound(name) from None
 
     def _load_versions(
-        self, name: str, versions: list[int], current: _Model
+        self, name: str, versions: Collection[int], current: ModelSnapshot
     ) -> tuple[dict[int, ServedVersion], dict[int, DengeError]]:
-        """Those that are loaded or can be, and why the others cannot."""
+        """The versions that are loaded already or can be loaded, and the errors of the others."""
         loaded: dict[int, ServedVersion] = {}
         failed: dict[int, DengeError] = {}
         for version in versions:
@@ -360,16 +286,16 @@ class Catalog:
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served
 
-    def _replace(self, name: str, model: _Model) -> None:
+    def _replace(self, name: str, model: ModelSnapshot) -> None:
         self._replace_all({**self._models, name: model})
 
-    def _replace_all(self, models: Mapping[str, _Model]) -> None:
+    def _replace_all(self, models: Mapping[str, ModelSnapshot]) -> None:
         self._models = models
-        self._changed(_STATE.dump_json({name: model.told() for name, model in models.items()}))
+        self._publish(snapshot.to_bytes(models))
 
 
-def _default(rollout: Rollout, newest: int, current: _Model, loaded: dict[int, ServedVersion]) -> int | None:
-    """What answers when no version is named. In place of one that cannot be loaded, never one that nobody chose."""
+def _default(rollout: Rollout, newest: int, current: ModelSnapshot, loaded: Mapping[int, ServedVersion]) -> int | None:
+    """The version that answers when none is named. A pinned one is replaced only by a version that was the default."""
     if rollout.default is None:
         return newest if newest in loaded else max(loaded, default=None)
     if rollout.default in loaded:

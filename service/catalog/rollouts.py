@@ -1,6 +1,6 @@
-"""Decides which version answers: each decision is checked, kept in the repository, and then done.
+"""Changes which version answers: each change is checked, stored in the repository, and then applied to the catalog.
 
-A version is loaded before anything depends on it, so that one which does not load changes nothing.
+A version is loaded before anything depends on it, so a version that does not load changes nothing.
 """
 
 import threading
@@ -17,78 +17,86 @@ log = structlog.get_logger()
 
 
 class Rollouts:
-    """The decisions about all models. Its methods read and write files, and load models: not for the event loop.
+    """The rollouts of all models. The methods read and write files and load models: do not call them on an event loop.
 
-    They raise ModelNotFound and VersionNotFound, NotReady where a version cannot be loaded or the repository cannot be
-    written, and InvalidInput where a decision makes no sense.
+    All raise ModelNotFound and VersionNotFound; NotReady where a version cannot be loaded or the repository cannot be
+    written; and InvalidInput where the change contradicts the rollout.
 
     Args:
-        catalog: what is loaded, and the repository that remembers.
+        catalog: what is loaded, and the repository that stores the rollouts.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._repository = catalog.repository
-        self._deciding = threading.Lock()
+        self._change_lock = threading.Lock()
 
-    def of(self, model: str) -> tuple[Rollout, list[int]]:
-        """What has been decided, and the versions there are."""
-        return self._repository.rollout(model), self._repository.versions(model)
+    def get(self, model: str) -> Rollout:
+        """The rollout of a model as it is stored."""
+        return self._repository.rollout(model)
 
     def set_canary(self, model: str, canary: Canary | None) -> None:
-        """Send a share of the requests that name no version to this one; None ends it."""
+        """Send a share of the requests that name no version to a version; None ends the canary."""
         version = None if canary is None else canary.version
-        self._decide(model, version, lambda rollout, answering: rollout.with_canary(canary, answering))
+        self._change(model, version, lambda rollout, default: rollout.with_canary(canary, default))
 
     def set_shadow(self, model: str, version: int | None) -> None:
-        """Compare this version with the default one; None ends it."""
-        self._decide(model, version, lambda rollout, answering: rollout.with_shadow(version, answering))
+        """Compare a version with the default one; None ends the comparison."""
+        self._change(model, version, lambda rollout, default: rollout.with_shadow(version, default))
 
     def promote(self, model: str, version: int | None = None) -> None:
-        """Make a version the default; without one, the canary or else the shadow."""
+        """Make a version the default; without a number, the canary or else the shadow."""
         if version is None:
-            tried = self._repository.rollout(model)
-            version = tried.shadow if tried.canary is None else tried.canary.version
+            rollout = self._repository.rollout(model)
+            version = rollout.shadow if rollout.canary is None else rollout.canary.version
             if version is None:
                 raise InvalidInput(f"model '{model}' has no canary or shadow to promote: name a version", "version")
-        chosen = version
-        self._decide(model, chosen, lambda rollout, answering: rollout.promoted(chosen, answering))
+        promoted = version
+        self._change(model, promoted, lambda rollout, default: rollout.promoted(promoted, default))
 
     def roll_back(self, model: str) -> None:
-        """Make the default before this one the default again."""
-        back = self._repository.rollout(model).rolled_back().default
-        self._decide(model, back, lambda rollout, _: rollout.rolled_back())
+        """Make the previous default the default again."""
+        previous = self._repository.rollout(model).rolled_back().default
+        self._change(model, previous, lambda rollout, _: rollout.rolled_back())
 
-    def keep(self, model: str, version: int) -> None:
-        """Load a version, and keep it loaded however old it gets."""
-        self._decide(model, version, lambda rollout, _: rollout.keeping(version))
+    def keep_loaded(self, model: str, version: int) -> None:
+        """Load a version and keep it loaded when newer ones are published."""
+        self._change(model, version, lambda rollout, _: rollout.keeping(version))
 
     def leave_out(self, model: str, version: int) -> None:
-        """Unload a version, and do not load it again by itself."""
+        """Unload a version and do not load it again until asked."""
         self._repository.require(model, version)
-        self._decide(model, None, lambda rollout, answering: rollout.leaving_out(version, answering))
+        self._change(model, None, lambda rollout, default: rollout.leaving_out(version, default))
 
     def prune(self, model: str, keep: int) -> list[int]:
-        """Delete all but the newest versions and those that `Repository.prune` keeps. Returns the deleted versions."""
-        with self._deciding:
-            with _writing():
+        """Delete old versions, except the newest `keep` and those in use. Returns the deleted versions."""
+        with self._change_lock:
+            with _write_errors_as_not_ready():
                 deleted = self._repository.prune(model, keep)
             self._catalog.load(model)
         log.info("pruned", model=model, deleted=deleted)
         return deleted
 
-    def _decide(self, model: str, needed: int | None, change: Callable[[Rollout, int], Rollout]) -> None:
-        with self._deciding:
-            if needed is not None:
-                self._catalog.try_out(model, needed)
-            with _writing():
-                decided = self._repository.change_rollout(model, change)
+    def _change(self, model: str, required: int | None, change: Callable[[Rollout, int], Rollout]) -> None:
+        """Store a change and apply it.
+
+        Args:
+            model: its name.
+            required: the version that must be loaded before.
+            change: the new rollout, from the old one and the default version.
+        """
+        with self._change_lock:
+            if required is not None:
+                self._catalog.ensure_loaded(model, required)
+            with _write_errors_as_not_ready():
+                rollout = self._repository.change_rollout(model, change)
             self._catalog.load(model)
-        log.info("rollout", model=model, decided=decided.model_dump(exclude_defaults=True))
+        log.info("rollout_changed", model=model, rollout=rollout.model_dump(exclude_defaults=True))
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _write_errors_as_not_ready() -> Iterator[None]:
+    """Raise NotReady in place of an OSError."""
     try:
         yield
     except OSError as error:

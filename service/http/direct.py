@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service import errors
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.http.context import REQUEST_ID, RequestContext, request_id
 from service.http.fast_path import Address, plain_address
 from service.recalibrating.collector import Collector

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ClientDisconnected, DengeError, Overloaded
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.inference.limits import Limits
 from service.telemetry.statistics import ServiceStatistics
 
@@ -103,7 +103,7 @@ class Batcher:
             next(self._order),
             served,
             inputs,
-            served.rows(inputs),
+            served.count_rows(inputs),
             _key(served, inputs),
             loop.create_future(),
             monotonic(),
@@ -144,7 +144,7 @@ class Batcher:
         Raises:
             InferenceFailed: the runtime broke on these inputs.
         """
-        rows = served.rows(inputs)
+        rows = served.count_rows(inputs)
         if served.engine.expected_seconds(rows) >= self._limits.of(served.manifest.batching).inline:
             return None
         return self._run_inline(served, inputs, rows)
@@ -293,6 +293,6 @@ class _Ran:
 
 def _key(served: ServedVersion, inputs: Mapping[str, Array]) -> object:
     """Equal for requests that may be joined; None for one that may not."""
-    if not served.batchable:
+    if not served.is_batchable:
         return None
     return id(served), *((name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs))

@@ -11,7 +11,8 @@ import structlog
 from numpy.typing import NDArray
 
 from models.errors import InferenceFailed
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.host import priority
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison
 
@@ -71,7 +72,7 @@ def _compare(shadow: ServedVersion, inputs: Mapping[str, Array], answered: Mappi
     except (InferenceFailed, KeyError, ValueError) as error:
         log.warning("shadow_failed", model=shadow.model, version=shadow.version, error=str(error))
         return ShadowComparison(broken_runs=1)
-    found.rows = shadow.rows(inputs)
+    found.rows = shadow.count_rows(inputs)
     scores = shadow.manifest.outputs[0].name
     if scores in answered and answered[scores].ndim == 2:
         found.classified = found.rows

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.access import Guard
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.http.context import current_scope
 from service.replicas.supervisor import Supervisor
 from service.wire import arrays

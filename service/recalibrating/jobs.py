@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import DengeError, InvalidInput, NotFound, Overloaded
 from models.manifest import Gate
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.recalibrating.collector import Collected, Collectors, single
 from service.recalibrating.reservoir import Reservoir
 from service.wire import arrays

@@ -5,7 +5,8 @@ from pydantic import BaseModel, Field
 
 from models.manifest import TensorSpec
 from service.access import PUBLIC
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.inference.limits import Limits
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
@@ -52,7 +53,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def describe(served: ServedVersion) -> ModelConfiguration:
-        first = 1 if served.batchable else 0
+        first = 1 if served.is_batchable else 0
         own = limits.of(served.manifest.batching)
 
         def tensors(specs: tuple[TensorSpec, ...]) -> list[ConfiguredTensor]:
@@ -67,7 +68,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
 
         return ModelConfiguration(
             name=served.model,
-            max_batch_size=own.max_batch_rows if served.batchable else 0,
+            max_batch_size=own.max_batch_rows if served.is_batchable else 0,
             input=tensors(served.manifest.inputs),
             output=tensors(served.manifest.outputs),
             dynamic_batching=DynamicBatching(max_queue_delay_microseconds=round(own.batch_wait * 1e6)),

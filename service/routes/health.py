@@ -63,7 +63,7 @@ def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
     async def ready() -> Ready:
         if state.stopping:
             raise NotReady("the service is shutting down")
-        if not catalog.ready:
+        if not catalog.is_ready:
             raise NotReady("a model could not be loaded; POST /v2/repository/index says which and why")
         return Ready()
 

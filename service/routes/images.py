@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
 from service.access import PREDICT
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
 from service.routes.answers import errors, example

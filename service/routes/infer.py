@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope
 
 from models.errors import InvalidInput, Overloaded
 from service.access import PREDICT, Guard
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher, Outputs
 from service.routes.answers import errors, json_body

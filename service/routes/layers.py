@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
 from service.access import PREDICT, PUBLIC
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.http.bodies import read_body
 from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
 from service.routes.models import ModelName, Version

@@ -7,7 +7,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.access import PUBLIC
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.routes.answers import EXAMPLE_MODEL, errors, example
 
 ModelName = Annotated[str, Path(description="name of a model", openapi_examples=example(EXAMPLE_MODEL))]

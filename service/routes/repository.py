@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
 from service.access import ADMIN, PUBLIC
-from service.catalog.catalog import Catalog, State
+from service.catalog.catalog import Catalog, LoadState
 from service.catalog.rollouts import Rollouts
 from service.http.bodies import read_body
 from service.routes.answers import errors, json_body
@@ -25,7 +25,7 @@ class IndexedVersion(BaseModel):
 
     name: str
     version: str
-    state: State
+    state: LoadState
     reason: str
 
 
@@ -113,7 +113,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         responses=errors(400, 401, 403, 404, 503),
     )
     async def load_version(model: ModelName, version: Version) -> Loaded:
-        await asyncio.to_thread(rollouts.keep, model, version)
+        await asyncio.to_thread(rollouts.keep_loaded, model, version)
         return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
 
     @routes.post(

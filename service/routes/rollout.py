@@ -145,8 +145,11 @@ def router(catalog: Catalog, rollouts: Rollouts, watch: DriftMonitor, gather: Ga
     routes = APIRouter(tags=["rollout"])
     refused = errors(400, 401, 403, 404, 503)
 
+    def read(model: str) -> tuple[Rollout, list[int]]:
+        return rollouts.get(model), catalog.repository.versions(model)
+
     async def state(model: str) -> RolloutState:
-        decided, versions = await asyncio.to_thread(rollouts.of, model)
+        decided, versions = await asyncio.to_thread(read, model)
         return _describe(model, decided, versions, catalog, watch, await gather())
 
     @routes.get(

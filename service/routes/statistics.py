@@ -4,7 +4,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from service.access import PUBLIC
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 from service.telemetry.statistics import DurationHistogram, Gather, ServiceStatistics

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets, in seconds."""

@@ -7,7 +7,7 @@ import structlog
 from pydantic import BaseModel, Field
 
 from models.drift.detector import Verdict
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.watching.monitor import Changed, JudgedWindow
 
 log = structlog.get_logger()

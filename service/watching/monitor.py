@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from models.drift.detector import Assessment, Detector
 from models.errors import DengeError, InvalidInput, NotFound
 from models.observation import WindowMoments
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.watching.observer import Observation
 
 log = structlog.get_logger()

@@ -24,7 +24,7 @@ from models.drift.detector import Detector
 from models.errors import DengeError, InvalidInput
 from models.observation import Reader, RowStatistics, WindowMoments
 from models.runtime import Engine
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.host import priority
 from service.telemetry.statistics import ServiceStatistics
 from service.wire import arrays
@@ -191,7 +191,7 @@ class ObservedModels:
 
     def _try(self, served: ServedVersion) -> ObservedModel | None:
         try:
-            return self._make(served) if served.batchable else None
+            return self._make(served) if served.is_batchable else None
         except (DengeError, OSError) as error:
             log.error("not_observed", model=served.model, version=served.version, exc_info=error)
             return None
@@ -234,7 +234,7 @@ class Observer:
 
     def offer(self, served: ServedVersion, inputs: Inputs) -> None:
         """Offer a batch that has been answered; on the event loop, in constant time."""
-        if self.busy or not (rows := served.rows(inputs)):
+        if self.busy or not (rows := served.count_rows(inputs)):
             return
         self.busy = True
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows

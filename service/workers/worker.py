@@ -64,7 +64,7 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report, collector)
 
     async def follow(state: bytes) -> bytes:
-        await asyncio.to_thread(catalog.follow, state)
+        await asyncio.to_thread(catalog.apply_snapshot, state)
         return b""
 
     async def count(_nothing: bytes) -> bytes:

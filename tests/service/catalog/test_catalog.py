@@ -37,7 +37,7 @@ def catalog(repository: Repository, loaded_versions: int = 2) -> Catalog:
 def test_an_empty_repository_is_ready_and_has_nothing(repository: Repository) -> None:
     empty = catalog(repository)
 
-    assert empty.ready
+    assert empty.is_ready
     assert empty.names() == []
     with pytest.raises(ModelNotFound):
         empty.get("tiny")
@@ -88,7 +88,7 @@ def test_a_model_of_which_nothing_loads_is_not_ready_and_says_why(repository: Re
 
     with pytest.raises(NotReady, match="does not match its digest"):
         broken.load("tiny")
-    assert not broken.ready
+    assert not broken.is_ready
     assert broken.index()[0].state == "UNAVAILABLE"
     with pytest.raises(NotReady):
         broken.get("tiny")
@@ -102,7 +102,7 @@ def test_one_broken_model_does_not_keep_the_others_from_starting(repository: Rep
     loaded.load_all()
 
     assert loaded.names() == ["tiny"]
-    assert not loaded.ready
+    assert not loaded.is_ready
 
 
 def test_a_version_that_fails_later_leaves_the_good_one_answering(repository: Repository) -> None:
@@ -113,7 +113,7 @@ def test_a_version_that_fails_later_leaves_the_good_one_answering(repository: Re
     with pytest.raises(NotReady, match="cannot load the graph"):
         loaded.load("tiny")
     assert loaded.get("tiny").version == 1
-    assert loaded.ready
+    assert loaded.is_ready
 
 
 def test_the_engine_refuses_inputs_that_the_graph_does_not_take() -> None:
@@ -137,10 +137,10 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
     for seed in range(3):
         repository.publish(tiny_bundle(seed=seed))
     repository.publish(tiny_bundle("other"))
-    told: list[bytes] = []
-    leader, follower = Catalog(repository, start, changed=told.append), Catalog(repository, start)
+    published: list[bytes] = []
+    leader, follower = Catalog(repository, start, publish=published.append), Catalog(repository, start)
     leader.load_all()
-    follower.follow(told[-1])
+    follower.apply_snapshot(published[-1])
 
     assert follower.names() == leader.names() == ["other", "tiny"]
     assert follower.versions("tiny") == leader.versions("tiny") == [2, 3]
@@ -151,7 +151,7 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
     Rollouts(leader).promote("tiny", 2)
     Rollouts(leader).set_canary("tiny", Canary(version=3, share=1))
     leader.unload("other")
-    follower.follow(told[-1])
+    follower.apply_snapshot(published[-1])
 
     assert follower.names() == ["tiny"]
     assert follower.get("tiny").version == 2
@@ -162,13 +162,13 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
 def test_a_follower_that_cannot_load_a_version_says_so_and_serves_the_rest(repository: Repository) -> None:
     for seed in range(2):
         repository.publish(tiny_bundle(seed=seed))
-    told: list[bytes] = []
-    Catalog(repository, start, changed=told.append).load_all()
+    published: list[bytes] = []
+    Catalog(repository, start, publish=published.append).load_all()
     (repository.root / "tiny" / "1" / "manifest.json").write_bytes(b"")
     follower = Catalog(repository, start)
 
     with pytest.raises(NotReady, match="'tiny' version 1"):
-        follower.follow(told[-1])
+        follower.apply_snapshot(published[-1])
     assert follower.get("tiny").version == 2
     with pytest.raises(NotReady, match="version 1 is not ready"):
         follower.get("tiny", 1)

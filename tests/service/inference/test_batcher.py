@@ -15,7 +15,7 @@ from models.datatypes import DATATYPES, Datatype, to_numpy
 from models.errors import ClientDisconnected, InferenceFailed, Overloaded
 from models.manifest import Batching
 from models.runtime import Engine
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
 from service.inference.limits import Limits
 from service.telemetry.statistics import ServiceStatistics

@@ -13,8 +13,9 @@ from starlette.testclient import TestClient
 from models.repository.repository import Repository
 from models.repository.rollout import Canary
 from models.runtime import Engine
-from service.catalog.catalog import Catalog, ServedVersion
+from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
+from service.catalog.served_version import ServedVersion
 from service.inference.shadow import Shadow
 from service.telemetry.statistics import BOUNDS, DurationHistogram, ServiceStatistics
 from tests.bundles import tiny_bundle

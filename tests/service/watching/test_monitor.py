@@ -12,7 +12,7 @@ from models.drift.detector import Detector
 from models.errors import VersionNotFound
 from models.observation import WindowMoments
 from models.runtime import Engine
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.watching.monitor import HORIZONS, DriftMonitor, JudgedWindow
 from service.watching.observer import Observation, ObservedModel
 from tests.bundles import INPUT, NORM

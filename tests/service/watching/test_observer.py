@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from models.errors import InvalidInput
 from models.observation import RowStatistics, WindowMoments
 from models.runtime import Engine
-from service.catalog.catalog import ServedVersion
+from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
 from service.watching import observer as observer_module
 from service.watching.observer import MAX_ROWS, Observation, ObservedModel, ObservedModels, Observer

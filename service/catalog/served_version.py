@@ -1,0 +1,56 @@
+"""One version of a model, ready to run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from models.errors import LayerNotFound
+from models.manifest import Manifest, NormLayer
+from models.runtime import Engine
+from service.wire.signature import Signature
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A loaded version: its manifest, its engine, and what requests need of the manifest, computed once.
+
+    Attributes:
+        model, version: its name and number.
+        manifest: as published.
+        engine: runs the folded graph.
+        signature: decodes requests.
+        layers: the normalisation layers by name.
+        is_batchable: whether rows of several requests may share a run.
+    """
+
+    model: str
+    version: int
+    manifest: Manifest
+    engine: Engine
+    signature: Signature = field(init=False, compare=False)
+    layers: Mapping[str, NormLayer] = field(init=False, compare=False)
+    is_batchable: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        layers = {layer.name: layer for layer in self.manifest.norm_layers}
+        object.__setattr__(self, "signature", Signature(self.manifest.inputs, self.manifest.outputs))
+        object.__setattr__(self, "layers", MappingProxyType(layers))
+        object.__setattr__(self, "is_batchable", self.manifest.batchable)
+
+    def count_rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
+        """Number of rows in a request's inputs; 1 where the batch axis is fixed."""
+        return len(inputs[self.manifest.inputs[0].name]) if self.is_batchable else 1
+
+    def layer(self, name: str) -> NormLayer:
+        """A normalisation layer by name.
+
+        Raises:
+            LayerNotFound: the version has no layer of this name.
+        """
+        try:
+            return self.layers[name]
+        except KeyError:
+            raise LayerNotFound(self.model, name) from None

@@ -1,0 +1,85 @@
+"""What is loaded of one model at one moment, and the form in which other processes receive it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from service.catalog.served_version import ServedVersion
+
+
+@dataclass(frozen=True)
+class ModelSnapshot:
+    """One model as the catalog serves it. Immutable: a change replaces the whole snapshot.
+
+    Attributes:
+        default: answers requests that name no version, except the canary's share; None while none can.
+        loaded: the versions that are ready to run, by number.
+        failed: why other versions could not be loaded, by number.
+        canary: answers `canary_share` of the requests that name no version.
+        canary_share: from 0 to 1.
+        shadow: runs on the default's inputs; its outputs are compared with the default's.
+    """
+
+    default: int | None = None
+    loaded: Mapping[int, ServedVersion] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    canary: ServedVersion | None = None
+    canary_share: float = 0.0
+    shadow: ServedVersion | None = None
+
+    def to_published(self) -> "PublishedSnapshot":
+        """The snapshot without its engines, for other processes."""
+        return PublishedSnapshot(
+            default=self.default,
+            loaded=sorted(self.loaded),
+            failed=dict(self.failed),
+            canary=None if self.canary is None else self.canary.version,
+            canary_share=self.canary_share,
+            shadow=None if self.shadow is None else self.shadow.version,
+        )
+
+
+@dataclass(frozen=True)
+class PublishedSnapshot:
+    """A `ModelSnapshot` with version numbers in place of loaded versions."""
+
+    default: int | None
+    loaded: list[int]
+    failed: dict[int, str]
+    canary: int | None
+    canary_share: float
+    shadow: int | None
+
+    def restore(self, loaded: Mapping[int, ServedVersion], failed: Mapping[int, str]) -> ModelSnapshot:
+        """The snapshot in this process, which has tried to load its versions.
+
+        Args:
+            loaded: those that could be loaded.
+            failed: why the others could not.
+        """
+        return ModelSnapshot(
+            default=self.default,
+            loaded=loaded,
+            failed={**self.failed, **failed},
+            canary=None if self.canary is None else loaded.get(self.canary),
+            canary_share=self.canary_share,
+            shadow=None if self.shadow is None else loaded.get(self.shadow),
+        )
+
+
+_PUBLISHED = TypeAdapter(dict[str, PublishedSnapshot])
+
+
+def to_bytes(models: Mapping[str, ModelSnapshot]) -> bytes:
+    """Encode the snapshots of all models, by name."""
+    return _PUBLISHED.dump_json({name: model.to_published() for name, model in models.items()})
+
+
+def from_bytes(payload: bytes) -> dict[str, PublishedSnapshot]:
+    """Decode what `to_bytes` has encoded.
+
+    Raises:
+        ValidationError: it is something else.
+    """
+    return _PUBLISHED.validate_json(payload)
