@@ -22,14 +22,15 @@ from service.http.direct import Application
 from service.predictions import Predictions, engine_starter
 from service.recalibrating.collector import Collectors
 from service.recalibrating.jobs import Recalibrations
-from service.replicas.supervisor import Supervisor
+from service.replicas.alone import Alone
+from service.replicas.interface import Replicas
 from service.routes import configuration, dashboard, examples, health, layers, models, repository, rollout
 from service.routes import events as events_routes
 from service.routes import recalibrations as recalibrations_routes
 from service.routes import statistics as statistics_routes
 from service.routes import watch as watch_routes
 from service.settings import Settings
-from service.telemetry.metrics import Metrics, Processes
+from service.telemetry.metrics import Metrics
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import teller
 from service.watching.events import Events
@@ -51,42 +52,39 @@ SMALL_BODY_BYTES = 1 << 16
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def create_app(settings: Settings, state: Lifecycle | None = None, workers: Supervisor | None = None) -> Application:
+def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas: Replicas | None = None) -> Application:
     """The application, with nothing loaded until its lifespan starts.
 
     Args:
         settings: all that can be set.
-        state: shared with the server that runs the application.
-        workers: the processes that answer predictions, where it is not this one.
+        lifecycle: shared with the server that runs the application.
+        replicas: the other processes; none when absent.
     """
+    lifecycle = lifecycle or Lifecycle()
+    replicas = replicas or Alone()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     store = Repository(settings.repository)
-    start = engine_starter(settings)
     statistics = ServiceStatistics()
-    if workers is None:
-        catalog = Catalog(store, start, settings.loaded_versions)
-        gather = partial(_alone, statistics)
-    else:
-        tell = partial(workers.publish_from_thread, "catalog")
-        catalog = Catalog(store, lambda bundle: start(bundle).release(), settings.loaded_versions, tell)
-        gather = partial(workers.gather, statistics)
+    gather = partial(replicas.gather, statistics)
+    open_engine = engine_starter(settings)
+    # A process that answers no predictions checks that a version loads, and keeps no session of it.
+    start = open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release()
+    catalog = Catalog(store, start, settings.loaded_versions, partial(replicas.publish_from_thread, "catalog"))
     rollouts = Rollouts(catalog)
-    state = state or Lifecycle()
     shown = examples.for_starter()
     watch = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
-    collectors = Collectors(guard, workers)
+    collectors = Collectors(guard, replicas)
     predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.own)
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
     )
-    events = Events(gather, state)
+    events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
     watch.on_change(teller(events.tell, webhook.tell))
-    metrics = Metrics(catalog, gather, watch, webhook.deliveries, Processes(workers) if workers else None)
-    if workers is not None:
-        workers.on("delta", watch.receive)
+    metrics = Metrics(catalog, gather, watch, webhook.deliveries, replicas.processes)
+    replicas.on("delta", watch.receive)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -117,7 +115,7 @@ def create_app(settings: Settings, state: Lifecycle | None = None, workers: Supe
     for router in (repository.router(catalog, rollouts), rollout.router(catalog, rollouts, watch, gather)):
         app.include_router(router, max_body_size=SMALL_BODY_BYTES)
     for router in (
-        health.router(catalog, metrics, state),
+        health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
         *predictions.routers,
         layers.router(catalog, settings.max_body_bytes, shown.layer_batch),
@@ -152,7 +150,3 @@ async def _saving(watch: DriftMonitor) -> AsyncIterator[None]:
     yield
     keeping.cancel()
     await asyncio.to_thread(watch.save)
-
-
-async def _alone(statistics: ServiceStatistics) -> ServiceStatistics:
-    return statistics

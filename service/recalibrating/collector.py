@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.access import Guard
 from service.catalog.served_version import ServedVersion
 from service.http.context import current_scope
-from service.replicas.supervisor import Supervisor
+from service.replicas.interface import Replicas
 from service.wire import arrays
 
 Array = NDArray[Any]
@@ -76,18 +76,17 @@ class Collectors:
 
     Args:
         guard: knows the callers.
-        workers: the other processes, where there are any.
+        replicas: the other processes.
 
     Attributes:
         own: this process's.
     """
 
-    def __init__(self, guard: Guard, workers: Supervisor | None = None) -> None:
+    def __init__(self, guard: Guard, replicas: Replicas) -> None:
         self.own = Collector(guard, self._deliver)
-        self._workers = workers
+        self._replicas = replicas
         self._take: Take = lambda _rows: None
-        if workers is not None:
-            workers.on("collected", self._receive)
+        replicas.on("collected", self._receive)
 
     def deliver_to(self, take: Take) -> None:
         """Hand all rows to this."""
@@ -96,8 +95,7 @@ class Collectors:
     async def want(self, wanted: Wanted) -> None:
         """Have rows of these versions collected, and of no others. Returns when every process knows."""
         self.own.wanted = wanted
-        if self._workers is not None:
-            await self._workers.publish("collect", orjson.dumps(sorted(wanted)))
+        await self._replicas.publish("collect", orjson.dumps(sorted(wanted)))
 
     def _deliver(self, rows: Collected) -> None:
         self._take(rows)

@@ -21,7 +21,6 @@ On the wire a message is one line of JSON, `[mark, number, kind, size]`, and `si
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Literal, Self
 
@@ -29,10 +28,9 @@ import orjson
 import structlog
 
 from models.errors import DengeError
+from service.replicas.interface import Handler
 
 log = structlog.get_logger()
-
-Handler = Callable[[bytes], Awaitable[bytes]]
 
 MAX_PAYLOAD = 256 << 20
 _MAX_UNSENT = 16 << 20

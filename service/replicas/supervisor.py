@@ -17,10 +17,12 @@ from time import monotonic
 
 import structlog
 
-from service.replicas.link import Handler, Link, LinkClosed, Refused
+from service.replicas.interface import Handler
+from service.replicas.link import Link, LinkClosed, Refused
+from service.replicas.processes import WorkerProcesses
+from service.replicas.shares import Shares
 from service.settings import Settings
 from service.telemetry.statistics import ServiceStatistics
-from service.workers.acceptor import Shares
 
 log = structlog.get_logger()
 
@@ -57,11 +59,15 @@ class _Worker:
 class Supervisor:
     """Keeps as many workers as the settings say.
 
+    An implementation of `service.replicas.interface.Replicas`, for the control process.
+
     Args:
         settings: of the service.
         listening: the socket that the workers share, bound.
         control: the unix socket on which the control process answers what workers forward.
     """
+
+    predicts_here = False
 
     def __init__(self, settings: Settings, listening: socket.socket, control: Path) -> None:
         self._settings = settings
@@ -81,6 +87,7 @@ class Supervisor:
         self._ready = asyncio.Event()
         self._all_served = asyncio.Event()
         self._stopping = asyncio.Event()
+        self.processes = WorkerProcesses(lambda: self.pids, lambda: self.serving, lambda: self.replaced)
         self.failed = False
         """Whether the workers cannot be started."""
         self.replaced = 0

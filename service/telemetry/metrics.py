@@ -1,29 +1,20 @@
 """What Prometheus scrapes: read from the catalog and the statistics at every scrape, and kept nowhere else."""
 
-import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import partial
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.catalog.catalog import Catalog
-from service.replicas.supervisor import Supervisor
 from service.telemetry.statistics import BOUNDS, DurationHistogram, Gather, ServiceStatistics
 from service.watching.monitor import DriftMonitor
 from service.watching.webhook import Deliveries
 
 _VERSION = ("model", "version")
 _LAYER = (*_VERSION, "layer")
-_ADDED_UP = {
-    "process_cpu_seconds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_virtual_memory_bytes",
-}
 
 
 class Metrics:
@@ -34,7 +25,7 @@ class Metrics:
         gather: what has happened.
         watch: what the layers meet.
         deliveries: what has become of the webhook's messages.
-        processes: memory and processor time of the service; this process's, unless there are more.
+        processes: memory and processor time of all processes of the service.
     """
 
     def __init__(
@@ -43,10 +34,9 @@ class Metrics:
         gather: Gather,
         watch: DriftMonitor,
         deliveries: Deliveries,
-        processes: Collector | None = None,
+        processes: Collector,
     ) -> None:
         self._gather = gather
-        processes = processes or ProcessCollector(registry=None)
         self._lasting = (processes, _Models(catalog), _Observed(catalog, watch), _Drift(catalog, watch, deliveries))
 
     async def exposition(self) -> bytes:
@@ -56,31 +46,6 @@ class Metrics:
         for collector in (*self._lasting, _Requests(statistics), _Runs(statistics)):
             registry.register(collector)
         return generate_latest(registry)
-
-
-class Processes(Collector):
-    """Memory, processor time and open files of several processes, added up, under the names that one would have.
-
-    Args:
-        workers: of this process.
-    """
-
-    def __init__(self, workers: Supervisor) -> None:
-        self._workers = workers
-
-    def collect(self) -> Iterable[Metric]:
-        """Read now."""
-        summed = {metric.name: metric for metric in ProcessCollector(registry=None).collect()}
-        for pid in self._workers.pids:
-            for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
-                if metric.name in _ADDED_UP:
-                    _add(summed[metric.name], metric.samples[0].value)
-        # A counter may not fall when a worker ends: the system keeps the time of those that have.
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        _add(summed["process_cpu_seconds"], ended.ru_utime + ended.ru_stime)
-        serving = GaugeMetricFamily("denge_workers", "Worker processes that serve.", self._workers.serving)
-        replaced = CounterMetricFamily("denge_workers_replaced", "Worker processes that died.", self._workers.replaced)
-        return (*summed.values(), serving, replaced)
 
 
 class _Models(Collector):
@@ -200,10 +165,6 @@ class _Runs(Collector):
             "denge_inferences_pending", "Requests waiting for a run or in one.", self._statistics.pending
         )
         return (runs, rows, seconds, pending)
-
-
-def _add(metric: Metric, value: float) -> None:
-    metric.samples = [metric.samples[0]._replace(value=metric.samples[0].value + value)]
 
 
 def _cumulative(tally: DurationHistogram) -> Iterator[tuple[str, float]]:

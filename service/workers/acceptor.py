@@ -6,12 +6,13 @@ that has more than another leaves a connection to that one for a moment.
 """
 
 import asyncio
-import mmap
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import structlog
+
+from service.replicas.shares import Shares
 
 log = structlog.get_logger()
 
@@ -19,31 +20,6 @@ BACKLOG = 2048
 _MOMENT_SECONDS = 0.005
 _PAUSE_SECONDS = 1.0
 """After the system has refused a connection, for want of file descriptors or memory."""
-_NOT_SERVING = 2**32 - 1
-
-
-class Shares:
-    """How many connections each worker has, in memory that several processes see.
-
-    Args:
-        descriptor: of that memory.
-        workers: how many there are.
-    """
-
-    def __init__(self, descriptor: int, workers: int) -> None:
-        self._counts = memoryview(mmap.mmap(descriptor, workers * 4)).cast("I")
-
-    def set(self, worker: int, connections: int) -> None:
-        """Say how many connections a worker has."""
-        self._counts[worker] = connections
-
-    def leave_out(self, worker: int) -> None:
-        """Say that a worker does not serve."""
-        self._counts[worker] = _NOT_SERVING
-
-    def fewest(self) -> int:
-        """Of those that serve."""
-        return min(self._counts)
 
 
 class Connections(set[Any]):

@@ -34,12 +34,13 @@ from service.http.server import configure
 from service.predictions import Predictions, engine_starter
 from service.recalibrating.collector import Collector
 from service.replicas.link import Link
+from service.replicas.shares import Shares
 from service.routes import examples
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.observer import Observation
-from service.workers.acceptor import Acceptor, Connections, Shares
+from service.workers.acceptor import Acceptor, Connections
 from service.workers.forward import Forward
 
 log = structlog.get_logger()

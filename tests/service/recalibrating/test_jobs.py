@@ -20,6 +20,7 @@ from service.app import create_app
 from service.catalog.catalog import Catalog
 from service.recalibrating.collector import Collected, Collectors
 from service.recalibrating.jobs import MAX_OPEN, Job, Recalibrations
+from service.replicas.alone import Alone
 from service.settings import Settings
 from service.wire import arrays
 from service.wire import recalibration as wire
@@ -220,7 +221,7 @@ class TestCollected:
     def test_what_takes_too_much_memory_is_refused(self, repository: Repository) -> None:
         catalog = Catalog(repository, lambda bundle: Engine(bundle.folded, bundle.manifest.inputs))
         catalog.load_all()
-        collectors = Collectors(Guard())
+        collectors = Collectors(Guard(), Alone())
 
         async def run() -> Job:
             jobs = Recalibrations(catalog, repository.root / ".state", 1000, collectors)
@@ -279,7 +280,11 @@ def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repositor
 
     async def run(*command: str) -> Job:
         jobs = Recalibrations(
-            catalog, repository.root / ".state", 1 << 20, Collectors(Guard()), command=(sys.executable, "-m", *command)
+            catalog,
+            repository.root / ".state",
+            1 << 20,
+            Collectors(Guard(), Alone()),
+            command=(sys.executable, "-m", *command),
         )
         await jobs.open()
         job = await jobs.start(catalog.get("tiny", 1), asked)

@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from service.workers.acceptor import Acceptor, Connections, Shares
+from service.replicas.shares import Shares
+from service.workers.acceptor import Acceptor, Connections
 
 
 class Answer(asyncio.Protocol):
