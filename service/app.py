@@ -16,6 +16,7 @@ from models.version import VERSION
 from service import access, errors
 from service.access import PUBLIC, Guard
 from service.catalog.catalog import Catalog
+from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
 from service.host.lifecycle import Lifecycle
 from service.http.direct import Application
@@ -34,6 +35,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import teller
 from service.watching.events import Events
+from service.watching.metrics import DriftMetrics, ObservationMetrics, WebhookMetrics
 from service.watching.monitor import SAVE_SECONDS, DriftMonitor
 from service.watching.webhook import Webhook
 
@@ -83,7 +85,14 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
     events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
     watch.on_change(teller(events.tell, webhook.tell))
-    metrics = Metrics(catalog, gather, watch, webhook.deliveries, replicas.processes)
+    metrics = Metrics(
+        gather,
+        replicas.processes,
+        ModelMetrics(catalog),
+        ObservationMetrics(catalog, watch),
+        DriftMetrics(catalog, watch),
+        WebhookMetrics(webhook.deliveries),
+    )
     replicas.on("delta", watch.receive)
 
     @asynccontextmanager

@@ -117,7 +117,7 @@ class Batcher:
             leaving = loop.create_task(gone())
             leaving.add_done_callback(lambda _: self._give_up(job, ClientDisconnected("the caller has gone")))
             watches.append(leaving)
-        counted = self._statistics.of(served)
+        counted = self._statistics.of(served.model, served.version)
         try:
             self._start()
             outputs = await job.future
@@ -154,16 +154,16 @@ class Batcher:
         self._pool.shutdown()
 
     def _run_inline(self, served: ServedVersion, inputs: Mapping[str, Array], rows: int) -> Outputs:
-        counted = self._statistics.of(served)
+        counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
         try:
             outputs = served.engine.run(inputs)
         except Exception:
-            counted.broken_runs += 1
+            counted.failed_runs += 1
             counted.fail.add(perf_counter() - start)
             raise
         seconds = perf_counter() - start
-        counted.ran(rows, seconds)
+        counted.record_run(rows, seconds)
         counted.success.add(seconds)
         counted.queue.add(0.0)
         if self._answered is not None:
@@ -224,10 +224,10 @@ class Batcher:
     def _finish(self, batch: list[_Job], done: "asyncio.Future[_Ran]") -> None:
         self._running -= 1
         ran = done.result()
-        counted = self._statistics.of(batch[0].served)
-        counted.broken_runs += ran.broken
+        counted = self._statistics.of(batch[0].served.model, batch[0].served.version)
+        counted.failed_runs += ran.broken
         for rows, seconds in ran.runs:
-            counted.ran(rows, seconds)
+            counted.record_run(rows, seconds)
         for job, result in zip(batch, ran.results, strict=True):
             if job.future.done():  # cancelled meanwhile; the others are still answered
                 continue

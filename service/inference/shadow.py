@@ -71,7 +71,7 @@ def _compare(shadow: ServedVersion, inputs: Mapping[str, Array], answered: Mappi
             found.largest_difference = max(found.largest_difference, _largest_difference(expected, outputs[name]))
     except (InferenceFailed, KeyError, ValueError) as error:
         log.warning("shadow_failed", model=shadow.model, version=shadow.version, error=str(error))
-        return ShadowComparison(broken_runs=1)
+        return ShadowComparison(failed_runs=1)
     found.rows = shadow.count_rows(inputs)
     scores = shadow.manifest.outputs[0].name
     if scores in answered and answered[scores].ndim == 2:

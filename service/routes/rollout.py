@@ -14,8 +14,8 @@ from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.routes.answers import errors
 from service.routes.models import ModelName
+from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import (
-    DurationHistogram,
     Gather,
     ServiceStatistics,
     ShadowComparison,
@@ -83,7 +83,7 @@ class Compared(BaseModel):
             rows=counted.rows,
             agreement=counted.agreed / counted.classified if counted.classified else None,
             largest_difference=counted.largest_difference,
-            errors=counted.broken_runs,
+            errors=counted.failed_runs,
             dropped=counted.dropped,
             run_ms=Latency.of(counted.runs),
         )

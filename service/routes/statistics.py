@@ -8,7 +8,8 @@ from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
-from service.telemetry.statistics import DurationHistogram, Gather, ServiceStatistics
+from service.telemetry.durations import DurationHistogram
+from service.telemetry.statistics import Gather, ServiceStatistics
 
 
 class Duration(BaseModel):
@@ -20,7 +21,7 @@ class Duration(BaseModel):
     @classmethod
     def of(cls, tally: DurationHistogram) -> "Duration":
         """From the service's own count."""
-        return cls(count=tally.count, ns=tally.ns)
+        return cls(count=tally.count, ns=tally.nanoseconds)
 
 
 class InferenceStatistics(BaseModel):
@@ -70,7 +71,7 @@ def router(catalog: Catalog, gather: Gather) -> APIRouter:
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
     def describe(served: ServedVersion, statistics: ServiceStatistics) -> ModelStatistics:
-        found = statistics.of(served)
+        found = statistics.of(served.model, served.version)
         untimed = Duration(count=found.success.count)
         return ModelStatistics(
             name=served.model,
@@ -83,7 +84,7 @@ def router(catalog: Catalog, gather: Gather) -> APIRouter:
                 fail=Duration.of(found.fail),
                 queue=Duration.of(found.queue),
                 compute_input=untimed,
-                compute_infer=Duration(count=found.success.count, ns=found.runs.ns),
+                compute_infer=Duration(count=found.success.count, ns=found.runs.nanoseconds),
                 compute_output=untimed,
             ),
             batch_stats=[

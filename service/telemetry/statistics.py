@@ -1,10 +1,9 @@
-"""Counts and times of requests and runs: kept here once, shown by `/metrics` and by the statistics extension.
+"""Counts and durations of requests and model runs, as `/metrics` and the statistics extension show them.
 
-Everything is counted on the event loop, where nothing else runs meanwhile, so that counting costs no lock. Each process
-counts what it answers itself; the statistics of several processes add up.
+Everything is counted on the event loop, so that counting needs no lock. Each process counts what it serves itself; the
+statistics of several processes are merged.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,72 +12,20 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from service.catalog.served_version import ServedVersion
-
-BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the buckets, in seconds."""
-
-
-@dataclass(slots=True)
-class DurationHistogram:
-    """How often, how long altogether, and how often how long.
-
-    Attributes:
-        count: times.
-        seconds: altogether.
-        buckets: counts up to each of `BOUNDS`, and beyond.
-    """
-
-    count: int = 0
-    seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-
-    def add(self, seconds: float) -> None:
-        """Count one more."""
-        self.count += 1
-        self.seconds += seconds
-        self.buckets[bisect_left(BOUNDS, seconds)] += 1
-
-    def merge(self, other: "DurationHistogram") -> None:
-        """Count what the other has counted as well."""
-        self.count += other.count
-        self.seconds += other.seconds
-        self.buckets = [ours + theirs for ours, theirs in zip(self.buckets, other.buckets, strict=True)]
-
-    def since(self, earlier: "DurationHistogram") -> "DurationHistogram":
-        """What was counted after an earlier state of this tally."""
-        buckets = [now - before for now, before in zip(self.buckets, earlier.buckets, strict=True)]
-        return DurationHistogram(self.count - earlier.count, self.seconds - earlier.seconds, buckets)
-
-    def quantile(self, fraction: float) -> float | None:
-        """Seconds that this fraction of the times took at most, read off the buckets; None where there are none.
-
-        Within a bucket, times are taken to be spread evenly, as Prometheus' `histogram_quantile` does.
-        """
-        rank, below = fraction * self.count, 0
-        for bound, before, count in zip(BOUNDS, (0.0, *BOUNDS), self.buckets, strict=False):
-            if count and below + count >= rank:
-                return before + (bound - before) * (rank - below) / count
-            below += count
-        return BOUNDS[-1] if self.count else None
-
-    @property
-    def ns(self) -> int:
-        """Nanoseconds altogether."""
-        return round(self.seconds * 1e9)
+from service.telemetry.durations import DurationHistogram
 
 
 @dataclass(slots=True)
 class VersionStatistics:
-    """What has happened to one version since the service started.
+    """Statistics of one version since the service started.
 
     Attributes:
-        rows: answered.
-        last_inference_ms: milliseconds since 1970, 0 before the first.
-        success, fail: requests, from their decoding to their answer.
+        rows: rows predicted.
+        last_inference_ms: end of the last run in milliseconds since 1970; 0 before the first.
+        success, fail: requests, from decoding to the response.
         queue: requests, until their run began.
-        runs: of the model.
-        broken_runs: that ended in an error.
+        runs: runs of the model.
+        failed_runs: runs that ended in an error.
         batches: runs by their number of rows.
     """
 
@@ -88,42 +35,43 @@ class VersionStatistics:
     fail: DurationHistogram = field(default_factory=DurationHistogram)
     queue: DurationHistogram = field(default_factory=DurationHistogram)
     runs: DurationHistogram = field(default_factory=DurationHistogram)
-    broken_runs: int = 0
+    failed_runs: int = 0
     batches: defaultdict[int, Annotated[DurationHistogram, Field(default_factory=DurationHistogram)]] = field(
         default_factory=lambda: defaultdict(DurationHistogram)
     )
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """The model ran once."""
+    def record_run(self, rows: int, seconds: float) -> None:
+        """Count a run of the model."""
         self.rows += rows
         self.last_inference_ms = int(time() * 1e3)
         self.runs.add(seconds)
         self.batches[rows].add(seconds)
 
     def merge(self, other: "VersionStatistics") -> None:
-        """Count what the other has counted as well."""
+        """Add the counts of another process."""
         self.rows += other.rows
         self.last_inference_ms = max(self.last_inference_ms, other.last_inference_ms)
         self.success.merge(other.success)
         self.fail.merge(other.fail)
         self.queue.merge(other.queue)
         self.runs.merge(other.runs)
-        self.broken_runs += other.broken_runs
-        for rows, tally in other.batches.items():
-            self.batches[rows].merge(tally)
+        self.failed_runs += other.failed_runs
+        for rows, durations in other.batches.items():
+            self.batches[rows].merge(durations)
 
 
 @dataclass(slots=True)
 class ShadowComparison:
-    """How a shadow's answers compare with those of the default version, since the service started.
+    """Outputs of a shadow version compared with those of the default version, since the service started.
 
     Attributes:
-        rows: compared.
-        classified: of which both said a class; `agreed`: the same one.
+        rows: rows compared.
+        classified: rows for which both versions predicted a class.
+        agreed: of these, rows with the same class.
         largest_difference: of any number of any output.
-        runs: of the shadow.
-        broken_runs: that ended in an error, or in outputs of another shape.
-        dropped: requests that were not compared, since the shadow was busy.
+        runs: runs of the shadow.
+        failed_runs: runs that ended in an error, or in outputs of another shape.
+        dropped: requests that were not compared because the shadow was busy.
     """
 
     rows: int = 0
@@ -131,53 +79,57 @@ class ShadowComparison:
     agreed: int = 0
     largest_difference: float = 0.0
     runs: DurationHistogram = field(default_factory=DurationHistogram)
-    broken_runs: int = 0
+    failed_runs: int = 0
     dropped: int = 0
 
     def merge(self, other: "ShadowComparison") -> None:
-        """Count what the other has counted as well."""
+        """Add the counts of another process."""
         self.rows += other.rows
         self.classified += other.classified
         self.agreed += other.agreed
         self.largest_difference = max(self.largest_difference, other.largest_difference)
         self.runs.merge(other.runs)
-        self.broken_runs += other.broken_runs
+        self.failed_runs += other.failed_runs
         self.dropped += other.dropped
 
 
 class ServiceStatistics:
-    """Of all versions, and of all requests."""
+    """Statistics of all versions and all requests.
+
+    Attributes:
+        versions: by model and version.
+        requests: durations by path template, method and status.
+        comparisons: by model, version and shadow version.
+        pending: requests that wait for a run or are in one.
+    """
 
     def __init__(self) -> None:
         self.versions: defaultdict[tuple[str, int], VersionStatistics] = defaultdict(VersionStatistics)
         self.requests: defaultdict[tuple[str, str, int], DurationHistogram] = defaultdict(DurationHistogram)
-        """By template of the path, method and status."""
         self.comparisons: defaultdict[tuple[str, int, int], ShadowComparison] = defaultdict(ShadowComparison)
-        """By model, version and shadow."""
         self.pending = 0
-        """Requests that wait for a run, or are in one."""
 
-    def of(self, served: ServedVersion) -> VersionStatistics:
-        """What has happened to one version."""
-        return self.versions[served.model, served.version]
+    def of(self, model: str, version: int) -> VersionStatistics:
+        """Returns the statistics of one version, to read or to count in."""
+        return self.versions[model, version]
 
     def merge(self, other: "ServiceStatistics") -> None:
-        """Count what the other has counted as well."""
-        for version, found in other.versions.items():
-            self.versions[version].merge(found)
-        for request, tally in other.requests.items():
-            self.requests[request].merge(tally)
-        for compared, found_there in other.comparisons.items():
-            self.comparisons[compared].merge(found_there)
+        """Add the counts of another process."""
+        for version, statistics in other.versions.items():
+            self.versions[version].merge(statistics)
+        for request, durations in other.requests.items():
+            self.requests[request].merge(durations)
+        for versions, comparison in other.comparisons.items():
+            self.comparisons[versions].merge(comparison)
         self.pending += other.pending
 
     def to_json(self) -> bytes:
-        """For another process."""
+        """Returns what `from_json` reads in another process."""
         return (
             _Snapshot(
-                versions=[(*version, found) for version, found in self.versions.items()],
-                requests=[(*request, tally) for request, tally in self.requests.items()],
-                comparisons=[(*compared, found) for compared, found in self.comparisons.items()],
+                versions=[(*version, statistics) for version, statistics in self.versions.items()],
+                requests=[(*request, durations) for request, durations in self.requests.items()],
+                comparisons=[(*versions, comparison) for versions, comparison in self.comparisons.items()],
                 pending=self.pending,
             )
             .model_dump_json()
@@ -186,22 +138,22 @@ class ServiceStatistics:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """What another process has counted."""
+        """Returns the statistics of another process, from its `to_json`."""
         snapshot = _Snapshot.model_validate_json(text)
         statistics = cls()
-        statistics.versions.update({(model, version): found for model, version, found in snapshot.versions})
+        statistics.versions.update({(model, version): counted for model, version, counted in snapshot.versions})
         statistics.requests.update(
-            {(route, method, status): tally for route, method, status, tally in snapshot.requests}
+            {(route, method, status): durations for route, method, status, durations in snapshot.requests}
         )
         statistics.comparisons.update(
-            {(model, version, shadow): found for model, version, shadow, found in snapshot.comparisons}
+            {(model, version, shadow): comparison for model, version, shadow, comparison in snapshot.comparisons}
         )
         statistics.pending = snapshot.pending
         return statistics
 
 
 Gather = Callable[[], Awaitable[ServiceStatistics]]
-"""The statistics of the whole service, however many processes it has."""
+"""Returns the statistics of the whole service, merged over its processes."""
 
 
 class _Snapshot(BaseModel):

@@ -19,7 +19,8 @@ from pydantic import BaseModel, Field
 
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
-from service.telemetry.statistics import DurationHistogram, Gather
+from service.telemetry.durations import DurationHistogram
+from service.telemetry.statistics import Gather
 from service.watching.alarm import Alarm
 
 log = structlog.get_logger()

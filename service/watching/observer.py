@@ -243,7 +243,7 @@ class Observer:
         # its owner uses again.
         taken = {name: array[:: ceil(rows / most)].copy() for name, array in inputs.items()}
         # Counted by the difference, since nothing is to be done for a request that is left out.
-        answered = self._statistics.of(served).success.count
+        answered = self._statistics.of(served.model, served.version).success.count
         skipped = max(answered - self._answered.get((served.model, served.version), 0) - 1, 0)
         self._answered[served.model, served.version] = answered
         self._queue.put((served, taken, skipped))

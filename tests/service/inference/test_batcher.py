@@ -353,9 +353,9 @@ def test_runs_and_requests_are_counted(engine: FakeEngine, inline: float) -> Non
         under_test.close()
 
     play(scenario())
-    counted = statistics.of(served)
+    counted = statistics.of(served.model, served.version)
 
-    assert (counted.runs.count, counted.broken_runs, counted.rows) == (1, 1, 3)
+    assert (counted.runs.count, counted.failed_runs, counted.rows) == (1, 1, 3)
     assert (counted.success.count, counted.fail.count, counted.queue.count) == (1, 1, 1)
     assert counted.success.seconds >= counted.runs.seconds > 0
     assert statistics.pending == 0

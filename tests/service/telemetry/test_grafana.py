@@ -10,11 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from service.telemetry import metrics
+from service.telemetry.metrics import VERSION_LABELS
 
 DASHBOARD = Path(__file__).parents[3] / "deploy/grafana/denge.json"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-LABELS = {*metrics._LAYER, "status", "method", "route", "outcome", "le"}
+LABELS = {*VERSION_LABELS, "layer", "status", "method", "route", "outcome", "le"}
 
 
 def dashboard() -> dict[str, Any]:

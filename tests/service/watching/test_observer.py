@@ -133,7 +133,7 @@ def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(
     served: ServedVersion, sink: Sink, observers, statistics: ServiceStatistics
 ) -> None:
     def answer(served: ServedVersion) -> None:
-        statistics.of(served).success.add(0.001)
+        statistics.of(served.model, served.version).success.add(0.001)
         observer.offer(served, {INPUT: usual_rows(4)})
 
     other = ServedVersion("other", 1, served.manifest, served.engine)

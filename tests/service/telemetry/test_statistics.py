@@ -18,7 +18,7 @@ def histories(draw: st.DrawFn) -> list[ServiceStatistics]:
     whole, *parts = (ServiceStatistics() for _ in range(4))
     for version, rows, seconds in draw(st.lists(RUNS)):
         for statistics in (whole, draw(st.sampled_from(parts))):
-            statistics.versions[version].ran(rows, seconds)
+            statistics.versions[version].record_run(rows, seconds)
             statistics.versions[version].success.add(seconds)
             statistics.versions[version].last_inference_ms = rows
     for request in draw(st.lists(REQUESTS)):
@@ -66,6 +66,6 @@ def test_what_was_read_from_another_process_counts_on(history: list[ServiceStati
         assert rounded(read) == rounded(first)
         before = second.to_json()
         read.merge(second)
-        read.versions["mlp", 1].ran(65, 0.5)
+        read.versions["mlp", 1].record_run(65, 0.5)
         assert read.versions["mlp", 1].batches[65].count == 1
         assert second.to_json() == before
