@@ -13,12 +13,13 @@ from models.repository.repository import Repository
 from models.runtime import require_provider, runtime_version
 from models.starter import seed
 from models.version import VERSION
-from service import access, errors
-from service.access import PUBLIC, Guard
+from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
 from service.host.lifecycle import Lifecycle
+from service.http import access, errors
+from service.http.access import PUBLIC
 from service.http.direct import Application
 from service.predictions import Predictions, engine_starter
 from service.recalibrating.collector import Collectors

@@ -9,7 +9,8 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import errors
+from service.errors import INTERNAL
+from service.http.errors import error_response
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
 
@@ -69,7 +70,7 @@ class RequestContext:
             # Whatever it was, the caller gets an answer and the log the rest.
             log.error("unexpected_error", exc_info=error)
             if not status:
-                await errors.error_answer(500, errors.INTERNAL)(scope, receive, send_with_id)
+                await error_response(INTERNAL)(scope, receive, send_with_id)
         finally:
             # The route's template, not the path: a label for every path that callers invent would never end.
             route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))

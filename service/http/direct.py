@@ -11,9 +11,10 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
-from service import errors
 from service.catalog.served_version import ServedVersion
+from service.errors import INTERNAL, public_error
 from service.http.context import REQUEST_ID, RequestContext, request_id
+from service.http.errors import error_response
 from service.http.fast_path import Address, plain_address
 from service.recalibrating.collector import Collector
 from service.routes.infer import Headers, Infer, Prediction
@@ -114,10 +115,10 @@ def _failure(error: Exception, identity: str) -> Answer:
     token = logs.request_id.set(identity)
     try:
         if isinstance(error, DengeError):
-            response = errors.domain_error(None, error)
+            response = error_response(public_error(error))
         else:
             log.error("unexpected_error", exc_info=error)
-            response = errors.error_answer(500, errors.INTERNAL)
+            response = error_response(INTERNAL)
     finally:
         logs.request_id.reset(token)
     return Answer(response.status_code, response.raw_headers, bytes(response.body))

@@ -8,12 +8,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
-from service import errors
+from service.errors import public_error
 from service.http.context import ROUTE
+from service.http.errors import error_response
 from service.routes.infer import DEFAULT_PATH, VERSION_PATH, Infer
 
 _WHOLE_NUMBER = re.compile("[1-9][0-9]{0,8}")
@@ -79,7 +79,7 @@ class FastPath:
         try:
             answer = await self._infer.respond(asked.model, asked.version, scope, receive)
         except DengeError as error:
-            await errors.domain_error(Request(scope), error)(scope, receive, send)
+            await error_response(public_error(error))(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.access import Guard
 from service.catalog.served_version import ServedVersion
+from service.http.access import client_address
 from service.http.context import current_scope
 from service.replicas.interface import Replicas
 from service.wire import arrays
@@ -68,7 +69,14 @@ class Collector:
         """Pass the rows of a request on, where they are wanted."""
         scope = current_scope.get(None)
         if scope is not None and (served.model, served.version) in self.wanted:
-            self._take(Collected(served.model, served.version, self._guard.client(scope), inputs))
+            self._take(
+                Collected(
+                    served.model,
+                    served.version,
+                    self._guard.authenticate(scope["headers"], client_address(scope)),
+                    inputs,
+                )
+            )
 
 
 class Collectors:

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from models.manifest import TensorSpec
-from service.access import PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PUBLIC
 from service.inference.limits import Limits
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version

@@ -7,7 +7,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 
 from models.errors import NotFound
-from service.access import PUBLIC
+from service.http.access import PUBLIC
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",

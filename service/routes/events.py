@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
-from service.access import PUBLIC
+from service.http.access import PUBLIC
 from service.http.bodies import disconnected
 from service.routes.answers import errors
 from service.watching.events import Events, Listener

@@ -5,9 +5,9 @@ from pydantic import BaseModel
 
 from models.errors import NotReady
 from models.version import VERSION
-from service.access import PUBLIC
 from service.catalog.catalog import Catalog
 from service.host.lifecycle import Lifecycle
+from service.http.access import PUBLIC
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 from service.telemetry.metrics import Metrics

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
-from service.access import PREDICT
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PREDICT
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
 from service.routes.answers import errors, example

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from models.errors import InvalidInput, Overloaded
-from service.access import PREDICT, Guard
+from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PREDICT
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher, Outputs
 from service.routes.answers import errors, json_body
@@ -170,7 +171,7 @@ class Infer:
         Raises:
             DengeError: the caller may not ask, or nothing answers.
         """
-        self._guard.require_key(headers.items())
+        self._guard.authenticate(headers.items(), "")
         return self._catalog.choose(model, version)
 
     def read(self, served: ServedVersion, headers: Headers, body: bytes) -> Prediction:

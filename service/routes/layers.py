@@ -6,9 +6,9 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
-from service.access import PREDICT, PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import read_body
 from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
 from service.routes.models import ModelName, Version

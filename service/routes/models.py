@@ -6,9 +6,9 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, BeforeValidator, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
-from service.access import PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PUBLIC
 from service.routes.answers import EXAMPLE_MODEL, errors, example
 
 ModelName = Annotated[str, Path(description="name of a model", openapi_examples=example(EXAMPLE_MODEL))]

@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from service.access import PREDICT, PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
 from service.routes.answers import errors, json_body

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from service.access import ADMIN, PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.recalibrating.jobs import Job, Recalibrations
 from service.routes.answers import errors, example, json_body

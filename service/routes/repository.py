@@ -7,9 +7,9 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
-from service.access import ADMIN, PUBLIC
 from service.catalog.catalog import Catalog, LoadState
 from service.catalog.rollouts import Rollouts
+from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.routes.answers import errors, json_body
 from service.routes.models import ModelName, Version

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.drift.detector import Assessment, Verdict
 from models.manifest import Lineage
 from models.repository.rollout import Canary, Rollout
-from service.access import ADMIN, PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
+from service.http.access import ADMIN, PUBLIC
 from service.routes.answers import errors
 from service.routes.models import ModelName
 from service.telemetry.durations import DurationHistogram

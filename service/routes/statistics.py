@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from service.access import PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PUBLIC
 from service.routes.answers import errors
 from service.routes.models import ModelName, Version
 from service.telemetry.durations import DurationHistogram

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 
 from models.drift.detector import ChannelShift, ClassShift, Verdict
 from models.observation import WindowMoments
-from service.access import PUBLIC
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.http.access import PUBLIC
 from service.routes.answers import EXAMPLE_LAYER, errors, example
 from service.routes.models import ModelName, Version
 from service.watching.monitor import Bucket, DriftMonitor, Window

@@ -20,15 +20,16 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import NotReady
 from models.repository.repository import Repository
-from service import access, errors, settings
+from service import settings
 from service.access import Guard
 from service.catalog.catalog import Catalog
+from service.errors import public_error
+from service.http import access, errors
 from service.http.direct import Application
 from service.http.server import configure
 from service.predictions import Predictions, engine_starter
@@ -117,7 +118,7 @@ class _Split:
 
 
 async def _unreachable(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = errors.domain_error(Request(scope), NotReady("the service cannot answer this now: try again"))
+    answer = errors.error_response(public_error(NotReady("the service cannot answer this now: try again")))
     await answer(scope, receive, send)
 
 

@@ -10,7 +10,8 @@ from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from models.errors import InferenceFailed
-from service import errors
+from service.errors import INTERNAL
+from service.http import errors
 from service.http.context import RequestContext
 from service.telemetry.logs import add_request_id
 from service.telemetry.statistics import ServiceStatistics
@@ -47,7 +48,7 @@ def test_details_of_a_defect_go_to_the_log_and_not_to_the_caller(client: TestCli
 
     assert response.status_code == 500
     assert response.headers["X-Request-ID"] == "mine"
-    assert json.loads(response.content) == {"error": errors.INTERNAL}
+    assert json.loads(response.content) == {"error": INTERNAL.message}
     details = next(event for event in events if event["log_level"] == "error")
     assert details["request_id"] == "mine"
     assert "secret" in str(details["exc_info"])

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from models.errors import Overloaded
-from service import errors
 from service.host.lifecycle import Lifecycle
+from service.http import errors
 from service.routes import events as events_routes
 from service.telemetry.statistics import ServiceStatistics
 from service.watching import events
