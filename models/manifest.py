@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from models.classification import ScoreKind
 from models.datatypes import Datatype
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -35,6 +36,13 @@ class TensorSpec(Record):
     name: str
     datatype: Datatype
     shape: tuple[int, ...] = Field(min_length=1, description="-1 where the size is free; the first axis is the batch")
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes that each row has a score for; None for text, one score a row, or another rank than 2."""
+        if self.datatype == "BYTES" or len(self.shape) != 2 or self.shape[1] < 2:
+            return None
+        return self.shape[1]
 
 
 class ImagePreprocessing(Record):
@@ -282,9 +290,7 @@ class Manifest(Record):
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     labels: tuple[str, ...] | None = Field(default=None, description="names of the classes, in the order of the output")
-    scores: Literal["logits", "probabilities"] = Field(
-        "logits", description="what the first output holds for the classes"
-    )
+    scores: ScoreKind = Field("logits", description="what the first output holds for the classes")
     preprocessing: ImagePreprocessing | None = None
     batching: Batching | None = Field(default=None, description="the service's settings when absent")
     norm_layers: tuple[NormLayer, ...]
@@ -297,6 +303,14 @@ class Manifest(Record):
     def batchable(self) -> bool:
         """Whether rows of several requests may share a run: all tensors have a free first axis."""
         return all(spec.shape[0] == -1 for spec in (*self.inputs, *self.outputs))
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes that the first output has scores for; None for a model that does not classify."""
+        output = self.outputs[0]
+        if self.labels is not None and len(output.shape) == 2 and output.shape[1] == -1:
+            output = output.model_copy(update={"shape": (output.shape[0], len(self.labels))})
+        return output.num_classes
 
 
 def channels(values: NDArray[np.floating]) -> Channels:

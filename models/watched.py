@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from models import parity
+from models.classification import predicted_classes
 from models.drift import thresholds
 from models.graph.load import serialize
 from models.graph.observe import observe
@@ -84,19 +85,19 @@ def _reference(
 ) -> DriftReference:
     reader = Reader(layers, (value.name for value in observed.graph.output))
     run = load(data, optimize=True)
-    classifies = len(outputs[0].shape) == 2 and outputs[0].shape[1] > 1
+    num_classes = outputs[0].num_classes
     found: dict[str, list[RowStatistics]] = {name: [] for name in reader.seen}
     predicted = []
     for start in range(0, len(next(iter(rows.values()))), _BATCH_ROWS):
         answers = run({name: values[start : start + _BATCH_ROWS] for name, values in rows.items()})
         for name, statistics in reader.read(answers).items():
             found[name].append(statistics)
-        if classifies:
-            predicted.append(answers[outputs[0].name].argmax(axis=1).astype(np.int64))
+        if num_classes is not None:
+            predicted.append(predicted_classes(answers[outputs[0].name]))
     joined = {
         name: RowStatistics(
             np.concatenate([part.mean for part in parts]), np.concatenate([part.mean_square for part in parts])
         )
         for name, parts in found.items()
     }
-    return thresholds.estimate(joined, np.concatenate(predicted) if classifies else None, outputs[0].shape[-1])
+    return thresholds.estimate(joined, np.concatenate(predicted) if predicted else None, num_classes or 0)

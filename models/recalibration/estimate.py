@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from models import parity, watched
-from models.batchnorm import Float64
+from models.classification import count_classes, predicted_classes, probabilities
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.adapt import ChannelStatistics, adapt, restate
 from models.graph.find import find
@@ -248,30 +248,31 @@ def _gates(
         gates.growth([*before.outputs.values(), *on_known.values()], after.outputs.values()),
     ]
     scores = after.outputs[output]
-    if scores.ndim != 2 or scores.shape[1] < 2:
+    num_classes = parent.manifest.num_classes
+    if num_classes is None:
         if labelled is not None:
             raise InvalidInput(f"'{output}' holds no classes that rows could be labelled with", "labels")
         return tuple(found)
 
-    are_logits = parent.manifest.scores == "logits"
+    kind = parent.manifest.scores
     usual = on_known.get(output)
     found += [
         gates.diversity(_histogram(scores), _usual_histogram(parent.manifest, usual)),
-        gates.information(
-            _probabilities(scores, are_logits), None if usual is None else _probabilities(usual, are_logits)
-        ),
+        gates.information(probabilities(scores, kind), None if usual is None else probabilities(usual, kind)),
     ]
     if known is not None and usual is not None:
-        likened = _of_classes(known, _classes(usual), _histogram(before.outputs[output]))
+        likened = _of_classes(known, predicted_classes(usual), _histogram(before.outputs[output]))
         unexplained = layers.distance(before.met, layers.run(likened, 1.0).met)
         found += [
             gates.label_shift(drift, unexplained),
-            gates.agreement(_classes(usual), _classes(run_candidate(known)[output])),
+            gates.agreement(predicted_classes(usual), predicted_classes(run_candidate(known)[output])),
         ]
     if labelled is not None:
-        if not ((labelled.labels >= 0) & (labelled.labels < scores.shape[1])).all():
-            raise InvalidInput(f"'{output}' has classes 0 to {scores.shape[1] - 1}", "labels")
-        right = (_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate))
+        if not ((labelled.labels >= 0) & (labelled.labels < num_classes)).all():
+            raise InvalidInput(f"'{output}' has classes 0 to {num_classes - 1}", "labels")
+        right = (
+            predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate)
+        )
         found.append(gates.accuracy(*right))
     return tuple(found)
 
@@ -288,7 +289,7 @@ def _of_classes(rows: Arrays, classes: NDArray[np.int64], wanted: NDArray[np.int
         classes: of each row.
         wanted: of each class how many, relative to the others, shape (K,).
     """
-    present = np.bincount(classes, minlength=len(wanted))
+    present = count_classes(classes, len(wanted))
     weight = (wanted / np.maximum(present, 1))[classes]
     if not weight.any():
         return rows
@@ -298,20 +299,8 @@ def _of_classes(rows: Arrays, classes: NDArray[np.int64], wanted: NDArray[np.int
     return {name: values[chosen] for name, values in rows.items()}
 
 
-def _probabilities(scores: NDArray[np.generic], are_logits: bool) -> Float64:
-    values = scores.astype(np.float64)
-    if not are_logits:
-        return values
-    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
-
-
-def _classes(scores: NDArray[np.generic]) -> NDArray[np.int64]:
-    return np.asarray(scores.argmax(axis=1), np.int64)
-
-
 def _histogram(scores: NDArray[np.generic]) -> NDArray[np.int64]:
-    return np.bincount(_classes(scores), minlength=scores.shape[1])
+    return count_classes(predicted_classes(scores), scores.shape[1])
 
 
 def _usual_histogram(manifest: Manifest, usual: NDArray[np.generic] | None) -> NDArray[np.int64] | None:

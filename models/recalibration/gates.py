@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batchnorm import Float64
+from models.classification import Classes, count_classes
 from models.manifest import Gate
 
 MIN_ROWS = 64
@@ -20,9 +21,6 @@ MAX_EXPLAINED = 0.5
 SMALL_DRIFT = 0.02
 MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
-
-Classes = NDArray[np.int64]
-"""An index for each row, shape (n,)."""
 
 _VARIANCE_FLOOR = 1e-2
 
@@ -107,7 +105,7 @@ def agreement(parent: Classes, candidate: Classes) -> Gate:
     """
     observed = float(np.mean(parent == candidate))
     size = int(max(parent.max(), candidate.max())) + 1
-    shares = [np.bincount(classes, minlength=size) / len(classes) for classes in (parent, candidate)]
+    shares = [count_classes(classes, size) / len(classes) for classes in (parent, candidate)]
     chance = float(shares[0] @ shares[1])
     figure = (observed - chance) / (1 - chance) if chance < 1 else 1.0
     return _gate("agreement", "with the parent on its reference rows, beyond chance", figure, lower=MIN_AGREEMENT)

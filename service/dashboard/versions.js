@@ -82,7 +82,8 @@ function compared(found) {
   return h(
     "span",
     { class: "note" },
-    ` agrees on ${percent(found.agreement)} of ${count(found.rows)} rows; largest difference ${number(found.largest_difference)}`,
+    found.agreement === null ? ` ${count(found.rows)} rows` : ` agrees on ${percent(found.agreement)} of ${count(found.rows)} rows`,
+    `; largest difference ${number(found.largest_difference)}`,
     found.dropped > 0 && `; ${count(found.dropped)} requests not compared`,
     found.errors > 0 && `; ${count(found.errors)} errors`,
   );

@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from models.classification import predicted_classes
 from models.errors import InferenceFailed
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
@@ -74,9 +75,9 @@ def _compare(shadow: ServedVersion, inputs: Mapping[str, Array], answered: Mappi
         return ShadowComparison(failed_runs=1)
     found.rows = shadow.count_rows(inputs)
     scores = shadow.manifest.outputs[0].name
-    if scores in answered and answered[scores].ndim == 2:
+    if shadow.manifest.num_classes is not None and scores in answered:
         found.classified = found.rows
-        found.agreed = int((answered[scores].argmax(axis=1) == outputs[scores].argmax(axis=1)).sum())
+        found.agreed = int((predicted_classes(answered[scores]) == predicted_classes(outputs[scores])).sum())
     return found
 
 

@@ -4,11 +4,11 @@ import asyncio
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from models import classification
 from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
@@ -71,7 +71,7 @@ def router(
 
     async def predict(served: ServedVersion, request: Request, layer_statistics: bool) -> ImagePrediction:
         manifest = served.manifest
-        if manifest.preprocessing is None or manifest.labels is None:
+        if manifest.preprocessing is None or manifest.labels is None or manifest.num_classes is None:
             raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
         body = await read_body(request.scope, request.receive, max_body_bytes)
         spec = manifest.inputs[0]
@@ -79,7 +79,7 @@ def router(
         pixels = await asyncio.to_thread(images.decode, body, manifest.preprocessing, max_pixels)
         row = {spec.name: pixels.reshape(1, *spec.shape[1:])}
         outputs = await batcher.run(served, row, gone=partial(disconnected, request.receive))
-        probabilities = _probabilities(outputs[manifest.outputs[0].name][0], manifest.scores)
+        (probabilities,) = classification.probabilities(outputs[manifest.outputs[0].name], manifest.scores)
         best = int(probabilities.argmax())
         return ImagePrediction(
             model_name=served.model,
@@ -126,12 +126,3 @@ def router(
         return await predict(catalog.get(model, version), request, layer_statistics)
 
     return routes
-
-
-def _probabilities(scores: NDArray[np.floating], kind: str) -> NDArray[np.float64]:
-    values = scores.astype(np.float64)
-    if kind == "probabilities":
-        return values
-    # Softmax, shifted so that the largest exponent is 0 and none overflows.
-    exponentials = np.exp(values - values.max())
-    return np.asarray(exponentials / exponentials.sum())

@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from models.classification import count_classes, predicted_classes
 from models.drift.detector import Detector
 from models.errors import DengeError, InvalidInput
 from models.observation import Reader, RowStatistics, WindowMoments
@@ -122,9 +123,8 @@ class ObservedModel:
         self._engine = engine
         self._reader = Reader(served.manifest.norm_layers, engine.output_names)
         self._detector = Detector(served.manifest.drift)
-        output = served.manifest.outputs[0]
-        of_classes = len(output.shape) == 2 and output.shape[1] != 1 and output.datatype != "BYTES"
-        self._scores = output.name if of_classes else None
+        self._scores = served.manifest.outputs[0].name
+        self._num_classes = served.manifest.num_classes
 
     def observe(self, inputs: Inputs) -> tuple[dict[str, RowStatistics], NDArray[np.int64]]:
         """What each layer meets in these rows, and how many of those with a prediction fall into each class.
@@ -134,10 +134,10 @@ class ObservedModel:
         """
         outputs = self._engine.run(inputs)
         classes = np.zeros(0, np.int64)
-        if self._scores is not None:
+        if self._num_classes is not None:
             scores = outputs[self._scores]
             scores = scores[np.isfinite(scores).all(axis=1)]
-            classes = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.int64)
+            classes = count_classes(predicted_classes(scores), self._num_classes)
         with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
             return self._reader.read(outputs), classes
 

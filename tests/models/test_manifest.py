@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
+from models.datatypes import Datatype
 from models.manifest import (
     MODEL_NAME,
     ImagePreprocessing,
@@ -138,6 +139,32 @@ class TestRecords:
             TrainingRecord(config={}, metrics={"loss": number})
         with pytest.raises(ValidationError, match="finite number"):
             Placement(kind="folded_back", tensor="t", scale=(number,), shift=(0,))
+
+
+class TestNumClasses:
+    @pytest.mark.parametrize(
+        ("shape", "datatype", "labels", "expected"),
+        [
+            ((-1, 10), "FP32", None, 10),
+            ((5, 3), "INT8", ("a", "b", "c"), 3),
+            ((-1, 1), "FP32", None, None),
+            ((-1, 1), "FP32", ("yes",), None),
+            ((-1, 10), "BYTES", None, None),
+            ((-1,), "FP32", None, None),
+            ((-1, 10, 7), "FP32", None, None),
+            ((-1, -1), "FP32", None, None),
+            ((-1, -1), "FP32", ("a", "b", "c"), 3),
+            ((-1, -1), "FP32", ("a",), None),
+        ],
+    )
+    def test_a_model_classifies_whose_first_output_has_one_score_for_each_of_several_classes(
+        self, shape: tuple[int, ...], datatype: Datatype, labels: tuple[str, ...] | None, expected: int | None
+    ) -> None:
+        first = TensorSpec(name="first", datatype=datatype, shape=shape)
+        second = TensorSpec(name="second", datatype="FP32", shape=(-1, 4))
+        update = {"outputs": (first, second), "labels": labels}
+
+        assert tiny_bundle().manifest.model_copy(update=update).num_classes == expected
 
 
 class TestNormLayer:

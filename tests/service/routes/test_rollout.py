@@ -18,7 +18,7 @@ from service.catalog.rollouts import Rollouts
 from service.catalog.served_version import ServedVersion
 from service.inference.shadow import Shadow
 from service.telemetry.statistics import ServiceStatistics
-from tests.bundles import tiny_bundle
+from tests.bundles import echo_bundle, tiny_bundle
 from tests.service.conftest import started
 
 ROLLOUT = "/v2/models/tiny/rollout"
@@ -317,6 +317,27 @@ class TestShadow:
         assert (found.rows, found.classified, found.agreed) == (64, 64, agreed)
         assert found.largest_difference == pytest.approx(np.abs(ours.astype(np.float64) - theirs).max(), rel=1e-5)
         assert (found.runs.count, found.failed_runs, found.dropped) == (4, 0, 0)
+
+    def test_a_regressor_agrees_on_no_class(self, repository: Repository) -> None:
+        for _ in range(2):
+            repository.publish(echo_bundle("FP32", width=1))
+        repository.set_default("fp32", 1)
+        catalog, rollouts = load(repository)
+        rollouts.set_shadow("fp32", 2)
+        statistics = ServiceStatistics()
+        served = catalog.get("fp32")
+
+        async def compare() -> None:
+            beside = Shadow(catalog, statistics)
+            beside.offer(served, {"input": ROWS[:, :1]}, {"logits": ROWS[:, :1] + np.float32(0.5)})
+            await compared(beside)
+            beside.close()
+
+        asyncio.run(compare())
+        found = statistics.comparisons["fp32", 1, 2]
+
+        assert (found.rows, found.classified, found.agreed) == (64, 0, 0)
+        assert found.largest_difference == pytest.approx(0.5)
 
     def test_what_it_cannot_keep_up_with_is_dropped_and_counted(self, catalog: Catalog) -> None:
         statistics = ServiceStatistics()
