@@ -2,7 +2,12 @@
 
 /** The address of a model, of a version, a layer, a channel. */
 export function link({ model, version = null, layer = null, channel = null }) {
-  const parts = [model, version ?? "default", ...(layer === null ? [] : [layer]), ...(channel === null ? [] : [channel])];
+  const parts = [
+    model,
+    version ?? "default",
+    ...(layer === null ? [] : [layer]),
+    ...(channel === null ? [] : [channel]),
+  ];
   return `#/${parts.map(encodeURIComponent).join("/")}`;
 }
 

@@ -75,7 +75,8 @@ export function timeline(points, layer, width) {
   const at = points.map((point) => Math.min(moment(point.time).getTime(), Date.now())); // the last one goes on
   const [first, last] = [at[0], Math.max(at.at(-1), at[0] + 60_000)];
   const own = points.map((point) => (layer === null ? null : (point.layers?.[layer] ?? null)));
-  const top = Math.max(0.02, ...points.map((point) => point.symmetric_kl ?? 0), ...own.map((value) => value ?? 0)) * 1.08;
+  const top =
+    Math.max(0.02, ...points.map((point) => point.symmetric_kl ?? 0), ...own.map((value) => value ?? 0)) * 1.08;
   const x = (milliseconds) => left + ((milliseconds - first) / (last - first)) * (width - left - right);
   const y = (size) => floor - (size / top) * (floor - 12);
   const line = (values) => {
@@ -104,7 +105,11 @@ export function timeline(points, layer, width) {
     points.map(
       (point, index) =>
         point.alarm &&
-        h("path", { d: triangle(x(at[index]), y(point.symmetric_kl ?? 0) - 9), class: "alarm" }, h("title", null, `Alarm at ${time(point.time)}`)),
+        h(
+          "path",
+          { d: triangle(x(at[index]), y(point.symmetric_kl ?? 0) - 9), class: "alarm" },
+          h("title", null, `Alarm at ${time(point.time)}`),
+        ),
     ),
   );
 }

@@ -49,7 +49,11 @@ export function classes(found, all, showAll) {
       h(
         "p",
         null,
-        h("button", { type: "button", class: "link", onclick: showAll }, all ? `Show ${SHOWN}` : `Show all ${labels.length}`),
+        h(
+          "button",
+          { type: "button", class: "link", onclick: showAll },
+          all ? `Show ${SHOWN}` : `Show all ${labels.length}`,
+        ),
         few && h("span", { class: "muted" }, ` These ${SHOWN} ${reference ? "differ most" : "are the most frequent"}.`),
       ),
   ];

@@ -8,7 +8,15 @@ export function gates(found) {
   return h(
     "table",
     { class: "numbers gates" },
-    h("thead", null, h("tr", null, ["Gate", "Figure", "Bounds", "Passed"].map((name) => h("th", { scope: "col" }, name)))),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        ["Gate", "Figure", "Bounds", "Passed"].map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
     h(
       "tbody",
       null,

@@ -1,14 +1,22 @@
 /** What is chosen, what is known of it, and how that is asked for. */
 
-import { get, pathOf, send } from "./api.js";
 import { readAddress } from "./address.js";
+import { get, pathOf, send } from "./api.js";
 import { mostDrifted } from "./network.js";
 
 const KEPT_SAMPLES = 90;
 const TOLD_MS = 4000;
 
 /** What is chosen; the address says the same, so that it can be shared and gone back to. */
-export const chosen = { model: null, version: null, layer: null, channel: null, window: "1h", measure: "drift", allClasses: false };
+export const chosen = {
+  model: null,
+  version: null,
+  layer: null,
+  channel: null,
+  window: "1h",
+  measure: "drift",
+  allClasses: false,
+};
 
 /** What is known. `of` says of which choice, since answers come late. */
 export const known = {
@@ -48,7 +56,9 @@ export const names = () => [...new Set(known.index.map((entry) => entry.name))];
 
 /** Whether a version of a model answers, or any of it where none is named. */
 export function loaded(name, version = null) {
-  return known.index.some((one) => one.name === name && one.state === "READY" && (version === null || one.version === version));
+  return known.index.some(
+    (one) => one.name === name && one.state === "READY" && (version === null || one.version === version),
+  );
 }
 
 /** Ask, and where the service has nothing of the kind to say, take null for an answer. */
@@ -76,7 +86,11 @@ export async function ask() {
     return;
   }
   if (known.of !== wanted) {
-    const [card, metadata, layers] = await Promise.all([attempt(`${path}/card`), attempt(path), attempt(`${path}/layers`)]);
+    const [card, metadata, layers] = await Promise.all([
+      attempt(`${path}/card`),
+      attempt(path),
+      attempt(`${path}/layers`),
+    ]);
     if (key() !== wanted) return;
     Object.assign(known, { card, metadata, layers: layers?.layers ?? [], of: card ? wanted : null, remembered: null });
   }
@@ -133,7 +147,7 @@ async function askVerdicts() {
   const others = names().filter((name) => loaded(name) && (name !== chosen.model || chosen.version !== null));
   for (const name of names()) if (!loaded(name)) known.verdicts.delete(name);
   const found = await Promise.all(others.map((name) => attempt(`${pathOf(name)}/drift?window=${chosen.window}`)));
-  others.forEach((name, at) => known.verdicts.set(name, found[at]));
+  for (const [at, name] of others.entries()) known.verdicts.set(name, found[at]);
 }
 
 async function askVersion(path, wanted) {

@@ -2,7 +2,7 @@
 
 import { normals } from "./charts.js";
 import { h } from "./dom.js";
-import { EDGES, SIGNED_EDGES, referenceOf, signedStep, step, symmetricKl } from "./drift.js";
+import { EDGES, referenceOf, SIGNED_EDGES, signedStep, step, symmetricKl } from "./drift.js";
 import { compact, count, number, round, signed, tiny } from "./format.js";
 
 /** What the heat map can show. */
@@ -25,7 +25,14 @@ export function strip(layers, drifts, chosen, width, choose) {
   const lines = Math.ceil(layers.length / Math.max(2, Math.floor(width / NARROWEST)));
   const columns = Math.ceil(layers.length / lines);
   const go = (event, at) => {
-    const target = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: layers.length - 1 };
+    const target = {
+      ArrowRight: at + 1,
+      ArrowDown: at + 1,
+      ArrowLeft: at - 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: layers.length - 1,
+    };
     const to = target[event.key];
     if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
@@ -70,7 +77,12 @@ export function strip(layers, drifts, chosen, width, choose) {
             onclick: () => choose(layer.name),
             onkeydown: (event) => go(event, at),
           },
-          h("span", { class: "size" }, number(size), drift?.significant ? h("span", { class: "flag" }, "\u25b2") : null),
+          h(
+            "span",
+            { class: "size" },
+            number(size),
+            drift?.significant ? h("span", { class: "flag" }, "\u25b2") : null,
+          ),
           h("span", { class: "name" }, breakable(layer.name)),
           h("span", { class: "channels" }, `${layer.num_features} ch`),
         );
@@ -206,7 +218,14 @@ export function channel(live, remembered, chosen, width) {
       h(
         "thead",
         null,
-        h("tr", null, h("td", null), h("th", { scope: "col" }, "Mean"), h("th", { scope: "col" }, "Variance"), h("th", { scope: "col" }, "Rows")),
+        h(
+          "tr",
+          null,
+          h("td", null),
+          h("th", { scope: "col" }, "Mean"),
+          h("th", { scope: "col" }, "Variance"),
+          h("th", { scope: "col" }, "Rows"),
+        ),
       ),
       h(
         "tbody",
@@ -261,7 +280,13 @@ export function table(live, choose) {
       h(
         "thead",
         null,
-        h("tr", null, ["Channel", "Drift", "Mean", "Variance", "Ref. mean", "Ref. variance"].map((name) => h("th", { scope: "col" }, name))),
+        h(
+          "tr",
+          null,
+          ["Channel", "Drift", "Mean", "Variance", "Ref. mean", "Ref. variance"].map((name) =>
+            h("th", { scope: "col" }, name),
+          ),
+        ),
       ),
       h(
         "tbody",

@@ -1,13 +1,13 @@
 /** The page: when to ask again, what can be done, and where everything is drawn. */
 
 import { link, readAddress } from "./address.js";
-import { Failure, askWith, forgetToken, hasToken, pathOf, send } from "./api.js";
+import { askWith, Failure, forgetToken, hasToken, pathOf, send } from "./api.js";
 import { timeline } from "./charts.js";
 import { classes } from "./classes.js";
 import { askForToken, confirmed } from "./dialogs.js";
 import { h, render } from "./dom.js";
-import * as events from "./events.js";
 import { VERDICTS } from "./drift.js";
+import * as events from "./events.js";
 import { count, number, time } from "./format.js";
 import { ask, chosen, forget, hear, key, known, loaded, names } from "./known.js";
 import * as network from "./network.js";
@@ -123,9 +123,15 @@ const ofVersion = (version) => link({ model: chosen.model, version });
 
 const decide = (words, method, what, body) => act(words, method, `${pathOf(chosen.model)}/rollout/${what}`, body);
 
-const begin = (body) => act("The re-calibration has begun.", "POST", `${pathOf(chosen.model, chosen.version)}/recalibrations`, body);
+const begin = (body) =>
+  act("The re-calibration has begun.", "POST", `${pathOf(chosen.model, chosen.version)}/recalibrations`, body);
 
-const cancel = (job) => act("The re-calibration is cancelled.", "DELETE", `${pathOf(chosen.model)}/recalibrations/${encodeURIComponent(job)}`);
+const cancel = (job) =>
+  act(
+    "The re-calibration is cancelled.",
+    "DELETE",
+    `${pathOf(chosen.model)}/recalibrations/${encodeURIComponent(job)}`,
+  );
 
 function repository(verb, version) {
   const path = `v2/repository/models/${encodeURIComponent(chosen.model)}`;
@@ -135,7 +141,8 @@ function repository(verb, version) {
 /** Load and unload a version, or the whole model where there is none. */
 const manage = {
   load(version) {
-    const words = version === null ? `${chosen.model} is up to date with the repository.` : `Version ${version} is loaded.`;
+    const words =
+      version === null ? `${chosen.model} is up to date with the repository.` : `Version ${version} is loaded.`;
     return act(words, "POST", repository("load", version));
   },
   async unload(version) {
@@ -214,13 +221,22 @@ function title() {
           {
             value: chosen.version ?? "default",
             onchange: (event) => {
-              location.hash = link({ model: chosen.model, version: event.target.value === "default" ? null : event.target.value });
+              location.hash = link({
+                model: chosen.model,
+                version: event.target.value === "default" ? null : event.target.value,
+              });
             },
           },
           h("option", { key: "default", value: "default" }, answers ? `default (${answers})` : "default"),
-          index.toReversed().map(({ version, state }) =>
-            h("option", { key: version, value: version, selected: version === chosen.version }, state === "READY" ? version : `${version} (not loaded)`),
-          ),
+          index
+            .toReversed()
+            .map(({ version, state }) =>
+              h(
+                "option",
+                { key: version, value: version, selected: version === chosen.version },
+                state === "READY" ? version : `${version} (not loaded)`,
+              ),
+            ),
         ),
       ),
     known.card &&
@@ -232,7 +248,13 @@ function title() {
           h(
             "label",
             { key: name },
-            h("input", { type: "radio", name: "window", value: name, checked: name === chosen.window, onchange: () => choose({ window: name }) }),
+            h("input", {
+              type: "radio",
+              name: "window",
+              value: name,
+              checked: name === chosen.window,
+              onchange: () => choose({ window: name }),
+            }),
             h("span", null, words),
           ),
         ),
@@ -248,14 +270,25 @@ function announce() {
 
 function nothing() {
   if (known.connected === false) return null;
-  if (!known.index.length) return [h("p", { class: "headline" }, "No models yet"), h("p", null, "Publish one into the repository, then load it:"), command("python -m training train --model mlp --data digits")];
-  const entry = known.index.find((one) => one.name === chosen.model && (chosen.version === null || one.version === chosen.version));
+  if (!known.index.length)
+    return [
+      h("p", { class: "headline" }, "No models yet"),
+      h("p", null, "Publish one into the repository, then load it:"),
+      command("python -m training train --model mlp --data digits"),
+    ];
+  const entry = known.index.find(
+    (one) => one.name === chosen.model && (chosen.version === null || one.version === chosen.version),
+  );
   if (!entry) return h("p", { class: "headline" }, "There is no such model");
   if (entry.state === "READY") return null;
   return [
     h("p", { class: "headline" }, "Not loaded"),
     h("p", null, entry.reason),
-    h("p", null, h("button", { type: "button", class: "button", onclick: () => manage.load(chosen.version) }, "Load it")),
+    h(
+      "p",
+      null,
+      h("button", { type: "button", class: "button", onclick: () => manage.load(chosen.version) }, "Load it"),
+    ),
   ];
 }
 
@@ -269,7 +302,10 @@ function drawNetwork() {
     return;
   }
   const width = element("strip").clientWidth;
-  render(element("strip"), network.strip(layers, drifts, chosen.layer, width, (layer) => choose({ layer, channel: null })));
+  render(
+    element("strip"),
+    network.strip(layers, drifts, chosen.layer, width, (layer) => choose({ layer, channel: null })),
+  );
   const layer = layers.find((one) => one.name === chosen.layer);
   if (!layer) return;
   const usable = channels?.rows > 0 && channels.layer === layer.name;
@@ -313,7 +349,13 @@ function layerTitle(layer, usable) {
           h(
             "label",
             { key: name },
-            h("input", { type: "radio", name: "measure", value: name, checked: name === chosen.measure, onchange: () => choose({ measure: name }) }),
+            h("input", {
+              type: "radio",
+              name: "measure",
+              value: name,
+              checked: name === chosen.measure,
+              onchange: () => choose({ measure: name }),
+            }),
             h("span", null, measure.name),
           ),
         ),
@@ -326,10 +368,17 @@ function unseen() {
   const samples = known.samples.get(`${chosen.model}/${card.version}`) ?? [];
   const observed = live ? live.observed.batches + live.observed.dropped_batches : 0;
   if (!observed && samples.at(-1)?.requests > 5) {
-    return h("p", { class: "muted" }, "This version is not watched: it has no observed graph, or watching is switched off.");
+    return h(
+      "p",
+      { class: "muted" },
+      "This version is not watched: it has no observed graph, or watching is switched off.",
+    );
   }
   const send = card.preprocessing ? imageCommand(chosen) : tensorCommand({ model: chosen.model, metadata });
-  return [h("p", null, `Nothing seen in this window (${WINDOWS[chosen.window]}). Try an image below, or send some traffic:`), command(send)];
+  return [
+    h("p", null, `Nothing seen in this window (${WINDOWS[chosen.window]}). Try an image below, or send some traffic:`),
+    command(send),
+  ];
 }
 
 function stored(remembered) {
@@ -358,7 +407,12 @@ function stored(remembered) {
 
 function past() {
   const points = (known.history ?? []).filter((point) => point.rows > 0);
-  if (!points.length) return h("p", { class: "muted" }, known.history === null ? "Not recorded for this version." : "Nothing has been seen yet.");
+  if (!points.length)
+    return h(
+      "p",
+      { class: "muted" },
+      known.history === null ? "Not recorded for this version." : "Nothing has been seen yet.",
+    );
   return [
     h(
       "p",
@@ -380,13 +434,30 @@ function past() {
         h(
           "table",
           { class: "numbers" },
-          h("thead", null, h("tr", null, ["Time", "Rows", "Drift", "Alarm"].map((name) => h("th", { scope: "col" }, name)))),
+          h(
+            "thead",
+            null,
+            h(
+              "tr",
+              null,
+              ["Time", "Rows", "Drift", "Alarm"].map((name) => h("th", { scope: "col" }, name)),
+            ),
+          ),
           h(
             "tbody",
             null,
-            points.toReversed().map((point) =>
-              h("tr", null, h("th", { scope: "row" }, time(point.time)), h("td", null, count(point.rows)), h("td", null, number(point.symmetric_kl)), h("td", null, point.alarm ? "alarm" : "")),
-            ),
+            points
+              .toReversed()
+              .map((point) =>
+                h(
+                  "tr",
+                  null,
+                  h("th", { scope: "row" }, time(point.time)),
+                  h("td", null, count(point.rows)),
+                  h("td", null, number(point.symmetric_kl)),
+                  h("td", null, point.alarm ? "alarm" : ""),
+                ),
+              ),
           ),
         ),
       ),
@@ -396,7 +467,8 @@ function past() {
 
 function predicted() {
   const found = known.drift?.classes;
-  if (!found) return h("p", { class: "muted" }, known.card.labels ? "Nothing has been seen yet." : "This model has no classes.");
+  if (!found)
+    return h("p", { class: "muted" }, known.card.labels ? "Nothing has been seen yet." : "This model has no classes.");
   if (!found.counts.some(Boolean)) return h("p", { class: "muted" }, "Nothing has been seen in this window.");
   return classes(found, chosen.allClasses, () => choose({ allClasses: !chosen.allClasses }));
 }

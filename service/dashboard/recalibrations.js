@@ -36,7 +36,12 @@ export function recalibrations({ jobs, card, link }, begin, cancel) {
         "a version, which answers only where it is named, until it is promoted.",
     ),
     form(card, begin),
-    jobs.length > 0 && h("ol", { class: "jobs" }, jobs.slice(0, SHOWN).map((job, at) => entry(job, at === 0, link, cancel))),
+    jobs.length > 0 &&
+      h(
+        "ol",
+        { class: "jobs" },
+        jobs.slice(0, SHOWN).map((job, at) => entry(job, at === 0, link, cancel)),
+      ),
   ];
 }
 
@@ -48,14 +53,20 @@ function form(card, begin) {
     if (prior.value !== "") parameters.prior = Number(prior.value);
     begin({ collect: Number(rows.value), parameters });
   };
-  const field = (words, properties) => h("label", null, h("span", null, words), h("input", { type: "number", required: true, ...properties }));
+  const field = (words, properties) =>
+    h("label", null, h("span", null, words), h("input", { type: "number", required: true, ...properties }));
   return h(
     "form",
     { class: "fields", onsubmit: submit },
     field("Rows", { name: "rows", min: 2, max: 4096, value: 256 }),
     field("Prior, in rows", { name: "prior", min: 0, max: 1e9, step: "any", required: false, placeholder: "default" }),
     field("Wait at most, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a gate does not pass"),
+    h(
+      "label",
+      { class: "check" },
+      h("input", { type: "checkbox", name: "force" }),
+      " Publish even if a gate does not pass",
+    ),
     h("button", { class: "button" }, `Re-calibrate version ${card.version}`),
   );
 }
@@ -67,7 +78,11 @@ function entry(job, latest, link, cancel) {
     h(
       "p",
       { role: latest ? "status" : null },
-      h("strong", { class: job.state === "published" ? "done" : OVER.has(job.state) ? "failure" : null }, STATES[job.state] ?? job.state),
+      h(
+        "strong",
+        { class: job.state === "published" ? "done" : OVER.has(job.state) ? "failure" : null },
+        STATES[job.state] ?? job.state,
+      ),
       job.published !== null && [" as ", h("a", { href: link(String(job.published)) }, `version ${job.published}`)],
       h("span", { class: "muted" }, `, from version ${job.version}`, job.force ? ", forced" : ""),
     ),

@@ -12,7 +12,11 @@ export function imageOf(transfer) {
 /** The box. `trial` is null before the first image. */
 export function trial(state, tryImage, tryExample) {
   const { preprocessing } = state.card;
-  if (!preprocessing) return [h("p", { class: "muted" }, "This model takes tensors, not images. Send it rows:"), command(tensorCommand(state))];
+  if (!preprocessing)
+    return [
+      h("p", { class: "muted" }, "This model takes tensors, not images. Send it rows:"),
+      command(tensorCommand(state)),
+    ];
   const size = `${preprocessing.width} \u00d7 ${preprocessing.height}`;
   return [
     h(
@@ -71,7 +75,9 @@ function result({ address, answer, failure }) {
         probabilities(answer),
         answer.layers && layers(answer.layers),
       ),
-    answer && !answer.layers && h("p", { class: "muted wide" }, "This version has no held-out images to compare its layers with."),
+    answer &&
+      !answer.layers &&
+      h("p", { class: "muted wide" }, "This version has no held-out images to compare its layers with."),
   );
 }
 

@@ -3,7 +3,7 @@
 import { sparkline } from "./charts.js";
 import { h } from "./dom.js";
 import { VERDICTS } from "./drift.js";
-import { NONE, compact, count, duration, number, percent } from "./format.js";
+import { compact, count, duration, NONE, number, percent } from "./format.js";
 
 const SIGNS = {
   quiet: "\u25cb",
@@ -28,7 +28,10 @@ export function badge(drift) {
 /** The headline. */
 export function headline(drift, trouble) {
   if (!drift) {
-    return [h("p", { class: "headline" }, trouble ? "No verdict" : "\u2026"), trouble && h("p", { class: "message" }, trouble)];
+    return [
+      h("p", { class: "headline" }, trouble ? "No verdict" : "\u2026"),
+      trouble && h("p", { class: "message" }, trouble),
+    ];
   }
   return [
     h(
@@ -37,13 +40,19 @@ export function headline(drift, trouble) {
       h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[drift.verdict] ?? "?"),
       VERDICTS[drift.verdict] ?? drift.verdict,
     ),
-    h("p", { class: "message" }, drift.message, drift.significant && !drift.alarm && " A change is significant, but too small for an alarm."),
+    h(
+      "p",
+      { class: "message" },
+      drift.message,
+      drift.significant && !drift.alarm && " A change is significant, but too small for an alarm.",
+    ),
     drift.rows > 0 && evidence(drift),
   ];
 }
 
 function evidence(drift) {
-  const known = (name, value, note) => h("div", null, h("dt", null, name), h("dd", null, value), note && h("dd", { class: "note" }, note));
+  const known = (name, value, note) =>
+    h("div", null, h("dt", null, name), h("dd", null, value), note && h("dd", { class: "note" }, note));
   const calibrated = drift.threshold !== null && drift.threshold !== undefined;
   return h(
     "dl",
@@ -77,8 +86,18 @@ export function figures(samples, done) {
   return [
     figure("Requests", number(mean("rate")), "a second", trend("rate")),
     figure("Rows", number(mean("rowRate")), "a second", trend("rowRate")),
-    figure("Latency", latency, median === null && Number.isFinite(half) ? `${within}, since the start` : within, trend("median")),
-    figure("Answered", done ? compact(done.requests) : NONE, done?.errors ? `${compact(done.errors)} with an error` : "no errors", null),
+    figure(
+      "Latency",
+      latency,
+      median === null && Number.isFinite(half) ? `${within}, since the start` : within,
+      trend("median"),
+    ),
+    figure(
+      "Answered",
+      done ? compact(done.requests) : NONE,
+      done?.errors ? `${compact(done.errors)} with an error` : "no errors",
+      null,
+    ),
   ];
 }
 

@@ -21,7 +21,15 @@ export function versions({ rollout, index, drifts, card, link }, decide, manage)
     h(
       "table",
       { class: "list stacked", role: "table" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((name) => h("th", { scope: "col", role: "columnheader" }, name)))),
+      h(
+        "thead",
+        { role: "rowgroup" },
+        h(
+          "tr",
+          { role: "row" },
+          columns.map((name) => h("th", { scope: "col", role: "columnheader" }, name)),
+        ),
+      ),
       h(
         "tbody",
         { role: "rowgroup" },
@@ -42,10 +50,16 @@ export function versions({ rollout, index, drifts, card, link }, decide, manage)
             h(
               "th",
               { scope: "row", role: "rowheader" },
-              h("a", { href: link(one.version), "aria-current": String(card?.version) === one.version ? "true" : null }, one.version),
+              h(
+                "a",
+                { href: link(one.version), "aria-current": String(card?.version) === one.version ? "true" : null },
+                one.version,
+              ),
               h("span", { class: "note" }, origin(one.lineage)),
             ),
-            cells.map((cell, at) => h("td", { role: "cell", "data-label": columns[at + 1], class: at > 0 && at < 5 ? "amount" : null }, cell)),
+            cells.map((cell, at) =>
+              h("td", { role: "cell", "data-label": columns[at + 1], class: at > 0 && at < 5 ? "amount" : null }, cell),
+            ),
           );
         }),
       ),
@@ -54,7 +68,15 @@ export function versions({ rollout, index, drifts, card, link }, decide, manage)
       "p",
       { class: "actions" },
       before !== undefined &&
-        h("button", { type: "button", class: "button", onclick: () => decide(`Version ${before} is the default again.`, "POST", "rollback") }, `Roll back to ${before}`),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "button",
+            onclick: () => decide(`Version ${before} is the default again.`, "POST", "rollback"),
+          },
+          `Roll back to ${before}`,
+        ),
       h("button", { type: "button", class: "button", onclick: () => manage.load(null) }, "Load what is new"),
       h("button", { type: "button", class: "button", onclick: () => manage.unload(null) }, "Unload the model"),
     ),
@@ -90,7 +112,7 @@ function compared(found) {
 }
 
 function drift(found) {
-  if (!found || !found.rows) return "\u2013";
+  if (!found?.rows) return "\u2013";
   return [badge(found), h("span", { class: "note" }, ` ${number(found.symmetric_kl)}`)];
 }
 
@@ -99,7 +121,12 @@ function decisions(one, rollout, decide, manage) {
   const button = (words, onclick) =>
     h("button", { type: "button", class: "link", "aria-label": `${words} version ${one.version}`, onclick }, words);
   const has = (role) => one.roles.includes(role);
-  if (!one.loaded) return h("span", { class: "decisions" }, button("Load", () => manage.load(one.version)));
+  if (!one.loaded)
+    return h(
+      "span",
+      { class: "decisions" },
+      button("Load", () => manage.load(one.version)),
+    );
   if (has("default")) return h("span", { class: "decisions muted" }, rollout.pinned ? "promoted" : "newest");
   const promoted = `Version ${version} is the default.`;
   return h(
@@ -108,10 +135,17 @@ function decisions(one, rollout, decide, manage) {
     button("Promote", () => decide(promoted, "POST", "promote", { version })),
     has("canary")
       ? [share(one, rollout, decide), button("End canary", () => decide("The canary has ended.", "DELETE", "canary"))]
-      : button("Canary", () => decide(`Version ${version} answers ${percent(FIRST_SHARE)}.`, "PUT", "canary", { version, share: FIRST_SHARE })),
+      : button("Canary", () =>
+          decide(`Version ${version} answers ${percent(FIRST_SHARE)}.`, "PUT", "canary", {
+            version,
+            share: FIRST_SHARE,
+          }),
+        ),
     has("shadow")
       ? button("End shadow", () => decide("The comparison has ended.", "DELETE", "shadow"))
-      : button("Shadow", () => decide(`Version ${version} is compared with the default.`, "PUT", "shadow", { version })),
+      : button("Shadow", () =>
+          decide(`Version ${version} is compared with the default.`, "PUT", "shadow", { version }),
+        ),
     one.roles.length === 0 && button("Unload", () => manage.unload(one.version)),
   );
 }
@@ -120,7 +154,10 @@ function share(one, rollout, decide) {
   const set = (event) => {
     event.preventDefault();
     const wanted = Number(event.target.elements.share.value) / 100;
-    decide(`Version ${one.version} answers ${percent(wanted)}.`, "PUT", "canary", { version: Number(one.version), share: wanted });
+    decide(`Version ${one.version} answers ${percent(wanted)}.`, "PUT", "canary", {
+      version: Number(one.version),
+      share: wanted,
+    });
   };
   return h(
     "form",
@@ -152,16 +189,31 @@ export function about({ card, metadata }) {
     ["Takes", metadata.inputs.map(tensor).join("; ")],
     ["Gives", metadata.outputs.map(tensor).join("; ")],
     ["Folded exactly", `to ${worst(parity)} of the largest output, on ${count(parity.rows)} rows`],
-    ...(record ? [["Re-calibrated", `from ${count(record.rows)} rows, prior ${number(record.prior)}${record.forced ? ", forced" : ""}`]] : []),
-    ...Object.entries(training?.metrics ?? {}).map(([name, value]) => [name.replaceAll("_", " "), String(Number(value.toPrecision(4)))]),
+    ...(record
+      ? [
+          [
+            "Re-calibrated",
+            `from ${count(record.rows)} rows, prior ${number(record.prior)}${record.forced ? ", forced" : ""}`,
+          ],
+        ]
+      : []),
+    ...Object.entries(training?.metrics ?? {}).map(([name, value]) => [
+      name.replaceAll("_", " "),
+      String(Number(value.toPrecision(4))),
+    ]),
   ];
   return [
     description && h("p", { class: "description" }, description),
-    h("dl", { class: "facts long" }, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
+    h(
+      "dl",
+      { class: "facts long" },
+      facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+    ),
     record && [h("h3", null, "Gates that it passed"), gates(record.gates)],
   ];
 }
 
-const tensor = ({ name, datatype, shape }) => `${name} ${datatype} [${shape.map((size) => (size < 0 ? "n" : size)).join(", ")}]`;
+const tensor = ({ name, datatype, shape }) =>
+  `${name} ${datatype} [${shape.map((size) => (size < 0 ? "n" : size)).join(", ")}]`;
 
 const worst = (parity) => Math.max(...parity.comparisons.map((one) => one.max_relative)).toExponential(1);
