@@ -78,8 +78,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
     watch = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
-    collectors = Collectors(guard, replicas)
-    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.own)
+    collectors = Collectors(replicas)
+    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.local)
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
     )

@@ -15,7 +15,7 @@ from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host import memory
-from service.http.context import RequestContext
+from service.http.context import RequestContext, current_scope
 from service.http.direct import Application, Direct
 from service.http.fast_path import FastPath
 from service.inference.batcher import Batcher
@@ -93,6 +93,7 @@ class Predictions:
         self._statistics = statistics
         self._shadow = Shadow(catalog, statistics)
         self._collector = collector
+        self._guard = guard
         observed_models = ObservedModels(watcher_opener(settings, catalog.repository))
         self._observer = (
             Observer(observed_models, sink, settings.watch_percent, statistics, HEAD_START)
@@ -133,5 +134,5 @@ class Predictions:
         if self._observer is not None and not self._observer.busy:
             self._observer.offer(served, inputs)
         self._shadow.offer(served, inputs, outputs)
-        if self._collector.wanted:
-            self._collector.offer(served, inputs)
+        if self._collector.targets and (scope := current_scope.get(None)) is not None:
+            self._collector.offer(served, inputs, self._guard.client(scope))

@@ -78,7 +78,7 @@ class Direct:
     def admit(self, url: bytes, headers: Headers) -> Admitted | None:
         """Whether a POST request can be answered here, as far as its head tells. None: ASGI does it, or refuses it."""
         address = plain_address(url)
-        if address is None or self._collector.wanted or not _NOT_PLAIN.isdisjoint(headers):
+        if address is None or self._collector.targets or not _NOT_PLAIN.isdisjoint(headers):
             return None
         length = headers.get(b"content-length", b"0")
         if not (length.isdigit() and int(length) <= self.max_body_bytes):

@@ -1,34 +1,36 @@
-"""Rows of the traffic for a re-calibration: as they were answered, and by whom they were sent.
+"""Collects rows of the traffic for re-calibrations, in every process that answers predictions.
 
-While rows of any version are wanted, requests come by ASGI throughout, since only there it is known who sends them.
+The process that runs the jobs publishes which versions' rows to collect; every process sends it the rows of the
+requests that those versions have answered.
 """
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple, Self
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.access import Guard
 from service.catalog.served_version import ServedVersion
-from service.http.access import client_address
-from service.http.context import current_scope
 from service.replicas.interface import Replicas
 from service.wire import arrays
 
 Array = NDArray[Any]
-Wanted = frozenset[tuple[str, int]]
-"""Models and versions."""
+
+CollectTargets = frozenset[tuple[str, int]]
+"""The models and versions whose rows are collected."""
+
+TARGETS_MESSAGE = "collect_targets"
+ROWS_MESSAGE = "collected_rows"
+"""Kinds of messages between the processes."""
 
 
-class Collected(NamedTuple):
+class CollectedRows(NamedTuple):
     """The rows of one request.
 
     Attributes:
-        model, version: what has answered it.
-        client: who sent it.
+        model, version: which version has answered it.
+        client: who has sent it.
         inputs: by name, shape (rows, ...).
     """
 
@@ -38,81 +40,79 @@ class Collected(NamedTuple):
     inputs: Mapping[str, Array]
 
     def to_bytes(self) -> bytes:
-        """For another process."""
+        """Encode for another process."""
         return arrays.write({"model": self.model, "version": self.version, "client": self.client}, self.inputs)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
-        """From another process."""
+        """Decode what another process has encoded."""
         header, inputs = arrays.read(BytesIO(payload))
         return cls(**header, inputs=inputs)
 
 
-Take = Callable[[Collected], object]
-"""Takes rows; it keeps nobody waiting."""
+OnRows = Callable[[CollectedRows], object]
+"""Receives rows; must not block."""
 
 
 class Collector:
-    """Passes on the rows that are wanted, in one process.
+    """Collects the rows of one process.
 
     Args:
-        guard: knows the callers.
-        take: takes them.
-    """
-
-    def __init__(self, guard: Guard, take: Take) -> None:
-        self._guard = guard
-        self._take = take
-        self.wanted: Wanted = frozenset()
-
-    def offer(self, served: ServedVersion, inputs: Mapping[str, Array]) -> None:
-        """Pass the rows of a request on, where they are wanted."""
-        scope = current_scope.get(None)
-        if scope is not None and (served.model, served.version) in self.wanted:
-            self._take(
-                Collected(
-                    served.model,
-                    served.version,
-                    self._guard.authenticate(scope["headers"], client_address(scope)),
-                    inputs,
-                )
-            )
-
-
-class Collectors:
-    """Those of all processes, for the one that has everything else.
-
-    Args:
-        guard: knows the callers.
-        replicas: the other processes.
+        on_rows: receives the rows of each request that a target version has answered.
 
     Attributes:
-        own: this process's.
+        targets: which versions' rows to collect.
     """
 
-    def __init__(self, guard: Guard, replicas: Replicas) -> None:
-        self.own = Collector(guard, self._deliver)
-        self._replicas = replicas
-        self._take: Take = lambda _rows: None
-        replicas.on("collected", self._receive)
+    def __init__(self, on_rows: OnRows) -> None:
+        self.targets: CollectTargets = frozenset()
+        self._on_rows = on_rows
 
-    def deliver_to(self, take: Take) -> None:
-        """Hand all rows to this."""
-        self._take = take
+    def offer(self, served: ServedVersion, inputs: Mapping[str, Array], client: str) -> None:
+        """Collect the rows of a request if its version is a target.
 
-    async def want(self, wanted: Wanted) -> None:
-        """Have rows of these versions collected, and of no others. Returns when every process knows."""
-        self.own.wanted = wanted
-        await self._replicas.publish("collect", orjson.dumps(sorted(wanted)))
+        Args:
+            served: the version that has answered the request.
+            inputs: by name, shape (rows, ...).
+            client: who has sent the request.
+        """
+        if (served.model, served.version) in self.targets:
+            self._on_rows(CollectedRows(served.model, served.version, client, inputs))
 
-    def _deliver(self, rows: Collected) -> None:
-        self._take(rows)
-
-    async def _receive(self, payload: bytes) -> bytes:
-        self._deliver(Collected.from_bytes(payload))
+    async def apply_targets(self, payload: bytes) -> bytes:
+        """Collect what `Collectors.set_targets` has published. Handles `TARGETS_MESSAGE`."""
+        self.targets = frozenset((model, version) for model, version in orjson.loads(payload))
         return b""
 
 
-def single(inputs: Mapping[str, Array], row: int) -> dict[str, Array]:
-    """A copy of one row."""
-    return {name: np.array(values[row]) for name, values in inputs.items()}
+class Collectors:
+    """The collectors of all processes, as the process that runs the jobs uses them.
+
+    Args:
+        replicas: the other processes.
+
+    Attributes:
+        local: the collector of this process.
+    """
+
+    def __init__(self, replicas: Replicas) -> None:
+        self.local = Collector(self._deliver)
+        self._replicas = replicas
+        self._on_rows: OnRows = lambda _rows: None
+        replicas.on(ROWS_MESSAGE, self._receive)
+
+    def on_rows(self, receive: OnRows) -> None:
+        """Have the rows of all processes delivered to `receive`."""
+        self._on_rows = receive
+
+    async def set_targets(self, targets: CollectTargets) -> None:
+        """Collect the rows of these versions and of no others. Returns when every process does."""
+        self.local.targets = targets
+        await self._replicas.publish(TARGETS_MESSAGE, orjson.dumps(sorted(targets)))
+
+    def _deliver(self, rows: CollectedRows) -> None:
+        self._on_rows(rows)
+
+    async def _receive(self, payload: bytes) -> bytes:
+        self._deliver(CollectedRows.from_bytes(payload))
+        return b""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import orjson
 import structlog
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from models.errors import DengeError, InvalidInput, NotFound, Overloaded
 from models.manifest import Gate
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
-from service.recalibrating.collector import Collected, Collectors, single
+from service.recalibrating.collector import CollectedRows, Collectors
 from service.recalibrating.reservoir import Reservoir
 from service.wire import arrays
 from service.wire.recalibration import LABELS, RecalibrationRequest, joined, rows_in
@@ -117,7 +118,7 @@ class Recalibrations:
         self._folder = state_folder / "recalibrations"
         self._max_bytes = max_bytes
         self._collectors = collectors
-        collectors.deliver_to(self._show)
+        collectors.on_rows(self._show)
         self._known_callers = known_callers
         self._command = command
         self._jobs: dict[str, Job] = {}
@@ -234,7 +235,7 @@ class Recalibrations:
             return job
         return job.model_copy(update={"rows": len(collection.reservoir), "seen": collection.reservoir.seen})
 
-    def _show(self, rows: Collected) -> None:
+    def _show(self, rows: CollectedRows) -> None:
         for collection in self._collecting.values():
             if (rows.model, rows.version) == (collection.model, collection.version):
                 collection.show(rows)
@@ -290,7 +291,9 @@ class Recalibrations:
         return joined(collection.reservoir.rows)
 
     async def _say_what_is_wanted(self) -> None:
-        await self._collectors.want(frozenset((open_.model, open_.version) for open_ in self._collecting.values()))
+        await self._collectors.set_targets(
+            frozenset((open_.model, open_.version) for open_ in self._collecting.values())
+        )
 
     async def _work(self, identity: str, rows: Mapping[str, Array], labels: Array | None) -> None:
         job = self._jobs[identity]
@@ -387,7 +390,7 @@ class _Collection:
         self._max_bytes = max_bytes
         self._shapes: dict[str, tuple[int, ...]] | None = None
 
-    def show(self, rows: Collected) -> None:
+    def show(self, rows: CollectedRows) -> None:
         """Look at the rows of a request."""
         shapes = {name: values.shape[1:] for name, values in rows.inputs.items()}
         if self._shapes is None:
@@ -403,6 +406,11 @@ class _Collection:
             if len(self.reservoir) == self.wanted and self.reservoir.seen >= self._out_of:
                 self.complete.set()
                 return
+
+
+def single(inputs: Mapping[str, Array], row: int) -> dict[str, Array]:
+    """A copy of one row."""
+    return {name: np.array(values[row]) for name, values in inputs.items()}
 
 
 def _read_all(folder: Path) -> list[Job]:

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-import orjson
 import structlog
 import uvicorn
 import uvloop
@@ -33,7 +32,7 @@ from service.http import access, errors
 from service.http.direct import Application
 from service.http.server import configure
 from service.predictions import Predictions, engine_starter
-from service.recalibrating.collector import Collector
+from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, Collector
 from service.replicas.link import Link
 from service.replicas.shares import Shares
 from service.routes import examples
@@ -58,7 +57,7 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     catalog = Catalog(Repository(settings.repository), engine_starter(settings))
     statistics = ServiceStatistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    collector = Collector(guard, lambda rows: link.tell("collected", rows.to_bytes()))
+    collector = Collector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
 
     def report(delta: Observation) -> None:
         link.tell("delta", delta.to_bytes())
@@ -72,12 +71,8 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     async def count(_nothing: bytes) -> bytes:
         return statistics.to_json()
 
-    async def collect(wanted: bytes) -> bytes:
-        collector.wanted = frozenset((model, version) for model, version in orjson.loads(wanted))
-        return b""
-
     link.on("catalog", follow)
-    link.on("collect", collect)
+    link.on(TARGETS_MESSAGE, collector.apply_targets)
     link.on("statistics", count)
 
     @asynccontextmanager

@@ -15,10 +15,9 @@ from models.errors import InvalidInput
 from models.recalibration import estimate as arithmetic
 from models.repository.repository import Repository
 from models.runtime import Engine
-from service.access import Guard
 from service.app import create_app
 from service.catalog.catalog import Catalog
-from service.recalibrating.collector import Collected, Collectors
+from service.recalibrating.collector import Collectors
 from service.recalibrating.jobs import MAX_OPEN, Job, Recalibrations
 from service.replicas.alone import Alone
 from service.settings import Settings
@@ -221,12 +220,12 @@ class TestCollected:
     def test_what_takes_too_much_memory_is_refused(self, repository: Repository) -> None:
         catalog = Catalog(repository, lambda bundle: Engine(bundle.folded, bundle.manifest.inputs))
         catalog.load_all()
-        collectors = Collectors(Guard(), Alone())
+        collectors = Collectors(Alone())
 
         async def run() -> Job:
             jobs = Recalibrations(catalog, repository.root / ".state", 1000, collectors)
             job = await jobs.start(catalog.get("tiny"), wire.RecalibrationRequest(None, None, 64, wire.Parameters()))
-            collectors.own._take(Collected("tiny", 1, "", {"input": ROWS[:1]}))  # 64 rows of 16 bytes are 1024
+            collectors.local.offer(catalog.get("tiny"), {"input": ROWS[:1]}, "client")  # 64 rows of 16 bytes are 1024
             return await jobs.outcome("tiny", job.id, 60)
 
         done = asyncio.run(run())
@@ -283,7 +282,7 @@ def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repositor
             catalog,
             repository.root / ".state",
             1 << 20,
-            Collectors(Guard(), Alone()),
+            Collectors(Alone()),
             command=(sys.executable, "-m", *command),
         )
         await jobs.open()
