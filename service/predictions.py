@@ -15,6 +15,7 @@ from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host import memory
+from service.http.access import client_address
 from service.http.context import RequestContext, current_scope
 from service.http.direct import Application, Direct
 from service.http.fast_path import FastPath
@@ -135,4 +136,4 @@ class Predictions:
             self._observer.offer(served, inputs)
         self._shadow.offer(served, inputs, outputs)
         if self._collector.targets and (scope := current_scope.get(None)) is not None:
-            self._collector.offer(served, inputs, self._guard.client(scope))
+            self._collector.offer(served, inputs, self._guard.authenticate(scope["headers"], client_address(scope)))
