@@ -1,4 +1,4 @@
-"""What a norm layer meets, row by row, in z units; and its mergeable moments.
+"""What a norm layer meets, row by row, in z units.
 
 A layer's output in z units is ``z = (y - beta) / |gamma|``: mean 0 and variance about 1 in every channel of every layer
 while nothing has moved. Of each row the observed graph tells the mean and the mean square of a channel over its
@@ -6,7 +6,7 @@ positions. Rows, not positions, are the independent unit: the pixels of one imag
 as samples makes half of all undisturbed windows look disturbed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,6 @@ def square_output(layer: str) -> str:
 def variance_output(layer: str) -> str:
     """Name of the output that replaces the mean squares where these would lose the digits of the variance."""
     return f"{_PREFIX}.variance.{layer}"
-
-
-def is_observation(output: str) -> bool:
-    """Whether an output of the observed graph is one of these, and not the network's own."""
-    return output.startswith(f"{_PREFIX}.")
 
 
 @dataclass(frozen=True)
@@ -92,11 +87,6 @@ class RowStatistics:
     mean: Float64
     mean_square: Float64
 
-    @classmethod
-    def of(cls, layer: NormLayer, mean: ArrayLike, mean_square: ArrayLike | None = None) -> "RowStatistics":
-        """As `Units.read`, for one time."""
-        return Units.of(layer).read(mean, mean_square)
-
     def __len__(self) -> int:
         return len(self.mean)
 
@@ -127,139 +117,3 @@ class Reader:
         if square is None and (variance := outputs.get(variance_output(name))) is not None:
             square = variance + np.square(mean, dtype=np.float64)
         return units.read(mean, square)
-
-
-@dataclass(frozen=True)
-class WindowMoments:
-    """Moments over rows of a channel's mean and mean square, with their co-moment. Mergeable (Chan et al. 1983).
-
-    Attributes:
-        count: rows.
-        row_mean, row_square: averages over rows of the rows' means and mean squares, shape (C,), float64.
-        m2_mean, m2_square, co: sums over rows of squared deviations of each, and of their product, shape (C,).
-    """
-
-    count: int
-    row_mean: Float64
-    row_square: Float64
-    m2_mean: Float64
-    m2_square: Float64
-    co: Float64
-
-    @classmethod
-    def empty(cls, num_features: int) -> "WindowMoments":
-        """No rows: the neutral element of `merge`."""
-        return cls(0, *np.zeros((5, num_features)))
-
-    @classmethod
-    def of(cls, rows: RowStatistics) -> "WindowMoments":
-        """Of some rows, without those that have a statistic that is not finite: one would be all that is ever seen."""
-        finite = (np.isfinite(rows.mean) & np.isfinite(rows.mean_square)).all(axis=1)
-        row_mean, row_square = rows.mean[finite], rows.mean_square[finite]
-        if not len(row_mean):
-            return cls.empty(rows.mean.shape[1])
-        mean, square = row_mean.mean(axis=0), row_square.mean(axis=0)
-        off_mean, off_square = row_mean - mean, row_square - square
-        return cls(
-            len(row_mean),
-            mean,
-            square,
-            np.square(off_mean).sum(axis=0),
-            np.square(off_square).sum(axis=0),
-            (off_mean * off_square).sum(axis=0),
-        )
-
-    def merge(self, other: "WindowMoments") -> "WindowMoments":
-        """Of the rows of both. Associative and commutative up to rounding.
-
-        Raises:
-            InvalidInput: the two are of different numbers of channels.
-        """
-        if self.row_mean.shape != other.row_mean.shape:
-            raise InvalidInput(f"{len(self.row_mean)} channels do not merge with {len(other.row_mean)}")
-        count = self.count + other.count
-        if not count:
-            return self
-        share, weight = other.count / count, self.count * other.count / count
-        d_mean, d_square = other.row_mean - self.row_mean, other.row_square - self.row_square
-        return WindowMoments(
-            count,
-            self.row_mean + share * d_mean,
-            self.row_square + share * d_square,
-            self.m2_mean + other.m2_mean + weight * d_mean**2,
-            self.m2_square + other.m2_square + weight * d_square**2,
-            self.co + other.co + weight * d_mean * d_square,
-        )
-
-    @classmethod
-    def merged(cls, parts: Sequence["WindowMoments"]) -> "WindowMoments":
-        """Of the rows of all of these, at least one: as `merge` one after the other, but many times faster.
-
-        Raises:
-            InvalidInput: they are of different numbers of channels.
-        """
-        if len(parts) == 2:
-            return parts[0].merge(parts[1])
-        if len(widths := {len(part.row_mean) for part in parts}) != 1:
-            raise InvalidInput(f"moments of {sorted(widths)} channels do not merge")
-        counts = np.array([part.count for part in parts], dtype=np.float64)
-        if not (total := counts.sum()):
-            return parts[0]
-        means, squares, m2_means, m2_squares, cos = np.stack(
-            [(part.row_mean, part.row_square, part.m2_mean, part.m2_square, part.co) for part in parts], axis=1
-        )
-        mean, square = counts @ means / total, counts @ squares / total
-        d_means, d_squares = means - mean, squares - square
-        return cls(
-            int(total),
-            mean,
-            square,
-            m2_means.sum(axis=0) + counts @ d_means**2,
-            m2_squares.sum(axis=0) + counts @ d_squares**2,
-            cos.sum(axis=0) + counts @ (d_means * d_squares),
-        )
-
-    @property
-    def mean(self) -> Float64:
-        """Live mean of z per channel, shape (C,)."""
-        return self.row_mean
-
-    @property
-    def variance(self) -> Float64:
-        """Live population variance of z per channel, shape (C,): over rows and positions."""
-        variance: Float64 = np.maximum(self.row_square - self.row_mean**2, 0.0)
-        return variance
-
-    @property
-    def mean_error(self) -> Float64:
-        """Standard error of `mean`, shape (C,), from how much rows differ; NaN for fewer than two rows."""
-        return self._error(self.m2_mean)
-
-    @property
-    def variance_error(self) -> Float64:
-        """Standard error of `variance`, shape (C,), by the delta method; NaN for fewer than two rows."""
-        m = self.row_mean
-        return self._error(self.m2_square + 4 * m**2 * self.m2_mean - 4 * m * self.co)
-
-    def to_arrays(self) -> dict[str, NDArray[np.float64] | int]:
-        """`count`, and `moments` of shape (5, C): what `from_arrays` takes."""
-        moments = np.stack([self.row_mean, self.row_square, self.m2_mean, self.m2_square, self.co])
-        return {"count": self.count, "moments": moments}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> "WindowMoments":
-        """What `to_arrays` gave.
-
-        Raises:
-            InvalidInput: it did not give this.
-        """
-        count, moments = np.asarray(arrays["count"]), np.asarray(arrays["moments"], dtype=np.float64)
-        if count.size != 1 or count.item() < 0 or moments.ndim != 2 or len(moments) != 5:
-            raise InvalidInput(f"a count and 5 rows of numbers are moments, not {count.shape} and {moments.shape}")
-        return cls(int(count.item()), *moments)
-
-    def _error(self, m2: Float64) -> Float64:
-        if self.count < 2:
-            return np.full_like(m2, np.nan)
-        error: Float64 = np.sqrt(np.maximum(m2, 0.0) / (self.count - 1) / self.count)
-        return error

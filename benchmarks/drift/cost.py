@@ -19,7 +19,8 @@ from benchmarks.service import networks
 from models.drift.detector import Detector
 from models.graph.editor import GraphEditor
 from models.graph.load import parse
-from models.observation import Reader, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import Reader
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 

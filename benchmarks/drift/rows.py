@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import starter
-from models.observation import Reader, RowStatistics, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import Reader, RowStatistics
 from models.repository.repository import Repository
 from models.watched import choose
 from training import runtime

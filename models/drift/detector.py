@@ -34,7 +34,8 @@ from numpy.typing import ArrayLike, NDArray
 from models.batchnorm import Float64
 from models.errors import InvalidInput
 from models.manifest import DriftReference, Thresholds
-from models.observation import RowStatistics, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import RowStatistics
 
 Verdict = Literal["quiet", "label_shift_likely", "covariate_shift", "not_enough_rows", "uncalibrated"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from models.drift.detector import ChannelShift, ClassShift, Verdict
-from models.observation import WindowMoments
+from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC

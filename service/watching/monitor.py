@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from models.drift.detector import Assessment, Detector
 from models.errors import DengeError, InvalidInput, NotFound
-from models.observation import WindowMoments
+from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.watching.observer import Observation

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from models.classification import count_classes, predicted_classes
 from models.drift.detector import Detector
 from models.errors import DengeError, InvalidInput
-from models.observation import Reader, RowStatistics, WindowMoments
+from models.moments import codec
+from models.moments.window import WindowMoments
+from models.observation import Reader, RowStatistics
 from models.runtime import Engine
 from service.catalog.served_version import ServedVersion
 from service.host import priority
@@ -77,17 +79,16 @@ class Observation:
 
     def to_bytes(self) -> bytes:
         """For another process."""
+        layout, moments = codec.encode([self.layers])
         header = {
             "model": self.model,
             "version": self.version,
-            "layers": [[name, len(moments.mean), moments.count] for name, moments in self.layers.items()],
+            "moments": layout,
             "batches": self.batches,
             "skipped": self.skipped,
             "seconds": self.seconds,
         }
-        numbers = [np.asarray(moments.to_arrays()["moments"]) for moments in self.layers.values()]
-        joined = np.concatenate(numbers, axis=1) if numbers else np.zeros((5, 0))
-        return arrays.write(header, {"classes": self.classes, "moments": joined})
+        return arrays.write(header, {"classes": self.classes, "moments": moments})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Observation":
@@ -98,13 +99,7 @@ class Observation:
         """
         try:
             header, found = arrays.read(BytesIO(data))
-            layers, start = {}, 0
-            for name, channels, count in header["layers"]:
-                moments = found["moments"][:, start : start + channels]
-                if moments.shape[1] != channels:
-                    raise ValueError("fewer channels than layers have")
-                layers[name] = WindowMoments.from_arrays({"count": count, "moments": moments})
-                start += channels
+            (layers,) = codec.decode(header["moments"], found["moments"])
             spent = header["batches"], header["skipped"], header["seconds"]
             return cls(header["model"], header["version"], layers, found["classes"], *spent)
         except (ValueError, TypeError, LookupError, EOFError) as error:

@@ -10,7 +10,8 @@ from models.drift.detector import Assessment, Detector, class_statistic, symmetr
 from models.drift.thresholds import WINDOWS, estimate
 from models.errors import InvalidInput
 from models.manifest import DriftReference
-from models.observation import RowStatistics, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import RowStatistics
 
 CLASSES = 4
 WIDTHS = {"first": 6, "second": 10}

@@ -13,7 +13,8 @@ from models.errors import InvalidInput, ParityError, RecalibrationRefused
 from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, Parent
-from models.observation import Reader, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import Reader
 from models.parity import Arrays
 from models.recalibration.estimate import MAX_ROWS, Candidate, Labelled, describe, recalibrate
 from models.repository import bundle as bundles

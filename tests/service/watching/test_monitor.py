@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.drift.detector import Detector
 from models.errors import VersionNotFound
-from models.observation import WindowMoments
+from models.moments.window import WindowMoments
 from models.runtime import Engine
 from service.catalog.served_version import ServedVersion
 from service.watching.monitor import HORIZONS, DriftMonitor, JudgedWindow

@@ -13,7 +13,8 @@ import pytest
 from onnx import numpy_helper
 
 from models.errors import InvalidInput
-from models.observation import RowStatistics, WindowMoments
+from models.moments.window import WindowMoments
+from models.observation import RowStatistics
 from models.runtime import Engine
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
