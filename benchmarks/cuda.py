@@ -20,16 +20,16 @@ from time import perf_counter
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from models import starter
-from models.datatypes import FLOATING, to_numpy
+from models.datatypes import Arrays
 from models.errors import ProviderUnavailable
-from models.manifest import Manifest
+from models.parity.rows import random_rows
 from models.repository import bundle
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from models.runtime import Engine, buckets, pinned_memory
+from models.runtime.engine import Engine, buckets
+from models.runtime.providers import pinned_memory
 
 TOLERANCE = 1e-4
 """Of the largest difference, relative to the largest value of the output: ten times that of publishing, since the order
@@ -37,8 +37,6 @@ of the additions differs. FP16 and BF16 need more."""
 
 SECONDS = 1.0
 """That each rate is measured for."""
-
-Arrays = dict[str, NDArray[np.generic]]
 
 
 def main() -> int:
@@ -84,33 +82,25 @@ def examine(model: Bundle, chosen: argparse.Namespace) -> bool:
 
     runs_on = nodes_by_provider(model, engine.provider)
     print("  nodes: " + ", ".join(f"{count} by {name}" for name, count in sorted(runs_on.items())))
-    difference = max(largest_difference(cpu, engine, rows(manifest, count)) for count in (1, 3, most, most + 1))
+    difference = max(
+        largest_difference(cpu, engine, random_rows(manifest.inputs, count, seed=count))
+        for count in (1, 3, most, most + 1)
+    )
     print(f"  largest difference from the CPU: {difference:.1e} (at most {chosen.tolerance:.0e})")
 
     cold = Engine(model.folded, manifest.inputs, provider)
     odd = [count for count in range(3, most + 1) if count not in sizes][:: max(1, most // 8)]
     print("  rows    first run, ms: warmed  not warmed")
     for count in odd:
-        inputs = rows(manifest, count)
+        inputs = random_rows(manifest.inputs, count, seed=count)
         print(f"  {count:>4} {milliseconds(engine, inputs):>22.2f} {milliseconds(cold, inputs):>11.2f}")
 
     print(f"  rows    rows/s: {'cpu':>14} {provider:>14}   ratio")
     for count in sizes:
-        inputs = rows(manifest, count)
+        inputs = random_rows(manifest.inputs, count, seed=count)
         here, there = (count * runs_per_second(each, inputs, chosen.seconds) for each in (cpu, engine))
         print(f"  {count:>4} {here:>22.0f} {there:>14.0f} {there / here:>7.2f}")
     return runs_on[engine.provider] > 0 and difference <= chosen.tolerance
-
-
-def rows(manifest: Manifest, count: int) -> Arrays:
-    """Standard normal numbers, or 0 and 1 where the type has no fractions; text is digits."""
-    generator = np.random.default_rng(count)
-    arrays: Arrays = {}
-    for spec in manifest.inputs:
-        shape = [count if spec.shape[0] < 0 else spec.shape[0], *(max(size, 1) for size in spec.shape[1:])]
-        values = generator.standard_normal(shape) if spec.datatype in FLOATING else generator.integers(0, 2, shape)
-        arrays[spec.name] = (values.astype(str) if spec.datatype == "BYTES" else values).astype(to_numpy(spec.datatype))
-    return arrays
 
 
 def largest_difference(reference: Engine, candidate: Engine, inputs: Arrays) -> float:
@@ -136,7 +126,7 @@ def nodes_by_provider(model: Bundle, provider: str) -> Counter[str]:
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(model.folded, options, providers=[provider])
         if not any(spec.datatype == "BF16" for spec in (*model.manifest.inputs, *model.manifest.outputs)):
-            session.run(None, rows(model.manifest, 1))
+            session.run(None, random_rows(model.manifest.inputs, 1, seed=1))
         events = json.loads(Path(session.end_profiling()).read_text())
     nodes = {(event["args"]["provider"], event["name"]) for event in events if event.get("args", {}).get("provider")}
     return Counter(name for name, _ in nodes)

@@ -36,7 +36,8 @@ from models.recalibration.estimate import Candidate, recalibrate
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from training import runtime
+from models.runtime.load import load
+from models.runtime.providers import runtime_version
 from training.data import mnist
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
@@ -67,7 +68,7 @@ class Model:
         self.right_before = self.classifier(self.bundle)
 
     def classifier(self, bundle: Bundle):
-        run = runtime.load(bundle.folded, optimize=True)
+        run = load(bundle.folded, optimize=True)
 
         def accuracy(images: Rows, labels: Labels) -> float:
             answers = run({"input": images.reshape(self.shape)})["logits"].argmax(axis=1)
@@ -78,7 +79,7 @@ class Model:
     def recalibrated(self, images: Rows, prior: float | None = None) -> Candidate:
         extra = {} if prior is None else {"prior": prior}
         rows = {"input": images.reshape(self.shape)}
-        return recalibrate(self.bundle, 1, rows, load=runtime.load, program="benchmark", **extra)
+        return recalibrate(self.bundle, 1, rows, **extra)
 
     def by_torch(self, images: Rows):
         """AdaBN: each layer in turn takes the statistics of its input, those before it having done so."""
@@ -258,11 +259,10 @@ from pathlib import Path
 import numpy as np
 from models.recalibration.estimate import recalibrate
 from models.repository.repository import Repository
-from training import runtime
 imported = time.perf_counter()
 repository = Repository(Path(sys.argv[1]))
 parent = repository.read("convnet", 1)
-candidate = recalibrate(parent, 1, {"input": np.load(sys.argv[2])}, load=runtime.load, program="benchmark")
+candidate = recalibrate(parent, 1, {"input": np.load(sys.argv[2])})
 repository.publish(candidate.publishable(), candidate=True)
 print(imported - began[0], time.perf_counter() - imported, time.process_time())
 """
@@ -394,7 +394,7 @@ def main() -> None:
             "command": "python -m benchmarks.recalibration",
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "onnxruntime": runtime.ort.__version__,
+            "onnxruntime": runtime_version(),
             name: found,
         }
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -1,9 +1,19 @@
-"""The data types of the Open Inference Protocol and their numpy counterparts."""
+"""The data types of the Open Inference Protocol and their numpy counterparts; tensors by name."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+Arrays = dict[str, Array]
+"""Tensors by name. Those of rows are of shape (N, ...) each."""
+
+Run = Callable[[Arrays], Arrays]
+"""A graph or network as a function: inputs by name -> outputs by name."""
 
 Datatype = Literal[
     "BOOL",

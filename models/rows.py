@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.datatypes import to_numpy
+from models.datatypes import Arrays, to_numpy
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from models.parity import Arrays
 
 
 def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int:

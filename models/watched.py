@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from models import parity
 from models.classification import predicted_classes
+from models.datatypes import Arrays
 from models.drift import thresholds
 from models.graph.load import serialize
 from models.graph.observe import observe
 from models.manifest import DriftReference, NormLayer, ParityComparison, TensorSpec
 from models.observation import Reader, RowStatistics
-from models.parity import Arrays, Load
+from models.parity.check import check_observed
+from models.runtime.load import load
 
 MAX_ROWS = 5000
 """Held-out rows that are looked at. More hardly change the thresholds, and would leave none to check them on."""
@@ -41,7 +42,6 @@ def watch(
     layers: tuple[NormLayer, ...],
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    load: Load,
     held_out: Arrays | None = None,
 ) -> Watched:
     """Make the observed graph, compare it, and let the held-out rows set its thresholds.
@@ -50,7 +50,6 @@ def watch(
         folded: the folded graph.
         layers: with their placements in it.
         inputs, outputs: of the model.
-        load: runs graphs.
         held_out: rows that the network did not learn from, for every input; of more than `MAX_ROWS`, `choose` says
             which are looked at.
 
@@ -60,13 +59,13 @@ def watch(
     """
     observed = observe(folded, layers)
     data = serialize(observed)
-    comparison = parity.check_observed(serialize(folded), data, inputs, load)
+    comparison = check_observed(serialize(folded), data, inputs)
     drift = None
     if held_out is not None:
         chosen = choose(len(next(iter(held_out.values()))))
         if len(chosen) >= thresholds.FEWEST_ROWS:
             rows = {name: values[chosen] for name, values in held_out.items()}
-            drift = _reference(data, observed, layers, outputs, load, rows)
+            drift = _reference(data, observed, layers, outputs, rows)
     return Watched(data, comparison, drift)
 
 
@@ -80,7 +79,6 @@ def _reference(
     observed: onnx.ModelProto,
     layers: tuple[NormLayer, ...],
     outputs: Sequence[TensorSpec],
-    load: Load,
     rows: Arrays,
 ) -> DriftReference:
     reader = Reader(layers, (value.name for value in observed.graph.output))

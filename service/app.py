@@ -10,7 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi_offline import FastAPIOffline
 
 from models.repository.repository import Repository
-from models.runtime import require_provider, runtime_version
+from models.runtime.providers import require_provider, runtime_version
 from models.starter import seed
 from models.version import VERSION
 from service.access import Guard

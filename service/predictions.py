@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from models.runtime import Engine, buckets
+from models.runtime.engine import Engine, buckets
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion

@@ -10,7 +10,6 @@ from models import watched
 from models.graph.load import parse
 from models.repository.bundle import Bundle
 from tests.bundles import INPUT, tiny_bundle
-from training import runtime
 
 Array = NDArray[np.float32]
 
@@ -26,7 +25,5 @@ def watched_bundle(name: str = "tiny", *, calibrated: bool = True) -> Bundle:
     bundle = tiny_bundle(name)
     manifest = bundle.manifest
     held_out = {INPUT: usual_rows(2000, seed=99)} if calibrated else None
-    found = watched.watch(
-        parse(bundle.folded), manifest.norm_layers, manifest.inputs, manifest.outputs, runtime.load, held_out
-    )
+    found = watched.watch(parse(bundle.folded), manifest.norm_layers, manifest.inputs, manifest.outputs, held_out)
     return replace(bundle, manifest=manifest.model_copy(update={"drift": found.drift}), observed=found.observed)

@@ -19,9 +19,9 @@ import torch
 from onnxscript import optimizer
 from torch import nn
 
+from models.datatypes import Arrays, Run
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
 from models.graph.find import find
-from models.parity import Arrays, Run
 
 INPUT = "input"
 OUTPUT = "logits"

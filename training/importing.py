@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import parity
+from models.datatypes import Arrays
 from models.drift import thresholds
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
 from models.manifest import Batching, TensorSpec
+from models.parity.check import TOLERANCE
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
-from training import row_files, runtime
+from models.runtime.specs import specs
+from training import row_files
 from training.packing import pack
 
 
@@ -18,7 +20,7 @@ def read_bundle(
     path: Path,
     name: str,
     labels: Sequence[str] | None = None,
-    tolerance: float = parity.TOLERANCE,
+    tolerance: float = TOLERANCE,
     batching: Batching | None = None,
     held_out: Path | None = None,
 ) -> Bundle:
@@ -43,11 +45,11 @@ def read_bundle(
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     source = parse(path.read_bytes())
-    real = None if held_out is None else _held_out(held_out, runtime.specs(serialize(source))[0])
+    real = None if held_out is None else _held_out(held_out, specs(serialize(source))[0])
     return pack(name, source, origin="imported", labels=labels, tolerance=tolerance, batching=batching, real=real)
 
 
-def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> parity.Arrays:
+def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> Arrays:
     rows = row_files.read(path, "held-out", inputs)
     if validate_rows(rows, inputs, "held-out") < thresholds.FEWEST_ROWS:
         raise InvalidInput(f"thresholds need at least {thresholds.FEWEST_ROWS} rows", "held-out")

@@ -3,20 +3,22 @@
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 import onnx
 
-from models import parity, watched
+from models import watched
+from models.datatypes import Arrays, Run
 from models.errors import GraphError, InvalidInput
 from models.graph.fold import fold
 from models.graph.load import serialize
 from models.manifest import MODEL_NAME, Batching, ImagePreprocessing, Lineage, Manifest, TrainingRecord
+from models.parity.check import TOLERANCE, check_folded
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import runtime
+from models.runtime.specs import specs
+from models.version import PROGRAM
 
 
 def pack(
@@ -28,9 +30,9 @@ def pack(
     preprocessing: ImagePreprocessing | None = None,
     training: TrainingRecord | None = None,
     batching: Batching | None = None,
-    oracle: parity.Run | None = None,
-    real: parity.Arrays | None = None,
-    tolerance: float = parity.TOLERANCE,
+    oracle: Run | None = None,
+    real: Arrays | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Bundle:
     """Fold the graph, compare it with what it comes from, and describe it.
 
@@ -42,7 +44,7 @@ def pack(
         preprocessing: how an image becomes a row of the input.
         training: how the weights came about.
         batching: how requests to it are joined, where not as the service's settings say.
-        oracle: the network itself, as in `models.parity.check`.
+        oracle: the network itself, as in `models.parity.check.check_folded`.
         real: rows that the network did not learn from: compared on, some of them kept in the
             bundle, and the measure of what is unusual.
         tolerance: of its comparisons.
@@ -62,9 +64,9 @@ def pack(
             "and what they knew is lost: export it again without, e.g. by torch.onnx.export(..., optimize=False)"
         )
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
-    inputs, outputs = runtime.specs(source_bytes)
-    report = parity.check(source_bytes, folded_bytes, inputs, runtime.load, oracle, real, tolerance=tolerance)
-    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, runtime.load, real)
+    inputs, outputs = specs(source_bytes)
+    report = check_folded(source_bytes, folded_bytes, inputs, oracle, real, tolerance=tolerance)
+    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, real)
     classes = outputs[0].shape[-1]
     if labels is not None and classes not in (-1, len(labels)):
         raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{outputs[0].name}'", "labels")
@@ -79,7 +81,7 @@ def pack(
         norm_layers=folded.norm_layers,
         parity=report.model_copy(update={"comparisons": (*report.comparisons, watching.comparison)}),
         drift=watching.drift,
-        lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=program()),
+        lineage=Lineage(origin=origin, created_at=datetime.now(UTC), created_by=PROGRAM),
         training=training,
     )
     kept = held_out.pack(held_out.choose(real)) if real is not None else None
@@ -104,14 +106,6 @@ def require_repository(folder: Path) -> None:
     """
     if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise InvalidInput(f"{folder} is not a folder that may be written", "repository")
-
-
-def program() -> str:
-    """What makes bundles, e.g. ``denge 0.1.0``."""
-    try:
-        return f"denge {metadata.version('denge')}"
-    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
-        return "denge"
 
 
 def _scores(graph: onnx.ModelProto) -> Literal["logits", "probabilities"]:

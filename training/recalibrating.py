@@ -7,16 +7,15 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.manifest import Manifest
-from models.parity import Arrays
 from models.recalibration import estimate
 from models.recalibration.estimate import Candidate, Labelled
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.repository import Repository
-from training import row_files, runtime
+from training import row_files
 from training.config import DataKind
-from training.packing import program
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,6 @@ def recalibrate(
         parent.bundle,
         parent.version,
         some(count),
-        load=runtime.load,
-        program=program(),
         prior=prior,
         labelled=labelled,
     )

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datatypes import to_numpy
+from models.datatypes import Arrays, to_numpy
 from models.errors import InvalidInput
 from models.manifest import ImagePreprocessing, TensorSpec
-from models.parity import Arrays
 
 
 def read(

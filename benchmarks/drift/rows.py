@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from models.load import load
 from numpy.typing import NDArray
 
 from models import starter
@@ -12,7 +13,6 @@ from models.moments.window import WindowMoments
 from models.observation import Reader, RowStatistics
 from models.repository.repository import Repository
 from models.watched import choose
-from training import runtime
 from training.data import mnist
 
 MODELS = ("mlp", "convnet")
@@ -57,7 +57,7 @@ class Model:
         self.name = name
         self.bundle = Repository(Path(starter.__file__).parent).read(name, 1)
         self.manifest = self.bundle.manifest
-        self._run = runtime.load(self.bundle.observed, optimize=True)
+        self._run = load(self.bundle.observed, optimize=True)
 
     def observe(self, images: Images) -> Rows:
         """The rows of images as the network takes them, shape (N, 1, 28, 28)."""

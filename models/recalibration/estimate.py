@@ -14,19 +14,22 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models import parity, watched
+from models import watched
 from models.classification import count_classes, predicted_classes, probabilities
+from models.datatypes import Arrays
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.adapt import ChannelStatistics, adapt, restate
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
 from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
-from models.parity import Arrays, Load
+from models.parity.check import check_folded
 from models.recalibration import gates
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
+from models.runtime.load import load
+from models.version import PROGRAM
 
 DEFAULT_PRIOR = 8.0
 """Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
@@ -92,8 +95,6 @@ def recalibrate(
     version: int,
     rows: Arrays,
     *,
-    load: Load,
-    program: str,
     prior: float = DEFAULT_PRIOR,
     labelled: Labelled | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
@@ -104,8 +105,6 @@ def recalibrate(
         parent: the version to start from.
         version: its number.
         rows: for every input of the model, shape (n, ...), of its type.
-        load: runs graphs.
-        program: name and version of what does this, for the manifest.
         prior: how many rows the parent's statistics count for: N in `models.graph.adapt`.
         labelled: rows on which the new version must not do worse.
         on_step: is told what begins.
@@ -122,7 +121,7 @@ def recalibrate(
 
     on_step("estimating")
     source = parse(parent.source)
-    layers = _Layers(source, load)
+    layers = _Layers(source)
     before, after = layers.run(rows, 1.0), layers.run(rows, prior / (prior + count))
 
     on_step("folding")
@@ -133,10 +132,10 @@ def recalibrate(
     on_step("checking")
     inputs, outputs = parent.manifest.inputs, parent.manifest.outputs
     tolerance = parent.manifest.parity.tolerance
-    checked = parity.check(source_bytes, folded_bytes, inputs, load, real=rows, tolerance=tolerance)
+    checked = check_folded(source_bytes, folded_bytes, inputs, real=rows, tolerance=tolerance)
     # Two numbers a channel were estimated from the rows: as a reference they are as good as any others.
-    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, load, rows)
-    found = _gates(parent, count, layers, before, after, folded_bytes, load, labelled)
+    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, rows)
+    found = _gates(parent, count, layers, before, after, folded_bytes, labelled)
     record = RecalibrationRecord(rows=count, prior=prior, gates=found)
     manifest = parent.manifest.model_copy(
         update={
@@ -146,7 +145,7 @@ def recalibrate(
             "lineage": Lineage(
                 origin="recalibrated",
                 created_at=datetime.now(UTC),
-                created_by=program,
+                created_by=PROGRAM,
                 parent=Parent(model=parent.manifest.model, version=version),
                 recalibration=record,
             ),
@@ -200,7 +199,7 @@ class _Pass:
 class _Layers:
     """The layers of a source graph, and what rows do in them."""
 
-    def __init__(self, source: onnx.ModelProto, load: Load) -> None:
+    def __init__(self, source: onnx.ModelProto) -> None:
         self._eps = {layer.name: layer.eps for layer in find(source)}
         self._adaptive = adapt(source)
         self._run = load(serialize(self._adaptive.model), optimize=True)
@@ -233,7 +232,6 @@ def _gates(
     before: _Pass,
     after: _Pass,
     folded: bytes,
-    load: Load,
     labelled: Labelled | None,
 ) -> tuple[Gate, ...]:
     """All that apply: a network that does not classify has no classes to be diverse or to agree in."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.datatypes import Arrays
 from models.errors import ForeignBundle
 from models.manifest import TensorSpec
-from models.parity import Arrays
 
 MAX_ROWS = 256
 """The share of them on which two versions agree is known to 3 points or better."""

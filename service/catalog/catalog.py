@@ -25,7 +25,7 @@ from models.errors import (
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.repository.rollout import Rollout
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog import snapshot
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot

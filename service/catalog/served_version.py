@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.errors import LayerNotFound
 from models.manifest import Manifest, NormLayer
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.wire.signature import Signature
 
 

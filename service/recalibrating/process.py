@@ -15,12 +15,10 @@ from typing import IO, Any
 
 import orjson
 
-from models import runtime
 from models.errors import DengeError, RecalibrationRefused
 from models.recalibration.estimate import DEFAULT_PRIOR, Candidate, Labelled, recalibrate
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from models.version import VERSION
 from service.wire import arrays
 
 _NICENESS = 15
@@ -43,8 +41,6 @@ def work(order: dict[str, Any], rows: dict[str, arrays.Array]) -> None:
             repository.read(order["model"], order["version"]),
             order["version"],
             rows,
-            load=runtime.load,
-            program=f"denge {VERSION}",
             prior=prior,
             labelled=None if labels is None else _labelled(rows, labels),
             on_step=lambda step: say(state=step),

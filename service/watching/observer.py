@@ -26,7 +26,7 @@ from models.errors import DengeError, InvalidInput
 from models.moments import codec
 from models.moments.window import WindowMoments
 from models.observation import Reader, RowStatistics
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.host import priority
 from service.telemetry.statistics import ServiceStatistics

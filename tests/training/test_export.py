@@ -8,12 +8,13 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from models import parity
 from models.errors import GraphError, MissingStatistics, ParityError, TrainingModeGraph
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
-from training import export, runtime
+from models.parity.check import check_folded
+from models.runtime.specs import specs
+from training import export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 from training.networks.resnet import ResNet
@@ -48,11 +49,10 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     folded = fold(source)
 
     assert [layer.placement.kind for layer in folded.norm_layers] == ["folded_back"] * norm_layers
-    parity.check(
+    check_folded(
         serialize(source),
         serialize(folded.model),
-        runtime.specs(serialize(source))[0],
-        runtime.load,
+        specs(serialize(source))[0],
         export.oracle(network),
     )
     modules = [name for name, module in network.named_modules() if isinstance(module, export.BatchNorm)]
@@ -63,11 +63,10 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     with torch.no_grad():
         next(module for module in changed.modules() if isinstance(module, export.BatchNorm)).running_mean += 0.01
     with pytest.raises(ParityError):
-        parity.check(
+        check_folded(
             serialize(source),
             serialize(folded.model),
-            runtime.specs(serialize(source))[0],
-            runtime.load,
+            specs(serialize(source))[0],
             export.oracle(changed),
         )
 
@@ -91,7 +90,7 @@ def test_weights_keep_the_names_and_bits_of_the_state_dict(network: nn.Module, g
 
 
 def test_input_and_output_have_our_names_and_a_free_batch_axis(graph: bytes) -> None:
-    inputs, outputs = runtime.specs(graph)
+    inputs, outputs = specs(graph)
 
     assert [(spec.name, spec.shape) for spec in (*inputs, *outputs)] == [("input", (-1, 6)), ("logits", (-1, 3))]
 

@@ -9,8 +9,7 @@ import pytest
 from models.graph.load import serialize
 from models.manifest import Batching
 from models.repository.repository import Repository
-from tests.training.graphs import linear_norm
-from training import packing
+from tests.graphs import linear_norm
 from training.__main__ import main
 from training.data import digits
 from training.data.dataset import Dataset
@@ -157,15 +156,6 @@ def test_a_disk_that_is_full_is_exit_code_1(
 
     assert main(["import", onnx_file, "--name", "theirs"]) == 1
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
-
-
-def test_a_program_that_was_never_installed_still_signs_its_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise packing.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(packing.metadata, "version", missing)
-
-    assert packing.program() == "denge"
 
 
 def test_import_inspect_and_help_need_no_torch(onnx_file: str) -> None:

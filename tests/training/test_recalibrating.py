@@ -8,6 +8,7 @@ import pytest
 from models import starter
 from models.errors import InvalidInput
 from models.repository.repository import Repository
+from models.version import PROGRAM
 from tests.bundles import image_bundle, tiny_bundle
 from training import recalibrating
 from training.__main__ import main
@@ -52,7 +53,7 @@ def test_a_better_version_is_published_beside_the_default(
     assert files.default_version("mlp") == 1
     lineage = files.read("mlp", 2).manifest.lineage
     assert lineage.parent is not None
-    assert (lineage.parent.version, lineage.created_by) == (1, recalibrating.program())
+    assert (lineage.parent.version, lineage.created_by) == (1, PROGRAM)
     assert lineage.recalibration is not None
     assert (lineage.recalibration.rows, lineage.recalibration.prior) == (200, 8)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import parity, starter
+from models import starter
+from models.parity.check import check_folded
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from training import runtime
+from models.runtime.load import load
 from training.data import mnist
 from training.data.dataset import GREY_28
 
@@ -44,7 +45,7 @@ def test_a_starter_is_small_and_names_no_folder(bundle: Bundle) -> None:
 
 
 def test_the_graphs_of_a_starter_still_agree(bundle: Bundle) -> None:
-    parity.check(bundle.source, bundle.folded, bundle.manifest.inputs, runtime.load)
+    check_folded(bundle.source, bundle.folded, bundle.manifest.inputs)
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not beside this checkout")
@@ -53,7 +54,7 @@ def test_a_starter_has_the_accuracy_that_it_states(bundle: Bundle) -> None:
     (spec,) = bundle.manifest.inputs
     rows = data.prepare(data.test_images).reshape(-1, *spec.shape[1:])
 
-    logits = runtime.load(bundle.folded, optimize=True)({spec.name: rows})["logits"]
+    logits = load(bundle.folded, optimize=True)({spec.name: rows})["logits"]
 
     assert bundle.manifest.training is not None
     correct = np.mean(logits.argmax(axis=1) == data.test_labels)

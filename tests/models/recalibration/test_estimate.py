@@ -8,6 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from models import starter
+from models.datatypes import Arrays
 from models.drift.detector import Detector
 from models.errors import InvalidInput, ParityError, RecalibrationRefused
 from models.graph.find import find
@@ -15,16 +16,14 @@ from models.graph.load import parse
 from models.manifest import Manifest, Parent
 from models.moments.window import WindowMoments
 from models.observation import Reader
-from models.parity import Arrays
 from models.recalibration.estimate import MAX_ROWS, Candidate, Labelled, describe, recalibrate
 from models.repository import bundle as bundles
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
+from models.runtime.load import load
+from models.version import PROGRAM
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
-from training import runtime
-
-PROGRAM = "denge tests"
 
 
 def rows(count: int, shift: float = 0.0, seed: int = 1) -> Arrays:
@@ -32,7 +31,7 @@ def rows(count: int, shift: float = 0.0, seed: int = 1) -> Arrays:
 
 
 def adapted(parent: Bundle, given: Arrays, prior: float = 0.0, labelled: Labelled | None = None) -> Candidate:
-    return recalibrate(parent, 3, given, load=runtime.load, program=PROGRAM, prior=prior, labelled=labelled)
+    return recalibrate(parent, 3, given, prior=prior, labelled=labelled)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def test_the_new_version_does_on_the_moved_rows_what_the_parent_did_before(paren
     moved = adapted(parent, rows(400, shift=2.0, seed=5)).bundle
 
     def answer(version: Bundle, shift: float) -> np.ndarray:
-        return runtime.load(version.folded, optimize=True)(rows(50, shift=shift, seed=9))[OUTPUT]
+        return load(version.folded, optimize=True)(rows(50, shift=shift, seed=9))[OUTPUT]
 
     np.testing.assert_allclose(answer(moved, 2.0), answer(parent, 0.0), atol=1e-4)
     assert np.abs(answer(parent, 2.0) - answer(parent, 0.0)).max() > 0.5
@@ -107,7 +106,7 @@ def test_the_new_version_is_watched_for_leaving_the_rows_that_it_was_made_from(p
     watched = adapted(parent, rows(1000, shift=2.0)).bundle
     manifest = watched.manifest
     assert watched.observed is not None
-    run = runtime.load(watched.observed, optimize=True)
+    run = load(watched.observed, optimize=True)
 
     def verdict(shift: float) -> str:
         outputs = run(rows(256, shift=shift, seed=11))
@@ -162,7 +161,7 @@ def digits(request: pytest.FixtureRequest) -> tuple[Bundle, np.ndarray, np.ndarr
     assert found.reference is not None
     images = held_out.unpack(found.reference, found.manifest.inputs)["input"]
     found = replace(found, reference=held_out.pack({"input": images[::2]}))
-    scores = runtime.load(found.folded, optimize=True)({"input": images[1::2]})["logits"]
+    scores = load(found.folded, optimize=True)({"input": images[1::2]})["logits"]
     return found, images[1::2], scores.argmax(axis=1)
 
 
@@ -174,7 +173,7 @@ def test_a_mix_of_few_classes_is_refused_at_the_default_settings(
     few = np.resize(images[np.isin(predicted, classes)], (256, *images.shape[1:]))
     noise = 0.02 * np.random.default_rng(0).normal(size=few.shape)
 
-    candidate = recalibrate(found, 1, {"input": few + noise.astype(np.float32)}, load=runtime.load, program=PROGRAM)
+    candidate = recalibrate(found, 1, {"input": few + noise.astype(np.float32)})
 
     assert {gate.name for gate in candidate.failed} & {"diversity", "information", "label_shift"}
 
@@ -186,10 +185,10 @@ def test_rows_of_all_classes_pass_whether_they_have_moved_or_not(
     found, images, predicted = digits
 
     def right(version: Bundle) -> float:
-        scores = runtime.load(version.folded, optimize=True)({"input": images + np.float32(shift)})["logits"]
+        scores = load(version.folded, optimize=True)({"input": images + np.float32(shift)})["logits"]
         return float(np.mean(scores.argmax(axis=1) == predicted))
 
-    candidate = recalibrate(found, 1, {"input": images + np.float32(shift)}, load=runtime.load, program=PROGRAM)
+    candidate = recalibrate(found, 1, {"input": images + np.float32(shift)})
 
     assert candidate.failed == ()
     assert right(candidate.bundle) > 0.95
@@ -202,8 +201,8 @@ def test_few_rows_are_estimated_from_but_refused(parent: Bundle) -> None:
 
 def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
     given = rows(200, shift=2.0)
-    old = runtime.load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
-    new = runtime.load(adapted(parent, given).bundle.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
+    old = load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
+    new = load(adapted(parent, given).bundle.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
     assert np.mean(old == new) < 0.9
 
     good = adapted(parent, given, labelled=Labelled(given, new)).gates[-1]
@@ -234,7 +233,7 @@ def test_parity_is_asked_for_as_it_was_of_the_parent(parent: Bundle, tolerance: 
 def test_steps_are_told_in_order(parent: Bundle) -> None:
     steps: list[str] = []
 
-    recalibrate(parent, 1, rows(64), load=runtime.load, program=PROGRAM, on_step=steps.append)
+    recalibrate(parent, 1, rows(64), on_step=steps.append)
 
     assert steps == ["estimating", "folding", "checking"]
 

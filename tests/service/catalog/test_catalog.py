@@ -11,7 +11,7 @@ from models.errors import InferenceFailed, ModelNotFound, NotReady, VersionNotFo
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.repository.rollout import Canary
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from tests.bundles import tiny_bundle

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from models.errors import InferenceFailed
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.app import create_app
 from service.http.direct import Application
 from service.http.protocol import Protocol

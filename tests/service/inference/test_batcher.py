@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.datatypes import DATATYPES, Datatype, to_numpy
 from models.errors import ClientDisconnected, InferenceFailed, Overloaded
 from models.manifest import Batching
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
 from service.inference.limits import Limits

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from models.errors import InvalidInput
 from models.recalibration import estimate as arithmetic
 from models.repository.repository import Repository
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.app import create_app
 from service.catalog.catalog import Catalog
 from service.recalibrating.collector import Collectors
@@ -25,7 +25,6 @@ from service.wire import arrays
 from service.wire import recalibration as wire
 from tests.bundles import tiny_bundle
 from tests.service.conftest import started
-from training import runtime
 
 URL = "/v2/models/tiny/recalibrations"
 ROWS = (np.random.default_rng(0).normal(size=(128, 4)) * 2 + 1).astype(np.float32)
@@ -77,7 +76,7 @@ class TestPosted:
         assert lineage["recalibration"]["prior"] == 8
         # What is published is what the arithmetic says, run here.
         bundle = repository.read("tiny", 1)
-        expected = arithmetic.recalibrate(bundle, 1, {"input": ROWS}, load=runtime.load, program="tests", prior=8)
+        expected = arithmetic.recalibrate(bundle, 1, {"input": ROWS}, prior=8)
         got = repository.read("tiny", 2).manifest.norm_layers[0]
         assert got.running_mean == expected.bundle.manifest.norm_layers[0].running_mean
         assert got.running_mean != bundle.manifest.norm_layers[0].running_mean

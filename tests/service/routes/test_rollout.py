@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from models.repository.rollout import Canary
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.catalog.served_version import ServedVersion

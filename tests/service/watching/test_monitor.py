@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.drift.detector import Detector
 from models.errors import VersionNotFound
 from models.moments.window import WindowMoments
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.watching.monitor import HORIZONS, DriftMonitor, JudgedWindow
 from service.watching.observer import Observation, ObservedModel

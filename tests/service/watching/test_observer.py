@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from models.errors import InvalidInput
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
-from models.runtime import Engine
+from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
 from service.watching import observer as observer_module

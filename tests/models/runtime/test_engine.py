@@ -1,24 +1,22 @@
-"""Running graphs on values of onnxruntime's own, as a GPU needs it, here on the CPU.
+"""Engines, most of all those that run on onnxruntime's own values, as a GPU needs it; here on the CPU.
 
 The oracle is onnx's reference implementation, and plain runs.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from ml_dtypes import bfloat16
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from models import runtime as engine_module
 from models.errors import InferenceFailed, InvalidInput
 from models.manifest import TensorSpec
-from models.runtime import Engine, buckets
+from models.runtime import providers, values
+from models.runtime.engine import Engine, buckets
 from tests.bundles import echo_bundle, image_bundle, tiny_bundle
 
 GENERATOR = np.random.default_rng(7)
@@ -28,31 +26,22 @@ GENERATOR = np.random.default_rng(7)
 def met(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of rows that onnxruntime is given."""
     sizes: list[int] = []
-    convert = engine_module._to_value
+    convert = values.to_value
 
-    def spy(array: np.ndarray, extra: int, pinned: Any) -> Any:
-        value = convert(array, extra, pinned)
+    def spy(array: np.ndarray, extra_rows: int, memory: Any) -> Any:
+        value = convert(array, extra_rows, memory)
         sizes.append(value.shape()[0])
         return value
 
-    monkeypatch.setattr(engine_module, "_to_value", spy)
+    monkeypatch.setattr(values, "to_value", spy)
     return sizes
 
 
 @pytest.fixture(params=["pageable", "pinned"])
-def memory(request: pytest.FixtureRequest, shared_memory: Any) -> Any:
-    """Host memory of the process, and host memory that onnxruntime allocates."""
-    return shared_memory if request.param == "pinned" else None
-
-
-@pytest.fixture(scope="session")
-def shared_memory() -> Any:
-    """Of the CPU, in the place of CUDA's."""
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    onnxruntime.create_and_register_allocator(memory, None)
-    return memory
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shared_memory: Any) -> None:
+    """Engines take their inputs from memory of the process, or from memory that onnxruntime allocates."""
+    chosen = shared_memory if request.param == "pinned" else None
+    monkeypatch.setattr(providers, "input_memory", lambda _provider: chosen)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +53,12 @@ def test_buckets_are_powers_of_two_up_to_the_most(most: int, sizes: tuple[int, .
 
 @pytest.mark.parametrize("bundle", [tiny_bundle(), image_bundle()], ids=["tiny", "shapes"])
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 6, 7, 20])
-def test_bound_runs_equal_the_reference(bundle: Any, rows: int, memory: Any) -> None:
+@pytest.mark.usefixtures("memory")
+def test_bound_runs_equal_the_reference(bundle: Any, rows: int) -> None:
     (spec,) = bundle.manifest.inputs
     x = GENERATOR.normal(size=(rows, *spec.shape[1:])).astype(np.float32)
 
     engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=buckets(6))
-    engine._pinned = memory
 
     got = engine.run({"input": x})
 
@@ -107,10 +96,10 @@ def test_rows_that_fill_up_are_zeros_and_do_run() -> None:
     assert outputs["shape"].tolist() == [4]  # so a graph whose rows know of each other would show it
 
 
-def test_arrays_that_are_no_block_of_memory_are_taken(memory: Any) -> None:
+@pytest.mark.usefixtures("memory")
+def test_arrays_that_are_no_block_of_memory_are_taken() -> None:
     bundle = tiny_bundle()
     engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=(4,))
-    engine._pinned = memory
     wide = GENERATOR.normal(size=(4, 8)).astype(np.float32)
 
     got = engine.run({"input": wide[:, ::2]})["logits"]
@@ -161,20 +150,6 @@ def test_bfloat16_beside_text_is_refused_when_it_is_loaded() -> None:
 
     with pytest.raises(InferenceFailed):
         Engine(graph, _specs("BF16"))
-
-
-def test_without_a_gpu_there_is_no_pinned_memory() -> None:
-    assert engine_module.pinned_memory() is None
-
-
-def test_pinned_memory_is_what_the_cuda_device_says_it_is(monkeypatch: pytest.MonkeyPatch, shared_memory: Any) -> None:
-    class Device:
-        ep_name = "CUDAExecutionProvider"
-        memory_info: Callable[[Any, Any], Any] = lambda _self, _kind: shared_memory
-
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [Device()])
-
-    assert engine_module.pinned_memory() is shared_memory
 
 
 def test_text_is_not_run_before_someone_sends_some(monkeypatch: pytest.MonkeyPatch) -> None:

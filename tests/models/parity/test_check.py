@@ -3,24 +3,26 @@
 import numpy as np
 import pytest
 
-from models import parity
+from models.datatypes import Arrays, Run
 from models.errors import GraphError, ParityError
 from models.graph.fold import fold
 from models.graph.load import serialize
-from models.manifest import Parity, TensorSpec
+from models.manifest import Parity
+from models.parity.check import check_folded
+from models.runtime.load import load
+from models.runtime.specs import specs
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
-from tests.training.graphs import changed, linear_norm
-from training import runtime
+from tests.graphs import changed, linear_norm
 
 SOURCE = linear_norm()
 FOLDED = fold(SOURCE).model
 
 
-def check(source: bytes, folded: bytes, oracle: parity.Run | None = None, real: parity.Arrays | None = None) -> Parity:
-    return parity.check(source, folded, runtime.specs(source)[0], runtime.load, oracle, real)
+def check(source: bytes, folded: bytes, oracle: Run | None = None, real: Arrays | None = None) -> Parity:
+    return check_folded(source, folded, specs(source)[0], oracle, real)
 
 
-def zeros(inputs: parity.Arrays) -> parity.Arrays:
+def zeros(inputs: Arrays) -> Arrays:
     return {"y": np.zeros((len(inputs["x"]), 3))}
 
 
@@ -45,9 +47,9 @@ def test_real_rows_are_compared_as_well() -> None:
     bundle = tiny_bundle()
     seen = []
 
-    def oracle(inputs: parity.Arrays) -> parity.Arrays:
+    def oracle(inputs: Arrays) -> Arrays:
         seen.append(inputs[INPUT])
-        return runtime.load(bundle.source, optimize=False)(inputs)
+        return load(bundle.source, optimize=False)(inputs)
 
     real = np.random.default_rng(7).normal(size=(100, 4)).astype(np.float32)
     report = check(bundle.source, bundle.folded, oracle, {INPUT: real})
@@ -112,20 +114,3 @@ def test_a_graph_that_cannot_run_on_other_batch_sizes_is_an_error() -> None:
 
     with pytest.raises(GraphError, match="cannot run the graph on 3 rows"):
         check(serialize(fixed), serialize(fixed))
-
-
-def test_random_rows_have_each_inputs_type_and_shape() -> None:
-    inputs = (
-        TensorSpec(name="image", datatype="FP16", shape=(-1, 3, -1, -1)),
-        TensorSpec(name="tokens", datatype="INT64", shape=(-1, 7)),
-        TensorSpec(name="mask", datatype="BOOL", shape=(-1, 7)),
-    )
-
-    rows = parity.random_rows(inputs, 5, seed=0)
-
-    assert {name: (values.shape, values.dtype.name) for name, values in rows.items()} == {
-        "image": ((5, 3, 64, 64), "float16"),
-        "tokens": ((5, 7), "int64"),
-        "mask": ((5, 7), "bool"),
-    }
-    assert set(rows["tokens"].ravel().tolist()) == {0, 1}

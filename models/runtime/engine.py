@@ -1,0 +1,148 @@
+"""A graph ready to serve: provider, threads, warm-up, runs."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from time import perf_counter
+from typing import Self
+
+import numpy as np
+
+from models.datatypes import Array, Arrays, to_numpy
+from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable
+from models.manifest import TensorSpec
+from models.runtime import providers, values
+from models.runtime.providers import Provider, require_provider
+from models.runtime.session import open_session
+
+_WARM_UP_ROWS = 8
+_SHORT_SECONDS = 0.01
+"""Runs that take longer are measured once: the service waits for the measurement when it starts."""
+
+
+class Engine:
+    """Runs one graph.
+
+    Args:
+        graph: the serialized ONNX model.
+        inputs: of the graph, for the warm-up.
+        provider: what runs it.
+        threads: threads inside one run.
+        buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
+            one, so that a device meets no other sizes, and has met these before the first request.
+
+    Attributes:
+        output_names: of the graph, in its order.
+        provider: the name of the execution provider that runs it, e.g. ``CPUExecutionProvider``.
+
+    Raises:
+        ProviderUnavailable: the provider is not the one that onnxruntime would use.
+        InferenceFailed: onnxruntime refuses the graph, or its first run fails.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        inputs: Sequence[TensorSpec],
+        provider: Provider = "cpu",
+        threads: int = 1,
+        buckets: Sequence[int] = (),
+    ) -> None:
+        require_provider(provider)
+        self.provider = providers.NAMES[provider]
+        try:
+            self._session = open_session(graph, provider=provider, threads=threads, log_errors=True)
+        except GraphError as error:
+            raise InferenceFailed("onnxruntime cannot load the graph") from error
+        if self._session.get_providers()[0] != self.provider:
+            raise ProviderUnavailable(
+                f"{self.provider} was asked for, but onnxruntime would run {self._session.get_providers()[0]}: "
+                "check the GPU, its driver and the CUDA libraries"
+            )
+        self.output_names = [output.name for output in self._session.get_outputs()]
+        self._buckets = buckets
+        self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
+        types = values.tensor_types(self._session)
+        # onnxruntime takes bfloat16 only as values of its own, and text never.
+        if types >= {values.BFLOAT16, values.TEXT}:
+            raise InferenceFailed("onnxruntime takes bfloat16 and text, but not both in one graph")
+        bound = values.BFLOAT16 in types or provider == "cuda" or bool(buckets)
+        self._run = self._run_bound if bound and values.TEXT not in types else self._run_plain
+        self._input_memory = providers.input_memory(provider)
+        self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+        """All outputs by name, for inputs by name. Safe to call from several threads at once.
+
+        Raises:
+            InvalidInput: the graph refuses a value.
+            InferenceFailed: onnxruntime failed on these inputs.
+        """
+        try:
+            return self._run(inputs)
+        except Exception as error:
+            # A node refuses an index out of range, say, with InvalidArgument. Which text is valid, only the graph
+            # decides.
+            by_node = type(error).__name__ == "InvalidArgument" and "while running" in str(error)
+            if by_node or self._takes_text:
+                raise InvalidInput("the model cannot be run on these values", "inputs") from error
+            raise InferenceFailed("the model cannot be run on these inputs") from error
+
+    def expected_seconds(self, rows: int) -> float:
+        """How long a run of this many rows takes, as measured when the engine started."""
+        return self._seconds_per_run + rows * self._seconds_per_row
+
+    def release(self) -> Self:
+        """Free the session and its memory. The attributes and the expected seconds stay; runs fail."""
+        del self._session
+        return self
+
+    def _run_plain(self, inputs: Mapping[str, Array]) -> Arrays:
+        return dict(zip(self.output_names, self._session.run(self.output_names, inputs), strict=True))
+
+    def _run_bound(self, inputs: Mapping[str, Array]) -> Arrays:
+        """Run on values of onnxruntime's own: copied to the device once, and from it once."""
+        rows = len(next(iter(inputs.values())))
+        extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, values.to_value(array, extra, self._input_memory))
+        for name in self.output_names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        arrays = map(values.to_array, binding.get_outputs())
+        outputs = dict(zip(self.output_names, arrays, strict=True))
+        return {name: array[:rows] for name, array in outputs.items()} if extra else outputs
+
+    def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:
+        """Run the graph for the first time, and measure seconds a run and seconds a row."""
+        if self._takes_text:
+            return inf, 0.0  # no text is known that every graph accepts
+        for rows in self._buckets:
+            self.run({spec.name: _zeros(spec, rows) for spec in inputs})
+        one = self._fastest(inputs, 1)
+        if one > _SHORT_SECONDS or any(spec.shape[0] != -1 for spec in inputs):
+            return one, 0.0
+        per_row = max(self._fastest(inputs, _WARM_UP_ROWS) - one, 0.0) / (_WARM_UP_ROWS - 1)
+        return max(one - per_row, 0.0), per_row
+
+    def _fastest(self, inputs: Sequence[TensorSpec], rows: int) -> float:
+        feeds = {spec.name: _zeros(spec, rows) for spec in inputs}
+        self.run(feeds)
+        seconds = []
+        for _ in range(3):
+            start = perf_counter()
+            self.run(feeds)
+            seconds.append(perf_counter() - start)
+            if seconds[0] > _SHORT_SECONDS:
+                break
+        return min(seconds)
+
+
+def buckets(max_rows: int) -> tuple[int, ...]:
+    """Powers of two up to a number of rows, and the number itself."""
+    return (*(1 << power for power in range((max_rows - 1).bit_length())), max_rows)
+
+
+def _zeros(spec: TensorSpec, rows: int) -> Array:
+    shape = [1 if size < 0 else size for size in spec.shape[1:]]
+    return np.zeros([rows if spec.shape[0] < 0 else spec.shape[0], *shape], dtype=to_numpy(spec.datatype))

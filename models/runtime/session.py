@@ -1,0 +1,45 @@
+"""Opens onnxruntime sessions."""
+
+import os
+
+import onnxruntime
+
+from models.errors import GraphError
+from models.runtime import providers
+from models.runtime.providers import Provider
+
+_ERROR, _FATAL = 3, 4
+
+
+def open_session(
+    graph: bytes, *, provider: Provider = "cpu", threads: int = 1, optimize: bool = True, log_errors: bool = False
+) -> onnxruntime.InferenceSession:
+    """A session that runs one graph.
+
+    Args:
+        graph: the serialized ONNX model.
+        provider: what runs it. onnxruntime goes on with the CPU when CUDA cannot start.
+        threads: threads inside one run.
+        optimize: whether onnxruntime rewrites the graph with its own optimisations.
+        log_errors: whether onnxruntime logs errors. All are raised as well, but for the reason why CUDA cannot start.
+
+    Raises:
+        GraphError: onnxruntime cannot load the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERROR if log_errors else _FATAL
+    # A pattern is kept for every shape ever met: with a free batch size that only grows.
+    options.enable_mem_pattern = False
+    # External data is refused at publishing. Should a graph name some all the same, this folder has no files.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if provider == "cuda":
+        onnxruntime.preload_dlls()  # the CUDA libraries that pip installed, which the loader does not look for
+    chosen = providers.NAMES[provider], providers.OPTIONS[provider]
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=[chosen])
+    except Exception as error:  # its exception classes are private, and this is their base
+        raise GraphError(f"onnxruntime cannot load the graph: {error}") from error

@@ -1,0 +1,47 @@
+"""What a graph takes and gives, as onnxruntime sees it."""
+
+import onnxruntime
+
+from models.datatypes import Datatype
+from models.errors import GraphError
+from models.manifest import TensorSpec
+from models.runtime.session import open_session
+
+_DATATYPES: dict[str, Datatype] = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+
+
+def specs(graph: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of a serialized graph, with -1 for free axes.
+
+    Raises:
+        GraphError: onnxruntime cannot load it, a tensor is of a type that is not served, or its first axis is not free.
+    """
+    session = open_session(graph, optimize=False)
+    return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))
+
+
+def _spec(tensor: onnxruntime.NodeArg) -> TensorSpec:
+    if tensor.type not in _DATATYPES:
+        raise GraphError(f"'{tensor.name}' is a {tensor.type}, which is not served")
+    shape = [size if isinstance(size, int) else -1 for size in tensor.shape]
+    if not shape or shape[0] != -1:
+        raise GraphError(
+            f"'{tensor.name}' of shape {shape} has no batch axis: its first axis must be of free size. "
+            "Export the network with a dynamic batch size"
+        )
+    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=tuple(shape))

@@ -1,0 +1,27 @@
+"""Inputs and outputs of a graph."""
+
+import pytest
+
+from models.errors import GraphError
+from models.graph.load import serialize
+from models.runtime.specs import specs
+from tests.graphs import linear_norm
+
+
+def test_a_fixed_first_axis_is_refused() -> None:
+    with pytest.raises(GraphError, match=r"'x' of shape \[1, 4\] has no batch axis"):
+        specs(serialize(linear_norm(batch="1")))
+
+
+def test_what_onnxruntime_cannot_load_is_an_error() -> None:
+    with pytest.raises(GraphError, match="cannot load"):
+        specs(b"\x08\x09")
+
+
+def test_tensors_of_a_type_that_the_protocol_does_not_have_are_refused() -> None:
+    model = linear_norm()
+    model.graph.input.add(name="words").type.tensor_type.elem_type = 17
+    model.graph.input[-1].type.tensor_type.shape.dim.add(dim_param="N")
+
+    with pytest.raises(GraphError, match=r"'words' is a tensor\(float8e4m3fn\)"):
+        specs(serialize(model))
