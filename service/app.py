@@ -85,7 +85,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
     )
     events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
-    watch.on_change(teller(events.tell, webhook.tell))
+    watch.on_alarm_change(teller(events.tell, webhook.tell))
     metrics = Metrics(
         gather,
         replicas.processes,

@@ -27,7 +27,11 @@ from service.routes.examples import Examples
 from service.settings import Settings
 from service.telemetry.logs import request_logger
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.observer import HEAD_START, MAX_ROWS, Observation, ObservedModel, ObservedModels, Observer
+from service.watching.budget import HEAD_START_SECONDS, Budget
+from service.watching.observation import Observation
+from service.watching.observed_model import ObservedModel
+from service.watching.observed_models import ObservedModels
+from service.watching.observer import MAX_OBSERVED_ROWS, Observer
 
 Array = NDArray[Any]
 
@@ -56,7 +60,7 @@ def watcher_opener(settings: Settings, repository: Repository) -> Callable[[Serv
         observed = repository.read(served.model, served.version).observed
         if observed is None:
             return None
-        sizes = _warmed_up(settings, served.manifest, MAX_ROWS)
+        sizes = _warmed_up(settings, served.manifest, MAX_OBSERVED_ROWS)
         engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
         memory.give_back()
         return ObservedModel(served, engine)
@@ -97,7 +101,7 @@ class Predictions:
         self._guard = guard
         observed_models = ObservedModels(watcher_opener(settings, catalog.repository))
         self._observer = (
-            Observer(observed_models, sink, settings.watch_percent, statistics, HEAD_START)
+            Observer(observed_models, sink, Budget(settings.watch_percent, HEAD_START_SECONDS), statistics)
             if settings.watch_percent
             else None
         )

@@ -3,11 +3,10 @@
 Mergeable in any order (Chan, Golub & LeVeque 1983), so that windows, processes and restarts add up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from models.batchnorm import Float64
 from models.errors import InvalidInput
@@ -125,23 +124,6 @@ class WindowMoments:
         """Standard error of `variance`, shape (C,), by the delta method; NaN for fewer than two rows."""
         m = self.row_mean
         return self._error(self.m2_square + 4 * m**2 * self.m2_mean - 4 * m * self.co)
-
-    def to_arrays(self) -> dict[str, NDArray[np.float64] | int]:
-        """`count`, and `moments` of shape (5, C): what `from_arrays` takes."""
-        moments = np.stack([self.row_mean, self.row_square, self.m2_mean, self.m2_square, self.co])
-        return {"count": self.count, "moments": moments}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> "WindowMoments":
-        """What `to_arrays` gave.
-
-        Raises:
-            InvalidInput: it did not give this.
-        """
-        count, moments = np.asarray(arrays["count"]), np.asarray(arrays["moments"], dtype=np.float64)
-        if count.size != 1 or count.item() < 0 or moments.ndim != 2 or len(moments) != 5:
-            raise InvalidInput(f"a count and 5 rows of numbers are moments, not {count.shape} and {moments.shape}")
-        return cls(int(count.item()), *moments)
 
     def _error(self, m2: Float64) -> Float64:
         if self.count < 2:

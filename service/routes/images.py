@@ -17,7 +17,7 @@ from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
 from service.routes.answers import errors, example
 from service.routes.models import ModelName, Version
-from service.watching.observer import ObservedModels
+from service.watching.observed_models import ObservedModels
 from service.wire import images
 
 _BODY: dict[str, Any] = {

@@ -18,7 +18,7 @@ from service.inference.batcher import Batcher, Outputs
 from service.routes.answers import errors, json_body
 from service.routes.examples import Examples
 from service.routes.models import ModelName, Version
-from service.watching.observer import ObservedModels
+from service.watching.observed_models import ObservedModels
 from service.wire import v2_json
 from service.wire.compression import compress, negotiate
 

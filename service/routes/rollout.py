@@ -238,7 +238,7 @@ def _describe(
         served = loaded.get(version)
         counted = statistics.versions.get((model, version), VersionStatistics())
         compared = statistics.comparisons.get((model, default, version))
-        judged = None if served is None else watch.judged(served)
+        judged = None if served is None else watch.of(served).judged
         return VersionState(
             version=str(version),
             roles=[role for role, other in roles.items() if other == version],

@@ -16,7 +16,8 @@ from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
 from service.routes.answers import EXAMPLE_LAYER, errors, example
 from service.routes.models import ModelName, Version
-from service.watching.monitor import Bucket, DriftMonitor, Window
+from service.watching.monitor import DriftMonitor
+from service.watching.windows import Bucket, Window
 
 LayerName = Annotated[str, Path(description="name of a layer", openapi_examples=example(EXAMPLE_LAYER))]
 TimeWindow = Annotated[
@@ -231,9 +232,10 @@ def router(catalog: Catalog, watch: DriftMonitor) -> APIRouter:
 
 
 def _live(served: ServedVersion, watch: DriftMonitor, window: Window) -> LiveModel:
-    bucket = watch.window(served, window)
-    effort = watch.effort(served)
-    found = watch.assess(served, bucket)
+    monitor = watch.of(served)
+    bucket = monitor.window(window)
+    effort = monitor.effort
+    found = monitor.assess(bucket)
     layers = []
     for layer in served.manifest.norm_layers:
         shift = found.layers.get(layer.name)
@@ -262,7 +264,7 @@ def _live(served: ServedVersion, watch: DriftMonitor, window: Window) -> LiveMod
 
 def _layer(served: ServedVersion, name: str, watch: DriftMonitor, window: Window) -> LiveLayer:
     served.layer(name)
-    bucket = watch.window(served, window)
+    bucket = watch.of(served).window(window)
     moments = bucket.layers.get(name)
     known = served.manifest.drift.layers.get(name) if served.manifest.drift else None
     reference = None
@@ -282,14 +284,14 @@ def _layer(served: ServedVersion, name: str, watch: DriftMonitor, window: Window
 
 
 def _drift(served: ServedVersion, watch: DriftMonitor, window: str, rate: float | None) -> Drift:
-    judged = watch.judged(served) if window == "last" else None
+    monitor = watch.of(served)
     if window == "last":
-        bucket = judged.bucket if judged else Bucket(0.0, {}, np.zeros(0, np.int64))
+        bucket = monitor.judged.bucket if monitor.judged else Bucket.empty(0.0)
     else:
-        bucket = watch.window(served, window)  # type: ignore[arg-type]  # the others are windows of time
-    found = watch.assess(served, bucket, rate)
-    per_day = watch.windows_per_day(served)
-    shown_rate = watch.rate(served) if rate is None else rate
+        bucket = monitor.window(window)  # type: ignore[arg-type]  # the others are windows of time
+    found = monitor.assess(bucket, rate)
+    per_day = monitor.windows_per_day
+    shown_rate = monitor.rate if rate is None else rate
     return Drift(
         model=served.model,
         version=str(served.version),
@@ -325,8 +327,9 @@ def _drift(served: ServedVersion, watch: DriftMonitor, window: str, rate: float 
 
 def _history(served: ServedVersion, watch: DriftMonitor, window: Window) -> History:
     points = []
-    for _, end, bucket in watch.history(served, window):
-        found = watch.assess(served, bucket)
+    monitor = watch.of(served)
+    for end, bucket in monitor.history(window):
+        found = monitor.assess(bucket)
         points.append(
             Point(
                 time=datetime.fromtimestamp(end, UTC),

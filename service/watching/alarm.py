@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from models.drift.detector import Verdict
 from service.catalog.served_version import ServedVersion
-from service.watching.monitor import Changed, JudgedWindow
+from service.watching.monitor import AlarmCallback
+from service.watching.version_monitor import JudgedWindow
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ class Alarm(BaseModel):
         )
 
 
-def teller(*listeners: Callable[[Alarm], None]) -> Changed:
+def teller(*listeners: Callable[[Alarm], None]) -> AlarmCallback:
     """Tells the log and these of every alarm. They are called from any thread, and keep nobody waiting."""
 
     def tell(served: ServedVersion, judged: JudgedWindow) -> None:

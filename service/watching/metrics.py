@@ -38,7 +38,7 @@ class ObservationMetrics(Collector):
         )
         for served in self._catalog.served():
             labels = (served.model, str(served.version))
-            effort = self._monitor.effort(served)
+            effort = self._monitor.of(served).effort
             for family, value in zip(
                 (rows, batches, skipped, seconds),
                 (effort.rows, effort.batches, effort.skipped, effort.seconds),
@@ -73,7 +73,7 @@ class DriftMetrics(Collector):
             labels=_LAYER_LABELS,
         )
         for served in self._catalog.served():
-            if (judged := self._monitor.judged(served)) is None:
+            if (judged := self._monitor.of(served).judged) is None:
                 continue
             labels = (served.model, str(served.version))
             alarm.add_metric(labels, judged.assessment.alarm)

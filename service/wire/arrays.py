@@ -1,4 +1,4 @@
-"""Arrays between the processes of the service: some JSON, then arrays by name, without pickle."""
+"""Arrays between processes and in files: some JSON, then arrays by name, without pickle."""
 
 from collections.abc import Mapping
 from io import BytesIO

@@ -39,7 +39,7 @@ from service.routes import examples
 from service.settings import Settings
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.observer import Observation
+from service.watching.observation import Observation
 from service.workers.acceptor import Acceptor, Connections
 from service.workers.forward import Forward
 

@@ -1,56 +1,60 @@
-"""Observing keeps to its budget, keeps nobody waiting, and finds what an oracle finds."""
+"""Observing keeps to its budget, delays nobody, and finds what an oracle finds."""
 
-import gc
 import itertools
 import threading
-import weakref
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from time import monotonic
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
-from models.errors import InvalidInput
 from models.moments.window import WindowMoments
-from models.observation import RowStatistics
-from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
 from service.watching import observer as observer_module
-from service.watching.observer import MAX_ROWS, Observation, ObservedModel, ObservedModels, Observer
+from service.watching.budget import Budget
+from service.watching.observation import Observation
+from service.watching.observed_model import ObservedModel
+from service.watching.observed_models import ObservedModels
+from service.watching.observer import MAX_OBSERVED_ROWS, Observer
 from tests.bundles import INPUT, NORM, tiny_bundle
-from tests.watching import usual_rows, watched_bundle
+from tests.service.watching.doubles import open_observed_model
+from tests.watching import usual_rows
 
 WAIT = 30
 
 
-@pytest.fixture(scope="module")
-def served() -> ServedVersion:
-    bundle = watched_bundle()
-    return ServedVersion("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
-
-
-def make(served: ServedVersion) -> ObservedModel:
-    bundle = watched_bundle()
-    return ObservedModel(served, Engine(bundle.observed, bundle.manifest.inputs))
-
-
 class Sink:
-    """Takes deltas, when it is let."""
+    """Takes observations, while its gate is open."""
 
     def __init__(self) -> None:
-        self.deltas: SimpleQueue[Observation] = SimpleQueue()
+        self.observations: SimpleQueue[Observation] = SimpleQueue()
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, delta: Observation) -> None:
-        assert self.gate.wait(WAIT)
-        self.deltas.put(delta)
+    def __call__(self, observation: Observation) -> None:
+        assert self.gate.wait(WAIT), "the gate is closed"
+        self.observations.put(observation)
 
     def next(self) -> Observation:
-        return self.deltas.get(timeout=WAIT)
+        try:
+            return self.observations.get(timeout=WAIT)
+        except Empty:
+            pytest.fail("nothing was observed")
+
+
+class Spent(Budget):
+    """Notes what is spent, and does not rest."""
+
+    def __init__(self) -> None:
+        super().__init__(percent=100)
+        self.seconds: SimpleQueue[float] = SimpleQueue()
+
+    def spend(self, seconds: float) -> None:
+        self.seconds.put(seconds)
 
 
 @pytest.fixture
@@ -69,39 +73,47 @@ def observers(statistics: ServiceStatistics) -> Iterator[Callable[..., Observer]
 
     def start(
         sink: Sink,
-        make: Callable[[ServedVersion], ObservedModel | None] = make,
-        percent: float = 100,
-        head_start: float = 0.0,
+        open_model: Callable[[ServedVersion], ObservedModel | None] = open_observed_model,
+        budget: Budget | None = None,
+        **given: Callable[[], float],
     ) -> Observer:
-        made.append(Observer(ObservedModels(make), sink, percent, statistics, head_start))
+        made.append(Observer(ObservedModels(open_model), sink, budget or Budget(percent=100), statistics, **given))
         return made[-1]
 
     yield start
     for observer in made:
-        observer.close()
+        close(observer)
+
+
+def close(observer: Observer) -> None:
+    closing = threading.Thread(target=observer.close, daemon=True)
+    closing.start()
+    closing.join(WAIT)
+    assert not closing.is_alive(), "the observer does not close"
 
 
 def until_idle(observer: Observer) -> None:
-    """Until its thread is back at its queue."""
+    deadline = monotonic() + WAIT
     while observer.busy:
+        assert monotonic() < deadline, "the observer stays busy"
         threading.Event().wait(0.001)
 
 
 def test_what_it_finds_is_what_the_folded_graph_holds(served: ServedVersion, sink: Sink, observers) -> None:
     rows = usual_rows(20)
     observers(sink).offer(served, {INPUT: rows})
-    delta = sink.next()
+    found = sink.next()
 
     layer = served.layer(NORM)
     folded = onnx.load_from_string(tiny_bundle().folded)
     weights = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in folded.graph.initializer}
     weight, bias = weights["fc.weight"], weights["fc.bias"]
     z = (rows @ weight.T + bias - layer.beta) / np.abs(layer.gamma)
-    np.testing.assert_allclose(delta.layers[NORM].mean, z.mean(axis=0), atol=1e-4)
-    np.testing.assert_allclose(delta.layers[NORM].variance, z.var(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found.layers[NORM].mean, z.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found.layers[NORM].variance, z.var(axis=0), atol=1e-4)
     predicted = served.engine.run({INPUT: rows})["logits"].argmax(axis=1)
-    assert delta.classes.tolist() == np.bincount(predicted, minlength=2).tolist()
-    assert (delta.model, delta.version, delta.rows, delta.batches) == ("tiny", 1, 20, 1)
+    assert found.classes.tolist() == np.bincount(predicted, minlength=2).tolist()
+    assert (found.model, found.version, found.rows, found.batches) == ("tiny", 1, 20, 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
@@ -123,17 +135,17 @@ def test_rows_that_are_not_finite_are_left_out(served: ServedVersion, sink: Sink
     assert got.classes.sum() <= 20
 
 
-def test_nothing_but_rows_that_are_not_finite_is_nothing(served: ServedVersion, sink: Sink, observers) -> None:
+def test_rows_none_of_which_is_finite_are_an_empty_observation(served: ServedVersion, sink: Sink, observers) -> None:
     observers(sink).offer(served, {INPUT: np.full((2, 4), np.nan, np.float32)})
-    delta = sink.next()
+    found = sink.next()
 
-    assert (delta.layers[NORM].count, delta.classes.tolist()) == (0, [0, 0])
+    assert (found.layers[NORM].count, found.classes.tolist()) == (0, [0, 0])
 
 
 def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(
     served: ServedVersion, sink: Sink, observers, statistics: ServiceStatistics
 ) -> None:
-    def answer(served: ServedVersion) -> None:
+    def serve(served: ServedVersion) -> None:
         statistics.of(served.model, served.version).success.add(0.001)
         observer.offer(served, {INPUT: usual_rows(4)})
 
@@ -141,79 +153,54 @@ def test_a_batch_that_comes_while_it_is_busy_is_counted_and_left_out(
     sink.gate.clear()
     observer = observers(sink)
     for one in (served, served, other, served, other, served):
-        answer(one)
+        serve(one)
     sink.gate.set()
     assert sink.next().skipped == 0
     for one, count in ((served, 3), (other, 2), (served, 0)):
         until_idle(observer)
-        answer(one)
-        delta = sink.next()
-        assert (delta.model, delta.rows, delta.skipped) == (one.model, 4, count)
+        serve(one)
+        found = sink.next()
+        assert (found.model, found.rows, found.skipped) == (one.model, 4, count)
 
 
-@pytest.mark.parametrize(("share", "rested"), [(2.0, 9.0), (1.0, 9.0), (0.5, 18.0), (0.1, 45.0), (0.0, 45.0)])
-def test_its_budget_is_a_share_of_the_time_and_of_what_the_process_does(
-    sink: Sink, observers, monkeypatch, share: float, rested: float
+def test_its_budget_pays_for_an_observation_but_not_for_opening_the_model(
+    served: ServedVersion, sink: Sink, observers
 ) -> None:
-    """`share` of a processor is what the process takes meanwhile."""
-    now = [1000.0]
-    observer = observers(sink)
-    monkeypatch.setattr(observer_module, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(observer_module, "process_time", lambda: share * now[0])
+    budget, seconds = Spent(), itertools.count()
+    opened = []
 
-    class Closing(threading.Event):
-        def wait(self, seconds: float | None = None) -> bool:
-            now[0] += seconds
-            return False
+    def open_slowly(served: ServedVersion) -> ObservedModel:
+        for _ in range(1000):
+            next(seconds)
+        opened.append(1)
+        return open_observed_model(served)
 
-    monkeypatch.setattr(observer, "_closing", Closing())
-    observer._rest(9.0)
-
-    assert now[0] - 1000 == pytest.approx(rested)
-
-
-def test_it_rests_in_proportion_to_what_an_observation_took(
-    served: ServedVersion, sink: Sink, observers, monkeypatch
-) -> None:
-    thread_time = itertools.count(0, 1 / 3)  # asked four times from the beginning of an observation to its end
-    monkeypatch.setattr(observer_module, "thread_time", lambda: next(thread_time))
-    observer = observers(sink, percent=10)
-    rests: SimpleQueue[float] = SimpleQueue()
-    monkeypatch.setattr(observer, "_rest", rests.put)
-    observer.offer(served, {INPUT: usual_rows(4)})
-
-    assert rests.get(timeout=WAIT) == pytest.approx(9)
-
-
-def test_it_rests_for_nothing_of_its_head_start(served: ServedVersion, sink: Sink, observers, monkeypatch) -> None:
-    seconds = iter(range(10_000))
-    monkeypatch.setattr("service.watching.observer.thread_time", lambda: float(next(seconds)))
-    observer = observers(sink, percent=50, head_start=8.0)
-    rests: SimpleQueue[float] = SimpleQueue()
-    monkeypatch.setattr(observer, "_rest", rests.put)
-    for _ in range(4):
+    observer = observers(sink, open_slowly, budget, clock=lambda: float(next(seconds)))
+    for _ in range(3):
         observer.offer(served, {INPUT: usual_rows(4)})
-        sink.next()
+        found = sink.next()
         until_idle(observer)
-
-    # Each observation takes three seconds of this clock: the third is the first that goes beyond eight.
-    assert [rests.get(timeout=WAIT) for _ in range(2)] == [3.0, 3.0]
-    assert rests.empty()
+        # The clock is read after opening, around the observation, and at the end: a second passes between two readings.
+        assert (found.seconds, budget.seconds.get(timeout=WAIT)) == (1.0, 3.0)
+    assert opened == [1]
 
 
 def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(
     served: ServedVersion, sink: Sink, observers
 ) -> None:
-    observer = observers(sink, percent=1e-9)
+    observer = observers(sink, budget=Budget(percent=1e-9))
     observer.offer(served, {INPUT: usual_rows(4)})
     sink.next()
     observer.offer(served, {INPUT: usual_rows(4)})
 
     assert observer.busy
-    assert observer._queue.empty()
+    close(observer)
+    assert sink.observations.empty()
 
 
-def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: ServedVersion, sink: Sink, observers) -> None:
+def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(
+    served: ServedVersion, observed_model: ObservedModel, sink: Sink, observers
+) -> None:
     sink.gate.clear()
     rows = usual_rows(100)
     spread = rows[::4].copy()
@@ -221,102 +208,41 @@ def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(served: ServedVer
     observer.offer(served, {INPUT: rows})
     rows[:] = np.nan
     sink.gate.set()
-    delta = sink.next()
+    found = sink.next()
 
-    expected, _ = make(served).observe({INPUT: spread})
-    assert delta.rows == 25 <= MAX_ROWS
-    np.testing.assert_allclose(delta.layers[NORM].mean, WindowMoments.of(expected[NORM]).mean)
+    expected, _ = observed_model.observe({INPUT: spread})
+    assert found.rows == 25 <= MAX_OBSERVED_ROWS
+    np.testing.assert_allclose(found.layers[NORM].mean, WindowMoments.of(expected[NORM]).mean)
 
 
-def test_large_rows_are_cut_further(served: ServedVersion, sink: Sink, observers, monkeypatch) -> None:
-    monkeypatch.setattr(observer_module, "MAX_BYTES", 3 * 16)
+def test_large_rows_are_cut_further(
+    served: ServedVersion, sink: Sink, observers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer_module, "MAX_OBSERVED_BYTES", 3 * 16)
     observers(sink).offer(served, {INPUT: usual_rows(30)})
 
     assert sink.next().rows == 3
 
 
-def test_no_rows_are_nothing_to_observe(served: ServedVersion, sink: Sink, observers) -> None:
+def test_a_batch_without_rows_is_not_observed(served: ServedVersion, sink: Sink, observers) -> None:
     observer = observers(sink)
     observer.offer(served, {INPUT: usual_rows(0)})
 
     assert not observer.busy
 
 
-def test_a_watcher_goes_with_its_version() -> None:
-    bundle = watched_bundle()
-    served = ServedVersion("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
-    observed_models = ObservedModels(make)
-    observed_model = weakref.ref(observed_models.of(served))
-    assert observed_models.of(served) is observed_model()
+def test_a_version_without_an_observed_model_is_not_observed(served: ServedVersion, sink: Sink, observers) -> None:
+    observer = observers(sink, lambda _served: None)
+    observer.offer(served, {INPUT: usual_rows(4)})
+    until_idle(observer)
 
-    del served
-    gc.collect()
-    assert observed_model() is None
-    assert not observed_models._made
+    assert sink.observations.empty()
 
 
-def test_a_bundle_that_cannot_be_read_is_not_asked_for_again(served: ServedVersion, sink: Sink, observers) -> None:
-    asked = []
-
-    def broken(_served: ServedVersion) -> ObservedModel:
-        asked.append(1)
-        raise FileNotFoundError("pruned meanwhile")
-
-    observer = observers(sink, broken)
-    for _ in range(2):
-        observer.offer(served, {INPUT: usual_rows(4)})
-        until_idle(observer)
-
-    assert asked == [1]
-
-
-def test_a_version_without_an_observed_graph_is_asked_for_once(served: ServedVersion, sink: Sink, observers) -> None:
-    asked = threading.Semaphore(0)
-
-    def none(_served: ServedVersion) -> None:
-        asked.release()
-
-    observer = observers(sink, none)
-    for _ in range(3):
-        observer.offer(served, {INPUT: usual_rows(4)})
-        until_idle(observer)
-
-    assert asked.acquire(blocking=False)
-    assert not asked.acquire(blocking=False)
-    assert sink.deltas.empty()
-
-
-def test_one_that_fails_does_not_stop_the_next(served: ServedVersion, sink: Sink, observers) -> None:
+def test_an_observation_that_fails_does_not_stop_the_next(served: ServedVersion, sink: Sink, observers) -> None:
     observer = observers(sink)
     observer.offer(served, {INPUT: usual_rows(4)[:, :2]})
     until_idle(observer)
     observer.offer(served, {INPUT: usual_rows(4)})
 
     assert sink.next().rows == 4
-
-
-def test_a_delta_survives_the_way_to_another_process() -> None:
-    rows, classes = observed()
-    delta = Observation("tiny", 3, {NORM: WindowMoments.of(rows)}, classes, batches=2, skipped=7, seconds=0.25)
-    again = Observation.from_bytes(delta.to_bytes())
-
-    assert (again.model, again.version, again.batches, again.skipped, again.seconds) == ("tiny", 3, 2, 7, 0.25)
-    assert again.classes.tolist() == classes.tolist()
-    assert again.layers[NORM].count == 5
-    assert np.array_equal(again.layers[NORM].variance_error, delta.layers[NORM].variance_error)
-
-
-def observed() -> tuple[RowStatistics, np.ndarray]:
-    bundle = watched_bundle()
-    served = ServedVersion("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
-    rows, classes = make(served).observe({INPUT: usual_rows(5)})
-    return rows[NORM], classes
-
-
-@pytest.mark.parametrize("cut", [0, 1, 40, -1, -8])
-def test_a_damaged_delta_is_refused(cut: int) -> None:
-    rows, classes = observed()
-    data = Observation("tiny", 1, {NORM: WindowMoments.of(rows)}, classes).to_bytes()
-
-    with pytest.raises(InvalidInput, match="delta"):
-        Observation.from_bytes(data[:cut])

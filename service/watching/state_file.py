@@ -1,0 +1,99 @@
+"""The observations of one version in a file, so that they survive a restart."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import InvalidInput
+from models.moments import codec
+from service.watching.windows import HORIZONS, Bucket, Window
+from service.wire import arrays
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """The observations of one version.
+
+    Attributes:
+        identity: tells the version from others of the same number.
+        windows: window, slot and bucket of each bucket of time.
+        filling: rows of the window that is not full yet.
+        judged: rows of the last full window.
+        judged_at: when it was full, in seconds since 1970.
+    """
+
+    identity: str
+    windows: Sequence[tuple[Window, int, Bucket]]
+    filling: Bucket | None
+    judged: Bucket | None
+    judged_at: float
+
+    def to_bytes(self) -> bytes:
+        """Returns what `from_bytes` reads: where each bucket belongs, the moments of all, and the classes of all."""
+        entries: list[tuple[str, int, Bucket]] = list(self.windows)
+        entries += [(place, 0, bucket) for place in ("filling", "judged") if (bucket := getattr(self, place))]
+        buckets = [bucket for _, _, bucket in entries]
+        layout, moments = codec.encode([bucket.layers for bucket in buckets])
+        num_classes = max((len(bucket.classes) for bucket in buckets), default=0)
+        header = {
+            "identity": self.identity,
+            "judged_at": self.judged_at,
+            "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
+            "moments": layout,
+        }
+        classes = np.zeros((len(buckets), num_classes), np.int64)
+        for row, bucket in zip(classes, buckets, strict=True):
+            row[: len(bucket.classes)] = bucket.classes
+        return arrays.write(header, {"moments": moments, "classes": classes})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "VersionState":
+        """Returns the state that `to_bytes` wrote.
+
+        Raises:
+            InvalidInput: the data are damaged.
+        """
+        try:
+            header, found = arrays.read(BytesIO(data))
+            moments = codec.decode(header["moments"], found["moments"])
+            windows: list[tuple[Window, int, Bucket]] = []
+            others: dict[str, Bucket] = {}
+            for (place, slot, since), layers, classes in zip(header["buckets"], moments, found["classes"], strict=True):
+                bucket = Bucket(since, layers, classes)
+                if place in HORIZONS:
+                    windows.append((place, slot, bucket))
+                else:
+                    others[place] = bucket
+            return cls(
+                header["identity"], windows, others.get("filling"), others.get("judged"), float(header["judged_at"])
+            )
+        except (ValueError, TypeError, LookupError, EOFError) as error:
+            raise InvalidInput("stored observations: damaged data") from error
+
+
+def write(path: Path, state: VersionState) -> None:
+    """Replace the file with a new one, at once or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    staged = path.with_suffix(".staged")
+    with staged.open("wb") as file:
+        file.write(state.to_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+
+
+def read(path: Path) -> VersionState:
+    """Returns the state in a file.
+
+    Raises:
+        OSError: it cannot be read.
+        InvalidInput: it is damaged.
+    """
+    return VersionState.from_bytes(path.read_bytes())

@@ -1,0 +1,184 @@
+"""Records and judges the observations of one version."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from weakref import WeakKeyDictionary
+
+from models.drift.detector import Assessment, Detector
+from models.errors import InvalidInput
+from models.manifest import Manifest
+from service.watching.observation import Observation
+from service.watching.state_file import VersionState
+from service.watching.windows import HORIZONS, Bucket, TimeWindows, Window
+
+_HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """A full window of rows and its assessment.
+
+    Attributes:
+        bucket: the rows.
+        at: when the window was full, in seconds since 1970.
+        assessment: of the window.
+    """
+
+    bucket: Bucket
+    at: float
+    assessment: Assessment
+
+
+@dataclass
+class Effort:
+    """What observing a version has cost since the service started.
+
+    Attributes:
+        batches, rows: observed.
+        skipped: batches that were not observed, to stay within the budget.
+        seconds: of processor time.
+    """
+
+    batches: int = 0
+    rows: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+class VersionMonitor:
+    """The windows of one version: of time, and of rows, which are judged. Safe to use from several threads.
+
+    Args:
+        manifest: of the version.
+        window_rows: rows of a judged window.
+        false_alarm_rate: at which windows are judged; the nearest measured rate is used.
+        clock: seconds since 1970.
+
+    Attributes:
+        effort: what observing has cost.
+        rate: the false-alarm rate at which windows are judged.
+    """
+
+    def __init__(
+        self, manifest: Manifest, window_rows: int, false_alarm_rate: float, clock: Callable[[], float]
+    ) -> None:
+        self._identity = sha256(manifest.model_dump_json().encode()).hexdigest()
+        self.effort = Effort()
+        self.rate = _nearest_rate(manifest, false_alarm_rate)
+        self._detector = Detector(manifest.drift)
+        self._window_rows = window_rows
+        self._clock = clock
+        self._windows = TimeWindows()
+        self._filling: Bucket | None = None
+        self._judged: JudgedWindow | None = None
+        self._assessments: WeakKeyDictionary[Bucket, Assessment] = WeakKeyDictionary()
+        self._unsaved = False
+        self._lock = threading.Lock()
+
+    @property
+    def judged(self) -> JudgedWindow | None:
+        """The last full window of rows."""
+        return self._judged
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are observations that `take_state` has not returned yet."""
+        return self._unsaved
+
+    @property
+    def windows_per_day(self) -> float:
+        """The number of windows of rows that the traffic of the last hour would fill in a day."""
+        return self.window("1h").rows / self._window_rows * _HOURS_PER_DAY
+
+    def window(self, window: Window) -> Bucket:
+        """Returns the rows observed in a window of time that ends now."""
+        now = self._clock()
+        with self._lock:
+            selected = self._windows.select(window, now)
+        return Bucket.merged([bucket for _, bucket in selected]) if selected else Bucket.empty(now)
+
+    def history(self, window: Window) -> list[tuple[float, Bucket]]:
+        """Returns the buckets of a window of time, oldest first, each after its end in seconds since 1970."""
+        with self._lock:
+            selected = self._windows.select(window, self._clock())
+        return [((slot + 1) * HORIZONS[window].seconds, bucket) for slot, bucket in selected]
+
+    def assess(self, bucket: Bucket, rate: float | None = None) -> Assessment:
+        """Assess rows of this version.
+
+        Args:
+            bucket: the rows.
+            rate: of false alarms; `self.rate` if absent.
+
+        Raises:
+            InvalidInput: the rate is outside of the measured ones.
+        """
+        if rate is not None:
+            return self._detector.assess(bucket.layers, bucket.classes, rate)
+        with self._lock:
+            known = self._assessments.get(bucket)
+        if known is None:  # of a history that is asked for again and again, only the last bucket changes
+            known = self._detector.assess(bucket.layers, bucket.classes, self.rate)
+            with self._lock:
+                self._assessments[bucket] = known
+        return known
+
+    def record(self, observation: Observation) -> JudgedWindow | None:
+        """Add an observation. Returns the window that it fills if an alarm begins or ends with it."""
+        with self._lock:
+            self.effort.batches += observation.batches
+            self.effort.rows += observation.rows
+            self.effort.skipped += observation.skipped
+            self.effort.seconds += observation.seconds
+            now = self._clock()
+            added = Bucket(now, observation.layers, observation.classes)
+            self._windows.add(added)
+            self._unsaved = True
+            self._filling = added if self._filling is None else Bucket.merged([self._filling, added])
+            if self._filling.rows < self._window_rows:
+                return None
+            full, self._filling = self._filling, None
+            was_alarm = self._judged is not None and self._judged.assessment.alarm
+            self._judged = self._judge(full, now)
+            return self._judged if self._judged.assessment.alarm != was_alarm else None
+
+    def take_state(self) -> VersionState | None:
+        """Returns what a file should hold; None if nothing was observed since the last call."""
+        with self._lock:
+            if not self._unsaved:
+                return None
+            self._unsaved = False
+            judged = self._judged
+            return VersionState(
+                self._identity,
+                list(self._windows.items()),
+                self._filling,
+                None if judged is None else judged.bucket,
+                0.0 if judged is None else judged.at,
+            )
+
+    def restore(self, state: VersionState) -> None:
+        """Continue from a stored state.
+
+        Raises:
+            InvalidInput: it is of another version.
+        """
+        if state.identity != self._identity:
+            raise InvalidInput("the state of another version that had this number")
+        judged = None if state.judged is None else self._judge(state.judged, state.judged_at)
+        with self._lock:
+            self._windows = TimeWindows(state.windows)
+            self._filling = state.filling
+            self._judged = judged
+
+    def _judge(self, full: Bucket, at: float) -> JudgedWindow:
+        return JudgedWindow(full, at, self._detector.assess(full.layers, full.classes, self.rate))
+
+
+def _nearest_rate(manifest: Manifest, rate: float) -> float:
+    if manifest.drift is None:
+        return rate
+    rates = manifest.drift.false_alarm_rates
+    return min(max(rate, rates[-1]), rates[0])

@@ -1,0 +1,94 @@
+"""The windows of one version: each is judged once, at the nearest measured false-alarm rate."""
+
+import numpy as np
+import pytest
+
+from models.drift.detector import Detector
+from service.catalog.served_version import ServedVersion
+from service.watching.observed_model import ObservedModel
+from service.watching.version_monitor import VersionMonitor
+from tests.service.watching.doubles import Clock, observation
+from tests.watching import usual_rows
+
+
+@pytest.fixture
+def monitor(served: ServedVersion, clock: Clock) -> VersionMonitor:
+    return VersionMonitor(served.manifest, 64, 0.01, clock)
+
+
+def test_history_has_a_bucket_for_each_stretch_of_time(
+    monitor: VersionMonitor, observed_model: ObservedModel, clock: Clock
+) -> None:
+    began = clock.now // 60 * 60
+    for minute, count in enumerate((3, 4, 5)):
+        clock.now = began + 60 * minute
+        monitor.record(observation(observed_model, usual_rows(count)))
+
+    assert [(end, bucket.rows) for end, bucket in monitor.history("1h")] == [
+        (began + 60, 3),
+        (began + 120, 4),
+        (began + 180, 5),
+    ]
+
+
+def test_a_window_that_is_not_full_is_not_judged(monitor: VersionMonitor, observed_model: ObservedModel) -> None:
+    assert monitor.record(observation(observed_model, usual_rows(63) + np.float32(3))) is None
+    assert monitor.judged is None
+
+
+def test_only_the_windows_with_which_an_alarm_begins_or_ends_are_returned(
+    monitor: VersionMonitor, observed_model: ObservedModel
+) -> None:
+    shifts = (0, 0, 3, 3, 3, 0, 0)
+    found = [
+        monitor.record(observation(observed_model, usual_rows(64, seed=shift) + np.float32(shift))) for shift in shifts
+    ]
+
+    alarms = [None if judged is None else judged.assessment.alarm for judged in found]
+    assert alarms == [None, None, True, None, None, False, None]
+
+
+def test_a_bucket_is_assessed_once(
+    monitor: VersionMonitor, observed_model: ObservedModel, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        monitor.record(observation(observed_model, usual_rows(20)))
+        clock.now += 60
+    assessed = []
+    assess = Detector.assess
+    monkeypatch.setattr(Detector, "assess", lambda *given: assessed.append(1) or assess(*given))
+    for _ in range(2):
+        assert len([monitor.assess(bucket) for _, bucket in monitor.history("1h")]) == 3
+        assert len(assessed) == 3
+
+    monitor.record(observation(observed_model, usual_rows(3)))  # which fills no window
+    for _, bucket in monitor.history("1h"):
+        monitor.assess(bucket)
+    assert len(assessed) == 4
+
+
+@pytest.mark.parametrize(("rate", "nearest"), [(0.9, 0.05), (1e-9, 0.001), (0.003, 0.003)])
+def test_the_rate_is_the_nearest_measured_one(served: ServedVersion, clock: Clock, rate: float, nearest: float) -> None:
+    assert VersionMonitor(served.manifest, 64, rate, clock).rate == nearest
+
+
+def test_a_version_without_a_reference_has_the_rate_of_the_settings(served: ServedVersion, clock: Clock) -> None:
+    uncalibrated = served.manifest.model_copy(update={"drift": None})
+
+    assert VersionMonitor(uncalibrated, 64, 0.9, clock).rate == 0.9
+
+
+def test_windows_per_day_follow_the_traffic(monitor: VersionMonitor, observed_model: ObservedModel) -> None:
+    monitor.record(observation(observed_model, usual_rows(32)))
+
+    assert monitor.windows_per_day == pytest.approx(24 * 32 / 64)
+
+
+def test_a_state_is_taken_once_and_again_after_an_observation(
+    monitor: VersionMonitor, observed_model: ObservedModel
+) -> None:
+    assert monitor.take_state() is None
+    for _ in range(2):
+        monitor.record(observation(observed_model, usual_rows(5)))
+        assert monitor.take_state() is not None
+        assert monitor.take_state() is None
