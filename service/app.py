@@ -27,10 +27,11 @@ from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
 from service.replicas.interface import Replicas
 from service.routes import configuration, dashboard, examples, health, layers, models, repository, rollout
+from service.routes import drift as drift_routes
 from service.routes import events as events_routes
+from service.routes import live as live_routes
 from service.routes import recalibrations as recalibrations_routes
 from service.routes import statistics as statistics_routes
-from service.routes import watch as watch_routes
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.statistics import ServiceStatistics
@@ -131,7 +132,8 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         layers.router(catalog, settings.max_body_bytes, shown.layer_batch),
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
         configuration.router(catalog, settings.limits),
-        watch_routes.router(catalog, watch),
+        live_routes.router(catalog, watch),
+        drift_routes.router(catalog, watch),
         events_routes.router(events),
         models.router(catalog),
         dashboard.router(),

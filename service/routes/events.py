@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.access import PUBLIC
 from service.http.bodies import disconnected
-from service.routes.answers import errors
+from service.routes.openapi import error_responses
 from service.watching.events import Events, Listener
 
 _EXAMPLE = """\
@@ -82,7 +82,7 @@ def router(events: Events) -> APIRouter:
         "/v2/events",
         summary="What happens, as it happens (server-sent events)",
         response_class=Response,
-        responses=_ANSWER | errors(503),
+        responses=_ANSWER | error_responses(503),
     )
     async def happenings() -> Response:
         return _Stream(events)

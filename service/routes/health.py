@@ -1,4 +1,4 @@
-"""Is the service alive, is it ready, what is it."""
+"""Liveness and readiness of the service and of its models, server metadata, metrics."""
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
@@ -8,8 +8,9 @@ from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.host.lifecycle import Lifecycle
 from service.http.access import PUBLIC
-from service.routes.answers import errors
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses
+from service.routes.parameters import ModelName
+from service.routes.versions import for_default_and_named
 from service.telemetry.metrics import Metrics
 
 EXTENSIONS = (
@@ -21,30 +22,31 @@ EXTENSIONS = (
     "schedule_policy",
     "statistics",
 )
+"""Of the Open Inference Protocol, as its specification and Triton name them."""
 
 
-class Live(BaseModel):
-    """The process answers."""
+class Liveness(BaseModel):
+    """The process is alive."""
 
     live: bool = True
 
 
-class Ready(BaseModel):
-    """Requests are welcome."""
+class Readiness(BaseModel):
+    """The service accepts requests."""
 
     live: bool = True
     ready: bool = True
 
 
-class ModelReady(BaseModel):
-    """The model answers."""
+class ModelReadiness(BaseModel):
+    """The model is loaded."""
 
     name: str
     ready: bool = True
 
 
 class ServerMetadata(BaseModel):
-    """Name, version and extensions of the server."""
+    """Name, version and protocol extensions of the server."""
 
     name: str = "denge"
     version: str = VERSION
@@ -52,47 +54,45 @@ class ServerMetadata(BaseModel):
 
 
 def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
-    """Health of the service and of its models, server metadata, and metrics."""
+    """Health, server metadata and metrics."""
     routes = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
-    @routes.get("/v2/health/live", summary="Is the process alive?")
-    async def live() -> Live:
-        return Live()
+    @routes.get("/v2/health/live", summary="Liveness")
+    async def get_liveness() -> Liveness:
+        """200 while the process is able to answer."""
+        return Liveness()
 
-    @routes.get("/v2/health/ready", summary="Does the service take requests?", responses=errors(503))
-    async def ready() -> Ready:
+    @routes.get("/v2/health/ready", summary="Readiness", responses=error_responses(503))
+    async def get_readiness() -> Readiness:
+        """200 if all models are loaded; 503 while the service shuts down, or if a model could not be loaded."""
         if state.stopping:
-            raise NotReady("the service is shutting down")
+            raise NotReady("the service is shutting down: send requests to another replica")
         if not catalog.is_ready:
-            raise NotReady("a model could not be loaded; POST /v2/repository/index says which and why")
-        return Ready()
+            raise NotReady("a model could not be loaded: POST /v2/repository/index lists which one, and why")
+        return Readiness()
 
-    @routes.get("/v2/models/{model}/ready", summary="Does this model answer?", responses=errors(404, 503))
-    async def model_ready(model: ModelName) -> ModelReady:
-        catalog.get(model)
-        return ModelReady(name=model)
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}/ready",
-        summary="Does this version answer?",
-        responses=errors(404, 503),
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}/ready", summary="Model readiness", responses=error_responses(404, 503)
     )
-    async def version_ready(model: ModelName, version: Version) -> ModelReady:
+    async def get_model_readiness(model: ModelName, version: int | None) -> ModelReadiness:
+        """200 if the version is loaded, 503 if it is not."""
         catalog.get(model, version)
-        return ModelReady(name=model)
+        return ModelReadiness(name=model)
 
-    @routes.get("/v2", summary="What server is this?")
+    @routes.get("/v2", summary="Server metadata")
     @routes.get("/v2/", include_in_schema=False)
-    async def server_metadata() -> ServerMetadata:
+    async def get_server_metadata() -> ServerMetadata:
+        """Name and version of the server, and the protocol extensions it implements."""
         return ServerMetadata()
 
     @routes.get(
         "/metrics",
-        summary="Metrics for Prometheus",
+        summary="Prometheus metrics",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    async def exposition() -> Response:
+    async def get_metrics() -> Response:
+        """Counters, gauges and histograms of the whole service, all worker processes included."""
         return Response(await metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

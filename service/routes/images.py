@@ -15,8 +15,8 @@ from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
-from service.routes.answers import errors, example
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, example
+from service.routes.parameters import ModelName, Version
 from service.watching.observed_models import ObservedModels
 from service.wire import images
 
@@ -67,7 +67,7 @@ def router(
 ) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
     routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
-    responses = errors(400, 404, 413, 415, 503)
+    responses = error_responses(400, 404, 413, 415, 503)
 
     async def predict(served: ServedVersion, request: Request, layer_statistics: bool) -> ImagePrediction:
         manifest = served.manifest

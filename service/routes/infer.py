@@ -15,9 +15,9 @@ from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher, Outputs
-from service.routes.answers import errors, json_body
 from service.routes.examples import Examples
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, json_body
+from service.routes.parameters import ModelName, Version
 from service.watching.observed_models import ObservedModels
 from service.wire import v2_json
 from service.wire.compression import compress, negotiate
@@ -229,7 +229,7 @@ def _write(prediction: Prediction, outputs: Outputs) -> Answer:
 def router(infer: Infer, examples: Examples) -> APIRouter:
     """Inference with the default version of a model, or with one that is named."""
     routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
-    responses = _INFER_ANSWER | errors(400, 404, 413, 415, 503)
+    responses = _INFER_ANSWER | error_responses(400, 404, 413, 415, 503)
     body = json_body(_INFER_SCHEMA, examples.infer)
 
     async def respond(model: str, version: int | None, request: Request) -> Response:

@@ -1,36 +1,34 @@
-"""What each normalisation layer remembers, and the transform itself."""
+"""Normalisation layers: the statistics that they remember from training, and batch normalisation itself."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
 from service.catalog.catalog import Catalog
-from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import read_body
-from service.routes.answers import EXAMPLE_LAYER, errors, example, json_body
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, json_body
+from service.routes.parameters import LayerName, ModelName
+from service.routes.versions import for_default_and_named
 from service.wire import normalize_json
 
-LayerName = Annotated[str, Path(description="name of a normalisation layer", openapi_examples=example(EXAMPLE_LAYER))]
-
 UNITS = {
-    "running_mean": "mean of the layer's input, in the units of that input",
-    "running_var": "variance of the layer's input, in those units squared",
-    "gamma": "standard deviation that the layer's output was trained to have, in the units of that output",
-    "beta": "mean that the layer's output was trained to have, in the units of that output",
-    "eps": "added to running_var before its root, in the units of running_var",
-    "momentum": "fraction of the running value kept at a training step (torch states one minus this)",
+    "running_mean": "mean of the layer's input in training, in the units of that input",
+    "running_var": "variance of the layer's input in training, in those units squared",
+    "gamma": "scale: the standard deviation that the layer's output has in training, in the units of that output",
+    "beta": "shift: the mean that the layer's output has in training, in the units of that output",
+    "eps": "added to running_var before the square root, in the units of running_var",
+    "momentum": "fraction of the running value kept in a training step (torch states one minus this)",
 }
 
 
 class LayerSummary(BaseModel):
-    """One layer without its channels."""
+    """A normalisation layer without its channels."""
 
     name: str
-    num_features: int
+    num_features: int = Field(description="Number of channels.")
     placement: Placement
 
 
@@ -43,19 +41,19 @@ class LayerList(BaseModel):
 
 
 class LayerStatistics(NormLayer):
-    """The reference statistics of a layer, per channel."""
+    """The statistics that a normalisation layer remembers from training, one number per channel."""
 
     model_name: str
     model_version: str
-    units: dict[str, str] = Field(description="what each number is measured in")
+    units: dict[str, str] = Field(description="Meaning and unit of each field.")
 
 
 _DATA_SCHEMA = {
     "type": "array",
     "items": {},
-    "description": "mini-batch of shape (N, C, ...), nested lists",
+    "description": "Mini-batch of shape (N, C, ...) as nested lists.",
 }
-_CHANNELS_SCHEMA = {"type": "array", "items": {"type": "number"}, "description": "one number a channel"}
+_CHANNELS_SCHEMA = {"type": "array", "items": {"type": "number"}}
 _NORMALIZE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["data"],
@@ -65,36 +63,37 @@ _NORMALIZE_SCHEMA: dict[str, Any] = {
         "statistics": {
             "enum": ["batch", "running"],
             "default": "batch",
-            "description": "the batch's own statistics, as in training, or the running ones, as in inference",
+            "description": "Normalise with the statistics of the batch, as in training, or with the running ones, "
+            "as in inference.",
         },
         "convention": {
             "enum": ["torch", "keras"],
             "default": "torch",
             "description": (
-                "torch: channels on axis 1, eps 1e-5, momentum 0.1 is the fraction replaced, variance unbiased; "
-                "keras: channels last, eps 1e-3, momentum 0.99 is the fraction kept, variance biased"
+                "torch: channels on axis 1, eps 1e-5, momentum 0.1 is the fraction replaced, variance unbiased. "
+                "keras: channels last, eps 1e-3, momentum 0.99 is the fraction kept, variance biased."
             ),
         },
-        "axis": {"type": "integer", "description": "axis of the channels"},
-        "gamma": {**_CHANNELS_SCHEMA, "description": "scale per channel; 1 when absent"},
-        "beta": {**_CHANNELS_SCHEMA, "description": "shift per channel; 0 when absent"},
-        "running_mean": {**_CHANNELS_SCHEMA, "description": "0 when absent, as in a fresh layer"},
-        "running_var": {**_CHANNELS_SCHEMA, "description": "1 when absent, as in a fresh layer"},
-        "eps": {"type": "number", "exclusiveMinimum": 0},
-        "momentum": {"type": "number", "minimum": 0, "maximum": 1},
+        "axis": {"type": "integer", "description": "Axis of the channels. The convention's axis if absent."},
+        "gamma": {**_CHANNELS_SCHEMA, "description": "Scale of each channel. 1 if absent."},
+        "beta": {**_CHANNELS_SCHEMA, "description": "Shift of each channel. 0 if absent."},
+        "running_mean": {**_CHANNELS_SCHEMA, "description": "0 if absent, as in a new layer."},
+        "running_var": {**_CHANNELS_SCHEMA, "description": "1 if absent, as in a new layer."},
+        "eps": {"type": "number", "exclusiveMinimum": 0, "description": "Added to the variance before its root."},
+        "momentum": {"type": "number", "minimum": 0, "maximum": 1, "description": "In the convention's meaning."},
     },
 }
 _LAYER_NORMALIZE_SCHEMA = {
     **_NORMALIZE_SCHEMA,
     "properties": {
         "data": _DATA_SCHEMA,
-        "statistics": {"enum": ["batch", "running"], "default": "running"},
-        "axis": _NORMALIZE_SCHEMA["properties"]["axis"],
+        "statistics": {**_NORMALIZE_SCHEMA["properties"]["statistics"], "default": "running"},
+        "axis": {"type": "integer", "default": 1, "description": "Axis of the channels."},
     },
 }
 _NORMALIZE_EXAMPLES = {
     "training": {
-        "summary": "batch statistics, and one step of the running ones",
+        "summary": "statistics of the batch, and one update of the running ones",
         "value": {"data": [[1.0, 10.0], [2.0, 20.0], [3.0, 60.0]], "gamma": [1.0, 2.0], "beta": [0.0, 1.0]},
     },
     "inference": {
@@ -107,18 +106,40 @@ _NORMALIZE_EXAMPLES = {
         },
     },
 }
-_ANSWER: dict[int | str, dict[str, Any]] = {
+_BATCH_SCHEMA = {
+    "type": "object",
+    "required": ["count", "mean", "variance"],
+    "properties": {
+        "count": {"type": "integer", "description": "Values per channel."},
+        "mean": _CHANNELS_SCHEMA,
+        "variance": {**_CHANNELS_SCHEMA, "description": "Biased: divided by the count."},
+    },
+}
+_NORMALIZED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The normalised batch; with batch statistics also those, and the updated running ones.",
+        "description": "The normalised mini-batch. With `statistics: batch`, also the statistics of the batch, and the "
+        "running statistics after one update with them.",
         "content": {
             "application/json": {
+                "schema": {
+                    "title": "NormalizedBatch",
+                    "type": "object",
+                    "required": ["statistics", "data"],
+                    "properties": {
+                        "statistics": {"enum": ["batch", "running"]},
+                        "batch": _BATCH_SCHEMA,
+                        "running_mean": _CHANNELS_SCHEMA,
+                        "running_var": _CHANNELS_SCHEMA,
+                        "data": {**_DATA_SCHEMA, "description": "As nested as in the request."},
+                    },
+                },
                 "example": {
                     "statistics": "batch",
                     "batch": {"count": 3, "mean": [2.0, 30.0], "variance": [0.667, 466.7]},
                     "running_mean": [0.2, 3.0],
                     "running_var": [1.0, 70.9],
                     "data": [[-1.22, -0.85], [0.0, 0.07], [1.22, 3.78]],
-                }
+                },
             }
         },
     }
@@ -126,67 +147,52 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 
 
 def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list[float]] | None) -> APIRouter:
-    """Layers of the models, and normalisation as a service."""
+    """Layers of the models, and batch normalisation of a request's own data."""
     routes = APIRouter(tags=["layers"])
     layer_examples = {"one row": {"value": {"data": example_layer_batch}}} if example_layer_batch else {}
 
-    def summary(served: ServedVersion) -> LayerList:
+    @for_default_and_named(
+        routes,
+        "GET",
+        "/v2/models/{model}/layers",
+        summary="List normalisation layers",
+        dependencies=[PUBLIC],
+        responses=error_responses(404, 503),
+    )
+    async def list_layers(model: ModelName, version: int | None) -> LayerList:
+        """The normalisation layers, and where each one was folded, or why it could not be."""
+        served = catalog.get(model, version)
         layers = [
             LayerSummary(name=layer.name, num_features=layer.num_features, placement=_without_channels(layer.placement))
             for layer in served.layers.values()
         ]
         return LayerList(model_name=served.model, model_version=str(served.version), layers=layers)
 
-    def statistics(served: ServedVersion, layer: str) -> LayerStatistics:
+    @for_default_and_named(
+        routes,
+        "GET",
+        "/v2/models/{model}/layers/{layer}",
+        summary="Statistics of a layer in training",
+        dependencies=[PUBLIC],
+        responses=error_responses(404, 503),
+    )
+    async def get_layer(model: ModelName, version: int | None, layer: LayerName) -> LayerStatistics:
+        """Running mean and variance, scale, shift, eps and momentum, which folding removes from the served graph."""
+        served = catalog.get(model, version)
         return LayerStatistics.model_construct(
             **dict(served.layer(layer)), model_name=served.model, model_version=str(served.version), units=UNITS
         )
 
-    @routes.get(
-        "/v2/models/{model}/layers",
-        summary="Which layers normalise?",
-        dependencies=[PUBLIC],
-        responses=errors(404, 503),
-    )
-    async def layers(model: ModelName) -> LayerList:
-        return summary(catalog.get(model))
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}/layers",
-        summary="Which layers of this version normalise?",
-        dependencies=[PUBLIC],
-        responses=errors(404, 503),
-    )
-    async def version_layers(model: ModelName, version: Version) -> LayerList:
-        return summary(catalog.get(model, version))
-
-    @routes.get(
-        "/v2/models/{model}/layers/{layer}",
-        summary="What does this layer remember?",
-        dependencies=[PUBLIC],
-        responses=errors(404, 503),
-    )
-    async def layer_statistics(model: ModelName, layer: LayerName) -> LayerStatistics:
-        return statistics(catalog.get(model), layer)
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}/layers/{layer}",
-        summary="What does this version's layer remember?",
-        dependencies=[PUBLIC],
-        responses=errors(404, 503),
-    )
-    async def version_layer_statistics(model: ModelName, version: Version, layer: LayerName) -> LayerStatistics:
-        return statistics(catalog.get(model, version), layer)
-
     @routes.post(
         "/v2/models/{model}/layers/{layer}/normalize",
-        summary="Normalise a mini-batch as this layer does",
+        summary="Normalise a mini-batch with a layer",
         dependencies=[PREDICT],
         response_class=Response,
-        responses=_ANSWER | errors(400, 404, 413, 503),
+        responses=_NORMALIZED | error_responses(400, 401, 404, 413, 415, 503),
         openapi_extra=json_body(_LAYER_NORMALIZE_SCHEMA, layer_examples),
     )
-    async def normalize_by_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
+    async def normalize_with_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
+        """Batch normalisation with the parameters and running statistics of a layer of the default version."""
         found = catalog.get(model).layer(layer)
         body = await read_body(request.scope, request.receive, max_body_bytes)
         return _json(normalize_json.answer(normalize_json.decode_for_layer(body, found)))
@@ -196,10 +202,11 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
         summary="Normalise a mini-batch",
         dependencies=[PREDICT],
         response_class=Response,
-        responses=_ANSWER | errors(400, 413),
+        responses=_NORMALIZED | error_responses(400, 401, 413, 415),
         openapi_extra=json_body(_NORMALIZE_SCHEMA, _NORMALIZE_EXAMPLES),
     )
     async def normalize(request: Request) -> Response:
+        """Batch normalisation with the parameters in the request, as torch or Keras compute it. No model is needed."""
         body = await read_body(request.scope, request.receive, max_body_bytes)
         return _json(normalize_json.answer(normalize_json.decode(body)))
 

@@ -1,68 +1,51 @@
-"""What each model is: tensors, versions, where it came from."""
+"""Models: which there are, their tensors and versions, and where each version came from."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
-from pydantic import BaseModel, BeforeValidator, Field
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.catalog.catalog import Catalog
-from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
-from service.routes.answers import EXAMPLE_MODEL, errors, example
-
-ModelName = Annotated[str, Path(description="name of a model", openapi_examples=example(EXAMPLE_MODEL))]
-
-
-def _whole_number(value: str) -> str:
-    # Left to itself, a path parameter takes "1.0" for 1.
-    if not (value.isascii() and value.isdecimal()):
-        raise ValueError("must be a whole number")
-    return value
+from service.routes.openapi import error_responses
+from service.routes.parameters import ModelName
+from service.routes.versions import for_default_and_named
 
 
-Version = Annotated[
-    int,
-    BeforeValidator(_whole_number),
-    Path(ge=1, lt=10**9, description="version of the model", openapi_examples=example(1)),
-]
-
-
-class Tensor(BaseModel):
-    """An input or output, as the protocol describes it."""
+class TensorMetadata(BaseModel):
+    """An input or output of a model."""
 
     name: str
     datatype: str
-    shape: list[int] = Field(description="-1 where any size goes; the first axis is the batch")
+    shape: list[int] = Field(description="-1 stands for any size. The first axis is the batch.")
 
 
 class ModelMetadata(BaseModel):
-    """What the protocol says of a model."""
+    """Inputs, outputs and versions of a model."""
 
     name: str
-    versions: list[str]
+    versions: list[str] = Field(description="The loaded versions.")
     platform: str = "onnxruntime_onnx"
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    properties: dict[str, str]
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+    properties: dict[str, str] = Field(description="`version` that is described, and `provider` that runs it.")
 
 
 class ModelCard(BaseModel):
-    """Everything that a version says about itself, besides its layers."""
+    """The manifest of a version without its tensors and layers."""
 
     name: str
     version: int
     description: str
-    provider: str = Field(description="the execution provider that runs it, as verified when it was loaded")
-    labels: list[str] | None
-    preprocessing: ImagePreprocessing | None
+    provider: str = Field(description="Execution provider of onnxruntime, verified when the version was loaded.")
+    labels: list[str] | None = Field(description="Names of the classes, in the order of the model's output.")
+    preprocessing: ImagePreprocessing | None = Field(description="How images become inputs of the model.")
     parity: Parity
     lineage: Lineage
     training: TrainingRecord | None
 
 
 class ModelList(BaseModel):
-    """The models that answer."""
+    """Names of the loaded models."""
 
     models: list[str]
 
@@ -71,17 +54,32 @@ def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
-    def metadata(served: ServedVersion) -> ModelMetadata:
+    @routes.get("/v2/models", summary="List models")
+    async def list_models() -> ModelList:
+        """Names of all models that have a loaded version."""
+        return ModelList(models=catalog.names())
+
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}", summary="Model metadata", responses=error_responses(404, 503)
+    )
+    async def get_model_metadata(model: ModelName, version: int | None) -> ModelMetadata:
+        """Inputs and outputs with their datatypes and shapes, and the loaded versions."""
+        served = catalog.get(model, version)
         manifest = served.manifest
         return ModelMetadata(
             name=served.model,
             versions=[str(version) for version in catalog.versions(served.model)],
-            inputs=[Tensor.model_validate(spec.model_dump()) for spec in manifest.inputs],
-            outputs=[Tensor.model_validate(spec.model_dump()) for spec in manifest.outputs],
+            inputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.inputs],
+            outputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.outputs],
             properties={"version": str(served.version), "provider": served.engine.provider},
         )
 
-    def card(served: ServedVersion) -> ModelCard:
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}/card", summary="Model card", responses=error_responses(404, 503)
+    )
+    async def get_model_card(model: ModelName, version: int | None) -> ModelCard:
+        """What the version was trained on and derived from, and how closely its folded graph agrees with its source."""
+        served = catalog.get(model, version)
         manifest = served.manifest
         return ModelCard(
             name=served.model,
@@ -94,33 +92,5 @@ def router(catalog: Catalog) -> APIRouter:
             lineage=manifest.lineage,
             training=manifest.training,
         )
-
-    @routes.get("/v2/models", summary="Which models are there?")
-    async def models() -> ModelList:
-        return ModelList(models=catalog.names())
-
-    @routes.get("/v2/models/{model}", summary="What does this model take and give?", responses=errors(404, 503))
-    async def model_metadata(model: ModelName) -> ModelMetadata:
-        return metadata(catalog.get(model))
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}",
-        summary="What does this version take and give?",
-        responses=errors(404, 503),
-    )
-    async def version_metadata(model: ModelName, version: Version) -> ModelMetadata:
-        return metadata(catalog.get(model, version))
-
-    @routes.get("/v2/models/{model}/card", summary="Where does this model come from?", responses=errors(404, 503))
-    async def model_card(model: ModelName) -> ModelCard:
-        return card(catalog.get(model))
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}/card",
-        summary="Where does this version come from?",
-        responses=errors(404, 503),
-    )
-    async def version_card(model: ModelName, version: Version) -> ModelCard:
-        return card(catalog.get(model, version))
 
     return routes

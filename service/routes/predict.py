@@ -11,9 +11,9 @@ from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import disconnected, read_body
 from service.inference.batcher import Batcher
-from service.routes.answers import errors, json_body
 from service.routes.examples import Examples
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, json_body
+from service.routes.parameters import ModelName, Version
 from service.wire import v1_json
 
 _PREDICT_SCHEMA = {
@@ -50,7 +50,7 @@ class ModelStatus(BaseModel):
 def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_bytes: int, *, finite: bool) -> APIRouter:
     """Predictions and model status."""
     routes = APIRouter(tags=["predict"])
-    responses = _PREDICT_ANSWER | errors(400, 404, 413, 415, 503)
+    responses = _PREDICT_ANSWER | error_responses(400, 404, 413, 415, 503)
     body = json_body(_PREDICT_SCHEMA, examples.predict)
 
     async def predict(served: ServedVersion, request: Request) -> Response:
@@ -85,7 +85,10 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
         return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(v)) for v in versions])
 
     @routes.get(
-        "/v1/models/{model}", summary="Which versions answer? (V1)", dependencies=[PUBLIC], responses=errors(404, 503)
+        "/v1/models/{model}",
+        summary="Which versions answer? (V1)",
+        dependencies=[PUBLIC],
+        responses=error_responses(404, 503),
     )
     async def model_status(model: ModelName) -> ModelStatus:
         catalog.get(model)
@@ -95,7 +98,7 @@ def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_byte
         "/v1/models/{model}/versions/{version}",
         summary="Does this version answer? (V1)",
         dependencies=[PUBLIC],
-        responses=errors(404, 503),
+        responses=error_responses(404, 503),
     )
     async def version_status(model: ModelName, version: Version) -> ModelStatus:
         return status(model, [catalog.get(model, version).version])

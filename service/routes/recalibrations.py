@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from service.catalog.catalog import Catalog
-from service.catalog.served_version import ServedVersion
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.recalibrating.jobs import Job, Recalibrations
-from service.routes.answers import errors, example, json_body
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, example, json_body
+from service.routes.parameters import ModelName
+from service.routes.versions import for_default_and_named
 from service.wire import recalibration
 from service.wire.recalibration import Parameters
 
@@ -46,9 +46,21 @@ class JobList(BaseModel):
 def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int) -> APIRouter:
     """Jobs: what is published answers only where it is named, until it is promoted."""
     routes = APIRouter(tags=["recalibration"])
-    refused = errors(400, 401, 403, 404, 413, 415, 503)
+    refused = error_responses(400, 401, 403, 404, 413, 415, 503)
 
-    async def start(served: ServedVersion, request: Request) -> Job:
+    @for_default_and_named(
+        routes,
+        "POST",
+        "/v2/models/{model}/recalibrations",
+        summary="Start a re-calibration",
+        status_code=202,
+        dependencies=[ADMIN],
+        responses=refused,
+        openapi_extra=json_body(_SCHEMA, _EXAMPLES),
+    )
+    async def start_recalibration(model: ModelName, version: int | None, request: Request) -> Job:
+        """Estimate the statistics of a new version from rows in the request, or from rows of the traffic."""
+        served = catalog.get(model, version)
         body = await read_body(request.scope, request.receive, max_body_bytes)
         manifest = served.manifest
         asked = await asyncio.to_thread(
@@ -56,33 +68,11 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         )
         return await recalibrations.start(served, asked)
 
-    @routes.post(
-        "/v2/models/{model}/recalibrations",
-        summary="Estimate the statistics of a new version from rows",
-        status_code=202,
-        dependencies=[ADMIN],
-        responses=refused,
-        openapi_extra=json_body(_SCHEMA, _EXAMPLES),
-    )
-    async def recalibrate(model: ModelName, request: Request) -> Job:
-        return await start(catalog.get(model), request)
-
-    @routes.post(
-        "/v2/models/{model}/versions/{version}/recalibrations",
-        summary="The same, from a version that is named",
-        status_code=202,
-        dependencies=[ADMIN],
-        responses=refused,
-        openapi_extra=json_body(_SCHEMA, _EXAMPLES),
-    )
-    async def recalibrate_version(model: ModelName, version: Version, request: Request) -> Job:
-        return await start(catalog.get(model, version), request)
-
     @routes.get(
         "/v2/models/{model}/recalibrations",
         summary="Which re-calibrations are there?",
         dependencies=[PUBLIC],
-        responses=errors(404, 503),
+        responses=error_responses(404, 503),
     )
     async def jobs(model: ModelName) -> JobList:
         catalog.get(model)
@@ -92,7 +82,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         "/v2/models/{model}/recalibrations/{job}",
         summary="How far is a re-calibration?",
         dependencies=[PUBLIC],
-        responses=errors(404),
+        responses=error_responses(404),
     )
     async def state(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
         return await recalibrations.outcome(model, job, wait)
@@ -101,7 +91,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         "/v2/models/{model}/recalibrations/{job}",
         summary="Cancel a re-calibration",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404),
+        responses=error_responses(400, 401, 403, 404),
     )
     async def cancel(model: ModelName, job: JobId) -> Job:
         return await recalibrations.cancel(model, job)

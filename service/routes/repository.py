@@ -11,8 +11,8 @@ from service.catalog.catalog import Catalog, LoadState
 from service.catalog.rollouts import Rollouts
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
-from service.routes.answers import errors, json_body
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses, json_body
+from service.routes.parameters import ModelName, Version
 from service.wire.json_values import parse_object
 
 _MAX_BODY_BYTES = 1 << 16
@@ -65,7 +65,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/index",
         summary="Which versions are there, and are they loaded?",
         dependencies=[PUBLIC],
-        responses=errors(400),
+        responses=error_responses(400),
         openapi_extra=_optional(
             {"type": "object", "properties": {"ready": {"type": "boolean", "description": "only those that answer"}}}
         ),
@@ -84,7 +84,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/models/{model}/load",
         summary="Bring a model up to date with the repository",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404, 503),
+        responses=error_responses(400, 401, 403, 404, 503),
         openapi_extra=_optional({"type": "object"}),
     )
     async def load(model: ModelName, request: Request) -> Loaded:
@@ -98,7 +98,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/models/{model}/unload",
         summary="Stop serving a model",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404),
+        responses=error_responses(400, 401, 403, 404),
         openapi_extra=_optional({"type": "object"}),
     )
     async def unload(model: ModelName, request: Request) -> Unloaded:
@@ -110,7 +110,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/models/{model}/versions/{version}/load",
         summary="Load a version, and keep it loaded however old it gets",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404, 503),
+        responses=error_responses(400, 401, 403, 404, 503),
     )
     async def load_version(model: ModelName, version: Version) -> Loaded:
         await asyncio.to_thread(rollouts.keep_loaded, model, version)
@@ -120,7 +120,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/models/{model}/versions/{version}/unload",
         summary="Unload a version, and keep it out however new it is",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404, 503),
+        responses=error_responses(400, 401, 403, 404, 503),
     )
     async def unload_version(model: ModelName, version: Version) -> Loaded:
         await asyncio.to_thread(rollouts.leave_out, model, version)
@@ -130,7 +130,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/models/{model}/prune",
         summary="Delete old versions that nothing needs",
         dependencies=[ADMIN],
-        responses=errors(400, 401, 403, 404, 503),
+        responses=error_responses(400, 401, 403, 404, 503),
     )
     async def prune(
         model: ModelName, pruning: Annotated[Pruning, Body(openapi_examples={"five": {"value": {"keep": 5}}})]

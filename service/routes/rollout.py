@@ -12,8 +12,8 @@ from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.http.access import ADMIN, PUBLIC
-from service.routes.answers import errors
-from service.routes.models import ModelName
+from service.routes.openapi import error_responses
+from service.routes.parameters import ModelName
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import (
     Gather,
@@ -143,7 +143,7 @@ def _example(value: dict[str, Any]) -> Any:
 def router(catalog: Catalog, rollouts: Rollouts, watch: DriftMonitor, gather: Gather) -> APIRouter:
     """Decisions about a model's versions. Each is done when it is answered; requests in flight keep their version."""
     routes = APIRouter(tags=["rollout"])
-    refused = errors(400, 401, 403, 404, 503)
+    refused = error_responses(400, 401, 403, 404, 503)
 
     def read(model: str) -> tuple[Rollout, list[int]]:
         return rollouts.get(model), catalog.repository.versions(model)
@@ -156,7 +156,7 @@ def router(catalog: Catalog, rollouts: Rollouts, watch: DriftMonitor, gather: Ga
         "/v2/models/{model}/rollout",
         summary="Which version answers, and how do they compare?",
         dependencies=[PUBLIC],
-        responses=errors(404, 503),
+        responses=error_responses(404, 503),
     )
     async def rollout(model: ModelName) -> RolloutState:
         return await state(model)

@@ -1,4 +1,4 @@
-"""The statistics extension: what each version has done, and how long it took."""
+"""Statistics, an extension of the Open Inference Protocol: requests, rows and durations of each version."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -6,26 +6,27 @@ from pydantic import BaseModel, Field
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
-from service.routes.answers import errors
-from service.routes.models import ModelName, Version
+from service.routes.openapi import error_responses
+from service.routes.parameters import ModelName
+from service.routes.versions import for_default_and_named
 from service.telemetry.durations import DurationHistogram
-from service.telemetry.statistics import Gather, ServiceStatistics
+from service.telemetry.statistics import Gather, VersionStatistics
 
 
 class Duration(BaseModel):
-    """How often, and how many nanoseconds altogether."""
+    """How often something happened, and how long it took in total."""
 
     count: int = 0
-    ns: int = 0
+    ns: int = Field(0, description="Nanoseconds, summed over all of them.")
 
     @classmethod
-    def of(cls, tally: DurationHistogram) -> "Duration":
-        """From the service's own count."""
-        return cls(count=tally.count, ns=tally.nanoseconds)
+    def of(cls, histogram: DurationHistogram) -> "Duration":
+        """Count and sum of a histogram."""
+        return cls(count=histogram.count, ns=histogram.nanoseconds)
 
 
 class InferenceStatistics(BaseModel):
-    """Times of requests and of their parts. Decoding and encoding are not timed by themselves."""
+    """Durations of requests and of their parts. Decoding and encoding are counted, but not timed."""
 
     success: Duration
     fail: Duration
@@ -38,7 +39,7 @@ class InferenceStatistics(BaseModel):
 
 
 class BatchStatistics(BaseModel):
-    """Times of runs with this many rows."""
+    """Durations of runs with the same number of rows."""
 
     batch_size: int
     compute_input: Duration
@@ -47,13 +48,17 @@ class BatchStatistics(BaseModel):
 
 
 class ModelStatistics(BaseModel):
-    """One version since the service started."""
+    """Statistics of one version since the service started."""
 
     name: str
     version: str
-    last_inference: int = Field(description="milliseconds since 1970; 0 before the first")
-    inference_count: int = Field(description="rows answered")
-    execution_count: int = Field(description="runs of the model")
+    last_inference: int = Field(
+        description="Time of the last request, in milliseconds since 1970; 0 before the first one."
+    )
+    inference_count: int = Field(description="Rows predicted.")
+    execution_count: int = Field(
+        description="Runs of the model. One run predicts the rows of several requests if they were batched."
+    )
     inference_stats: InferenceStatistics
     response_stats: dict[str, str] = {}
     batch_stats: list[BatchStatistics]
@@ -61,60 +66,60 @@ class ModelStatistics(BaseModel):
 
 
 class StatisticsList(BaseModel):
-    """Versions that answer."""
+    """Statistics of one or more versions."""
 
     model_stats: list[ModelStatistics]
 
 
 def router(catalog: Catalog, gather: Gather) -> APIRouter:
-    """Statistics of all models, one model, one version. A model called `stats` has them under its version only."""
+    """Statistics of all models, one model, one version. A model named `stats` has them at its version's path only."""
     routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
 
-    def describe(served: ServedVersion, statistics: ServiceStatistics) -> ModelStatistics:
-        found = statistics.of(served.model, served.version)
-        untimed = Duration(count=found.success.count)
-        return ModelStatistics(
-            name=served.model,
-            version=str(served.version),
-            last_inference=found.last_inference_ms,
-            inference_count=found.rows,
-            execution_count=found.runs.count,
-            inference_stats=InferenceStatistics(
-                success=Duration.of(found.success),
-                fail=Duration.of(found.fail),
-                queue=Duration.of(found.queue),
-                compute_input=untimed,
-                compute_infer=Duration(count=found.success.count, ns=found.runs.nanoseconds),
-                compute_output=untimed,
-            ),
-            batch_stats=[
-                BatchStatistics(
-                    batch_size=rows,
-                    compute_input=Duration(count=tally.count),
-                    compute_infer=Duration.of(tally),
-                    compute_output=Duration(count=tally.count),
-                )
-                for rows, tally in sorted(found.batches.items())
-            ],
+    async def describe(versions: list[ServedVersion]) -> StatisticsList:
+        statistics = await gather()
+        return StatisticsList(
+            model_stats=[_describe(served, statistics.of(served.model, served.version)) for served in versions]
         )
 
-    @routes.get("/v2/models/stats", summary="What have the models done?")
-    async def all_statistics() -> StatisticsList:
-        statistics = await gather()
-        return StatisticsList(model_stats=[describe(served, statistics) for served in catalog.served()])
+    @routes.get("/v2/models/stats", summary="Statistics of all models")
+    async def get_all_statistics() -> StatisticsList:
+        """Requests, rows and durations of every loaded version of every model."""
+        return await describe(catalog.served())
 
-    @routes.get("/v2/models/{model}/stats", summary="What has this model done?", responses=errors(404, 503))
-    async def model_statistics(model: ModelName) -> StatisticsList:
-        versions = [catalog.get(model, version) for version in catalog.versions(model)]
-        statistics = await gather()
-        return StatisticsList(model_stats=[describe(served, statistics) for served in versions])
-
-    @routes.get(
-        "/v2/models/{model}/versions/{version}/stats",
-        summary="What has this version done?",
-        responses=errors(404, 503),
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}/stats", summary="Statistics of a model", responses=error_responses(404, 503)
     )
-    async def version_statistics(model: ModelName, version: Version) -> StatisticsList:
-        return StatisticsList(model_stats=[describe(catalog.get(model, version), await gather())])
+    async def get_model_statistics(model: ModelName, version: int | None) -> StatisticsList:
+        """Requests, rows and durations of one version, or of all loaded versions of the model."""
+        versions = catalog.versions(model) if version is None else [version]
+        return await describe([catalog.get(model, number) for number in versions])
 
     return routes
+
+
+def _describe(served: ServedVersion, statistics: VersionStatistics) -> ModelStatistics:
+    untimed = Duration(count=statistics.success.count)
+    return ModelStatistics(
+        name=served.model,
+        version=str(served.version),
+        last_inference=statistics.last_inference_ms,
+        inference_count=statistics.rows,
+        execution_count=statistics.runs.count,
+        inference_stats=InferenceStatistics(
+            success=Duration.of(statistics.success),
+            fail=Duration.of(statistics.fail),
+            queue=Duration.of(statistics.queue),
+            compute_input=untimed,
+            compute_infer=Duration(count=statistics.success.count, ns=statistics.runs.nanoseconds),
+            compute_output=untimed,
+        ),
+        batch_stats=[
+            BatchStatistics(
+                batch_size=rows,
+                compute_input=Duration(count=runs.count),
+                compute_infer=Duration.of(runs),
+                compute_output=Duration(count=runs.count),
+            )
+            for rows, runs in sorted(statistics.batches.items())
+        ],
+    )

@@ -1,4 +1,4 @@
-"""What the routes' descriptions share."""
+"""Parts of the API's description that the routes share."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, Field
 
-EXAMPLE_MODEL = "mlp"
-EXAMPLE_LAYER = "hidden.0.norm"
-
 
 class Error(BaseModel):
-    """Every answer that is not a success."""
+    """The body of every response that is not a success."""
 
-    error: str = Field(description="what is wrong, and where", examples=["inputs[0].shape: 'input' takes [-1, 784]"])
+    error: str = Field(
+        description="what is wrong, where, and what was expected",
+        examples=["inputs[0].shape: got [1, 783], model 'mlp' expects [-1, 784]"],
+    )
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for its description."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route, for its description."""
     described: dict[int | str, dict[str, Any]] = {
         status: {"model": Error, "description": HTTPStatus(status).phrase} for status in statuses
     }

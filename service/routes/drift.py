@@ -1,0 +1,218 @@
+"""Drift: whether the layers' inputs have moved away from the held-out rows, now and over time."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from models.drift.detector import ClassShift, LayerShift, Verdict
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
+from service.http.access import PUBLIC
+from service.routes.live import ChannelDrift
+from service.routes.openapi import error_responses, example
+from service.routes.parameters import ModelName
+from service.routes.versions import for_default_and_named
+from service.watching.monitor import Bucket, DriftMonitor
+
+DriftWindow = Annotated[
+    Literal["1m", "1h", "1d", "start", "last"],
+    Query(
+        description="The last minute, hour or day; `start`: since observations began; `last`: the last full window of "
+        "`drift_window_rows` rows, which alarms are raised on.",
+        openapi_examples=example("1h"),
+    ),
+]
+HistoryWindow = Annotated[
+    Literal["1m", "1h", "1d"],
+    Query(description="The last minute, hour or day, in 12, 60 or 96 points.", openapi_examples=example("1h")),
+]
+FalseAlarmRate = Annotated[
+    float | None,
+    Query(
+        description="Share of windows that are significant although nothing has moved. The setting if absent.",
+        openapi_examples=example(0.01),
+    ),
+]
+
+
+class LayerDrift(BaseModel):
+    """Whether a layer's input has moved."""
+
+    name: str
+    statistic: float | None = Field(description="1 is what one undisturbed window in a hundred exceeds in this layer.")
+    threshold: float | None = Field(description="Of the statistic, at the false-alarm rate.")
+    significant: bool | None
+    symmetric_kl: float = Field(description="Mean over channels, less what chance alone makes of it.")
+    wasserstein: float = Field(
+        description="In standard deviations, mean over channels, less what chance alone makes of it."
+    )
+    worst_channels: list[ChannelDrift]
+
+    @classmethod
+    def of(cls, name: str, shift: LayerShift) -> "LayerDrift":
+        """The response's form of a layer's shift."""
+        return cls(
+            name=name,
+            statistic=shift.statistic,
+            threshold=shift.threshold,
+            significant=shift.significant,
+            symmetric_kl=shift.symmetric_kl,
+            wasserstein=shift.wasserstein,
+            worst_channels=list(map(ChannelDrift.of, shift.worst_channels)),
+        )
+
+
+class ClassDrift(BaseModel):
+    """Predicted classes in the window, beside those of the held-out rows."""
+
+    labels: list[str]
+    counts: list[int]
+    shares: list[float]
+    reference_shares: list[float] | None = Field(description="Shares among the held-out rows.")
+    significant: bool | None = Field(description="Whether the shares differ significantly, at the false-alarm rate.")
+    distance: float | None = Field(description="Share of rows that would need another class for the shares to agree.")
+    explain: bool | None = Field(
+        description="Whether held-out rows of the same classes would make the layers see the same."
+    )
+
+
+class DriftReport(BaseModel):
+    """Whether the input has moved. The divergence is no estimate of accuracy, and moments do not see geometry."""
+
+    model: str
+    version: str
+    window: str
+    rows: int
+    verdict: Verdict
+    message: str
+    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    false_alarm_rate: float
+    window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
+    windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
+    false_alarms_per_day: float = Field(description="How many of them are significant although nothing has moved.")
+    statistic: float | None = Field(description="The largest of all layers.")
+    threshold: float | None = Field(description="Of the largest statistic, at the false-alarm rate.")
+    significant: bool | None
+    symmetric_kl: float = Field(description="Mean over layers.")
+    wasserstein: float = Field(description="Mean over layers, in standard deviations.")
+    layers: list[LayerDrift]
+    classes: ClassDrift | None = Field(description="null for a model that does not classify.")
+
+
+class DriftPoint(BaseModel):
+    """Drift in a part of the window."""
+
+    time: datetime = Field(description="End of the part.")
+    rows: int
+    symmetric_kl: float
+    statistic: float | None
+    threshold: float | None
+    alarm: bool
+    layers: dict[str, float] = Field(description="Symmetric KL divergence by layer.")
+
+
+class DriftHistory(BaseModel):
+    """Drift over time, oldest first. Parts without rows are left out."""
+
+    model: str
+    version: str
+    window: str
+    points: list[DriftPoint]
+
+
+def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
+    """Drift of a version, and its history."""
+    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+    responses = error_responses(400, 404, 503)
+
+    @for_default_and_named(routes, "GET", "/v2/models/{model}/drift", summary="Drift report", responses=responses)
+    def get_drift(
+        model: ModelName, version: int | None, window: DriftWindow = "1h", false_alarm_rate: FalseAlarmRate = None
+    ) -> DriftReport:
+        """Whether the input has moved: how significant and how large the shift is, per layer, channel and class."""
+        return _report(catalog.get(model, version), monitor, window, false_alarm_rate)
+
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}/drift/history", summary="Drift over time", responses=responses
+    )
+    def get_drift_history(model: ModelName, version: int | None, window: HistoryWindow = "1h") -> DriftHistory:
+        """The drift report of each part of the window, in short."""
+        served = catalog.get(model, version)
+        points = [_point(served, monitor, end, bucket) for _, end, bucket in monitor.history(served, window)]
+        return DriftHistory(model=served.model, version=str(served.version), window=window, points=points)
+
+    return routes
+
+
+def _report(served: ServedVersion, monitor: DriftMonitor, window: str, rate: float | None) -> DriftReport:
+    bucket = _bucket(served, monitor, window)
+    found = monitor.assess(served, bucket, rate)
+    per_day = monitor.windows_per_day(served)
+    shown_rate = monitor.rate(served) if rate is None else rate
+    return DriftReport(
+        model=served.model,
+        version=str(served.version),
+        window=window,
+        rows=found.rows,
+        verdict=found.verdict,
+        message=found.message,
+        alarm=found.alarm,
+        false_alarm_rate=shown_rate,
+        window_rows=monitor.window_rows,
+        windows_per_day=per_day,
+        false_alarms_per_day=per_day * shown_rate,
+        statistic=found.statistic,
+        threshold=found.threshold,
+        significant=found.significant,
+        symmetric_kl=found.symmetric_kl,
+        wasserstein=found.wasserstein,
+        layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
+        classes=_classes(served, bucket, found.classes),
+    )
+
+
+def _bucket(served: ServedVersion, monitor: DriftMonitor, window: str) -> Bucket:
+    if window != "last":
+        return monitor.window(served, window)  # type: ignore[arg-type]  # the others are windows of time
+    judged = monitor.judged(served)
+    return judged.bucket if judged else Bucket(0.0, {}, np.zeros(0, np.int64))
+
+
+def _point(served: ServedVersion, monitor: DriftMonitor, end: float, bucket: Bucket) -> DriftPoint:
+    found = monitor.assess(served, bucket)
+    return DriftPoint(
+        time=datetime.fromtimestamp(end, UTC),
+        rows=found.rows,
+        symmetric_kl=found.symmetric_kl,
+        statistic=found.statistic,
+        threshold=found.threshold,
+        alarm=found.alarm,
+        layers={name: shift.symmetric_kl for name, shift in found.layers.items()},
+    )
+
+
+def _classes(served: ServedVersion, bucket: Bucket, shift: ClassShift | None) -> ClassDrift | None:
+    drift = served.manifest.drift
+    reference: Sequence[int] | None = drift.classes.counts if drift and drift.classes else None
+    counts = list(map(int, bucket.classes)) or [0] * len(reference or ())
+    if not counts:
+        return None
+    labels = served.manifest.labels or tuple(str(index) for index in range(len(counts)))
+    return ClassDrift(
+        labels=list(labels),
+        counts=counts,
+        shares=_shares(counts),
+        reference_shares=None if reference is None else _shares(reference),
+        significant=shift.significant if shift else None,
+        distance=shift.distance if shift else None,
+        explain=shift.explain if shift else None,
+    )
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]

@@ -1,0 +1,201 @@
+"""Live statistics: what normalisation layers see in production, beside what they saw in training."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from models.drift.detector import ChannelShift, LayerShift
+from models.manifest import DriftReference, NormLayer
+from models.observation import WindowMoments
+from service.catalog.catalog import Catalog
+from service.http.access import PUBLIC
+from service.routes.openapi import error_responses, example
+from service.routes.parameters import LayerName, ModelName
+from service.routes.versions import for_default_and_named
+from service.watching.monitor import Bucket, DriftMonitor, Window
+
+LiveWindow = Annotated[
+    Window,
+    Query(
+        description="The last minute, hour or day; or `start`: since observations began.",
+        openapi_examples=example("1h"),
+    ),
+]
+
+
+class LiveChannels(BaseModel):
+    """Moments of each channel in z units, in which training has mean 0 and variance about 1."""
+
+    mean: list[float]
+    mean_error: list[float | None] = Field(
+        description="Standard error of the mean. It counts rows, not positions; null for fewer than two rows."
+    )
+    variance: list[float]
+    variance_error: list[float | None] = Field(
+        description="Standard error of the variance. It counts rows, not positions; null for fewer than two rows."
+    )
+
+
+class ReferenceChannels(BaseModel):
+    """Moments of each channel over the held-out rows, in z units."""
+
+    mean: list[float]
+    variance: list[float]
+    rows: int
+
+
+class LiveLayer(BaseModel):
+    """What a layer has seen in a window of time."""
+
+    model: str
+    version: str
+    layer: str
+    window: Window
+    rows: int
+    since: datetime | None = Field(description="When the first of these rows was observed; null if there are none.")
+    units: Literal["z"] = "z"
+    channels: LiveChannels | None = Field(description="null until a row has been observed.")
+    reference: ReferenceChannels | None = Field(description="null for a version without held-out rows.")
+
+
+class ObservationCost(BaseModel):
+    """What observing has cost since the service started."""
+
+    batches: int = Field(description="Batches observed.")
+    rows: int = Field(description="Rows observed.")
+    dropped_batches: int = Field(description="Batches predicted but not observed, to stay within `watch_percent`.")
+    seconds: float = Field(description="Processor time.")
+
+
+class ChannelDrift(BaseModel):
+    """A channel in a window, in z units."""
+
+    channel: int
+    mean: float
+    variance: float
+    symmetric_kl: float
+
+    @classmethod
+    def of(cls, shift: ChannelShift) -> "ChannelDrift":
+        """The response's form of a channel's shift."""
+        return cls(channel=shift.channel, mean=shift.mean, variance=shift.variance, symmetric_kl=shift.symmetric_kl)
+
+
+class LiveLayerSummary(BaseModel):
+    """A layer in a window, with its most shifted channels only."""
+
+    name: str
+    num_features: int = Field(description="Number of channels.")
+    placement: str
+    symmetric_kl: float | None = Field(
+        description="Symmetric KL divergence from the reference, mean over channels. null until a row is observed."
+    )
+    wasserstein: float | None = Field(
+        description="2-Wasserstein distance from the reference in standard deviations, mean over channels."
+    )
+    worst_channels: list[ChannelDrift]
+
+
+class LiveModel(BaseModel):
+    """What all layers of a version have seen in a window of time."""
+
+    model: str
+    version: str
+    window: Window
+    rows: int
+    since: datetime | None = Field(description="When the first of these rows was observed; null if there are none.")
+    observed: ObservationCost
+    layers: list[LiveLayerSummary]
+
+
+def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
+    """Live statistics of all layers of a version, and of one of them with all its channels."""
+    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+    responses = error_responses(400, 404, 503)
+
+    @for_default_and_named(
+        routes, "GET", "/v2/models/{model}/live", summary="Live statistics of all layers", responses=responses
+    )
+    def get_live_model(model: ModelName, version: int | None, window: LiveWindow = "1h") -> LiveModel:
+        """How far each normalisation layer's input is from its reference, and in which channels most."""
+        served = catalog.get(model, version)
+        bucket = monitor.window(served, window)
+        effort = monitor.effort(served)
+        shifts = monitor.assess(served, bucket).layers
+        return LiveModel(
+            model=served.model,
+            version=str(served.version),
+            window=window,
+            rows=bucket.rows,
+            since=_since(bucket),
+            observed=ObservationCost(
+                batches=effort.batches, rows=effort.rows, dropped_batches=effort.skipped, seconds=effort.seconds
+            ),
+            layers=[_summary(layer, shifts.get(layer.name)) for layer in served.manifest.norm_layers],
+        )
+
+    @for_default_and_named(
+        routes,
+        "GET",
+        "/v2/models/{model}/layers/{layer}/live",
+        summary="Live statistics of a layer",
+        responses=responses,
+    )
+    def get_live_layer(model: ModelName, version: int | None, layer: LayerName, window: LiveWindow = "1h") -> LiveLayer:
+        """Mean and variance of each channel in production and over the held-out rows, with standard errors."""
+        served = catalog.get(model, version)
+        served.layer(layer)
+        bucket = monitor.window(served, window)
+        moments = bucket.layers.get(layer)
+        return LiveLayer(
+            model=served.model,
+            version=str(served.version),
+            layer=layer,
+            window=window,
+            rows=0 if moments is None else moments.count,
+            since=_since(bucket),
+            channels=None if moments is None else _channels(moments),
+            reference=_reference(served.manifest.drift, layer),
+        )
+
+    return routes
+
+
+def _summary(layer: NormLayer, shift: LayerShift | None) -> LiveLayerSummary:
+    return LiveLayerSummary(
+        name=layer.name,
+        num_features=layer.num_features,
+        placement=layer.placement.kind,
+        symmetric_kl=None if shift is None else shift.symmetric_kl,
+        wasserstein=None if shift is None else shift.wasserstein,
+        worst_channels=[] if shift is None else list(map(ChannelDrift.of, shift.worst_channels)),
+    )
+
+
+def _reference(drift: DriftReference | None, layer: str) -> ReferenceChannels | None:
+    if drift is None or layer not in drift.layers:
+        return None
+    known = drift.layers[layer]
+    variance = np.array(known.mean_square) - np.square(known.mean)
+    return ReferenceChannels(mean=list(known.mean), variance=list(variance), rows=drift.rows)
+
+
+def _channels(moments: WindowMoments) -> LiveChannels:
+    return LiveChannels(
+        mean=list(moments.mean),
+        mean_error=_finite_or_none(moments.mean_error),
+        variance=list(moments.variance),
+        variance_error=_finite_or_none(moments.variance_error),
+    )
+
+
+def _finite_or_none(values: NDArray[np.float64]) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _since(bucket: Bucket) -> datetime | None:
+    return datetime.fromtimestamp(bucket.since, UTC) if bucket.rows else None

@@ -1,0 +1,28 @@
+"""Path parameters that several routes have."""
+
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import BeforeValidator
+
+from service.routes.openapi import example
+
+ModelName = Annotated[str, Path(description="Name of a model.", openapi_examples=example("mlp"))]
+
+LayerName = Annotated[
+    str, Path(description="Name of a normalisation layer of the model.", openapi_examples=example("hidden.0.norm"))
+]
+
+
+def _require_digits(value: str) -> str:
+    # Left to itself, a path parameter takes "1.0" for 1.
+    if not (value.isascii() and value.isdecimal()):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Version = Annotated[
+    int,
+    BeforeValidator(_require_digits),
+    Path(ge=1, lt=10**9, description="Version of the model.", openapi_examples=example(1)),
+]
