@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from models.drift.detector import ClassShift, LayerShift, Verdict
+from models.drift.detector import Assessment, ClassShift, LayerShift, Verdict
+from models.manifest import Manifest
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
@@ -16,7 +16,9 @@ from service.routes.live import ChannelDrift
 from service.routes.openapi import error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
-from service.watching.monitor import Bucket, DriftMonitor
+from service.watching.monitor import DriftMonitor
+from service.watching.version_monitor import VersionMonitor
+from service.watching.windows import Bucket
 
 DriftWindow = Annotated[
     Literal["1m", "1h", "1d", "start", "last"],
@@ -134,7 +136,8 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         model: ModelName, version: int | None, window: DriftWindow = "1h", false_alarm_rate: FalseAlarmRate = None
     ) -> DriftReport:
         """Whether the input has moved: how significant and how large the shift is, per layer, channel and class."""
-        return _report(catalog.get(model, version), monitor, window, false_alarm_rate)
+        served = catalog.get(model, version)
+        return _report(served, monitor.of(served), monitor.window_rows, window, false_alarm_rate)
 
     @for_default_and_named(
         routes, "GET", "/v2/models/{model}/drift/history", summary="Drift over time", responses=responses
@@ -142,17 +145,20 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     def get_drift_history(model: ModelName, version: int | None, window: HistoryWindow = "1h") -> DriftHistory:
         """The drift report of each part of the window, in short."""
         served = catalog.get(model, version)
-        points = [_point(served, monitor, end, bucket) for _, end, bucket in monitor.history(served, window)]
+        observed = monitor.of(served)
+        points = [_point(end, observed.assess(bucket)) for end, bucket in observed.history(window)]
         return DriftHistory(model=served.model, version=str(served.version), window=window, points=points)
 
     return routes
 
 
-def _report(served: ServedVersion, monitor: DriftMonitor, window: str, rate: float | None) -> DriftReport:
-    bucket = _bucket(served, monitor, window)
-    found = monitor.assess(served, bucket, rate)
-    per_day = monitor.windows_per_day(served)
-    shown_rate = monitor.rate(served) if rate is None else rate
+def _report(
+    served: ServedVersion, observed: VersionMonitor, window_rows: int, window: DriftWindow, rate: float | None
+) -> DriftReport:
+    bucket = _bucket(observed, window)
+    found = observed.assess(bucket, rate)
+    false_alarm_rate = observed.rate if rate is None else rate
+    windows_per_day = observed.windows_per_day
     return DriftReport(
         model=served.model,
         version=str(served.version),
@@ -161,29 +167,27 @@ def _report(served: ServedVersion, monitor: DriftMonitor, window: str, rate: flo
         verdict=found.verdict,
         message=found.message,
         alarm=found.alarm,
-        false_alarm_rate=shown_rate,
-        window_rows=monitor.window_rows,
-        windows_per_day=per_day,
-        false_alarms_per_day=per_day * shown_rate,
+        false_alarm_rate=false_alarm_rate,
+        window_rows=window_rows,
+        windows_per_day=windows_per_day,
+        false_alarms_per_day=windows_per_day * false_alarm_rate,
         statistic=found.statistic,
         threshold=found.threshold,
         significant=found.significant,
         symmetric_kl=found.symmetric_kl,
         wasserstein=found.wasserstein,
         layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
-        classes=_classes(served, bucket, found.classes),
+        classes=_classes(served.manifest, bucket, found.classes),
     )
 
 
-def _bucket(served: ServedVersion, monitor: DriftMonitor, window: str) -> Bucket:
+def _bucket(observed: VersionMonitor, window: DriftWindow) -> Bucket:
     if window != "last":
-        return monitor.window(served, window)  # type: ignore[arg-type]  # the others are windows of time
-    judged = monitor.judged(served)
-    return judged.bucket if judged else Bucket(0.0, {}, np.zeros(0, np.int64))
+        return observed.window(window)
+    return observed.judged.bucket if observed.judged else Bucket.empty(0.0)
 
 
-def _point(served: ServedVersion, monitor: DriftMonitor, end: float, bucket: Bucket) -> DriftPoint:
-    found = monitor.assess(served, bucket)
+def _point(end: float, found: Assessment) -> DriftPoint:
     return DriftPoint(
         time=datetime.fromtimestamp(end, UTC),
         rows=found.rows,
@@ -195,13 +199,13 @@ def _point(served: ServedVersion, monitor: DriftMonitor, end: float, bucket: Buc
     )
 
 
-def _classes(served: ServedVersion, bucket: Bucket, shift: ClassShift | None) -> ClassDrift | None:
-    drift = served.manifest.drift
+def _classes(manifest: Manifest, bucket: Bucket, shift: ClassShift | None) -> ClassDrift | None:
+    drift = manifest.drift
     reference: Sequence[int] | None = drift.classes.counts if drift and drift.classes else None
     counts = list(map(int, bucket.classes)) or [0] * len(reference or ())
     if not counts:
         return None
-    labels = served.manifest.labels or tuple(str(index) for index in range(len(counts)))
+    labels = manifest.labels or tuple(str(index) for index in range(len(counts)))
     return ClassDrift(
         labels=list(labels),
         counts=counts,

@@ -10,13 +10,14 @@ from pydantic import BaseModel, Field
 
 from models.drift.detector import ChannelShift, LayerShift
 from models.manifest import DriftReference, NormLayer
-from models.observation import WindowMoments
+from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
 from service.routes.openapi import error_responses, example
 from service.routes.parameters import LayerName, ModelName
 from service.routes.versions import for_default_and_named
-from service.watching.monitor import Bucket, DriftMonitor, Window
+from service.watching.monitor import DriftMonitor
+from service.watching.windows import Bucket, Window
 
 LiveWindow = Annotated[
     Window,
@@ -123,9 +124,9 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     def get_live_model(model: ModelName, version: int | None, window: LiveWindow = "1h") -> LiveModel:
         """How far each normalisation layer's input is from its reference, and in which channels most."""
         served = catalog.get(model, version)
-        bucket = monitor.window(served, window)
-        effort = monitor.effort(served)
-        shifts = monitor.assess(served, bucket).layers
+        observed = monitor.of(served)
+        bucket, effort = observed.window(window), observed.effort
+        shifts = observed.assess(bucket).layers
         return LiveModel(
             model=served.model,
             version=str(served.version),
@@ -149,7 +150,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         """Mean and variance of each channel in production and over the held-out rows, with standard errors."""
         served = catalog.get(model, version)
         served.layer(layer)
-        bucket = monitor.window(served, window)
+        bucket = monitor.of(served).window(window)
         moments = bucket.layers.get(layer)
         return LiveLayer(
             model=served.model,
