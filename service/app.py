@@ -1,15 +1,20 @@
-"""create_app(settings): wiring, lifespan, the table of routes."""
+"""The composition root: builds the parts of the service, and hands them to each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
+from models.manifest import Manifest
+from models.repository.bundle import Bundle
 from models.repository.repository import Repository
+from models.runtime.engine import Engine, buckets
 from models.runtime.providers import require_provider, runtime_version
 from models.starter import seed
 from models.version import VERSION
@@ -17,28 +22,50 @@ from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
+from service.catalog.served_version import ServedVersion
+from service.host import memory
 from service.host.lifecycle import Lifecycle
 from service.http import access, errors
-from service.http.access import PUBLIC
-from service.http.direct import Application
-from service.predictions import Predictions, engine_starter
-from service.recalibrating.collector import Collectors
+from service.http.context import RequestContext
+from service.http.forward import Forward, ForwardOthers, unavailable
+from service.http.predictions import Application, PlainPredictions
+from service.inference.batcher import Batcher
+from service.inference.dialect import Dialect
+from service.inference.handler import Handler
+from service.inference.images import Images
+from service.inference.limits import Limits
+from service.inference.queue import Array, Outputs
+from service.inference.shadow import Shadow
+from service.inference.v1 import V1
+from service.inference.v2 import V2
+from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, Collector, Collectors
 from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
 from service.replicas.interface import Replicas
-from service.routes import configuration, dashboard, examples, health, layers, models, repository, rollout
+from service.replicas.link import Link
+from service.routes import configuration, dashboard, examples, health, images, infer, layers, models, predict
 from service.routes import drift as drift_routes
 from service.routes import events as events_routes
 from service.routes import live as live_routes
 from service.routes import recalibrations as recalibrations_routes
+from service.routes import repository as repository_routes
+from service.routes import rollout as rollout_routes
 from service.routes import statistics as statistics_routes
+from service.routes.predictions import PredictionResponder
 from service.settings import Settings
+from service.telemetry.logs import request_logger
 from service.telemetry.metrics import Metrics
+from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import teller
+from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
 from service.watching.metrics import DriftMetrics, ObservationMetrics, WebhookMetrics
 from service.watching.monitor import SAVE_SECONDS, DriftMonitor
+from service.watching.observation import Observation
+from service.watching.observed_model import ObservedModel
+from service.watching.observed_models import ObservedModels
+from service.watching.observer import MAX_OBSERVED_ROWS, Observer
 from service.watching.webhook import Webhook
 
 log = structlog.get_logger()
@@ -46,68 +73,72 @@ log = structlog.get_logger()
 DESCRIPTION = """
 Serves batch-normalised networks, and shows what their normalisation layers remember.
 
-Every example on this page runs as it stands against the starter models. Errors are `{"error": ...}`; every answer
-carries an `X-Request-ID`, the caller's own where it sent one, under which the service's log has the rest.
+Every example on this page runs as it stands against the starter models. Errors are `{"error": ...}`; every response
+carries an `X-Request-ID`, the client's own if it sent one, under which the service's log has the details.
 """
 
 SMALL_BODY_BYTES = 1 << 16
-"""Of bodies that hold a few parameters."""
+"""Largest body that holds a few parameters."""
 
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas: Replicas | None = None) -> Application:
-    """The application, with nothing loaded until its lifespan starts.
+    """The application of a process that has everything. Nothing is loaded until its lifespan starts.
 
     Args:
-        settings: all that can be set.
+        settings: of the service.
         lifecycle: shared with the server that runs the application.
         replicas: the other processes; none when absent.
     """
     lifecycle = lifecycle or Lifecycle()
     replicas = replicas or Alone()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    store = Repository(settings.repository)
+    repository = Repository(settings.repository)
     statistics = ServiceStatistics()
     gather = partial(replicas.gather, statistics)
-    open_engine = engine_starter(settings)
-    # A process that answers no predictions checks that a version loads, and keeps no session of it.
-    start = open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release()
-    catalog = Catalog(store, start, settings.loaded_versions, partial(replicas.publish_from_thread, "catalog"))
+    limits = _limits(settings)
+    open_engine = _engine_opener(settings, limits)
+    catalog = Catalog(
+        repository,
+        # A process that answers no predictions checks that a version loads, and keeps no session of it.
+        open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release(),
+        settings.loaded_versions,
+        partial(replicas.publish_from_thread, "catalog"),
+    )
     rollouts = Rollouts(catalog)
-    shown = examples.for_starter()
-    watch = DriftMonitor(
+    monitor = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
+    replicas.on("delta", monitor.receive)
     collectors = Collectors(replicas)
-    predictions = Predictions(settings, catalog, guard, statistics, shown, watch.record, collectors.local)
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
     )
+    predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
     events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
-    watch.on_alarm_change(teller(events.tell, webhook.tell))
+    monitor.on_alarm_change(teller(events.tell, webhook.tell))
     metrics = Metrics(
         gather,
         replicas.processes,
         ModelMetrics(catalog),
-        ObservationMetrics(catalog, watch),
-        DriftMetrics(catalog, watch),
+        ObservationMetrics(catalog, monitor),
+        DriftMetrics(catalog, monitor),
         WebhookMetrics(webhook.deliveries),
     )
-    replicas.on("delta", watch.receive)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         require_provider(settings.provider)
         if settings.starters:
-            await asyncio.to_thread(seed, store)
+            await asyncio.to_thread(seed, repository)
         await asyncio.to_thread(catalog.load_all)
         await recalibrations.open()
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
-        async with webhook.sending(), _saving(watch):
+        async with webhook.sending(), _saving(monitor):
             yield
             await recalibrations.close()
             predictions.close()
@@ -121,44 +152,196 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
-    app.router.redirect_slashes = False
-    errors.install(app)
-    for router in (repository.router(catalog, rollouts), rollout.router(catalog, rollouts, watch, gather)):
-        app.include_router(router, max_body_size=SMALL_BODY_BYTES)
-    for router in (
+    shown = examples.for_starter()
+    app.include_router(repository_routes.router(catalog, rollouts), max_body_size=SMALL_BODY_BYTES)
+    app.include_router(rollout_routes.router(catalog, rollouts, monitor, gather), max_body_size=SMALL_BODY_BYTES)
+    routers = (
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
         *predictions.routers,
         layers.router(catalog, settings.max_body_bytes, shown.layer_batch),
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
-        configuration.router(catalog, settings.limits),
-        live_routes.router(catalog, watch),
-        drift_routes.router(catalog, watch),
+        configuration.router(catalog, limits),
+        live_routes.router(catalog, monitor),
+        drift_routes.router(catalog, monitor),
         events_routes.router(events),
         models.router(catalog),
         dashboard.router(),
-    ):
+        examples.router(shown),
+    )
+    _add_routes(app, guard, routers, FRAMEWORK_PATHS)
+    return predictions.application(app)
+
+
+def create_worker(settings: Settings, control: Path, link: Link) -> Application:
+    """The application of a worker: answers predictions, and forwards everything else to the control process.
+
+    It serves the versions that the control process publishes.
+
+    Args:
+        settings: of this worker.
+        control: the control process's unix socket.
+        link: to the control process.
+    """
+    limits = _limits(settings)
+    catalog = Catalog(Repository(settings.repository), _engine_opener(settings, limits))
+    statistics = ServiceStatistics()
+    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
+    collector = Collector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
+
+    def report(observation: Observation) -> None:
+        link.tell("delta", observation.to_bytes())
+
+    async def apply_snapshot(snapshot: bytes) -> bytes:
+        await asyncio.to_thread(catalog.apply_snapshot, snapshot)
+        return b""
+
+    async def send_statistics(_nothing: bytes) -> bytes:
+        return statistics.to_json()
+
+    link.on("catalog", apply_snapshot)
+    link.on("statistics", send_statistics)
+    link.on(TARGETS_MESSAGE, collector.apply_targets)
+    predictions = _build_predictions(settings, limits, catalog, guard, statistics, report, collector)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        predictions.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    _add_routes(app, guard, predictions.routers)
+    here = predictions.application(app)
+    forward = Forward(control, predictions.context.around(unavailable))
+    return Application(ForwardOthers(here, app.routes, forward), here.plain, app)
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """The parts that answer predictions: of the one process that serves, or of a worker."""
+
+    handler: Handler
+    context: RequestContext
+    routers: tuple[APIRouter, ...]
+    max_body_bytes: int
+    closers: tuple[Callable[[], None], ...]
+
+    def application(self, app: FastAPI) -> Application:
+        """The application that answers plain predictions itself, and leaves everything else to `app`."""
+        plain = PlainPredictions(self.handler, self.context, self.max_body_bytes)
+        return Application(self.context.around(app), plain, app)
+
+    def close(self) -> None:
+        """Wait for what runs, and refuse what comes."""
+        for close in self.closers:
+            close()
+
+
+def _build_predictions(
+    settings: Settings,
+    limits: Limits,
+    catalog: Catalog,
+    guard: Guard,
+    statistics: ServiceStatistics,
+    on_observation: Callable[[Observation], None],
+    collector: Collector,
+) -> _Predictions:
+    observed_models = ObservedModels(_observed_model_opener(settings, catalog.repository))
+    shadow = Shadow(catalog, statistics)
+    observer: Observer | None = None
+    closers = [shadow.close]
+    if settings.watch_percent:
+        observer = Observer(
+            observed_models, on_observation, Budget(settings.watch_percent, HEAD_START_SECONDS), statistics
+        )
+        closers.append(observer.close)
+
+    def on_result(served: ServedVersion, inputs: Mapping[str, Array], outputs: Outputs, client: str) -> None:
+        if observer is not None:
+            observer.offer(served, inputs)
+        shadow.offer(served, inputs, outputs)
+        collector.offer(served, inputs, client)
+
+    batcher = Batcher(statistics, limits, on_result)
+    dialects: dict[str, Dialect] = {
+        "v2": V2(finite=settings.finite),
+        "v1": V1(finite=settings.finite),
+        "images": Images(max_pixels=settings.max_image_pixels),
+    }
+    handler = Handler(catalog, batcher, guard, observed_models, dialects)
+    responder = PredictionResponder(handler, settings.max_body_bytes)
+    shown = examples.for_starter()
+    return _Predictions(
+        handler,
+        RequestContext(RequestRecorder(statistics, request_logger(settings.log_level, settings.log_format))),
+        (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
+        settings.max_body_bytes,
+        (batcher.close, *closers),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        concurrency=settings.concurrency,
+        max_pending=settings.max_pending,
+        max_batch_rows=settings.max_batch_rows,
+        batch_wait=settings.batch_wait_ms / 1e3,
+        inline=settings.inline_ms / 1e3,
+    )
+
+
+def _engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
+    """Opens the engine that runs the folded graph of a bundle."""
+
+    def open_engine(bundle: Bundle) -> Engine:
+        manifest = bundle.manifest
+        max_rows = limits.for_model(manifest.batching).max_batch_rows
+        sizes = _warm_up_sizes(settings, manifest, max_rows)
+        return Engine(bundle.folded, manifest.inputs, settings.provider, settings.threads, sizes)
+
+    return open_engine
+
+
+def _observed_model_opener(
+    settings: Settings, repository: Repository
+) -> Callable[[ServedVersion], ObservedModel | None]:
+    """Opens the observed graph of a version; None where its bundle has none."""
+
+    def open_observed_model(served: ServedVersion) -> ObservedModel | None:
+        observed = repository.read(served.model, served.version).observed
+        if observed is None:
+            return None
+        sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
+        engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
+        memory.give_back()
+        return ObservedModel(served, engine)
+
+    return open_observed_model
+
+
+def _warm_up_sizes(settings: Settings, manifest: Manifest, max_rows: int) -> tuple[int, ...]:
+    """Batch sizes to warm up: a GPU chooses its kernels by shape, which takes long when a shape is new."""
+    return buckets(max_rows) if settings.provider == "cuda" and manifest.batchable else ()
+
+
+def _add_routes(app: FastAPI, guard: Guard, routers: Iterable[APIRouter], framework_paths: Sequence[str] = ()) -> None:
+    app.router.redirect_slashes = False
+    errors.install(app)
+    for router in routers:
         app.router.routes += router.routes  # `include_router` would build every route once more
-
-    @app.get("/docs/seven.png", include_in_schema=False, dependencies=[PUBLIC])
-    async def example_image() -> Response:
-        return Response(shown.image, media_type="image/png")
-
-    access.install(app, guard, FRAMEWORK_PATHS)
-
-    return predictions.in_front_of(app)
+    access.install(app, guard, framework_paths)
 
 
 @asynccontextmanager
-async def _saving(watch: DriftMonitor) -> AsyncIterator[None]:
-    """Write what has been observed now and then, and at the end."""
+async def _saving(monitor: DriftMonitor) -> AsyncIterator[None]:
+    """Save what has been observed now and then, and at the end."""
 
-    async def keep() -> None:
+    async def keep_saving() -> None:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
-            await asyncio.to_thread(watch.save)
+            await asyncio.to_thread(monitor.save)
 
-    keeping = asyncio.create_task(keep())
+    saving = asyncio.create_task(keep_saving())
     yield
-    keeping.cancel()
-    await asyncio.to_thread(watch.save)
+    saving.cancel()
+    await asyncio.to_thread(monitor.save)

@@ -20,7 +20,6 @@ from pydantic_settings import (
 )
 
 from service.host import cores, credentials, secret_files
-from service.inference.limits import Limits
 
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
@@ -211,17 +210,6 @@ class Settings(BaseSettings):
     def finite(self) -> bool:
         """Whether NaN and infinities are refused."""
         return self.nan == "refuse"
-
-    @property
-    def limits(self) -> Limits:
-        """How much runs, waits and is joined."""
-        return Limits(
-            concurrency=self.concurrency,
-            max_pending=self.max_pending,
-            max_batch_rows=self.max_batch_rows,
-            batch_wait=self.batch_wait_ms / 1e3,
-            inline=self.inline_ms / 1e3,
-        )
 
     def of_worker(self) -> Self:
         """What each worker gets: its share of what may run and wait, and the tokens themselves, read once for all.

@@ -11,7 +11,7 @@ from service.wire.compression import decompress
 MAX_SECONDS = 60.0
 
 BEGAN = "denge.began"
-"""Where a server that has begun to read a body leaves when it did, on the clock of `perf_counter`, in the scope."""
+"""Key of the scope: when a part of the body was received before, on the clock of `perf_counter`, seconds."""
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = MAX_SECONDS) -> bytes:
@@ -20,7 +20,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds:
     Raises:
         UnsupportedEncoding: it is compressed in another way than gzip or deflate.
         TooLarge: it is, says it is, or holds more than allowed; the rest is neither read nor inflated.
-        InvalidInput: it did not arrive in time, the client went away, or it is broken.
+        InvalidInput: it did not arrive in time, the client disconnected, or it is broken.
     """
     encoding = None
     for name, value in scope["headers"]:
@@ -38,7 +38,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds:
 
 
 async def disconnected(receive: Receive) -> None:
-    """Return when the client has gone. Only for requests whose body has been read."""
+    """Return when the client has disconnected. Only for requests whose body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -49,7 +49,7 @@ async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise InvalidInput("the client went away before its end", "body")
+            raise InvalidInput("the client disconnected before its end", "body")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:

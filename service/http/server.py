@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 
 from service.host.lifecycle import Lifecycle
-from service.http.direct import Application
+from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
 

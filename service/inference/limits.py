@@ -12,9 +12,9 @@ class Limits:
     Attributes:
         concurrency: runs in threads at the same time.
         max_pending: requests that may wait or run in threads; more are refused at once.
-        max_batch_rows: rows of a batch; a request that has more by itself is run by itself.
+        max_batch_rows: rows of a batch; a request that has more rows runs by itself.
         batch_wait: seconds that a batch which is not full may wait while another one runs.
-        inline: seconds; runs expected to be shorter are done on the event loop.
+        inline: seconds; runs that are expected to be shorter are done on the event loop.
     """
 
     concurrency: int = 1
@@ -23,8 +23,8 @@ class Limits:
     batch_wait: float = 0.0
     inline: float = 0.001
 
-    def of(self, batching: Batching | None) -> "Limits":
-        """These limits for one model: what its manifest says wins over the settings, which know no model."""
+    def for_model(self, batching: Batching | None) -> "Limits":
+        """These limits with what the manifest of one model says in their place."""
         if batching is None:
             return self
         rows, wait, inline = batching.max_batch_rows, batching.batch_wait_ms, batching.inline_ms

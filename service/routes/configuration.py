@@ -60,7 +60,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
     async def get_model_configuration(model: ModelName, version: int | None) -> ModelConfiguration:
         """How the version is served: its tensors, and how its requests are combined into batches."""
         served = catalog.get(model, version)
-        own = limits.of(served.manifest.batching)
+        own = limits.for_model(served.manifest.batching)
         batch_axes = 1 if served.is_batchable else 0
         return ModelConfiguration(
             name=served.model,

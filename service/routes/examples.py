@@ -6,7 +6,10 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from fastapi import APIRouter, Response
 from PIL import Image
+
+from service.http.access import PUBLIC
 
 IMAGE = files("service") / "static" / "seven.png"
 
@@ -41,3 +44,14 @@ def for_starter() -> Examples:
         predict={"seven": {"summary": summary, "value": {"instances": [row]}}},
         layer_batch=[[round(float(np.sin(channel)), 2) for channel in range(64)]],
     )
+
+
+def router(examples: Examples) -> APIRouter:
+    """The image of the examples, as a file to download."""
+    routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
+
+    @routes.get("/docs/seven.png")
+    async def example_image() -> Response:
+        return Response(examples.image, media_type="image/png")
+
+    return routes

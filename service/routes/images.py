@@ -1,24 +1,16 @@
-"""Predictions from images, read as the model's manifest says."""
+"""Predictions from images, read as the manifest of the model says."""
 
-import asyncio
-from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from numpy.typing import NDArray
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from models import classification
-from models.errors import InvalidInput
-from service.catalog.catalog import Catalog
-from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT
-from service.http.bodies import disconnected, read_body
-from service.inference.batcher import Batcher
+from service.http.addresses import PREDICTIONS
 from service.routes.openapi import error_responses, example
-from service.routes.parameters import ModelName, Version
-from service.watching.observed_models import ObservedModels
-from service.wire import images
+from service.routes.parameters import ModelName
+from service.routes.predictions import PredictionResponder
+from service.routes.versions import for_default_and_named
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -28,7 +20,6 @@ _BODY: dict[str, Any] = {
         },
     }
 }
-_DESCRIPTION = "The body is the file itself. One to try: [/docs/seven.png](/docs/seven.png)."
 
 LayerStatistics = Annotated[
     bool, Query(description="also say how unusual each layer finds the image", openapi_examples=example(True))
@@ -62,67 +53,23 @@ class ImagePrediction(BaseModel):
     )
 
 
-def router(
-    catalog: Catalog, batcher: Batcher, observed_models: ObservedModels, max_body_bytes: int, max_pixels: int
-) -> APIRouter:
+def router(responder: PredictionResponder) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
     routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
-    responses = error_responses(400, 404, 413, 415, 503)
 
-    async def predict(served: ServedVersion, request: Request, layer_statistics: bool) -> ImagePrediction:
-        manifest = served.manifest
-        if manifest.preprocessing is None or manifest.labels is None or manifest.num_classes is None:
-            raise InvalidInput(f"model '{served.model}' does not say how to read images: send tensors", "body")
-        body = await read_body(request.scope, request.receive, max_body_bytes)
-        spec = manifest.inputs[0]
-        # In a thread: a small file can hold an image that takes long to decode.
-        pixels = await asyncio.to_thread(images.decode, body, manifest.preprocessing, max_pixels)
-        row = {spec.name: pixels.reshape(1, *spec.shape[1:])}
-        outputs = await batcher.run(served, row, gone=partial(disconnected, request.receive))
-        (probabilities,) = classification.probabilities(outputs[manifest.outputs[0].name], manifest.scores)
-        best = int(probabilities.argmax())
-        return ImagePrediction(
-            model_name=served.model,
-            model_version=str(served.version),
-            label=manifest.labels[best],
-            probability=float(probabilities[best]),
-            probabilities=[
-                ClassProbability(label=label, probability=float(value))
-                for label, value in zip(manifest.labels, probabilities, strict=True)
-            ],
-            layers=await asyncio.to_thread(scores, served, row) if layer_statistics else None,
-        )
-
-    def scores(served: ServedVersion, row: dict[str, NDArray[Any]]) -> list[LayerScore] | None:
-        observed_model = observed_models.scorer(served)
-        if observed_model is None:
-            return None
-        return [
-            LayerScore(name=name, score=float(score[0])) for name, score in observed_model.score_layers(row).items()
-        ]
-
-    @routes.post(
-        "/v2/models/{model}/predict",
+    @for_default_and_named(
+        routes,
+        "POST",
+        PREDICTIONS["images"].default,
         summary="Predict from a PNG or JPEG image",
-        description=_DESCRIPTION,
-        responses=responses,
+        response_class=Response,
+        responses={200: {"model": ImagePrediction}} | error_responses(400, 401, 404, 413, 415, 503),
         openapi_extra=_BODY,
     )
-    async def predict_default(
-        model: ModelName, request: Request, layer_statistics: LayerStatistics = False
-    ) -> ImagePrediction:
-        return await predict(catalog.choose(model), request, layer_statistics)
-
-    @routes.post(
-        "/v2/models/{model}/versions/{version}/predict",
-        summary="Predict from an image with one version",
-        description=_DESCRIPTION,
-        responses=responses,
-        openapi_extra=_BODY,
-    )
-    async def predict_version(
-        model: ModelName, version: Version, request: Request, layer_statistics: LayerStatistics = False
-    ) -> ImagePrediction:
-        return await predict(catalog.get(model, version), request, layer_statistics)
+    async def predict_image(
+        model: ModelName, version: int | None, request: Request, layer_statistics: LayerStatistics = False
+    ) -> Response:
+        """Predict from an image file, which is the whole body. One to try: [/docs/seven.png](/docs/seven.png)."""
+        return await responder.respond("images", model, version, request, layer_statistics=layer_statistics)
 
     return routes

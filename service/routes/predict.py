@@ -1,20 +1,18 @@
 """Predictions from rows: TensorFlow Serving's REST format, V1."""
 
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from service.catalog.catalog import Catalog
-from service.catalog.served_version import ServedVersion
 from service.http.access import PREDICT, PUBLIC
-from service.http.bodies import disconnected, read_body
-from service.inference.batcher import Batcher
+from service.http.addresses import PREDICTIONS
 from service.routes.examples import Examples
 from service.routes.openapi import error_responses, json_body
-from service.routes.parameters import ModelName, Version
-from service.wire import v1_json
+from service.routes.parameters import ModelName
+from service.routes.predictions import PredictionResponder
+from service.routes.versions import for_default_and_named
 
 _PREDICT_SCHEMA = {
     "type": "object",
@@ -47,60 +45,36 @@ class ModelStatus(BaseModel):
     model_version_status: list[VersionStatus]
 
 
-def router(catalog: Catalog, batcher: Batcher, examples: Examples, max_body_bytes: int, *, finite: bool) -> APIRouter:
+def router(catalog: Catalog, responder: PredictionResponder, examples: Examples) -> APIRouter:
     """Predictions and model status."""
     routes = APIRouter(tags=["predict"])
-    responses = _PREDICT_ANSWER | error_responses(400, 404, 413, 415, 503)
-    body = json_body(_PREDICT_SCHEMA, examples.predict)
 
-    async def predict(served: ServedVersion, request: Request) -> Response:
-        body = await read_body(request.scope, request.receive, max_body_bytes)
-        asked = v1_json.decode(body, served.manifest.inputs, finite=finite)
-        outputs = await batcher.run(served, asked.inputs, gone=partial(disconnected, request.receive))
-        return Response(v1_json.encode(asked, outputs), media_type="application/json")
-
-    @routes.post(
-        "/v1/models/{model}:predict",
+    @for_default_and_named(
+        routes,
+        "POST",
+        PREDICTIONS["v1"].default,
         summary="Predict from rows (V1)",
         dependencies=[PREDICT],
         response_class=Response,
-        responses=responses,
-        openapi_extra=body,
+        responses=_PREDICT_ANSWER | error_responses(400, 401, 404, 413, 415, 503),
+        openapi_extra=json_body(_PREDICT_SCHEMA, examples.predict),
     )
-    async def predict_default(model: ModelName, request: Request) -> Response:
-        return await predict(catalog.choose(model), request)
+    async def predict(model: ModelName, version: int | None, request: Request) -> Response:
+        """Predict with TensorFlow Serving's REST format: rows, or columns."""
+        return await responder.respond("v1", model, version, request)
 
-    @routes.post(
-        "/v1/models/{model}/versions/{version}:predict",
-        summary="Predict from rows with one version (V1)",
-        dependencies=[PREDICT],
-        response_class=Response,
-        responses=responses,
-        openapi_extra=body,
-    )
-    async def predict_version(model: ModelName, version: Version, request: Request) -> Response:
-        return await predict(catalog.get(model, version), request)
-
-    def status(model: str, versions: list[int]) -> ModelStatus:
-        return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(v)) for v in versions])
-
-    @routes.get(
+    @for_default_and_named(
+        routes,
+        "GET",
         "/v1/models/{model}",
-        summary="Which versions answer? (V1)",
+        summary="Model status (V1)",
         dependencies=[PUBLIC],
         responses=error_responses(404, 503),
     )
-    async def model_status(model: ModelName) -> ModelStatus:
-        catalog.get(model)
-        return status(model, catalog.versions(model))
-
-    @routes.get(
-        "/v1/models/{model}/versions/{version}",
-        summary="Does this version answer? (V1)",
-        dependencies=[PUBLIC],
-        responses=error_responses(404, 503),
-    )
-    async def version_status(model: ModelName, version: Version) -> ModelStatus:
-        return status(model, [catalog.get(model, version).version])
+    async def get_model_status(model: ModelName, version: int | None) -> ModelStatus:
+        """Which versions of the model can answer, as TensorFlow Serving reports it."""
+        served = catalog.get(model, version)
+        versions = catalog.versions(model) if version is None else [served.version]
+        return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(number)) for number in versions])
 
     return routes

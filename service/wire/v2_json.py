@@ -49,7 +49,7 @@ class InferRequest(NamedTuple):
         outputs: those wanted, in the order of the answer.
         id: repeated in the answer.
         priority: 1 is the highest, 0 takes no part in the order.
-        patience: seconds that the request may wait for its run.
+        timeout: seconds that the request may wait for its run.
         layer_statistics: whether `DRIFT_SCORE` and `DRIFT_LAYER` are among the outputs.
     """
 
@@ -57,7 +57,7 @@ class InferRequest(NamedTuple):
     outputs: Sequence[RequestedOutput]
     id: str | None = None
     priority: int = 0
-    patience: float | None = None
+    timeout: float | None = None
     layer_statistics: bool = False
 
 
@@ -102,7 +102,7 @@ def decode(
         wanted,
         identity,
         priority=_whole_number(parameters, "priority"),
-        patience=microseconds / 1e6 if microseconds else None,
+        timeout=microseconds / 1e6 if microseconds else None,
         layer_statistics=layer_statistics,
     )
 

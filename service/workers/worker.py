@@ -10,111 +10,24 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.errors import NotReady
-from models.repository.repository import Repository
 from service import settings
-from service.access import Guard
-from service.catalog.catalog import Catalog
-from service.errors import public_error
-from service.http import access, errors
-from service.http.direct import Application
+from service.app import create_worker
 from service.http.server import configure
-from service.predictions import Predictions, engine_starter
-from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, Collector
 from service.replicas.link import Link
 from service.replicas.shares import Shares
-from service.routes import examples
 from service.settings import Settings
 from service.telemetry import logs
-from service.telemetry.statistics import ServiceStatistics
-from service.watching.observation import Observation
 from service.workers.acceptor import Acceptor, Connections
-from service.workers.forward import Forward
 
 log = structlog.get_logger()
-
-
-def create_worker(settings: Settings, control: Path, link: Link) -> Application:
-    """The application of a worker, which has no models until the control process names them.
-
-    Args:
-        settings: of this worker.
-        control: the control process's unix socket.
-        link: to the control process.
-    """
-    catalog = Catalog(Repository(settings.repository), engine_starter(settings))
-    statistics = ServiceStatistics()
-    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    collector = Collector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
-
-    def report(delta: Observation) -> None:
-        link.tell("delta", delta.to_bytes())
-
-    predictions = Predictions(settings, catalog, guard, statistics, examples.for_starter(), report, collector)
-
-    async def follow(state: bytes) -> bytes:
-        await asyncio.to_thread(catalog.apply_snapshot, state)
-        return b""
-
-    async def count(_nothing: bytes) -> bytes:
-        return statistics.to_json()
-
-    link.on("catalog", follow)
-    link.on(TARGETS_MESSAGE, collector.apply_targets)
-    link.on("statistics", count)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        predictions.close()
-
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    app.router.redirect_slashes = False
-    errors.install(app)
-    for router in predictions.routers:
-        app.router.routes += router.routes
-    access.install(app, guard, framework_paths=())
-    routes = [route for router in predictions.routers for route in router.routes if isinstance(route, Route)]
-    forward = Forward(control, predictions.with_context(_unreachable))
-    here = predictions.in_front_of(app)
-    return Application(_Split(here, routes, forward), here.direct)
-
-
-class _Split:
-    """ASGI middleware: some requests are answered here, the others elsewhere.
-
-    Args:
-        here: answers the requests of these routes.
-        routes: theirs.
-        elsewhere: answers all others.
-    """
-
-    def __init__(self, here: ASGIApp, routes: list[Route], elsewhere: ASGIApp) -> None:
-        self._here = here
-        self._paths = [route.path_regex for route in routes]
-        self._elsewhere = elsewhere
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
-        here = scope["type"] != "http" or any(path.match(scope["path"]) for path in self._paths)
-        await (self._here if here else self._elsewhere)(scope, receive, send)
-
-
-async def _unreachable(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = errors.error_response(public_error(NotReady("the service cannot answer this now: try again")))
-    await answer(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

@@ -26,10 +26,7 @@ LOAD = "/v2/repository/models/tiny/load"
 def application(repository: Repository, **settings: Any) -> tuple[FastAPI, TestClient]:
     """The framework's application, and a client of all that is around it."""
     around = create_app(Settings(repository=repository.root, **settings))
-    inside: Any = around
-    while not isinstance(inside, FastAPI):
-        inside = inside._app
-    return inside, TestClient(around, "http://127.0.0.1:8000", raise_server_exceptions=False)
+    return around.framework, TestClient(around, "http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")

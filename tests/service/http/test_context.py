@@ -14,6 +14,7 @@ from service.errors import INTERNAL
 from service.http import errors
 from service.http.context import RequestContext
 from service.telemetry.logs import add_request_id
+from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 
 
@@ -38,7 +39,7 @@ def client() -> TestClient:
 
         return StreamingResponse(chunks())
 
-    return TestClient(RequestContext(app, ServiceStatistics()), raise_server_exceptions=False)
+    return TestClient(RequestContext(RequestRecorder(ServiceStatistics())).around(app), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("path", ["/bug", "/failed"])

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from uvicorn.server import ServerState
 from models.errors import InferenceFailed
 from models.runtime.engine import Engine
 from service.app import create_app
-from service.http.direct import Application
+from service.http import bodies
+from service.http import protocol as protocol_module
+from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
 from service.telemetry.logs import add_request_id
@@ -362,33 +365,42 @@ class TestBodiesThatDoNotEnd:
 
         asyncio.run(stop())
 
-    def test_a_slow_body_has_a_minute_in_all(self, app: Application) -> None:
-        async def wait() -> None:
+    def test_a_slow_body_has_a_minute_in_all(self, app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert protocol_module.MAX_SECONDS == bodies.MAX_SECONDS == 60
+        # As if the body had been collected for an hour before it was left to ASGI.
+        monkeypatch.setattr(protocol_module, "MAX_SECONDS", 0.0)
+        monkeypatch.setattr(bodies, "perf_counter", lambda: perf_counter() + 3600)
+
+        async def wait() -> bytes:
             connection = Connection(app, Protocol)
             await self.half(connection)
-            protocol = connection.protocol
-            assert protocol._overdue.when() - protocol.loop.time() == pytest.approx(60, abs=1)
-            # As if it were an hour later.
-            protocol._admitted = protocol._admitted._replace(start=protocol._admitted.start - 3600)
-            protocol._overdue.cancel()
-            protocol._hand_over()
-            await asyncio.wait(connection.state.tasks)
-            head, _, body = connection.transport.written.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 400 ")
-            assert json.loads(body) == {"error": "body: did not arrive within 60 seconds"}
+            await asyncio.sleep(0.01)  # the timer of the body fires
+            if tasks := set(connection.state.tasks):
+                _, waiting = await asyncio.wait(tasks, timeout=30)
+                assert not waiting, "the time before the body was left to ASGI is not counted"
+            assert connection.transport.written, "the body was not left to ASGI"
+            written = connection.transport.written
             await connection.lose()
+            return written
 
-        asyncio.run(wait())
+        head, _, body = asyncio.run(wait()).partition(b"\r\n\r\n")
 
-    def test_a_body_that_has_come_is_not_waited_for(self, app: Application) -> None:
-        async def wait() -> None:
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(body) == {"error": "body: did not arrive within 60 seconds"}
+
+    def test_a_body_that_has_come_is_not_waited_for(self, app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(protocol_module, "MAX_SECONDS", 0.0)
+
+        async def wait() -> bytes:
             connection = Connection(app, Protocol)
-            await self.half(connection)
-            await connection.send(GOOD["plain"][-20:])
-            assert connection.protocol._overdue is None
+            connection.protocol.data_received(GOOD["plain"][:-20])
+            connection.protocol.data_received(GOOD["plain"][-20:])
+            await asyncio.sleep(0.01)  # the timer of the body would have fired
+            assert not connection.state.tasks
             assert connection.protocol.timeout_keep_alive_task is not None
+            return connection.transport.written
 
-        asyncio.run(wait())
+        assert asyncio.run(wait()).count(b"HTTP/1.1 200 OK") == 1
 
 
 def test_a_client_that_does_not_read_gets_no_more_answers(app: Application) -> None:

@@ -65,12 +65,18 @@ def row(value: float, rows: int = 1, width: int = 4, dtype: Any = np.float32) ->
     return {"input": np.full((rows, width), value, dtype)}
 
 
-def batcher(**limits: Any) -> Batcher:
-    return Batcher(ServiceStatistics(), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
+def batcher(statistics: ServiceStatistics | None = None, **limits: Any) -> Batcher:
+    return Batcher(statistics or ServiceStatistics(), Limits(**{"concurrency": 1, "inline": 0.0, **limits}))
 
 
 def play(scenario: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario, 60))
+    async def within_a_minute() -> Any:
+        try:
+            return await asyncio.wait_for(scenario, 60)
+        except TimeoutError:
+            pytest.fail("a request was never answered")
+
+    return asyncio.run(within_a_minute())
 
 
 async def submit(
@@ -145,7 +151,7 @@ def test_a_model_can_have_its_own_wait(engine: FakeEngine) -> None:
         for settings, own in ((3600.0, 0.0), (0.0, 3.6e4)):
             under_test, served = batcher(concurrency=2, batch_wait=settings), serve(engine, batch_wait_ms=own)
             tasks = await submit(under_test, served, row(0), row(1))
-            waiting.append(len(under_test._queue))
+            waiting.append(under_test.queued)
             engine.gate.set()
             await asyncio.gather(*tasks)
             engine.gate.clear()
@@ -213,7 +219,7 @@ def test_a_cancelled_caller_leaves_and_takes_no_other_along(engine: FakeEngine, 
         tasks = await submit(under_test, serve(engine), *(row(value) for value in range(4)))
         tasks[cancelled].cancel()
         await asyncio.sleep(0)
-        waiting = len(under_test._queue)
+        waiting = under_test.queued
         engine.gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True), waiting
 
@@ -241,29 +247,32 @@ def test_a_caller_that_is_cancelled_while_its_batch_runs_strands_nobody(engine: 
 
 def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(engine: FakeEngine) -> None:
     async def scenario() -> list[Any]:
-        under_test, served = batcher(max_pending=3), serve(engine)
+        statistics = ServiceStatistics()
+        under_test, served = batcher(statistics, max_pending=3), serve(engine)
         tasks = await submit(under_test, served, row(0), row(1), row(2))
         with pytest.raises(Overloaded):
             await under_test.run(served, row(3))
-        assert under_test._statistics.pending == 3
+        assert statistics.pending == 3
         engine.gate.set()
         return [*await asyncio.gather(*tasks), await under_test.run(served, row(4))]
 
     assert len(play(scenario())) == 4
 
 
-def test_cancelled_callers_leave_room_in_the_queue(engine: FakeEngine) -> None:
-    async def scenario() -> None:
-        under_test, served = batcher(max_pending=2), serve(engine)
+def test_cancelled_requests_leave_room_in_the_queue(engine: FakeEngine) -> None:
+    async def scenario() -> list[int]:
+        under_test, served, waiting = batcher(max_pending=2), serve(engine), []
         first = await submit(under_test, served, row(0))
         for _ in range(10):
             (task,) = await submit(under_test, served, row(1))
             task.cancel()
             await asyncio.sleep(0)
+            waiting.append(under_test.queued)
         engine.gate.set()
-        await asyncio.gather(*first, under_test.run(served, row(2)))
+        answers = await asyncio.gather(*first, under_test.run(served, row(2)))
+        return [*waiting, *(answer["logits"][0, 0] for answer in answers)]
 
-    play(scenario())
+    assert play(scenario()) == [*[0] * 10, 0, 4]
 
 
 def test_the_higher_priority_runs_first(engine: FakeEngine) -> None:
@@ -285,7 +294,7 @@ def test_a_request_whose_patience_ends_in_the_queue_is_refused_and_not_run(engin
         under_test, served = batcher(), serve(engine)
         tasks = await submit(under_test, served, row(0))
         with pytest.raises(Overloaded, match="timeout"):
-            await under_test.run(served, row(1), patience=0.0)
+            await under_test.run(served, row(1), timeout=0.0)
         engine.gate.set()
         await asyncio.gather(*tasks)
 
@@ -298,8 +307,8 @@ def test_a_caller_that_goes_away_leaves_the_queue_and_is_not_run(engine: FakeEng
     async def scenario() -> None:
         under_test, served, leave = batcher(), serve(engine), asyncio.Event()
         tasks = await submit(under_test, served, row(0))
-        tasks += await submit(under_test, served, row(1), gone=leave.wait)
-        tasks += await submit(under_test, served, row(2), gone=asyncio.Event().wait)
+        tasks += await submit(under_test, served, row(1), disconnected=leave.wait)
+        tasks += await submit(under_test, served, row(2), disconnected=asyncio.Event().wait)
         leave.set()
         with pytest.raises(ClientDisconnected):
             await tasks.pop(1)
@@ -316,9 +325,9 @@ def test_a_batch_waits_for_more_only_while_another_run_keeps_the_machine_busy(en
         under_test, served = batcher(concurrency=2, batch_wait=3600.0, max_batch_rows=2), serve(engine)
         tasks = await submit(under_test, served, row(0))
         tasks += await submit(under_test, served, row(1))
-        assert len(under_test._queue) == 1  # a thread is free, but it waits for company
+        assert under_test.queued == 1  # a thread is free, but it waits for company
         tasks += await submit(under_test, served, row(2))
-        assert not under_test._queue  # full
+        assert under_test.queued == 0  # full
         engine.gate.set()
         await asyncio.gather(*tasks)
 

@@ -307,4 +307,4 @@ class TestOverHttp:
         response = client.post("/v2/models/tiny/predict", content=encode(self.pixels))
 
         assert response.status_code == 400
-        assert "does not say how to read images" in response.json()["error"]
+        assert "so it reads no images" in response.json()["error"]

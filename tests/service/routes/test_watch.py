@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from service.app import create_app
-from service.routes import infer as infer_route
+from service.inference import handler
 from service.settings import Settings
 from tests.bundles import INPUT, NORM, image_bundle
 from tests.watching import usual_rows, watched_bundle
@@ -205,7 +205,7 @@ def test_without_a_reference_rows_have_no_score(client: TestClient, model: str) 
 
 def test_not_everyone_can_wait_for_scores_at_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     infer(client, usual_rows(1), layer_statistics=True)
-    monkeypatch.setattr(infer_route, "MOST_SCORING", 0)
+    monkeypatch.setattr(handler, "MAX_SCORING", 0)
     tensor = {"name": INPUT, "datatype": "FP32", "shape": [1, 4], "data": [0, 0, 0, 0]}
     answer = client.post(f"{TINY}/infer", json={"inputs": [tensor], "parameters": {"layer_statistics": True}})
 

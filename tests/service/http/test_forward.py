@@ -12,7 +12,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.workers.forward import Forward
+from service.http.forward import Forward
 
 END = {"type": "http.request", "body": b"", "more_body": False}
 

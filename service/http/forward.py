@@ -2,12 +2,18 @@
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import httptools
 import structlog
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from models.errors import NotReady
+from service.errors import public_error
+from service.http.errors import error_response
 
 log = structlog.get_logger()
 
@@ -57,6 +63,32 @@ class Forward:
         log.error("forwarding_failed", path=scope["path"], begun=answer.begun)
         if not answer.begun:
             await self._unreachable(scope, receive, send)
+
+
+class ForwardOthers:
+    """ASGI application: responds to the requests of some routes, and forwards all others.
+
+    Args:
+        here: responds to the requests of these routes.
+        routes: those whose paths are not forwarded.
+        forward: forwards a request.
+    """
+
+    def __init__(self, here: ASGIApp, routes: Iterable[BaseRoute], forward: ASGIApp) -> None:
+        self._here = here
+        self._paths = [route.path_regex for route in routes if isinstance(route, Route)]
+        self._forward = forward
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond, or forward."""
+        here = scope["type"] != "http" or any(path.match(scope["path"]) for path in self._paths)
+        await (self._here if here else self._forward)(scope, receive, send)
+
+
+async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI application: responds to everything that the service cannot answer this now."""
+    error = NotReady("the service cannot answer this now: try again")
+    await error_response(public_error(error))(scope, receive, send)
 
 
 async def _send_request(connection: socket.socket, scope: Scope, receive: Receive) -> None:

@@ -1,0 +1,180 @@
+"""Predictions over HTTP: the handler's errors and answers as responses, by ASGI or without it."""
+
+from collections.abc import Mapping
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple
+
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from models.errors import DengeError
+from service.errors import INTERNAL, public_error
+from service.http.addresses import Address, parse_url
+from service.http.bodies import disconnected, read_body
+from service.http.context import REQUEST_ID, ROUTE, RequestContext, choose_request_id
+from service.http.errors import error_response
+from service.inference.dialect import Answer, Call
+from service.inference.handler import Admitted, Handler, Prediction
+from service.telemetry import logs
+
+log = structlog.get_logger()
+
+_NOT_PLAIN = frozenset({b"content-encoding", b"expect", b"upgrade"})
+_OK = 200
+
+
+async def respond(handler: Handler, call: Call, scope: Scope, receive: Receive, max_body_bytes: int) -> Answer:
+    """Answer a prediction whose body is still to be read.
+
+    Raises:
+        DengeError: the request is wrong, or cannot be answered now.
+    """
+    admitted = handler.admit(call)
+    body = await read_body(scope, receive, max_body_bytes)
+    return await handler.answer(admitted, body, partial(disconnected, receive))
+
+
+class PlainRequest(NamedTuple):
+    """A plain prediction whose body is still to come.
+
+    Attributes:
+        address: what its path names.
+        admitted: by the handler.
+        start: when its head was there, on the clock of `perf_counter`.
+    """
+
+    address: Address
+    admitted: Admitted
+    start: float
+
+
+class Response(NamedTuple):
+    """What is to be sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class PlainPredictions:
+    """Answers plain predictions without ASGI: from the bytes of a body to those of a response, in one call.
+
+    Plain is a prediction whose body comes as it is, under a path without escapes and query. ASGI answers all others.
+
+    Args:
+        handler: answers them.
+        context: of every request.
+        max_body_bytes: larger bodies are left to ASGI, which refuses them.
+    """
+
+    def __init__(self, handler: Handler, context: RequestContext, max_body_bytes: int) -> None:
+        self._handler = handler
+        self._context = context
+        self._record = context.recorder.record
+        self.max_body_bytes = max_body_bytes
+
+    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | None:
+        """Whether a POST request is plain, and may be answered. None: ASGI answers or refuses it."""
+        address = parse_url(url)
+        if address is None or not _NOT_PLAIN.isdisjoint(headers):
+            return None
+        length = headers.get(b"content-length", b"0")
+        if not (length.isdigit() and int(length) <= self.max_body_bytes):
+            return None
+        start = perf_counter()
+        try:
+            call = Call(address.dialect, address.model, address.version, headers, client_address)
+            admitted = self._handler.admit(call)
+        except DengeError:
+            return None
+        return PlainRequest(address, admitted, start)
+
+    def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
+        """Answer a request.
+
+        Returns:
+            The response; or, where a run or the decoding would keep others waiting, what gives it by ASGI.
+        """
+        address, admitted, start = request
+        request_id = choose_request_id(admitted.call.headers)
+        try:
+            prediction = self._handler.decode(admitted, body)
+            answer = None if prediction is None else self._handler.run_now(prediction)
+            if answer is None:
+                deferred = _DeferredAnswer(self._handler, address, admitted, prediction, body)
+                return self._context.around(deferred)
+            status, headers, content = _OK, *answer
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
+            status, headers, content = _failure(error, request_id)
+        self._record(address.route, "POST", address.path, status, request_id, perf_counter() - start)
+        headers.append((REQUEST_ID, request_id.encode("ascii")))
+        return Response(status, headers, content)
+
+
+class _DeferredAnswer:
+    """ASGI application for one prediction whose body has been read.
+
+    Args:
+        handler: answers it.
+        address: what its path names.
+        admitted: by the handler.
+        prediction: the decoded body; None where it is still to be decoded.
+        body: the body.
+    """
+
+    def __init__(
+        self, handler: Handler, address: Address, admitted: Admitted, prediction: Prediction | None, body: bytes
+    ) -> None:
+        self._handler = handler
+        self._address = address
+        self._admitted = admitted
+        self._prediction = prediction
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond when the model has run."""
+        scope[ROUTE] = self._address.route
+        try:
+            if self._prediction is None:
+                answer = await self._handler.answer(self._admitted, self._body, partial(disconnected, receive))
+            else:
+                answer = await self._handler.run(self._prediction, partial(disconnected, receive))
+        except DengeError as error:
+            await error_response(public_error(error))(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": _OK, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def _failure(error: Exception, request_id: str) -> Response:
+    token = logs.request_id.set(request_id)
+    try:
+        if isinstance(error, DengeError):
+            response = error_response(public_error(error))
+        else:
+            log.error("unexpected_error", exc_info=error)
+            response = error_response(INTERNAL)
+    finally:
+        logs.request_id.reset(token)
+    return Response(response.status_code, response.raw_headers, bytes(response.body))
+
+
+class Application:
+    """An ASGI application, and beside it the plain predictions that need no ASGI: what `service.http.protocol` serves.
+
+    Args:
+        app: responds to everything.
+        plain: answers plain predictions in the same way.
+        framework: the application inside of `app` that has the routes.
+    """
+
+    def __init__(self, app: ASGIApp, plain: PlainPredictions, framework: FastAPI) -> None:
+        self._app = app
+        self.plain = plain
+        self.framework = framework
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry point."""
+        await self._app(scope, receive, send)

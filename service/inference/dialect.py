@@ -1,0 +1,110 @@
+"""A dialect is one way in which clients write predictions and read their answers: V2, V1, images.
+
+The handler knows no dialect, and a dialect knows no transport: it turns bytes into the inputs of a model, and the
+outputs of the model into bytes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from service.catalog.served_version import ServedVersion
+from service.watching.observed_model import ObservedModel
+
+Array = NDArray[Any]
+Outputs = Mapping[str, Array]
+
+Headers = Mapping[bytes, bytes]
+"""Headers of a request by lower-case name; of several with one name, the last."""
+
+JSON = (b"content-type", b"application/json")
+
+
+class Call(NamedTuple):
+    """What is known of a request before its body.
+
+    Attributes:
+        dialect: name of the dialect in which it is written.
+        model: name of the model.
+        version: None for the version that answers by default.
+        headers: of the request.
+        address: of the client.
+        layer_statistics: whether the scores of each layer are asked for outside of the body.
+    """
+
+    dialect: str
+    model: str
+    version: int | None
+    headers: Headers
+    address: str
+    layer_statistics: bool = False
+
+
+class Query(NamedTuple):
+    """A request body, decoded and checked.
+
+    Attributes:
+        inputs: every input of the model by name, shape (rows, ...).
+        details: what the dialect needs to write the answer.
+        priority: 1 is the highest, 0 takes no part in the order.
+        timeout: seconds that the request may wait for its run.
+        layer_statistics: whether the client asks how unusual each row is.
+    """
+
+    inputs: Mapping[str, Array]
+    details: Any
+    priority: int = 0
+    timeout: float | None = None
+    layer_statistics: bool = False
+
+
+class Answer(NamedTuple):
+    """A successful answer.
+
+    Attributes:
+        headers: content type and length among them.
+        body: all of it.
+    """
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Dialect(Protocol):
+    """One way to write predictions."""
+
+    @property
+    def decodes_in_thread(self) -> bool:
+        """Whether decoding takes so long that it must not run on the event loop."""
+
+    @property
+    def requires_scores(self) -> bool:
+        """Whether layer statistics of a version that has none are an error, and not left out."""
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
+        """Read a body.
+
+        Raises:
+            InvalidInput: the body is not a request that this version can answer.
+        """
+
+    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+        """How unusual each row is, shape (rows,) each, under the names that `encode` expects."""
+
+    def encode(
+        self, served: ServedVersion, call: Call, query: Query, outputs: Outputs, scores: Outputs | None
+    ) -> Answer:
+        """Write an answer.
+
+        Args:
+            served: the version that ran.
+            call, query: the request.
+            outputs: of the model.
+            scores: from `score`; None where they were not asked for, or there are none.
+        """
+
+
+def json_answer(body: bytes) -> Answer:
+    """An answer in JSON."""
+    return Answer([JSON, (b"content-length", b"%d" % len(body))], body)

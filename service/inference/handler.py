@@ -1,0 +1,166 @@
+"""Predictions, below every transport: bytes, headers and the client's identity in, an answer out.
+
+A skin (HTTP, gRPC) makes a `Call` of what it knows before the body, and then goes through these steps:
+
+    admitted = handler.admit(call)                             who may predict, and which version answers
+    prediction = handler.decode(admitted, body)                the body, checked
+    answer = handler.run_now(prediction)                       where the run is short: at once
+    answer = await handler.run(prediction, disconnected)       else: queued, joined with others, in a thread
+
+`await handler.answer(admitted, body, disconnected)` is all but the first. Errors are those of `models.errors`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from models.errors import InvalidInput, Overloaded
+from service.access import Guard
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
+from service.inference.batcher import Batcher
+from service.inference.dialect import Answer, Call, Dialect, Outputs, Query
+from service.watching.observed_models import ObservedModels
+
+MAX_SCORING = 64
+"""Requests that may wait for layer statistics at the same time."""
+
+Disconnected = Callable[[], Awaitable[None]]
+"""Returns when the client has disconnected."""
+
+
+class Admitted(NamedTuple):
+    """A request that may be answered.
+
+    Attributes:
+        call: the request, without its body.
+        dialect: in which it is written.
+        served: the version that is to answer.
+        client: the identity of who sent it.
+    """
+
+    call: Call
+    dialect: Dialect
+    served: ServedVersion
+    client: str
+
+
+class Prediction(NamedTuple):
+    """A request that has been decoded."""
+
+    admitted: Admitted
+    query: Query
+
+
+class Handler:
+    """Answers predictions.
+
+    Args:
+        catalog: the versions that can answer.
+        batcher: runs them.
+        guard: knows the clients.
+        observed_models: score rows by what the layers meet in them.
+        dialects: by name.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        batcher: Batcher,
+        guard: Guard,
+        observed_models: ObservedModels,
+        dialects: Mapping[str, Dialect],
+    ) -> None:
+        self._catalog = catalog
+        self._batcher = batcher
+        self._guard = guard
+        self._observed_models = observed_models
+        self._dialects = dialects
+        self._scoring = 0
+
+    def admit(self, call: Call) -> Admitted:
+        """Authenticate the client, and choose the version: all that is decided before the body is there.
+
+        Raises:
+            Unauthenticated: the client needs an API key, and has none.
+            NotFound, NotReady: no version can answer.
+        """
+        client = self._guard.authenticate(call.headers.items(), call.address)
+        return Admitted(call, self._dialects[call.dialect], self._catalog.choose(call.model, call.version), client)
+
+    def decode(self, admitted: Admitted, body: bytes) -> Prediction | None:
+        """Read the body. None where that takes long: `answer` does it in a thread.
+
+        Raises:
+            InvalidInput: the body is not a request that the version can answer.
+        """
+        call, dialect, served, _ = admitted
+        return None if dialect.decodes_in_thread else Prediction(admitted, dialect.decode(served, call, body))
+
+    def run_now(self, prediction: Prediction) -> Answer | None:
+        """Run the model at once. None where that would keep others waiting: `run` queues it.
+
+        Raises:
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        (call, dialect, served, client), query = prediction
+        if query.layer_statistics:
+            return None
+        outputs = self._batcher.run_now(served, query.inputs, client)
+        return None if outputs is None else dialect.encode(served, call, query, outputs, None)
+
+    async def run(self, prediction: Prediction, disconnected: Disconnected) -> Answer:
+        """Run the model when it is the request's turn.
+
+        Args:
+            prediction: from `decode`.
+            disconnected: waited for only while the request is queued.
+
+        Raises:
+            Overloaded: too many requests wait, or this one has waited for longer than its timeout.
+            ClientDisconnected: nobody waits for the answer any more.
+            InvalidInput: layer statistics of a version that has none.
+            InferenceFailed: the runtime broke on these inputs.
+        """
+        (call, dialect, served, client), query = prediction
+        # First, since it may be refused.
+        scores = await self._score(dialect, served, query) if query.layer_statistics else None
+        outputs = await self._batcher.run(
+            served,
+            query.inputs,
+            client,
+            disconnected=disconnected,
+            priority=query.priority,
+            timeout=query.timeout,
+        )
+        return dialect.encode(served, call, query, outputs, scores)
+
+    async def answer(self, admitted: Admitted, body: bytes, disconnected: Disconnected) -> Answer:
+        """Decode and run.
+
+        Raises:
+            DengeError: as `decode` and `run`.
+        """
+        prediction = self.decode(admitted, body)
+        if prediction is None:
+            call, dialect, served, _ = admitted
+            prediction = Prediction(admitted, await asyncio.to_thread(dialect.decode, served, call, body))
+        return await self.run(prediction, disconnected)
+
+    async def _score(self, dialect: Dialect, served: ServedVersion, query: Query) -> Outputs | None:
+        """How unusual each row is: the observed graph runs for this request alone, in a thread."""
+        if self._scoring >= MAX_SCORING:
+            raise Overloaded(f"{MAX_SCORING} requests wait for layer statistics already: try again later")
+        self._scoring += 1
+        try:
+            observed = await asyncio.to_thread(self._observed_models.scorer, served)
+            if observed is not None:
+                return await asyncio.to_thread(dialect.score, observed, query.inputs)
+        finally:
+            self._scoring -= 1
+        if dialect.requires_scores:
+            raise InvalidInput(
+                f"model '{served.model}' version {served.version} has no held-out rows to compare with",
+                "parameters.layer_statistics",
+            )
+        return None

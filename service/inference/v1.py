@@ -1,0 +1,42 @@
+"""Predictions in TensorFlow Serving's REST format, V1: rows, or columns, in JSON."""
+
+from collections.abc import Mapping
+
+from service.catalog.served_version import ServedVersion
+from service.inference.dialect import Answer, Array, Call, Outputs, Query, json_answer
+from service.watching.observed_model import ObservedModel
+from service.wire import v1_json
+
+
+class V1:
+    """The dialect of TensorFlow Serving.
+
+    Args:
+        finite: whether NaN and infinities in inputs are refused.
+    """
+
+    decodes_in_thread = False
+    requires_scores = False
+
+    def __init__(self, *, finite: bool) -> None:
+        self._finite = finite
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
+        """Read a body."""
+        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite)
+        return Query(request.inputs, request)
+
+    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002
+        """Nothing: the format has no place for scores."""
+        return {}
+
+    def encode(
+        self,
+        served: ServedVersion,  # noqa: ARG002 - answers do not depend on the version
+        call: Call,  # noqa: ARG002 - nor on the headers
+        query: Query,
+        outputs: Outputs,
+        scores: Outputs | None,  # noqa: ARG002 - for which the format has no place
+    ) -> Answer:
+        """Write an answer."""
+        return json_answer(v1_json.encode(query.details, outputs))

@@ -1,0 +1,38 @@
+"""What is recorded of every request that was answered: a count, a duration and a line in the log."""
+
+from collections.abc import Callable
+
+from service.telemetry import logs
+from service.telemetry.statistics import ServiceStatistics
+
+_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"}
+_NOT_LOGGED = {"/v2/health/live", "/v2/health/ready", "/metrics"}
+
+
+class RequestRecorder:
+    """Records requests.
+
+    Args:
+        statistics: where they are counted.
+        write: writes the line of a request.
+    """
+
+    def __init__(self, statistics: ServiceStatistics, write: Callable[..., None] = logs.log_request) -> None:
+        self._statistics = statistics
+        self._write = write
+
+    def record(self, route: str, method: str, path: str, status: int, request_id: str, seconds: float) -> None:
+        """Record a request.
+
+        Args:
+            route: template of the path. Counted by it, and not by the path: clients invent paths without end.
+            method, path: of the request.
+            status: of the response.
+            request_id: of the request.
+            seconds: from the head of the request to the end of the response.
+        """
+        self._statistics.requests[route, method if method in _METHODS else "other", status].add(seconds)
+        if path not in _NOT_LOGGED:
+            self._write(
+                method=method, path=path, status=status, milliseconds=round(seconds * 1e3, 3), request_id=request_id
+            )
