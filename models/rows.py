@@ -1,10 +1,10 @@
 """Rows that someone gives for a model: whether they are what its inputs take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.datatypes import Arrays, to_numpy
+from models.datatypes import Array, Arrays, to_numpy
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 
@@ -40,3 +40,13 @@ def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int
     if len(counts) != 1:
         raise InvalidInput(f"the inputs have different numbers of rows: {sorted(counts)}", field)
     return counts.pop()
+
+
+def count_rows(rows: Mapping[str, Array]) -> int:
+    """Number of rows in inputs of shape (n, ...) each; 0 if there are none."""
+    return len(next(iter(rows.values()), ()))
+
+
+def stack_rows(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Single rows, by name, as inputs of shape (n, ...); there is at least one."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

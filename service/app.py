@@ -113,7 +113,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
     replicas.on("delta", monitor.receive)
     collectors = Collectors(replicas)
     recalibrations = Recalibrations(
-        catalog, settings.state_folder, settings.max_collected_bytes, collectors, known_callers=guard.has_keys
+        catalog, settings.state_folder, settings.max_collected_bytes, collectors, has_api_keys=guard.has_keys
     )
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
     events = Events(gather, lifecycle)

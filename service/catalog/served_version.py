@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.errors import LayerNotFound
 from models.manifest import Manifest, NormLayer
+from models.rows import count_rows
 from models.runtime.engine import Engine
 from service.wire.signature import Signature
 
@@ -42,7 +43,7 @@ class ServedVersion:
 
     def count_rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
         """Number of rows in a request's inputs; 1 where the batch axis is fixed."""
-        return len(inputs[self.manifest.inputs[0].name]) if self.is_batchable else 1
+        return count_rows(inputs) if self.is_batchable else 1
 
     def layer(self, name: str) -> NormLayer:
         """A normalisation layer by name.

@@ -49,7 +49,7 @@ function form(card, begin) {
   const submit = (event) => {
     event.preventDefault();
     const { rows, prior, minutes, force } = event.target.elements;
-    const parameters = { force: force.checked, patience_seconds: Number(minutes.value) * 60 };
+    const parameters = { force: force.checked, timeout_seconds: Number(minutes.value) * 60 };
     if (prior.value !== "") parameters.prior = Number(prior.value);
     begin({ collect: Number(rows.value), parameters });
   };
@@ -88,15 +88,15 @@ function entry(job, latest, link, cancel) {
     ),
     h("p", { class: "note" }, progress(job), ` ${date(job.created_at)}`),
     job.reason && h("p", null, job.reason),
-    job.state === "collecting" && h("progress", { max: job.wanted, value: job.rows, "aria-label": "Rows collected" }),
+    job.state === "collecting" && h("progress", { max: job.target_rows, value: job.rows, "aria-label": "Rows collected" }),
     !OVER.has(job.state) &&
       h("p", null, h("button", { type: "button", class: "link", onclick: () => cancel(job.id) }, "Cancel")),
     job.gates.length > 0 && h("details", { open: latest }, h("summary", null, "Gates"), gates(job.gates)),
   );
 }
 
-function progress({ rows, wanted, seen, prior, labelled }) {
-  const there = rows < wanted ? `${count(rows)} of ${count(wanted)} rows` : `${count(wanted)} rows`;
+function progress({ rows, target_rows: target, seen, prior, labelled }) {
+  const there = rows < target ? `${count(rows)} of ${count(target)} rows` : `${count(target)} rows`;
   const drawn = seen > 0 ? ` drawn from ${count(seen)}` : "";
   const mixed = prior === null ? "" : `, prior ${number(prior)}`;
   return `${there}${drawn}${labelled ? ", some with labels" : ""}${mixed}.`;

@@ -1,90 +1,87 @@
-"""python -m service.recalibrating.process: re-calibrate one version, in a process of its own and of low priority.
+"""python -m service.recalibrating.process: re-calibrates one version, in a process of its own with low priority.
 
-So predictions keep the cores, the serving process needs no onnx, and whatever happens here happens to nobody else: a
-version is published by one rename, or not at all. What to do comes on standard input (`service.wire.arrays`), and what
-is done goes to standard output, one JSON object a line. When standard input ends, the service has gone, and so does
-this.
+So predictions keep the cores, the service needs no onnx, and a crash here harms nothing: a version is published by one
+rename, or not at all. `service.recalibrating.messages` says what is read from standard input and written to standard
+output. Standard input stays open as long as the service runs; when it ends, this process exits.
 """
 
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
+from numpy.typing import NDArray
 
 from models.errors import DengeError, RecalibrationRefused
-from models.recalibration.estimate import DEFAULT_PRIOR, Candidate, Labelled, recalibrate
-from models.repository.bundle import Bundle
+from models.recalibration.estimate import DEFAULT_PRIOR, Labelled, recalibrate
 from models.repository.repository import Repository
-from service.wire import arrays
+from service.recalibrating.messages import OrderWithRows, Progress
+
+Array = NDArray[Any]
+Report = Callable[[Progress], None]
 
 _NICENESS = 15
 
 
-def say(**what: Any) -> None:
-    """Tell the service."""
-    sys.stdout.buffer.write(orjson.dumps(what) + b"\n")
+def report(progress: Progress) -> None:
+    """Send progress to the service."""
+    sys.stdout.buffer.write(progress.to_line())
     sys.stdout.buffer.flush()
 
 
-def work(order: dict[str, Any], rows: dict[str, arrays.Array]) -> None:
-    """Do what was ordered, and say what came of it."""
-    repository = Repository(Path(order["repository"]))
-    prior = DEFAULT_PRIOR if order["prior"] is None else order["prior"]
-    say(prior=prior)
-    labels = rows.pop(order["labels"]) if order["labels"] else None
+def main(report: Report = report) -> None:
+    """Read the order and carry it out; never returns.
+
+    Args:
+        report: sends progress.
+    """
+    with suppress(OSError):
+        os.nice(_NICENESS)
+    order = OrderWithRows.read(sys.stdin.buffer)
+    threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
+    _carry_out(order, report)
+    sys.stdout.buffer.flush()
+    os._exit(0)  # `sys.exit` would wait for the thread that reads standard input
+
+
+def _carry_out(given: OrderWithRows, report: Report) -> None:
+    order, rows, labels = given
+    prior = DEFAULT_PRIOR if order.prior is None else order.prior
+    report(Progress(prior=prior))
+    repository = Repository(Path(order.repository))
     try:
         candidate = recalibrate(
-            repository.read(order["model"], order["version"]),
-            order["version"],
+            repository.read(order.model, order.version),
+            order.version,
             rows,
             prior=prior,
             labelled=None if labels is None else _labelled(rows, labels),
-            on_step=lambda step: say(state=step),
+            on_step=lambda step: report(Progress(state=step)),
         )
-        publish(repository, candidate, force=order["force"])
+        report(Progress(gates=candidate.gates))
+        bundle = candidate.publishable(force=order.force)
+        report(Progress(state="publishing"))
+        version = repository.publish(bundle, candidate=True)
+        report(Progress(state="published", published=version))
     except DengeError as error:
-        say(state="refused", reason=str(error))
+        report(Progress(state="refused", reason=str(error)))
     except OSError as error:
-        say(state="failed", reason=f"the repository cannot be written: {error.strerror}")
+        report(Progress(state="failed", reason=f"the repository cannot be written: {error.strerror}"))
 
 
-def publish(repository: Repository, candidate: Candidate, *, force: bool) -> None:
-    """Publish what passes its gates, and never as the default.
-
-    Raises:
-        RecalibrationRefused: it does not.
-    """
-    say(gates=[gate.model_dump() for gate in candidate.gates])
-    bundle: Bundle = candidate.publishable(force=force)
-    say(state="publishing")
-    say(state="published", published=repository.publish(bundle, candidate=True))
-
-
-def _labelled(rows: dict[str, arrays.Array], labels: arrays.Array) -> Labelled:
+def _labelled(rows: Mapping[str, Array], labels: Array) -> Labelled:
     known = labels >= 0
     if not known.any():
         raise RecalibrationRefused("labels: none of them is a class")
     return Labelled({name: values[known] for name, values in rows.items()}, labels[known])
 
 
-def _leave_with(service: IO[bytes]) -> None:
+def _exit_with_service(service: IO[bytes]) -> None:
     service.read(1)
     os._exit(1)
-
-
-def main() -> None:
-    """Read the order, and work."""
-    with suppress(OSError):
-        os.nice(_NICENESS)
-    order, rows = arrays.read(sys.stdin.buffer)
-    threading.Thread(target=_leave_with, args=(sys.stdin.buffer,), daemon=True).start()
-    work(order, rows)
-    sys.stdout.buffer.flush()
-    os._exit(0)  # the thread that waits for the service would be waited for
 
 
 if __name__ == "__main__":

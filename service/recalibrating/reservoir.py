@@ -1,4 +1,4 @@
-"""A bounded, random choice among the rows that come by, in which no caller has more than a share."""
+"""A random sample of bounded size from a stream of rows, in which each client has at most a share."""
 
 import random
 from bisect import insort
@@ -10,15 +10,19 @@ Row = TypeVar("Row")
 
 
 class Reservoir(Generic[Row]):
-    """Keeps some of the rows that it is shown, each as likely as any other of its caller's.
+    """Keeps a uniform random sample of each client's rows.
 
-    Every row draws a number, and those with the least stay: of each caller as many as its share is, and of these as
-    many as fit. What has been dropped is never needed again, so this holds `capacity` rows and no more.
+    Every row draws a number. Of each client the rows with the smallest numbers stay, up to its share; of all these, the
+    rows with the smallest numbers stay, up to the capacity. A row that was dropped is never needed again, so at most
+    `capacity` rows are held.
 
     Args:
-        capacity: rows that are kept.
-        per_client: rows of one caller that are kept.
-        draw: a number from 0 to 1, evenly spread.
+        capacity: rows to keep.
+        per_client: rows of one client to keep.
+        draw: a number from 0 to 1, evenly distributed.
+
+    Attributes:
+        seen: how many rows were offered.
     """
 
     def __init__(self, capacity: int, per_client: int, draw: Callable[[], float] = random.random) -> None:
@@ -26,42 +30,41 @@ class Reservoir(Generic[Row]):
         self._per_client = per_client
         self._draw = draw
         self._kept: list[tuple[float, int, str, Row]] = []
-        self._of_client: Counter[str] = Counter()
+        self._count_by_client: Counter[str] = Counter()
         self.seen = 0
-        """Rows that were shown."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
     def rows(self) -> list[Row]:
-        """What is kept, in random order."""
+        """The rows that are kept, in random order."""
         return [row for *_, row in self._kept]
 
-    def show(self, client: str, row: Callable[[], Row]) -> None:
-        """Keep a row, or not.
+    def offer(self, client: str, copy_row: Callable[[], Row]) -> None:
+        """Keep or drop a row.
 
         Args:
-            client: whose it is.
-            row: makes a copy of it, where it is kept.
+            client: who has sent it.
+            copy_row: makes the copy that is kept; not called for a row that is dropped.
         """
         self.seen += 1
         drawn = self._draw()
         if len(self._kept) == self._capacity and drawn >= self._kept[-1][0]:
             return
-        if self._of_client[client] == self._per_client:
-            last = max(place for place, (_, _, other, _) in enumerate(self._kept) if other == client)
+        if self._count_by_client[client] == self._per_client:
+            last = max(position for position, (_, _, other, _) in enumerate(self._kept) if other == client)
             if drawn >= self._kept[last][0]:
                 return
             self._drop(last)
-        # `seen` differs from row to row, so that rows themselves are never compared.
-        insort(self._kept, (drawn, self.seen, client, row()))
-        self._of_client[client] += 1
+        # `seen` differs from row to row, so rows themselves are never compared.
+        insort(self._kept, (drawn, self.seen, client, copy_row()))
+        self._count_by_client[client] += 1
         if len(self._kept) > self._capacity:
             self._drop(-1)
 
-    def _drop(self, place: int) -> None:
-        _, _, client, _ = self._kept.pop(place)
-        self._of_client[client] -= 1
-        if not self._of_client[client]:
-            del self._of_client[client]
+    def _drop(self, position: int) -> None:
+        _, _, client, _ = self._kept.pop(position)
+        self._count_by_client[client] -= 1
+        if not self._count_by_client[client]:
+            del self._count_by_client[client]

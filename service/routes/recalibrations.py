@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from service.catalog.catalog import Catalog
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
-from service.recalibrating.jobs import Job, Recalibrations
+from service.recalibrating.job import Job
+from service.recalibrating.jobs import Recalibrations
 from service.routes.openapi import error_responses, example, json_body
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.wire import recalibration
-from service.wire.recalibration import Parameters
+from service.wire.recalibration import RecalibrationParameters
 
 JobId = Annotated[str, Path(description="of a re-calibration", openapi_examples={"one": {"value": "0123456789abcdef"}})]
 
@@ -31,10 +32,10 @@ _SCHEMA: dict[str, Any] = {
             "row or -1, accuracy is a gate as well",
         },
         "collect": {"type": "integer", "description": "how many rows of the traffic to collect instead"},
-        "parameters": Parameters.model_json_schema(),
+        "parameters": RecalibrationParameters.model_json_schema(),
     },
 }
-_EXAMPLES = {"from traffic": {"value": {"collect": 256, "parameters": {"patience_seconds": 3600}}}}
+_EXAMPLES = {"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}}
 
 
 class JobList(BaseModel):
@@ -76,7 +77,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
     )
     async def jobs(model: ModelName) -> JobList:
         catalog.get(model)
-        return JobList(recalibrations=recalibrations.of(model))
+        return JobList(recalibrations=recalibrations.jobs_of(model))
 
     @routes.get(
         "/v2/models/{model}/recalibrations/{job}",
@@ -85,7 +86,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         responses=error_responses(404),
     )
     async def state(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
-        return await recalibrations.outcome(model, job, wait)
+        return await recalibrations.wait(model, job, wait)
 
     @routes.delete(
         "/v2/models/{model}/recalibrations/{job}",

@@ -1,10 +1,9 @@
-"""Requests for a re-calibration: rows as in a V2 inference request, or how many are to be collected."""
+"""Requests for a re-calibration: rows as in a V2 inference request, or how many rows to collect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,11 +15,12 @@ from service.wire.json_tensors import parse_request
 Array = NDArray[Any]
 
 LABELS = "labels"
-MAX_ROWS = 4096
-"""As `models.recalibration.estimate` has it, which the serving process does not import."""
+"""Name of the input that holds the classes of the rows."""
+MIN_COLLECT, MAX_COLLECT = 2, 4096
+"""Rows to collect; as `models.recalibration.estimate` bounds them, which the serving process does not import."""
 
 
-class Parameters(BaseModel):
+class RecalibrationParameters(BaseModel):
     """How to re-calibrate."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -28,88 +28,82 @@ class Parameters(BaseModel):
     prior: float | None = Field(None, ge=0, le=1e9, description="rows that the parent's statistics count for")
     force: bool = Field(False, description="publish although a gate does not pass")
     spread: int = Field(
-        4, ge=1, le=64, description="rows are drawn at random out of so many times as many that come by"
+        4, ge=1, le=64, description="how many rows of the traffic to draw from, as a multiple of `collect`"
     )
     max_share: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="of the rows that one caller may have sent; a half with API keys, all without, since callers are "
-        "then known by address only",
+        description="the most of the rows that one client may send; 0.5 with API keys, else 1, since clients that are "
+        "known only by address cannot be told apart behind a proxy",
     )
-    patience_seconds: float = Field(3600, gt=0, le=7 * 86400, description="how long to wait for rows")
+    timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="how long to collect before giving up")
 
 
 @dataclass(frozen=True)
 class RecalibrationRequest:
-    """A checked request.
+    """A validated request.
 
     Attributes:
-        rows: for every input of the model, shape (n, ...); None where they are to be collected.
+        rows: for every input of the model, shape (n, ...); None if they are to be collected.
         labels: a class for each row, -1 where it is not known, shape (n,).
-        collect: how many rows are to be collected; 0 where they were sent.
-        parameters: how.
+        collect: how many rows to collect; 0 if they were sent.
+        parameters: how to re-calibrate.
     """
 
     rows: Mapping[str, Array] | None
     labels: Array | None
     collect: int
-    parameters: Parameters
+    parameters: RecalibrationParameters
 
 
 def decode(
     body: bytes, header_length: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> RecalibrationRequest:
-    """Read a request.
+    """Decode and validate a request.
 
     Args:
         body: the whole body.
-        header_length: value of `Inference-Header-Content-Length`, None where the body is JSON throughout.
+        header_length: value of `Inference-Header-Content-Length`; None if the body is JSON only.
         inputs, outputs: of the model.
 
     Raises:
-        InvalidInput: anything about it is wrong; the field says what.
+        InvalidInput: the request is malformed, or its rows do not fit the model; the message names the field.
     """
     header = body if header_length is None else v2_binary.split(body, header_length)[0]
     request = parse_request(header) if header or header_length is None else {}
     parameters = _parameters(request.get("parameters", {}))
     if "collect" in request:
         if "inputs" in request:
-            raise InvalidInput("send rows, or have them collected", "collect")
-        return RecalibrationRequest(None, None, _count(request["collect"]), parameters)
-    given = request.get("inputs")
-    labelled = isinstance(given, list) and any(
-        isinstance(tensor, dict) and tensor.get("name") == LABELS for tensor in given
-    )
-    specs = list(inputs)
-    if labelled and LABELS not in {spec.name for spec in inputs}:
-        specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
+            raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
+        return RecalibrationRequest(None, None, _collect(request["collect"]), parameters)
     if any(spec.shape[0] != -1 or spec.datatype == "BYTES" for spec in inputs):
         raise InvalidInput("the model's inputs must be numbers, with a free batch axis", "inputs")
+    specs = list(inputs)
+    is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
+    if is_labelled:
+        specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
     rows = dict(v2_json.decode(body, header_length, specs, outputs).inputs)
-    labels = rows.pop(LABELS) if len(specs) > len(inputs) else None
+    labels = rows.pop(LABELS) if is_labelled else None
     return RecalibrationRequest(rows, labels, 0, parameters)
 
 
-def _count(given: object) -> int:
-    if type(given) is not int or not 2 <= given <= MAX_ROWS:
-        raise InvalidInput(f"must be a whole number from 2 to {MAX_ROWS}", "collect")
+def _names_input(request: Mapping[str, Any], name: str) -> bool:
+    inputs = request.get("inputs")
+    return isinstance(inputs, list) and any(
+        isinstance(tensor, dict) and tensor.get("name") == name for tensor in inputs
+    )
+
+
+def _collect(given: object) -> int:
+    if type(given) is not int or not MIN_COLLECT <= given <= MAX_COLLECT:
+        raise InvalidInput(f"must be an integer from {MIN_COLLECT} to {MAX_COLLECT}", "collect")
     return given
 
 
-def _parameters(given: object) -> Parameters:
+def _parameters(given: object) -> RecalibrationParameters:
     try:
-        return Parameters.model_validate(given)
+        return RecalibrationParameters.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InvalidInput(first["msg"], ".".join(("parameters", *map(str, first["loc"])))) from None
-
-
-def rows_in(rows: Mapping[str, Array]) -> int:
-    """How many there are."""
-    return len(next(iter(rows.values()))) if rows else 0
-
-
-def joined(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Single rows, one after the other."""
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,4 +1,4 @@
-"""`service.recalibrating.process`, killed: before it reads, when it says something, or at a step of publishing.
+"""`service.recalibrating.process`, killed: before it reads, when it reports something, or at a step of publishing.
 
 python -m tests.service.recalibrating.dying_job <what>: `start`, a state of a job, or the number of a step that changes
 a folder.
@@ -7,12 +7,10 @@ a folder.
 import os
 import signal
 import sys
-from typing import Any
 
-from service.recalibrating import process as recalibrate_job
+from service.recalibrating import process
+from service.recalibrating.messages import Progress
 from tests.models.repository.publishing import STEPS
-
-say = recalibrate_job.say
 
 
 def die() -> None:
@@ -20,16 +18,17 @@ def die() -> None:
 
 
 def die_at(state: str) -> None:
-    def say_and_die(**what: Any) -> None:
-        say(**what)
-        if what.get("state") == state:
+    def report_and_die(progress: Progress) -> None:
+        process.report(progress)
+        if progress.state == state:
             die()
 
-    recalibrate_job.say = say_and_die
+    process.main(report_and_die)
 
 
 def die_at_step(step: int) -> None:
     left = step
+    publishing = False
 
     def count(event: str, _: object) -> None:
         nonlocal left
@@ -38,17 +37,14 @@ def die_at_step(step: int) -> None:
             if left < 0:
                 die()
 
-    publishing: list[bool] = []
+    def report_and_count(progress: Progress) -> None:
+        nonlocal publishing
+        process.report(progress)
+        if progress.state is not None:
+            publishing = progress.state == "publishing"
 
-    def say_and_count(**what: Any) -> None:
-        say(**what)
-        if what.get("state") == "publishing":
-            publishing.append(True)
-        if what.get("state") == "published":
-            publishing.clear()
-
-    recalibrate_job.say = say_and_count
     sys.addaudithook(count)
+    process.main(report_and_count)
 
 
 if __name__ == "__main__":
@@ -59,4 +55,3 @@ if __name__ == "__main__":
         die_at_step(int(what))
     else:
         die_at(what)
-    recalibrate_job.main()

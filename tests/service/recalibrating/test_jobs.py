@@ -18,10 +18,11 @@ from models.runtime.engine import Engine
 from service.app import create_app
 from service.catalog.catalog import Catalog
 from service.recalibrating.collector import Collectors
-from service.recalibrating.jobs import MAX_OPEN, Job, Recalibrations
+from service.recalibrating.job import Job
+from service.recalibrating.jobs import MAX_OPEN_JOBS, Recalibrations
+from service.recalibrating.messages import Order, OrderWithRows
 from service.replicas.alone import Alone
 from service.settings import Settings
-from service.wire import arrays
 from service.wire import recalibration as wire
 from tests.bundles import tiny_bundle
 from tests.service.conftest import started
@@ -184,7 +185,7 @@ class TestCollected:
         assert client.delete(f"{URL}/{job['id']}").json()["state"] == "cancelled"
 
     def test_it_gives_up_when_the_rows_do_not_come(self, client: TestClient) -> None:
-        body = {"collect": 64, "parameters": {"patience_seconds": 0.001}}
+        body = {"collect": 64, "parameters": {"timeout_seconds": 0.001}}
         job = outcome(client, client.post(URL, json=body).json())
 
         assert (job["state"], job["reason"]) == ("refused", "0 of 64 rows came in 0.001 seconds")
@@ -192,14 +193,14 @@ class TestCollected:
     def test_one_at_a_time_for_a_version_and_few_altogether(self, client: TestClient, repository: Repository) -> None:
         first = client.post(URL, json={"collect": 64}).json()
         assert client.post(URL, json={"collect": 64}).json()["error"].startswith("collect: ")
-        for number in range(2, MAX_OPEN + 2):
+        for number in range(2, MAX_OPEN_JOBS + 2):
             repository.publish(tiny_bundle(seed=number), candidate=True)
             client.post(f"/v2/repository/models/tiny/versions/{number}/load")
         answers = [
             client.post(f"/v2/models/tiny/versions/{number}/recalibrations", json={"collect": 64}).status_code
-            for number in range(2, MAX_OPEN + 2)
+            for number in range(2, MAX_OPEN_JOBS + 2)
         ]
-        assert answers == [202] * (MAX_OPEN - 1) + [503]
+        assert answers == [202] * (MAX_OPEN_JOBS - 1) + [503]
         assert client.delete(f"{URL}/{first['id']}").json()["state"] == "cancelled"
         assert client.post(URL, json={"collect": 64}).status_code == 202
 
@@ -223,9 +224,11 @@ class TestCollected:
 
         async def run() -> Job:
             jobs = Recalibrations(catalog, repository.root / ".state", 1000, collectors)
-            job = await jobs.start(catalog.get("tiny"), wire.RecalibrationRequest(None, None, 64, wire.Parameters()))
+            job = await jobs.start(
+                catalog.get("tiny"), wire.RecalibrationRequest(None, None, 64, wire.RecalibrationParameters())
+            )
             collectors.local.offer(catalog.get("tiny"), {"input": ROWS[:1]}, "client")  # 64 rows of 16 bytes are 1024
-            return await jobs.outcome("tiny", job.id, 60)
+            return await jobs.wait("tiny", job.id, 60)
 
         done = asyncio.run(run())
 
@@ -274,7 +277,7 @@ class TestRestart:
 def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repository: Repository, when: str) -> None:
     catalog = Catalog(repository, lambda bundle: Engine(bundle.folded, bundle.manifest.inputs))
     catalog.load_all()
-    asked = wire.RecalibrationRequest({"input": ROWS}, None, 0, wire.Parameters())
+    asked = wire.RecalibrationRequest({"input": ROWS}, None, 0, wire.RecalibrationParameters())
 
     async def run(*command: str) -> Job:
         jobs = Recalibrations(
@@ -286,7 +289,7 @@ def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repositor
         )
         await jobs.open()
         job = await jobs.start(catalog.get("tiny", 1), asked)
-        return await jobs.outcome("tiny", job.id, 60)
+        return await jobs.wait("tiny", job.id, 60)
 
     killed = asyncio.run(run("tests.service.recalibrating.dying_job", when))
 
@@ -309,7 +312,8 @@ def test_when_the_service_goes_the_job_goes() -> None:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(arrays.write({"x": 1}, {"input": ROWS}))
+        order = Order(repository="none", model="tiny", version=1, prior=None, force=False)
+        process.stdin.write(OrderWithRows(order, {"input": ROWS}, None).to_bytes())
         await process.stdin.drain()
         assert await process.stdout.readline() == b"working\n"
         process.stdin.close()
@@ -320,20 +324,19 @@ def test_when_the_service_goes_the_job_goes() -> None:
 
 WAITING = """
 import threading
-from service.recalibrating import process as recalibrate_job
+from service.recalibrating import process
 
-def work(order, rows):
+def wait_for_ever(progress):
     print("working", flush=True)
     threading.Event().wait()
 
-recalibrate_job.work = work
-recalibrate_job.main()
+process.main(wait_for_ever)
 """
 
 
 class TestWire:
     def test_the_bound_is_the_one_of_the_arithmetic(self) -> None:
-        assert wire.MAX_ROWS == arithmetic.MAX_ROWS
+        assert wire.MAX_COLLECT == arithmetic.MAX_ROWS
 
     def test_a_model_without_a_free_batch_axis_is_refused(self) -> None:
         inputs = [spec.model_copy(update={"shape": (1, 4)}) for spec in tiny_bundle().manifest.inputs]

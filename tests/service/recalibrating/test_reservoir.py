@@ -13,7 +13,7 @@ from service.recalibrating.reservoir import Reservoir
 def shown(capacity: int, per_client: int, clients: list[str], seed: int = 0) -> Reservoir[tuple[str, int]]:
     reservoir: Reservoir[tuple[str, int]] = Reservoir(capacity, per_client, random.Random(seed).random)
     for place, client in enumerate(clients):
-        reservoir.show(client, lambda place=place, client=client: (client, place))
+        reservoir.offer(client, lambda place=place, client=client: (client, place))
     return reservoir
 
 
@@ -72,7 +72,7 @@ def test_only_rows_that_are_kept_are_copied() -> None:
     copies: list[int] = []
     reservoir: Reservoir[None] = Reservoir(10, 10, random.Random(0).random)
     for _ in range(10_000):
-        reservoir.show("a", lambda: copies.append(1))
+        reservoir.offer("a", lambda: copies.append(1))
 
     # A row at place n is kept with probability 10 / n: 10 * (1 + ln(1000)), about 79.
     assert 40 < len(copies) < 140

@@ -1,0 +1,87 @@
+"""The rows that one job collects from the traffic."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.rows import count_rows, stack_rows
+from service.recalibrating.collector import CollectedRows
+from service.recalibrating.job import JobStopped
+from service.recalibrating.reservoir import Reservoir
+
+Array = NDArray[Any]
+
+
+class Collection:
+    """A random sample of the rows that a version answers, until it is complete.
+
+    Args:
+        model, version: whose rows.
+        target: rows to keep.
+        candidates: rows to draw them from, at least.
+        per_client: rows of one client to keep, at most.
+        max_bytes: of all rows that are kept.
+    """
+
+    def __init__(
+        self, model: str, version: int, *, target: int, candidates: int, per_client: int, max_bytes: int
+    ) -> None:
+        self.model = model
+        self.version = version
+        self._target = target
+        self._candidates = candidates
+        self._max_bytes = max_bytes
+        self._reservoir: Reservoir[dict[str, Array]] = Reservoir(target, per_client)
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._is_too_large = False
+        self._complete = asyncio.Event()
+
+    @property
+    def kept(self) -> int:
+        """How many rows are kept."""
+        return len(self._reservoir)
+
+    @property
+    def seen(self) -> int:
+        """How many rows they were drawn from."""
+        return self._reservoir.seen
+
+    def add(self, rows: CollectedRows) -> None:
+        """Keep or drop each row of a request. The first request decides which shape the rows have."""
+        shapes = {name: values.shape[1:] for name, values in rows.inputs.items()}
+        if self._shapes is None:
+            self._shapes = shapes
+            row_bytes = sum(values[:1].nbytes for values in rows.inputs.values())
+            self._is_too_large = row_bytes * self._target > self._max_bytes
+        if self._is_too_large:
+            self._complete.set()
+        if self._complete.is_set() or shapes != self._shapes:  # rows of different shapes cannot be stacked
+            return
+        for position in range(count_rows(rows.inputs)):
+            self._reservoir.offer(rows.client, lambda position=position: _copy_row(rows.inputs, position))  # type: ignore[misc]
+            if self.kept == self._target and self.seen >= self._candidates:
+                self._complete.set()
+                return
+
+    async def wait(self, timeout_seconds: float) -> dict[str, Array]:
+        """The rows, once there are enough: by name, shape (target, ...).
+
+        Raises:
+            JobStopped: too few came in time, or they take too much memory.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._complete.wait()
+        except TimeoutError:
+            reason = f"{self.kept} of {self._target} rows came in {timeout_seconds:g} seconds"
+            raise JobStopped("refused", reason) from None
+        if self._is_too_large:
+            raise JobStopped("refused", f"{self._target} rows take more than {self._max_bytes} bytes")
+        return stack_rows(self._reservoir.rows)
+
+
+def _copy_row(inputs: Mapping[str, Array], position: int) -> dict[str, Array]:
+    return {name: np.array(values[position]) for name, values in inputs.items()}

@@ -1,0 +1,70 @@
+"""One re-calibration as clients see it and as its record stores it. Its rows are not part of it."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.errors import NotFound
+from models.manifest import Gate
+
+JobState = Literal[
+    "collecting",
+    "waiting",
+    "estimating",
+    "folding",
+    "checking",
+    "publishing",
+    "published",
+    "refused",
+    "cancelled",
+    "failed",
+    "lost",
+]
+FINISHED: frozenset[JobState] = frozenset({"published", "refused", "cancelled", "failed", "lost"})
+
+
+class Job(BaseModel):
+    """A re-calibration and its progress."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    model: str
+    version: int = Field(description="the version to start from")
+    state: JobState
+    reason: str | None = Field(None, description="why the job ended without a new version")
+    rows: int = Field(description="rows sent or collected so far")
+    target_rows: int = Field(description="rows that the statistics are estimated from")
+    seen: int = Field(0, description="rows of the traffic that the collected rows were drawn from")
+    labelled: bool = Field(False, description="whether classes were sent with the rows")
+    prior: float | None = Field(None, description="rows that the parent's statistics count for; null until it is known")
+    force: bool = Field(description="publish although a gate does not pass")
+    gates: tuple[Gate, ...] = Field((), description="figures and bounds; empty until they are known")
+    published: int | None = Field(None, description="the new version")
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the state is final."""
+        return self.state in FINISHED
+
+
+class JobNotFound(NotFound):
+    """The model has no re-calibration with this id."""
+
+    def __init__(self, model: str, job: str) -> None:
+        super().__init__(f"model '{model}' has no re-calibration '{job}'")
+
+
+class JobStopped(Exception):
+    """A job ends without a new version.
+
+    Attributes:
+        state: the final state.
+    """
+
+    def __init__(self, state: JobState, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state

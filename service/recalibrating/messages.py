@@ -1,0 +1,93 @@
+"""What the service and the process of a job send each other.
+
+The service writes one order to the standard input of the process. The process writes progress to its standard output,
+one message a line, until it exits.
+"""
+
+from typing import IO, Any, NamedTuple, Self
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from models.manifest import Gate
+from service.recalibrating.job import JobState
+from service.wire import arrays
+
+Array = NDArray[Any]
+
+_LABELS = "labels"
+
+
+class Order(BaseModel):
+    """What to re-calibrate, and how.
+
+    Attributes:
+        repository: path of the folder of bundles.
+        model, version: the version to start from.
+        prior: rows that the parent's statistics count for; None for the default.
+        force: publish although a gate does not pass.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    repository: str
+    model: str
+    version: int
+    prior: float | None
+    force: bool
+
+
+class OrderWithRows(NamedTuple):
+    """An order and its rows.
+
+    Attributes:
+        order: what to do.
+        rows: for every input of the model, shape (n, ...).
+        labels: a class for each row, -1 where it is not known, shape (n,).
+    """
+
+    order: Order
+    rows: dict[str, Array]
+    labels: Array | None
+
+    def to_bytes(self) -> bytes:
+        """Encode for the process."""
+        labels = {} if self.labels is None else {_LABELS: self.labels}
+        header = {"order": self.order.model_dump(), "labelled": self.labels is not None}
+        return arrays.write(header, {**self.rows, **labels})
+
+    @classmethod
+    def read(cls, file: IO[bytes]) -> Self:
+        """Decode, and read not a byte more."""
+        header, found = arrays.read(file)
+        labels = found.pop(_LABELS) if header["labelled"] else None
+        return cls(Order.model_validate(header["order"]), found, labels)
+
+
+class Progress(BaseModel):
+    """What has changed about the job. Fields that are not set have not changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: JobState | None = None
+    reason: str | None = None
+    prior: float | None = None
+    gates: tuple[Gate, ...] = ()
+    published: int | None = None
+
+    def to_line(self) -> bytes:
+        """Encode for the service."""
+        return self.model_dump_json(exclude_unset=True).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        """Decode what `to_line` has encoded.
+
+        Raises:
+            ValidationError: it is something else.
+        """
+        return cls.model_validate_json(line)
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that are set, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
