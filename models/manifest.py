@@ -248,7 +248,7 @@ class ClassReference(Record):
 
 
 class DriftReference(Record):
-    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift.detector`."""
+    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift.calibration`."""
 
     rows: int = Field(gt=1, description="held-out rows")
     windows: tuple[int, ...] = Field(min_length=1, description="sizes of windows, in rows, ascending")

@@ -8,7 +8,7 @@ import onnx
 
 from models.classification import predicted_classes
 from models.datatypes import Arrays
-from models.drift import thresholds
+from models.drift import calibration
 from models.graph.load import serialize
 from models.graph.observe import observe
 from models.manifest import DriftReference, NormLayer, ParityComparison, TensorSpec
@@ -63,7 +63,7 @@ def watch(
     drift = None
     if held_out is not None:
         chosen = choose(len(next(iter(held_out.values()))))
-        if len(chosen) >= thresholds.FEWEST_ROWS:
+        if len(chosen) >= calibration.MIN_HELD_OUT_ROWS:
             rows = {name: values[chosen] for name, values in held_out.items()}
             drift = _reference(data, observed, layers, outputs, rows)
     return Watched(data, comparison, drift)
@@ -98,4 +98,4 @@ def _reference(
         )
         for name, parts in found.items()
     }
-    return thresholds.estimate(joined, np.concatenate(predicted) if predicted else None, num_classes or 0)
+    return calibration.estimate(joined, np.concatenate(predicted) if predicted else None, num_classes or 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.datatypes import Arrays
-from models.drift import thresholds
+from models.drift import calibration
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
 from models.manifest import Batching, TensorSpec
@@ -51,6 +51,6 @@ def read_bundle(
 
 def _held_out(path: Path, inputs: Sequence[TensorSpec]) -> Arrays:
     rows = row_files.read(path, "held-out", inputs)
-    if validate_rows(rows, inputs, "held-out") < thresholds.FEWEST_ROWS:
-        raise InvalidInput(f"thresholds need at least {thresholds.FEWEST_ROWS} rows", "held-out")
+    if validate_rows(rows, inputs, "held-out") < calibration.MIN_HELD_OUT_ROWS:
+        raise InvalidInput(f"thresholds need at least {calibration.MIN_HELD_OUT_ROWS} rows", "held-out")
     return rows

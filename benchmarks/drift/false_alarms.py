@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
-from models.drift import thresholds
+from models.drift import calibration
 from models.drift.detector import Detector
 
 SIZES = (16, 64, 256, 1024)
@@ -30,7 +30,7 @@ def measure(images: TestImages) -> list[dict]:
             order = random.permutation(len(rows.logits))
             held_out, others = order[: len(images.reference)], order[len(images.reference) :]
             known = rows.take(held_out)
-            reference = thresholds.estimate(known.layers, known.predicted, rows.logits.shape[1], seed=parting)
+            reference = calibration.estimate(known.layers, known.predicted, rows.logits.shape[1], seed=parting)
             judged = _judged(Detector(reference), rows, others, WINDOWS // PARTINGS, random)
             for size, flags in judged.items():
                 parted[size].append(flags)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models import watched
 from models.classification import count_classes, predicted_classes, probabilities
 from models.datatypes import Arrays
+from models.drift.divergence import symmetric_kl
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.adapt import ChannelStatistics, adapt, restate
 from models.graph.find import find
@@ -214,12 +215,12 @@ class _Layers:
         return _Pass({name: results[name] for name in self._outputs}, met, statistics)
 
     def distance(self, met: dict[str, ChannelStatistics], usual: dict[str, ChannelStatistics]) -> float:
-        """Mean over layers of `gates.distance`."""
+        """Symmetric KL divergence of what layers met from what they expect, mean over channels and layers."""
         return float(
             np.mean(
                 [
-                    gates.distance(met[layer].mean, met[layer].var, usual[layer].mean, usual[layer].var + eps)
-                    for layer, eps in self._eps.items()
+                    symmetric_kl(met[name].mean, met[name].var, usual[name].mean, usual[name].var + eps).mean()
+                    for name, eps in self._eps.items()
                 ]
             )
         )

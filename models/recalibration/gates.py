@@ -22,8 +22,6 @@ SMALL_DRIFT = 0.02
 MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
 
-_VARIANCE_FLOOR = 1e-2
-
 
 def rows(count: int) -> Gate:
     """Enough rows to estimate anything from."""
@@ -136,18 +134,6 @@ def growth(parent: Iterable[NDArray[np.generic]], candidate: Iterable[NDArray[np
     with np.errstate(invalid="ignore", divide="ignore"):
         figure = 0.0 if after == 0 else float(after / before)
     return _gate("growth", "largest output, of the parent's largest", figure, upper=MAX_GROWTH)
-
-
-def distance(mean: Float64, var: Float64, usual_mean: Float64, usual_var: Float64) -> float:
-    """Half the symmetric Kullback-Leibler divergence of two normal distributions, mean over channels.
-
-    Args:
-        mean, var: of a layer's input, shape (C,). A variance below a hundredth of the usual one counts as that.
-        usual_mean, usual_var: what it should be; no variance is 0.
-    """
-    m2 = (mean - usual_mean) ** 2 / usual_var
-    v = np.maximum(var / usual_var, _VARIANCE_FLOOR)
-    return float(np.mean(0.25 * (v + m2 + (1 + m2) / v - 2)))
 
 
 def expected_entropy(share: Float64, count: int) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from models.drift.detector import Assessment, ClassShift, LayerShift, Verdict
+from models.drift.assessment import Assessment, ClassShift, LayerShift, Verdict
 from models.manifest import Manifest
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from models.drift.detector import ChannelShift, LayerShift
+from models.drift.assessment import ChannelShift, LayerShift
 from models.manifest import DriftReference, NormLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.drift.detector import Assessment, Verdict
+from models.drift.assessment import Assessment, Verdict
 from models.manifest import Lineage
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import BaseModel, Field
 
-from models.drift.detector import Verdict
+from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
 from service.watching.monitor import AlarmCallback
 from service.watching.version_monitor import JudgedWindow

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
-from models.drift.detector import Assessment, Detector
+from models.drift.assessment import Assessment
+from models.drift.detector import Detector
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from service.watching.observation import Observation

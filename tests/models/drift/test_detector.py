@@ -6,40 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.drift.detector import Assessment, Detector, class_statistic, symmetric_kl, wasserstein_squared
-from models.drift.thresholds import WINDOWS, estimate
+from models.drift.assessment import Assessment
+from models.drift.calibration import estimate
+from models.drift.detector import Detector
 from models.errors import InvalidInput
-from models.manifest import DriftReference
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
-
-CLASSES = 4
-WIDTHS = {"first": 6, "second": 10}
-Rows = dict[str, RowStatistics]
-
-
-def population(
-    rows: int, seed: int, shares: tuple[float, ...] = (0.25,) * 4, shift: float = 0.0
-) -> tuple[Rows, object]:
-    """Rows whose means depend on their class and on each other, in two layers; skewed, as activations are."""
-    random = np.random.default_rng(seed)
-    labels = random.choice(CLASSES, size=rows, p=shares)
-    centres = np.random.default_rng(1).normal(size=(CLASSES, 16))
-    common = random.normal(size=(rows, 1))
-    z = 0.6 * centres[labels] + 0.5 * common + random.gamma(2.0, 0.5, size=(rows, 16)) - 1 + shift
-    square = np.square(z) + random.gamma(1.0, 0.3, size=z.shape)
-    first, second = slice(0, 6), slice(6, 16)
-    found = {
-        "first": RowStatistics(z[:, first], square[:, first]),
-        "second": RowStatistics(z[:, second], square[:, second]),
-    }
-    return found, labels
-
-
-@cache
-def reference() -> DriftReference:
-    rows, labels = population(4000, seed=0)
-    return estimate(rows, labels, CLASSES)
+from tests.models.drift.population import CLASSES, Rows, population, reference
 
 
 @cache
@@ -66,15 +39,6 @@ def test_undisturbed_windows_of_new_rows_exceed_the_threshold_at_the_stated_rate
             alarms += bool(assess(chosen, rate=rate).significant)
         # The reference is itself an estimate from 4,000 rows, hence wider than binomial.
         assert stats.binom.ppf(0.001, windows, rate / 2) <= alarms <= stats.binom.ppf(0.999, windows, rate * 2)
-
-
-def test_thresholds_rise_as_the_rate_falls_and_what_is_usual_falls_with_the_window() -> None:
-    table = np.array(reference().thresholds)
-
-    assert reference().windows == WINDOWS
-    assert (np.diff(table, axis=1) >= 0).all()  # rates descend
-    usual = np.array(reference().layers["first"].usual_deviation)
-    assert usual[0] > usual[-1]  # averages of more rows have lighter tails
 
 
 def test_a_large_shift_is_found_in_the_smallest_window_and_not_explained_by_classes() -> None:
@@ -167,31 +131,6 @@ def test_single_rows_score_above_one_at_the_stated_rate_and_name_their_layer() -
         assert 0.005 < (scores > 1).mean() < 0.02
 
 
-def test_divergence_and_distance_are_those_of_normal_distributions() -> None:
-    m, v, mr, vr = 0.7, 2.0, -0.1, 0.5
-    grid = np.linspace(-15, 15, 200_001)
-    live, known = stats.norm(m, np.sqrt(v)), stats.norm(mr, np.sqrt(vr))
-    step = grid[1] - grid[0]
-    forward = (live.pdf(grid) * (live.logpdf(grid) - known.logpdf(grid))).sum() * step
-    back = (known.pdf(grid) * (known.logpdf(grid) - live.logpdf(grid))).sum() * step
-    quantiles = (np.arange(200_000) + 0.5) / 200_000
-    squared = np.square(live.ppf(quantiles) - known.ppf(quantiles)).mean()
-
-    one = [np.array([value]) for value in (m, v, mr, vr)]
-    assert symmetric_kl(*one)[0] == pytest.approx((forward + back) / 2, rel=1e-6)
-    assert wasserstein_squared(*one)[0] == pytest.approx(squared / vr, rel=1e-3)
-
-
-def test_classes_are_compared_by_the_likelihood_ratio_of_one_distribution_and_two() -> None:
-    seen, known = np.array([3, 0, 9, 4]), np.array([100, 50, 120, 130])
-
-    assert class_statistic(seen, known) == pytest.approx(
-        stats.chi2_contingency([seen, known], lambda_="log-likelihood").statistic
-    )
-    assert class_statistic(known, known) == pytest.approx(0)
-    assert class_statistic([0, 5, 0, 0], [9, 0, 9, 9]) > 20
-
-
 def test_the_classes_of_a_window_are_judged_at_the_stated_rate() -> None:
     significant = [assess(*population(64, seed=seed)).classes.significant for seed in range(400)]
     skewed = assess(*population(64, seed=6, shares=(0.7, 0.1, 0.1, 0.1))).classes
@@ -232,20 +171,3 @@ def test_a_row_that_is_no_number_scores_highest_and_is_kept_out_of_moments() -> 
     assert (deviant[[3, 5]] == 1).all()
     assert [window["first"].count, window["second"].count] == [20, 18]
     assert np.isfinite(detector().assess(window).statistic)
-
-
-def test_thresholds_need_rows() -> None:
-    rows, labels = population(63, seed=0)
-    with pytest.raises(InvalidInput, match="63 held-out rows"):
-        estimate(rows, labels, CLASSES)
-    rows, labels = population(64, seed=0)
-    assert estimate(rows, labels, CLASSES).windows == (1, 16)
-    assert estimate(rows, None, CLASSES).classes is None
-
-
-def test_the_reference_survives_json() -> None:
-    again = DriftReference.model_validate_json(reference().model_dump_json())
-
-    assert again == reference()
-    with pytest.raises(ValueError, match="thresholds"):
-        DriftReference.model_validate(reference().model_dump() | {"thresholds": ((1.0,),)})

@@ -127,17 +127,6 @@ def test_outputs_stay_finite_and_of_their_size() -> None:
     assert gates.growth([np.zeros(3)], [np.zeros(3)]).passed
 
 
-def test_distance_is_the_symmetric_divergence_of_gaussians() -> None:
-    mean, var, usual_mean, usual_var = (np.array(v) for v in ([0.3, -1.0], [1.7, 0.4], [0.1, 2.0], [0.5, 3.0]))
-    squared = (mean - usual_mean) ** 2
-    forward = 0.5 * ((var + squared) / usual_var - 1 + np.log(usual_var / var))
-    backward = 0.5 * ((usual_var + squared) / var - 1 + np.log(var / usual_var))
-
-    assert gates.distance(mean, var, usual_mean, usual_var) == pytest.approx(np.mean((forward + backward) / 2))
-    assert gates.distance(mean, var, mean, var) == 0
-    assert np.isfinite(gates.distance(np.zeros(2), np.zeros(2), np.zeros(2), np.ones(2)))
-
-
 def certain(classes: np.ndarray, confidence: float) -> np.ndarray:
     """Probabilities of ten classes."""
     probabilities = np.full((len(classes), 10), (1 - confidence) / 9)

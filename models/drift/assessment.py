@@ -1,0 +1,135 @@
+"""What a window of rows is judged to be: the figures of its layers and classes, and the verdict that follows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["quiet", "label_shift_likely", "covariate_shift", "not_enough_rows", "uncalibrated"]
+
+MIN_WINDOW_ROWS = 16
+"""Rows of the smallest window that gets a verdict."""
+
+LARGE_KL = 0.05
+"""Symmetric KL divergence of a layer, mean over channels, from which a shift is worth an alarm."""
+
+LARGE_WASSERSTEIN = 0.1
+"""2-Wasserstein distance of a layer from which it is, in standard deviations. docs/drift.md has what shifts cost."""
+
+LARGE_CLASS_DISTANCE = 0.25
+"""Share of rows, whose predicted class would have to be another one, from which it is."""
+
+_MESSAGES: dict[Verdict, str] = {
+    "quiet": "The layers' statistics are close to those of the held-out rows.",
+    "label_shift_likely": "The layers' statistics have shifted, but no more than the mix of predicted classes "
+    "explains: some classes are more or less frequent than among the held-out rows.",
+    "covariate_shift": "The layers' statistics have shifted, and the mix of predicted classes does not explain it: "
+    "the inputs themselves have changed.",
+    "not_enough_rows": f"This window has fewer than {MIN_WINDOW_ROWS} rows.",
+    "uncalibrated": "The model has no held-out rows to compare with, so there are no thresholds: only sizes are shown.",
+}
+
+
+@dataclass(frozen=True)
+class ChannelShift:
+    """One channel in the window, in z units."""
+
+    channel: int
+    mean: float
+    variance: float
+    symmetric_kl: float
+
+
+@dataclass(frozen=True)
+class LayerShift:
+    """One layer in the window.
+
+    Attributes:
+        statistic, threshold, significant: None without a reference or enough rows.
+        symmetric_kl: mean over channels, less what chance makes of it, at least 0.
+        wasserstein: root mean square over channels, less what chance makes of it, in standard deviations.
+        worst_channels: those with the largest divergences, descending.
+    """
+
+    statistic: float | None
+    threshold: float | None
+    significant: bool | None
+    symmetric_kl: float
+    wasserstein: float
+    worst_channels: tuple[ChannelShift, ...]
+
+    @property
+    def large(self) -> bool:
+        """Whether a shift of this size is worth an alarm."""
+        return self.symmetric_kl >= LARGE_KL or self.wasserstein >= LARGE_WASSERSTEIN
+
+
+@dataclass(frozen=True)
+class ClassShift:
+    """The predicted classes of the window.
+
+    Attributes:
+        statistic, threshold, significant: whether their shares differ from the held-out rows', at the same false-alarm
+            rate. None without enough rows.
+        distance: total variation distance, 0 to 1: the share of rows whose class would have to be another one.
+        explain: whether held-out rows of these classes have the statistics of the window; None where this is unknown.
+    """
+
+    statistic: float | None
+    threshold: float | None
+    significant: bool | None
+    distance: float | None
+    explain: bool | None
+
+    @property
+    def large(self) -> bool:
+        """Whether the shares differ significantly, and by as much as is worth an alarm."""
+        return bool(self.significant and (self.distance or 0) >= LARGE_CLASS_DISTANCE)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A window of rows.
+
+    Attributes:
+        rows: of the window.
+        statistic, threshold, significant: over all layers; None without a reference or enough rows.
+        symmetric_kl, wasserstein: means over layers.
+        layers: by name.
+        classes: None for a model that does not classify, or without a reference.
+    """
+
+    rows: int
+    verdict: Verdict
+    statistic: float | None
+    threshold: float | None
+    significant: bool | None
+    symmetric_kl: float
+    wasserstein: float
+    layers: Mapping[str, LayerShift]
+    classes: ClassShift | None = None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the verdict is a shift."""
+        return self.verdict in ("label_shift_likely", "covariate_shift")
+
+    @property
+    def message(self) -> str:
+        """The verdict in words."""
+        return _MESSAGES[self.verdict]
+
+
+def decide(layers: Mapping[str, LayerShift], classes: ClassShift | None, *, significant: bool) -> Verdict:
+    """The verdict on a window with enough rows: an alarm needs significance and size.
+
+    Args:
+        layers: by name.
+        classes: None where they are not compared.
+        significant: whether the statistic over all layers exceeds its threshold.
+    """
+    large = (classes is not None and classes.large) or any(layer.large for layer in layers.values())
+    if not (significant and large):
+        return "quiet"
+    return (
+        "label_shift_likely" if classes is not None and classes.significant and classes.explain else "covariate_shift"
+    )

@@ -1,0 +1,206 @@
+"""Held-out rows -> a model's drift reference: what its layers expect of windows in which nothing has moved.
+
+Windows of n rows are drawn from the N held-out rows without replacement. A drawn window's average deviates from that
+of all N with a variance of ``spread^2 (1/n - 1/N)``, a window of new rows with ``spread^2 (1/n + 1/N)``: measured
+each in its own standard error, the two deviations are alike, also where n is no small part of N. The threshold at
+false-alarm rate alpha is the ``ceil((B + 1)(1 - alpha))``-th smallest statistic of B windows, the conformal quantile
+(Vovk et al. 2005): were the windows independent, an undisturbed one would exceed it with a probability of at most
+alpha. They share rows, so the rate is measured on rows of their own, and stated with that measurement.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.batchnorm import Float64
+from models.classification import Classes
+from models.drift.divergence import g_statistic
+from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Usual
+from models.errors import InvalidInput
+from models.manifest import Channels, ClassLayer, ClassReference, DriftReference, LayerReference, channels
+from models.observation import RowStatistics
+
+WINDOWS = (1, 16, 64, 256, 1024)
+"""Rows of the windows for which thresholds are estimated, where there are twice as many held-out rows."""
+
+RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+"""False-alarm rates for which they are."""
+
+MIN_HELD_OUT_ROWS = 64
+"""The smallest number of held-out rows that a reference is estimated from."""
+
+MAX_CLASS_CHANNELS = 100_000
+"""Classes times channels of a model that has a reference by class. It would be larger than the model beyond."""
+
+_DRAWS = 8000
+_CHUNK = 500
+_MIN_USUAL = 1e-12
+
+
+def estimate(
+    observed: Mapping[str, RowStatistics], predicted: Classes | None, num_classes: int, seed: int = 0
+) -> DriftReference:
+    """The reference that held-out rows give.
+
+    Args:
+        observed: by layer, of the same N rows, which the network must not have been trained on.
+        predicted: their predicted classes, shape (N,); None where the model does not classify.
+        num_classes: K; any number where the model does not classify.
+        seed: of the windows that are drawn.
+
+    Returns:
+        With thresholds for windows of up to N/2 rows, out of `WINDOWS`.
+
+    Raises:
+        InvalidInput: there are no layers, or fewer than `MIN_HELD_OUT_ROWS` rows.
+    """
+    rows = len(next(iter(observed.values()), ()))
+    if rows < MIN_HELD_OUT_ROWS:
+        raise InvalidInput(f"got {rows} held-out rows, thresholds need at least {MIN_HELD_OUT_ROWS}")
+    one_hot = None if predicted is None else np.eye(num_classes)[predicted]
+    num_channels = sum(found.mean.shape[1] for found in observed.values())
+    by_class = one_hot if num_classes * num_channels <= MAX_CLASS_CHANNELS else None
+    layers = {name: _Layer.of(found, by_class) for name, found in observed.items()}
+    windows = tuple(size for size in WINDOWS if size <= rows // 2)
+    drawn = [_draw(layers, one_hot, rows, size, np.random.default_rng([seed, size])) for size in windows]
+    return DriftReference(
+        rows=rows,
+        windows=windows,
+        false_alarm_rates=RATES,
+        thresholds=tuple(_quantiles(found.overall) for found in drawn),
+        layers={
+            name: LayerReference(
+                mean=_channels(layer.expected.mean),
+                mean_square=_channels(layer.expected.mean_square),
+                mean_spread=_channels(layer.expected.mean_spread),
+                square_spread=_channels(layer.expected.square_spread),
+                usual_deviation=tuple(found.usual[name].deviation for found in drawn),
+                usual_divergence=tuple(found.usual[name].divergence for found in drawn),
+                thresholds=tuple(_quantiles(found.by_layer[name]) for found in drawn),
+                kl_noise=tuple(found.kl_noise[name] for found in drawn),
+                wasserstein_noise=tuple(found.wasserstein_noise[name] for found in drawn),
+            )
+            for name, layer in layers.items()
+        },
+        classes=None
+        if one_hot is None
+        else ClassReference(
+            counts=tuple(int(count) for count in one_hot.sum(axis=0)),
+            thresholds=tuple(_quantiles(found.classes) for found in drawn),
+            layers={name: _class_layer(layer.given) for name, layer in layers.items() if layer.given is not None},
+            given_thresholds=tuple(_quantiles(found.given) for found in drawn),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer's held-out rows, what they let expect, and what those of each predicted class do."""
+
+    rows: RowStatistics
+    expected: ExpectedMoments
+    given: ClassConditionalMoments | None
+
+    @classmethod
+    def of(cls, rows: RowStatistics, one_hot: Float64 | None) -> "_Layer":
+        given = None if one_hot is None else ClassConditionalMoments.of_rows(rows, one_hot)
+        return cls(rows, ExpectedMoments.of_rows(rows), given)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the drawn windows of one number of rows showed.
+
+    Attributes:
+        overall, classes, given: the statistics of each window, shape (draws,): over all layers, of the predicted
+            classes, and over all layers with the classes given.
+        by_layer: the statistics by layer, shape (draws,).
+        usual: what one window in a hundred exceeds, by layer.
+        kl_noise, wasserstein_noise: average divergence and squared distance, by layer.
+    """
+
+    overall: Float64
+    by_layer: dict[str, Float64]
+    usual: dict[str, Usual]
+    kl_noise: dict[str, float]
+    wasserstein_noise: dict[str, float]
+    classes: Float64
+    given: Float64
+
+
+def _draw(
+    layers: Mapping[str, _Layer], one_hot: Float64 | None, rows: int, size: int, random: np.random.Generator
+) -> _Drawn:
+    deviation, divergence, distance = ({name: np.zeros(_DRAWS) for name in layers} for _ in range(3))
+    classes, given = np.zeros(_DRAWS), np.zeros(_DRAWS)
+    for part, weights in _windows(rows, size, random):
+        shares = None
+        if one_hot is not None:
+            shares = weights @ one_hot
+            counts = np.rint(size * shares)
+            classes[part] = g_statistic(counts, one_hot.sum(axis=0) - counts)
+        for name, layer in layers.items():
+            mean, mean_square = weights @ layer.rows.mean, weights @ layer.rows.mean_square
+            deviation[name][part] = layer.expected.deviation(mean, mean_square)
+            divergence[name][part] = layer.expected.symmetric_kl(mean, mean_square).mean(axis=1)
+            distance[name][part] = layer.expected.wasserstein_squared(mean, mean_square).mean(axis=1)
+            if layer.given is not None and shares is not None:
+                statistic = layer.given.statistic(mean, mean_square, shares, size, drawn=True)
+                given[part] = np.maximum(given[part], statistic)
+    error = float(np.sqrt(1 / size - 1 / rows))
+    usual = {name: Usual(_usual(deviation[name] / error), _usual(divergence[name] / error**2)) for name in layers}
+    by_layer = {name: usual[name].statistic(deviation[name], divergence[name], error) for name in layers}
+    return _Drawn(
+        overall=np.max(list(by_layer.values()), axis=0),
+        by_layer=by_layer,
+        usual=usual,
+        kl_noise={name: float(divergence[name].mean()) for name in layers},
+        wasserstein_noise={name: float(distance[name].mean()) for name in layers},
+        classes=classes,
+        given=given,
+    )
+
+
+def _windows(rows: int, size: int, random: np.random.Generator) -> Iterator[tuple[slice, Float64]]:
+    """Draws windows, some at a time: their places among all, and each row's weight in each, shape (`_CHUNK`, rows)."""
+    for start in range(0, _DRAWS, _CHUNK):
+        weights = np.zeros((_CHUNK, rows))
+        np.put_along_axis(weights, _drawn_rows(rows, size, random), 1 / size, axis=1)  # an average is a matrix product
+        yield slice(start, start + _CHUNK), weights
+
+
+def _drawn_rows(rows: int, size: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of the rows of windows, shape (`_CHUNK`, size): all rows in random order, cut up, as often as needed."""
+    per_order = rows // size
+    orders = np.tile(np.arange(rows), (-(-_CHUNK // per_order), 1))
+    cut = random.permuted(orders, axis=1)[:, : per_order * size].reshape(-1, size)
+    chosen: NDArray[np.int64] = cut[:_CHUNK]
+    return chosen
+
+
+def _usual(values: Float64) -> float:
+    return max(_quantiles(values)[RATES.index(0.01)], _MIN_USUAL)
+
+
+def _quantiles(statistics: Float64) -> tuple[float, ...]:
+    ordered = np.sort(statistics)
+    return tuple(float(ordered[ceil((len(ordered) + 1) * (1 - rate)) - 1]) for rate in RATES)
+
+
+def _class_layer(given: ClassConditionalMoments) -> ClassLayer:
+    def numbers(values: Float64) -> tuple[Channels, ...]:
+        return tuple(tuple(float(f"{value:.5g}") for value in channel) for channel in values)
+
+    return ClassLayer(
+        mean=numbers(given.mean),
+        mean_square=numbers(given.mean_square),
+        mean_spread=numbers(np.sqrt(given.mean_variance)),
+        square_spread=numbers(np.sqrt(given.square_variance)),
+    )
+
+
+def _channels(values: Float64) -> Channels:
+    return channels(values.astype(np.float32))  # seven digits: the held-out rows do not determine more

@@ -1,0 +1,179 @@
+"""What the held-out rows let a layer expect of a window in which nothing has moved, and how far a window is off.
+
+A window is given by its averages over rows of the rows' means and mean squares, in z units, shape (..., C); the methods
+return one number for each window, shape (...).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models.batchnorm import Float64
+from models.drift import divergence
+from models.manifest import ClassLayer, LayerReference
+from models.observation import RowStatistics
+
+_MIN_VARIANCE = 1e-6
+_MIN_ERROR = 1e-12
+
+_SHARED_ROWS = 16.0
+"""The variance within one class counts this many rows of all classes among its own: it may have few, or be constant."""
+
+
+class Usual(NamedTuple):
+    """Deviation in standard errors, and divergence in squared ones, that one undisturbed window in 100 exceeds."""
+
+    deviation: float
+    divergence: float
+
+    def statistic(self, deviation: Float64, divergence: Float64, error: float) -> Float64:
+        """The larger of deviation and divergence, each relative to what is usual.
+
+        Args:
+            deviation, divergence: of windows, shape (...); see `ExpectedMoments`.
+            error: standard error of an average over a window's rows, in standard deviations over rows.
+        """
+        statistic: Float64 = np.maximum(deviation / error / self.deviation, divergence / error**2 / self.divergence)
+        return statistic
+
+
+@dataclass(frozen=True)
+class ExpectedMoments:
+    """Averages and spreads over the held-out rows, shape (C,) each, float64, in z units.
+
+    Attributes:
+        mean, mean_square: averages of the rows' means and mean squares.
+        mean_spread, square_spread: their standard deviations over rows, positive.
+    """
+
+    mean: Float64
+    mean_square: Float64
+    mean_spread: Float64
+    square_spread: Float64
+
+    @classmethod
+    def of_layer(cls, layer: LayerReference) -> "ExpectedMoments":
+        """As the manifest states them."""
+        return cls(
+            np.array(layer.mean),
+            np.array(layer.mean_square),
+            floor_spread(layer.mean_spread),
+            floor_spread(layer.square_spread),
+        )
+
+    @classmethod
+    def of_rows(cls, rows: RowStatistics) -> "ExpectedMoments":
+        """Of held-out rows."""
+        both = rows.mean, rows.mean_square
+        averages, spreads = ([values.mean(axis=0) for values in both], [floor_spread(v.std(axis=0)) for v in both])
+        return cls(*averages, *spreads)
+
+    @classmethod
+    def standard(cls, num_features: int) -> "ExpectedMoments":
+        """Mean 0 and variance 1 in every channel: for a layer without held-out rows."""
+        return cls(*(np.full(num_features, value) for value in (0.0, 1.0, 1.0, 1.0)))
+
+    @property
+    def variance(self) -> Float64:
+        """Over rows and positions, shape (C,); positive also for a channel that never varied."""
+        variance: Float64 = np.maximum(self.mean_square - self.mean**2, _MIN_VARIANCE)
+        return variance
+
+    def deviation(self, mean: Float64, mean_square: Float64) -> Float64:
+        """The largest deviation of all channels, in standard deviations over rows."""
+        off_mean = np.abs(mean - self.mean) / self.mean_spread
+        off_square = np.abs(mean_square - self.mean_square) / self.square_spread
+        deviation: Float64 = np.maximum(off_mean, off_square).max(axis=-1)
+        return deviation
+
+    def symmetric_kl(self, mean: Float64, mean_square: Float64) -> Float64:
+        """Symmetric KL divergence of each channel, shape (..., C)."""
+        return divergence.symmetric_kl(mean, np.maximum(mean_square - mean**2, 0), self.mean, self.variance)
+
+    def wasserstein_squared(self, mean: Float64, mean_square: Float64) -> Float64:
+        """Squared 2-Wasserstein distance of each channel, shape (..., C)."""
+        return divergence.wasserstein_squared(mean, np.maximum(mean_square - mean**2, 0), self.mean, self.variance)
+
+    def statistic(self, mean: Float64, mean_square: Float64, error: float, usual: Usual) -> Float64:
+        """The statistic of windows whose averages have this standard error, in standard deviations over rows."""
+        kl = self.symmetric_kl(mean, mean_square).mean(axis=-1)
+        return usual.statistic(self.deviation(mean, mean_square), kl, error)
+
+
+@dataclass(frozen=True)
+class ClassConditionalMoments:
+    """Averages and variances over the held-out rows of each predicted class, in z units.
+
+    Attributes:
+        counts: held-out rows of each class, shape (K,), float64.
+        mean, mean_square: averages over them, shape (K, C).
+        mean_variance, square_variance: variances over them, shape (K, C).
+    """
+
+    counts: Float64
+    mean: Float64
+    mean_square: Float64
+    mean_variance: Float64
+    square_variance: Float64
+
+    @classmethod
+    def of_layer(cls, layer: ClassLayer, counts: ArrayLike) -> "ClassConditionalMoments":
+        """As the manifest states them."""
+        return cls(
+            np.asarray(counts, dtype=np.float64),
+            np.array(layer.mean),
+            np.array(layer.mean_square),
+            np.square(layer.mean_spread),
+            np.square(layer.square_spread),
+        )
+
+    @classmethod
+    def of_rows(cls, rows: RowStatistics, one_hot: Float64) -> "ClassConditionalMoments":
+        """Of held-out rows.
+
+        Args:
+            rows: of shape (N, C).
+            one_hot: 1 for the predicted class of each row, else 0, shape (N, K).
+        """
+        counts = one_hot.sum(axis=0)
+
+        def within(values: Float64) -> tuple[Float64, Float64]:
+            mean = one_hot.T @ values / np.maximum(counts, 1)[:, None]
+            off = np.square(values - one_hot @ mean)
+            shared = np.square(floor_spread(np.sqrt(off.mean(axis=0))))
+            return mean, (one_hot.T @ off + _SHARED_ROWS * shared) / (counts + _SHARED_ROWS)[:, None]
+
+        (mean, mean_variance), (square, square_variance) = within(rows.mean), within(rows.mean_square)
+        return cls(counts, mean, square, mean_variance, square_variance)
+
+    def statistic(
+        self, mean: Float64, mean_square: Float64, shares: Float64, rows: int, *, drawn: bool = False
+    ) -> Float64:
+        """The largest deviation of all channels from what the window's classes let expect, in standard errors.
+
+        Args:
+            mean, mean_square: of the windows.
+            shares: of each class in the window, shape (..., K).
+            rows: of a window.
+            drawn: whether the window is a part of the held-out rows, which it then deviates less from.
+        """
+        unsure = np.square(shares) / np.maximum(self.counts, 1) * (-1 if drawn else 1)
+        weight = shares / rows + unsure
+        deviations = [
+            np.abs(found - shares @ expected) / np.sqrt(np.maximum(weight @ variance, _MIN_ERROR))
+            for found, expected, variance in (
+                (mean, self.mean, self.mean_variance),
+                (mean_square, self.mean_square, self.square_variance),
+            )
+        ]
+        statistic: Float64 = np.maximum(*deviations).max(axis=-1)
+        return statistic
+
+
+def floor_spread(spread: ArrayLike) -> Float64:
+    """Standard deviations to divide by, shape (C,): a channel that hardly varies is not infinitely sensitive."""
+    values = np.asarray(spread, dtype=np.float64)
+    floor: Float64 = np.maximum(values, max(1e-3 * float(np.median(values)), 1e-9))
+    return floor

@@ -1,0 +1,64 @@
+"""The verdict that follows from the figures: `models.drift.assessment`."""
+
+from typing import get_args
+
+import pytest
+
+from models.drift.assessment import (
+    LARGE_CLASS_DISTANCE,
+    LARGE_KL,
+    LARGE_WASSERSTEIN,
+    Assessment,
+    ClassShift,
+    LayerShift,
+    Verdict,
+    decide,
+)
+
+
+def layer(symmetric_kl: float = 0.0, wasserstein: float = 0.0) -> LayerShift:
+    return LayerShift(2.0, 1.0, True, symmetric_kl, wasserstein, ())
+
+
+def classes(distance: float | None, *, significant: bool | None = True, explain: bool | None = True) -> ClassShift:
+    return ClassShift(2.0, 1.0, significant, distance, explain)
+
+
+SMALL, LARGE = layer(LARGE_KL - 1e-9, LARGE_WASSERSTEIN - 1e-9), layer(LARGE_KL)
+OTHERS = classes(LARGE_CLASS_DISTANCE)
+
+
+@pytest.mark.parametrize(
+    ("layers", "classes", "significant", "verdict"),
+    [
+        ([SMALL, LARGE], None, True, "covariate_shift"),
+        ([SMALL, layer(wasserstein=LARGE_WASSERSTEIN)], None, True, "covariate_shift"),
+        ([SMALL, SMALL], None, True, "quiet"),
+        ([SMALL, LARGE], None, False, "quiet"),
+        ([], None, True, "quiet"),
+        ([SMALL], OTHERS, True, "label_shift_likely"),
+        ([SMALL], OTHERS, False, "quiet"),
+        ([SMALL], classes(LARGE_CLASS_DISTANCE - 1e-9), True, "quiet"),
+        ([SMALL], classes(1.0, significant=False), True, "quiet"),
+        ([SMALL], classes(None), True, "quiet"),
+        ([SMALL], classes(1.0, explain=False), True, "covariate_shift"),
+        ([LARGE], classes(1.0, explain=None), True, "covariate_shift"),
+        ([LARGE], classes(0.0, significant=False), True, "covariate_shift"),
+        ([LARGE], classes(0.0), True, "label_shift_likely"),
+        ([LARGE], ClassShift(None, None, None, None, None), True, "covariate_shift"),
+    ],
+)
+def test_an_alarm_needs_significance_and_size_and_classes_may_explain_it(
+    layers: list[LayerShift], classes: ClassShift | None, significant: bool, verdict: Verdict
+) -> None:
+    named = {str(place): shift for place, shift in enumerate(layers)}
+
+    assert decide(named, classes, significant=significant) == verdict
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_every_verdict_has_words_and_the_shifts_are_alarms(verdict: Verdict) -> None:
+    found = Assessment(100, verdict, 2.0, 1.0, True, 0.1, 0.1, {})
+
+    assert found.message.endswith(".")
+    assert found.alarm == ("shift" in verdict)
