@@ -133,6 +133,11 @@ class Catalog:
                 return model.canary
         return self.get(name, version)
 
+    def is_default(self, served: ServedVersion) -> bool:
+        """Whether a version answers requests that name none."""
+        model = self._models.get(served.model)
+        return model is not None and served.version == model.default
+
     def shadow_of(self, served: ServedVersion) -> ServedVersion | None:
         """The version to compare with this one; None unless this one is the default and has a shadow."""
         model = self._models.get(served.model)

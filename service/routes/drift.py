@@ -105,6 +105,25 @@ class DriftReport(BaseModel):
     classes: ClassDrift | None = Field(description="null for a model that does not classify.")
 
 
+class VersionDrift(BaseModel):
+    """The verdict on a loaded version."""
+
+    model: str
+    version: str
+    is_default: bool = Field(description="Whether it answers the requests to the model that name no version.")
+    rows: int
+    verdict: Verdict
+    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    symmetric_kl: float = Field(description="Mean over layers.")
+
+
+class DriftOverview(BaseModel):
+    """The verdicts on all loaded versions of all models."""
+
+    window: str
+    versions: list[VersionDrift]
+
+
 class DriftPoint(BaseModel):
     """Drift in a part of the window."""
 
@@ -130,6 +149,15 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     """Drift of a version, and its history."""
     routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
     responses = error_responses(400, 404, 503)
+
+    @routes.get("/v2/drift", summary="Verdicts on all loaded versions", responses=error_responses(400))
+    def get_drift_overview(window: DriftWindow = "1h") -> DriftOverview:
+        """The drift reports of all loaded versions, in short: what a page needs that lists the models."""
+        versions = [
+            _verdict(served, monitor.of(served), window, is_default=catalog.is_default(served))
+            for served in catalog.served()
+        ]
+        return DriftOverview(window=window, versions=versions)
 
     @for_default_and_named(routes, "GET", "/v2/models/{model}/drift", summary="Drift report", responses=responses)
     def get_drift(
@@ -178,6 +206,19 @@ def _report(
         wasserstein=found.wasserstein,
         layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
         classes=_classes(served.manifest, bucket, found.classes),
+    )
+
+
+def _verdict(served: ServedVersion, observed: VersionMonitor, window: DriftWindow, *, is_default: bool) -> VersionDrift:
+    found = observed.assess(_bucket(observed, window))
+    return VersionDrift(
+        model=served.model,
+        version=str(served.version),
+        is_default=is_default,
+        rows=found.rows,
+        verdict=found.verdict,
+        alarm=found.alarm,
+        symmetric_kl=found.symmetric_kl,
     )
 
 

@@ -84,6 +84,37 @@ def test_a_shift_is_an_alarm_with_its_reasons(moved: TestClient) -> None:
     assert sum(found["classes"]["reference_shares"]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("window", [*WINDOWS, "last"])
+def test_one_answer_has_the_verdicts_on_all_loaded_versions(moved: TestClient, window: str) -> None:
+    found = get(moved, f"/v2/drift?window={window}")
+
+    assert found["window"] == window
+    assert [(one["model"], one["version"]) for one in found["versions"]] == [
+        ("loose", "1"),
+        ("shapes", "1"),
+        ("tiny", "1"),
+    ]
+    for one in found["versions"]:
+        report = get(moved, f"/v2/models/{one['model']}/versions/{one['version']}/drift?window={window}")
+        assert one == {**{name: report[name] for name in one if name != "is_default"}, "is_default": True}
+
+
+def test_of_a_model_with_two_loaded_versions_one_is_the_default(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    for _ in range(2):
+        repository.publish(watched_bundle())
+    with serving(repository) as client:
+        assert [(one["version"], one["is_default"]) for one in get(client, "/v2/drift")["versions"]] == [
+            ("1", False),
+            ("2", True),
+        ]
+        client.post(f"{TINY}/rollout/promote", json={"version": 1}).raise_for_status()
+        assert [(one["version"], one["is_default"]) for one in get(client, "/v2/drift")["versions"]] == [
+            ("1", True),
+            ("2", False),
+        ]
+
+
 @pytest.mark.parametrize("version", ["", "/versions/1"])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_live_moments_have_errors_and_a_reference(moved: TestClient, version: str, window: str) -> None:
@@ -161,6 +192,7 @@ def test_what_has_not_been_seen_is_null(client: TestClient) -> None:
     ("path", "status", "field"),
     [
         ("/v2/models/tiny/live?window=2h", 400, "query.window"),
+        ("/v2/drift?window=2h", 400, "query.window"),
         ("/v2/models/tiny/drift?window=x", 400, "query.window"),
         ("/v2/models/tiny/drift?false_alarm_rate=x", 400, "query.false_alarm_rate"),
         ("/v2/models/tiny/drift?false_alarm_rate=0.5", 400, "false_alarm_rate"),
