@@ -5,11 +5,11 @@ Per-channel numbers are written with the shortest digits that give back the same
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field, model_validator
 
 from models.classification import ScoreKind
 from models.datatypes import Datatype
@@ -167,6 +167,15 @@ class Gate(Record):
     lower: float | None = Field(default=None, description="the least that passes")
     upper: float | None = Field(default=None, description="the most that passes")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recompute_passed(cls, values: Any) -> Any:
+        """Reads what was written: `passed` follows from the other fields."""
+        return (
+            {name: value for name, value in values.items() if name != "passed"} if isinstance(values, dict) else values
+        )
+
+    @computed_field(description="whether the figure is finite and within its bounds")  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
         """Whether the figure is within its bounds."""

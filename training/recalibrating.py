@@ -12,6 +12,7 @@ from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.recalibration import estimate
 from models.recalibration.estimate import Candidate, Labelled
+from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.repository import Repository
 from training import row_files
@@ -95,7 +96,7 @@ def recalibrate(
 
     labelled = None
     if labels is not None:
-        labelled = Labelled(some(estimate.MAX_ROWS), labels[order[: estimate.MAX_ROWS]])
+        labelled = Labelled(some(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
     return estimate.recalibrate(
         parent.bundle,
         parent.version,

@@ -26,18 +26,12 @@ from models.graph.load import parse, serialize
 from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
 from models.parity.check import check_folded
 from models.recalibration import gates
+from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
 from models.runtime.load import load
 from models.version import PROGRAM
-
-DEFAULT_PRIOR = 8.0
-"""Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
-
-MAX_ROWS = 4096
-"""All rows are in memory at once, with about ten times the largest activation (`models.graph.adapt`). The estimate
-hardly gains from more than a few hundred."""
 
 Step = Literal["estimating", "folding", "checking"]
 
@@ -166,8 +160,8 @@ def require_rows(rows: Arrays, inputs: Sequence[TensorSpec]) -> int:
         InvalidInput: they are not the model's, are too few or too many, or have values that are not finite.
     """
     count = validate_rows(rows, inputs, "rows")
-    if not 2 <= count <= MAX_ROWS:
-        raise InvalidInput(f"{count} of them; 2 to {MAX_ROWS} can be estimated from", "rows")
+    if not MIN_ROWS_TO_ESTIMATE <= count <= MAX_ROWS_TO_ESTIMATE:
+        raise InvalidInput(f"got {count}, expected {MIN_ROWS_TO_ESTIMATE} to {MAX_ROWS_TO_ESTIMATE}", "rows")
     return count
 
 

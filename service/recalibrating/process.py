@@ -16,7 +16,8 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from models.errors import DengeError, RecalibrationRefused
-from models.recalibration.estimate import DEFAULT_PRIOR, Labelled, recalibrate
+from models.recalibration.estimate import Labelled, recalibrate
+from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 

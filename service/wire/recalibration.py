@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
+from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.wire import v2_binary, v2_json
 from service.wire.json_tensors import parse_request
 
@@ -16,8 +17,6 @@ Array = NDArray[Any]
 
 LABELS = "labels"
 """Name of the input that holds the classes of the rows."""
-MIN_COLLECT, MAX_COLLECT = 2, 4096
-"""Rows to collect; as `models.recalibration.estimate` bounds them, which the serving process does not import."""
 
 
 class RecalibrationParameters(BaseModel):
@@ -96,8 +95,8 @@ def _names_input(request: Mapping[str, Any], name: str) -> bool:
 
 
 def _collect(given: object) -> int:
-    if type(given) is not int or not MIN_COLLECT <= given <= MAX_COLLECT:
-        raise InvalidInput(f"must be an integer from {MIN_COLLECT} to {MAX_COLLECT}", "collect")
+    if type(given) is not int or not MIN_ROWS_TO_ESTIMATE <= given <= MAX_ROWS_TO_ESTIMATE:
+        raise InvalidInput(f"must be an integer from {MIN_ROWS_TO_ESTIMATE} to {MAX_ROWS_TO_ESTIMATE}", "collect")
     return given
 
 

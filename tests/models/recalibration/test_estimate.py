@@ -16,7 +16,8 @@ from models.graph.load import parse
 from models.manifest import Manifest, Parent
 from models.moments.window import WindowMoments
 from models.observation import Reader
-from models.recalibration.estimate import MAX_ROWS, Candidate, Labelled, describe, recalibrate
+from models.recalibration.estimate import Candidate, Labelled, describe, recalibrate
+from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
 from models.repository import bundle as bundles
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -242,8 +243,8 @@ def test_steps_are_told_in_order(parent: Bundle) -> None:
     ("given", "message"),
     [
         ({}, "rows: the model's inputs are input"),
-        (rows(1), "rows: 1 of them; 2 to 4096"),
-        (rows(MAX_ROWS + 1), "rows: 4097 of them"),
+        (rows(1), "rows: got 1, expected 2 to 4096"),
+        (rows(MAX_ROWS_TO_ESTIMATE + 1), "rows: got 4097, expected 2 to 4096"),
         ({INPUT: np.zeros((64, 5), np.float32)}, r"rows: 'input' takes FP32 of shape \[-1, 4\], not float32 .*64, 5"),
         ({INPUT: np.zeros((64, 4))}, "rows: 'input' takes FP32 .* not float64"),
         ({INPUT: np.full((64, 4), np.nan, np.float32)}, "rows: 'input' has a value that is not finite"),

@@ -335,9 +335,6 @@ process.main(wait_for_ever)
 
 
 class TestWire:
-    def test_the_bound_is_the_one_of_the_arithmetic(self) -> None:
-        assert wire.MAX_COLLECT == arithmetic.MAX_ROWS
-
     def test_a_model_without_a_free_batch_axis_is_refused(self) -> None:
         inputs = [spec.model_copy(update={"shape": (1, 4)}) for spec in tiny_bundle().manifest.inputs]
 
