@@ -28,6 +28,10 @@ _MESSAGES: dict[Verdict, str] = {
     "uncalibrated": "The model has no held-out rows to compare with, so there are no thresholds: only sizes are shown.",
 }
 
+_SMALL_SHIFT = (
+    "The layers' statistics differ significantly from those of the held-out rows, but too little to raise an alarm."
+)
+
 
 @dataclass(frozen=True)
 class ChannelShift:
@@ -116,7 +120,8 @@ class Assessment:
     @property
     def message(self) -> str:
         """The verdict in words."""
-        return _MESSAGES[self.verdict]
+        is_small = self.verdict == "quiet" and self.significant
+        return _SMALL_SHIFT if is_small else _MESSAGES[self.verdict]
 
 
 def decide(layers: Mapping[str, LayerShift], classes: ClassShift | None, *, significant: bool) -> Verdict:

@@ -40,7 +40,7 @@ from models.drift.assessment import (
     decide,
 )
 from models.drift.divergence import g_statistic
-from models.drift.reference import ClassConditionalMoments, ExpectedMoments
+from models.drift.reference import ChannelShifts, ClassConditionalMoments, ExpectedMoments
 from models.drift.thresholds import noise_at, require_rate, threshold_at, usual_at
 from models.errors import InvalidInput
 from models.manifest import ClassReference, DriftReference
@@ -111,13 +111,13 @@ class Detector:
         wasserstein = float(np.mean([layer.wasserstein for layer in layers.values()])) if layers else 0.0
         return Assessment(rows, verdict, statistic, threshold, significant, kl, wasserstein, layers, classes)
 
-    def symmetric_kl(self, name: str, moments: WindowMoments) -> Float64:
-        """Symmetric KL divergence of each channel of a layer from its reference, shape (C,).
+    def channel_shifts(self, name: str, moments: WindowMoments) -> ChannelShifts:
+        """How far each channel of a layer is from its reference, shape (C,).
 
         Raises:
             InvalidInput: the layer has another number of channels.
         """
-        return self._expected_of(name, moments).symmetric_kl(moments.row_mean, moments.row_square)
+        return self._expected_of(name, moments).channel_shifts(moments.row_mean, moments.row_square)
 
     def row_scores(
         self, observed: Mapping[str, RowStatistics], false_alarm_rate: float = 0.01
@@ -196,8 +196,9 @@ class Detector:
         return expected
 
     def _layer(self, name: str, moments: WindowMoments, statistic: float | None, rate: float) -> LayerShift:
-        kl = self.symmetric_kl(name, moments)
-        distances = self._expected_of(name, moments).wasserstein_squared(moments.row_mean, moments.row_square)
+        expected = self._expected_of(name, moments)
+        kl = expected.symmetric_kl(moments.row_mean, moments.row_square)
+        distances = expected.wasserstein_squared(moments.row_mean, moments.row_square)
         worst = np.argsort(-kl, kind="stable")[:WORST_CHANNELS]
         threshold, kl_noise, distance_noise = None, 0.0, 0.0
         if (reference := self.reference) is not None and (layer := reference.layers.get(name)) is not None:

@@ -2,6 +2,8 @@
 
 With m, v the mean and variance of the window and n, r those of the reference:
 
+    mean shift       (m - n) / sqrt(r)                                               in deviations of the reference
+    variance ratio   log2(v / r)                                                     in powers of two
     symmetric KL     ((v + d) / r + (r + d) / v - 2) / 4,    d = (m - n)^2           half of KL both ways, in nats
     Wasserstein^2    ((m - n)^2 + (sqrt(v) - sqrt(r))^2) / r                         2-Wasserstein, in variances r
     G                2 sum O ln(O / E)                                               over both histograms
@@ -14,6 +16,28 @@ from models.batchnorm import Float64
 
 _VARIANCE_FLOOR = 0.01
 """Of the reference's variance: a channel that has gone quiet is far off, but not infinitely."""
+
+
+def mean_shift(mean: Float64, reference_mean: Float64, reference_variance: Float64) -> Float64:
+    """The mean minus the reference's, in the reference's standard deviations, per channel.
+
+    Args:
+        mean: of the window, shape (..., C), float64.
+        reference_mean, reference_variance: shape (C,), float64; the variance positive.
+    """
+    shift: Float64 = (mean - reference_mean) / np.sqrt(reference_variance)
+    return shift
+
+
+def log2_variance_ratio(variance: Float64, reference_variance: Float64) -> Float64:
+    """The variance over the reference's, in powers of two, per channel.
+
+    Args:
+        variance: of the window, shape (..., C), float64. Less than a hundredth of the reference's counts as that.
+        reference_variance: shape (C,), float64, positive.
+    """
+    ratio: Float64 = np.log2(np.maximum(variance / reference_variance, _VARIANCE_FLOOR))
+    return ratio
 
 
 def symmetric_kl(mean: Float64, variance: Float64, reference_mean: Float64, reference_variance: Float64) -> Float64:

@@ -40,6 +40,21 @@ class Usual(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ChannelShifts:
+    """How far each channel of a window is from what is expected, shape (..., C) each: see `models.drift.divergence`.
+
+    Attributes:
+        mean_shift: in standard deviations of the reference.
+        log2_variance_ratio: in powers of two.
+        symmetric_kl: in nats.
+    """
+
+    mean_shift: Float64
+    log2_variance_ratio: Float64
+    symmetric_kl: Float64
+
+
+@dataclass(frozen=True)
 class ExpectedMoments:
     """Averages and spreads over the held-out rows, shape (C,) each, float64, in z units.
 
@@ -87,6 +102,15 @@ class ExpectedMoments:
         off_square = np.abs(mean_square - self.mean_square) / self.square_spread
         deviation: Float64 = np.maximum(off_mean, off_square).max(axis=-1)
         return deviation
+
+    def channel_shifts(self, mean: Float64, mean_square: Float64) -> ChannelShifts:
+        """The shifts of each channel."""
+        variance = np.maximum(mean_square - mean**2, 0)
+        return ChannelShifts(
+            divergence.mean_shift(mean, self.mean, self.variance),
+            divergence.log2_variance_ratio(variance, self.variance),
+            self.symmetric_kl(mean, mean_square),
+        )
 
     def symmetric_kl(self, mean: Float64, mean_square: Float64) -> Float64:
         """Symmetric KL divergence of each channel, shape (..., C)."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from models.drift.assessment import Assessment, ClassShift, LayerShift, Verdict
+from models.drift.assessment import LARGE_KL, Assessment, ClassShift, LayerShift, Verdict
 from models.manifest import Manifest
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
@@ -101,6 +101,9 @@ class DriftReport(BaseModel):
     significant: bool | None
     symmetric_kl: float = Field(description="Mean over layers.")
     wasserstein: float = Field(description="Mean over layers, in standard deviations.")
+    large_symmetric_kl: float = Field(
+        description="A layer's divergence from which a significant shift raises an alarm."
+    )
     layers: list[LayerDrift]
     classes: ClassDrift | None = Field(description="null for a model that does not classify.")
 
@@ -204,6 +207,7 @@ def _report(
         significant=found.significant,
         symmetric_kl=found.symmetric_kl,
         wasserstein=found.wasserstein,
+        large_symmetric_kl=LARGE_KL,
         layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
         classes=_classes(served.manifest, bucket, found.classes),
     )

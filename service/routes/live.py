@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from models.drift.assessment import ChannelShift, LayerShift
+from models.drift.reference import ChannelShifts
 from models.manifest import DriftReference, NormLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
@@ -39,6 +40,14 @@ class LiveChannels(BaseModel):
     variance_error: list[float | None] = Field(
         description="Standard error of the variance. It counts rows, not positions; null for fewer than two rows."
     )
+    mean_shift: list[float] = Field(
+        description="Mean minus the reference's, in the reference's standard deviations. Without a reference, this and "
+        "the next two compare with mean 0 and variance 1."
+    )
+    log2_variance_ratio: list[float] = Field(
+        description="Binary logarithm of the variance over the reference's, at least that of 0.01."
+    )
+    symmetric_kl: list[float] = Field(description="Symmetric KL divergence from the reference, in nats.")
 
 
 class ReferenceChannels(BaseModel):
@@ -147,10 +156,11 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         responses=responses,
     )
     def get_live_layer(model: ModelName, version: int | None, layer: LayerName, window: LiveWindow = "1h") -> LiveLayer:
-        """Mean and variance of each channel in production and over the held-out rows, with standard errors."""
+        """Mean and variance of each channel in production and over the held-out rows, and how far they are apart."""
         served = catalog.get(model, version)
         served.layer(layer)
-        bucket = monitor.of(served).window(window)
+        observed = monitor.of(served)
+        bucket = observed.window(window)
         moments = bucket.layers.get(layer)
         return LiveLayer(
             model=served.model,
@@ -159,7 +169,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
             window=window,
             rows=0 if moments is None else moments.count,
             since=_since(bucket),
-            channels=None if moments is None else _channels(moments),
+            channels=_channels(moments, observed.channel_shifts(layer, moments)) if moments and moments.count else None,
             reference=_reference(served.manifest.drift, layer),
         )
 
@@ -185,12 +195,15 @@ def _reference(drift: DriftReference | None, layer: str) -> ReferenceChannels | 
     return ReferenceChannels(mean=list(known.mean), variance=list(variance), rows=drift.rows)
 
 
-def _channels(moments: WindowMoments) -> LiveChannels:
+def _channels(moments: WindowMoments, shifts: ChannelShifts) -> LiveChannels:
     return LiveChannels(
         mean=list(moments.mean),
         mean_error=_finite_or_none(moments.mean_error),
         variance=list(moments.variance),
         variance_error=_finite_or_none(moments.variance_error),
+        mean_shift=list(shifts.mean_shift),
+        log2_variance_ratio=list(shifts.log2_variance_ratio),
+        symmetric_kl=list(shifts.symmetric_kl),
     )
 
 

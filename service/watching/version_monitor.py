@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 
 from models.drift.assessment import Assessment
 from models.drift.detector import Detector
+from models.drift.reference import ChannelShifts
 from models.errors import InvalidInput
 from models.manifest import Manifest
+from models.moments.window import WindowMoments
 from service.watching.observation import Observation
 from service.watching.state_file import VersionState
 from service.watching.windows import HORIZONS, Bucket, TimeWindows, Window
@@ -125,6 +127,10 @@ class VersionMonitor:
             with self._lock:
                 self._assessments[bucket] = known
         return known
+
+    def channel_shifts(self, layer: str, moments: WindowMoments) -> ChannelShifts:
+        """How far each channel of a layer is from its reference."""
+        return self._detector.channel_shifts(layer, moments)
 
     def record(self, observation: Observation) -> JudgedWindow | None:
         """Add an observation. Returns the window that it fills if an alarm begins or ends with it."""

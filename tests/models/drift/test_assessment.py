@@ -62,3 +62,10 @@ def test_every_verdict_has_words_and_the_shifts_are_alarms(verdict: Verdict) -> 
 
     assert found.message.endswith(".")
     assert found.alarm == ("shift" in verdict)
+
+
+def test_a_significant_shift_that_is_small_says_so() -> None:
+    small, none = (Assessment(100, "quiet", 2.0, 1.0, significant, 0.01, 0.01, {}) for significant in (True, False))
+
+    assert "differ significantly" in small.message
+    assert "close to" in none.message

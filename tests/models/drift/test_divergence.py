@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.drift.divergence import g_statistic, symmetric_kl, wasserstein_squared
+from models.drift.divergence import g_statistic, log2_variance_ratio, mean_shift, symmetric_kl, wasserstein_squared
 
 
 def test_divergence_and_distance_are_those_of_normal_distributions() -> None:
@@ -49,3 +49,11 @@ def test_a_channel_that_has_gone_quiet_is_far_off_but_not_infinitely() -> None:
     assert np.isfinite(quiet).all()
     np.testing.assert_array_equal(quiet, symmetric_kl(zeros, np.full(2, 0.01), zeros, ones))
     assert (quiet > symmetric_kl(zeros, np.full(2, 0.1), zeros, ones)).all()
+
+
+def test_shifts_have_signs_and_are_relative_to_the_reference() -> None:
+    usual_mean, usual_var = np.array([1.0, -2.0]), np.array([4.0, 0.25])
+
+    np.testing.assert_allclose(mean_shift(np.array([0.0, -1.0]), usual_mean, usual_var), [-0.5, 2.0])
+    np.testing.assert_allclose(log2_variance_ratio(np.array([16.0, 0.125]), usual_var), [2.0, -1.0])
+    np.testing.assert_allclose(log2_variance_ratio(np.zeros(2), usual_var), np.log2(0.01))

@@ -76,7 +76,7 @@ def test_a_shift_is_an_alarm_with_its_reasons(moved: TestClient) -> None:
     assert found["false_alarms_per_day"] == pytest.approx(found["windows_per_day"] * 0.01)
     (layer,) = found["layers"]
     assert layer["name"] == NORM
-    assert layer["symmetric_kl"] > 0.1
+    assert layer["symmetric_kl"] > found["large_symmetric_kl"] > 0
     sizes = [channel["symmetric_kl"] for channel in layer["worst_channels"]]
     assert sizes == sorted(sizes, reverse=True)
     assert found["classes"]["labels"] == ["no", "yes"]
@@ -128,6 +128,14 @@ def test_live_moments_have_errors_and_a_reference(moved: TestClient, version: st
     assert all(error > 0 for error in channels["mean_error"])
     assert reference["rows"] == 2000
     assert max(map(abs, np.subtract(channels["mean"], reference["mean"]))) > 3 * max(channels["mean_error"])
+    deviation = np.sqrt(reference["variance"])
+    assert channels["mean_shift"] == pytest.approx(np.subtract(channels["mean"], reference["mean"]) / deviation)
+    ratio = np.divide(channels["variance"], reference["variance"])
+    assert channels["log2_variance_ratio"] == pytest.approx(np.log2(np.maximum(ratio, 0.01)))
+    worst = get(moved, f"{TINY}{version}/drift?window={window}")["layers"][0]["worst_channels"]
+    assert [channels["symmetric_kl"][channel["channel"]] for channel in worst] == [
+        channel["symmetric_kl"] for channel in worst
+    ]
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -178,7 +186,9 @@ def test_without_held_out_rows_there_are_sizes_and_no_verdict(client: TestClient
     assert (found["verdict"], found["alarm"], found["threshold"]) == ("uncalibrated", False, None)
     assert found["layers"][0]["wasserstein"] > 0
     assert found["classes"]["reference_shares"] is None
-    assert get(client, f"/v2/models/loose/layers/{NORM}/live")["reference"] is None
+    layer = get(client, f"/v2/models/loose/layers/{NORM}/live")
+    assert layer["reference"] is None
+    assert layer["channels"]["mean_shift"] == layer["channels"]["mean"]
 
 
 def test_what_has_not_been_seen_is_null(client: TestClient) -> None:
