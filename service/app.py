@@ -51,6 +51,7 @@ from service.routes import recalibrations as recalibrations_routes
 from service.routes import repository as repository_routes
 from service.routes import rollout as rollout_routes
 from service.routes import statistics as statistics_routes
+from service.routes.openapi import TAGS
 from service.routes.predictions import PredictionResponder
 from service.settings import Settings
 from service.telemetry.logs import request_logger
@@ -149,6 +150,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_tags=TAGS,
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )

@@ -7,7 +7,7 @@ from models.manifest import TensorSpec
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
 from service.inference.limits import Limits
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 
@@ -52,7 +52,7 @@ class ModelConfiguration(BaseModel):
 
 def router(catalog: Catalog, limits: Limits) -> APIRouter:
     """Configurations of models and versions."""
-    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
+    routes = api_router("models", PUBLIC)
 
     @for_default_and_named(
         routes, "GET", "/v2/models/{model}/config", summary="Model configuration", responses=error_responses(404, 503)

@@ -13,7 +13,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
 from service.routes.live import ChannelDrift
-from service.routes.openapi import error_responses, example
+from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.watching.monitor import DriftMonitor
@@ -150,7 +150,7 @@ class DriftHistory(BaseModel):
 
 def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     """Drift of a version, and its history."""
-    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+    routes = api_router("watch", PUBLIC)
     responses = error_responses(400, 404, 503)
 
     @routes.get("/v2/drift", summary="Verdicts on all loaded versions", responses=error_responses(400))

@@ -1,4 +1,4 @@
-"""What happens, as it happens: server-sent events."""
+"""Events of the service as a stream of server-sent events."""
 
 import asyncio
 from contextlib import suppress
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.access import PUBLIC
 from service.http.bodies import disconnected
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.watching.events import Events, Listener
 
 _EXAMPLE = """\
@@ -25,14 +25,14 @@ data: {"model":"mlp","version":"1","alarm":true,"verdict":"covariate_shift","mes
 """
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "`statistics` every second: what each version has answered, and how long it took. `drift` when "
-        "an alarm begins or ends. The stream ends when the service stops, and for a listener that does not keep up.",
+        "description": "Event `statistics`, every second: requests, rows and latencies of each version. Event `drift`: "
+        "a drift alarm has begun or ended. The stream ends when the service stops, or if the client reads too slowly.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
     }
 }
 _HEADERS = {
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # or nginx collects what is meant to be seen at once
+    "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
 }
 
 _SECONDS_TO_END = 1.0
@@ -76,15 +76,16 @@ class _Stream(Response):
 
 def router(events: Events) -> APIRouter:
     """The stream of events."""
-    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+    routes = api_router("watch", PUBLIC)
 
     @routes.get(
         "/v2/events",
-        summary="What happens, as it happens (server-sent events)",
+        summary="Stream of events",
         response_class=Response,
         responses=_ANSWER | error_responses(503),
     )
-    async def happenings() -> Response:
+    async def stream_events() -> Response:
+        """Server-sent events: statistics of each version every second, and drift alarms that begin or end."""
         return _Stream(events)
 
     return routes

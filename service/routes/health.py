@@ -8,7 +8,7 @@ from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.host.lifecycle import Lifecycle
 from service.http.access import PUBLIC
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.metrics import Metrics
@@ -55,7 +55,7 @@ class ServerMetadata(BaseModel):
 
 def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
     """Health, server metadata and metrics."""
-    routes = APIRouter(tags=["health"], dependencies=[PUBLIC])
+    routes = api_router("health", PUBLIC)
 
     @routes.get("/v2/health/live", summary="Liveness")
     async def get_liveness() -> Liveness:

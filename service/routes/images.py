@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from service.http.access import PREDICT
 from service.http.addresses import PREDICTIONS
-from service.routes.openapi import error_responses, example
+from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.predictions import PredictionResponder
 from service.routes.versions import for_default_and_named
@@ -22,12 +22,12 @@ _BODY: dict[str, Any] = {
 }
 
 LayerStatistics = Annotated[
-    bool, Query(description="also say how unusual each layer finds the image", openapi_examples=example(True))
+    bool, Query(description="Also return how unusual each layer finds the image.", openapi_examples=example(True))
 ]
 
 
 class ClassProbability(BaseModel):
-    """How likely the model finds one class."""
+    """Probability of one class."""
 
     label: str
     probability: float
@@ -37,7 +37,7 @@ class LayerScore(BaseModel):
     """How unusual a layer finds the image."""
 
     name: str
-    score: float = Field(description="1 in 100 held-out images has more than 1")
+    score: float = Field(description="1 in 100 held-out images has more than 1.")
 
 
 class ImagePrediction(BaseModel):
@@ -45,17 +45,17 @@ class ImagePrediction(BaseModel):
 
     model_name: str
     model_version: str
-    label: str = Field(description="the likeliest class", examples=["7"])
-    probability: float = Field(description="of that class", examples=[0.99])
-    probabilities: list[ClassProbability] = Field(description="of all classes, in the order of the model's output")
+    label: str = Field(description="The most probable class.", examples=["7"])
+    probability: float = Field(description="Of that class.", examples=[0.99])
+    probabilities: list[ClassProbability] = Field(description="Of all classes, in the order of the model's output.")
     layers: list[LayerScore] | None = Field(
-        None, description="if they were asked for; null for a version without held-out images"
+        None, description="With `layer_statistics`; null for a version without held-out images."
     )
 
 
 def router(responder: PredictionResponder) -> APIRouter:
     """Images to labels, for models whose manifest has labels and a preprocessing."""
-    routes = APIRouter(tags=["predict"], dependencies=[PREDICT])
+    routes = api_router("predict", PREDICT)
 
     @for_default_and_named(
         routes,

@@ -1,7 +1,5 @@
 """Normalisation layers: the statistics that they remember from training, and batch normalisation itself."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
@@ -9,8 +7,9 @@ from models.manifest import NormLayer, Placement
 from service.catalog.catalog import Catalog
 from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import read_body
-from service.routes.openapi import error_responses, json_body
+from service.routes.openapi import api_router, error_responses, json_body, json_response
 from service.routes.parameters import LayerName, ModelName
+from service.routes.schemas import LAYER_NORMALIZE_REQUEST, NORMALIZE_REQUEST, NORMALIZE_RESPONSE
 from service.routes.versions import for_default_and_named
 from service.wire import normalize_json
 
@@ -48,49 +47,6 @@ class LayerStatistics(NormLayer):
     units: dict[str, str] = Field(description="Meaning and unit of each field.")
 
 
-_DATA_SCHEMA = {
-    "type": "array",
-    "items": {},
-    "description": "Mini-batch of shape (N, C, ...) as nested lists.",
-}
-_CHANNELS_SCHEMA = {"type": "array", "items": {"type": "number"}}
-_NORMALIZE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["data"],
-    "additionalProperties": False,
-    "properties": {
-        "data": _DATA_SCHEMA,
-        "statistics": {
-            "enum": ["batch", "running"],
-            "default": "batch",
-            "description": "Normalise with the statistics of the batch, as in training, or with the running ones, "
-            "as in inference.",
-        },
-        "convention": {
-            "enum": ["torch", "keras"],
-            "default": "torch",
-            "description": (
-                "torch: channels on axis 1, eps 1e-5, momentum 0.1 is the fraction replaced, variance unbiased. "
-                "keras: channels last, eps 1e-3, momentum 0.99 is the fraction kept, variance biased."
-            ),
-        },
-        "axis": {"type": "integer", "description": "Axis of the channels. The convention's axis if absent."},
-        "gamma": {**_CHANNELS_SCHEMA, "description": "Scale of each channel. 1 if absent."},
-        "beta": {**_CHANNELS_SCHEMA, "description": "Shift of each channel. 0 if absent."},
-        "running_mean": {**_CHANNELS_SCHEMA, "description": "0 if absent, as in a new layer."},
-        "running_var": {**_CHANNELS_SCHEMA, "description": "1 if absent, as in a new layer."},
-        "eps": {"type": "number", "exclusiveMinimum": 0, "description": "Added to the variance before its root."},
-        "momentum": {"type": "number", "minimum": 0, "maximum": 1, "description": "In the convention's meaning."},
-    },
-}
-_LAYER_NORMALIZE_SCHEMA = {
-    **_NORMALIZE_SCHEMA,
-    "properties": {
-        "data": _DATA_SCHEMA,
-        "statistics": {**_NORMALIZE_SCHEMA["properties"]["statistics"], "default": "running"},
-        "axis": {"type": "integer", "default": 1, "description": "Axis of the channels."},
-    },
-}
 _NORMALIZE_EXAMPLES = {
     "training": {
         "summary": "statistics of the batch, and one update of the running ones",
@@ -106,49 +62,23 @@ _NORMALIZE_EXAMPLES = {
         },
     },
 }
-_BATCH_SCHEMA = {
-    "type": "object",
-    "required": ["count", "mean", "variance"],
-    "properties": {
-        "count": {"type": "integer", "description": "Values per channel."},
-        "mean": _CHANNELS_SCHEMA,
-        "variance": {**_CHANNELS_SCHEMA, "description": "Biased: divided by the count."},
+_NORMALIZED = json_response(
+    "The normalised mini-batch. With `statistics: batch`, also the statistics of the batch, and the running statistics "
+    "after one update with them.",
+    NORMALIZE_RESPONSE,
+    {
+        "statistics": "batch",
+        "batch": {"count": 3, "mean": [2.0, 30.0], "variance": [0.667, 466.7]},
+        "running_mean": [0.2, 3.0],
+        "running_var": [1.0, 70.9],
+        "data": [[-1.22, -0.85], [0.0, 0.07], [1.22, 3.78]],
     },
-}
-_NORMALIZED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The normalised mini-batch. With `statistics: batch`, also the statistics of the batch, and the "
-        "running statistics after one update with them.",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "title": "NormalizedBatch",
-                    "type": "object",
-                    "required": ["statistics", "data"],
-                    "properties": {
-                        "statistics": {"enum": ["batch", "running"]},
-                        "batch": _BATCH_SCHEMA,
-                        "running_mean": _CHANNELS_SCHEMA,
-                        "running_var": _CHANNELS_SCHEMA,
-                        "data": {**_DATA_SCHEMA, "description": "As nested as in the request."},
-                    },
-                },
-                "example": {
-                    "statistics": "batch",
-                    "batch": {"count": 3, "mean": [2.0, 30.0], "variance": [0.667, 466.7]},
-                    "running_mean": [0.2, 3.0],
-                    "running_var": [1.0, 70.9],
-                    "data": [[-1.22, -0.85], [0.0, 0.07], [1.22, 3.78]],
-                },
-            }
-        },
-    }
-}
+)
 
 
 def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list[float]] | None) -> APIRouter:
     """Layers of the models, and batch normalisation of a request's own data."""
-    routes = APIRouter(tags=["layers"])
+    routes = api_router("layers")
     layer_examples = {"one row": {"value": {"data": example_layer_batch}}} if example_layer_batch else {}
 
     @for_default_and_named(
@@ -189,7 +119,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
         dependencies=[PREDICT],
         response_class=Response,
         responses=_NORMALIZED | error_responses(400, 401, 404, 413, 415, 503),
-        openapi_extra=json_body(_LAYER_NORMALIZE_SCHEMA, layer_examples),
+        openapi_extra=json_body(LAYER_NORMALIZE_REQUEST, layer_examples),
     )
     async def normalize_with_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
         """Batch normalisation with the parameters and running statistics of a layer of the default version."""
@@ -203,7 +133,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
         dependencies=[PREDICT],
         response_class=Response,
         responses=_NORMALIZED | error_responses(400, 401, 413, 415),
-        openapi_extra=json_body(_NORMALIZE_SCHEMA, _NORMALIZE_EXAMPLES),
+        openapi_extra=json_body(NORMALIZE_REQUEST, _NORMALIZE_EXAMPLES),
     )
     async def normalize(request: Request) -> Response:
         """Batch normalisation with the parameters in the request, as torch or Keras compute it. No model is needed."""

@@ -14,7 +14,7 @@ from models.manifest import DriftReference, NormLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
-from service.routes.openapi import error_responses, example
+from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import LayerName, ModelName
 from service.routes.versions import for_default_and_named
 from service.watching.monitor import DriftMonitor
@@ -124,7 +124,7 @@ class LiveModel(BaseModel):
 
 def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     """Live statistics of all layers of a version, and of one of them with all its channels."""
-    routes = APIRouter(tags=["watch"], dependencies=[PUBLIC])
+    routes = api_router("watch", PUBLIC)
     responses = error_responses(400, 404, 503)
 
     @for_default_and_named(

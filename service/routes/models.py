@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 
@@ -52,7 +52,7 @@ class ModelList(BaseModel):
 
 def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
-    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
+    routes = api_router("models", PUBLIC)
 
     @routes.get("/v2/models", summary="List models")
     async def list_models() -> ModelList:

@@ -1,19 +1,47 @@
 """Parts of the API's description that the routes share."""
 
 from http import HTTPStatus
-from typing import Any
+from operator import attrgetter
+from typing import Any, Literal
 
+from fastapi import APIRouter
 from fastapi.openapi.models import Example
+from fastapi.params import Depends
 from pydantic import BaseModel, Field
+
+Tag = Literal["predict", "models", "layers", "watch", "recalibration", "rollout", "repository", "health"]
+
+TAGS: list[dict[str, str]] = [
+    {"name": "predict", "description": "Predictions from tensors, rows and images."},
+    {"name": "models", "description": "What each model takes and returns, where it came from, and how it is served."},
+    {"name": "layers", "description": "What normalisation layers remember from training; batch normalisation itself."},
+    {"name": "watch", "description": "What normalisation layers see in production, and whether it has moved."},
+    {"name": "recalibration", "description": "New versions, with statistics estimated from unlabelled rows."},
+    {"name": "rollout", "description": "Which version answers: default, canary, shadow; promote and roll back."},
+    {"name": "repository", "description": "The stored versions of each model: load, unload, delete."},
+    {"name": "health", "description": "Liveness, readiness, server metadata, metrics."},
+]
+"""In the order of the docs page."""
 
 
 class Error(BaseModel):
     """The body of every response that is not a success."""
 
     error: str = Field(
-        description="what is wrong, where, and what was expected",
+        description="What is wrong, where, and what was expected.",
         examples=["inputs[0].shape: got [1, 783], model 'mlp' expects [-1, 784]"],
     )
+
+
+def api_router(tag: Tag, access: Depends | None = None) -> APIRouter:
+    """A router whose operations have a tag, and their endpoints' names as ids.
+
+    Args:
+        tag: groups the operations on the docs page.
+        access: of all routes; None where each one declares its own.
+    """
+    dependencies = [] if access is None else [access]
+    return APIRouter(tags=[tag], dependencies=dependencies, generate_unique_id_function=attrgetter("name"))
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -30,8 +58,18 @@ def example(value: str | float) -> dict[str, Example]:
     return {str(value): {"value": value}}
 
 
-def json_body(schema: dict[str, Any], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def json_body(schema: dict[str, Any], examples: dict[str, dict[str, Any]], *, required: bool = True) -> dict[str, Any]:
     """Description of a JSON body that the route reads raw, since arrays in typed bodies are many times slower."""
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
-    }
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def json_response(description: str, schema: dict[str, Any], shown: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Description of a successful response that the route writes as bytes.
+
+    Args:
+        description: of the response.
+        schema: of its body.
+        shown: an example of its body.
+    """
+    return {200: {"description": description, "content": {"application/json": {"schema": schema, "example": shown}}}}

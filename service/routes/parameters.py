@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from annotated_types import Ge, Lt
 from fastapi import Path
 from pydantic import BeforeValidator
 
@@ -23,6 +24,8 @@ def _require_digits(value: str) -> str:
 
 Version = Annotated[
     int,
+    Ge(1),
+    Lt(10**9),
     BeforeValidator(_require_digits),
-    Path(ge=1, lt=10**9, description="Version of the model.", openapi_examples=example(1)),
+    Path(description="Version of the model.", openapi_examples=example(1)),
 ]

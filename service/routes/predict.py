@@ -1,7 +1,5 @@
 """Predictions from rows: TensorFlow Serving's REST format, V1."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
@@ -9,28 +7,21 @@ from service.catalog.catalog import Catalog
 from service.http.access import PREDICT, PUBLIC
 from service.http.addresses import PREDICTIONS
 from service.routes.examples import Examples
-from service.routes.openapi import error_responses, json_body
+from service.routes.openapi import api_router, error_responses, json_body, json_response
 from service.routes.parameters import ModelName
 from service.routes.predictions import PredictionResponder
+from service.routes.schemas import PREDICT_REQUEST, PREDICT_RESPONSE
 from service.routes.versions import for_default_and_named
 
-_PREDICT_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "instances": {"type": "array", "items": {}, "description": "rows"},
-        "inputs": {"description": "columns, instead of rows"},
-    },
-}
-_PREDICT_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The outputs, row by row.",
-        "content": {"application/json": {"example": {"predictions": [[0.1, 9.7]]}}},
-    }
-}
+_PREDICTED = json_response(
+    "The outputs: row by row for a request with `instances`, in columns for one with `inputs`.",
+    PREDICT_RESPONSE,
+    {"predictions": [[0.1, 9.7]]},
+)
 
 
 class VersionStatus(BaseModel):
-    """State of one version, as TensorFlow Serving reports it."""
+    """State of a version, in TensorFlow Serving's format."""
 
     version: str
     state: str = "AVAILABLE"
@@ -38,7 +29,7 @@ class VersionStatus(BaseModel):
 
 
 class ModelStatus(BaseModel):
-    """States of the versions that answer."""
+    """States of the loaded versions."""
 
     name: str
     ready: bool = True
@@ -47,7 +38,7 @@ class ModelStatus(BaseModel):
 
 def router(catalog: Catalog, responder: PredictionResponder, examples: Examples) -> APIRouter:
     """Predictions and model status."""
-    routes = APIRouter(tags=["predict"])
+    routes = api_router("predict")
 
     @for_default_and_named(
         routes,
@@ -56,11 +47,11 @@ def router(catalog: Catalog, responder: PredictionResponder, examples: Examples)
         summary="Predict from rows (V1)",
         dependencies=[PREDICT],
         response_class=Response,
-        responses=_PREDICT_ANSWER | error_responses(400, 401, 404, 413, 415, 503),
-        openapi_extra=json_body(_PREDICT_SCHEMA, examples.predict),
+        responses=_PREDICTED | error_responses(400, 401, 404, 413, 415, 503),
+        openapi_extra=json_body(PREDICT_REQUEST, examples.predict),
     )
     async def predict(model: ModelName, version: int | None, request: Request) -> Response:
-        """Predict with TensorFlow Serving's REST format: rows, or columns."""
+        """Predict with TensorFlow Serving's REST format: `instances` are rows, `inputs` are columns."""
         return await responder.respond("v1", model, version, request)
 
     @for_default_and_named(
@@ -72,7 +63,7 @@ def router(catalog: Catalog, responder: PredictionResponder, examples: Examples)
         responses=error_responses(404, 503),
     )
     async def get_model_status(model: ModelName, version: int | None) -> ModelStatus:
-        """Which versions of the model can answer, as TensorFlow Serving reports it."""
+        """The loaded versions of the model, in TensorFlow Serving's format."""
         served = catalog.get(model, version)
         versions = catalog.versions(model) if version is None else [served.version]
         return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(number)) for number in versions])

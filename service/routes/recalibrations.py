@@ -11,7 +11,7 @@ from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import Recalibrations
-from service.routes.openapi import error_responses, example, json_body
+from service.routes.openapi import api_router, error_responses, example, json_body
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.wire import recalibration
@@ -46,7 +46,7 @@ class JobList(BaseModel):
 
 def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int) -> APIRouter:
     """Jobs: what is published answers only where it is named, until it is promoted."""
-    routes = APIRouter(tags=["recalibration"])
+    routes = api_router("recalibration")
     refused = error_responses(400, 401, 403, 404, 413, 415, 503)
 
     @for_default_and_named(

@@ -11,7 +11,7 @@ from service.catalog.catalog import Catalog, LoadState
 from service.catalog.rollouts import Rollouts
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
-from service.routes.openapi import error_responses, json_body
+from service.routes.openapi import api_router, error_responses, json_body
 from service.routes.parameters import ModelName, Version
 from service.wire.json_values import parse_object
 
@@ -59,7 +59,7 @@ class Pruned(BaseModel):
 
 def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     """Index, load and unload. Models are named, never located: no path or URL of a request is ever opened."""
-    routes = APIRouter(tags=["repository"])
+    routes = api_router("repository")
 
     @routes.post(
         "/v2/repository/index",

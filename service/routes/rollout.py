@@ -12,7 +12,7 @@ from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.http.access import ADMIN, PUBLIC
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import (
@@ -142,7 +142,7 @@ def _example(value: dict[str, Any]) -> Any:
 
 def router(catalog: Catalog, rollouts: Rollouts, watch: DriftMonitor, gather: Gather) -> APIRouter:
     """Decisions about a model's versions. Each is done when it is answered; requests in flight keep their version."""
-    routes = APIRouter(tags=["rollout"])
+    routes = api_router("rollout")
     refused = error_responses(400, 401, 403, 404, 503)
 
     def read(model: str) -> tuple[Rollout, list[int]]:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
-from service.routes.openapi import error_responses
+from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.durations import DurationHistogram
@@ -73,7 +73,7 @@ class StatisticsList(BaseModel):
 
 def router(catalog: Catalog, gather: Gather) -> APIRouter:
     """Statistics of all models, one model, one version. A model named `stats` has them at its version's path only."""
-    routes = APIRouter(tags=["models"], dependencies=[PUBLIC])
+    routes = api_router("models", PUBLIC)
 
     async def describe(versions: list[ServedVersion]) -> StatisticsList:
         statistics = await gather()
