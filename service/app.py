@@ -58,7 +58,7 @@ from service.telemetry.logs import request_logger
 from service.telemetry.metrics import Metrics
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.alarm import teller
+from service.watching.alarm import Alarms
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
 from service.watching.metrics import DriftMetrics, ObservationMetrics, WebhookMetrics
@@ -119,7 +119,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
     events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
-    monitor.on_alarm_change(teller(events.tell, webhook.tell))
+    monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     metrics = Metrics(
         gather,
         replicas.processes,

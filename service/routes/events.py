@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from service.http.access import PUBLIC
 from service.http.bodies import disconnected
 from service.routes.openapi import api_router, error_responses
-from service.watching.events import Events, Listener
+from service.watching.events import Events
+from service.watching.subscriber import Subscriber
 
 _EXAMPLE = """\
 event: statistics
@@ -35,14 +36,15 @@ _HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
 }
 
-_SECONDS_TO_END = 1.0
+CLOSE_TIMEOUT = 1.0
+"""Seconds that a client has to read the end of the stream."""
 
 
 class _Stream(Response):
-    """Everything that a listener is told, until either side has had enough.
+    """The events of a subscriber, until the client disconnects or the subscriber is closed.
 
     Args:
-        events: what happens.
+        events: to subscribe to.
     """
 
     media_type = "text/event-stream"
@@ -54,24 +56,25 @@ class _Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send."""
-        with self._events.listen() as listener:
-            gone = asyncio.ensure_future(disconnected(receive))
-            tasks = [gone, asyncio.ensure_future(listener.left()), asyncio.ensure_future(self._tell(listener, send))]
+        with self._events.subscribe() as subscriber:
+            disconnect = asyncio.ensure_future(disconnected(receive))
+            closed = asyncio.ensure_future(subscriber.wait_closed())
+            tasks = [disconnect, closed, asyncio.ensure_future(self._send_events(subscriber, send))]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
-        if gone.cancelled():
-            with suppress(TimeoutError):  # who does not read does not learn that it is over
-                async with asyncio.timeout(_SECONDS_TO_END):
+        if disconnect.cancelled():
+            with suppress(TimeoutError):  # the client does not read
+                async with asyncio.timeout(CLOSE_TIMEOUT):
                     await send({"type": "http.response.body", "body": b""})
 
-    async def _tell(self, listener: Listener, send: Send) -> None:
+    async def _send_events(self, subscriber: Subscriber, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while True:
-            await send({"type": "http.response.body", "body": await listener.next(), "more_body": True})
+            await send({"type": "http.response.body", "body": await subscriber.next(), "more_body": True})
 
 
 def router(events: Events) -> APIRouter:

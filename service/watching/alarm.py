@@ -1,4 +1,4 @@
-"""An alarm that begins or ends, as those who want to know of it are told."""
+"""Drift alarms as their subscribers get them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,14 +8,13 @@ from pydantic import BaseModel, Field
 
 from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
-from service.watching.monitor import AlarmCallback
 from service.watching.version_monitor import JudgedWindow
 
 log = structlog.get_logger()
 
 
 class Alarm(BaseModel):
-    """What a window of rows was judged to be, where that changes the alarm of its version."""
+    """The assessment of a window of rows with which the alarm of a version begins or ends."""
 
     model: str
     version: str
@@ -32,32 +31,41 @@ class Alarm(BaseModel):
 
     @classmethod
     def of(cls, served: ServedVersion, judged: JudgedWindow) -> "Alarm":
-        """From the window that was judged."""
-        found = judged.assessment
+        """Returns the alarm that a judged window begins or ends."""
+        assessment = judged.assessment
         return cls(
             model=served.model,
             version=str(served.version),
-            alarm=found.alarm,
-            verdict=found.verdict,
-            message=found.message,
+            alarm=assessment.alarm,
+            verdict=assessment.verdict,
+            message=assessment.message,
             time=datetime.fromtimestamp(judged.at, UTC),
-            rows=found.rows,
-            statistic=found.statistic,
-            threshold=found.threshold,
-            symmetric_kl=found.symmetric_kl,
-            wasserstein=found.wasserstein,
-            layers={name: layer.symmetric_kl for name, layer in found.layers.items()},
+            rows=assessment.rows,
+            statistic=assessment.statistic,
+            threshold=assessment.threshold,
+            symmetric_kl=assessment.symmetric_kl,
+            wasserstein=assessment.wasserstein,
+            layers={name: layer.symmetric_kl for name, layer in assessment.layers.items()},
         )
 
 
-def teller(*listeners: Callable[[Alarm], None]) -> AlarmCallback:
-    """Tells the log and these of every alarm. They are called from any thread, and keep nobody waiting."""
+class Alarms:
+    """Logs alarms and passes them to subscribers.
 
-    def tell(served: ServedVersion, judged: JudgedWindow) -> None:
+    Args:
+        subscribers: called with each alarm, from any thread; they must not block.
+    """
+
+    def __init__(self, *subscribers: Callable[[Alarm], None]) -> None:
+        self._subscribers = subscribers
+
+    def notify_subscribers(self, served: ServedVersion, judged: JudgedWindow) -> None:
+        """Publish the alarm that a judged window begins or ends."""
         alarm = Alarm.of(served, judged)
-        write = log.warning if alarm.alarm else log.info
-        write("drift_alarm" if alarm.alarm else "drift_alarm_over", **alarm.model_dump(mode="json", exclude={"alarm"}))
-        for listener in listeners:
-            listener(alarm)
-
-    return tell
+        fields = alarm.model_dump(mode="json", exclude={"alarm"})
+        if alarm.alarm:
+            log.warning("drift_alarm_started", **fields)
+        else:
+            log.info("drift_alarm_ended", **fields)
+        for subscriber in self._subscribers:
+            subscriber(alarm)

@@ -1,194 +1,99 @@
-"""Server-sent events: what happens, told to whoever listens, as it happens.
+"""Server-sent events: alarms when they begin or end, and the traffic every second.
 
-There may be only so many listeners, and each may be only so far behind: one that is slower is let go, so that nothing
-waits for it and nothing piles up. While anyone listens, all are told every second what has been served, which is also
-how a connection that has died is noticed.
+The number of subscribers is bounded, and so is the queue of each, so that nothing waits for a slow one. The traffic is
+published while there is a subscriber; it also shows which connections have died.
 
 The format is that of the HTML standard, section 9.2.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 
-import structlog
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
-from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import Gather
 from service.watching.alarm import Alarm
+from service.watching.subscriber import Subscriber
+from service.watching.traffic import TrafficReading
 
-log = structlog.get_logger()
-
-MOST_LISTENERS = 64
-MOST_UNSENT = 64
-"""Events that a listener may be behind."""
-
-_SECONDS = 1.0
-
-
-class Traffic(BaseModel):
-    """What one version has done."""
-
-    model: str
-    version: str
-    requests: int = Field(description="answered since the service started, failures among them")
-    rows: int = Field(description="likewise")
-    requests_per_second: float = Field(description="since the last event")
-    rows_per_second: float = Field(description="likewise")
-    p50_ms: float | None = Field(description="of the requests since the last event; null where there are none")
-    p99_ms: float | None = Field(description="likewise")
-
-
-class Serving(BaseModel):
-    """What has been served."""
-
-    time: datetime
-    pending: int = Field(description="requests that wait for a run, or are in one")
-    models: list[Traffic]
-
-
-class Listener:
-    """One who is told. Belongs to the event loop."""
-
-    def __init__(self) -> None:
-        self._unsent: asyncio.Queue[bytes] = asyncio.Queue(MOST_UNSENT)
-        self._left = asyncio.Event()
-
-    def tell(self, event: bytes) -> None:
-        """Something has happened."""
-        try:
-            self._unsent.put_nowait(event)
-        except asyncio.QueueFull:
-            if not self._left.is_set():
-                log.info("slow_listener_left")
-            self.leave()
-
-    def leave(self) -> None:
-        """Nothing more will be told."""
-        self._left.set()
-
-    async def left(self) -> None:
-        """Return when nothing more will be told."""
-        await self._left.wait()
-
-    async def next(self) -> bytes:
-        """What has happened, in order."""
-        return await self._unsent.get()
+MAX_SUBSCRIBERS = 64
+TRAFFIC_SECONDS = 1.0
 
 
 class Events:
-    """Tells listeners of alarms and of traffic.
+    """Publishes alarms and traffic to subscribers.
 
     Args:
-        gather: what has been served.
-        state: when the service stops, so does this.
+        gather: returns the statistics that traffic is read from.
+        lifecycle: subscribers are closed when the service stops.
+        interval: seconds between two events of traffic.
+        clock: seconds, never going back.
     """
 
-    def __init__(self, gather: Gather, state: Lifecycle) -> None:
+    def __init__(
+        self,
+        gather: Gather,
+        lifecycle: Lifecycle,
+        interval: float = TRAFFIC_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._gather = gather
-        self._state = state
-        self._listeners: set[Listener] = set()
+        self._lifecycle = lifecycle
+        self._interval = interval
+        self._clock = clock
+        self._subscribers: set[Subscriber] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticking: asyncio.Task[None] | None = None
-        self._last = _Reading(0.0, 0, {})
+        self._publishing: asyncio.Task[None] | None = None
+        self._last_reading = TrafficReading(0.0, 0, {})
 
     @contextmanager
-    def listen(self) -> Iterator[Listener]:
-        """Be told until the end of the block.
+    def subscribe(self) -> Iterator[Subscriber]:
+        """Subscribe until the end of the block.
 
         Raises:
-            Overloaded: too many listen.
+            Overloaded: there are `MAX_SUBSCRIBERS` already.
         """
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise Overloaded(f"{MOST_LISTENERS} listen to events already: try again later")
-        listener = Listener()
-        self._listeners.add(listener)
+        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+            raise Overloaded(f"{MAX_SUBSCRIBERS} clients subscribe to events already: try again later")
+        subscriber = Subscriber()
+        self._subscribers.add(subscriber)
         self._loop = asyncio.get_running_loop()
-        if self._ticking is None or self._ticking.done():
-            self._ticking = self._loop.create_task(self._tick())
+        if self._publishing is None or self._publishing.done():
+            self._publishing = self._loop.create_task(self._publish_periodically())
         try:
-            yield listener
+            yield subscriber
         finally:
-            self._listeners.discard(listener)
+            self._subscribers.discard(subscriber)
 
-    def tell(self, alarm: Alarm) -> None:
-        """An alarm begins or ends. From any thread."""
+    def publish_alarm(self, alarm: Alarm) -> None:
+        """Publish an alarm that begins or ends. From any thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(self._spread, "drift", alarm)
+                self._loop.call_soon_threadsafe(self._publish, "drift", alarm)
 
-    async def tell_traffic(self) -> None:
-        """What has been served since this was last called."""
+    async def publish_traffic(self) -> None:
+        """Publish the traffic since the last call."""
         reading = await self._read()
-        self._spread("statistics", reading.since(self._last))
-        self._last = reading
+        self._publish("statistics", reading.since(self._last_reading))
+        self._last_reading = reading
 
-    def _spread(self, kind: str, data: BaseModel) -> None:
+    def _publish(self, kind: str, data: BaseModel) -> None:
         event = f"event: {kind}\ndata: {data.model_dump_json()}\n\n".encode()
-        for listener in self._listeners:
-            listener.tell(event)
+        for subscriber in self._subscribers:
+            subscriber.publish(event)
 
-    async def _tick(self) -> None:
-        """As long as anyone listens."""
-        self._last = await self._read()
-        while self._listeners and not self._state.stopping:
-            await asyncio.sleep(_SECONDS)
-            await self.tell_traffic()
-        for listener in self._listeners:
-            listener.leave()
+    async def _publish_periodically(self) -> None:
+        """Publish the traffic while there are subscribers."""
+        self._last_reading = await self._read()
+        while self._subscribers and not self._lifecycle.stopping:
+            await asyncio.sleep(self._interval)
+            await self.publish_traffic()
+        for subscriber in self._subscribers:
+            subscriber.close()
 
-    async def _read(self) -> "_Reading":
-        statistics = await self._gather()
-        found = {}
-        for version, counted in statistics.versions.items():
-            tally = DurationHistogram()
-            tally.merge(counted.success)
-            tally.merge(counted.fail)
-            found[version] = tally, counted.rows
-        return _Reading(monotonic(), statistics.pending, found)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """What had been served by then.
-
-    Attributes:
-        at: when, in seconds.
-        pending: requests that wait for a run, or are in one.
-        versions: requests and rows.
-    """
-
-    at: float
-    pending: int
-    versions: Mapping[tuple[str, int], tuple[DurationHistogram, int]]
-
-    def since(self, before: "_Reading") -> Serving:
-        """Compared with an earlier one."""
-        seconds = max(self.at - before.at, 1e-9)
-        models = []
-        for (model, version), (requests, rows) in sorted(self.versions.items()):
-            earlier, rows_earlier = before.versions.get((model, version), (DurationHistogram(), 0))
-            lately = requests.since(earlier)
-            models.append(
-                Traffic(
-                    model=model,
-                    version=str(version),
-                    requests=requests.count,
-                    rows=rows,
-                    requests_per_second=lately.count / seconds,
-                    rows_per_second=(rows - rows_earlier) / seconds,
-                    p50_ms=_ms(lately.quantile(0.5)),
-                    p99_ms=_ms(lately.quantile(0.99)),
-                )
-            )
-        return Serving(time=datetime.now(UTC), pending=self.pending, models=models)
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1e3, 3)
+    async def _read(self) -> TrafficReading:
+        return TrafficReading.of(await self._gather(), self._clock())

@@ -1,4 +1,6 @@
-"""A catalog and a clock for the tests of this room, and observations of known rows."""
+"""A catalog and a clock for the tests of this room, observations of known rows, and an alarm."""
+
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -6,6 +8,7 @@ from models.errors import VersionNotFound
 from models.moments.window import WindowMoments
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
+from service.watching.alarm import Alarm
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from tests.bundles import INPUT, NORM
@@ -63,3 +66,19 @@ def oracle(observed_model: ObservedModel, rows: np.ndarray) -> tuple[np.ndarray,
     """Mean and variance of the layer in these rows, by numpy."""
     z = observed_model.observe({INPUT: rows})[0][NORM].mean  # one position: the mean is the value
     return z.mean(axis=0), z.var(axis=0)
+
+
+ALARM = Alarm(
+    model="tiny",
+    version="1",
+    alarm=True,
+    verdict="covariate_shift",
+    message="It has moved.",
+    time=datetime(2026, 1, 2, tzinfo=UTC),
+    rows=64,
+    statistic=9.0,
+    threshold=4.0,
+    symmetric_kl=1.5,
+    wasserstein=0.5,
+    layers={"norm": 1.5},
+)

@@ -1,240 +1,122 @@
-"""Whoever listens is told what happens; nobody waits for who does not keep up, and nobody outlives the service."""
+"""Every subscriber gets what happens; nothing waits for a slow one, and none outlives the service."""
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
-from service.http import errors
-from service.routes import events as events_routes
 from service.telemetry.statistics import ServiceStatistics
-from service.watching import events
-from service.watching.alarm import Alarm
-from service.watching.events import MOST_LISTENERS, MOST_UNSENT, Events, Listener
-
-ALARM = Alarm(
-    model="tiny",
-    version="1",
-    alarm=True,
-    verdict="covariate_shift",
-    message="It has moved.",
-    time=datetime(2026, 1, 2, tzinfo=UTC),
-    rows=64,
-    statistic=9.0,
-    threshold=4.0,
-    symmetric_kl=1.5,
-    wasserstein=0.5,
-    layers={"norm": 1.5},
-)
+from service.watching.events import MAX_SUBSCRIBERS, Events
+from service.watching.subscriber import MAX_UNSENT_EVENTS, Subscriber
+from tests.awaiting import within_time
+from tests.service.watching.doubles import ALARM, Clock
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
-
-
-def happening(statistics: ServiceStatistics | None = None, state: Lifecycle | None = None) -> Events:
+def publisher(statistics: ServiceStatistics | None = None, lifecycle: Lifecycle | None = None, **given: Any) -> Events:
     counted = statistics or ServiceStatistics()
 
     async def gather() -> ServiceStatistics:
         return counted
 
-    return Events(gather, state or Lifecycle())
+    return Events(gather, lifecycle or Lifecycle(), **given)
 
 
-def parsed(event: bytes) -> tuple[str, dict[str, Any]]:
+async def next_event(subscriber: Subscriber) -> tuple[str, dict[str, Any]]:
+    event = await within_time(subscriber.next(), "no event is published")
     kind, data, *rest = event.decode().split("\n")
     assert rest == ["", ""]
     return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
-async def turn() -> None:
+async def run_pending() -> None:
     """Let everything run that can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-def test_an_alarm_reaches_every_listener_from_any_thread() -> None:
+def test_an_alarm_reaches_every_subscriber_from_any_thread() -> None:
     async def scenario() -> None:
-        found = happening()
-        with found.listen() as one, found.listen() as other:
-            await asyncio.to_thread(found.tell, ALARM)
-            for listener in (one, other):
-                assert parsed(await listener.next()) == ("drift", ALARM.model_dump(mode="json"))
+        events = publisher()
+        with events.subscribe() as one, events.subscribe() as other:
+            await asyncio.to_thread(events.publish_alarm, ALARM)
+            for subscriber in (one, other):
+                assert await next_event(subscriber) == ("drift", ALARM.model_dump(mode="json"))
 
-    run(scenario())
+    asyncio.run(scenario())
 
 
-def test_traffic_is_what_has_come_since_the_last_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(events, "monotonic", lambda: now[0])
+def test_an_alarm_without_subscribers_is_nothing_to_publish() -> None:
+    publisher().publish_alarm(ALARM)
 
+
+def test_traffic_is_what_has_come_since_it_was_last_published(clock: Clock) -> None:
     async def scenario() -> None:
         statistics = ServiceStatistics()
-        counted = statistics.versions["tiny", 1]
-        for _ in range(5):
-            counted.success.add(0.2)
-        found = happening(statistics)
-        with found.listen() as listener:
-            await turn()  # the first reading
-            for _ in range(10):
-                counted.success.add(0.0004)
-            counted.fail.add(0.0004)
-            counted.rows += 30
-            now[0] += 2.0
-            await found.tell_traffic()
-            now[0] += 1.0
-            await found.tell_traffic()
+        counted = statistics.of("tiny", 1)
+        counted.success.add(0.2)
+        events = publisher(statistics, clock=clock)
+        with events.subscribe() as subscriber:
+            await run_pending()  # the first reading
+            for requests in (6, 0):
+                for _ in range(requests):
+                    counted.success.add(0.0004)
+                clock.now += 2.0
+                await events.publish_traffic()
+                kind, data = await next_event(subscriber)
+                (tiny,) = data["models"]
+                assert (kind, tiny["requests"], tiny["requests_per_second"]) == ("statistics", 7, requests / 2)
 
-            kind, first = parsed(await listener.next())
-            assert kind == "statistics"
-            (tiny,) = first["models"]
-            assert (tiny["model"], tiny["version"], tiny["requests"], tiny["rows"]) == ("tiny", "1", 16, 30)
-            assert (tiny["requests_per_second"], tiny["rows_per_second"]) == (5.5, 15.0)
-            assert 0 < tiny["p50_ms"] <= tiny["p99_ms"] <= 0.5  # and not 200, as before
-            (tiny,) = parsed(await listener.next())[1]["models"]
-            assert (tiny["requests"], tiny["requests_per_second"], tiny["p50_ms"]) == (16, 0.0, None)
-
-    run(scenario())
+    asyncio.run(scenario())
 
 
-def test_one_who_does_not_keep_up_is_let_go_and_the_others_stay() -> None:
+def test_traffic_is_published_as_long_as_anyone_subscribes() -> None:
     async def scenario() -> None:
-        found = happening()
-        with found.listen() as slow, found.listen() as quick:
-            for _ in range(MOST_UNSENT + 1):
-                found.tell(ALARM)
-                await turn()
-                await quick.next()
-            await slow.left()
-            assert not quick._left.is_set()
+        events = publisher(interval=0)
+        for _ in range(2):
+            with events.subscribe() as subscriber:
+                for _ in range(3):
+                    assert (await next_event(subscriber))[0] == "statistics"
 
-    run(scenario())
+    asyncio.run(scenario())
 
 
-def test_too_many_listeners_are_refused() -> None:
+def test_a_slow_subscriber_is_closed_and_the_others_stay() -> None:
     async def scenario() -> None:
-        found = happening()
-        listening = [found.listen() for _ in range(MOST_LISTENERS)]
-        for one in listening:
-            one.__enter__()
-        with pytest.raises(Overloaded, match="listen"):
-            found.listen().__enter__()
-        listening[0].__exit__(None, None, None)
-        with found.listen():
-            pass
-        for one in listening[1:]:
-            one.__exit__(None, None, None)
+        events = publisher()
+        with events.subscribe() as slow, events.subscribe() as quick:
+            for _ in range(MAX_UNSENT_EVENTS + 1):
+                events.publish_alarm(ALARM)
+                await next_event(quick)
+            await within_time(slow.wait_closed(), "the slow subscriber is not closed")
+            assert not quick.is_closed
 
-    run(scenario())
+    asyncio.run(scenario())
 
 
-def test_all_leave_when_the_service_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_SECONDS", 0)
-
+def test_too_many_subscribers_are_refused() -> None:
     async def scenario() -> None:
-        state = Lifecycle()
-        found = happening(state=state)
-        with found.listen() as listener:
-            await listener.next()
-            state.stopping = True
-            await listener.left()
+        events = publisher()
+        with ExitStack() as others:
+            for _ in range(MAX_SUBSCRIBERS - 1):
+                others.enter_context(events.subscribe())
+            for _ in range(2):  # one that has left makes room for another
+                with events.subscribe(), pytest.raises(Overloaded, match="subscribe"):
+                    events.subscribe().__enter__()
 
-    run(scenario())
-
-
-class Caller:
-    """Listens over ASGI, and goes away when it is told to."""
-
-    def __init__(self, found: Events) -> None:
-        app = FastAPI()
-        errors.install(app)
-        app.include_router(events_routes.router(found))
-        self.gone = asyncio.Event()
-        self.blocked = asyncio.Event()
-        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.reads = True
-        scope = {"type": "http", "method": "GET", "path": "/v2/events", "headers": [], "query_string": b""}
-        self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
-        self._asked = False
-
-    async def _receive(self) -> dict[str, Any]:
-        if not self._asked:
-            self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        if not self.reads:
-            self.blocked.set()
-            await asyncio.Event().wait()
-        self.messages.put_nowait(message)
+    asyncio.run(scenario())
 
 
-def over_asgi(scenario: Callable[[Events, Caller], Coroutine[Any, Any, None]], state: Lifecycle) -> None:
-    async def begin() -> None:
-        found = happening(state=state)
-        caller = Caller(found)
-        start = await caller.messages.get()
-        assert start["status"] == 200
-        headers = dict(start["headers"])
-        assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
-        assert b"content-length" not in headers
-        await scenario(found, caller)
-        await caller.task
-        assert not found._listeners
-
-    run(begin())
-
-
-def test_a_caller_is_told_until_it_goes() -> None:
-    async def scenario(found: Events, caller: Caller) -> None:
-        found.tell(ALARM)
-        message = await caller.messages.get()
-        assert message["more_body"]
-        assert parsed(message["body"])[0] == "drift"
-        caller.gone.set()
-
-    over_asgi(scenario, Lifecycle())
-
-
-def test_a_caller_learns_that_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_SECONDS", 0)
-    state = Lifecycle()
-
-    async def scenario(_found: Events, caller: Caller) -> None:
-        state.stopping = True
-        message = await caller.messages.get()
-        while message.get("more_body"):
-            message = await caller.messages.get()
-
-    over_asgi(scenario, state)
-
-
-def test_a_caller_that_does_not_read_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_routes, "_SECONDS_TO_END", 0)
-
-    async def scenario(found: Events, caller: Caller) -> None:
-        caller.reads = False
-        found.tell(ALARM)
-        await caller.blocked.wait()
-        for _ in range(MOST_UNSENT + 1):
-            found.tell(ALARM)
-
-    over_asgi(scenario, Lifecycle())
-
-
-def test_a_listener_keeps_the_order() -> None:
+def test_all_subscribers_are_closed_when_the_service_stops() -> None:
     async def scenario() -> None:
-        listener = Listener()
-        for number in range(MOST_UNSENT):
-            listener.tell(b"%d" % number)
-        assert [await listener.next() for _ in range(MOST_UNSENT)] == [b"%d" % n for n in range(MOST_UNSENT)]
+        lifecycle = Lifecycle()
+        events = publisher(lifecycle=lifecycle, interval=0)
+        with events.subscribe() as subscriber:
+            await next_event(subscriber)
+            lifecycle.stopping = True
+            await within_time(subscriber.wait_closed(), "a subscriber outlives the service")
 
-    run(scenario())
+    asyncio.run(scenario())

@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 
 from service.settings import ConfigurationError, Settings, load
-from service.watching.webhook import MOST_WAITING, PAUSES, Deliveries, Webhook, poster
-from tests.service.watching.test_events import ALARM
+from service.watching.webhook import MAX_QUEUED, RETRY_DELAYS, Deliveries, Webhook, post_to
+from tests.awaiting import within_time
+from tests.service.watching.doubles import ALARM
 
 KEY = b"0123456789abcdef"
 URL = "https://alarms.example/denge"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 60))
+    asyncio.run(within_time(scenario, "the messages are not dealt with"))
 
 
 class Receiver:
@@ -31,7 +32,7 @@ class Receiver:
     def __init__(self, *answers: int | Exception) -> None:
         self._answers = list(answers)
         self.got: list[tuple[bytes, Mapping[str, str]]] = []
-        self.paused: list[float] = []
+        self.delays: list[float] = []
         self.clock = 1000
 
     def connect(self, url: str) -> "Receiver":
@@ -45,12 +46,12 @@ class Receiver:
             raise answer
         return answer
 
-    async def pause(self, seconds: float) -> None:
-        self.paused.append(seconds)
+    async def sleep(self, seconds: float) -> None:
+        self.delays.append(seconds)
         self.clock += int(seconds)
 
     def webhook(self) -> Webhook:
-        return Webhook(URL, KEY, self.connect, self.pause, lambda: self.clock)
+        return Webhook(URL, KEY, self.connect, self.sleep, lambda: self.clock)
 
     def after(self, messages: int = 1) -> Deliveries:
         """What becomes of so many messages."""
@@ -59,7 +60,7 @@ class Receiver:
         async def scenario() -> None:
             async with webhook.sending():
                 for _ in range(messages):
-                    await asyncio.to_thread(webhook.tell, ALARM)
+                    await asyncio.to_thread(webhook.publish, ALARM)
 
         run(scenario())
         return webhook.deliveries
@@ -88,7 +89,7 @@ def test_what_may_pass_is_tried_again_under_the_same_id(answer: int | Exception)
     receiver = Receiver(answer, answer)
 
     assert receiver.after() == Deliveries(delivered=1)
-    assert receiver.paused == list(PAUSES[:2])
+    assert receiver.delays == list(RETRY_DELAYS[:2])
     assert len({headers["webhook-id"] for _, headers in receiver.got}) == 1
     assert len({headers["webhook-signature"] for _, headers in receiver.got}) == 3
 
@@ -102,11 +103,11 @@ def test_what_will_not_pass_is_not_tried_again(answer: int) -> None:
 
 
 def test_it_gives_up_and_goes_on_with_the_next() -> None:
-    attempts = len(PAUSES) + 1
+    attempts = len(RETRY_DELAYS) + 1
     receiver = Receiver(*[500] * attempts)
 
     assert receiver.after(2) == Deliveries(delivered=1, failed=1)
-    assert receiver.paused == list(PAUSES)
+    assert receiver.delays == list(RETRY_DELAYS)
     assert len(receiver.got) == attempts + 1
 
 
@@ -116,11 +117,11 @@ def test_what_is_too_much_is_dropped() -> None:
 
     async def scenario() -> None:
         async with webhook.sending():
-            for _ in range(MOST_WAITING + 3):
-                webhook.tell(ALARM)
+            for _ in range(MAX_QUEUED + 3):
+                webhook.publish(ALARM)
 
     run(scenario())
-    assert webhook.deliveries == Deliveries(delivered=MOST_WAITING, dropped=3)
+    assert webhook.deliveries == Deliveries(delivered=MAX_QUEUED, dropped=3)
 
 
 def test_without_an_address_nothing_is_sent() -> None:
@@ -128,7 +129,7 @@ def test_without_an_address_nothing_is_sent() -> None:
 
     async def scenario() -> None:
         async with webhook.sending():
-            webhook.tell(ALARM)
+            webhook.publish(ALARM)
 
     run(scenario())
     assert webhook.deliveries == Deliveries()
@@ -162,7 +163,7 @@ def test_it_posts_and_follows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(302, Location="/elsewhere") as (url, got):
 
         async def scenario() -> None:
-            assert await poster(url)(b"{}", {"webhook-id": "msg_1"}) == 302
+            assert await post_to(url)(b"{}", {"webhook-id": "msg_1"}) == 302
 
         run(scenario())
 
