@@ -38,7 +38,7 @@ from service.inference.queue import Array, Outputs
 from service.inference.shadow import Shadow
 from service.inference.v1 import V1
 from service.inference.v2 import V2
-from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, Collector, Collectors
+from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
 from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
 from service.replicas.interface import Replicas
@@ -112,7 +112,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
     replicas.on("delta", monitor.receive)
-    collectors = Collectors(replicas)
+    collectors = RowCollectors(replicas)
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, has_api_keys=guard.has_keys
     )
@@ -189,7 +189,7 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     catalog = Catalog(Repository(settings.repository), _engine_opener(settings, limits))
     statistics = ServiceStatistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    collector = Collector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
+    collector = RowCollector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
 
     def report(observation: Observation) -> None:
         link.tell("delta", observation.to_bytes())
@@ -246,7 +246,7 @@ def _build_predictions(
     guard: Guard,
     statistics: ServiceStatistics,
     on_observation: Callable[[Observation], None],
-    collector: Collector,
+    collector: RowCollector,
 ) -> _Predictions:
     observed_models = ObservedModels(_observed_model_opener(settings, catalog.repository))
     shadow = Shadow(catalog, statistics)

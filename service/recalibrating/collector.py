@@ -54,7 +54,7 @@ OnRows = Callable[[CollectedRows], object]
 """Receives rows; must not block."""
 
 
-class Collector:
+class RowCollector:
     """Collects the rows of one process.
 
     Args:
@@ -80,12 +80,12 @@ class Collector:
             self._on_rows(CollectedRows(served.model, served.version, client, inputs))
 
     async def apply_targets(self, payload: bytes) -> bytes:
-        """Collect what `Collectors.set_targets` has published. Handles `TARGETS_MESSAGE`."""
+        """Collect what `RowCollectors.set_targets` has published. Handles `TARGETS_MESSAGE`."""
         self.targets = frozenset((model, version) for model, version in orjson.loads(payload))
         return b""
 
 
-class Collectors:
+class RowCollectors:
     """The collectors of all processes, as the process that runs the jobs uses them.
 
     Args:
@@ -96,7 +96,7 @@ class Collectors:
     """
 
     def __init__(self, replicas: Replicas) -> None:
-        self.local = Collector(self._deliver)
+        self.local = RowCollector(self._deliver)
         self._replicas = replicas
         self._on_rows: OnRows = lambda _rows: None
         replicas.on(ROWS_MESSAGE, self._receive)

@@ -31,17 +31,19 @@ class Job(BaseModel):
 
     id: str
     model: str
-    version: int = Field(description="the version to start from")
+    version: int = Field(description="The version to start from.")
     state: JobState
-    reason: str | None = Field(None, description="why the job ended without a new version")
-    rows: int = Field(description="rows sent or collected so far")
-    target_rows: int = Field(description="rows that the statistics are estimated from")
-    seen: int = Field(0, description="rows of the traffic that the collected rows were drawn from")
-    labelled: bool = Field(False, description="whether classes were sent with the rows")
-    prior: float | None = Field(None, description="rows that the parent's statistics count for; null until it is known")
-    force: bool = Field(description="publish although a gate does not pass")
-    gates: tuple[Gate, ...] = Field((), description="figures and bounds; empty until they are known")
-    published: int | None = Field(None, description="the new version")
+    reason: str | None = Field(None, description="Why the job ended without a new version.")
+    rows: int = Field(description="Rows sent, or collected so far.")
+    target_rows: int = Field(description="Rows that the statistics are to be estimated from.")
+    seen: int = Field(0, description="Rows of the traffic that the collected rows were drawn from.")
+    labelled: bool = Field(False, description="Whether classes were sent with the rows.")
+    prior: float | None = Field(
+        None, description="Rows that the parent's statistics count for. Null until it is known."
+    )
+    force: bool = Field(description="Publish although a gate does not pass.")
+    gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
+    published: int | None = Field(None, description="The new version.")
     created_at: datetime
     updated_at: datetime
 

@@ -21,7 +21,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
-from service.recalibrating.collector import CollectedRows, Collectors
+from service.recalibrating.collector import CollectedRows, RowCollectors
 from service.recalibrating.job import Job, JobNotFound, JobStopped
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
@@ -59,7 +59,7 @@ class Recalibrations:
         catalog: Catalog,
         state_folder: Path,
         max_bytes: int,
-        collectors: Collectors,
+        collectors: RowCollectors,
         *,
         has_api_keys: bool = False,
         command: Sequence[str] = launcher.COMMAND,

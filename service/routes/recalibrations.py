@@ -1,4 +1,4 @@
-"""Re-calibrations: begin one, see how far it is, cancel it."""
+"""Re-calibrations: start, follow and cancel them."""
 
 import asyncio
 from typing import Annotated, Any
@@ -15,23 +15,31 @@ from service.routes.openapi import api_router, error_responses, example, json_bo
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.wire import recalibration
-from service.wire.recalibration import RecalibrationParameters
+from service.wire.recalibration import MAX_COLLECT, MIN_COLLECT, RecalibrationParameters
 
-JobId = Annotated[str, Path(description="of a re-calibration", openapi_examples={"one": {"value": "0123456789abcdef"}})]
+JobId = Annotated[str, Path(description="Id of a re-calibration.", openapi_examples=example("0123456789abcdef"))]
 
-Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait until it is over", openapi_examples=example(0))]
+Wait = Annotated[
+    float, Query(ge=0, le=60, description="Seconds to wait for the job to finish.", openapi_examples=example(0))
+]
 
 _HEADER = "inference-header-content-length"
 _SCHEMA: dict[str, Any] = {
     "type": "object",
+    "description": "Either `inputs` or `collect`.",
     "properties": {
         "inputs": {
             "type": "array",
             "items": {"type": "object"},
-            "description": "rows, as an inference request has them; with an input `labels`, INT64, a class for each "
-            "row or -1, accuracy is a gate as well",
+            "description": "Rows, as in an inference request. With one more input `labels` (INT64, a class for each "
+            "row or -1), accuracy is a gate as well.",
         },
-        "collect": {"type": "integer", "description": "how many rows of the traffic to collect instead"},
+        "collect": {
+            "type": "integer",
+            "minimum": MIN_COLLECT,
+            "maximum": MAX_COLLECT,
+            "description": "Rows to collect from the requests that the version answers.",
+        },
         "parameters": RecalibrationParameters.model_json_schema(),
     },
 }
@@ -39,15 +47,14 @@ _EXAMPLES = {"from traffic": {"value": {"collect": 256, "parameters": {"timeout_
 
 
 class JobList(BaseModel):
-    """The re-calibrations of a model, the latest first."""
+    """The re-calibrations of a model, latest first."""
 
     recalibrations: list[Job]
 
 
 def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int) -> APIRouter:
-    """Jobs: what is published answers only where it is named, until it is promoted."""
+    """Re-calibrations of models."""
     routes = api_router("recalibration")
-    refused = error_responses(400, 401, 403, 404, 413, 415, 503)
 
     @for_default_and_named(
         routes,
@@ -56,36 +63,42 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         summary="Start a re-calibration",
         status_code=202,
         dependencies=[ADMIN],
-        responses=refused,
+        responses=error_responses(400, 401, 403, 404, 413, 415, 503),
         openapi_extra=json_body(_SCHEMA, _EXAMPLES),
     )
     async def start_recalibration(model: ModelName, version: int | None, request: Request) -> Job:
-        """Estimate the statistics of a new version from rows in the request, or from rows of the traffic."""
+        """Estimate the statistics of a new version from rows in the request, or from rows of the traffic.
+
+        The new version is published and loaded if it passes its gates. It answers only requests that name it, until it
+        is promoted.
+        """
         served = catalog.get(model, version)
         body = await read_body(request.scope, request.receive, max_body_bytes)
         manifest = served.manifest
-        asked = await asyncio.to_thread(
+        decoded = await asyncio.to_thread(
             recalibration.decode, body, request.headers.get(_HEADER), manifest.inputs, manifest.outputs
         )
-        return await recalibrations.start(served, asked)
+        return await recalibrations.start(served, decoded)
 
     @routes.get(
         "/v2/models/{model}/recalibrations",
-        summary="Which re-calibrations are there?",
+        summary="List re-calibrations",
         dependencies=[PUBLIC],
         responses=error_responses(404, 503),
     )
-    async def jobs(model: ModelName) -> JobList:
+    async def list_recalibrations(model: ModelName) -> JobList:
+        """All open re-calibrations of a model, and the latest finished ones."""
         catalog.get(model)
         return JobList(recalibrations=recalibrations.jobs_of(model))
 
     @routes.get(
         "/v2/models/{model}/recalibrations/{job}",
-        summary="How far is a re-calibration?",
+        summary="Progress of a re-calibration",
         dependencies=[PUBLIC],
         responses=error_responses(404),
     )
-    async def state(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
+    async def get_recalibration(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
+        """State and gates of a re-calibration, now or when it is finished."""
         return await recalibrations.wait(model, job, wait)
 
     @routes.delete(
@@ -94,7 +107,8 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404),
     )
-    async def cancel(model: ModelName, job: JobId) -> Job:
+    async def cancel_recalibration(model: ModelName, job: JobId) -> Job:
+        """Stop a re-calibration that is not finished. Its record stays."""
         return await recalibrations.cancel(model, job)
 
     return routes

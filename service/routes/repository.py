@@ -1,4 +1,4 @@
-"""The model repository extension: what is there, load, unload; of one version too, and deleting old ones."""
+"""The model repository: index, load and unload models and versions, delete old versions."""
 
 import asyncio
 from typing import Annotated, Any
@@ -15,62 +15,62 @@ from service.routes.openapi import api_router, error_responses, json_body
 from service.routes.parameters import ModelName, Version
 from service.wire.json_values import parse_object
 
-_MAX_BODY_BYTES = 1 << 16
+_MAX_OPTIONS_BYTES = 1 << 16
 
 
 class IndexedVersion(BaseModel):
-    """One version of a model in the repository."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """A version of a model in the repository."""
 
     name: str
     version: str
     state: LoadState
-    reason: str
+    reason: str = Field(description="Why it is not loaded; empty if it is.")
 
 
-class Loaded(BaseModel):
-    """The versions that answer now."""
+class LoadedVersions(BaseModel):
+    """The versions of a model that are loaded now."""
 
     name: str
     versions: list[str]
 
 
-class Unloaded(BaseModel):
-    """The model no longer answers."""
+class UnloadedModel(BaseModel):
+    """A model that is no longer served."""
 
     name: str
 
 
-class Pruning(BaseModel):
-    """What to keep."""
+class PruneRequest(BaseModel):
+    """Which versions to keep."""
 
     model_config = ConfigDict(extra="forbid")
 
-    keep: int = Field(ge=1, description="how many of the newest versions, besides those that are needed")
+    keep: int = Field(ge=1, description="How many of the newest versions to keep, besides those in use.")
 
 
-class Pruned(BaseModel):
-    """What is gone."""
+class PrunedVersions(BaseModel):
+    """The versions that were deleted."""
 
     name: str
     deleted: list[str]
 
 
 def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
-    """Index, load and unload. Models are named, never located: no path or URL of a request is ever opened."""
+    """The repository. Models are named, never located: no path or URL of a request is ever opened."""
     routes = api_router("repository")
+
+    def loaded(model: str) -> LoadedVersions:
+        return LoadedVersions(name=model, versions=[str(version) for version in catalog.versions(model)])
 
     @routes.post(
         "/v2/repository/index",
-        summary="Which versions are there, and are they loaded?",
+        summary="List versions",
         dependencies=[PUBLIC],
         responses=error_responses(400),
-        openapi_extra=_optional(
-            {"type": "object", "properties": {"ready": {"type": "boolean", "description": "only those that answer"}}}
-        ),
+        openapi_extra=_optional_body({"ready": {"type": "boolean", "description": "Only versions that are loaded."}}),
     )
-    async def index(request: Request) -> list[IndexedVersion]:
+    async def list_versions(request: Request) -> list[IndexedVersion]:
+        """All versions of all models in the repository, and whether each is loaded."""
         only_ready = (await _options(request)).get("ready", False)
         if not isinstance(only_ready, bool):
             raise InvalidInput("must be true or false", "ready")
@@ -82,72 +82,77 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
 
     @routes.post(
         "/v2/repository/models/{model}/load",
-        summary="Bring a model up to date with the repository",
+        summary="Load a model",
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=_optional({"type": "object"}),
+        openapi_extra=_optional_body(),
     )
-    async def load(model: ModelName, request: Request) -> Loaded:
+    async def load_model(model: ModelName, request: Request) -> LoadedVersions:
+        """Bring a model up to date with the repository: load new versions, then drop those no longer needed."""
         options = await _options(request)
         if options.get("parameters"):
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
         await asyncio.to_thread(catalog.load, model)
-        return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
+        return loaded(model)
 
     @routes.post(
         "/v2/repository/models/{model}/unload",
-        summary="Stop serving a model",
+        summary="Unload a model",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404),
-        openapi_extra=_optional({"type": "object"}),
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=_optional_body(),
     )
-    async def unload(model: ModelName, request: Request) -> Unloaded:
+    async def unload_model(model: ModelName, request: Request) -> UnloadedModel:
+        """Stop serving a model until it is loaded again. Requests in flight are still answered."""
         await _options(request)
         await asyncio.to_thread(catalog.unload, model)
-        return Unloaded(name=model)
+        return UnloadedModel(name=model)
 
     @routes.post(
         "/v2/repository/models/{model}/versions/{version}/load",
-        summary="Load a version, and keep it loaded however old it gets",
+        summary="Load a version",
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 503),
     )
-    async def load_version(model: ModelName, version: Version) -> Loaded:
+    async def load_version(model: ModelName, version: Version) -> LoadedVersions:
+        """Load a version and keep it loaded when newer ones are published."""
         await asyncio.to_thread(rollouts.keep_loaded, model, version)
-        return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
+        return loaded(model)
 
     @routes.post(
         "/v2/repository/models/{model}/versions/{version}/unload",
-        summary="Unload a version, and keep it out however new it is",
+        summary="Unload a version",
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 503),
     )
-    async def unload_version(model: ModelName, version: Version) -> Loaded:
+    async def unload_version(model: ModelName, version: Version) -> LoadedVersions:
+        """Unload a version and do not load it again until asked, even if it is the newest."""
         await asyncio.to_thread(rollouts.leave_out, model, version)
-        return Loaded(name=model, versions=[str(version) for version in catalog.versions(model)])
+        return loaded(model)
 
     @routes.post(
         "/v2/repository/models/{model}/prune",
-        summary="Delete old versions that nothing needs",
+        summary="Delete old versions",
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 503),
     )
-    async def prune(
-        model: ModelName, pruning: Annotated[Pruning, Body(openapi_examples={"five": {"value": {"keep": 5}}})]
-    ) -> Pruned:
+    async def prune_model(
+        model: ModelName, pruning: Annotated[PruneRequest, Body(openapi_examples={"five": {"value": {"keep": 5}}})]
+    ) -> PrunedVersions:
+        """Delete all versions but the newest, those in use, and the versions that one of those was made from."""
         deleted = await asyncio.to_thread(rollouts.prune, model, pruning.keep)
-        return Pruned(name=model, deleted=[str(version) for version in deleted])
+        return PrunedVersions(name=model, deleted=[str(version) for version in deleted])
 
     return routes
 
 
 async def _options(request: Request) -> dict[str, Any]:
     # Triton's client sends no body and no content type here.
-    body = await read_body(request.scope, request.receive, _MAX_BODY_BYTES)
+    body = await read_body(request.scope, request.receive, _MAX_OPTIONS_BYTES)
     return parse_object(body) if body else {}
 
 
-def _optional(schema: dict[str, Any]) -> dict[str, Any]:
-    description = json_body(schema, {"nothing": {"value": {}}})
+def _optional_body(properties: dict[str, Any] | None = None) -> dict[str, Any]:
+    description = json_body({"type": "object", "properties": properties or {}}, {"nothing": {"value": {}}})
     description["requestBody"]["required"] = False
     return description

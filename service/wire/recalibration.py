@@ -24,19 +24,19 @@ class RecalibrationParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    prior: float | None = Field(None, ge=0, le=1e9, description="rows that the parent's statistics count for")
-    force: bool = Field(False, description="publish although a gate does not pass")
+    prior: float | None = Field(None, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
+    force: bool = Field(False, description="Publish although a gate does not pass.")
     spread: int = Field(
-        4, ge=1, le=64, description="how many rows of the traffic to draw from, as a multiple of `collect`"
+        4, ge=1, le=64, description="How many rows of the traffic to draw from, as a multiple of `collect`."
     )
     max_share: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="the most of the rows that one client may send; 0.5 with API keys, else 1, since clients that are "
-        "known only by address cannot be told apart behind a proxy",
+        description="Largest share of the collected rows that one client may send. If absent: 0.5 with API keys, else "
+        "1, since clients behind a proxy have one address.",
     )
-    timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="how long to collect before giving up")
+    timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="How long to collect before giving up.")
 
 
 @dataclass(frozen=True)

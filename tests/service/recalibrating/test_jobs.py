@@ -17,7 +17,7 @@ from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.app import create_app
 from service.catalog.catalog import Catalog
-from service.recalibrating.collector import Collectors
+from service.recalibrating.collector import RowCollectors
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import MAX_OPEN_JOBS, Recalibrations
 from service.recalibrating.messages import Order, OrderWithRows
@@ -220,7 +220,7 @@ class TestCollected:
     def test_what_takes_too_much_memory_is_refused(self, repository: Repository) -> None:
         catalog = Catalog(repository, lambda bundle: Engine(bundle.folded, bundle.manifest.inputs))
         catalog.load_all()
-        collectors = Collectors(Alone())
+        collectors = RowCollectors(Alone())
 
         async def run() -> Job:
             jobs = Recalibrations(catalog, repository.root / ".state", 1000, collectors)
@@ -284,7 +284,7 @@ def test_killing_the_job_leaves_the_parent_serving_and_no_half_version(repositor
             catalog,
             repository.root / ".state",
             1 << 20,
-            Collectors(Alone()),
+            RowCollectors(Alone()),
             command=(sys.executable, "-m", *command),
         )
         await jobs.open()
