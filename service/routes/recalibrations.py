@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
+from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.catalog.catalog import Catalog
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
@@ -15,7 +16,7 @@ from service.routes.openapi import api_router, error_responses, example, json_bo
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.wire import recalibration
-from service.wire.recalibration import MAX_COLLECT, MIN_COLLECT, RecalibrationParameters
+from service.wire.recalibration import RecalibrationParameters
 
 JobId = Annotated[str, Path(description="Id of a re-calibration.", openapi_examples=example("0123456789abcdef"))]
 
@@ -36,8 +37,8 @@ _SCHEMA: dict[str, Any] = {
         },
         "collect": {
             "type": "integer",
-            "minimum": MIN_COLLECT,
-            "maximum": MAX_COLLECT,
+            "minimum": MIN_ROWS_TO_ESTIMATE,
+            "maximum": MAX_ROWS_TO_ESTIMATE,
             "description": "Rows to collect from the requests that the version answers.",
         },
         "parameters": RecalibrationParameters.model_json_schema(),
