@@ -153,6 +153,5 @@ async def _options(request: Request) -> dict[str, Any]:
 
 
 def _optional_body(properties: dict[str, Any] | None = None) -> dict[str, Any]:
-    description = json_body({"type": "object", "properties": properties or {}}, {"nothing": {"value": {}}})
-    description["requestBody"]["required"] = False
-    return description
+    schema = {"type": "object", "properties": properties or {}}
+    return json_body(schema, {"nothing": {"value": {}}}, required=False)
