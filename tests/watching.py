@@ -1,12 +1,11 @@
 """Bundles that can be watched."""
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import watched
+from models.assemble import ModelInfo, assemble, signed_lineage
 from models.graph.load import parse
 from models.repository.bundle import Bundle
 from tests.bundles import INPUT, tiny_bundle
@@ -23,7 +22,5 @@ def usual_rows(count: int, seed: int = 0) -> Array:
 def watched_bundle(name: str = "tiny", *, calibrated: bool = True) -> Bundle:
     """`tiny_bundle` with an observed graph, and a reference of 2,000 rows."""
     bundle = tiny_bundle(name)
-    manifest = bundle.manifest
-    held_out = {INPUT: usual_rows(2000, seed=99)} if calibrated else None
-    found = watched.watch(parse(bundle.folded), manifest.norm_layers, manifest.inputs, manifest.outputs, held_out)
-    return replace(bundle, manifest=manifest.model_copy(update={"drift": found.drift}), observed=found.observed)
+    rows = {INPUT: usual_rows(2000, seed=99)} if calibrated else None
+    return assemble(parse(bundle.source), ModelInfo.of(bundle.manifest), signed_lineage("trained"), rows=rows)

@@ -19,7 +19,7 @@ from cyclopts.validators import Number
 
 from models.errors import DengeError, InvalidInput
 from models.repository.bundle import Bundle
-from models.repository.repository import Repository
+from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
@@ -67,18 +67,17 @@ def train(
     """
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import finishing, run
+    from training import bundle, run
     from training.data.load import load
-    from training.packing import require_name, require_repository
 
-    require_name(name)
-    require_repository(repository)
+    validate_model_name(name, "name")
+    Repository(repository).validate_writable()
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
     network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, say=_say)
-    finishing.test(network, dataset, rows, say=_say)
+    bundle.test(network, dataset, rows, say=_say)
     if publish:
-        _publish(repository, finishing.finish(name, config, network, dataset, rows, say=_say))
+        _publish(repository, bundle.make(name, config, network, dataset, rows, say=_say))
 
 
 @app.command
@@ -99,24 +98,23 @@ def export(
     """
     import torch
 
-    from training import finishing, run
+    from training import bundle, run
     from training.checkpoint import read
     from training.data.load import load
     from training.networks.build import build
-    from training.packing import require_name, require_repository
 
     found = read(checkpoint)
     config = found.config
     name = name or config.model
-    require_name(name)
-    require_repository(repository)
+    validate_model_name(name, "name")
+    Repository(repository).validate_writable()
     torch.set_num_threads(config.threads)
     dataset = load(config.data, data_dir)
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    finishing.test(network, dataset, rows, say=_say)
-    _publish(repository, finishing.finish(name, config, network, dataset, rows, say=_say))
+    bundle.test(network, dataset, rows, say=_say)
+    _publish(repository, bundle.make(name, config, network, dataset, rows, say=_say))
 
 
 @app.command(name="import")
@@ -146,24 +144,27 @@ def import_(
         inline_ms: Runs expected to be shorter are done at once, and not joined; the service's setting when absent.
         repository: The folder to publish into.
     """
+    from models.assemble import ModelInfo
+    from models.graph.load import serialize
+    from models.importing import onnx
     from models.manifest import Batching
-    from training.importing import read_bundle
-    from training.packing import require_repository
-    from training.report import layers, parity, thresholds
+    from models.runtime.specs import specs
+    from training import report, row_files
 
-    require_repository(repository)
+    validate_model_name(name, "name")
+    Repository(repository).validate_writable()
     batching = Batching(max_batch_rows=max_batch_rows, batch_wait_ms=batch_wait_ms, inline_ms=inline_ms)
-    bundle = read_bundle(
-        file,
+    info = ModelInfo(
         name,
-        labels.split(",") if labels else None,
-        tolerance,
+        labels=labels.split(",") if labels else None,
         batching=batching if batching != Batching() else None,
-        held_out=held_out,
     )
-    print(layers(bundle.manifest.norm_layers))
-    print(parity(bundle.manifest.parity))
-    print(thresholds(bundle.manifest.drift))
+    source = onnx.read(file)
+    rows = None if held_out is None else row_files.read(held_out, "held-out", specs(serialize(source))[0])
+    bundle = onnx.import_graph(source, info, rows, tolerance)
+    print(report.layers(bundle.manifest.norm_layers))
+    print(report.parity(bundle.manifest.parity))
+    print(report.thresholds(bundle.manifest.drift))
     _publish(repository, bundle)
 
 
@@ -193,13 +194,12 @@ def recalibrate(
         data_dir: Where MNIST's four files are.
         force: Publish in spite of the gates; the manifest says so.
     """
-    from training import recalibrating, report
-    from training.packing import require_repository
+    from training import recalibration, report
 
-    parent = recalibrating.Parent.at(bundle)
-    require_repository(parent.repository.root)
-    given, known = recalibrating.read(data, parent.bundle.manifest, data_dir, labels)
-    candidate = recalibrating.recalibrate(parent, given, known, count=rows, prior=prior, seed=seed)
+    parent = recalibration.Parent.at(bundle)
+    parent.repository.validate_writable()
+    given, known = recalibration.read(data, parent.bundle.manifest, data_dir, labels)
+    candidate = recalibration.recalibrate(parent, given, known, count=rows, prior=prior, seed=seed)
     _say(report.gates(candidate.gates))
     _publish(parent.repository.root, candidate.publishable(force=force), candidate=True)
 
@@ -211,7 +211,7 @@ def inspect(path: Path) -> None:
     Args:
         path: The folder of a bundle, or an ONNX file.
     """
-    from training.inspecting import describe
+    from training.inspection import describe
 
     print(describe(path))
 

@@ -43,11 +43,9 @@ def load(path: Path, field: str) -> NDArray[np.generic] | Arrays:
         InvalidInput: it cannot be read.
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return dict(found)
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            return found if isinstance(found, np.ndarray) else dict(found)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} cannot be read as an .npy or .npz file: {error}", field) from error
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from models.load import load
 from numpy.typing import NDArray
 
 from models import starter
+from models.assemble import sample_rows
 from models.moments.window import WindowMoments
 from models.observation import Reader, RowStatistics
 from models.repository.repository import Repository
-from models.watched import choose
+from models.runtime.load import load
 from training.data import mnist
 
 MODELS = ("mlp", "convnet")
@@ -103,7 +103,7 @@ class TestImages:
         self.raw = data.test_images
         self.images = data.prepare(data.test_images)
         self.labels = data.test_labels
-        self.reference = choose(len(self.images))
+        self.reference = sample_rows(len(self.images))
         self.others = np.setdiff1d(np.arange(len(self.images)), self.reference)
 
 

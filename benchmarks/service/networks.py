@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.service.cases import ROW_SHAPES
+from models.assemble import ModelInfo, assemble, signed_lineage
+from models.repository import held_out
 from models.repository.repository import Repository
 from training import calibrate, export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
-from training.packing import pack
 
 SEED = 0
 CALIBRATION_ROWS = 256
@@ -67,7 +68,14 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
     calibrate.calibrate(network.eval(), calibrate.batches(rows))
     source = export.source_graph(network, shape)
     real = {export.INPUT: rows[:8].numpy()}
-    bundle = pack(name, source, origin="trained", oracle=export.oracle(network), real=real)
+    bundle = assemble(
+        source,
+        ModelInfo(name),
+        signed_lineage("trained"),
+        oracle=export.oracle(network),
+        rows=real,
+        held_out=held_out.keep(real),
+    )
     Repository(folder / "repository").publish(bundle)
     (folder / f"{name}.onnx").write_bytes(bundle.folded)
 

@@ -7,31 +7,27 @@ is for the gates to say (`models.recalibration.gates`). The weights stay as they
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models import watched
+from models.assemble import ModelInfo, assemble, signed_lineage
 from models.classification import count_classes, predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.drift.divergence import symmetric_kl
 from models.errors import InvalidInput, RecalibrationRefused
 from models.graph.adapt import ChannelStatistics, adapt, restate
 from models.graph.find import find
-from models.graph.fold import fold
 from models.graph.load import parse, serialize
-from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord, TensorSpec
-from models.parity.check import check_folded
+from models.manifest import Gate, Manifest, Parent, RecalibrationRecord, TensorSpec
 from models.recalibration import gates
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
 from models.runtime.load import load
-from models.version import PROGRAM
 
 Step = Literal["estimating", "folding", "checking"]
 
@@ -79,10 +75,7 @@ class Candidate:
             return self.bundle
         if not force:
             raise RecalibrationRefused("; ".join(describe(gate) for gate in self.failed))
-        lineage = self.bundle.manifest.lineage
-        assert lineage.recalibration is not None  # noqa: S101 - for the type checker: every candidate has one
-        forced = lineage.model_copy(update={"recalibration": lineage.recalibration.model_copy(update={"forced": True})})
-        return replace(self.bundle, manifest=self.bundle.manifest.model_copy(update={"lineage": forced}))
+        return _with_record(self.bundle, forced=True)
 
 
 def recalibrate(
@@ -120,37 +113,22 @@ def recalibrate(
     before, after = layers.run(rows, 1.0), layers.run(rows, prior / (prior + count))
 
     on_step("folding")
-    new_source = restate(source, after.statistics)
-    folded = fold(new_source)
-    source_bytes, folded_bytes = serialize(new_source), serialize(folded.model)
+    bundle = assemble(
+        restate(source, after.statistics),
+        ModelInfo.of(parent.manifest),
+        signed_lineage(
+            "recalibrated",
+            Parent(model=parent.manifest.model, version=version),
+            RecalibrationRecord(rows=count, prior=prior, gates=()),
+        ),
+        rows=rows,  # two numbers a channel were estimated from them: thresholds from them are as good as from others
+        held_out=parent.held_out,
+        tolerance=parent.manifest.parity.tolerance,
+    )
 
     on_step("checking")
-    inputs, outputs = parent.manifest.inputs, parent.manifest.outputs
-    tolerance = parent.manifest.parity.tolerance
-    checked = check_folded(source_bytes, folded_bytes, inputs, real=rows, tolerance=tolerance)
-    # Two numbers a channel were estimated from the rows: as a reference they are as good as any others.
-    watching = watched.watch(folded.model, folded.norm_layers, inputs, outputs, rows)
-    found = _gates(parent, count, layers, before, after, folded_bytes, labelled)
-    record = RecalibrationRecord(rows=count, prior=prior, gates=found)
-    manifest = parent.manifest.model_copy(
-        update={
-            "norm_layers": folded.norm_layers,
-            "parity": checked.model_copy(update={"comparisons": (*checked.comparisons, watching.comparison)}),
-            "drift": watching.drift,
-            "lineage": Lineage(
-                origin="recalibrated",
-                created_at=datetime.now(UTC),
-                created_by=PROGRAM,
-                parent=Parent(model=parent.manifest.model, version=version),
-                recalibration=record,
-            ),
-            "training": None,  # its figures are of other rows
-        }
-    )
-    bundle = Bundle(
-        manifest, folded=folded_bytes, source=source_bytes, reference=parent.reference, observed=watching.observed
-    )
-    return Candidate(bundle, found)
+    found = _gates(parent, count, layers, before, after, bundle.folded, labelled)
+    return Candidate(_with_record(bundle, gates=found), found)
 
 
 def require_rows(rows: Arrays, inputs: Sequence[TensorSpec]) -> int:
@@ -174,6 +152,15 @@ def describe(gate: Gate) -> str:
     if gate.upper is not None and gate.figure > gate.upper:
         return f"{gate.name} {gate.figure:.3g} is above {gate.upper:.3g}"
     return f"{gate.name} {gate.figure:.3g}"
+
+
+def _with_record(bundle: Bundle, **changes: object) -> Bundle:
+    """The bundle of a re-calibrated version with another record of that in its manifest."""
+    lineage = bundle.manifest.lineage
+    assert lineage.recalibration is not None  # noqa: S101 - for the type checker: every candidate has one
+    record = lineage.recalibration.model_copy(update=changes)
+    changed = lineage.model_copy(update={"recalibration": record})
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"lineage": changed}))
 
 
 @dataclass(frozen=True)
@@ -231,7 +218,7 @@ def _gates(
 ) -> tuple[Gate, ...]:
     """All that apply: a network that does not classify has no classes to be diverse or to agree in."""
     output = parent.manifest.outputs[0].name
-    known = None if parent.reference is None else held_out.unpack(parent.reference, parent.manifest.inputs)
+    known = None if parent.held_out is None else held_out.unpack(parent.held_out, parent.manifest.inputs)
     run_parent, run_candidate = load(parent.folded, optimize=True), load(folded, optimize=True)
     on_known = {} if known is None else run_parent(known)
     drift = layers.distance(before.met, before.statistics)

@@ -4,7 +4,7 @@ manifest.json      models.manifest.Manifest
 source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
 observed.onnx      folded.onnx and what its layers meet (models.graph.observe); optional
-reference.npz      rows that the network did not learn from, to compare its successors on (held_out.py); optional
+held_out.npz       rows that the network did not learn from, to compare its successors on (held_out.py); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
 
@@ -22,10 +22,10 @@ MANIFEST = "manifest.json"
 SOURCE = "source.onnx"
 FOLDED = "folded.onnx"
 OBSERVED = "observed.onnx"
-REFERENCE = "reference.npz"
+HELD_OUT = "held_out.npz"
 DIGESTS = "SHA256SUMS"
 FILES = (MANIFEST, SOURCE, FOLDED)
-OPTIONAL_FILES = (OBSERVED, REFERENCE)
+OPTIONAL_FILES = (OBSERVED, HELD_OUT)
 
 MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
@@ -40,13 +40,13 @@ class Bundle:
         folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
             afterwards is not run.
         observed: the serialized observed graph.
-        reference: held-out rows, as `models.repository.held_out.pack` wrote them.
+        held_out: held-out rows, as `models.repository.held_out.pack` wrote them.
     """
 
     manifest: Manifest
     folded: bytes
     source: bytes
-    reference: bytes | None = None
+    held_out: bytes | None = None
     observed: bytes | None = None
 
 
@@ -63,8 +63,8 @@ def write(folder: Path, bundle: Bundle) -> None:
     }
     if bundle.observed is not None:
         contents[OBSERVED] = bundle.observed
-    if bundle.reference is not None:
-        contents[REFERENCE] = bundle.reference
+    if bundle.held_out is not None:
+        contents[HELD_OUT] = bundle.held_out
     sums = "".join(f"{_digest(data)}  {name}\n" for name, data in contents.items())
     for name, data in {**contents, DIGESTS: sums.encode()}.items():
         with (folder / name).open("xb") as file:
@@ -95,7 +95,7 @@ def read(folder: Path) -> Bundle:
         _parse_manifest(contents[MANIFEST]),
         folded=contents[FOLDED],
         source=contents[SOURCE],
-        reference=contents.get(REFERENCE),
+        held_out=contents.get(HELD_OUT),
         observed=contents.get(OBSERVED),
     )
 

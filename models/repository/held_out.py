@@ -13,18 +13,23 @@ from models.datatypes import Arrays
 from models.errors import ForeignBundle
 from models.manifest import TensorSpec
 
-MAX_ROWS = 256
+MAX_KEPT_ROWS = 256
 """The share of them on which two versions agree is known to 3 points or better."""
 
-MAX_BYTES = 16 << 20
+MAX_KEPT_BYTES = 16 << 20
 """Of all arrays together, before compression."""
 
 
+def keep(rows: Arrays) -> bytes | None:
+    """The file of as many of the rows as may be kept; None where there are none, and for text."""
+    return pack(choose(rows))
+
+
 def choose(rows: Arrays, seed: int = 0) -> Arrays:
-    """As many of the rows, at random, as may be kept; in the order in which they came."""
+    """As many of the rows, at random, as may be kept, in their order."""
     count = len(next(iter(rows.values())))
     row_bytes = sum(values[:1].nbytes for values in rows.values())
-    kept = min(count, MAX_ROWS, MAX_BYTES // max(row_bytes, 1))
+    kept = min(count, MAX_KEPT_ROWS, MAX_KEPT_BYTES // max(row_bytes, 1))
     chosen = np.sort(np.random.default_rng(seed).choice(count, kept, replace=False))
     return {name: values[chosen] for name, values in rows.items()}
 
@@ -51,12 +56,12 @@ def unpack(data: bytes, inputs: Sequence[TensorSpec]) -> Arrays:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             # The sizes that the archive states bound what is unpacked: zipfile reads no further.
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES + (1 << 16):
-                raise ForeignBundle(f"the reference rows take more than {MAX_BYTES} bytes")
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_KEPT_BYTES + (1 << 16):
+                raise ForeignBundle(f"the held-out rows take more than {MAX_KEPT_BYTES} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             rows = {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ForeignBundle(f"the reference rows cannot be read: {error}") from error
+        raise ForeignBundle(f"the held-out rows cannot be read: {error}") from error
     if rows.keys() != {spec.name for spec in inputs} or len({len(values) for values in rows.values()}) != 1:
-        raise ForeignBundle("the reference rows are not those of the model's inputs")
+        raise ForeignBundle("the held-out rows are not those of the model's inputs")
     return rows

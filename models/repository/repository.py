@@ -29,6 +29,24 @@ _ROLLOUT = "rollout.json"
 _STAGING = ".incoming-"
 
 
+def validate_model_name(name: str, field: str) -> None:
+    """Check that a name can be a folder's name and part of a URL.
+
+    Args:
+        name: of a model.
+        field: what the name was given as, for the error.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    if not MODEL_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is no name for a model: it must be 1 to 128 letters, digits, '.', '_' or '-', "
+            "and start with a letter or digit",
+            field,
+        )
+
+
 class Repository:
     """A folder of bundles.
 
@@ -41,6 +59,15 @@ class Repository:
 
     def __repr__(self) -> str:
         return f"Repository({str(self.root)!r})"
+
+    def validate_writable(self) -> None:
+        """Check that versions can be published here, before the work of making one.
+
+        Raises:
+            InvalidInput: the root is no folder, or may not be written.
+        """
+        if self.root.exists() and not (self.root.is_dir() and os.access(self.root, os.W_OK)):
+            raise InvalidInput(f"{self.root} is not a folder that may be written", "repository")
 
     def models(self) -> list[str]:
         """Names of the models with at least one version, sorted."""
@@ -152,8 +179,7 @@ class Repository:
             InvalidInput: the manifest is an unchecked copy, and what it has for the model's name is none.
             OSError: the disk is full or may not be written.
         """
-        if not MODEL_NAME.fullmatch(new.manifest.model):
-            raise InvalidInput(f"{new.manifest.model!r} is no name for a model", "model")
+        validate_model_name(new.manifest.model, "model")
         self.root.mkdir(parents=True, exist_ok=True)
         model_folder = self.root / new.manifest.model
         model_folder.mkdir(exist_ok=True)

@@ -430,7 +430,7 @@ def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp
         page = watch.page
         job = page.locator(".jobs li").first
         bundle = Repository(tmp_path / "repository").read("convnet", 1)
-        digits = unpack(bundle.reference or b"", bundle.manifest.inputs)["input"]
+        digits = unpack(bundle.held_out or b"", bundle.manifest.inputs)["input"]
         noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
         for rows, outcome in ((noise, "Refused"), (0.6 * digits + 0.5, "Published as version 2")):
             page.get_by_label("Rows", exact=True).fill("64")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.graph.load import serialize
@@ -76,7 +77,7 @@ def test_training_without_publishing_leaves_only_the_checkpoint(
         ("train --model mlp --data digits --colour red", "--colour"),
         ("train --model mlp --data digits --epochs many", "many"),
         ("train --model resnet --data digits --depth 9", "depth: must be 6n + 2"),
-        ("train --model mlp --data digits --name a/b", "name: must be"),
+        ("train --model mlp --data digits --name a/b", "name: 'a/b' is no name for a model"),
         ("train --model mlp --data digits --resume", "no checkpoint"),
         ("export nothing.safetensors", "no checkpoint nothing.safetensors"),
         ("import nothing.onnx --name x", "no file nothing.onnx"),
@@ -110,6 +111,19 @@ def test_an_imported_file_is_published_and_can_be_inspected(onnx_file: str, caps
     assert "x: FP32 [-1, 4]" in bundle
     assert file.strip() in bundle
     assert "1 of 1 folded" in file
+
+
+def test_held_out_rows_of_a_file_set_the_thresholds(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(300, 4)))
+    np.save("few.npy", np.zeros((63, 4)))
+
+    assert main(["import", onnx_file, "--name", "theirs", "--held-out", "rows.npy"]) == 0
+    assert "drift alarms: from 300 held-out rows" in capsys.readouterr().out
+    assert Repository(Path("repository")).read("theirs", 1).held_out is not None
+
+    assert main(["import", onnx_file, "--name", "theirs", "--held-out", "few.npy"]) == 2
+    assert "held-out: thresholds need at least 64 rows" in capsys.readouterr().err
+    assert Repository(Path("repository")).versions("theirs") == [1]
 
 
 def test_a_file_that_cannot_be_served_is_one_line_and_exit_code_1(

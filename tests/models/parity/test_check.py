@@ -114,3 +114,13 @@ def test_a_graph_that_cannot_run_on_other_batch_sizes_is_an_error() -> None:
 
     with pytest.raises(GraphError, match="cannot run the graph on 3 rows"):
         check(serialize(fixed), serialize(fixed))
+
+
+@pytest.mark.parametrize(("takes", "gives"), [("bfloat16", "bfloat16"), ("string", "string"), ("string", "float")])
+def test_a_difference_is_seen_in_any_type(takes: str, gives: str) -> None:
+    source = linear_norm(takes=takes, gives=gives)
+    inputs, _ = specs(serialize(source))
+
+    with pytest.raises(ParityError, match="differs"):
+        check_folded(serialize(source), changed(source, "gamma", 1.1), inputs, tolerance=1e-2)
+    check_folded(serialize(source), serialize(source), inputs, tolerance=1e-2)

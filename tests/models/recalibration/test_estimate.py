@@ -37,10 +37,10 @@ def adapted(parent: Bundle, given: Arrays, prior: float = 0.0, labelled: Labelle
 
 @pytest.fixture(scope="module")
 def parent() -> Bundle:
-    """A bundle whose statistics are those of standard normal rows, with reference rows."""
+    """A bundle whose statistics are those of standard normal rows, with held-out rows."""
     raw = tiny_bundle()
     settled = adapted(raw, rows(400, seed=5)).bundle
-    return replace(settled, reference=held_out.pack(rows(256, seed=6)))
+    return replace(settled, held_out=held_out.pack(rows(256, seed=6)))
 
 
 def test_the_new_statistics_are_those_of_the_rows(parent: Bundle) -> None:
@@ -98,7 +98,7 @@ def test_the_manifest_says_where_it_came_from_and_what_it_passed(parent: Bundle,
     assert found.observed is not None
     assert found.manifest.drift is not None
     assert found.manifest.drift.rows == 100
-    assert found.reference == parent.reference
+    assert found.held_out == parent.held_out
     assert found.manifest.parity.comparisons[0].max_relative < 1e-5
     assert Manifest.model_validate_json(found.manifest.model_dump_json()) == found.manifest
 
@@ -156,12 +156,12 @@ def test_a_candidate_that_passes_is_published_as_it_is_and_not_marked(parent: Bu
 
 @pytest.fixture(scope="module", params=["mlp", "convnet"])
 def digits(request: pytest.FixtureRequest) -> tuple[Bundle, np.ndarray, np.ndarray]:
-    """A starter model with half of its reference rows, the other half, and the classes that it takes these for."""
+    """A starter model with half of its held-out rows, the other half, and the classes that it takes these for."""
     starters = Repository(Path(starter.__file__).parent)
     found = starters.read(request.param, starters.default_version(request.param))
-    assert found.reference is not None
-    images = held_out.unpack(found.reference, found.manifest.inputs)["input"]
-    found = replace(found, reference=held_out.pack({"input": images[::2]}))
+    assert found.held_out is not None
+    images = held_out.unpack(found.held_out, found.manifest.inputs)["input"]
+    found = replace(found, held_out=held_out.pack({"input": images[::2]}))
     scores = load(found.folded, optimize=True)({"input": images[1::2]})["logits"]
     return found, images[1::2], scores.argmax(axis=1)
 
@@ -213,8 +213,8 @@ def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
     assert (bad.figure, bad.passed) == (np.mean(old == new), False)
 
 
-def test_without_reference_rows_there_is_no_agreement(parent: Bundle) -> None:
-    names = [gate.name for gate in adapted(replace(parent, reference=None), rows(100)).gates]
+def test_without_held_out_rows_there_is_no_agreement(parent: Bundle) -> None:
+    names = [gate.name for gate in adapted(replace(parent, held_out=None), rows(100)).gates]
 
     assert names == ["rows", "drift", "growth", "diversity", "information"]
 

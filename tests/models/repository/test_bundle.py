@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from models.errors import BundleError, DamagedBundle, ForeignBundle
 from models.repository import bundle as bundles
-from models.repository.bundle import DIGESTS, FILES, REFERENCE, Bundle
+from models.repository.bundle import DIGESTS, FILES, HELD_OUT, Bundle
 from tests.bundles import INPUT, image_bundle, tiny_bundle
 
 ALL_FILES = (*FILES, DIGESTS)
@@ -58,25 +58,25 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, bundle: Bundle) -> Non
     assert bundles.read(tmp_path) == bundle
 
 
-def test_reference_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
-    bundle = replace(tiny_bundle(), reference=b"rows")
+def test_held_out_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
+    bundle = replace(tiny_bundle(), held_out=b"rows")
     bundles.write(tmp_path, bundle)
 
     assert bundles.read(tmp_path) == bundle
     assert agrees(tmp_path)
 
-    (tmp_path / REFERENCE).write_bytes(b"other")
-    with pytest.raises(DamagedBundle, match=r"reference.npz does not match its digest"):
+    (tmp_path / HELD_OUT).write_bytes(b"other")
+    with pytest.raises(DamagedBundle, match=r"held_out.npz does not match its digest"):
         bundles.read(tmp_path)
-    (tmp_path / REFERENCE).unlink()
-    with pytest.raises(DamagedBundle, match=r"reference.npz cannot be read"):
+    (tmp_path / HELD_OUT).unlink()
+    with pytest.raises(DamagedBundle, match=r"held_out.npz cannot be read"):
         bundles.read(tmp_path)
 
 
-def test_reference_rows_that_the_digests_do_not_list_are_a_file_too_many(folder: Path) -> None:
-    (folder / REFERENCE).write_bytes(b"rows")
+def test_held_out_rows_that_the_digests_do_not_list_are_a_file_too_many(folder: Path) -> None:
+    (folder / HELD_OUT).write_bytes(b"rows")
 
-    with pytest.raises(DamagedBundle, match=r"unexpected file 'reference\.npz'"):
+    with pytest.raises(DamagedBundle, match=r"unexpected file 'held_out\.npz'"):
         bundles.read(folder)
 
 

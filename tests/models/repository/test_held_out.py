@@ -31,7 +31,7 @@ def test_rows_come_back_as_they_were_and_the_file_is_the_same_each_time() -> Non
 def test_at_most_so_many_rows_are_chosen_from_all_over() -> None:
     chosen = held_out.choose(rows(10_000))
 
-    assert len(chosen["x"]) == len(chosen["mask"]) == held_out.MAX_ROWS
+    assert len(chosen["x"]) == len(chosen["mask"]) == held_out.MAX_KEPT_ROWS
     positions = [np.flatnonzero((rows(10_000)["x"] == row).all(axis=1))[0] for row in chosen["x"]]
     assert positions == sorted(set(positions))
     assert positions[0] < 500
@@ -42,7 +42,7 @@ def test_at_most_so_many_rows_are_chosen_from_all_over() -> None:
 def test_large_rows_are_fewer() -> None:
     large = {"x": np.broadcast_to(np.float32(0), (300, 1 << 20))}
 
-    assert len(held_out.choose(large)["x"]) == held_out.MAX_BYTES // (4 << 20)
+    assert len(held_out.choose(large)["x"]) == held_out.MAX_KEPT_BYTES // (4 << 20)
 
 
 def test_text_and_nothing_are_not_kept() -> None:
@@ -59,7 +59,7 @@ def packed(**arrays: np.ndarray) -> bytes:
 def bomb() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x.npy", bytes(held_out.MAX_BYTES * 2))
+        archive.writestr("x.npy", bytes(held_out.MAX_KEPT_BYTES * 2))
     return file.getvalue()
 
 
@@ -77,5 +77,5 @@ def bomb() -> bytes:
     ids=["empty", "text", "an input too few", "different lengths", "pickled", "cut short", "too large"],
 )
 def test_anything_else_is_refused(data: bytes) -> None:
-    with pytest.raises(ForeignBundle, match="the reference rows"):
+    with pytest.raises(ForeignBundle, match="the held-out rows"):
         held_out.unpack(data, INPUTS)

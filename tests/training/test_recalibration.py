@@ -9,11 +9,11 @@ from models import starter
 from models.errors import InvalidInput
 from models.repository.repository import Repository
 from models.version import PROGRAM
-from tests.bundles import image_bundle, tiny_bundle
-from training import recalibrating
+from tests.bundles import image_bundle
+from training import recalibration
 from training.__main__ import main
 from training.data import digits
-from training.recalibrating import Parent
+from training.recalibration import Parent
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_pixels_are_prepared_as_the_manifest_says(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
     np.save(tmp_path / "pixels.npy", pixels)
 
-    rows, labels = recalibrating.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
+    rows, labels = recalibration.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
 
     assert labels is None
     assert rows["input"].dtype == np.float32
@@ -127,23 +127,4 @@ def test_pixels_are_prepared_as_the_manifest_says(tmp_path: Path) -> None:
 
     np.save(tmp_path / "pixels.npy", pixels[:, 1:])
     with pytest.raises(InvalidInput, match=r"data: .* are no images of"):
-        recalibrating.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
-
-
-def test_an_npz_file_names_its_inputs_and_float64_is_rounded(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(5, 4))
-    np.savez(tmp_path / "rows.npz", input=values)
-
-    rows, _ = recalibrating.read(str(tmp_path / "rows.npz"), tiny_bundle().manifest, tmp_path)
-
-    np.testing.assert_array_equal(rows["input"], values.astype(np.float32))
-    np.savez(tmp_path / "rows.npz", other=values)
-    with pytest.raises(InvalidInput, match=r"data: .* must have an array for each input: input"):
-        recalibrating.read(str(tmp_path / "rows.npz"), tiny_bundle().manifest, tmp_path)
-
-
-def test_pickles_are_not_read(tmp_path: Path) -> None:
-    np.save(tmp_path / "rows.npy", np.array([{"a": 1}]), allow_pickle=True)
-
-    with pytest.raises(InvalidInput, match=r"data: .* cannot be read"):
-        recalibrating.read(str(tmp_path / "rows.npy"), tiny_bundle().manifest, tmp_path)
+        recalibration.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)

@@ -1,12 +1,14 @@
-"""A trained network -> population statistics -> test -> bundle."""
+"""A trained network -> population statistics -> bundle."""
 
 from collections.abc import Callable
 
 from torch import nn
 
+from models.assemble import ModelInfo, assemble, signed_lineage
 from models.manifest import TrainingRecord
+from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import calibrate, export, loop, packing, report
+from training import calibrate, export, loop, report
 from training.config import Config
 from training.data.dataset import Dataset
 from training.networks import build
@@ -22,7 +24,7 @@ def test(network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], 
     return accuracy
 
 
-def finish(
+def make(
     name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], None]
 ) -> Bundle:
     """Give the network its population statistics, and make the bundle.
@@ -43,18 +45,18 @@ def finish(
     calibrate.calibrate(network.eval(), calibrate.batches(rows.train))
     accuracy = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
     say(f"test accuracy with population statistics {accuracy:.2%}")
-    bundle = packing.pack(
-        name,
+    test_rows = {export.INPUT: rows.test.numpy()}
+    bundle = assemble(
         export.source_graph(network, build.row_shape(config, data)),
-        origin="trained",
-        labels=data.class_names,
-        preprocessing=data.preprocessing,
+        ModelInfo(name, labels=data.class_names, preprocessing=data.preprocessing),
+        signed_lineage("trained"),
         training=TrainingRecord(
             config=config.to_dict(),
             metrics={"test_accuracy": accuracy, "test_accuracy_with_running_averages": before},
         ),
         oracle=export.oracle(network),
-        real={export.INPUT: rows.test.numpy()},
+        rows=test_rows,
+        held_out=held_out.keep(test_rows),
     )
     say(report.layers(bundle.manifest.norm_layers))
     say(report.parity(bundle.manifest.parity))

@@ -1,0 +1,133 @@
+"""Anybody's ONNX file -> bundle."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models.assemble import ModelInfo
+from models.errors import ExternalData, GraphError, InvalidInput, MissingStatistics, ParityError, TrainingModeGraph
+from models.graph.load import serialize
+from models.importing.onnx import import_graph, read
+from models.repository.bundle import Bundle
+from tests.graphs import linear_norm
+
+THEIRS = ModelInfo("theirs")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "network.onnx"
+
+
+def imported(model: onnx.ModelProto, file: Path, tolerance: float = 1e-5) -> Bundle:
+    file.write_bytes(serialize(model))
+    return import_graph(read(file), THEIRS, tolerance=tolerance)
+
+
+def test_a_file_with_a_normalisation_layer_becomes_a_bundle(file: Path) -> None:
+    file.write_bytes(serialize(linear_norm()))
+
+    bundle = import_graph(read(file), ModelInfo("theirs", labels=["a", "b", "c"]))
+
+    manifest = bundle.manifest
+    assert (manifest.model, manifest.labels, manifest.scores) == ("theirs", ("a", "b", "c"), "logits")
+    assert manifest.lineage.origin == "imported"
+    assert manifest.training is None
+    assert manifest.drift is None
+    assert bundle.held_out is None
+    assert [spec.shape for spec in (*manifest.inputs, *manifest.outputs)] == [(-1, 4), (-1, 3)]
+    assert manifest.norm_layers[0].placement.kind == "folded_back"
+    assert "BatchNormalization" in {node.op_type for node in onnx.load_from_string(bundle.source).graph.node}
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load_from_string(bundle.folded).graph.node}
+
+
+@pytest.mark.parametrize(
+    ("takes", "gives", "datatypes"),
+    [
+        ("bfloat16", "bfloat16", ["BF16", "BF16"]),
+        ("string", "float", ["BYTES", "FP32"]),
+        ("double", "float16", ["FP64", "FP16"]),
+    ],
+)
+def test_inputs_and_outputs_may_be_of_any_type(file: Path, takes: str, gives: str, datatypes: list[str]) -> None:
+    manifest = imported(linear_norm(takes=takes, gives=gives), file, tolerance=1e-2).manifest
+
+    assert [spec.datatype for spec in (*manifest.inputs, *manifest.outputs)] == datatypes
+    assert manifest.norm_layers[0].placement.kind == "folded_back"
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (linear_norm("training_mode = 1", outputs="y, new_mean, new_var"), TrainingModeGraph, "training mode"),
+        (linear_norm(statistics=False), MissingStatistics, "running mean"),
+        (linear_norm(batch="1"), GraphError, "no batch axis"),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
+    file: Path, model: onnx.ModelProto, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        imported(model, file)
+
+
+def test_tensors_in_other_files_are_not_followed(file: Path) -> None:
+    onnx.save(linear_norm(), file, save_as_external_data=True, size_threshold=0, location="weights")
+
+    with pytest.raises(ExternalData):
+        read(file)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph"])
+def test_a_file_that_is_not_onnx_is_refused(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+
+    with pytest.raises(GraphError):
+        import_graph(read(file), THEIRS)
+
+
+def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
+    with pytest.raises(InvalidInput, match="no file"):
+        read(file)
+
+
+def test_the_tolerance_is_the_callers_and_is_recorded(file: Path) -> None:
+    assert imported(linear_norm(), file, tolerance=1e-3).manifest.parity.tolerance == 1e-3
+    with pytest.raises(ParityError):
+        imported(linear_norm(), file, tolerance=1e-12)
+
+
+def test_held_out_rows_set_thresholds_and_are_kept() -> None:
+    rows = {"x": np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)}
+
+    bundle = import_graph(linear_norm(), THEIRS, rows)
+
+    drift = bundle.manifest.drift
+    assert drift is not None
+    assert (drift.rows, drift.windows) == (300, (1, 16, 64))
+    assert drift.layers.keys() == {layer.name for layer in bundle.manifest.norm_layers}
+    assert drift.classes is not None
+    assert sum(drift.classes.counts) == 300
+    assert bundle.held_out is not None
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            np.zeros((300, 5), np.float32),
+            r"held-out: 'x' takes FP32 of shape \[-1, 4\], not float32 of shape \[300, 5\]",
+        ),
+        (np.zeros((300, 4), complex), "held-out: 'x' takes FP32 .* not complex128"),
+        (np.full((300, 4), np.inf, np.float32), "held-out: 'x' has a value that is not finite"),
+        (np.zeros((63, 4), np.float32), "held-out: thresholds need at least 64 rows"),
+    ],
+    ids=["shape", "type", "infinite", "few"],
+)
+def test_held_out_rows_that_are_not_the_models_are_refused(rows: np.ndarray, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        import_graph(linear_norm(), THEIRS, {"x": rows})
+    with pytest.raises(InvalidInput, match="held-out: the model's inputs are x"):
+        import_graph(linear_norm(), THEIRS, {"y": rows})

@@ -1,0 +1,138 @@
+"""The assembly line: what each origin says, and what the manifest then says."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from models.assemble import MAX_REFERENCE_ROWS, ModelInfo, assemble, sample_rows, signed_lineage
+from models.datatypes import Arrays
+from models.errors import GraphError, InvalidInput, ParityError
+from models.graph.load import parse, serialize
+from models.manifest import Batching, Parent, TrainingRecord
+from models.repository import held_out
+from models.repository.bundle import Bundle
+from models.runtime.load import load
+from models.version import PROGRAM
+from tests.bundles import image_bundle
+from tests.graphs import linear_norm
+
+ROWS = {"x": np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)}
+INFO = ModelInfo("tiny", labels=("a", "b", "c"))
+
+
+def assembled(info: ModelInfo = INFO, **options: object) -> Bundle:
+    return assemble(linear_norm(), info, signed_lineage("imported"), **options)  # type: ignore[arg-type]
+
+
+def test_every_graph_is_compared_and_the_comparisons_are_recorded() -> None:
+    bundle = assembled()
+
+    assert bundle.source == serialize(linear_norm())
+    assert [each.candidate for each in bundle.manifest.parity.comparisons][-1] == "observed, optimized"
+    assert len(bundle.manifest.parity.comparisons) == 8
+    assert bundle.observed is not None
+    outputs = [load(graph, optimize=True)(ROWS)["y"] for graph in (bundle.source, bundle.folded, bundle.observed)]
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs[2], outputs[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_graphs_are_compared_with_the_oracle_on_the_rows_that_are_given() -> None:
+    seen: list[Arrays] = []
+
+    def oracle(inputs: Arrays) -> Arrays:
+        seen.append(inputs)
+        return load(serialize(linear_norm()), optimize=False)(inputs)
+
+    parity = assembled(oracle=oracle, rows=ROWS).manifest.parity
+
+    assert parity.comparisons[0].reference == "torch, float64"
+    assert parity.rows == 1 + 3 + 17 + 32
+    np.testing.assert_array_equal(seen[-1]["x"], ROWS["x"][:32])
+    with pytest.raises(ParityError, match="differs from torch, float64"):
+        assembled(oracle=lambda inputs: {"y": oracle(inputs)["y"] + 1e-3})
+
+
+def test_what_is_known_of_the_model_is_in_the_manifest_and_can_be_handed_on() -> None:
+    manifest = image_bundle().manifest
+    info = replace(ModelInfo.of(manifest), description="shapes", batching=Batching(max_batch_rows=4))
+
+    again = assemble(parse(image_bundle().source), info, signed_lineage("imported")).manifest
+
+    assert (again.model, again.labels, again.preprocessing) == (manifest.model, manifest.labels, manifest.preprocessing)
+    assert ModelInfo.of(again) == info
+    assert (again.inputs, again.outputs) == (manifest.inputs, manifest.outputs)
+
+
+def test_scores_are_read_off_the_graph_unless_they_are_known() -> None:
+    probabilities = linear_norm(final="y = Softmax(normalized)")
+
+    assert assembled().manifest.scores == "logits"
+    assert assemble(probabilities, INFO, signed_lineage("imported")).manifest.scores == "probabilities"
+    known = replace(INFO, scores="logits")
+    assert assemble(probabilities, known, signed_lineage("imported")).manifest.scores == "logits"
+
+
+def test_lineage_and_training_are_recorded() -> None:
+    record = TrainingRecord(config={"epochs": 2}, metrics={"test_accuracy": 0.9})
+    lineage = signed_lineage("trained", Parent(model="tiny", version=3))
+
+    manifest = assemble(linear_norm(), INFO, lineage, training=record).manifest
+
+    assert manifest.training == record
+    assert manifest.lineage == lineage
+    assert lineage.created_by == PROGRAM
+    assert lineage.parent == Parent(model="tiny", version=3)
+    assert abs((datetime.now(UTC) - lineage.created_at).total_seconds()) < 3600
+
+
+def test_rows_set_the_thresholds_and_only_held_out_rows_are_kept() -> None:
+    kept = held_out.keep(ROWS)
+    bundle = assembled(rows=ROWS, held_out=kept)
+
+    assert bundle.held_out == kept
+    drift = bundle.manifest.drift
+    assert drift is not None
+    assert drift.rows == 300
+    assert drift.classes is not None
+    expected = np.bincount(load(bundle.folded, optimize=True)(ROWS)["y"].argmax(axis=1), minlength=3)
+    assert drift.classes.counts == tuple(expected)
+    assert assembled(rows=ROWS).held_out is None
+    assert assembled(rows={"x": ROWS["x"][:63]}).manifest.drift is None
+    assert assembled().manifest.drift is None
+
+
+def test_thresholds_come_from_a_bounded_number_of_rows_drawn_from_all_over() -> None:
+    assert sample_rows(10).tolist() == list(range(10))
+    chosen = sample_rows(20_000)
+    assert len(chosen) == len(set(chosen.tolist())) == MAX_REFERENCE_ROWS
+    assert (np.diff(chosen) > 0).all()
+    assert chosen[0] < 100
+    assert chosen[-1] > 19_900
+
+
+def test_labels_must_be_as_many_as_the_classes() -> None:
+    with pytest.raises(InvalidInput, match="labels: 2 labels for the 3 values of output 'y'"):
+        assembled(ModelInfo("tiny", labels=["a", "b"]))
+
+
+@pytest.mark.parametrize("name", ["../theirs", "", "a b", ".hidden"])
+def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"name: .* is no name for a model"):
+        assembled(ModelInfo(name))
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan")])
+def test_a_tolerance_that_is_not_positive_is_refused(tolerance: float) -> None:
+    with pytest.raises(InvalidInput, match="tolerance"):
+        assembled(tolerance=tolerance)
+
+
+def test_a_graph_without_normalisation_is_refused_with_advice() -> None:
+    model = linear_norm()
+    del model.graph.node[1]
+    model.graph.node[0].output[0] = "y"
+
+    with pytest.raises(GraphError, match="optimize=False"):
+        assemble(model, INFO, signed_lineage("imported"))
