@@ -24,7 +24,7 @@ class Order(BaseModel):
     Attributes:
         repository: path of the folder of bundles.
         model, version: the version to start from.
-        prior: rows that the parent's statistics count for; None for the default.
+        prior: rows that the parent's statistics count for.
         force: publish although a gate does not pass.
     """
 
@@ -33,7 +33,7 @@ class Order(BaseModel):
     repository: str
     model: str
     version: int
-    prior: float | None
+    prior: float
     force: bool
 
 
@@ -71,7 +71,6 @@ class Progress(BaseModel):
 
     state: JobState | None = None
     reason: str | None = None
-    prior: float | None = None
     gates: tuple[Gate, ...] = ()
     published: int | None = None
 

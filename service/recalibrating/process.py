@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from models.errors import DengeError, RecalibrationRefused
 from models.recalibration.estimate import Labelled, recalibrate
-from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
@@ -50,15 +49,13 @@ def main(report: Report = report) -> None:
 
 def _carry_out(given: OrderWithRows, report: Report) -> None:
     order, rows, labels = given
-    prior = DEFAULT_PRIOR if order.prior is None else order.prior
-    report(Progress(prior=prior))
     repository = Repository(Path(order.repository))
     try:
         candidate = recalibrate(
             repository.read(order.model, order.version),
             order.version,
             rows,
-            prior=prior,
+            prior=order.prior,
             labelled=None if labels is None else _labelled(rows, labels),
             on_step=lambda step: report(Progress(state=step)),
         )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
+from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.wire import v2_binary, v2_json
 from service.wire.json_tensors import parse_request
 
@@ -24,7 +24,7 @@ class RecalibrationParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    prior: float | None = Field(None, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
+    prior: float = Field(DEFAULT_PRIOR, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
     force: bool = Field(False, description="Publish although a gate does not pass.")
     spread: int = Field(
         4, ge=1, le=64, description="How many rows of the traffic to draw from, as a multiple of `collect`."

@@ -312,7 +312,7 @@ def test_when_the_service_goes_the_job_goes() -> None:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        order = Order(repository="none", model="tiny", version=1, prior=None, force=False)
+        order = Order(repository="none", model="tiny", version=1, prior=8, force=False)
         process.stdin.write(OrderWithRows(order, {"input": ROWS}, None).to_bytes())
         await process.stdin.drain()
         assert await process.stdout.readline() == b"working\n"
