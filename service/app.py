@@ -315,7 +315,7 @@ def _observed_model_opener(
             return None
         sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
         engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
-        memory.give_back()
+        memory.release_freed()
         return ObservedModel(served, engine)
 
     return open_observed_model

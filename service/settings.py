@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         1, ge=1, le=128, description="Processes that answer predictions; several have one more that controls them."
     )
     threads: int = Field(1, ge=1, description="Threads inside one run of a model.")
-    concurrency: int = Field(default_factory=cores.usable, ge=1, description="Runs of models at the same time.")
+    concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs of models at the same time.")
     max_pending: int = Field(
         256, ge=1, description="Requests that may wait for a run or be in one; more are refused with 503 at once."
     )

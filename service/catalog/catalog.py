@@ -287,7 +287,7 @@ class Catalog:
         bundle = self.repository.read(name, version)
         served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
         del bundle
-        memory.give_back()
+        memory.release_freed()
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served
 

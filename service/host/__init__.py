@@ -1,1 +1,1 @@
-"""The machine and the process: cores, memory, priorities, secrets."""
+"""The machine and the process: cores, memory, thread priority, credentials, lifecycle."""

@@ -1,9 +1,9 @@
-"""How many CPU cores this process may use: those it is bound to, and the container's share of their time.
+"""CPU cores that this process may use: limited by its affinity, and by the CPU quotas of its control groups.
 
-A container with a quota of two cores sees all cores of its host. Threads for all of them would use the quota up at the
-start of every period, and stand still for the rest of it.
+A container with a quota of two cores sees all cores of its host. Threads for all of them would use up the quota at the
+start of every period, and be throttled for the rest of it.
 
-Control groups nest, and each can only tighten what those above it grant: https://docs.kernel.org/admin-guide/cgroup-v2.html
+Control groups nest, and the tightest quota applies: https://docs.kernel.org/admin-guide/cgroup-v2.html
 (`cpu.max`), https://docs.kernel.org/scheduler/sched-bwc.html (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
 """
 
@@ -14,29 +14,30 @@ from math import ceil
 from pathlib import Path, PurePosixPath
 
 
-def usable(root: Path = Path("/")) -> int:
-    """Cores that this process may keep busy, at least one. A fraction of a core counts as one.
+def count_usable(root: Path = Path("/")) -> int:
+    """Returns the number of cores that this process may keep busy, at least one. A fraction of a core counts as one.
 
     Args:
-        root: of the file system with `proc` and `sys`.
+        root: where `proc` and `sys` are mounted.
     """
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = quota(root)
-    return bound if share is None else max(1, min(bound, ceil(share)))
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = read_quota(root)
+    return affine if quota is None else max(1, min(affine, ceil(quota)))
 
 
-def quota(root: Path = Path("/")) -> float | None:
-    """The tightest quota of all control groups that this process is in, in cores; None where there is none.
+def read_quota(root: Path = Path("/")) -> float | None:
+    """Returns the tightest quota of the control groups that this process is in, in cores; None without one.
 
     Args:
-        root: of the file system with `proc` and `sys`.
+        root: where `proc` and `sys` are mounted.
     """
-    shares = [share for group in _groups(root) for share in (_unified(group), _legacy(group)) if share is not None]
-    return min(shares, default=None)
+    groups = list(_groups(root))
+    quotas = [_quota_v2(group) for group in groups] + [_quota_v1(group) for group in groups]
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the control groups that govern this process's CPU time, as far as they can be seen from here."""
+    """Yields the folders of the control groups that limit this process's CPU time, as far as they are mounted."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -50,7 +51,7 @@ def _groups(root: Path) -> Iterator[Path]:
             mount = mounts / controllers if (mounts / controllers).is_dir() else mounts / "cpu"
         else:
             continue
-        # Inside of a container the path may be the host's and lead nowhere here; the mount is then the group itself.
+        # In a container, the path may be the host's and not exist here; the mount itself is the group then.
         inner = PurePosixPath(path.lstrip("/"))
         if ".." not in inner.parts:
             yield from (mount / group for group in (inner, *inner.parents) if (mount / group).is_dir())
@@ -58,16 +59,16 @@ def _groups(root: Path) -> Iterator[Path]:
             yield mount
 
 
-def _unified(group: Path) -> float | None:
-    """Cores that `cpu.max` grants, e.g. ``150000 100000`` -> 1.5, ``max 100000`` -> None."""
+def _quota_v2(group: Path) -> float | None:
+    """Returns the quota of `cpu.max` in cores, e.g. ``150000 100000`` -> 1.5, ``max 100000`` -> None."""
     with suppress(OSError, ValueError):
         granted, period = (group / "cpu.max").read_text().split()
         return int(granted) / int(period)
     return None
 
 
-def _legacy(group: Path) -> float | None:
-    """Cores that version 1 grants; a quota of -1 is none."""
+def _quota_v1(group: Path) -> float | None:
+    """Returns the quota of version 1 in cores; -1 stands for none."""
     with suppress(OSError, ValueError):
         granted = int((group / "cpu.cfs_quota_us").read_text())
         period = int((group / "cpu.cfs_period_us").read_text())

@@ -1,10 +1,14 @@
-"""What the process is about to do, where requests can see it."""
+"""What the process is doing next, where routes and background tasks can see it."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Lifecycle:
-    """Set by the server, read by readiness."""
+    """Set by the server, read by whatever has to end with it.
+
+    Attributes:
+        stopping: the server has been told to stop, and answers no longer that it is ready.
+    """
 
     stopping: bool = False

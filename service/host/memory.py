@@ -1,11 +1,11 @@
-"""Memory that is free in the process but not yet to others."""
+"""Memory that the process has freed but the system has not got back."""
 
 import ctypes
 from contextlib import suppress
 
 
-def give_back() -> None:
-    """Return freed memory to the system, where the C library can.
+def release_freed() -> None:
+    """Return freed memory to the system, if the C library is glibc.
 
     Loading a model takes several times its size for a moment, and glibc keeps what was freed: for a ResNet-18 that is a
     third of the process.

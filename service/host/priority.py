@@ -1,4 +1,4 @@
-"""Threads that do their work beside the answers."""
+"""Priority of threads that work in the background."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import threading
 _NICENESS = 10
 
 
-def lower() -> None:
-    """Let this thread come after those that answer, where the system knows priorities of threads."""
-    if sys.platform == "linux":  # which takes the thread for a process here
+def lower_this_thread() -> None:
+    """Lower the priority of the calling thread below that of the threads that answer requests; on Linux only."""
+    if sys.platform == "linux":  # where setpriority takes the id of a thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -36,7 +36,7 @@ class Shadow:
     def __init__(self, catalog: Catalog, statistics: ServiceStatistics) -> None:
         self._catalog = catalog
         self._statistics = statistics
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=priority.lower)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=priority.lower_this_thread)
         self._waiting = 0
 
     def offer(self, served: ServedVersion, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:

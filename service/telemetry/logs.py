@@ -1,4 +1,4 @@
-"""One event a line on standard error: JSON for machines, or text for people."""
+"""The log: one event a line on standard error, as JSON for machines or as text for people."""
 
 import asyncio
 import logging
@@ -15,11 +15,16 @@ import structlog
 Style = Literal["json", "console"]
 
 request_id: ContextVar[str] = ContextVar("request_id")
-"""Of the request that is being answered; every event logged meanwhile has it."""
+"""Id of the current request; every event that is logged during the request has it."""
 
 
 def configure(level: str, style: Style) -> None:
-    """Set up the log of the whole process, for Denge's own events and the libraries' alike."""
+    """Set up the log of the whole process, for the events of Denge and of libraries.
+
+    Args:
+        level: the least severe level that is logged; of libraries, warnings at least.
+        style: of a line.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         add_request_id,
@@ -27,7 +32,7 @@ def configure(level: str, style: Style) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     factory: structlog.WriteLoggerFactory | structlog.BytesLoggerFactory
-    # Tracebacks without the values of variables, which are callers' data.
+    # Tracebacks without the values of variables, which are data of clients.
     if style == "console":
         as_text: list[structlog.typing.Processor] = [
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -52,32 +57,34 @@ def configure(level: str, style: Style) -> None:
 
 
 def request_logger(level: str, style: Style) -> Callable[..., None]:
-    """What writes the one line a request. In JSON it writes the line itself, ten times faster than the processors."""
+    """Returns the function that logs a finished request; its keyword arguments are the fields of the event.
+
+    In JSON it writes the line itself, ten times faster than through the processors.
+    """
     if logging.getLevelNamesMapping()[level.upper()] > logging.INFO:
         return lambda **_fields: None
     if style == "console":
         return log_request
     file = sys.stderr.buffer
-    waiting: list[dict[str, Any]] = []
-    turn: asyncio.AbstractEventLoop | None = None
+    unwritten: list[dict[str, Any]] = []
+    flushing: asyncio.AbstractEventLoop | None = None
 
     def flush() -> None:
-        nonlocal turn
-        turn = None
-        lines = [orjson.dumps(_dated(fields), default=repr, option=_LINE) for fields in waiting]
-        waiting.clear()
+        nonlocal flushing
+        flushing = None
+        lines = [orjson.dumps(_request_event(fields), default=repr, option=_LINE) for fields in unwritten]
+        unwritten.clear()
         file.write(b"".join(lines))
         file.flush()
 
     def write(**fields: Any) -> None:
-        nonlocal turn
+        nonlocal flushing
         fields["timestamp"] = time()
-        waiting.append(fields)
-        # All requests that are answered in one turn of the event loop are written at its end: one after the other that
-        # takes a fraction of the time, and one call of the system.
+        unwritten.append(fields)
+        # Requests that finish in the same iteration of the event loop are written at its end, with one system call.
         loop = asyncio.get_running_loop()
-        if turn is not loop:
-            turn = loop
+        if flushing is not loop:
+            flushing = loop
             loop.call_soon(flush)
 
     return write
@@ -86,18 +93,18 @@ def request_logger(level: str, style: Style) -> Callable[..., None]:
 _LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
-def _dated(fields: dict[str, Any]) -> dict[str, Any]:
+def _request_event(fields: dict[str, Any]) -> dict[str, Any]:
     timestamp = datetime.fromtimestamp(fields["timestamp"], UTC)
     return {**fields, "event": "request", "level": "info", "timestamp": timestamp}
 
 
 def log_request(**fields: Any) -> None:
-    """The line of a request as an event like any other."""
+    """Log a finished request through the processors."""
     structlog.get_logger().info("request", **fields)
 
 
 def add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A structlog processor."""
+    """Add the id of the current request, if there is one: a structlog processor."""
     if identity := request_id.get(None):
         event.setdefault("request_id", identity)
     return event

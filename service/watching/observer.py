@@ -88,7 +88,7 @@ class Observer:
         self._thread.join()
 
     def _work(self) -> None:
-        priority.lower()
+        priority.lower_this_thread()
         while (taken := self._queue.get()) is not None:
             served = taken[0]
             began = self._clock()

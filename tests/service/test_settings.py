@@ -1,5 +1,6 @@
 """Settings by flag, environment and file."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from service import settings
 from service.settings import ConfigurationError, Settings
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+WEBHOOK_URL = "https://alarms.example/denge"
+WEBHOOK_KEY = b"0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +106,53 @@ def test_keys_are_never_made(tmp_path: Path) -> None:
         Settings(api_keys_file=tmp_path / "none").read_api_keys()
     with pytest.raises(ConfigurationError, match=r"^admin_token_file: "):
         Settings(admin_token_file=tmp_path / "no" / "folder").read_admin_token()
+
+
+def test_a_webhook_needs_a_secret() -> None:
+    with pytest.raises(ConfigurationError, match="webhook_url needs a secret"):
+        settings.load(["--webhook-url", WEBHOOK_URL])
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "setting"),
+    [
+        ("ftp://alarms.example", "x" * 16, "webhook_url"),
+        ("alarms.example", "x" * 16, "webhook_url"),
+        (WEBHOOK_URL, "short", "webhook_secret"),
+        (WEBHOOK_URL, "whsec_c2hvcnQ=", "webhook_secret"),
+        (WEBHOOK_URL, "whsec_%%%", "webhook_secret"),
+    ],
+)
+def test_wrong_settings_of_the_webhook_are_refused_without_repeating_the_secret(
+    url: str, secret: str, setting: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{setting}: ") as raised:
+        settings.load(["--webhook-url", url, "--webhook-secret", secret])
+    assert secret not in str(raised.value)
+
+
+def test_the_webhook_secret_is_text_or_base64_and_comes_from_a_file_too(tmp_path: Path) -> None:
+    encoded = "whsec_" + base64.b64encode(WEBHOOK_KEY).decode()
+    (tmp_path / "secret").write_text(f"{encoded}\n")
+
+    assert settings.load([]).read_webhook_key() == b""
+    for given in (
+        ["--webhook-secret", encoded],
+        ["--webhook-secret", WEBHOOK_KEY.decode()],
+        ["--webhook-secret-file", str(tmp_path / "secret")],
+    ):
+        assert settings.load(["--webhook-url", WEBHOOK_URL, *given]).read_webhook_key() == WEBHOOK_KEY
+    with pytest.raises(ConfigurationError, match="webhook_secret_file"):
+        settings.load(
+            ["--webhook-url", WEBHOOK_URL, "--webhook-secret-file", str(tmp_path / "none")]
+        ).read_webhook_key()
+
+
+def test_workers_do_not_get_the_webhook_secret() -> None:
+    chosen = Settings(webhook_url=WEBHOOK_URL, webhook_secret=WEBHOOK_KEY.decode())
+
+    assert WEBHOOK_KEY in chosen.to_json()
+    assert WEBHOOK_KEY not in chosen.of_worker().to_json()
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.host.cores import quota, usable
+from service.host.cores import count_usable, read_quota
 from service.settings import Settings
 
 
@@ -43,7 +43,7 @@ TREES: dict[str, tuple[str, dict[str, str], float | None]] = {
     "not a number": (V2, {"a__b__cpu_max": "many 100000"}, None),
     "cut short": (V2, {"a__b__cpu_max": "100000"}, None),
     "empty": (V2, {"a__b__cpu_max": ""}, None),
-    "someone else's": (V2, {"a__c__cpu_max": "100000 100000"}, None),
+    "of another group": (V2, {"a__c__cpu_max": "100000 100000"}, None),
     "version 1, no limit": (
         V1,
         {"cpu,cpuacct__a__b__cpu_cfs_quota_us": "-1", "cpu,cpuacct__a__b__cpu_cfs_period_us": "100000"},
@@ -79,7 +79,7 @@ TREES: dict[str, tuple[str, dict[str, str], float | None]] = {
 
 @pytest.mark.parametrize(("membership", "files", "cores"), TREES.values(), ids=TREES.keys())
 def test_the_tightest_quota_counts(tmp_path: Path, membership: str, files: dict[str, str], cores: float | None) -> None:
-    assert quota(tree(tmp_path, membership, **files)) == cores
+    assert read_quota(tree(tmp_path, membership, **files)) == cores
 
 
 @pytest.mark.parametrize(
@@ -88,19 +88,19 @@ def test_the_tightest_quota_counts(tmp_path: Path, membership: str, files: dict[
 def test_a_fraction_of_a_core_counts_as_one_and_the_affinity_bounds_all(
     tmp_path: Path, granted: str, cores: int
 ) -> None:
-    assert usable(tree(tmp_path, "0::/", cpu_max=f"{granted} 100000")) == cores
+    assert count_usable(tree(tmp_path, "0::/", cpu_max=f"{granted} 100000")) == cores
 
 
 def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
-    assert usable(tmp_path) == 8
+    assert count_usable(tmp_path) == 8
 
 
 def test_where_there_is_no_affinity_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
 
-    assert usable(tmp_path) == 5
+    assert count_usable(tmp_path) == 5
 
 
 def test_as_many_runs_at_a_time_as_cores() -> None:
-    assert Settings().concurrency == usable()
+    assert Settings().concurrency == count_usable()

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from service.settings import ConfigurationError, Settings, load
 from service.watching.webhook import MAX_QUEUED, RETRY_DELAYS, Deliveries, Webhook, post_to
 from tests.awaiting import within_time
 from tests.service.watching.doubles import ALARM
@@ -169,45 +168,3 @@ def test_it_posts_and_follows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ((path, headers, body),) = got
     assert (path, headers["webhook-id"], body) == ("/hook", "msg_1", b"{}")
-
-
-def test_an_address_needs_a_secret() -> None:
-    with pytest.raises(ConfigurationError, match="webhook_url needs a secret"):
-        load(["--webhook-url", URL])
-
-
-@pytest.mark.parametrize(
-    ("url", "secret", "reason"),
-    [
-        ("ftp://alarms.example", "x" * 16, "webhook_url"),
-        ("alarms.example", "x" * 16, "webhook_url"),
-        (URL, "short", "webhook_secret"),
-        (URL, "whsec_c2hvcnQ=", "webhook_secret"),
-        (URL, "whsec_%%%", "webhook_secret"),
-    ],
-)
-def test_wrong_settings_are_refused_without_repeating_the_secret(url: str, secret: str, reason: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{reason}: ") as raised:
-        load(["--webhook-url", url, "--webhook-secret", secret])
-    assert secret not in str(raised.value)
-
-
-def test_the_secret_is_text_or_base64_and_comes_from_a_file_too(tmp_path) -> None:
-    encoded = "whsec_" + base64.b64encode(KEY).decode()
-    (tmp_path / "secret").write_text(f"{encoded}\n")
-
-    assert load([]).read_webhook_key() == b""
-    for given in (
-        ["--webhook-secret", encoded],
-        ["--webhook-secret", KEY.decode()],
-        ["--webhook-secret-file", str(tmp_path / "secret")],
-    ):
-        assert load(["--webhook-url", URL, *given]).read_webhook_key() == KEY
-    with pytest.raises(ConfigurationError, match="webhook_secret_file"):
-        load(["--webhook-url", URL, "--webhook-secret-file", str(tmp_path / "none")]).read_webhook_key()
-
-
-def test_workers_do_not_get_it() -> None:
-    settings = Settings(webhook_url=URL, webhook_secret=KEY.decode())
-
-    assert KEY not in settings.of_worker().to_json()
