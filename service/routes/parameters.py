@@ -18,7 +18,7 @@ LayerName = Annotated[
 def _require_digits(value: str) -> str:
     # Left to itself, a path parameter takes "1.0" for 1.
     if not (value.isascii() and value.isdecimal()):
-        raise ValueError("must be a whole number")
+        raise ValueError("a whole number")
     return value
 
 

@@ -61,8 +61,8 @@ def test_a_layer_tells_what_it_remembers(client: TestClient, prefix: str) -> Non
         ("/v2/models/nobody", "unknown model: 'nobody'"),
         ("/v2/models/tiny/versions/2", "version 2"),
         ("/v2/models/tiny/layers/nothing", "no normalisation layer 'nothing'"),
-        ("/v2/models/tiny/nothing", "Not Found"),
-        ("/nothing", "Not Found"),
+        ("/v2/models/tiny/nothing", "no such path '/v2/models/tiny/nothing'"),
+        ("/nothing", "no such path '/nothing'"),
     ],
 )
 def test_what_is_not_there_is_not_found(client: TestClient, url: str, words: str) -> None:
@@ -76,7 +76,8 @@ def test_a_wrong_method_is_answered_in_the_protocols_format(client: TestClient) 
     response = client.get("/v2/models/tiny/infer")
 
     assert response.status_code == 405
-    assert response.json() == {"error": "Method Not Allowed"}
+    assert response.headers["Allow"] == "POST"
+    assert response.json() == {"error": "method: got GET, this path allows POST"}
 
 
 class TestRepository:
