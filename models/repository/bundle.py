@@ -3,8 +3,8 @@
 manifest.json      models.manifest.Manifest
 source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
-observed.onnx      folded.onnx and what its layers meet (models.graph.observe); optional
-held_out.npz       rows that the network did not learn from, to compare its successors on (held_out.py); optional
+observed.onnx      folded.onnx with statistics of its norm layers as further outputs (models.graph.observe); optional
+held_out.npz       rows that the network was not trained on, to compare versions on (held_out.py); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
 
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
+from models.repository.folder import sync
 
 MANIFEST = "manifest.json"
 SOURCE = "source.onnx"
@@ -36,7 +37,7 @@ class Bundle:
     """A verified bundle.
 
     Attributes:
-        manifest: what it says about itself.
+        manifest: describes the version.
         folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
             afterwards is not run.
         observed: the serialized observed graph.
@@ -71,11 +72,11 @@ def write(folder: Path, bundle: Bundle) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    sync_folder(folder)
+    sync(folder)
 
 
 def read(folder: Path) -> Bundle:
-    """Read a bundle and check every file against its digest.
+    """Read a bundle, with every file checked against its digest.
 
     Raises:
         ForeignBundle: the folder is not a bundle, or of a schema that this release does not read.
@@ -101,21 +102,13 @@ def read(folder: Path) -> Bundle:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a bundle says about itself, unchecked against its digest: to look around, not to serve.
+    """The manifest of a bundle, not checked against its digest: for looking around, not for serving.
 
     Raises:
-        ForeignBundle, DamagedBundle: it is no manifest.
+        DamagedBundle: it cannot be read.
+        ForeignBundle: it is not a manifest.
     """
     return _parse_manifest(_read_file(folder, MANIFEST))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: renames and new files survive a power cut only after this."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digest(data: bytes) -> str:
@@ -124,8 +117,8 @@ def _digest(data: bytes) -> str:
 
 def _read_file(folder: Path, name: str) -> bytes:
     def open_file(path: str, flags: int) -> int:
-        # A link could lead out of the repository; an operator who wants one has it for the repository as a whole.
-        # A pipe would be waited for.
+        # A link could lead out of the repository; an operator who wants one can make the whole repository a link.
+        # Opening a pipe would wait for its other end.
         return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     try:

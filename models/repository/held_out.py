@@ -1,6 +1,6 @@
-"""Rows that a network did not learn from, kept in its bundle: what the versions made of it are compared on.
+"""Held-out rows: rows that a network was not trained on, kept in its bundle to compare its successors with it.
 
-They are `numpy.savez_compressed` files of plain arrays, one for each input of the model, of shape (rows, ...) each.
+The file is one of `numpy.savez_compressed` with a plain array for each input of the model, of shape (rows, ...) each.
 """
 
 import io
@@ -14,19 +14,19 @@ from models.errors import ForeignBundle
 from models.manifest import TensorSpec
 
 MAX_KEPT_ROWS = 256
-"""The share of them on which two versions agree is known to 3 points or better."""
+"""Enough to know to 3 points or better on what share of rows two versions agree."""
 
 MAX_KEPT_BYTES = 16 << 20
 """Of all arrays together, before compression."""
 
 
 def keep(rows: Arrays) -> bytes | None:
-    """The file of as many of the rows as may be kept; None where there are none, and for text."""
+    """The file of as many rows as may be kept; None where there are none, and for text, which is not kept."""
     return pack(choose(rows))
 
 
 def choose(rows: Arrays, seed: int = 0) -> Arrays:
-    """As many of the rows, at random, as may be kept, in their order."""
+    """At most `MAX_KEPT_ROWS` rows and `MAX_KEPT_BYTES` bytes, drawn at random, in their order."""
     count = len(next(iter(rows.values())))
     row_bytes = sum(values[:1].nbytes for values in rows.values())
     kept = min(count, MAX_KEPT_ROWS, MAX_KEPT_BYTES // max(row_bytes, 1))
@@ -35,7 +35,7 @@ def choose(rows: Arrays, seed: int = 0) -> Arrays:
 
 
 def pack(rows: Arrays) -> bytes | None:
-    """The file, equal for equal rows; None for no rows, and for text, which is not kept."""
+    """The file of these rows, equal for equal rows; None where there are none, and for text."""
     if not len(next(iter(rows.values()))) or any(values.dtype.hasobject for values in rows.values()):
         return None
     file = io.BytesIO()
@@ -44,18 +44,18 @@ def pack(rows: Arrays) -> bytes | None:
 
 
 def unpack(data: bytes, inputs: Sequence[TensorSpec]) -> Arrays:
-    """Read the file of a bundle.
+    """The rows of a file that `pack` wrote.
 
     Args:
         data: the bytes, checked against their digest.
         inputs: of the model.
 
     Raises:
-        ForeignBundle: it holds something else, or more than would be kept.
+        ForeignBundle: it holds anything else, or more than may be kept.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            # The sizes that the archive states bound what is unpacked: zipfile reads no further.
+            # zipfile unpacks no more than the sizes that the archive states.
             if sum(entry.file_size for entry in archive.infolist()) > MAX_KEPT_BYTES + (1 << 16):
                 raise ForeignBundle(f"the held-out rows take more than {MAX_KEPT_BYTES} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:

@@ -3,17 +3,14 @@
 A version becomes visible by one rename of a complete, synced folder, so a kill at any point leaves the old state or the
 new one. The rename fails when the version exists, so concurrent publishers get different versions without a lock.
 
-`<root>/<model>/rollout.json` says which of them answers when none is named.
+`<root>/<model>/rollout.json` holds what has been decided about the versions of a model (`models.repository.rollout`).
 """
 
 import errno
-import fcntl
 import os
 import re
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,11 +19,11 @@ from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFo
 from models.manifest import MODEL_NAME
 from models.repository import bundle
 from models.repository.bundle import Bundle
+from models.repository.folder import locked, staging, sync
 from models.repository.rollout import Rollout
 
 _VERSION = re.compile(r"[1-9][0-9]*")
 _ROLLOUT = "rollout.json"
-_STAGING = ".incoming-"
 
 
 def validate_model_name(name: str, field: str) -> None:
@@ -64,7 +61,7 @@ class Repository:
         """Check that versions can be published here, before the work of making one.
 
         Raises:
-            InvalidInput: the root is no folder, or may not be written.
+            InvalidInput: the root is not a folder, or may not be written.
         """
         if self.root.exists() and not (self.root.is_dir() and os.access(self.root, os.W_OK)):
             raise InvalidInput(f"{self.root} is not a folder that may be written", "repository")
@@ -87,40 +84,30 @@ class Repository:
             raise ModelNotFound(model)
         return versions
 
-    def require(self, model: str, version: int) -> None:
-        """Nothing, where there is such a version.
+    def validate_version(self, model: str, version: int) -> None:
+        """Check that a version exists.
 
         Raises:
-            ModelNotFound, VersionNotFound: there is none.
+            ModelNotFound, VersionNotFound: it does not.
         """
         if version not in self.versions(model):
             raise VersionNotFound(model, version)
 
     def default_version(self, model: str) -> int:
-        """The version that answers when none is named: the one that was set, else the newest.
+        """The version that answers requests which name none: the one that was chosen, else the newest.
 
         Raises:
             ModelNotFound: the model has no version.
-            BundleError: what was set cannot be read.
+            BundleError: the rollout cannot be read.
         """
         return self.rollout(model).default or self.versions(model)[-1]
 
-    def set_default(self, model: str, version: int) -> None:
-        """Answer with this version when none is named, also after newer ones are published.
-
-        Raises:
-            ModelNotFound, VersionNotFound: there is no such version.
-            BundleError: what was set before cannot be read.
-        """
-        self.require(model, version)
-        self.change_rollout(model, lambda rollout, answering: rollout.promoted(version, answering))
-
     def rollout(self, model: str) -> Rollout:
-        """What has been decided about the versions of a model, as far as they are there.
+        """What has been decided about the versions of a model, without versions that no longer exist.
 
         Raises:
             ModelNotFound: the model has no version.
-            BundleError: it cannot be read. No version answers in its place that nobody chose.
+            BundleError: the rollout cannot be read. Answering with the newest version instead could be wrong.
         """
         versions = self.versions(model)
         try:
@@ -130,23 +117,23 @@ class Repository:
         except OSError as error:
             raise BundleError(f"{model}/{_ROLLOUT} cannot be read: {error.strerror}") from error
         try:
-            return Rollout.model_validate_json(text).existing(versions)
+            return Rollout.model_validate_json(text).without_missing(versions)
         except ValidationError as error:
-            raise BundleError(f"{model}/{_ROLLOUT} makes no sense: correct or delete it") from error
+            raise BundleError(f"{model}/{_ROLLOUT} is not a rollout: correct or delete it") from error
 
     def change_rollout(self, model: str, change: Callable[[Rollout, int], Rollout]) -> Rollout:
-        """Decide something else, in one step, while no other process does. Returns what was decided.
+        """Change what has been decided about a model, while no other process does, and return it.
 
         Args:
             model: its name.
-            change: from what was decided before, and the version that answers when none is named.
+            change: from the rollout before, and the default version before, to the new rollout.
 
         Raises:
             ModelNotFound: the model has no version.
-            BundleError: what was decided before cannot be read.
+            BundleError: the rollout cannot be read.
         """
         self.versions(model)
-        with self._locked(model):
+        with locked(self.root / model):
             before = self.rollout(model)
             after = change(before, self.default_version(model))
             if after != before:
@@ -158,74 +145,74 @@ class Repository:
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such version.
-            BundleError: it is damaged, foreign, or says that it is another model's.
+            BundleError: it is damaged or foreign, or its manifest is of another model.
         """
-        self.require(model, version)
+        self.validate_version(model, version)
         found = bundle.read(self.root / model / str(version))
         if found.manifest.model != model:
-            raise BundleError(f"{model}/{version} says that it is a version of '{found.manifest.model}'")
+            raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
         return found
 
     def publish(self, new: Bundle, *, candidate: bool = False) -> int:
         """Add a version to the model that the manifest names, and return its number.
 
-        The version is on the disk, complete, before this returns. It is the default unless one was set.
+        The version is on the disk, complete, before this returns. It is the default unless one was chosen.
 
         Args:
             new: what to publish.
-            candidate: it answers only where it is named: the version that is the default now is set as such before.
+            candidate: answer only requests that name the version: the present default is chosen as such before.
 
         Raises:
-            InvalidInput: the manifest is an unchecked copy, and what it has for the model's name is none.
+            InvalidInput: the manifest's name cannot be a model's.
             OSError: the disk is full or may not be written.
         """
-        validate_model_name(new.manifest.model, "model")
+        validate_model_name(new.manifest.model, "model")  # copies of a manifest are not validated
         self.root.mkdir(parents=True, exist_ok=True)
         model_folder = self.root / new.manifest.model
         model_folder.mkdir(exist_ok=True)
-        bundle.sync_folder(self.root)
-        with self._staging() as staged:
+        sync(self.root)
+        with staging(self.root) as staged:
             bundle.write(staged, new)
             if candidate and self._versions(model_folder.name):
                 self.change_rollout(model_folder.name, Rollout.pinned)
-            version = self._place(staged, model_folder)
-        bundle.sync_folder(model_folder)
+            version = self._rename_to_next_version(staged, model_folder)
+        sync(model_folder)
         return version
 
     def prune(self, model: str, keep: int) -> list[int]:
-        """Delete the oldest versions but `keep`. Returns what was deleted.
+        """Delete the oldest versions but `keep`, and return those that were deleted.
 
-        The default and the one before it, the canary, the shadow, what is kept loaded, and whatever one of those that
-        stay was made from are not deleted.
+        The default and the one before it, the canary, the shadow, versions loaded on request, and the ancestors of all
+        that stay are not deleted.
 
         Raises:
             ModelNotFound: the model has no version.
             InvalidInput: `keep` is less than 1.
-            BundleError: it cannot be read which ones are in use.
+            BundleError: the rollout cannot be read.
         """
         if keep < 1:
             raise InvalidInput("at least one version must be kept", "keep")
         self.versions(model)
-        with self._locked(model):
+        with locked(self.root / model):
             return self._prune(model, keep)
 
     def _prune(self, model: str, keep: int) -> list[int]:
         versions = self.versions(model)
         rollout = self.rollout(model)
-        stay = {*versions[-keep:], *rollout.in_use, *rollout.previous[-1:], *rollout.kept}
+        stay = {*versions[-keep:], *rollout.in_use, *rollout.previous[-1:], *rollout.loaded}
         stay |= self._ancestors(model, stay)
         deleted = [version for version in versions if version not in stay]
         for version in deleted:
-            # Two may prune at once, and then one of them finds it gone.
-            with self._staging() as staged, suppress(FileNotFoundError):
-                # Out of sight in one step, so that a kill half-way through the deletion leaves no half version.
+            # Two processes may prune at once: then one of them finds the version gone.
+            with staging(self.root) as staged, suppress(FileNotFoundError):
+                # Invisible in one step, so that a kill during the deletion leaves no half version.
                 (self.root / model / str(version)).rename(staged / "pruned")
         if deleted:
-            bundle.sync_folder(self.root / model)
+            sync(self.root / model)
         return deleted
 
     def _ancestors(self, model: str, versions: set[int]) -> set[int]:
-        """What these versions were made from, and what that was made from. A damaged version does not say."""
+        """Parents of these versions, their parents, and so on, as far as manifests can be read."""
         found: set[int] = set()
         left = [version for version in versions if version in self._versions(model)]
         while left:
@@ -237,23 +224,13 @@ class Repository:
         return found
 
     def _write_rollout(self, model: str, rollout: Rollout) -> None:
-        with self._staging() as staged:
+        with staging(self.root) as staged:
             with (staged / _ROLLOUT).open("x") as file:
                 file.write(rollout.model_dump_json(exclude_defaults=True))
                 file.flush()
                 os.fsync(file.fileno())
             (staged / _ROLLOUT).rename(self.root / model / _ROLLOUT)
-        bundle.sync_folder(self.root / model)
-
-    @contextmanager
-    def _locked(self, model: str) -> Iterator[None]:
-        """Nobody else changes what was decided about this model meanwhile."""
-        descriptor = os.open(self.root / model, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        sync(self.root / model)
 
     def _versions(self, model: str) -> list[int]:
         folder = self.root / model
@@ -263,7 +240,7 @@ class Repository:
             int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir()
         )
 
-    def _place(self, staged: Path, model_folder: Path) -> int:
+    def _rename_to_next_version(self, staged: Path, model_folder: Path) -> int:
         while True:
             version = max(self._versions(model_folder.name), default=0) + 1
             try:
@@ -273,44 +250,3 @@ class Repository:
                     raise
             else:
                 return version
-
-    @contextmanager
-    def _staging(self) -> Iterator[Path]:
-        """A hidden folder on the repository's own file system, gone afterwards.
-
-        Its owner holds a lock on it, so that what a killed process left behind can be told apart and swept away.
-        """
-        self._sweep()
-        folder, descriptor = self._locked_folder()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
-
-    def _locked_folder(self) -> tuple[Path, int]:
-        while True:
-            folder = self.root / f"{_STAGING}{secrets.token_hex(8)}"
-            folder.mkdir()
-            try:
-                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            except FileNotFoundError:
-                continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if folder.exists():
-                return folder, descriptor
-            os.close(descriptor)  # another process swept it between its making and its locking
-
-    def _sweep(self) -> None:
-        for folder in self.root.glob(f"{_STAGING}*"):
-            try:
-                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            except OSError:  # another process swept it first
-                continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(descriptor)

@@ -1,4 +1,7 @@
-"""Which versions of a model answer, and which when none is named: an immutable value that the repository keeps."""
+"""What has been decided about the versions of a model: an immutable value that the repository stores.
+
+Until something is decided, the newest version is the default: it answers the requests that name no version.
+"""
 
 from pydantic import Field
 
@@ -6,7 +9,7 @@ from models.errors import InvalidInput
 from models.manifest import Record
 
 _MAX_PREVIOUS = 16
-"""Defaults that are remembered to go back to."""
+"""Earlier defaults that are remembered for rolling back."""
 
 
 class Canary(Record):
@@ -17,18 +20,21 @@ class Canary(Record):
 
 
 class Rollout(Record):
-    """What has been decided about the versions of one model. Nothing has, at first, and the newest version answers."""
+    """The default version of a model, its canary and shadow, and which versions are loaded besides the newest.
+
+    Methods return another rollout. Those that take `default` need the present default version, chosen or the newest.
+    """
 
     default: int | None = Field(
-        default=None, description="the version that answers when none is named; null: the newest"
+        default=None, description="the version that answers requests which name none; null: the newest"
     )
-    previous: tuple[int, ...] = Field(default=(), description="defaults before this one, the latest last")
+    previous: tuple[int, ...] = Field(default=(), description="earlier defaults, the latest last")
     canary: Canary | None = None
     shadow: int | None = Field(
         default=None, description="runs on the default version's inputs, and is compared with it"
     )
-    kept: tuple[int, ...] = Field(default=(), description="loaded, however old")
-    left_out: tuple[int, ...] = Field(default=(), description="not loaded, however new")
+    loaded: tuple[int, ...] = Field(default=(), description="versions loaded on request, however old")
+    unloaded: tuple[int, ...] = Field(default=(), description="versions unloaded on request, however new")
 
     @property
     def in_use(self) -> set[int]:
@@ -36,17 +42,17 @@ class Rollout(Record):
         canary = None if self.canary is None else self.canary.version
         return {version for version in (self.default, canary, self.shadow) if version is not None}
 
-    def wanted(self, versions: list[int], newest: int) -> set[int]:
-        """The versions to load.
+    def versions_to_load(self, versions: list[int], newest: int) -> set[int]:
+        """The versions to serve.
 
         Args:
-            versions: there are, oldest first.
-            newest: how many of the newest are loaded.
+            versions: all that exist, oldest first.
+            newest: how many of the newest are loaded unless it is decided otherwise.
         """
-        return ({*versions[-newest:], *self.kept} - {*self.left_out}) | self.in_use
+        return ({*versions[-newest:], *self.loaded} - {*self.unloaded}) | self.in_use
 
-    def existing(self, versions: list[int]) -> "Rollout":
-        """The same without versions that are not there. In place of a default that is gone, the one before it."""
+    def without_missing(self, versions: list[int]) -> "Rollout":
+        """Without versions that do not exist. A missing default is replaced by the one before it."""
         previous = [version for version in self.previous if version in versions]
         default = self.default
         if default is not None and default not in versions:
@@ -57,88 +63,81 @@ class Rollout(Record):
                 "previous": tuple(previous),
                 "canary": self.canary if self.canary and self.canary.version in versions else None,
                 "shadow": self.shadow if self.shadow in versions else None,
-                "kept": tuple(version for version in self.kept if version in versions),
-                "left_out": tuple(version for version in self.left_out if version in versions),
+                "loaded": tuple(version for version in self.loaded if version in versions),
+                "unloaded": tuple(version for version in self.unloaded if version in versions),
             }
         )
 
-    def pinned(self, answering: int) -> "Rollout":
-        """The version that answers now goes on to, whatever is published."""
-        return self if self.default is not None else self.model_copy(update={"default": answering})
+    def pinned(self, default: int) -> "Rollout":
+        """With the present default as the chosen one, so that it stays the default when others are published."""
+        return self if self.default is not None else self.model_copy(update={"default": default})
 
-    def promoted(self, version: int, answering: int) -> "Rollout":
-        """This version answers from now on; what was tried beside the one that did is over.
-
-        Args:
-            version: the new default.
-            answering: the one until now.
-        """
-        previous = self.previous if version == answering else (*self.previous, answering)[-_MAX_PREVIOUS:]
+    def promoted(self, version: int, default: int) -> "Rollout":
+        """With another default version. The canary ends, and so does the shadow if it is this version."""
+        previous = self.previous if version == default else (*self.previous, default)[-_MAX_PREVIOUS:]
         return self.model_copy(
             update={
                 "default": version,
                 "previous": previous,
                 "canary": None,
                 "shadow": None if self.shadow == version else self.shadow,
-                "left_out": _without(self.left_out, version),
+                "unloaded": _without(self.unloaded, version),
             }
         )
 
     def rolled_back(self) -> "Rollout":
-        """The default before this one answers again.
+        """With the previous default as the default.
 
         Raises:
-            InvalidInput: there was none.
+            InvalidInput: there is none.
         """
         if not self.previous:
             raise InvalidInput("there is no earlier default to go back to", "rollback")
         back = self.promoted(self.previous[-1], self.previous[-1])
         return back.model_copy(update={"previous": self.previous[:-1]})
 
-    def with_canary(self, canary: Canary | None, answering: int) -> "Rollout":
-        """A share of the requests for this version; the one that answers stays the default.
+    def with_canary(self, canary: Canary | None, default: int) -> "Rollout":
+        """With a share of the requests for a version beside the default; None ends the canary.
 
         Raises:
-            InvalidInput: it is the default already.
+            InvalidInput: it is the default.
         """
         if canary is None:
             return self.model_copy(update={"canary": None})
-        if canary.version == answering:
-            raise InvalidInput(f"{answering} is the default version already", "version")
-        return self.pinned(answering).model_copy(
-            update={"canary": canary, "left_out": _without(self.left_out, canary.version)}
+        if canary.version == default:
+            raise InvalidInput(f"{default} is the default version already", "version")
+        return self.pinned(default).model_copy(
+            update={"canary": canary, "unloaded": _without(self.unloaded, canary.version)}
         )
 
-    def with_shadow(self, version: int | None, answering: int) -> "Rollout":
-        """Compare this version with the one that answers, which stays the default.
+    def with_shadow(self, version: int | None, default: int) -> "Rollout":
+        """With a version to compare with the default; None ends the comparison.
 
         Raises:
-            InvalidInput: they are the same.
+            InvalidInput: it is the default.
         """
         if version is None:
             return self.model_copy(update={"shadow": None})
-        if version == answering:
-            raise InvalidInput(f"{answering} is the default version, and is compared with another", "version")
-        return self.pinned(answering).model_copy(
-            update={"shadow": version, "left_out": _without(self.left_out, version)}
-        )
+        if version == default:
+            raise InvalidInput(f"{default} is the default version: the shadow must be another", "version")
+        return self.pinned(default).model_copy(update={"shadow": version, "unloaded": _without(self.unloaded, version)})
 
-    def keeping(self, version: int) -> "Rollout":
-        """This version is loaded, however old it gets."""
+    def with_loaded(self, version: int) -> "Rollout":
+        """With a version loaded, however old it gets."""
         return self.model_copy(
-            update={"kept": (*_without(self.kept, version), version), "left_out": _without(self.left_out, version)}
+            update={"loaded": (*_without(self.loaded, version), version), "unloaded": _without(self.unloaded, version)}
         )
 
-    def leaving_out(self, version: int, answering: int) -> "Rollout":
-        """This version is not loaded.
+    def with_unloaded(self, version: int, default: int) -> "Rollout":
+        """With a version not loaded.
 
         Raises:
             InvalidInput: it is the default, the canary or the shadow.
         """
-        if version in {*self.in_use, answering}:
+        if version in {*self.in_use, default}:
             raise InvalidInput(f"{version} is the default, the canary or the shadow", "version")
         return self.model_copy(
-            update={"kept": _without(self.kept, version), "left_out": (*_without(self.left_out, version), version)}
+            update={"loaded": _without(self.loaded, version), "unloaded": (*_without(self.unloaded, version), version)}
         )
 
 

@@ -184,7 +184,9 @@ class Catalog:
                 log.error("load_failed", model=name, error=str(error), exc_info=error.__cause__)
                 self._replace(name, replace(current, failed={versions[-1]: str(error)}))
                 raise NotReady(f"failed to load '{name}': {error}") from error
-            loaded, errors = self._load_versions(name, sorted(rollout.wanted(versions, self._loaded_versions)), current)
+            loaded, errors = self._load_versions(
+                name, sorted(rollout.versions_to_load(versions, self._loaded_versions)), current
+            )
             for reason in errors.values():
                 if isinstance(reason, ProviderUnavailable):
                     raise reason

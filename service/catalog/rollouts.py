@@ -61,12 +61,12 @@ class Rollouts:
 
     def keep_loaded(self, model: str, version: int) -> None:
         """Load a version and keep it loaded when newer ones are published."""
-        self._change(model, version, lambda rollout, _: rollout.keeping(version))
+        self._change(model, version, lambda rollout, _: rollout.with_loaded(version))
 
     def leave_out(self, model: str, version: int) -> None:
         """Unload a version and do not load it again until asked."""
-        self._repository.require(model, version)
-        self._change(model, None, lambda rollout, default: rollout.leaving_out(version, default))
+        self._repository.validate_version(model, version)
+        self._change(model, None, lambda rollout, default: rollout.with_unloaded(version, default))
 
     def prune(self, model: str, keep: int) -> list[int]:
         """Delete old versions, except the newest `keep` and those in use. Returns the deleted versions."""

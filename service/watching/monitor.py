@@ -119,7 +119,7 @@ class DriftMonitor:
             return
         for key in unloaded:
             try:
-                self._catalog.repository.require(*key)
+                self._catalog.repository.validate_version(*key)
             except NotFound:
                 _file(self._folder, key).unlink(missing_ok=True)
 

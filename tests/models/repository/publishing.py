@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
+from tests.rollouts import promote
 
 STEPS = {"open", "os.fsync", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
 """What changes a folder, or what its durability depends on."""
@@ -31,7 +32,7 @@ def publish_a_candidate(repository: Repository) -> None:
 
 
 def choose_the_first(repository: Repository) -> None:
-    repository.set_default("tiny", 1)
+    promote(repository, "tiny", 1)
 
 
 def prune_the_oldest(repository: Repository) -> None:

@@ -1,6 +1,5 @@
 """Names to versions: `models.repository.repository`. Some of these run in other processes, and kill them."""
 
-import fcntl
 import itertools
 import multiprocessing
 import os
@@ -19,12 +18,12 @@ from pydantic import ValidationError
 
 from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
 from models.manifest import MODEL_NAME, Parent
-from models.repository import repository as repository_module
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.repository.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
 from tests.models.repository import publishing
+from tests.rollouts import promote
 
 PATHLIKE = [
     "",
@@ -132,14 +131,20 @@ class TestPublish:
     def test_a_version_that_appears_in_between_is_not_overwritten(
         self, repository: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = tiny_bundle(seed=1)
-        repository.publish(first)
-        outdated: list[list[int]] = [[]]
-        look = repository._versions
-        monkeypatch.setattr(repository, "_versions", lambda model: outdated.pop() if outdated else look(model))
+        rename = Path.rename
+        others: list[int] = []
+
+        def rename_late(path: Path, target: Path) -> Path:
+            if target.name == "1" and not others:
+                others.append(1)
+                assert repository.publish(tiny_bundle(seed=1)) == 1
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", rename_late)
 
         assert repository.publish(tiny_bundle(seed=2)) == 2
-        assert repository.read("tiny", 1) == first
+        assert repository.read("tiny", 1) == tiny_bundle(seed=1)
+        assert repository.read("tiny", 2) == tiny_bundle(seed=2)
 
     def test_a_place_that_cannot_be_taken_is_an_error_and_leaves_nothing_behind(self, repository: Repository) -> None:
         repository.publish(tiny_bundle())
@@ -163,64 +168,6 @@ class TestPublish:
             repository.publish(tiny_bundle())
 
         assert tree(repository.root) == before
-
-    def test_what_another_publisher_is_writing_is_left_alone(self, repository: Repository) -> None:
-        repository.root.mkdir()
-        with repository._staging() as staged:
-            (staged / "file").touch()
-            repository.publish(tiny_bundle())
-            assert (staged / "file").exists()
-
-        assert hidden(repository.root) == []
-
-    def test_what_a_killed_publisher_left_is_swept(self, repository: Repository) -> None:
-        left = repository.root / ".incoming-0123456789abcdef"
-        left.mkdir(parents=True)
-        (left / "source.onnx").touch()
-
-        repository.publish(tiny_bundle())
-
-        assert hidden(repository.root) == []
-
-    def test_what_cannot_be_swept_is_no_obstacle(self, repository: Repository) -> None:
-        repository.root.mkdir()
-        (repository.root / ".incoming-file").touch()
-
-        assert repository.publish(tiny_bundle()) == 1
-
-    def test_a_folder_swept_before_it_was_opened_is_made_again(
-        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        open_ = os.open
-        swept: list[object] = []
-
-        def sweep_first(path: str | Path, flags: int, *more: int, **options: object) -> int:
-            if ".incoming-" in str(path) and not swept:
-                swept.append(path)
-                shutil.rmtree(path)
-            return open_(path, flags, *more, **options)
-
-        monkeypatch.setattr(os, "open", sweep_first)
-
-        assert repository.publish(tiny_bundle()) == 1
-        assert swept
-
-    def test_a_folder_swept_before_it_was_locked_is_made_again(
-        self, repository: Repository, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        flock = fcntl.flock
-        swept: list[Path] = []
-
-        def sweep_first(descriptor: int, operation: int) -> None:
-            if not swept:
-                swept.extend(repository.root.glob(".incoming-*"))
-                shutil.rmtree(swept[0])
-            flock(descriptor, operation)
-
-        monkeypatch.setattr(repository_module.fcntl, "flock", sweep_first)
-
-        assert repository.publish(tiny_bundle()) == 1
-        assert swept
 
 
 class TestLookUp:
@@ -247,13 +194,13 @@ class TestLookUp:
         with pytest.raises(VersionNotFound):
             repository.read("tiny", version)
         with pytest.raises(VersionNotFound):
-            repository.set_default("tiny", version)
+            repository.validate_version("tiny", version)
 
     def test_a_version_moved_to_another_model_is_refused(self, repository: Repository) -> None:
         repository.publish(tiny_bundle())
         (repository.root / "tiny").rename(repository.root / "other")
 
-        with pytest.raises(BundleError, match=r"other/1 says that it is a version of 'tiny'"):
+        with pytest.raises(BundleError, match=r"other/1 has the manifest of another model: 'tiny'"):
             repository.read("other", 1)
 
     def test_it_prints_its_folder(self, repository: Repository) -> None:
@@ -266,11 +213,11 @@ class TestDefault:
             repository.publish(tiny_bundle(seed=seed))
         assert repository.default_version("tiny") == 3
 
-        repository.set_default("tiny", 2)
+        promote(repository, "tiny", 2)
         repository.publish(tiny_bundle())
         assert repository.default_version("tiny") == 2
 
-        repository.set_default("tiny", 3)
+        promote(repository, "tiny", 3)
         assert repository.default_version("tiny") == 3
         assert hidden(repository.root) == []
 
@@ -281,18 +228,18 @@ class TestDefault:
         repository.publish(tiny_bundle())
         (repository.root / "tiny" / "rollout.json").write_bytes(content)
 
-        with pytest.raises(BundleError, match=r"tiny/rollout\.json makes no sense"):
+        with pytest.raises(BundleError, match=r"tiny/rollout\.json is not a rollout"):
             repository.default_version("tiny")
         with pytest.raises(BundleError):
-            repository.set_default("tiny", 1)
+            promote(repository, "tiny", 1)
         with pytest.raises(BundleError):
             repository.prune("tiny", keep=1)
 
     def test_a_default_that_is_gone_is_the_one_before_it(self, repository: Repository) -> None:
         for seed in range(4):
             repository.publish(tiny_bundle(seed=seed))
-        repository.set_default("tiny", 2)
-        repository.set_default("tiny", 3)
+        promote(repository, "tiny", 2)
+        promote(repository, "tiny", 3)
         shutil.rmtree(repository.root / "tiny" / "3")
 
         assert repository.default_version("tiny") == 2
@@ -308,7 +255,7 @@ class TestDefault:
     def test_a_candidate_changes_nothing_that_was_decided(self, repository: Repository) -> None:
         for seed in range(3):
             repository.publish(tiny_bundle(seed=seed))
-        repository.set_default("tiny", 2)
+        promote(repository, "tiny", 2)
         before = repository.rollout("tiny")
         repository.publish(tiny_bundle(), candidate=True)
 
@@ -324,11 +271,11 @@ class TestDefault:
             repository.publish(tiny_bundle(seed=seed))
         changing = threading.Lock()
 
-        def change(rollout: Rollout, answering: int) -> Rollout:
+        def change(rollout: Rollout, default: int) -> Rollout:
             assert changing.acquire(blocking=False), "another is changing it"
             os.sched_yield()
             changing.release()
-            return rollout.promoted(answering % 3 + 1, answering)
+            return rollout.promoted(default % 3 + 1, default)
 
         with ThreadPoolExecutor(8) as pool:
             for changed in [pool.submit(repository.change_rollout, "tiny", change) for _ in range(15)]:
@@ -351,7 +298,7 @@ class TestPrune:
         assert hidden(repository.root) == []
 
     def test_the_default_stays(self, repository: Repository) -> None:
-        repository.set_default("tiny", 2)
+        promote(repository, "tiny", 2)
 
         assert repository.prune("tiny", keep=1) == [1, 3, 4]
         assert repository.versions("tiny") == [2, 5]
@@ -359,12 +306,12 @@ class TestPrune:
     def test_what_is_in_use_and_what_it_was_made_from_stay(self, repository: Repository) -> None:
         for parent in (None, Parent(model="tiny", version=1), Parent(model="tiny", version=7), None, None, None):
             repository.publish(tiny_bundle(parent=parent))
-        repository.set_default("tiny", 9)  # before it, the newest was: 11
+        promote(repository, "tiny", 9)  # before it, the newest was: 11
         repository.change_rollout(
-            "tiny", lambda rollout, answering: rollout.with_canary(Canary(version=8, share=0.5), answering)
+            "tiny", lambda rollout, default: rollout.with_canary(Canary(version=8, share=0.5), default)
         )
-        repository.change_rollout("tiny", lambda rollout, answering: rollout.with_shadow(4, answering))
-        repository.change_rollout("tiny", lambda rollout, _: rollout.keeping(5))
+        repository.change_rollout("tiny", lambda rollout, default: rollout.with_shadow(4, default))
+        repository.change_rollout("tiny", lambda rollout, _: rollout.with_loaded(5))
 
         assert repository.prune("tiny", keep=1) == [2, 3, 6, 10]
         assert repository.versions("tiny") == [1, 4, 5, 7, 8, 9, 11]
@@ -417,10 +364,10 @@ class TestNames:
             Repository.versions,
             Repository.default_version,
             lambda repository, name: repository.read(name, 1),
-            lambda repository, name: repository.set_default(name, 1),
+            lambda repository, name: promote(repository, name, 1),
             lambda repository, name: repository.prune(name, keep=1),
         ],
-        ids=["versions", "default_version", "read", "set_default", "prune"],
+        ids=["versions", "default_version", "read", "change_rollout", "prune"],
     )
 
     @pytest.fixture

@@ -14,9 +14,9 @@ def test_a_canary_pins_the_default_and_leaves_it() -> None:
 
 
 def test_a_promotion_is_remembered_and_ends_what_was_tried() -> None:
-    tried = Rollout(default=2, previous=(1,), canary=CANARY, shadow=3, left_out=(3, 4))
+    tried = Rollout(default=2, previous=(1,), canary=CANARY, shadow=3, unloaded=(3, 4))
 
-    assert tried.promoted(3, 2) == Rollout(default=3, previous=(1, 2), left_out=(4,))
+    assert tried.promoted(3, 2) == Rollout(default=3, previous=(1, 2), unloaded=(4,))
     assert Rollout(shadow=4).promoted(3, 2) == Rollout(default=3, previous=(2,), shadow=4)
     assert Rollout(default=2, previous=(1,)).promoted(2, 2) == Rollout(default=2, previous=(1,))
 
@@ -41,32 +41,38 @@ def test_a_bounded_number_of_defaults_is_remembered() -> None:
 def test_a_version_is_not_tried_beside_itself() -> None:
     with pytest.raises(InvalidInput, match="3 is the default version already"):
         Rollout().with_canary(CANARY, 3)
-    with pytest.raises(InvalidInput, match="compared with another"):
+    with pytest.raises(InvalidInput, match="the shadow must be another"):
         Rollout().with_shadow(3, 3)
 
 
 def test_the_newest_are_loaded_and_what_is_kept_and_in_use() -> None:
     versions = list(range(1, 10))
 
-    assert Rollout().wanted(versions, 2) == {8, 9}
-    assert Rollout(default=1, canary=CANARY, shadow=4, kept=(5,), left_out=(9,)).wanted(versions, 2) == {1, 3, 4, 5, 8}
+    assert Rollout().versions_to_load(versions, 2) == {8, 9}
+    assert Rollout(default=1, canary=CANARY, shadow=4, loaded=(5,), unloaded=(9,)).versions_to_load(versions, 2) == {
+        1,
+        3,
+        4,
+        5,
+        8,
+    }
 
 
 def test_what_is_in_use_cannot_be_left_out() -> None:
-    rollout = Rollout(default=1, canary=CANARY, shadow=4, kept=(5,))
+    rollout = Rollout(default=1, canary=CANARY, shadow=4, loaded=(5,))
     for version in (1, 3, 4):
         with pytest.raises(InvalidInput, match="is the default, the canary or the shadow"):
-            rollout.leaving_out(version, 1)
+            rollout.with_unloaded(version, 1)
 
-    assert rollout.leaving_out(5, 1).left_out == (5,)
-    assert rollout.leaving_out(5, 1).kept == ()
-    assert rollout.leaving_out(5, 1).keeping(5) == rollout
-    assert rollout.leaving_out(5, 1).with_shadow(5, 1).left_out == ()
+    assert rollout.with_unloaded(5, 1).unloaded == (5,)
+    assert rollout.with_unloaded(5, 1).loaded == ()
+    assert rollout.with_unloaded(5, 1).with_loaded(5) == rollout
+    assert rollout.with_unloaded(5, 1).with_shadow(5, 1).unloaded == ()
 
 
 def test_versions_that_are_gone_are_forgotten() -> None:
-    rollout = Rollout(default=9, previous=(1, 2, 8), canary=CANARY, shadow=4, kept=(5, 1), left_out=(6, 2))
+    rollout = Rollout(default=9, previous=(1, 2, 8), canary=CANARY, shadow=4, loaded=(5, 1), unloaded=(6, 2))
 
-    assert rollout.existing([1, 2]) == Rollout(default=2, previous=(1,), kept=(1,), left_out=(2,))
-    assert rollout.existing([7]) == Rollout()
-    assert rollout.existing(list(range(1, 10))) == rollout
+    assert rollout.without_missing([1, 2]) == Rollout(default=2, previous=(1,), loaded=(1,), unloaded=(2,))
+    assert rollout.without_missing([7]) == Rollout()
+    assert rollout.without_missing(list(range(1, 10))) == rollout

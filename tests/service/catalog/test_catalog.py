@@ -15,6 +15,7 @@ from models.runtime.engine import Engine
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from tests.bundles import tiny_bundle
+from tests.rollouts import promote
 
 ROWS = {"input": np.ones((1, 4), np.float32)}
 
@@ -46,7 +47,7 @@ def test_an_empty_repository_is_ready_and_has_nothing(repository: Repository) ->
 def test_the_newest_versions_and_the_default_one_are_loaded(repository: Repository) -> None:
     for seed in range(5):
         repository.publish(tiny_bundle(seed=seed))
-    repository.set_default("tiny", 1)
+    promote(repository, "tiny", 1)
     loaded = catalog(repository)
 
     assert loaded.versions("tiny") == [1, 4, 5]

@@ -19,6 +19,7 @@ from service.catalog.served_version import ServedVersion
 from service.inference.shadow import Shadow
 from service.telemetry.statistics import ServiceStatistics
 from tests.bundles import echo_bundle, tiny_bundle
+from tests.rollouts import promote
 from tests.service.conftest import started
 
 ROLLOUT = "/v2/models/tiny/rollout"
@@ -28,7 +29,7 @@ ROWS = np.random.default_rng(11).normal(size=(64, 4)).astype(np.float32)
 @pytest.fixture
 def three(repository: Repository) -> Repository:
     """`tiny` has versions 1 to 3, and 1 is the default."""
-    repository.set_default("tiny", 1)
+    promote(repository, "tiny", 1)
     for seed in (2, 3):
         repository.publish(tiny_bundle(seed=seed))
     return repository
@@ -198,8 +199,8 @@ class TestDefault:
             assert answered_by(client) == "1"
 
     def test_the_default_before_it_answers_in_place_of_a_damaged_one(self, three: Repository) -> None:
-        three.set_default("tiny", 3)
-        three.set_default("tiny", 2)
+        promote(three, "tiny", 3)
+        promote(three, "tiny", 2)
         (three.root / "tiny" / "2" / "folded.onnx").write_bytes(b"broken")
         with started(three) as client:
             assert answered_by(client) == "3"
@@ -210,7 +211,7 @@ class TestDefault:
             assert client.get("/v2/models/tiny/ready").status_code == 503
             assert client.get("/v2/health/ready").status_code == 503
             assert client.get("/v2/models/shapes/ready").status_code == 200
-            assert "makes no sense" in client.get(ROLLOUT).json()["error"]
+            assert "is not a rollout" in client.get(ROLLOUT).json()["error"]
 
 
 def test_what_was_decided_survives_a_restart(three: Repository) -> None:
@@ -321,7 +322,7 @@ class TestShadow:
     def test_a_regressor_agrees_on_no_class(self, repository: Repository) -> None:
         for _ in range(2):
             repository.publish(echo_bundle("FP32", width=1))
-        repository.set_default("fp32", 1)
+        promote(repository, "fp32", 1)
         catalog, rollouts = load(repository)
         rollouts.set_shadow("fp32", 2)
         statistics = ServiceStatistics()

@@ -32,10 +32,10 @@ class Catalog:
         self.repository = self
 
     def get(self, model: str, version: int | None = None) -> ServedVersion:
-        self.require(model, version)
+        self.validate_version(model, version)
         return self._version
 
-    def require(self, model: str, version: int | None) -> None:
+    def validate_version(self, model: str, version: int | None) -> None:
         if not self._stored or (model, version) != (self._version.model, self._version.version):
             raise VersionNotFound(model, version)
 

@@ -1,0 +1,79 @@
+"""Folders that several processes change at once: durable names, locks, and staging of what one rename publishes."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_STAGING = ".incoming-"
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable: renames and new files survive a power cut only after this."""
+    descriptor = _open(folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the exclusive lock on a folder; wait for it first. Released by the system if the process dies."""
+    descriptor = _open(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def staging(root: Path) -> Iterator[Path]:
+    """A new hidden folder below `root`, on the same file system; deleted afterwards.
+
+    Its owner holds a lock on it. Folders without one were left by processes that died, and are deleted first.
+    """
+    _delete_abandoned(root)
+    folder, descriptor = _make_locked(root)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _open(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _make_locked(root: Path) -> tuple[Path, int]:
+    while True:
+        folder = root / f"{_STAGING}{secrets.token_hex(8)}"
+        folder.mkdir()
+        try:
+            descriptor = _open(folder)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)  # another process deleted the folder before it was locked
+
+
+def _delete_abandoned(root: Path) -> None:
+    for folder in root.glob(f"{_STAGING}*"):
+        try:
+            descriptor = _open(folder)
+        except OSError:  # another process deleted it first
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
