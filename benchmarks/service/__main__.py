@@ -2,6 +2,7 @@
 
     python -m benchmarks.service --seconds 1 --rounds 1 --case json1 --concurrency 8    a first look
     python -m benchmarks.service --rounds 3 --out benchmarks/results/service.jsonl      what docs/benchmarks.md shows
+    python -m benchmarks.service --server denge before --before ../other-checkout       a change, beside what was before
 
 Exits with 1 where an answer was wrong or a request failed.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 from benchmarks.service import report
 from benchmarks.service.cases import CASES
 from benchmarks.service.measure import Measurement, Plan, Record
-from benchmarks.service.servers import IN_PROCESS, SERVERS
+from benchmarks.service.servers import BEFORE, IN_PROCESS, SERVERS, WITHOUT, before
 from benchmarks.service.workspace import ROOT, models_folder
 
 LATEST = ROOT / "benchmarks/results/latest.jsonl"
@@ -36,12 +37,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python -m benchmarks.service", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in ("server", "case"):
-        known = CHOICES[name]
-        parser.add_argument(f"--{name}", nargs="+", choices=known, default=known, metavar="NAME", help=", ".join(known))
+        default = CHOICES[name]
+        known = [*default, *WITHOUT, BEFORE] if name == "server" else default
+        parser.add_argument(
+            f"--{name}", nargs="+", choices=known, default=default, metavar="NAME", help=", ".join(known)
+        )
     default = CHOICES["concurrency"]
     parser.add_argument("--concurrency", nargs="+", type=int, default=default, metavar="N", help="connections")
     parser.add_argument("--seconds", type=int, default=3, help="of load for each server, case and concurrency")
     parser.add_argument("--rounds", type=int, default=3, help="times that everything is done; medians are shown")
+    parser.add_argument("--before", type=Path, help="another checkout of Denge, for the server 'before'")
     parser.add_argument("--out", type=Path, default=LATEST, help="file for the measurements, as JSON lines")
     return parser.parse_args(arguments)
 
@@ -100,7 +105,8 @@ def main(arguments: list[str]) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", encoding="utf-8") as file:
         file.write(json.dumps(records[0]) + "\n")
-        for record in Measurement(plan, models).records():
+        known = SERVERS | WITHOUT | ({BEFORE: before(options.before.resolve())} if options.before else {})
+        for record in Measurement(plan, models, known).records():
             print(shown(record), file=sys.stderr, flush=True)
             file.write(json.dumps(record) + "\n")
             file.flush()

@@ -14,7 +14,7 @@ from statistics import median
 from benchmarks.pages import write_between
 from benchmarks.service.cases import CASES
 from benchmarks.service.measure import Record
-from benchmarks.service.servers import BARE, DENGE, IN_PROCESS, SERVERS
+from benchmarks.service.servers import BARE, BEFORE, DENGE, IN_PROCESS, SERVERS, WITHOUT
 
 FIGURES = {
     "requests_per_s": ("req/s", "{:,.0f}"),
@@ -22,7 +22,14 @@ FIGURES = {
     "p99_ms": ("p99 ms", "{:.2f}"),
     "cpu_s_per_1000": ("CPU s / 1,000", "{:.3f}"),
 }
-ORDER = [IN_PROCESS, *reversed(SERVERS)]
+ABOUT = {name: server.about for name, server in (SERVERS | WITHOUT).items()} | {
+    IN_PROCESS: "onnxruntime in a loop, no HTTP",
+    BEFORE: "Denge as it was before",
+}
+ORDER = [IN_PROCESS, *reversed(SERVERS), *WITHOUT, BEFORE]
+
+REFERENCE = {DENGE: BARE} | dict.fromkeys([*WITHOUT, BEFORE], DENGE)
+"""What the figures of a server are divided by."""
 
 ByRound = dict[int, Record]
 
@@ -49,7 +56,10 @@ def _case_table(case: str, loads: Sequence[Record]) -> Iterator[str]:
     for connections in dict.fromkeys(record["concurrency"] for record in loads):
         here = [record for record in loads if record["concurrency"] == connections]
         for server, rounds in _by_server(here):
-            cells = [_cell(rounds, _rounds(here, BARE), server, name, form) for name, (_, form) in FIGURES.items()]
+            cells = [
+                _cell(rounds, _rounds(here, REFERENCE.get(server, "")), name, form)
+                for name, (_, form) in FIGURES.items()
+            ]
             wrong = [sum(record.get("wrong", 0) for record in rounds.values())]
             errors = [sum(map(failures, rounds.values())) - wrong[0]]
             yield _row(connections or "-", server, *cells, *errors, *wrong)
@@ -62,9 +72,9 @@ def _process_table(measured: Sequence[Record]) -> Iterator[str]:
     yield "| server | what it is | cold start s | RSS after load MiB |"
     yield "|---|---|---:|---:|"
     for server, rounds in _by_server(known):
-        about = "onnxruntime in a loop, no HTTP" if server == IN_PROCESS else SERVERS[server].about
+        about = ABOUT.get(server, server)
         cells = [
-            _cell(rounds, _rounds(known, BARE), server, name, form)
+            _cell(rounds, _rounds(known, REFERENCE.get(server, "")), name, form)
             for name, form in (("cold_start_s", "{:.2f}"), ("rss_mib", "{:.0f}"))
         ]
         yield _row(server, about, *cells)
@@ -74,7 +84,8 @@ def _process_table(measured: Sequence[Record]) -> Iterator[str]:
 def _made_by(run: Record, rounds: int) -> Iterator[str]:
     revision = run["revision"] + (" with changes" if run["changed"] else "")
     yield f"Made by `{run['command']}` on {run['date']} at {revision}."
-    yield f"Medians of the rounds ({rounds}); in brackets the ratio to `{BARE}`, taken within each round first."
+    yield f"Medians of the rounds ({rounds}); in brackets the ratio of `{DENGE}` to `{BARE}`,"
+    yield f"of others to `{DENGE}`, taken within each round first."
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     yield f"{run['cpu']}, {run['cores']} cores; {versions}."
 
@@ -91,14 +102,14 @@ def _rounds(records: Sequence[Record], server: str) -> ByRound:
     return {record["round"]: record for record in sorted(chosen, key=lambda record: record.get("rss_mib", 0))}
 
 
-def _cell(rounds: ByRound, bare: ByRound, server: str, name: str, form: str) -> str:
+def _cell(rounds: ByRound, reference: ByRound, name: str, form: str) -> str:
     def value(record: Record) -> float:
         return record[name] or math.nan  # nothing was answered
 
     text = form.format(median(map(value, rounds.values())))
-    if server == DENGE and rounds.keys() <= bare.keys():
+    if rounds.keys() <= reference.keys():
         # Within each round first: what slows a round down slows both.
-        ratio = median(value(record) / value(bare[number]) for number, record in rounds.items())
+        ratio = median(value(record) / value(reference[number]) for number, record in rounds.items())
         text += f" ({ratio:.2f})"
     return text
 

@@ -33,17 +33,39 @@ def _uvicorn(app: str) -> tuple[str, ...]:
     return (PYTHON, "-m", "uvicorn", f"benchmarks.service.limits.{app}", *options.split(), "--log-level", "warning")
 
 
-def _denge() -> tuple[str, ...]:
+def _denge(*program: str) -> tuple[str, ...]:
     options = "--host 127.0.0.1 --port {port} --repository {models}/repository --no-starters --threads 1"
-    return (PYTHON, "-m", "service", *options.split())
+    return (PYTHON, "-m", *program, *options.split())
+
+
+def _without(piece: str) -> tuple[str, ...]:
+    return _denge("benchmarks.service.without", piece)
 
 
 DENGE, BARE, IN_PROCESS = "denge", "bare", "in-process"
 
 SERVERS = {
-    DENGE: Server(_denge(), "`python -m service`, one process, `--threads 1`"),
+    DENGE: Server(_denge("service"), "`python -m service`, one process, `--threads 1`"),
     BARE: Server(_uvicorn("bare:with_orjson"), "uvicorn, orjson, numpy, onnxruntime; one route, no checks"),
     "bare-simdjson": Server(_uvicorn("bare:with_simdjson"), "the same, numbers read by pysimdjson into a buffer"),
     "echo": Server(_uvicorn("echo:create"), "uvicorn reads the body and sends a fixed answer", computes=False),
 }
 """By name. `in-process`, onnxruntime in a loop, is no server: see benchmarks.service.in_process."""
+
+WITHOUT = {
+    "without-plain": Server(_without("plain"), "Denge with every prediction by ASGI and FastAPI"),
+    "without-signature": Server(_without("signature"), "Denge with every request checked as if it were the first"),
+    "without-simdjson": Server(_without("simdjson"), "Denge with numbers in JSON read as Python objects"),
+}
+"""Denge without one piece of its fast path: measured when they are asked for."""
+
+BEFORE = "before"
+
+
+def before(checkout: Path) -> Server:
+    """Denge as another checkout of it has it."""
+    start = (
+        f"import runpy, sys; sys.path.insert(0, {str(checkout)!r}); runpy.run_module('service', run_name='__main__')"
+    )
+    _, _, _, *options = _denge("service")
+    return Server((PYTHON, "-c", start, *options), "Denge as it was before")

@@ -1,0 +1,43 @@
+"""python -m benchmarks.service.without PIECE [service's options]: the service without one piece of its fast path.
+
+Each piece has to earn its place: `python -m benchmarks.service --server denge without-plain without-signature
+without-simdjson --case json1 json32 binary32` measures all of them in one run.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service import __main__ as program
+from service.http import server
+from service.wire import json_tensors, v2_json
+from service.wire.signature import Signature
+
+
+def plain_predictions() -> None:
+    """Every request goes through ASGI and the framework."""
+    server.Protocol = HttpToolsProtocol  # type: ignore[misc]
+
+
+def signature() -> None:
+    """Every request is checked from its first byte to its last."""
+
+    def decode(self: Any, body: bytes, header_length: str | None, *, finite: bool = True) -> v2_json.InferRequest:
+        return v2_json.decode(body, header_length, self._inputs, self._outputs, finite=finite)
+
+    Signature.decode = decode  # type: ignore[method-assign]
+
+
+def simdjson() -> None:
+    """Numbers in JSON become Python objects before they become an array."""
+    json_tensors.FAST = False
+
+
+PIECES: dict[str, Callable[[], None]] = {"plain": plain_predictions, "signature": signature, "simdjson": simdjson}
+
+
+if __name__ == "__main__":
+    PIECES[sys.argv[1]]()
+    sys.exit(program.main(sys.argv[2:]))
