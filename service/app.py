@@ -41,7 +41,7 @@ from service.inference.v2 import V2
 from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
 from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
-from service.replicas.interface import Replicas
+from service.replicas.interface import CATALOG_MESSAGE, OBSERVATION_MESSAGE, STATISTICS_MESSAGE, Replicas
 from service.replicas.link import Link
 from service.routes import configuration, dashboard, examples, health, images, infer, layers, models, predict
 from service.routes import drift as drift_routes
@@ -105,13 +105,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         # A process that answers no predictions checks that a version loads, and keeps no session of it.
         open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release(),
         settings.loaded_versions,
-        partial(replicas.publish_from_thread, "catalog"),
+        partial(replicas.publish_from_thread, CATALOG_MESSAGE),
     )
     rollouts = Rollouts(catalog)
     monitor = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
-    replicas.on("delta", monitor.receive)
+    replicas.on(OBSERVATION_MESSAGE, monitor.receive)
     collectors = RowCollectors(replicas)
     recalibrations = Recalibrations(
         catalog, settings.state_folder, settings.max_collected_bytes, collectors, has_api_keys=guard.has_keys
@@ -189,10 +189,10 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     catalog = Catalog(Repository(settings.repository), _engine_opener(settings, limits))
     statistics = ServiceStatistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    collector = RowCollector(lambda rows: link.tell(ROWS_MESSAGE, rows.to_bytes()))
+    collector = RowCollector(lambda rows: link.send(ROWS_MESSAGE, rows.to_bytes()))
 
     def report(observation: Observation) -> None:
-        link.tell("delta", observation.to_bytes())
+        link.send(OBSERVATION_MESSAGE, observation.to_bytes())
 
     async def apply_snapshot(snapshot: bytes) -> bytes:
         await asyncio.to_thread(catalog.apply_snapshot, snapshot)
@@ -201,8 +201,8 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     async def send_statistics(_nothing: bytes) -> bytes:
         return statistics.to_json()
 
-    link.on("catalog", apply_snapshot)
-    link.on("statistics", send_statistics)
+    link.on(CATALOG_MESSAGE, apply_snapshot)
+    link.on(STATISTICS_MESSAGE, send_statistics)
     link.on(TARGETS_MESSAGE, collector.apply_targets)
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, report, collector)
 

@@ -11,6 +11,13 @@ from prometheus_client.registry import Collector
 
 from service.telemetry.statistics import ServiceStatistics
 
+CATALOG_MESSAGE = "catalog"
+"""What is to be served: `service.catalog.snapshot`."""
+OBSERVATION_MESSAGE = "observation"
+"""What a worker has observed: `service.watching.observation`."""
+STATISTICS_MESSAGE = "statistics"
+"""Asks a worker for its statistics."""
+
 Handler = Callable[[bytes], Awaitable[bytes]]
 """Handles a message, and returns the answer."""
 

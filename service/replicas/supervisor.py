@@ -1,8 +1,8 @@
-"""Starts the workers, tells them what to serve, adds up what they count, and replaces those that die.
+"""Starts the workers, publishes state to them, merges their statistics, and replaces those that die.
 
 Other parts of the control process reach the workers through it, over their links (`service.replicas.link`): `on`
-registers a handler for what any worker asks or tells, and `publish` gives every worker a piece of state, those that
-start later as well, before they serve.
+registers a handler for the messages of all workers, and `publish` sends a piece of state to every worker, and to those
+that start later before they serve.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from time import monotonic
 
 import structlog
 
-from service.replicas.interface import Handler
-from service.replicas.link import Link, LinkClosed, Refused
+from service.replicas.connection_counts import ConnectionCounts
+from service.replicas.interface import STATISTICS_MESSAGE, Handler
+from service.replicas.link import HandlerFailed, Link, LinkClosed
 from service.replicas.processes import WorkerProcesses
-from service.replicas.shares import Shares
 from service.settings import Settings
 from service.telemetry.statistics import ServiceStatistics
 
@@ -28,26 +28,26 @@ log = structlog.get_logger()
 
 _POLL_SECONDS = 1.0
 _GATHER_SECONDS = 2.0
-"""A worker that does not say in time what it has counted is taken at its last word."""
+"""After this time, the last known statistics of a worker are used."""
 _HUNG_SECONDS = 60.0
-"""A worker whose event loop has stood still for so long is killed."""
+"""A worker that does not answer for this long is killed."""
 _ATTEMPTS = 5
-"""Starts that may fail in a row, while no other worker serves, before the service gives up."""
+"""Failed starts in a row, while no other worker serves, after which the service stops."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-"""Seconds between a death and the next start: doubled with each, until a worker has lived for the longest."""
+"""Seconds between a death and the next start: doubled each time, until a worker has run for the longest."""
 _GRACE_SECONDS = 2.0
-"""For a worker to end by itself, beyond the time that its requests have."""
+"""How long a worker has to end by itself, after its requests have had their time."""
 
 
 @dataclass(eq=False)
 class _Worker:
-    """A process that runs.
+    """A worker process.
 
     Attributes:
         process: the process.
-        link: to it.
+        link: to the process.
         serving: whether it accepts connections.
-        counted: by it, when last asked.
+        counted: its statistics, when it was last asked.
     """
 
     process: asyncio.subprocess.Process
@@ -57,7 +57,7 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps as many workers as the settings say.
+    """Keeps as many workers running as the settings say.
 
     An implementation of `service.replicas.interface.Replicas`, for the control process.
 
@@ -76,7 +76,7 @@ class Supervisor:
         self._control = control
         self._memory = os.memfd_create("denge-connections")
         os.ftruncate(self._memory, 4 * settings.workers)
-        self._shares = Shares(self._memory, settings.workers)
+        self._shares = ConnectionCounts(self._memory, settings.workers)
         self._workers: list[_Worker] = []
         self._dead = ServiceStatistics()
         self._handlers: dict[str, Handler] = {}
@@ -91,11 +91,11 @@ class Supervisor:
         self.failed = False
         """Whether the workers cannot be started."""
         self.replaced = 0
-        """Workers that died, and were or will be replaced."""
+        """How many workers have died."""
 
     @property
     def pids(self) -> list[int]:
-        """Of the workers that run."""
+        """Process ids of the workers that run."""
         return [worker.process.pid for worker in self._workers]
 
     @property
@@ -104,26 +104,26 @@ class Supervisor:
         return sum(worker.serving for worker in self._workers)
 
     def on(self, kind: str, handler: Handler) -> None:
-        """Call this for every message of a kind, whichever worker it comes from."""
+        """Call the handler for every message of a kind, from any worker."""
         self._handlers[kind] = handler
         for worker in self._workers:
             worker.link.on(kind, handler)
 
     async def publish(self, kind: str, payload: bytes) -> None:
-        """Give every worker a piece of state, in place of the last one of its kind. Returns when all have it.
+        """Send a piece of state to every worker, in place of the last one of its kind. Returns when all use it.
 
-        A worker that refuses it is replaced: all are to answer alike.
+        A worker that cannot apply it is replaced, so that all workers serve the same.
         """
         self._published[kind] = payload
         if self._ready.is_set():
-            await asyncio.gather(*(self._give(worker, kind, payload) for worker in self._workers))
+            await asyncio.gather(*(self._send_state(worker, kind, payload) for worker in self._workers))
 
     def publish_from_thread(self, kind: str, payload: bytes) -> None:
-        """The same, from a thread, which waits."""
+        """`publish`, from a thread, which waits."""
         asyncio.run_coroutine_threadsafe(self.publish(kind, payload), self._loop).result()
 
     async def gather(self, own: ServiceStatistics) -> ServiceStatistics:
-        """What has been counted until now: by this process, by the workers, and by those that have died.
+        """Statistics of this process, of the workers, and of those that have died.
 
         Of one that was killed, up to the last `_POLL_SECONDS` are lost; but no count ever falls.
         """
@@ -134,7 +134,7 @@ class Supervisor:
         return total
 
     def start(self, give_up: Callable[[], None]) -> None:
-        """Start the processes; they wait for `serve`.
+        """Start the processes. They do not serve before `serve`.
 
         Args:
             give_up: called once it is clear that they cannot be started.
@@ -144,31 +144,31 @@ class Supervisor:
         self._keeping = [self._loop.create_task(self._keep(number)) for number in range(self._settings.workers)]
 
     async def serve(self) -> None:
-        """Let them serve what has been published. Returns when all do, or cannot be started, or `stop_waiting`."""
+        """Let the workers serve. Returns when all serve, when they cannot be started, or after `stop_waiting`."""
         self._ready.set()
         await self._all_served.wait()
 
     def stop_waiting(self) -> None:
-        """For workers that do not serve yet."""
+        """Let `serve` return, although some workers do not serve yet."""
         self._all_served.set()
 
     async def drain(self) -> None:
-        """Let them answer what they have begun. Returns when they have ended."""
+        """Let the workers finish their requests. Returns when they have ended."""
         self._stopping.set()
         for worker in self._workers:
-            worker.link.tell("drain")
+            worker.link.send("drain")
         _, late = await asyncio.wait(self._keeping, timeout=self._settings.drain_seconds + _GRACE_SECONDS)
         if late:
             self.kill()
             await asyncio.wait(late)
 
     def kill(self) -> None:
-        """End them at once."""
+        """Kill the workers."""
         for worker in self._workers:
             _kill(worker)
 
     async def _keep(self, number: int) -> None:
-        """One worker after the other."""
+        """Keep one worker running: start it, and start another one when it has died."""
         deaths = failures = 0
         while True:
             started = monotonic()
@@ -195,21 +195,19 @@ class Supervisor:
                     return
 
     async def _live(self, number: int) -> bool:
-        """Start a worker and see it through. Returns whether it ever served."""
-        self._shares.leave_out(number)
+        """Start a worker, and wait for its end. Returns whether it ever served."""
+        self._shares.set_not_serving(number)
         worker = await self._start(number)
         self._workers.append(worker)
         if self._stopping.is_set():
             _kill(worker)
-        minding = [
-            self._loop.create_task(mind) for mind in (worker.link.run(), self._begin(worker), self._watch(worker))
-        ]
+        tasks = [self._loop.create_task(mind) for mind in (worker.link.run(), self._begin(worker), self._watch(worker))]
         code = await worker.process.wait()
-        self._shares.leave_out(number)
+        self._shares.set_not_serving(number)
         worker.link.close()
-        for mind in minding:
-            mind.cancel()
-        await asyncio.wait(minding)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         self._workers.remove(worker)
         worker.counted.pending = 0
         self._dead.merge(worker.counted)
@@ -241,21 +239,21 @@ class Supervisor:
         return _Worker(process, link)
 
     async def _begin(self, worker: _Worker) -> None:
-        """Give a new worker what has been published, and let it serve."""
+        """Send a new worker what has been published, and let it serve."""
         await self._ready.wait()
         with suppress(LinkClosed):
             for kind in list(self._published):
-                # What it cannot take it has logged: it serves the rest, as a service that starts does.
-                with suppress(Refused):
-                    await worker.link.ask(kind, self._published[kind])
-            await worker.link.ask("serve")
+                # The worker has logged what it could not load, and serves the rest, as a service that starts does.
+                with suppress(HandlerFailed):
+                    await worker.link.request(kind, self._published[kind])
+            await worker.link.request("serve")
             worker.serving = True
             log.info("worker_serves", pid=worker.process.pid)
             if self.serving == self._settings.workers:
                 self._all_served.set()
 
     async def _watch(self, worker: _Worker) -> None:
-        """Keep what it counts, in case that it dies, and end it when it hangs."""
+        """Keep a worker's statistics, in case it dies, and kill it when it hangs."""
         answers = True
         while answers:
             await asyncio.sleep(_POLL_SECONDS)
@@ -264,23 +262,23 @@ class Supervisor:
         _kill(worker)
 
     async def _count(self, worker: _Worker, seconds: float) -> bool:
-        """Ask a worker what it has counted. Returns whether it has answered in time."""
+        """Ask a worker for its statistics. Returns whether it has answered in time."""
         try:
             async with asyncio.timeout(seconds):
-                worker.counted = ServiceStatistics.from_json(await worker.link.ask("statistics"))
+                worker.counted = ServiceStatistics.from_json(await worker.link.request(STATISTICS_MESSAGE))
         except TimeoutError:
             return False
         except LinkClosed:
             pass  # it has died, and its last word stands
         return True
 
-    async def _give(self, worker: _Worker, kind: str, payload: bytes) -> None:
+    async def _send_state(self, worker: _Worker, kind: str, payload: bytes) -> None:
         try:
-            await worker.link.ask(kind, payload)
+            await worker.link.request(kind, payload)
         except LinkClosed:
             pass  # its successor will be given it
-        except Refused as error:
-            log.error("worker_refuses", pid=worker.process.pid, kind=kind, error=str(error))
+        except HandlerFailed as error:
+            log.error("worker_state_not_applied", pid=worker.process.pid, kind=kind, error=str(error))
             _kill(worker)
 
 

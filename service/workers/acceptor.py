@@ -1,8 +1,8 @@
 """Accepts connections on the socket that the workers share, so that each worker gets about as many.
 
-Left to the kernel, the worker that wakes first takes what arrives together: of eight connections sometimes all eight,
-while the other cores idle. So the workers keep the numbers of their connections in memory that all of them see, and one
-that has more than another leaves a connection to that one for a moment.
+Left to the kernel, the worker that wakes first accepts all connections that arrive together: sometimes all of eight,
+while the other cores idle. So the workers share their numbers of connections, and a worker that has more than another
+leaves a new connection to that one for a moment.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from service.replicas.shares import Shares
+from service.replicas.connection_counts import ConnectionCounts
 
 log = structlog.get_logger()
 
@@ -23,37 +23,37 @@ _PAUSE_SECONDS = 1.0
 
 
 class Connections(set[Any]):
-    """Open connections, whose number the other workers see.
+    """Open connections of a worker, whose number the other workers see.
 
     Args:
-        shares: where.
-        worker: the number of this one.
+        counts: of all workers.
+        worker: index of this worker.
     """
 
-    def __init__(self, shares: Shares, worker: int) -> None:
+    def __init__(self, counts: ConnectionCounts, worker: int) -> None:
         super().__init__()
-        self.shares = shares
+        self.counts = counts
         self._worker = worker
-        shares.set(worker, 0)
+        counts.set(worker, 0)
 
     def add(self, connection: Any) -> None:
-        """It is open."""
+        """Count an open connection."""
         super().add(connection)
-        self.shares.set(self._worker, len(self))
+        self.counts.set(self._worker, len(self))
 
     def discard(self, connection: Any) -> None:
-        """It is closed."""
+        """Count a closed connection no more."""
         super().discard(connection)
-        self.shares.set(self._worker, len(self))
+        self.counts.set(self._worker, len(self))
 
 
 class Acceptor:
-    """In place of the event loop's own server, as far as uvicorn uses that.
+    """Takes the place of the event loop's own server, as far as uvicorn uses that.
 
     Args:
         listening: the shared socket.
         connections: those of this worker.
-        make_protocol: answers on one connection.
+        make_protocol: makes the protocol of a connection.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Acceptor:
             self._waiting.cancel()
 
     async def wait_closed(self) -> None:
-        """Return when what was accepted has been taken over."""
+        """Return when every accepted connection has its protocol."""
         if self._adopting:
             await asyncio.wait(self._adopting)
 
@@ -84,7 +84,7 @@ class Acceptor:
         self._loop.add_reader(self._listening, self._arrived)
 
     def _arrived(self) -> None:
-        if len(self._connections) + len(self._adopting) <= self._connections.shares.fewest() + 1:
+        if len(self._connections) + len(self._adopting) <= self._connections.counts.fewest() + 1:
             self._accept()
         else:
             self._look_again(_MOMENT_SECONDS, self._accept)
@@ -93,7 +93,7 @@ class Acceptor:
         try:
             connection, _ = self._listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return  # another worker has it, or the caller has gone
+            return  # another worker has it, or the client has disconnected
         except OSError as error:
             log.error("accepting_failed", error=str(error))
             self._look_again(_PAUSE_SECONDS, lambda: None)

@@ -1,7 +1,7 @@
-"""The control process of several workers: it has the whole application but answers no prediction itself.
+"""The control process of several workers: it has the whole application, and answers no predictions itself.
 
-It opens the port and hands it to the workers, which answer predictions and forward every other request here, over a
-private unix socket (`service.workers.forward`). So everything but predictions lives once, whichever worker is asked.
+It opens the port and passes it to the workers. They answer predictions, and forward every other request to this process
+over a private unix socket (`service.http.forward`): the answer is the same, whichever worker is asked.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def serve(settings: Settings) -> int:
 
 
 class _ControlServer(Server):
-    """Has workers between itself and the callers: ready after them, stopped after them.
+    """Starts serving after its workers, and stops after them.
 
     Args:
         config, state, shutdown_delay: of the server.
@@ -59,7 +59,7 @@ class _ControlServer(Server):
         self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the workers, load the models meanwhile, and tell people where to go once every worker answers."""
+        """Start the workers, load the models meanwhile, and print the addresses when every worker serves."""
         self._workers.start(self._give_up)
         await uvicorn.Server.startup(self, sockets)
         await self._workers.serve()
@@ -67,7 +67,7 @@ class _ControlServer(Server):
             announce(self._listening)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let the workers answer what they have begun, which may need this process; then stop."""
+        """Drain the workers, which may need this process, then stop."""
         self._listening.close()
         await self._workers.drain()
         await super().shutdown(sockets)

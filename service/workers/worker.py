@@ -1,8 +1,8 @@
 """python -m service.workers.worker: one of several processes that answer predictions on one socket.
 
-It is started by `service.replicas.supervisor`, which passes the listening socket and one end of a link, and writes the
-settings to standard input. It serves the versions that the control process tells it to, and forwards every request
-that is not a prediction. It stops when the control process says so, or goes away.
+`service.replicas.supervisor` starts it, passes the listening socket and one end of a link, and writes the settings to
+standard input. A worker serves the versions that the control process publishes, and forwards every request that is not
+a prediction. It stops when the control process sends `drain`, or ends.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import uvloop
 from service import settings
 from service.app import create_worker
 from service.http.server import configure
+from service.replicas.connection_counts import ConnectionCounts
 from service.replicas.link import Link
-from service.replicas.shares import Shares
 from service.settings import Settings
 from service.telemetry import logs
 from service.workers.acceptor import Acceptor, Connections
@@ -31,12 +31,12 @@ log = structlog.get_logger()
 
 
 class _Server(uvicorn.Server):
-    """Begins to accept connections when the control process says so, and stops when it says so or goes away.
+    """Accepts connections after the message `serve`; stops at `drain`, or when the control process ends.
 
     Args:
         config: of uvicorn.
         link: to the control process.
-        connections: where this worker's are kept.
+        connections: of this worker.
     """
 
     def __init__(self, config: uvicorn.Config, link: Link, connections: Connections) -> None:
@@ -49,7 +49,7 @@ class _Server(uvicorn.Server):
         link.on("drain", self._drain)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait until there is something to serve."""
+        """Wait for the message `serve`, then start."""
         reading = asyncio.create_task(self._link.run())
         reading.add_done_callback(lambda _: self._stop())
         await self._begin.wait()
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
         return protocol
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signals are for the control process, which says when to stop; some supervisors send them to all processes."""
+        """Ignore signals: the control process gets them too, and sends `drain`."""
 
     async def _serve_now(self, _nothing: bytes) -> bytes:
         self._begin.set()
@@ -83,9 +83,9 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
-    """Serve until told to stop. Returns whether the control process is still there."""
+    """Serve until the worker is to stop. Returns whether the control process still runs."""
     link = await Link.open(socket.socket(fileno=arguments.link))
-    connections = Connections(Shares(arguments.shares, chosen.workers), arguments.number)
+    connections = Connections(ConnectionCounts(arguments.shares, chosen.workers), arguments.number)
     server = _Server(configure(create_worker(chosen, arguments.control, link), chosen), link, connections)
     await server.serve([socket.socket(fileno=arguments.listening)])
     orphaned = link.closed
@@ -94,7 +94,7 @@ async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until told to stop."""
+    """Serve until the worker is to stop."""
     parser = argparse.ArgumentParser(prog="python -m service.workers.worker")
     parser.add_argument("--number", type=int, required=True, help="of this worker, from 0")
     parser.add_argument("--control", type=Path, required=True, help="the control process's unix socket")

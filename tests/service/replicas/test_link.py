@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.replicas.link import Link, LinkClosed, Refused
+from service.replicas.link import HandlerFailed, Link, LinkClosed
 
 
 @asynccontextmanager
@@ -34,8 +34,8 @@ def test_an_answer_comes_back_as_it_was_sent_from_either_side(payload: bytes) ->
             control.on("echo", echo)
             worker.on("echo", echo)
 
-            assert await control.ask("echo", payload) == payload
-            assert await worker.ask("echo", payload) == payload
+            assert await control.request("echo", payload) == payload
+            assert await worker.request("echo", payload) == payload
 
     asyncio.run(scenario())
 
@@ -53,10 +53,10 @@ def test_messages_of_one_kind_are_handled_in_turn_and_do_not_hold_up_others() ->
         async with linked() as (control, worker):
             worker.on("slow", slow)
             worker.on("echo", echo)
-            asked = [asyncio.create_task(control.ask("slow", b"%d" % number)) for number in range(20)]
+            asked = [asyncio.create_task(control.request("slow", b"%d" % number)) for number in range(20)]
             await asyncio.sleep(0)  # for the tasks to begin
 
-            assert await control.ask("echo", b"!") == b"!"
+            assert await control.request("echo", b"!") == b"!"
             assert not handled
             release.set()
             await asyncio.gather(*asked)
@@ -74,12 +74,12 @@ def test_what_a_handler_raises_is_raised_where_it_was_asked_for() -> None:
             worker.on("broken", broken)
             worker.on("echo", echo)
 
-            with pytest.raises(Refused, match="no such thing"):
-                await control.ask("broken")
-            with pytest.raises(Refused, match="nobody"):
-                await control.ask("nobody")
-            assert control.tell("broken")
-            assert await control.ask("echo", b"!") == b"!"
+            with pytest.raises(HandlerFailed, match="no such thing"):
+                await control.request("broken")
+            with pytest.raises(HandlerFailed, match="nobody"):
+                await control.request("nobody")
+            assert control.send("broken")
+            assert await control.request("echo", b"!") == b"!"
 
     asyncio.run(scenario())
 
@@ -94,10 +94,10 @@ def test_who_waits_learns_that_the_other_side_has_gone() -> None:
 
             worker.on("gone", gone)
             with pytest.raises(LinkClosed):
-                await control.ask("gone")
+                await control.request("gone")
             with pytest.raises(LinkClosed):
-                await control.ask("gone")
-            assert not control.tell("gone")
+                await control.request("gone")
+            assert not control.send("gone")
 
     asyncio.run(scenario())
 
@@ -112,7 +112,7 @@ def test_told_from_another_thread_it_arrives() -> None:
 
         async with linked() as (control, worker):
             control.on("delta", keep)
-            assert await asyncio.to_thread(worker.tell, "delta", b"1")
+            assert await asyncio.to_thread(worker.send, "delta", b"1")
             assert await arrived.get() == b"1"
 
     asyncio.run(scenario())
@@ -123,7 +123,7 @@ def test_a_side_that_does_not_read_is_told_no_more_than_a_bounded_amount() -> No
         ends = socket.socketpair()
         worker = await Link.open(ends[0])  # nobody reads the other end
         told = 0
-        while worker.tell("delta", bytes(1 << 20)):
+        while worker.send("delta", bytes(1 << 20)):
             told += 1
             await asyncio.sleep(0)  # for it to be written
             assert told < 100

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from service.replicas.shares import Shares
+from service.replicas.connection_counts import ConnectionCounts
 from service.workers.acceptor import Acceptor, Connections
 
 
@@ -35,7 +35,7 @@ def memory() -> Iterator[int]:
 
 
 def start(listening: socket.socket, memory: int, worker: int, stack: ExitStack) -> Connections:
-    connections = Connections(Shares(memory, 2), worker)
+    connections = Connections(ConnectionCounts(memory, 2), worker)
     accepting = Acceptor(stack.enter_context(listening.dup()), connections, partial(Answer, connections))
     stack.enter_context(closing(accepting))
     return connections
@@ -47,9 +47,12 @@ async def connect(listening: socket.socket, number: int, stack: ExitStack) -> li
 
 
 async def until_there_are(number: int, *workers: Connections) -> None:
-    async with asyncio.timeout(60):
-        while sum(map(len, workers)) != number:  # noqa: ASYNC110 - nobody else could set an event
-            await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(60):
+            while sum(map(len, workers)) != number:  # noqa: ASYNC110 - nobody else could set an event
+                await asyncio.sleep(0)
+    except TimeoutError:
+        pytest.fail(f"{[*map(len, workers)]} connections are open at the workers, not {number} together")
 
 
 def test_each_worker_gets_about_as_many(memory: int) -> None:
@@ -63,25 +66,26 @@ def test_each_worker_gets_about_as_many(memory: int) -> None:
             for client in clients[:30]:
                 client.close()
             await until_there_are(10, *workers)
-            assert Shares(memory, 2).fewest() == min(map(len, workers))
+            assert ConnectionCounts(memory, 2).fewest() == min(map(len, workers))
 
     asyncio.run(scenario())
 
 
 def test_what_another_worker_does_not_take_is_taken_all_the_same(memory: int) -> None:
     async def scenario() -> None:
-        Shares(memory, 2).set(1, 0)  # it serves, and stands still
+        ConnectionCounts(memory, 2).set(1, 0)  # it serves, and stands still
         with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as stack:
             only = start(listening, memory, 0, stack)
             await connect(listening, 10, stack)
             await until_there_are(10, only)
+            assert len(only) == 10
 
     asyncio.run(scenario())
 
 
 def test_a_worker_that_does_not_serve_is_not_waited_for(memory: int) -> None:
-    shares = Shares(memory, 2)
+    shares = ConnectionCounts(memory, 2)
     shares.set(0, 7)
-    shares.leave_out(1)
+    shares.set_not_serving(1)
 
     assert shares.fewest() == 7

@@ -5,8 +5,8 @@ import mmap
 _NOT_SERVING = 2**32 - 1
 
 
-class Shares:
-    """How many connections each worker has, in memory that several processes see.
+class ConnectionCounts:
+    """Open connections of each worker, in memory that several processes share.
 
     Args:
         descriptor: of that memory.
@@ -17,13 +17,13 @@ class Shares:
         self._counts = memoryview(mmap.mmap(descriptor, workers * 4)).cast("I")
 
     def set(self, worker: int, connections: int) -> None:
-        """Say how many connections a worker has."""
+        """Set the number of connections of a worker."""
         self._counts[worker] = connections
 
-    def leave_out(self, worker: int) -> None:
-        """Say that a worker does not serve."""
+    def set_not_serving(self, worker: int) -> None:
+        """Leave a worker out of `fewest`, until its number is set again."""
         self._counts[worker] = _NOT_SERVING
 
     def fewest(self) -> int:
-        """Of those that serve."""
+        """The smallest number among the workers that serve."""
         return min(self._counts)
