@@ -76,7 +76,7 @@ class Supervisor:
         self._control = control
         self._memory = os.memfd_create("denge-connections")
         os.ftruncate(self._memory, 4 * settings.workers)
-        self._shares = ConnectionCounts(self._memory, settings.workers)
+        self._connections = ConnectionCounts(self._memory, settings.workers)
         self._workers: list[_Worker] = []
         self._dead = ServiceStatistics()
         self._handlers: dict[str, Handler] = {}
@@ -196,14 +196,14 @@ class Supervisor:
 
     async def _live(self, number: int) -> bool:
         """Start a worker, and wait for its end. Returns whether it ever served."""
-        self._shares.set_not_serving(number)
+        self._connections.set_not_serving(number)
         worker = await self._start(number)
         self._workers.append(worker)
         if self._stopping.is_set():
             _kill(worker)
-        tasks = [self._loop.create_task(mind) for mind in (worker.link.run(), self._begin(worker), self._watch(worker))]
+        tasks = [self._loop.create_task(work) for work in (worker.link.run(), self._begin(worker), self._watch(worker))]
         code = await worker.process.wait()
-        self._shares.set_not_serving(number)
+        self._connections.set_not_serving(number)
         worker.link.close()
         for task in tasks:
             task.cancel()
