@@ -76,7 +76,7 @@ def examine(model: Bundle, chosen: argparse.Namespace) -> bool:
     print(f"\n{manifest.model}")
     cpu = Engine(model.folded, manifest.inputs)
     start = perf_counter()
-    sizes = buckets(most) if manifest.batchable else ()
+    sizes = buckets(most) if manifest.is_batchable else ()
     engine = Engine(model.folded, manifest.inputs, provider, buckets=sizes)
     print(f"  loaded and warmed up in {perf_counter() - start:.2f} s, sizes {', '.join(map(str, sizes))}")
 

@@ -1,4 +1,4 @@
-"""The schema of `manifest.json`: everything a bundle says about itself.
+"""The schema of `manifest.json`, which describes a bundle.
 
 Per-channel numbers are written with the shortest digits that give back the same float32 (or float64) bits.
 """
@@ -25,7 +25,7 @@ Channels = tuple[float, ...]
 
 
 class Record(BaseModel):
-    """Base of all parts: immutable; a field that is not known is an error, and so is a number that JSON cannot hold."""
+    """Base of all parts: immutable. Unknown fields are errors, and so are numbers that JSON cannot hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,23 +35,23 @@ class TensorSpec(Record):
 
     name: str
     datatype: Datatype
-    shape: tuple[int, ...] = Field(min_length=1, description="-1 where the size is free; the first axis is the batch")
+    shape: tuple[int, ...] = Field(min_length=1, description="-1 for a free size; the first axis is the batch")
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes that each row has a score for; None for text, one score a row, or another rank than 2."""
+        """Number of class scores in each row; None for text, for a single score, and for any rank but 2."""
         if self.datatype == "BYTES" or len(self.shape) != 2 or self.shape[1] < 2:
             return None
         return self.shape[1]
 
 
 class ImagePreprocessing(Record):
-    """How the bytes of an image become one row of the input: ``(pixel * scale - mean) / std``, channels first."""
+    """How an image becomes one row of the input: ``(pixel * scale - mean) / std``, channels first."""
 
     mode: Literal["grey", "rgb"]
     height: int = Field(gt=0)
     width: int = Field(gt=0)
-    scale: float = Field(description="what a pixel value of 0 to 255 is multiplied by, e.g. 1/255")
+    scale: float = Field(description="factor of the pixel values, which are 0 to 255, e.g. 1/255")
     mean: Channels = Field(description="subtracted per colour channel, after scaling")
     std: Channels = Field(description="divided by per colour channel, after scaling")
 
@@ -68,15 +68,15 @@ class ImagePreprocessing(Record):
 class Placement(Record):
     """Where a norm layer of the source graph is in the folded graph, and how to read its output there.
 
-    The layer's output is ``scale * tensor + shift`` per channel, channels on axis `axis` of `tensor`. Both are absent
-    when the tensor is the output itself.
+    The layer's output is ``scale * tensor + shift`` per channel, channels on axis `axis` of `tensor`. Scale and shift
+    are absent if the tensor is the output itself.
     """
 
     kind: Literal["folded_back", "folded_forward", "kept"] = Field(
         description="folded into the layers before it, into the layers after it, or kept as one scale and shift"
     )
-    into: tuple[str, ...] = Field(default=(), description="names of the nodes whose weights took it up")
-    reason: str | None = Field(default=None, description="why it was not folded")
+    into: tuple[str, ...] = Field(default=(), description="names of the nodes whose weights include the layer")
+    reason: str | None = Field(default=None, description="why the layer was kept")
     tensor: str = Field(description="name of a tensor of the folded graph")
     axis: int = 1
     scale: Channels | None = None
@@ -92,16 +92,14 @@ class Placement(Record):
 
 
 class NormLayer(Record):
-    """One batch-normalisation layer of the source graph: what it remembers, and where it went."""
+    """A batch-normalisation layer of the source graph: its parameters, its stored statistics, and its placement."""
 
     name: str
     num_features: int = Field(gt=0, description="number of channels")
     running_mean: Channels = Field(description="mean of the layer's input at training time, per channel")
-    running_var: Channels = Field(
-        description="variance of the layer's input at training time, per channel, in its square"
-    )
-    gamma: Channels = Field(description="learnt scale per channel (torch: weight)")
-    beta: Channels = Field(description="learnt shift per channel (torch: bias)")
+    running_var: Channels = Field(description="variance of the layer's input at training time, per channel")
+    gamma: Channels = Field(description="learned scale per channel (torch: weight)")
+    beta: Channels = Field(description="learned shift per channel (torch: bias)")
     eps: float = Field(gt=0, description="added to the variance before the root")
     momentum: float = Field(ge=0, le=1, description="fraction of the running value kept at each training step")
     placement: Placement
@@ -120,30 +118,35 @@ class NormLayer(Record):
 
 
 class Batching(Record):
-    """How requests to this model are joined into runs, where it is not as the service's settings say."""
+    """How requests to this model are batched. The service's settings hold for fields that are absent."""
 
-    max_batch_rows: int | None = Field(default=None, ge=1, le=1 << 16, description="rows of a run; 1 joins none")
+    max_batch_rows: int | None = Field(
+        default=None, ge=1, le=1 << 16, description="most rows of a batch; 1 disables batching"
+    )
     batch_wait_ms: float | None = Field(
-        default=None, ge=0, le=60_000, description="how long a batch that is not full may wait for more"
+        default=None, ge=0, le=60_000, description="how long a batch that is not full waits for more requests"
     )
     inline_ms: float | None = Field(
-        default=None, ge=0, le=60_000, description="runs expected to be shorter are done at once, and not joined"
+        default=None,
+        ge=0,
+        le=60_000,
+        description="runs that are expected to be shorter start at once, without batching",
     )
 
 
 class ParityComparison(Record):
-    """Largest difference found between two runs of what should be one function."""
+    """The largest difference between two graphs that should compute the same function."""
 
     reference: str
     candidate: str
     max_absolute: float = Field(ge=0)
     max_relative: float = Field(
-        ge=0, description="largest difference over the largest reference value of the same output"
+        ge=0, description="largest difference, divided by the largest value of the same output of the reference"
     )
 
 
 class Parity(Record):
-    """The checks that the graphs passed before they were published."""
+    """The comparisons that the graphs passed before they were published."""
 
     rows: int = Field(gt=0)
     seed: int
@@ -159,13 +162,13 @@ class Parent(Record):
 
 
 class Gate(Record):
-    """One check that a re-calibrated version went through before it was published: a figure and its bounds."""
+    """One check of a re-calibrated version before it is published: a figure and its bounds."""
 
     name: str
     about: str = Field(description="what the figure is")
-    figure: float | None = Field(description="null where it is not a finite number, which never passes")
-    lower: float | None = Field(default=None, description="the least that passes")
-    upper: float | None = Field(default=None, description="the most that passes")
+    figure: float | None = Field(description="null for a figure that is not finite, which does not pass")
+    lower: float | None = Field(default=None, description="smallest figure that passes")
+    upper: float | None = Field(default=None, description="largest figure that passes")
 
     @model_validator(mode="before")
     @classmethod
@@ -185,12 +188,12 @@ class Gate(Record):
 
 
 class RecalibrationRecord(Record):
-    """How the statistics of a version were estimated, and what was checked before it was published."""
+    """How a version's statistics were estimated, and the gates that were checked before it was published."""
 
     rows: int = Field(gt=0, description="unlabelled rows that the statistics were estimated from")
-    prior: float = Field(ge=0, description="rows that the parent's statistics counted for")
+    prior: float = Field(ge=0, description="number of rows that the parent's statistics counted as")
     gates: tuple[Gate, ...]
-    forced: bool = Field(default=False, description="published although a gate did not pass, on somebody's word")
+    forced: bool = Field(default=False, description="published on request although a gate did not pass")
 
 
 class Lineage(Record):
@@ -205,18 +208,20 @@ class Lineage(Record):
     @model_validator(mode="after")
     def _recalibrated_from_a_parent(self) -> "Lineage":
         if (self.origin == "recalibrated") != (self.recalibration is not None):
-            raise ValueError("a re-calibrated version has a record of that, and no other has")
+            raise ValueError(
+                "a re-calibrated version needs a record of its re-calibration, and no other version has one"
+            )
         if self.recalibration is not None and self.parent is None:
-            raise ValueError("a re-calibrated version has a parent")
+            raise ValueError("a re-calibrated version needs a parent")
         return self
 
 
 Thresholds = tuple[tuple[float, ...], ...]
-"""Of a statistic of windows, [window][false-alarm rate]: see `DriftReference`."""
+"""Thresholds of a statistic, [window][false-alarm rate]: for each size of window and each rate of `DriftReference`."""
 
 
 class LayerReference(Record):
-    """What a norm layer's rows look like while nothing has moved, in z units, from held-out rows.
+    """The statistics of a norm layer over held-out rows, in z units, and its thresholds.
 
     A row's mean and mean square are those over its positions; see `models.observation`.
     """
@@ -229,38 +234,43 @@ class LayerReference(Record):
         description="largest deviation of a channel, in standard errors, that one window in a hundred exceeds, [window]"
     )
     usual_divergence: tuple[float, ...] = Field(
-        description="likewise the mean symmetric KL divergence, in squared standard errors, [window]"
+        description="mean symmetric KL divergence, in squared standard errors, that one window in a hundred exceeds, "
+        "[window]"
     )
-    thresholds: Thresholds = Field(description="of the layer's statistic: the larger of the two, relative to these")
-    kl_noise: tuple[float, ...] = Field(description="symmetric KL divergence that chance alone makes, [window]")
-    wasserstein_noise: tuple[float, ...] = Field(description="squared Wasserstein distance that it makes, [window]")
+    thresholds: Thresholds = Field(
+        description="of the layer's statistic: the larger of the two, each relative to its usual value"
+    )
+    kl_noise: tuple[float, ...] = Field(description="average symmetric KL divergence of undisturbed windows, [window]")
+    wasserstein_noise: tuple[float, ...] = Field(description="average squared Wasserstein distance of them, [window]")
 
 
 class ClassLayer(Record):
-    """What a norm layer's rows look like in those of one predicted class, [class][channel], in z units."""
+    """The statistics of a norm layer over the held-out rows of each predicted class, [class][channel], in z units."""
 
     mean: tuple[Channels, ...]
     mean_square: tuple[Channels, ...]
-    mean_spread: tuple[Channels, ...] = Field(description="standard deviation over rows of one class")
-    square_spread: tuple[Channels, ...]
+    mean_spread: tuple[Channels, ...] = Field(description="standard deviation of the means over the rows of a class")
+    square_spread: tuple[Channels, ...] = Field(description="standard deviation of the mean squares")
 
 
 class ClassReference(Record):
-    """What the model says of the held-out rows, and what the layers meet in those of one predicted class."""
+    """The predicted classes of the held-out rows, and the statistics of the layers for each of these classes."""
 
     counts: tuple[int, ...] = Field(description="held-out rows by predicted class")
-    thresholds: Thresholds = Field(description="of the statistic that compares the counts of a window with these")
-    layers: dict[str, ClassLayer] = Field(description="empty where it would be larger than the model")
+    thresholds: Thresholds = Field(description="of the statistic that compares a window's counts with these")
+    layers: dict[str, ClassLayer] = Field(
+        description="empty for a model with so many classes and channels that this would be larger than the model"
+    )
     given_thresholds: Thresholds = Field(
         description="of the statistic over all layers that takes the classes of a window as given"
     )
 
 
 class DriftReference(Record):
-    """What held-out rows say about windows of rows in which nothing has moved: see `models.drift.calibration`."""
+    """Statistics of the held-out rows, and thresholds for windows of rows: see `models.drift.calibration`."""
 
     rows: int = Field(gt=1, description="held-out rows")
-    windows: tuple[int, ...] = Field(min_length=1, description="sizes of windows, in rows, ascending")
+    windows: tuple[int, ...] = Field(min_length=1, description="rows of each size of window, ascending")
     false_alarm_rates: tuple[float, ...] = Field(min_length=1, description="per window, descending")
     thresholds: Thresholds = Field(description="of the statistic over all layers")
     layers: dict[str, LayerReference]
@@ -284,7 +294,7 @@ class DriftReference(Record):
 
 
 class TrainingRecord(Record):
-    """How the weights came about: enough to do it again."""
+    """How the weights were trained: enough to repeat it."""
 
     config: dict[str, str | int | float | bool | None]
     metrics: dict[str, float]
@@ -299,17 +309,19 @@ class Manifest(Record):
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     labels: tuple[str, ...] | None = Field(default=None, description="names of the classes, in the order of the output")
-    scores: ScoreKind = Field("logits", description="what the first output holds for the classes")
+    scores: ScoreKind = Field("logits", description="kind of the class scores in the first output")
     preprocessing: ImagePreprocessing | None = None
-    batching: Batching | None = Field(default=None, description="the service's settings when absent")
+    batching: Batching | None = Field(
+        default=None, description="absent for a model that is batched as the service's settings say"
+    )
     norm_layers: tuple[NormLayer, ...]
     parity: Parity
-    drift: DriftReference | None = Field(default=None, description="absent where there were no held-out rows")
+    drift: DriftReference | None = Field(default=None, description="absent for a version without held-out rows")
     lineage: Lineage
     training: TrainingRecord | None = None
 
     @property
-    def batchable(self) -> bool:
+    def is_batchable(self) -> bool:
         """Whether rows of several requests may share a run: all tensors have a free first axis."""
         return all(spec.shape[0] == -1 for spec in (*self.inputs, *self.outputs))
 
@@ -323,5 +335,5 @@ class Manifest(Record):
 
 
 def channels(values: NDArray[np.floating]) -> Channels:
-    """Per-channel numbers as the manifest writes them: the shortest digits that give back the same bits."""
+    """Numbers per channel as the manifest has them: the shortest digits that give back the same bits."""
     return tuple(float(str(value)) for value in values)

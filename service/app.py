@@ -323,7 +323,7 @@ def _observed_model_opener(
 
 def _warm_up_sizes(settings: Settings, manifest: Manifest, max_rows: int) -> tuple[int, ...]:
     """Batch sizes to warm up: a GPU chooses its kernels by shape, which takes long when a shape is new."""
-    return buckets(max_rows) if settings.provider == "cuda" and manifest.batchable else ()
+    return buckets(max_rows) if settings.provider == "cuda" and manifest.is_batchable else ()
 
 
 def _add_routes(app: FastAPI, guard: Guard, routers: Iterable[APIRouter], framework_paths: Sequence[str] = ()) -> None:

@@ -39,7 +39,7 @@ class ServedVersion:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
         object.__setattr__(self, "signature", Signature(self.manifest.inputs, self.manifest.outputs))
         object.__setattr__(self, "layers", MappingProxyType(layers))
-        object.__setattr__(self, "is_batchable", self.manifest.batchable)
+        object.__setattr__(self, "is_batchable", self.manifest.is_batchable)
 
     def count_rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
         """Number of rows in a request's inputs; 1 where the batch axis is fixed."""
