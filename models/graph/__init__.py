@@ -1,1 +1,1 @@
-"""ONNX graph to ONNX graph, one idea a file."""
+"""ONNX graph -> ONNX graph: find, fold, observe and adapt normalisation layers."""

@@ -1,17 +1,17 @@
-"""Lets every normalisation layer use the statistics of its batch, mixed with the stored ones, in plain ONNX.
+"""Makes every normalisation layer use the statistics of its batch, mixed with the stored ones, in plain ONNX.
 
 AdaBN (Li et al. 2016) with a prior (Schneider et al. 2020): a layer that meets a batch of n rows normalises by
 
     mean' = w mean + (1 - w) batch_mean           w = N / (N + n)
     var'  = w var  + (1 - w) batch_var            but at least max(var / 100, eps)
 
-where N says how many rows the stored statistics are worth. The variance of the batch is the biased one, and the
+where N is the number of rows that the stored statistics count as. The variance of the batch is the biased one, and the
 distance between the two means adds nothing to the mixture's, as in Schneider et al. Every layer reads what the layers
-before it make of the same batch with their own new statistics, so one forward pass is exact for all layers: what AdaBN
-computes layer after layer.
+before it compute from the same batch with their own new statistics, so one forward pass is exact for all layers: what
+AdaBN computes layer after layer.
 
-Whoever runs the graph holds all rows of the batch at once, and of each about ten times its largest activation: for
-16 channels of 28 x 28, 0.5 MB a row.
+A run holds all rows of the batch in memory, and of each about ten times its largest activation: for 16 channels of
+28 x 28, 0.5 MB a row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ from models.graph.editor import GraphEditor
 from models.graph.find import FoundLayer, find
 
 VARIANCE_FLOOR = 1e-2
-"""Of the stored variance: a channel that is dead in the batch would else multiply what comes later by up to 300."""
+"""Of the stored variance. Without it, a channel that is dead in the batch multiplies later activations by up to 300."""
 
 _AXES_BECAME_AN_INPUT = 18  # of ReduceMean
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Of one layer's input: mean and variance per channel, shape (C,), float64."""
+    """Mean and variance of a layer's input per channel, shape (C,), float64."""
 
     mean: Float64
     var: Float64
@@ -42,7 +42,7 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Names of the outputs that tell what a layer met and what it normalised by.
+    """Names of a layer's outputs: the statistics of its batch, and those that it normalises by.
 
     Attributes:
         batch_mean, batch_var: of the layer's input over the batch.
@@ -57,12 +57,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """A graph whose layers adapt to the batch.
+    """A graph whose layers normalise by the statistics of the batch, mixed with the stored ones.
 
     Attributes:
-        model: the source graph's inputs and outputs and, besides, the input `prior_weight` and each layer's outputs.
-        prior_weight: name of the input, a float32 of shape (), for N / (N + n): 1 is the source network itself (but for
-            variances below eps), 0 forgets what was stored.
+        model: has the inputs and outputs of the source graph, the input `prior_weight`, and each layer's outputs.
+        prior_weight: name of the input, a float32 of shape (), for N / (N + n): 1 gives the source network itself (but
+            for variances below eps), 0 ignores the stored statistics.
         layers: the outputs of each layer, of shape (C,) each, float32, or float64 where the layer computes in float64.
     """
 
@@ -74,7 +74,7 @@ class Adaptive:
 def adapt(source: onnx.ModelProto) -> Adaptive:
     """Make a source graph adaptive; `source` is not changed.
 
-    A layer that is run twice adapts at each of its two places by itself.
+    A layer that runs twice adapts at each of its two places by itself.
 
     Raises:
         TrainingModeGraph, MissingStatistics, GraphError: as `models.graph.find.find`; GraphError also when the graph
@@ -96,7 +96,7 @@ def adapt(source: onnx.ModelProto) -> Adaptive:
 
 
 def restate(source: onnx.ModelProto, statistics: Mapping[str, ChannelStatistics]) -> onnx.ModelProto:
-    """The graph with other statistics in its layers, rounded to the type in which it keeps them.
+    """The graph with other statistics in its layers, rounded to their type in the graph.
 
     Args:
         source: it is not changed.
@@ -117,12 +117,12 @@ def restate(source: onnx.ModelProto, statistics: Mapping[str, ChannelStatistics]
             editor.set_constant(node, slot, value, element_type, base=f"{layer.name.partition('#')[0]}.{name}")
     model = editor.finish()
     if [layer.name for layer in find(model)] != [layer.name for layer in layers]:
-        raise GraphError("the layers have other names with other statistics: this is a defect of Denge")
+        raise GraphError("the names of the layers depend on their statistics: this is a defect of Denge")
     return model
 
 
 class _Reduction:
-    """Writes the nodes that compute a layer's new statistics."""
+    """Adds the nodes that compute a layer's new statistics."""
 
     def __init__(self, editor: GraphEditor, opset: int, prior_weight: str) -> None:
         self.editor = editor
@@ -133,14 +133,14 @@ class _Reduction:
         self._nodes: list[onnx.NodeProto] = []
 
     def add(self, layer: FoundLayer) -> Outputs:
-        """Let the layer's node read statistics that are computed."""
+        """Make the layer's node read computed statistics."""
         editor, node = self.editor, _node(self.editor, layer)
         self._layer, self._nodes = layer.name, []
         is_double = editor.element_type(layer.input) == TensorProto.DOUBLE
-        # A mean over many values would lose its digits in half precision.
+        # A mean over many values loses its digits in half precision.
         kind = self.types[layer.name] = TensorProto.DOUBLE if is_double else TensorProto.FLOAT
 
-        # Of whatever rank: rows, channels, positions.
+        # Of any rank: rows, channels, positions.
         rows = self._op("Reshape", layer.input, self._integers("shape", [0, len(layer.mean), -1]))
         rows = self._cast(rows, editor.element_type(layer.input), kind)
         weight = self._cast(self.prior_weight, TensorProto.FLOAT, kind)

@@ -1,4 +1,4 @@
-"""Folds an affine map into the weights that come before it: one function for each operator, then the walk.
+"""Folds an affine map into the weights before it: one rule for each operator.
 
 s * (W x + b) + t = (s W) x + (s b + t)                        (Jacob et al. 2018, section 3.2, for BN after Conv)
 """
@@ -30,32 +30,32 @@ from models.graph.plan import Plan
 Rule = Callable[[GraphEditor, onnx.NodeProto, ChannelMap], Step]
 
 
-def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, wanted: ChannelMap) -> Plan:
-    """What to change so that input `slot` of `user` becomes ``scale * itself + shift``.
+def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, required: ChannelMap) -> Plan:
+    """The edits after which input `slot` of `user` is ``scale * itself + shift``.
 
-    Nothing is changed yet: the plan stands only if every branch of the way back ends in weights.
+    Nothing is changed yet: every branch of the way back must end in weights.
 
     Raises:
-        Refusal: some branch does not, with the reason.
+        Refusal: a branch does not; the text is the reason.
     """
     if editor.constant(user.input[slot]) is not None:
         raise Refusal(f"'{user.input[slot]}' is a constant")
     result = Plan()
-    waiting = [(user, slot, wanted)]
+    waiting = [(user, slot, required)]
     while waiting:
-        user, slot, wanted = waiting.pop()
+        user, slot, required = waiting.pop()
         tensor = user.input[slot]
         value = editor.constant(tensor)
         if value is not None:
-            scale, shift = wanted.broadcast(value.ndim)
+            scale, shift = required.broadcast(value.ndim)
             result.add(user, (rewrite(editor, user, slot, value * scale + shift),))
             continue
         _require_exclusive(editor, tensor, user)
-        result.touched.append((tensor, wanted))
+        result.changed.append((tensor, required))
         node = editor.producer(tensor)
         if node is None:
             raise Refusal(f"'{tensor}' is an input of the graph")
-        step = _step(editor, node, wanted)
+        step = _step(editor, node, required)
         result.add(node, step.edits)
         waiting += [(node, index, passed) for index, passed in step.onward if not passed.is_identity]
     return result
@@ -70,12 +70,12 @@ def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto) -
         raise Refusal(f"'{tensor}' is also an output of the graph")
 
 
-def _step(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _step(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     if is_standard(node, *PASSING):
-        return Step(onward=((0, PASSING[node.op_type](editor, node, wanted, True)),))
+        return Step(onward=((0, PASSING[node.op_type](editor, node, required, True)),))
     if is_standard(node, *ABSORBING):
-        return ABSORBING[node.op_type](editor, node, wanted)
-    raise Refusal(f"{label(node)} lies between it and the weights before it")
+        return ABSORBING[node.op_type](editor, node, required)
+    raise Refusal(f"{label(node)} is between the layer and the weights before it")
 
 
 def _with_bias(editor: GraphEditor, node: onnx.NodeProto, weight: Float64, new_bias: Float64) -> Step:
@@ -86,27 +86,27 @@ def _with_bias(editor: GraphEditor, node: onnx.NodeProto, weight: Float64, new_b
     return Step(tuple(edits))
 
 
-def _conv(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _conv(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     weight = weights(editor, node, 1)  # (M, C / group, *kernel)
-    on = wanted.along(1, weight.shape[0])
+    on = required.along(1, weight.shape[0])
     scale = on.scale.reshape(-1, *[1] * (weight.ndim - 1))
     return _with_bias(editor, node, weight * scale, bias(editor, node) * on.scale + on.shift)
 
 
-def _conv_transpose(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _conv_transpose(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     weight = weights(editor, node, 1)  # (C, M / group, *kernel): output channels lie on axis 1, group by group
     group = integer(node, "group", 1)
-    on = wanted.along(1, group * weight.shape[1])
+    on = required.along(1, group * weight.shape[1])
     by_group = weight.reshape(group, -1, *weight.shape[1:])
     scale = on.scale.reshape(group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
     return _with_bias(editor, node, (by_group * scale).reshape(weight.shape), bias(editor, node) * on.scale + on.shift)
 
 
-def _gemm(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _gemm(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     # Y = alpha * A' @ B' + beta * C: alpha stays; beta is multiplied into C, which may have any shape that broadcasts.
     weight = weights(editor, node, 1)
     columns = 0 if integer(node, "transB", 0) else 1
-    on = wanted.along(1, weight.shape[columns])
+    on = required.along(1, weight.shape[columns])
     scaled = weight * (on.scale if columns == 1 else on.scale[:, None])
     step = _with_bias(editor, node, scaled, number(node, "beta", 1.0) * bias(editor, node) * on.scale + on.shift)
     if number(node, "beta", 1.0) == 1:
@@ -114,15 +114,15 @@ def _gemm(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step
     return Step((*step.edits, lambda: editor.set_attribute(node, "beta", 1.0)))
 
 
-def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     rank = len(shape(editor, node.output[0]))
     left, right = (editor.constant(name) for name in node.input)
     if right is not None and right.ndim >= 2:  # (..., K, N): channels are columns, the last axis of the result
-        on = wanted.along(rank - 1, right.shape[-1])
+        on = required.along(rank - 1, right.shape[-1])
         edits: tuple[Edit, ...] = (rewrite(editor, node, 1, right * on.scale),)
         shift = on.shift
     elif left is not None and left.ndim >= 2 and len(shape(editor, node.input[1])) >= 2:  # (..., M, K): rows
-        on = wanted.along(rank - 2, left.shape[-2])
+        on = required.along(rank - 2, left.shape[-2])
         edits = (rewrite(editor, node, 0, left * on.scale[:, None]),)
         shift = on.shift[:, None]
     else:
@@ -130,46 +130,46 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> S
     return Step((*edits, add_after(editor, node, shift)) if on.has_shift else edits)
 
 
-def _sum(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
-    """By s * (a ± b) + t = (s * a + t) ± s * b. A constant takes the shift, so that less has to go on."""
-    scale, shift = wanted.broadcast(len(shape(editor, node.output[0])))
+def _sum(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
+    """By s * (a ± b) + t = (s * a + t) ± s * b. A constant takes the shift, so that the other operand need not."""
+    scale, shift = required.broadcast(len(shape(editor, node.output[0])))
     for slot in (0, 1):
         value = editor.constant(node.input[slot])
         if value is not None:
             sign = -1 if (node.op_type, slot) == ("Sub", 1) else 1
             edit = rewrite(editor, node, slot, value * scale + sign * shift)
-            return Step((edit,), ((1 - slot, _operand(editor, node, 1 - slot, wanted.scaling())),))
-    first, second = _operand(editor, node, 0, wanted), _operand(editor, node, 1, wanted.scaling())
+            return Step((edit,), ((1 - slot, _operand(editor, node, 1 - slot, required.scaling())),))
+    first, second = _operand(editor, node, 0, required), _operand(editor, node, 1, required.scaling())
     return Step(onward=((0, first), (1, second)))
 
 
-def _operand(editor: GraphEditor, node: onnx.NodeProto, slot: int, wanted: ChannelMap) -> ChannelMap:
+def _operand(editor: GraphEditor, node: onnx.NodeProto, slot: int, required: ChannelMap) -> ChannelMap:
     """The map at an operand, whose axes are aligned with those of the result from the right."""
     dims = shape(editor, node.input[slot])
-    axis = wanted.axis - len(shape(editor, node.output[0])) + len(dims)
-    if axis < 0 or dims[axis] != len(wanted.scale):
-        raise Refusal(f"{label(node)} repeats '{node.input[slot]}' for every channel")
-    return ChannelMap(axis, wanted.scale, wanted.shift)
+    axis = required.axis - len(shape(editor, node.output[0])) + len(dims)
+    if axis < 0 or dims[axis] != len(required.scale):
+        raise Refusal(f"{label(node)} broadcasts '{node.input[slot]}' over the channels")
+    return ChannelMap(axis, required.scale, required.shift)
 
 
-def _product(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _product(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     """By s * (c * x) + t = (s * c) * x + t and s * (x / c) + t = x / (c / s) + t."""
-    scale, shift = wanted.broadcast(len(shape(editor, node.output[0])))
+    scale, shift = required.broadcast(len(shape(editor, node.output[0])))
     slot = 0 if node.op_type == "Mul" and editor.constant(node.input[0]) is not None else 1
     factor = weights(editor, node, slot)
-    if node.op_type == "Div" and not wanted.scale.all():
-        raise Refusal(f"a scale of 0 cannot go into the divisor of {label(node)}")
+    if node.op_type == "Div" and not required.scale.all():
+        raise Refusal(f"the divisor of {label(node)} cannot take a scale of 0")
     edit = rewrite(editor, node, slot, factor * scale if node.op_type == "Mul" else factor / scale)
-    return Step((edit, add_after(editor, node, shift)) if wanted.has_shift else (edit,))
+    return Step((edit, add_after(editor, node, shift)) if required.has_shift else (edit,))
 
 
-def _concat(editor: GraphEditor, node: onnx.NodeProto, wanted: ChannelMap) -> Step:
+def _concat(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
-    if axis != wanted.axis:
-        return Step(onward=tuple((slot, wanted) for slot in range(len(node.input))))
+    if axis != required.axis:
+        return Step(onward=tuple((slot, required) for slot in range(len(node.input))))
     sizes = known_sizes(node, [shape(editor, name)[axis] for name in node.input])
     starts = accumulate(sizes, initial=0)
-    parts = (wanted.channels(start, start + size) for start, size in zip(starts, sizes, strict=False))
+    parts = (required.channels(start, start + size) for start, size in zip(starts, sizes, strict=False))
     return Step(onward=tuple(enumerate(parts)))
 
 

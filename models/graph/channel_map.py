@@ -1,4 +1,4 @@
-"""The affine map per channel that folding moves through a graph, and what a step of the way looks like.
+"""The affine map per channel that folding moves through a graph, and the edits that absorb it.
 
 y[..., k, ...] = scale[k] * x[..., k, ...] + shift[k]          k runs along `axis`
 """
@@ -16,7 +16,7 @@ from models.graph.nodes import Dim, label
 
 
 class Refusal(Exception):
-    """Why a map cannot go further this way; the text is shown to users."""
+    """A map cannot be folded this way. Users see the text, as the reason why a layer is kept."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class ChannelMap:
 
     @property
     def has_shift(self) -> bool:
-        """Whether any channel is moved."""
+        """Whether any shift is not 0."""
         return bool(self.shift.any())
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing changes at all."""
+        """Whether every scale is 1 and every shift 0."""
         return not self.has_shift and bool((self.scale == 1).all())
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every channel has the same map, so that the axis does not matter."""
+        """Whether every channel has the same map, so that it can be stated on any axis."""
         return bool((self.scale == self.scale[0]).all() and (self.shift == self.shift[0]).all())
 
     def scaling(self) -> "ChannelMap":
@@ -65,7 +65,7 @@ class ChannelMap:
             return self
         if self.is_uniform and isinstance(size, int):
             return ChannelMap(axis, np.full(size, self.scale[0]), np.full(size, self.shift[0]))
-        raise Refusal(f"its channels come to lie on axis {self.axis}, not {axis}, on the way")
+        raise Refusal(f"the channels move to axis {self.axis}, and the weights need them on axis {axis}")
 
     def broadcast(self, rank: int) -> tuple[Float64, Float64]:
         """Scale and shift in the shape that broadcasts against a tensor of this rank: (C, 1, ..., 1)."""
@@ -84,7 +84,7 @@ class ChannelMap:
             Refusal: no axis of the new shape can carry the map, or the sizes needed are not known.
         """
         before, after = list(before), list(after)
-        # Free sizes behind the channels do no harm where they stay, as in (N, C, length) -> (N, C, 1, length).
+        # Free sizes behind the channels may stay where they are, as in (N, C, length) -> (N, C, 1, length).
         while any(isinstance(dim, str) for dim in before[self.axis + 1 :]) and after and before[-1] == after[-1]:
             before.pop()
             after.pop()
@@ -112,11 +112,11 @@ Edit = Callable[[], None]
 
 @dataclass(frozen=True)
 class Step:
-    """What one node does with a map.
+    """How one node handles a map.
 
     Attributes:
-        edits: what to change if the whole way works out; empty for a node that only passes the map on.
-        onward: where the map goes next: slots of the node's inputs (backward) or outputs (forward).
+        edits: to apply if every branch ends in weights; empty for a node that only passes the map on.
+        onward: the maps that are passed on, by slot of the node's inputs (backward) or outputs (forward).
     """
 
     edits: tuple[Edit, ...] = ()

@@ -1,8 +1,8 @@
-"""Constants that a graph computes on its way, as exporters write them.
+"""Constants that nodes of a graph compute, as exporters write them.
 
 torch exports a convolution without bias with a bias of ``Expand(CastLike(0, x), Shape(weight))``, and a layer without
-scale with ``Expand(CastLike(1, x), Shape(x)[1:2])``, unless constants are folded afterwards. Seen through these few
-operators, such graphs fold like any other.
+scale with ``Expand(CastLike(1, x), Shape(x)[1:2])``, unless constants are folded afterwards. With these few
+operators evaluated, such graphs fold like any other.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ Value = NDArray[Any] | None
 Lookup = Callable[[str], Value]
 ShapeOf = Callable[[str], tuple[Dim, ...] | None]
 
-LARGEST = 1 << 20
-"""Values in an expanded constant: no bias or scale is larger, and a hostile graph could ask for any memory."""
+MAX_VALUES = 1 << 20
+"""Values in an expanded constant. No bias or scale has more, and a hostile graph could take any amount of memory."""
 
 
 def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf) -> Value:
-    """What the node computes, if it is the same in every run and the node is one of `EVALUATED`; else None.
+    """The value that the node computes, if it is the same in every run and the node is one of `EVALUATED`; else None.
 
     Args:
         node: any node.
@@ -49,7 +49,7 @@ def _constant(node: onnx.NodeProto, _constant: Lookup, _shape: ShapeOf) -> Value
 
 
 def _cast(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:
-    # The caller rounds to the type of the output; cutting floats to integers is another matter.
+    # Rounding to the type of the output is left to whoever evaluates; truncating floats to integers is not supported.
     value = constant(node.input[0])
     return value if value is not None and value.dtype == np.float64 else None
 
@@ -67,7 +67,7 @@ def _expand(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:
     if value is None or target is None:
         return None
     dims = np.broadcast_shapes(value.shape, tuple(int(dim) for dim in target))
-    return np.broadcast_to(value, dims) if prod(dims) <= LARGEST else None
+    return np.broadcast_to(value, dims) if prod(dims) <= MAX_VALUES else None
 
 
 EVALUATED: dict[str, Callable[[onnx.NodeProto, Lookup, ShapeOf], Value]] = {

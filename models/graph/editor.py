@@ -1,7 +1,7 @@
-"""A graph that can be rewired: who makes and who uses a tensor, which tensors are constants, what shapes they have.
+"""Edits a graph, and answers what an edit needs to know: producers, users, constants, shapes and types.
 
-Weights are held as float64 from their first edit on and cast once, by `finish`: two layers folded into one convolution
-round once, not twice.
+An edited weight is kept as float64 and cast once, by `finish`, so that two layers folded into one convolution round
+once, not twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from onnx import helper, numpy_helper, shape_inference
 from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.constants import EVALUATED, evaluate
-from models.graph.nodes import FLOATS, Dim, is_standard
+from models.graph.nodes import FLOATS, Dim, is_standard, subgraphs
 
 
 class GraphEditor:
-    """A mutable view of the main graph of `model`, which itself is never changed.
+    """A mutable copy of the main graph of `model`.
 
     Every node gets a name, so that messages and placements can refer to it.
     """
@@ -41,7 +41,7 @@ class GraphEditor:
         for node in self.nodes:
             node.name = node.name or self.fresh(node.op_type)
 
-    # Looking
+    # Queries
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """The node that computes the tensor; None for a graph input or an initializer."""
@@ -62,7 +62,7 @@ class GraphEditor:
         return self._types.get(tensor, 0)
 
     def root(self, name: str) -> str:
-        """Where a tensor comes from, seen through Identity nodes."""
+        """The tensor behind a chain of Identity nodes."""
         node = self.producer(name)
         return self.root(node.input[0]) if node is not None and is_standard(node, "Identity") else name
 
@@ -70,7 +70,7 @@ class GraphEditor:
         """The value of a tensor that is the same in every run, float64 if it is of a float type; else None.
 
         Initializers and what `models.graph.constants` can compute are constants. An initializer that is also an input
-        of the graph is not: callers may send another value.
+        of the graph is not: a request may replace its value.
         """
         root = self.root(name)
         if root in self._edited:
@@ -85,14 +85,14 @@ class GraphEditor:
         return _as_float64(value.astype(_dtype(element_type)))  # rounded as the graph rounds it
 
     def overflows(self, value: Float64, element_type: int) -> bool:
-        """Whether a number that is finite in float64 is not when the graph's type is used."""
+        """Whether a value that is finite in float64 is not finite in the graph's type."""
         with np.errstate(over="ignore"):
             return not np.isfinite(value.astype(_dtype(element_type)).astype(np.float64)).all()
 
-    # Changing
+    # Edits
 
     def fresh(self, base: str) -> str:
-        """A name that nothing in the graph has yet: `base`, or `base` with a number."""
+        """A name that is not used in the graph yet: `base`, or `base` with a number."""
         name, number = base, 1
         while name in self._names:
             number += 1
@@ -107,8 +107,8 @@ class GraphEditor:
         self._types[name] = element_type
         return name
 
-    def settle_constants(self) -> None:
-        """Make initializers of the constants that nodes compute, so that these nodes no longer read anything."""
+    def store_computed_constants(self) -> None:
+        """Replace the nodes that compute constants by initializers."""
         for node in self.nodes.copy():
             if node.op_type == "Constant" or not is_standard(node, *EVALUATED) or node.output[0] in self.outputs:
                 continue
@@ -144,7 +144,7 @@ class GraphEditor:
         node.attribute.extend([*kept, helper.make_attribute(name, value)])
 
     def add_after(self, node: onnx.NodeProto, value: Float64) -> None:
-        """Put an Add of a constant behind the node; the sum takes over the name of the node's output."""
+        """Insert an Add of a constant behind the node; the sum gets the name of the node's output."""
         output = node.output[0]
         inner = self.fresh(f"{output}_unshifted")
         self.declare(inner, like=output)
@@ -153,25 +153,25 @@ class GraphEditor:
         self.replace(node, [node, helper.make_node("Add", [inner, shift], [output], self.fresh(f"{node.name}.add"))])
 
     def declare(self, tensor: str, like: str) -> None:
-        """Note that a new tensor has the type and shape of another."""
+        """Record that a new tensor has the type and shape of another."""
         self._types[tensor] = self.element_type(like)
         self._inferred()[tensor] = self.shape(like)
 
     def replace(self, node: onnx.NodeProto, by: Sequence[onnx.NodeProto]) -> None:
-        """Put other nodes, or none, in the place of a node."""
+        """Replace a node by other nodes, or by none."""
         at = next(index for index, candidate in enumerate(self.nodes) if candidate is node)
         self.nodes[at : at + 1] = by
         self._users = None
 
     def rename_output(self, old: str, new: str) -> None:
-        """Let the producer of `old`, which nothing reads any more, write `new`."""
+        """Rename an output of a node. Nothing may read `old` any more."""
         self._link()
         node = self._producers[old]
         node.output[list(node.output).index(old)] = new
         self._users = None
 
     def redirect(self, old: str, new: str) -> None:
-        """Let every node that reads `old` read `new`."""
+        """Make every node that reads `old` read `new`."""
         for node in self.nodes:
             for slot, name in enumerate(node.input):
                 if name == old:
@@ -179,7 +179,7 @@ class GraphEditor:
         self._users = None
 
     def finish(self) -> onnx.ModelProto:
-        """The edited model: weights cast to their types, without the constants that nothing reads any more."""
+        """The edited model: weights cast to their types, and constants removed that nothing reads."""
         while True:
             dead = [node for node in self.nodes if is_standard(node, "Identity", *EVALUATED) and self._is_unread(node)]
             if not dead:
@@ -199,7 +199,7 @@ class GraphEditor:
         graph.value_info.extend(value for value in self._model.graph.value_info if value.name in computed)
         return model
 
-    # Inside
+    # Internals
 
     def _link(self) -> dict[str, list[onnx.NodeProto]]:
         if self._users is None:
@@ -257,8 +257,7 @@ def _dtype(element_type: int) -> np.dtype[np.generic]:
 def _used(node: onnx.NodeProto) -> Iterator[str]:
     """Names that the node reads, with those its subgraphs take from outside (names are never shadowed in ONNX)."""
     yield from (name for name in node.input if name)
-    for candidate in node.attribute:
-        for graph in (candidate.g, *candidate.graphs):
-            yield from (value.name for value in graph.output)
-            for inner in graph.node:
-                yield from _used(inner)
+    for graph in subgraphs(node):
+        yield from (value.name for value in graph.output)
+        for inner in graph.node:
+            yield from _used(inner)

@@ -1,4 +1,4 @@
-"""Finds the batch-normalisation layers of an ONNX graph, and refuses those that cannot be served."""
+"""Finds the batch-normalisation layers of an ONNX graph, and refuses graphs whose layers cannot be served."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ import onnx
 from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
 from models.graph.editor import GraphEditor
-from models.graph.nodes import integer, is_standard, label, number
+from models.graph.nodes import integer, is_standard, label, number, subgraphs
 
 OP_TYPE = "BatchNormalization"
 HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"
@@ -52,7 +52,7 @@ def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
     Raises:
         TrainingModeGraph: a layer normalises with the statistics of its batch.
         MissingStatistics: a layer's running mean or variance is not stored in the graph.
-        GraphError: a layer's numbers make no sense, or it is inside a subgraph or function, where none can be read.
+        GraphError: a layer's parameters are invalid, or it is inside a subgraph or function, where none is supported.
     """
     _refuse_nested(model)
     editor = GraphEditor(model)
@@ -67,7 +67,7 @@ def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
 
 
 def layer_name(node: onnx.NodeProto, parameters: Sequence[str]) -> str:
-    """What users call the layer.
+    """The layer's name.
 
     The part that the names of its parameters share (``layer1.0.bn1.weight``, ``layer1.0.bn1.bias``, ...); of the
     statistics alone where scale and bias are anonymous constants; else the name of the node.
@@ -128,7 +128,7 @@ def _refuse_nested(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         for inner in _inside(node):
             if is_standard(inner, OP_TYPE):
-                raise GraphError(f"{OP_TYPE} '{inner.name}' is inside {node.op_type} '{node.name}', out of reach")
+                raise GraphError(f"{OP_TYPE} '{inner.name}' is inside {label(node)}: subgraphs are not supported")
     for function in model.functions:
         for node in function.node:
             if any(is_standard(inner, OP_TYPE) for inner in (node, *_inside(node))):
@@ -136,8 +136,7 @@ def _refuse_nested(model: onnx.ModelProto) -> None:
 
 
 def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    for candidate in node.attribute:
-        for graph in (candidate.g, *candidate.graphs):
-            for inner in graph.node:
-                yield inner
-                yield from _inside(inner)
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            yield inner
+            yield from _inside(inner)

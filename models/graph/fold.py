@@ -1,4 +1,4 @@
-"""Folds batch normalisation into the layers around it, exactly, and says where each layer went.
+"""Folds batch normalisation into the layers around it, exactly, and records where each layer went.
 
 A layer in inference mode is one affine map per channel (Ioffe & Szegedy 2015, algorithm 2, step 11). It goes backward
 into the weights before it; else forward into those after it; else it stays, as one scale and one shift, with a reason.
@@ -22,7 +22,7 @@ from models.graph.plan import Plan
 from models.manifest import Channels, NormLayer, Placement, channels
 
 LARGEST_SCALE = 1e6
-"""Beyond it the layer amplifies rounding errors rather than signals; folding would hide that in the weights."""
+"""A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def fold(source: onnx.ModelProto) -> Folded:
         unchanged.CopyFrom(source)
         return Folded(unchanged, ())
     folding = _Folding(source)
-    folding.editor.settle_constants()
+    folding.editor.store_computed_constants()
     for layer in layers:
-        folding.take(layer)
+        folding.fold(layer)
     model = folding.editor.finish()
     if any(is_standard(node, OP_TYPE) for node in model.graph.node):
         raise GraphError(f"a {OP_TYPE} node is left after folding: this is a defect of Denge")
@@ -60,7 +60,7 @@ def fold(source: onnx.ModelProto) -> Folded:
 
 @dataclass
 class _Place:
-    """A `Placement` in the making: ``y = scale * tensor + shift`` on axis 1."""
+    """A mutable `Placement`: ``y = scale * tensor + shift`` on axis 1."""
 
     kind: Literal["folded_back", "folded_forward", "kept"]
     tensor: str
@@ -70,23 +70,28 @@ class _Place:
     reason: str | None = None
 
     def restate(self, change: ChannelMap) -> None:
-        """Follow a change of the tensor: from y = a * old + b and new = s * old + t, y = a/s * new + (b - a/s * t)."""
+        """Account for a change of the tensor.
+
+        From y = a * old + b and new = s * old + t follows y = a/s * new + (b - a/s * t).
+        """
         self.scale = self.scale / change.scale
         self.shift = self.shift - self.scale * change.shift
 
 
 class _Folding:
+    """The graph while its layers are folded, and the place of each layer that was."""
+
     def __init__(self, source: onnx.ModelProto) -> None:
         self.editor = GraphEditor(source)
         self.places: dict[str, _Place] = {}
 
-    def take(self, layer: FoundLayer) -> None:
-        """Fold one layer; those before it in the graph are done."""
+    def fold(self, layer: FoundLayer) -> None:
+        """Fold one layer, after those before it in the graph."""
         node = next(node for node in self.editor.nodes if layer.output in node.output)
         affine = ChannelMap(1, *layer.scale_shift)
         largest = np.abs(affine.scale).max()
         if largest > LARGEST_SCALE:
-            self._keep(layer, node, affine, f"it multiplies by up to {largest:.3g}")
+            self._keep(layer, node, affine, f"its scale of {largest:.3g} is beyond {LARGEST_SCALE:g}")
             return
         try:
             self._fold_back(layer, node, backward.plan(self.editor, node, 0, affine))
@@ -97,14 +102,14 @@ class _Folding:
                 self._keep(layer, node, affine, f"backward: {not_back}; forward: {not_forward}")
 
     def _fold_back(self, layer: FoundLayer, node: onnx.NodeProto, plan: Plan) -> None:
-        """The tensor before the layer becomes the layer's output, and takes its name."""
+        """Apply the plan. The tensor before the layer becomes the layer's output, and takes its name."""
         restated = [
             (place, self._readable_change(tensor, change, name))
-            for tensor, change in plan.touched
+            for tensor, change in plan.changed
             for name, place in self.places.items()
             if place.tensor == tensor
         ]
-        plan.carry_out()
+        plan.apply()
         for place, change in restated:
             place.restate(change)
         self.editor.replace(node, [])
@@ -122,15 +127,15 @@ class _Folding:
         return change.along(1, len(self.places[name].scale))
 
     def _fold_forward(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, plan: Plan) -> None:
-        """The layer's users read its input."""
-        plan.carry_out()
+        """Apply the plan. The layer's users read its input."""
+        plan.apply()
         self.editor.replace(node, [])
         self.editor.redirect(layer.output, layer.input)
         place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
         self.places[layer.name] = place
 
     def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> None:
-        """The layer becomes Mul and Add; or Sub, Mul and Add where the shift alone would overflow the graph's type."""
+        """Replace the layer by Mul and Add; or by Sub, Mul and Add if its shift overflows the graph's type."""
         editor = self.editor
         dims = editor.shape(layer.input) or editor.shape(layer.output)
         if dims is None:
@@ -178,7 +183,7 @@ def _record(layer: FoundLayer, place: _Place) -> NormLayer:
 
 
 def _shortest(values: Float64) -> Channels:
-    """As float32 where that is what the graph stored, so that 0.1 is written, not 0.10000000149011612."""
+    """As float32 if no bits are lost, so that the manifest has 0.1, not 0.10000000149011612."""
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     return channels(single if (single == values).all() else values)

@@ -1,4 +1,4 @@
-"""Folds an affine map into the weights that come after it: one function for each operator, then the walk.
+"""Folds an affine map into the weights after it: one rule for each operator.
 
 W (s * x + t) + b = (W diag(s)) x + (b + W t)
 """
@@ -17,12 +17,12 @@ Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
 
 
 def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
-    """What to change so that the users of `tensor` may read x where they read ``scale * x + shift``.
+    """The edits after which the users of `tensor` compute the same from x as before from ``scale * x + shift``.
 
-    Nothing is changed yet: the plan stands only if every branch of the way ends in weights.
+    Nothing is changed yet: every branch of the way must end in weights.
 
     Raises:
-        Refusal: some branch does not, with the reason.
+        Refusal: a branch does not; the text is the reason.
     """
     result = Plan()
     waiting = [(tensor, given)]
@@ -32,7 +32,7 @@ def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
             raise Refusal(f"'{tensor}' is an output of the graph")
         for node in editor.users(tensor):
             if list(node.input).count(tensor) != 1:
-                raise Refusal(f"{label(node)} uses it more than once, or in a subgraph")
+                raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
             step = _step(editor, node, list(node.input).index(tensor), given)
             result.add(node, step.edits)
             waiting += [(node.output[index], passed) for index, passed in step.onward]
@@ -44,7 +44,7 @@ def _step(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMa
         return Step(onward=((0, PASSING[node.op_type](editor, node, given, False)),))
     if is_standard(node, *ABSORBING):
         return ABSORBING[node.op_type](editor, node, slot, given)
-    raise Refusal(f"{label(node)} lies between it and the weights after it")
+    raise Refusal(f"{label(node)} is between the layer and the weights after it")
 
 
 def _conv(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
@@ -68,7 +68,7 @@ def _conv_transpose(editor: GraphEditor, node: onnx.NodeProto, slot: int, given:
     weight = weights(editor, node, 1)  # (C, M / group, *kernel)
     on = given.along(1, weight.shape[0])
     if on.has_shift:  # the positions of its output differ in how many positions of its input they see
-        raise Refusal(f"{label(node)} would spread the shift unevenly")
+        raise Refusal(f"{label(node)} would add the shift unevenly")
     return Step((rewrite(editor, node, 1, weight * on.scale.reshape(-1, *[1] * (weight.ndim - 1))),))
 
 
@@ -104,12 +104,12 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
 
 def _require_first(node: onnx.NodeProto, slot: int) -> None:
     if slot != 0:
-        raise Refusal(f"it computes the weights of {label(node)}")
+        raise Refusal(f"the weights of {label(node)} are computed from it")
 
 
 def _require_unpadded(node: onnx.NodeProto, given: ChannelMap) -> None:
     if is_padded(node) and given.has_shift:
-        raise Refusal(f"zero padding of {label(node)} would see the shift")
+        raise Refusal(f"the zero padding of {label(node)} cannot take the shift")
 
 
 ABSORBING: dict[str, Rule] = {

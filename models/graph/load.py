@@ -1,4 +1,4 @@
-"""Bytes <-> ONNX models, trusting nothing: no file but the given bytes is ever read."""
+"""Bytes <-> ONNX models. Only the given bytes are read, never another file."""
 
 from collections.abc import Iterator
 
@@ -9,21 +9,21 @@ from models.errors import ExternalData, GraphError
 
 
 def parse(data: bytes) -> onnx.ModelProto:
-    """Read a model and check it against the ONNX specification. Functions and custom domains are left alone.
+    """Read a model and check it against the ONNX specification. Functions and custom domains are not checked.
 
     Raises:
-        ExternalData: a tensor, however deeply nested, is kept in another file.
+        ExternalData: a tensor, however deeply nested, is stored in another file.
         GraphError: the bytes are not an ONNX model, or a malformed one.
     """
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:
         raise GraphError(f"not an ONNX file: {error}") from error
-    # Before the checker, which would go and look for the files.
+    # Before the checker, which would look for the files.
     for tensor in _tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ExternalData(
-                f"tensor '{tensor.name}' is kept in another file, which is never opened: "
+                f"tensor '{tensor.name}' is stored in another file, which is never opened: "
                 "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
             )
     try:
@@ -34,7 +34,7 @@ def parse(data: bytes) -> onnx.ModelProto:
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
-    """The model as bytes: equal models give equal bytes, so that digests mean something."""
+    """The model as bytes. Equal models give equal bytes, and so equal digests."""
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

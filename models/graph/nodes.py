@@ -1,5 +1,6 @@
 """Reading single nodes of an ONNX graph."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import onnx
@@ -15,12 +16,12 @@ Dim = int | str | None
 
 
 def label(node: onnx.NodeProto) -> str:
-    """How messages call a node."""
+    """The node in messages, e.g. ``Conv 'conv1'``."""
     return f"{node.op_type} '{node.name}'"
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """The value of an attribute, text decoded; `default` where the node does not say."""
+    """The value of an attribute, text decoded; `default` if the node does not have it."""
     for candidate in node.attribute:
         if candidate.name == name:
             value = helper.get_attribute_value(candidate)
@@ -34,7 +35,7 @@ def integer(node: onnx.NodeProto, name: str, default: int) -> int:
 
 
 def integers(node: onnx.NodeProto, name: str) -> list[int]:
-    """The value of an attribute that lists integers, empty where the node does not say."""
+    """The value of an attribute that is a list of integers; empty if the node does not have it."""
     return [int(item) for item in attribute(node, name, [])]
 
 
@@ -43,6 +44,12 @@ def number(node: onnx.NodeProto, name: str, default: float) -> float:
     return float(attribute(node, name, default))
 
 
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in the attributes of the node, e.g. the branches of an If."""
+    for candidate in node.attribute:
+        yield from (candidate.g, *candidate.graphs)
+
+
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
-    """Whether the node is one of these operators of ONNX itself, not a namesake from a custom domain."""
+    """Whether the node is one of these operators of ONNX itself, and not of a custom domain."""
     return node.domain in ("", "ai.onnx") and node.op_type in op_types

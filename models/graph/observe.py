@@ -1,10 +1,10 @@
-"""The observed graph: the folded graph, and of each norm layer the mean and mean square of every row and channel.
+"""The observed graph: the folded graph, with the mean and mean square of every row and channel of each norm layer.
 
-They are taken at the tensor that the layer's placement names, in its units, and come out under the names of
-`models.observation`, which reads them.
+They are taken at the tensor that the layer's placement names, in its units. `models.observation` names these outputs
+and reads them.
 
-GlobalAveragePool is the cheapest form that onnxruntime has for them: it works on the blocked layout in which a
-convolution leaves its output, and which ReduceMean would first undo. A tensor without positions is its own mean.
+GlobalAveragePool is the fastest operator for them in onnxruntime: it works on the blocked layout of a convolution's
+output, which ReduceMean would convert first. A tensor without positions is its own mean.
 """
 
 import numpy as np
@@ -18,14 +18,14 @@ from models.manifest import NormLayer
 from models.observation import Units, mean_output, square_output, variance_output
 
 _LARGE_MEAN = 10.0
-"""In standard deviations. Beyond it float32 squares lose the digits of the variance, so that it is taken instead."""
+"""In standard deviations. With a larger mean, squares in float32 lose the digits of the variance, so it is returned."""
 
 
 def observe(folded: onnx.ModelProto, layers: tuple[NormLayer, ...]) -> onnx.ModelProto:
-    """The folded graph with its observations; `folded` is not changed.
+    """The folded graph with its observation outputs; `folded` is not changed.
 
     Args:
-        folded: as `models.graph.fold` gives it.
+        folded: as `models.graph.fold.fold` returns it.
         layers: with their placements in it.
 
     Raises:
@@ -43,7 +43,7 @@ def observe(folded: onnx.ModelProto, layers: tuple[NormLayer, ...]) -> onnx.Mode
 
 
 def _observation(editor: GraphEditor, layer: NormLayer) -> tuple[list[onnx.NodeProto], list[tuple[str, int]]]:
-    """The nodes that observe a layer, and the outputs that they write, with their ranks."""
+    """The nodes that observe a layer, and their outputs with their ranks."""
     tensor = layer.placement.tensor
     dims = editor.shape(tensor)
     if dims is None:

@@ -17,7 +17,7 @@ Passing = Callable[[GraphEditor, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""
 
 
-def _same(_wiring: GraphEditor, _node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+def _same(_editor: GraphEditor, _node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     return known
 
 
@@ -25,7 +25,7 @@ def _dropout(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _back
     if has_input(node, 2):
         training = editor.constant(node.input[2])
         if training is None or training.any():
-            raise Refusal(f"{label(node)} may drop values")
+            raise Refusal(f"{label(node)} may run in training mode")
     return known
 
 
@@ -54,11 +54,11 @@ def _on_axis_1(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> 
 
 
 def _average_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    # A mean of s * x + t is s * mean + t only if nothing but x is counted. Padding is, with count_include_pad; so is,
-    # in some runtimes, what ceil_mode adds at the end.
+    # A mean of s * x + t is s * mean + t only if nothing but x is counted. With count_include_pad the padding is
+    # counted too, and so are, in some runtimes, the positions that ceil_mode adds at the end.
     counts_zeros = integer(node, "count_include_pad", 0) and (is_padded(node) or integer(node, "ceil_mode", 0))
     if counts_zeros and known.has_shift:
-        raise Refusal(f"zero padding of {label(node)} would see the shift")
+        raise Refusal(f"the zero padding of {label(node)} cannot take the shift")
     return _on_axis_1(editor, node, known)
 
 
@@ -67,13 +67,13 @@ def _global_average_pool(editor: GraphEditor, node: onnx.NodeProto, known: Chann
 
 
 def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    # Padding is minus infinity here, so the shift does no harm.
+    # The padding is minus infinity here, so a shift changes nothing.
     if (known.scale < 0).any():
         raise Refusal(
-            f"the scale of channel {int(np.argmin(known.scale))} is negative, which {label(node)} turns around"
+            f"the scale of channel {int(np.argmin(known.scale))} is negative, so {label(node)} would return minima"
         )
     if any(node.output[1:]):
-        raise Refusal(f"{label(node)} also says where its maxima are")
+        raise Refusal(f"{label(node)} also returns the indices of its maxima")
     return _on_axis_1(editor, node, known)
 
 

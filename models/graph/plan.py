@@ -1,4 +1,4 @@
-"""A plan of edits, made while walking a graph and carried out only if the walk comes to a good end."""
+"""The edits that fold one layer, collected before any of them is applied."""
 
 from dataclasses import dataclass, field
 
@@ -9,25 +9,25 @@ from models.graph.channel_map import ChannelMap, Edit
 
 @dataclass
 class Plan:
-    """What folding one layer would change.
+    """The edits that fold one layer.
 
     Attributes:
         edits: in any order; each node is edited once.
-        into: names of the nodes whose weights take up the layer.
-        touched: tensors whose values change, with the map that takes the old value to the new.
+        into: names of the nodes whose weights change.
+        changed: tensors whose values change, with the map from the old value to the new one.
     """
 
     edits: list[Edit] = field(default_factory=list)
     into: list[str] = field(default_factory=list)
-    touched: list[tuple[str, ChannelMap]] = field(default_factory=list)
+    changed: list[tuple[str, ChannelMap]] = field(default_factory=list)
 
     def add(self, node: onnx.NodeProto, edits: tuple[Edit, ...]) -> None:
-        """Note the edits of one node."""
+        """Add the edits of one node."""
         if edits:
             self.edits += edits
             self.into.append(node.name)
 
-    def carry_out(self) -> None:
+    def apply(self) -> None:
         """Change the graph."""
         for edit in self.edits:
             edit()

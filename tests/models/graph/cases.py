@@ -466,29 +466,29 @@ def max_pool_bn_gemm(g: Graph) -> str:
 # Not exactly possible
 
 
-@case("pre-activation block, first BN", KEPT, BACK, reason="forward: Relu 'relu2' lies between")
+@case("pre-activation block, first BN", KEPT, BACK, reason="forward: Relu 'relu2' is between")
 def pre_activation(g: Graph) -> str:
     x = g.conv(g.input(3, 5, 5), 3, 3)
     inner = g.conv(g.op("Relu", g.bn(x, 3, "first"), name="relu2"), 3, 3, pads=[1, 1, 1, 1])
     return g.op("Relu", g.op("Add", x, g.bn(inner, 3, "second")))
 
 
-@case("Relu before and after", KEPT, reason="backward: Relu 'relu0' lies between it and the weights before it")
+@case("Relu before and after", KEPT, reason="backward: Relu 'relu0' is between the layer and the weights before it")
 def relu_bn_relu(g: Graph) -> str:
     return g.op("Relu", g.bn(g.op("Relu", g.input(3, 4)), 3))
 
 
-@case("Relu -> BN -> Conv, zero padding", KEPT, reason="zero padding of Conv 'conv2' would see the shift")
+@case("Relu -> BN -> Conv, zero padding", KEPT, reason="the zero padding of Conv 'conv2' cannot take the shift")
 def bn_conv_padded(g: Graph) -> str:
     return g.conv(g.bn(g.op("Relu", g.input(3, 5, 5)), 3), 3, 4, pads=[1, 1, 1, 1])
 
 
-@case("Relu -> BN -> Conv, auto_pad", KEPT, reason="zero padding of Conv 'conv2' would see the shift")
+@case("Relu -> BN -> Conv, auto_pad", KEPT, reason="the zero padding of Conv 'conv2' cannot take the shift")
 def bn_conv_auto_pad(g: Graph) -> str:
     return g.conv(g.bn(g.op("Relu", g.input(3, 5, 5)), 3), 3, 4, auto_pad="SAME_UPPER")
 
 
-@case("Relu -> BN -> ConvTranspose", KEPT, reason="would spread the shift unevenly")
+@case("Relu -> BN -> ConvTranspose", KEPT, reason="would add the shift unevenly")
 def bn_conv_transpose(g: Graph) -> str:
     return g.op("ConvTranspose", g.bn(g.op("Relu", g.input(4, 4, 4)), 4), g.weight(4, 3, 3, 3))
 
@@ -510,7 +510,7 @@ def max_pool_negative(g: Graph) -> str:
     return g.bn(g.op("MaxPool", g.conv(g.input(3, 6, 6), 3, 4), kernel_shape=[2, 2]), 4)
 
 
-@case("Conv -> AveragePool, padding counted", KEPT, reason="zero padding of AveragePool 'averagepool1' would see")
+@case("Conv -> AveragePool, padding counted", KEPT, reason="the zero padding of AveragePool 'averagepool1' cannot take")
 def average_pool_counted(g: Graph) -> str:
     pool = {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}
     return g.bn(g.op("AveragePool", g.conv(g.input(3, 7, 7), 3, 4), **pool), 4)
@@ -541,7 +541,7 @@ def mul_computed(g: Graph) -> str:
     return g.bn(g.op("Mul", x, g.op("Sigmoid", x)), 4)
 
 
-@case("Add of a Conv and a single channel", KEPT, reason="repeats 'conv1_out' for every channel")
+@case("Add of a Conv and a single channel", KEPT, reason="broadcasts 'conv1_out' over the channels")
 def add_broadcast(g: Graph) -> str:
     x = g.input(3, 5, 5)
     return g.bn(g.op("Add", g.conv(x, 3, 4), g.conv(x, 3, 1)), 4)
@@ -559,14 +559,14 @@ def reduce_mean_channels(g: Graph) -> str:
     return g.bn(g.op("ReduceMean", linear, g.constant([1]), keepdims=1), 1)
 
 
-@case("Conv -> Split", KEPT, reason="Split 'split1' lies between")
+@case("Conv -> Split", KEPT, reason="Split 'split1' is between")
 def split(g: Graph) -> str:
     conv = g.conv(g.input(3, 5, 5), 3, 4)
     half = g.op("Split", conv, outputs=2, axis=1, num_outputs=2)
     return g.bn(half, 2)
 
 
-@case("BN output used by a Gemm and a Relu", KEPT, reason="Relu 'relu3' lies between it and the weights after it")
+@case("BN output used by a Gemm and a Relu", KEPT, reason="Relu 'relu3' is between the layer and the weights after it")
 def forward_one_refuses(g: Graph) -> tuple[str, str]:
     x = g.bn(g.op("Relu", g.input(5)), 5)
     return g.gemm(x, 5, 4), g.op("Relu", x)
@@ -581,7 +581,7 @@ def zero_scale(g: Graph) -> str:
     return g.bn(g.op("AveragePool", first, kernel_shape=[2, 2]), 4, "second")
 
 
-@case("scale beyond reason", KEPT, reason="it multiplies by up to 1e+09")
+@case("scale beyond reason", KEPT, reason="its scale of 1e+09 is beyond 1e+06")
 def absurd_scale(g: Graph) -> str:
     for key in ("bias", "running_mean"):
         g.weight(2, name=f"bn.{key}")
@@ -603,12 +603,16 @@ def one_channel(g: Graph) -> str:
     return g.bn(g.op("Reshape", g.conv(g.input(3, 7, 7), 3, 4), g.constant([-1, 1, 10, 10])), 1)
 
 
-@case("Conv -> Transpose, channels become positions", KEPT, reason="come to lie on axis 2, not 1")
+@case(
+    "Conv -> Transpose, channels become positions",
+    KEPT,
+    reason="the channels move to axis 2, and the weights need them on axis 1",
+)
 def conv_transposed(g: Graph) -> str:
     return g.bn(g.op("Transpose", g.conv(g.input(3, 5, 5), 3, 4), perm=[0, 2, 1, 3]), 3)
 
 
-@case("Conv -> Transpose of all axes", KEPT, reason="come to lie on axis 2, not 1")
+@case("Conv -> Transpose of all axes", KEPT, reason="the channels move to axis 2, and the weights need them on axis 1")
 def conv_reversed(g: Graph) -> str:
     return g.bn(g.op("Transpose", g.op("Transpose", g.conv(g.input(3, 5, 5), 3, 4)), perm=[3, 1, 0, 2]), 3)
 
@@ -619,13 +623,13 @@ def dropout_inference(g: Graph) -> str:
     return g.bn(g.op("Dropout", g.conv(g.input(3, 5, 5), 3, 4), ratio, training), 4)
 
 
-@case("Dropout, told to train", KEPT, reason="Dropout 'dropout1' may drop values")
+@case("Dropout, told to train", KEPT, reason="Dropout 'dropout1' may run in training mode")
 def dropout_training(g: Graph) -> str:
     ratio, training = g.constant(0.0), g.constant(np.array(1, dtype=bool))
     return g.bn(g.op("Dropout", g.conv(g.input(3, 5, 5), 3, 4), ratio, training), 4)
 
 
-@case("MaxPool with indices", KEPT, reason="MaxPool 'maxpool1' also says where its maxima are")
+@case("MaxPool with indices", KEPT, reason="MaxPool 'maxpool1' also returns the indices of its maxima")
 def max_pool_indices(g: Graph) -> str:
     return g.bn(g.op("MaxPool", g.conv(g.input(3, 6, 6), 3, 4), outputs=2, kernel_shape=[2, 2]), 4, sign=1)
 
@@ -650,13 +654,13 @@ def bn_mat_mul_vector(g: Graph) -> str:
     return g.op("MatMul", g.bn(g.op("Relu", g.input(5)), 5), g.weight(5))
 
 
-@case("BN computes the weights of a Conv", KEPT, reason="it computes the weights of Conv 'conv2'")
+@case("BN computes the weights of a Conv", KEPT, reason="the weights of Conv 'conv2' are computed from it")
 def bn_makes_weights(g: Graph) -> str:
     weight = g.bn(g.op("Relu", g.input(3, 2, 2)), 3)
     return g.op("Conv", g.weight(1, 3, 5, 5), weight)
 
 
-@case("BN output used twice by one node", KEPT, reason="Mul 'mul2' uses it more than once")
+@case("BN output used twice by one node", KEPT, reason="Mul 'mul2' reads 'bn_0_out' more than once")
 def bn_squared(g: Graph) -> str:
     x = g.bn(g.op("Relu", g.input(5)), 5)
     return g.op("Mul", x, x)

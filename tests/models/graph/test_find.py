@@ -173,7 +173,9 @@ def test_a_layer_in_a_subgraph_is_refused() -> None:
     condition = graph.constant(np.array(1, dtype=bool))
     source = graph.model(graph.op("If", condition, then_branch=inner, else_branch=inner, name="choose"))
 
-    with pytest.raises(GraphError, match="BatchNormalization 'inner' is inside If 'choose', out of reach"):
+    with pytest.raises(
+        GraphError, match="BatchNormalization 'inner' is inside If 'choose': subgraphs are not supported"
+    ):
         find(source)
 
 

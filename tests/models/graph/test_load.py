@@ -78,7 +78,7 @@ def test_external_data_is_refused_wherever_it_hides(hide: Callable[[onnx.ModelPr
     model = plain()
     hide(model)
 
-    with pytest.raises(ExternalData, match="tensor 'secret' is kept in another file"):
+    with pytest.raises(ExternalData, match="tensor 'secret' is stored in another file"):
         parse(model.SerializeToString())
 
 
