@@ -671,7 +671,7 @@ def bn_of_constant(g: Graph) -> str:
     return g.op("Add", g.input(3), g.bn(g.weight(1, 3), 3))
 
 
-@case("scale of 0 before a Div", KEPT, reason="a scale of 0 cannot go into the divisor of Div 'div1'")
+@case("scale of 0 before a Div", KEPT, reason="the divisor of Div 'div1' cannot take a scale of 0")
 def div_zero_scale(g: Graph) -> str:
     g.constant([1.0, 0.0, 2.0, 1.0], "bn.weight")
     for key in ("bias", "running_mean", "running_var"):
