@@ -1,0 +1,133 @@
+"""What the documentation names exists: files, modules and what is in them, and the sections that links lead to."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import PACKAGES, ROOT, modules, tree
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "scripts", "deploy", "docs")
+
+_FOLDER = "|".join(FOLDERS)
+_PATH = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})/[\w./-]*\w")
+_MODULE_FILE = re.compile(r"(?<![\w/.>*-])\w+\.py\b")
+_DOTTED = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})(?:\.\w+)+")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def missing_paths(text: str) -> Iterator[str]:
+    """Paths from the root of the project; and names of modules, which any folder may have."""
+    names = {path.name for folder in (*PACKAGES, "tests", "benchmarks") for path in modules(folder)}
+    yield from (path for path in _PATH.findall(text) if not (ROOT / path).exists())
+    yield from (name for name in _MODULE_FILE.findall(text) if name not in names)
+
+
+def missing_modules(text: str) -> Iterator[str]:
+    """Dotted names that are no module, package, or top-level name in one."""
+    for name in _DOTTED.findall(text):
+        *parents, last = name.split(".")
+        if (ROOT / name).is_file() or _is_module(*parents, last):  # `training.md` is a file
+            continue
+        if not (_is_module(*parents) and last in _defined(*parents)):
+            yield name
+
+
+def _is_module(*parts: str) -> bool:
+    path = ROOT.joinpath(*parts)
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() or (path / "__main__.py").is_file()
+
+
+@cache
+def _defined(*parts: str) -> set[str]:
+    path = Path(*parts)
+    module = path.with_suffix(".py") if (ROOT / path.with_suffix(".py")).is_file() else path / "__init__.py"
+    found = set()
+    for node in tree(module).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def broken_links(page: Path, text: str) -> Iterator[str]:
+    """Links to files of the project, and to headings of pages, that lead nowhere."""
+    for link in _LINK.findall(text):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target.read_text("utf-8"))):
+            yield link
+
+
+def _anchors(text: str) -> set[str]:
+    """The headings of a page in the form that GitHub gives them."""
+    titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(text))
+    return {title.replace(" ", "-") for title in titles}
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@every_page
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    assert list(missing_paths(page.read_text("utf-8"))) == []
+
+
+@every_page
+def test_modules_that_a_page_names_exist(page: Path) -> None:
+    assert list(missing_modules(page.read_text("utf-8"))) == []
+
+
+@every_page
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    assert list(broken_links(page, page.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`service/http/protocol.py` and `protocol.py`, `service/http/`, `training/networks/<name>.py`", []),
+        ("`service/http/direct.py`", ["service/http/direct.py"]),
+        ("served by `direct.py`", ["direct.py"]),
+        ("in `service/guards/`,", ["service/guards"]),
+        ("curl localhost:8000/docs/seven.png /v2/models/mlp", []),
+    ],
+)
+def test_a_file_that_does_not_exist_is_found(text: str, missing: list[str]) -> None:
+    assert list(missing_paths(text)) == missing
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`models.graph.fold.fold`, `models.graph`, `python -m benchmarks.drift`, `service.http.access.PUBLIC`", []),
+        ("`service.watch.Watcher`", ["service.watch.Watcher"]),
+        ("`models.graph.fold.unfold`", ["models.graph.fold.unfold"]),
+        ("`models.graph.fold.fold.more`", ["models.graph.fold.fold.more"]),
+    ],
+)
+def test_a_module_that_does_not_exist_is_found(text: str, missing: list[str]) -> None:
+    assert list(missing_modules(text)) == missing
+
+
+@pytest.mark.parametrize(
+    ("link", "is_broken"),
+    [
+        ("docs/api.md", False),
+        ("docs/api.md#errors", False),
+        ("https://example.org/nothing", False),
+        ("docs/direct.md", True),
+        ("docs/api.md#nothing", True),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_found(link: str, is_broken: bool) -> None:
+    assert bool(list(broken_links(ROOT / "README.md", f"[there]({link})"))) is is_broken
