@@ -1,0 +1,53 @@
+"""Requests for a re-calibration. The rest of their fields is tested over HTTP."""
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from models.errors import InvalidInput
+from models.recalibration.limits import DEFAULT_PRIOR
+from service.wire.recalibration import decode
+from tests.bundles import tiny_bundle
+
+INPUTS, OUTPUTS = tiny_bundle().manifest.inputs, tiny_bundle().manifest.outputs
+ROW = {"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+LABEL = {"name": "labels", "datatype": "INT64", "shape": [1], "data": [-1]}
+
+
+def body(**members: Any) -> bytes:
+    return orjson.dumps(members)
+
+
+def test_a_number_of_rows_to_collect_has_defaults_beside_it() -> None:
+    request = decode(body(collect=64), None, INPUTS, OUTPUTS)
+
+    assert (request.rows, request.labels, request.collect) == (None, None, 64)
+    assert (request.parameters.prior, request.parameters.timeout_seconds) == (DEFAULT_PRIOR, 3600)
+    assert not request.parameters.force
+
+
+def test_labels_are_no_input_of_the_model() -> None:
+    request = decode(body(inputs=[ROW, LABEL]), None, INPUTS, OUTPUTS)
+
+    assert request.rows is not None
+    assert list(request.rows) == ["input"]
+    np.testing.assert_array_equal(request.labels, [-1])  # type: ignore[arg-type]
+
+
+def test_an_input_of_the_model_called_labels_is_an_input() -> None:
+    inputs = [spec.model_copy(update={"name": "labels"}) for spec in INPUTS]
+    request = decode(body(inputs=[{**ROW, "name": "labels"}]), None, inputs, OUTPUTS)
+
+    assert request.rows is not None
+    assert list(request.rows) == ["labels"]
+    assert request.labels is None
+
+
+@pytest.mark.parametrize("change", [{"shape": (1, 4)}, {"datatype": "BYTES"}], ids=["fixed batch axis", "text"])
+def test_inputs_without_statistics_over_rows_are_refused(change: dict[str, Any]) -> None:
+    inputs = [spec.model_copy(update=change) for spec in INPUTS]
+
+    with pytest.raises(InvalidInput, match="free batch axis"):
+        decode(b'{"inputs": []}', None, inputs, ())
