@@ -62,7 +62,7 @@ from service.watching.alarm import Alarms
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
 from service.watching.metrics import DriftMetrics, ObservationMetrics, WebhookMetrics
-from service.watching.monitor import SAVE_SECONDS, DriftMonitor
+from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from service.watching.observed_models import ObservedModels
@@ -139,7 +139,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
-        async with webhook.sending(), _saving(monitor):
+        async with webhook.sending(), monitor.saving():
             yield
             await recalibrations.close()
             predictions.close()
@@ -332,18 +332,3 @@ def _add_routes(app: FastAPI, guard: Guard, routers: Iterable[APIRouter], framew
     for router in routers:
         app.router.routes += router.routes  # `include_router` would build every route once more
     access.install(app, guard, framework_paths)
-
-
-@asynccontextmanager
-async def _saving(monitor: DriftMonitor) -> AsyncIterator[None]:
-    """Save what has been observed now and then, and at the end."""
-
-    async def keep_saving() -> None:
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await asyncio.to_thread(monitor.save)
-
-    saving = asyncio.create_task(keep_saving())
-    yield
-    saving.cancel()
-    await asyncio.to_thread(monitor.save)

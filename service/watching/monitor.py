@@ -6,7 +6,8 @@ other. A window of rows is judged when it is full; its assessment is the version
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time
 
@@ -56,6 +57,7 @@ class DriftMonitor:
         self._versions: dict[_Key, VersionMonitor] = {}
         self._callbacks: list[AlarmCallback] = []
         self._lock = threading.Lock()
+        self._save_lock = threading.Lock()
         self._writable = True
 
     def on_alarm_change(self, callback: AlarmCallback) -> None:
@@ -88,11 +90,32 @@ class DriftMonitor:
         await asyncio.to_thread(self.record, Observation.from_bytes(observation))
         return b""
 
+    @asynccontextmanager
+    async def saving(self, seconds: float = SAVE_SECONDS) -> AsyncIterator[None]:
+        """Save periodically until the end of the block, and once more then."""
+
+        async def save_periodically() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                await asyncio.to_thread(self.save)
+
+        task = asyncio.create_task(save_periodically())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.to_thread(self.save)
+
     def save(self) -> None:
         """Write new observations to the folder, and forget versions that are not served any more.
 
         A folder that cannot be written is logged once; the service continues without.
         """
+        with self._save_lock:
+            self._write()
+            self._forget()
+
+    def _write(self) -> None:
         with self._lock:
             versions = list(self._versions.items())
         states = {key: state for key, version in versions if (state := version.take_state()) is not None}
@@ -106,7 +129,6 @@ class DriftMonitor:
             if self._writable:
                 log.warning("observations_not_saved", folder=str(self._folder), reason=error.strerror)
             self._writable = False
-        self._forget()
 
     def _forget(self) -> None:
         """Remove versions that are not served from memory, and those that are not in the repository from the folder."""

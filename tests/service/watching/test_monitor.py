@@ -1,5 +1,6 @@
 """Windows hold what an oracle says, whatever the batches, the order, the processes or a restart between."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from service.watching.version_monitor import JudgedWindow
+from tests.awaiting import within_time
 from tests.bundles import NORM
 from tests.service.watching.doubles import Catalog, Clock, observation, oracle
 from tests.watching import usual_rows
@@ -88,6 +90,29 @@ def test_an_alarm_stays_active_after_a_restart_and_so_does_a_window_that_is_half
         again.record(observation(observed_model, usual_rows(16) + np.float32(3)))
     assert again.of(served).judged.at == clock.now
     assert changes == []
+
+
+def test_observations_are_saved_periodically_and_at_the_end(
+    observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
+) -> None:
+    def saved_rows() -> int:
+        return DriftMonitor(Catalog(served), folder=tmp_path, clock=clock).of(served).window("start").rows
+
+    async def until_saved(rows: int) -> None:
+        while await asyncio.to_thread(saved_rows) != rows:
+            pass
+
+    async def scenario() -> None:
+        monitor = DriftMonitor(Catalog(served), folder=tmp_path, clock=clock)
+        async with monitor.saving(seconds=0):
+            for rows in (5, 10):
+                monitor.record(observation(observed_model, usual_rows(5)))
+                await within_time(until_saved(rows), f"{rows} rows are not saved")
+        async with monitor.saving():
+            monitor.record(observation(observed_model, usual_rows(5)))
+        assert saved_rows() == 15
+
+    asyncio.run(scenario())
 
 
 def test_another_version_under_the_same_number_begins_anew(
