@@ -46,7 +46,7 @@ def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(re
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_listener_does_not_keep_it_from_stopping(repository: Path, workers: str) -> None:
+def test_a_subscriber_to_events_does_not_keep_it_from_stopping(repository: Path, workers: str) -> None:
     with running(repository, "--workers", workers, "--drain-seconds", "3600") as process:
         with httpx2.stream("GET", f"{process.url}/v2/events", timeout=PATIENCE_SECONDS) as stream:
             lines = stream.iter_lines()
