@@ -258,6 +258,24 @@ def test_plain_requests_need_no_task(app: Application, name: str) -> None:
     asyncio.run(ask())
 
 
+def test_plain_requests_stay_plain_while_their_rows_are_collected(tmp_path_factory: pytest.TempPathFactory) -> None:
+    repository = fill(tmp_path_factory.mktemp("repository")).root
+    app = create_app(Settings(repository=repository, log_format="console", inline_ms=1000))
+    with TestClient(app, "http://127.0.0.1:8000") as client:
+        job = client.post("/v2/models/tiny/recalibrations", json={"collect": 64}).json()
+
+        async def ask() -> None:
+            connection = Connection(app, Protocol)
+            connection.protocol.data_received(GOOD["plain"])
+            assert connection.transport.written.startswith(b"HTTP/1.1 200 OK")
+            assert not connection.state.tasks, "the request was left to ASGI"
+
+        asyncio.run(ask())
+        found = client.get(f"/v2/models/tiny/recalibrations/{job['id']}").json()
+
+    assert (found["state"], found["seen"]) == ("collecting", len(ROWS))
+
+
 @given(
     names=st.lists(st.sampled_from([*GOOD, *BAD]), min_size=1, max_size=6),
     last=st.none() | st.sampled_from(list(LAST)),
