@@ -13,15 +13,15 @@ USAGE_ERROR = 2
 
 
 def serve(chosen: Settings) -> int:
-    """Serve until a signal says stop, in one process or in several. Returns the exit code."""
+    """Serve until a signal stops the service, in one process or in several. Returns the exit code."""
     logs.configure(chosen.log_level, chosen.log_format)
     if chosen.workers > 1:
-        from service.workers import control  # noqa: PLC0415 - what one process does not need
+        from service.workers import control  # noqa: PLC0415 - one process does not need it
 
         return control.serve(chosen)
-    state = Lifecycle()
-    config = configure(create_app(chosen, state), chosen, host=chosen.host, port=chosen.port)
-    return run(Server(config, state, chosen.shutdown_delay_seconds))
+    lifecycle = Lifecycle()
+    config = configure(create_app(chosen, lifecycle), chosen, host=chosen.host, port=chosen.port)
+    return run(Server(config, lifecycle, chosen.shutdown_delay_seconds))
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""uvicorn, as every process of the service runs it, and how it stops."""
+"""How every process of the service runs and stops uvicorn."""
 
 import asyncio
 import signal
@@ -17,16 +17,16 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 STARTUP_FAILURE = 3
-"""Supervisors know this exit code of uvicorn's: the service never came up."""
+"""Exit code of a service that did not start, as uvicorn has it: supervisors know it."""
 
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
-    """How uvicorn serves an application.
+    """Configuration of uvicorn for an application.
 
     Args:
         app: the application.
         settings: of the service.
-        where: on which address or socket, in uvicorn's words.
+        where: the address or socket, as uvicorn names them.
     """
     return uvicorn.Config(
         app,
@@ -43,7 +43,7 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
 
 
 def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
-    """Serve until a signal says stop. Returns the exit code of the process."""
+    """Serve until a signal stops the process. Returns its exit code."""
     # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)
@@ -55,7 +55,7 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
 
 
 def announce(bound: socket.socket) -> None:
-    """Tell people where to go."""
+    """Print the addresses of the service, for the person who started it."""
     host, port = bound.getsockname()[:2]
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     lines = [
@@ -65,36 +65,36 @@ def announce(bound: socket.socket) -> None:
         f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
         f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - for the person who started it; the log goes to standard error
+    print("\n".join(lines), flush=True)  # noqa: T201 - the log goes to standard error
 
 
 class Server(uvicorn.Server):
-    """Says 'not ready' before it closes the port, so that load balancers stop sending first.
+    """Reports 'not ready' before it closes the port, so that load balancers stop sending requests first.
 
     Args:
         config: of uvicorn.
-        state: shared with the application.
+        lifecycle: shared with the application.
         shutdown_delay: seconds between the two.
     """
 
-    def __init__(self, config: uvicorn.Config, state: Lifecycle, shutdown_delay: float) -> None:
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, shutdown_delay: float) -> None:
         super().__init__(config)
-        self._state = state
+        self._lifecycle = lifecycle
         self._shutdown_delay = shutdown_delay
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then tell people where to go."""
+        """Bind, then print the addresses."""
         await super().startup(sockets)
         if self.started:
             announce(self.servers[0].sockets[0])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain. Another one: at once."""
-        if self._state.stopping or not self._shutdown_delay:
-            self._state.stopping = True
+        """Drain at the first signal, stop at once at the second."""
+        if self._lifecycle.stopping or not self._shutdown_delay:
+            self._lifecycle.stopping = True
             super().handle_exit(sig, frame)
             return
-        self._state.stopping = True
+        self._lifecycle.stopping = True
         log.info("stopping", seconds=self._shutdown_delay)
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, self._shutdown_delay, super().handle_exit, sig, frame)

@@ -20,7 +20,7 @@ from service.settings import Settings
 
 
 def serve(settings: Settings) -> int:
-    """Serve until a signal says stop. Returns the exit code of the process."""
+    """Serve until a signal stops the process. Returns its exit code."""
     try:
         listening = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None).bind_socket()
     except SystemExit:  # uvicorn's way out when the port is taken
@@ -28,11 +28,11 @@ def serve(settings: Settings) -> int:
     # The folder is for this user alone, so the socket is as well.
     with listening, tempfile.TemporaryDirectory(prefix="denge-") as private:
         path = Path(private) / "control.sock"
-        state = Lifecycle()
+        lifecycle = Lifecycle()
         workers = Supervisor(settings, listening, path)
         # The workers date their answers, these among them.
-        config = configure(create_app(settings, state, workers), settings, uds=str(path), date_header=False)
-        server = _ControlServer(config, state, settings.shutdown_delay_seconds, workers, listening)
+        config = configure(create_app(settings, lifecycle, workers), settings, uds=str(path), date_header=False)
+        server = _ControlServer(config, lifecycle, settings.shutdown_delay_seconds, workers, listening)
         exit_code = run(server)
         return STARTUP_FAILURE if workers.failed else exit_code
 
@@ -41,7 +41,7 @@ class _ControlServer(Server):
     """Starts serving after its workers, and stops after them.
 
     Args:
-        config, state, shutdown_delay: of the server.
+        config, lifecycle, shutdown_delay: of the server.
         workers: the workers.
         listening: the socket that they share.
     """
@@ -49,12 +49,12 @@ class _ControlServer(Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        state: Lifecycle,
+        lifecycle: Lifecycle,
         shutdown_delay: float,
         workers: Supervisor,
         listening: socket.socket,
     ) -> None:
-        super().__init__(config, state, shutdown_delay)
+        super().__init__(config, lifecycle, shutdown_delay)
         self._workers = workers
         self._listening = listening
 
@@ -63,7 +63,7 @@ class _ControlServer(Server):
         self._workers.start(self._give_up)
         await uvicorn.Server.startup(self, sockets)
         await self._workers.serve()
-        if not self._state.stopping and not self._workers.failed:
+        if not self._lifecycle.stopping and not self._workers.failed:
             announce(self._listening)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,7 +73,7 @@ class _ControlServer(Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain. Another one: at once."""
+        """Drain at the first signal, stop at once at the second."""
         super().handle_exit(sig, frame)
         if self.force_exit:
             self._workers.kill()
