@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from training import calibrate, checkpoint, run
+from training import checkpoint, population, run
 from training.data.load import load
 from training.networks.build import build
 
@@ -35,7 +35,7 @@ def torch_probabilities(path: Path, data_dir: Path) -> tuple[NDArray[np.float64]
     rows = run.Rows.of(found.config, dataset)
     network = build(found.config, dataset)
     found.restore_network(network)
-    calibrate.calibrate(network.eval(), calibrate.batches(rows.train))
+    population.store_statistics(network.eval(), population.batches(rows.train))
     with torch.no_grad():
         logits = network(rows.test).double()
     return logits.softmax(1).numpy(), dataset.test_images, dataset.test_labels

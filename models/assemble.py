@@ -33,9 +33,11 @@ from models.manifest import (
     TrainingRecord,
 )
 from models.observation import Reader, RowStatistics
-from models.parity.check import TOLERANCE, check_folded, check_observed
+from models.parity.check import check_folded, check_observed
+from models.parity.comparison import TOLERANCE
 from models.repository.bundle import Bundle
 from models.repository.repository import validate_model_name
+from models.rows import count_rows
 from models.runtime.load import load
 from models.runtime.specs import specs
 from models.version import PROGRAM
@@ -177,7 +179,7 @@ def _drift_reference(
     """Thresholds from rows in which nothing has moved; None where there are too few."""
     if rows is None:
         return None
-    chosen = sample_rows(len(next(iter(rows.values()))))
+    chosen = sample_rows(count_rows(rows))
     if len(chosen) < calibration.MIN_HELD_OUT_ROWS:
         return None
     run = load(observed, optimize=True)

@@ -1,29 +1,29 @@
-"""What can go wrong, in the words of the domain. No status codes: `service.errors` maps these to HTTP.
+"""The errors of the domain. No status codes: `service.errors` maps these to HTTP.
 
 DengeError
-├── InvalidInput              the caller sent something wrong; `field` names it
-│   ├── TooLarge              ... more of it than is allowed
-│   └── UnsupportedEncoding   ... in an encoding that is not read
-├── Unauthenticated           the caller has not shown a token that is needed
-├── Forbidden                 the caller is not the one who may do this
+├── InvalidInput              something in the request or file is wrong; `field` names it
+│   ├── TooLarge              ... or larger than is allowed
+│   └── UnsupportedEncoding   ... or in an encoding that is not supported
+├── Unauthenticated           a valid token is required
+├── Forbidden                 authenticated, but not permitted
 ├── NotFound
 │   ├── ModelNotFound
 │   ├── VersionNotFound
 │   └── LayerNotFound
 ├── BundleError
-│   ├── ForeignBundle         not a bundle, or of a schema this release does not read
-│   └── DamagedBundle         a file is missing, extra or does not match its digest
-├── GraphError                an ONNX graph that cannot be what it should be
+│   ├── ForeignBundle         not a bundle, or of a schema that this release does not read
+│   └── DamagedBundle         a file is missing, unexpected, or does not match its digest
+├── GraphError                an ONNX graph that cannot be loaded, folded, run or served
 │   ├── TrainingModeGraph     its predictions would depend on the other rows of the batch
-│   ├── MissingStatistics     a normalisation layer without stored running statistics
-│   ├── ExternalData          tensors kept outside the file are never followed
-│   └── ParityError           two graphs that should agree do not
-├── RecalibrationRefused      the new statistics did not pass a gate
-├── ProviderUnavailable       the execution provider asked for is not the one that runs
-├── NotReady                  the model is known but cannot answer now
-├── Overloaded                too many requests wait already
-├── ClientDisconnected                nobody waits for the answer any more
-└── InferenceFailed           the runtime refused or broke; details belong in the log
+│   ├── MissingStatistics     a normalisation layer has no stored running statistics
+│   ├── ExternalData          tensors are kept outside the file, which is never followed
+│   └── ParityError           two graphs that should compute the same do not
+├── RecalibrationRefused      a re-calibrated version did not pass its gates
+├── ProviderUnavailable       onnxruntime cannot use the requested execution provider
+├── NotReady                  the model or service exists, but cannot answer now
+├── Overloaded                too many requests are waiting
+├── ClientDisconnected        the client closed the connection before the response
+└── InferenceFailed           onnxruntime failed; the details belong in the log
 """
 
 
@@ -32,7 +32,7 @@ class DengeError(Exception):
 
 
 class InvalidInput(DengeError):
-    """The caller sent something wrong.
+    """Something in the request or file is wrong.
 
     Args:
         message: what is wrong, readable on its own.
@@ -45,19 +45,19 @@ class InvalidInput(DengeError):
 
 
 class TooLarge(InvalidInput):
-    """The caller sent more than is allowed."""
+    """Something is larger than is allowed."""
 
 
 class UnsupportedEncoding(InvalidInput):
-    """The caller's encoding of the body is not one that is read."""
+    """The body is in an encoding that is not supported."""
 
 
 class Unauthenticated(DengeError):
-    """The caller has not shown a token that is needed.
+    """A valid token is required.
 
     Args:
-        message: what is needed.
-        presented: whether the caller has shown another one.
+        message: which token.
+        presented: whether the request has a token that is not valid.
     """
 
     def __init__(self, message: str, *, presented: bool = False) -> None:
@@ -66,11 +66,11 @@ class Unauthenticated(DengeError):
 
 
 class Forbidden(DengeError):
-    """The caller is not the one who may do this."""
+    """The client is authenticated, but not permitted to do this."""
 
 
 class NotFound(DengeError):
-    """A name that leads nowhere."""
+    """Nothing of this name exists."""
 
 
 class ModelNotFound(NotFound):
@@ -112,7 +112,7 @@ class DamagedBundle(BundleError):
 
 
 class GraphError(DengeError):
-    """An ONNX graph that cannot be what it should be."""
+    """An ONNX graph that cannot be loaded, folded, run or served."""
 
 
 class TrainingModeGraph(GraphError):
@@ -124,7 +124,7 @@ class MissingStatistics(GraphError):
 
 
 class ExternalData(GraphError):
-    """Tensors kept outside the ONNX file, which are never followed."""
+    """Tensors kept outside the ONNX file, which is never followed."""
 
 
 class ParityError(GraphError):
@@ -132,24 +132,24 @@ class ParityError(GraphError):
 
 
 class RecalibrationRefused(DengeError):
-    """A re-calibrated version did not pass its gates, and nobody insisted."""
+    """A re-calibrated version did not pass its gates, and publishing was not forced."""
 
 
 class ProviderUnavailable(DengeError):
-    """The execution provider that was asked for is not the one that would run."""
+    """onnxruntime cannot use the requested execution provider."""
 
 
 class NotReady(DengeError):
-    """The model or the service is known but cannot answer now."""
+    """The model or the service exists, but cannot answer now."""
 
 
 class Overloaded(DengeError):
-    """Too many requests wait already; another try may succeed."""
+    """Too many requests are waiting; a retry may succeed."""
 
 
 class ClientDisconnected(DengeError):
-    """Nobody waits for the answer any more."""
+    """The client closed the connection before the response."""
 
 
 class InferenceFailed(DengeError):
-    """The runtime refused or broke. The details belong in the log, not in the answer."""
+    """onnxruntime failed. The details belong in the log, not in the response."""

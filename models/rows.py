@@ -1,4 +1,4 @@
-"""Rows that someone gives for a model: whether they are what its inputs take."""
+"""Rows for the inputs of a model: validated, counted, stacked."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,19 +10,21 @@ from models.manifest import TensorSpec
 
 
 def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int:
-    """How many rows there are.
+    """Check that rows are valid for the inputs of a model, and return how many there are.
 
     Args:
         rows: for every input, shape (n, ...).
         inputs: of the model.
-        field: what the caller was asked for, to name in errors.
+        field: what the rows were given as, for errors.
 
     Raises:
         InvalidInput: an input is missing or not the model's, is of another type or shape, has a value that is not
             finite, or has another number of rows than the others.
     """
     if rows.keys() != {spec.name for spec in inputs}:
-        raise InvalidInput(f"the model's inputs are {', '.join(spec.name for spec in inputs)}", field)
+        raise InvalidInput(
+            f"the model's inputs are {', '.join(spec.name for spec in inputs)}; got {', '.join(rows) or 'none'}", field
+        )
     for spec in inputs:
         values = rows[spec.name]
         fits = len(values.shape) == len(spec.shape) and all(
@@ -31,15 +33,15 @@ def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int
         if not fits or values.dtype != to_numpy(spec.datatype):
             raise InvalidInput(
                 f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
-                f"not {values.dtype} of shape {list(values.shape)}",
+                f"got {values.dtype} of shape {list(values.shape)}",
                 field,
             )
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             raise InvalidInput(f"'{spec.name}' has a value that is not finite", field)
-    counts = {len(values) for values in rows.values()}
-    if len(counts) != 1:
-        raise InvalidInput(f"the inputs have different numbers of rows: {sorted(counts)}", field)
-    return counts.pop()
+    counts = {name: len(values) for name, values in rows.items()}
+    if len(set(counts.values())) != 1:
+        raise InvalidInput(f"the inputs have different numbers of rows: {counts}", field)
+    return next(iter(counts.values()))
 
 
 def count_rows(rows: Mapping[str, Array]) -> int:

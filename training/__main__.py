@@ -1,9 +1,9 @@
-"""Train, import and inspect the models that the service serves: ``python -m training <command>``.
+"""Train, import, re-calibrate and inspect models: ``python -m training <command>``.
 
-Exit codes: 0 done, 1 it went wrong, 2 it was asked for wrongly and nothing was started.
+Exit codes: 0 for success, 2 for wrong arguments or input (nothing was started), 1 for any other failure.
 
-The commands import what they need when they run: `import` and `inspect` work where there is no torch, and the help
-is there at once.
+Commands import what they need when they run, so that `--help` is fast and `import`, `recalibrate` and `inspect` work
+without torch.
 """
 
 # ruff: noqa: PLC0415
@@ -18,13 +18,15 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from models.errors import DengeError, InvalidInput
+from models.parity.comparison import TOLERANCE
+from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
 
-_say = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done
+_log = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done
 
 
 @app.command
@@ -49,35 +51,35 @@ def train(
     """Train a network and publish it.
 
     Args:
-        model: The network.
-        data: What it learns from. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir.
-        epochs: How often every row is seen.
-        batch_size: Rows a step, at least 2.
-        learning_rate: Adam's, at the first step; it falls to zero along a half cosine.
-        seed: Of the first weights and every shuffle.
-        depth: Hidden layers (mlp), blocks (convnet) or weighted layers (resnet: 6n + 2); 0 for 1, 3 and 8.
-        width: Units (mlp) or channels of the first block (convnet, resnet); 0 for 64, 16 and 16.
-        threads: Of torch; the last bits of the weights depend on it.
-        data_dir: Where MNIST's four files are.
-        repository: The folder to publish into.
-        name: The model's name in it; the network's when empty.
-        run_dir: Where the checkpoint goes; runs/<name> when absent.
-        resume: Go on from the checkpoint in --run-dir.
-        publish: Make a bundle of the result and publish it.
+        model: Network to train.
+        data: Data set to train on. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir.
+        epochs: Number of times that the network sees every row.
+        batch_size: Rows per step, at least 2.
+        learning_rate: Learning rate of Adam at the first step. It falls to zero along a half cosine.
+        seed: Seed of the initial weights and of every shuffle.
+        depth: Hidden layers (mlp), blocks (convnet) or weighted layers (resnet: 6n + 2). 0 stands for 1, 3 and 8.
+        width: Units (mlp) or channels of the first block (convnet, resnet). 0 stands for 64, 16 and 16.
+        threads: Threads of torch. The last bits of the weights depend on their number.
+        data_dir: Folder with MNIST's four files.
+        repository: Folder to publish into.
+        name: Name of the model in the repository. The network's name if empty.
+        run_dir: Folder for the checkpoint. runs/<name> by default.
+        resume: Continue from the checkpoint in --run-dir.
+        publish: Make a bundle of the trained network and publish it.
     """
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import bundle, run
+    from training import bundle, loop, report, run
     from training.data.load import load
 
     validate_model_name(name, "name")
     Repository(repository).validate_writable()
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
-    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, say=_say)
-    bundle.test(network, dataset, rows, say=_say)
+    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, log=_log)
+    _log(report.test(loop.evaluate(network, rows.test, rows.test_labels), dataset.class_names))
     if publish:
-        _publish(repository, bundle.make(name, config, network, dataset, rows, say=_say))
+        _publish_new(repository, bundle.make(name, config, network, dataset, rows))
 
 
 @app.command
@@ -91,14 +93,14 @@ def export(
     """Publish the network of a checkpoint.
 
     Args:
-        checkpoint: The file that `train` wrote.
-        data_dir: Where MNIST's four files are, for the population statistics.
-        repository: The folder to publish into.
-        name: The model's name in it; the network's when empty.
+        checkpoint: File that `train` wrote.
+        data_dir: Folder with MNIST's four files, to estimate population statistics from.
+        repository: Folder to publish into.
+        name: Name of the model in the repository. The network's name if empty.
     """
     import torch
 
-    from training import bundle, run
+    from training import bundle, loop, report, run
     from training.checkpoint import read
     from training.data.load import load
     from training.networks.build import build
@@ -113,8 +115,8 @@ def export(
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    bundle.test(network, dataset, rows, say=_say)
-    _publish(repository, bundle.make(name, config, network, dataset, rows, say=_say))
+    _log(report.test(loop.evaluate(network, rows.test, rows.test_labels), dataset.class_names))
+    _publish_new(repository, bundle.make(name, config, network, dataset, rows))
 
 
 @app.command(name="import")
@@ -124,7 +126,7 @@ def import_(
     name: str,
     labels: str = "",
     held_out: Path | None = None,
-    tolerance: float = 1e-5,
+    tolerance: float = TOLERANCE,
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
@@ -133,23 +135,23 @@ def import_(
     """Publish an ONNX file that has BatchNormalization nodes.
 
     Args:
-        file: The ONNX file.
-        name: The model's name in the repository.
+        file: ONNX file.
+        name: Name of the model in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
-        held_out: An .npy or .npz file of rows, at least 64, that the network did not learn from: they set the
-            thresholds of drift alarms. Without, the model is watched, but "uncalibrated".
-        tolerance: By how much the folded graph may differ from the file, relative to the largest output.
-        max_batch_rows: Rows of requests that are joined into one run of it; the service's setting when absent.
-        batch_wait_ms: How long a batch that is not full may wait for more; the service's setting when absent.
-        inline_ms: Runs expected to be shorter are done at once, and not joined; the service's setting when absent.
-        repository: The folder to publish into.
+        held_out: .npy or .npz file with at least 64 rows that the network was not trained on. Thresholds of drift
+            alarms are estimated from them; without, the model is watched but raises no alarms.
+        tolerance: Largest difference allowed between the folded graph and the file, relative to the largest output.
+        max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
+        batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
+        inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
+        repository: Folder to publish into.
     """
     from models.assemble import ModelInfo
     from models.graph.load import serialize
     from models.importing import onnx
     from models.manifest import Batching
     from models.runtime.specs import specs
-    from training import report, row_files
+    from training import row_files
 
     validate_model_name(name, "name")
     Repository(repository).validate_writable()
@@ -161,11 +163,7 @@ def import_(
     )
     source = onnx.read(file)
     rows = None if held_out is None else row_files.read(held_out, "held-out", specs(serialize(source))[0])
-    bundle = onnx.import_graph(source, info, rows, tolerance)
-    print(report.layers(bundle.manifest.norm_layers))
-    print(report.parity(bundle.manifest.parity))
-    print(report.thresholds(bundle.manifest.drift))
-    _publish(repository, bundle)
+    _publish_new(repository, onnx.import_graph(source, info, rows, tolerance))
 
 
 @app.command
@@ -175,41 +173,41 @@ def recalibrate(
     data: str,
     labels: Path | None = None,
     rows: int = 256,
-    prior: float = 8.0,
+    prior: float = DEFAULT_PRIOR,
     seed: int = 0,
     data_dir: Path = Path("data/mnist"),
     force: bool = False,
 ) -> None:
-    """Estimate the normalisation statistics anew from unlabelled rows, and publish the result as the next version.
+    """Estimate the normalisation statistics from unlabelled rows, and publish the result as the next version.
 
-    The version that is the default remains so. A result that fails a gate is not published.
+    The default version stays the default. A result that does not pass its gates is not published.
 
     Args:
-        bundle: The folder of a version, or of a model in a repository, whose default version is taken then.
-        data: An .npy or .npz file of rows for the model's inputs, or of the pixels of images; or "mnist" or "digits".
-        labels: An .npy file with the class of each row, for the accuracy; those of "mnist" and "digits" are known.
-        rows: How many to estimate from, chosen at random.
-        prior: How many rows the present statistics count for.
-        seed: Of the choice.
-        data_dir: Where MNIST's four files are.
-        force: Publish in spite of the gates; the manifest says so.
+        bundle: Folder of a version, or of a model in a repository: then its default version is re-calibrated.
+        data: .npy or .npz file of rows for the model's inputs, or of images as pixels; or "mnist" or "digits".
+        labels: .npy file with the class of each row, to compare accuracies. Those of "mnist" and "digits" are known.
+        rows: Number of rows to estimate from, drawn at random.
+        prior: Number of rows that the present statistics count for.
+        seed: Seed of the draw.
+        data_dir: Folder with MNIST's four files.
+        force: Publish although a gate did not pass. The manifest records it.
     """
     from training import recalibration, report
 
-    parent = recalibration.Parent.at(bundle)
+    parent = recalibration.Parent.read(bundle)
     parent.repository.validate_writable()
-    given, known = recalibration.read(data, parent.bundle.manifest, data_dir, labels)
-    candidate = recalibration.recalibrate(parent, given, known, count=rows, prior=prior, seed=seed)
-    _say(report.gates(candidate.gates))
+    given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
+    candidate = recalibration.recalibrate(parent, given, known, max_rows=rows, prior=prior, seed=seed)
+    _log(report.gates(candidate.gates))
     _publish(parent.repository.root, candidate.publishable(force=force), candidate=True)
 
 
 @app.command
 def inspect(path: Path) -> None:
-    """Show the normalisation layers of a bundle or an ONNX file, and where they go.
+    """Show the normalisation layers of a bundle or an ONNX file: their statistics, and what they are folded into.
 
     Args:
-        path: The folder of a bundle, or an ONNX file.
+        path: Folder of a bundle, or ONNX file.
     """
     from training.inspection import describe
 
@@ -217,7 +215,7 @@ def inspect(path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code."""
+    """Run one command, and return the exit code."""
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, InvalidInput) as error:
@@ -225,6 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DengeError, OSError) as error:
         return _fail(error, 1)
     return 0
+
+
+def _publish_new(repository: Path, bundle: Bundle) -> None:
+    from training import report
+
+    print(report.bundle(bundle.manifest))
+    _publish(repository, bundle)
 
 
 def _publish(repository: Path, bundle: Bundle, *, candidate: bool = False) -> None:

@@ -1,52 +1,37 @@
 """A trained network -> population statistics -> bundle."""
 
-from collections.abc import Callable
-
 from torch import nn
 
 from models.assemble import ModelInfo, assemble, signed_lineage
 from models.manifest import TrainingRecord
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import calibrate, export, loop, report
+from training import export, loop, population
 from training.config import Config
 from training.data.dataset import Dataset
 from training.networks import build
 from training.run import Rows
 
 
-def test(network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], None]) -> float:
-    """Print how the network does on the test rows, and return its accuracy."""
-    counts = loop.evaluate(network, rows.test, rows.test_labels)
-    accuracy = loop.accuracy(counts)
-    say(f"\ntest accuracy {accuracy:.2%} of {len(rows.test)} rows\n")
-    say(report.confusion(counts, data.class_names))
-    return accuracy
-
-
-def make(
-    name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows, *, say: Callable[[str], None]
-) -> Bundle:
-    """Give the network its population statistics, and make the bundle.
+def make(name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows) -> Bundle:
+    """Store population statistics in the network, and make its bundle.
 
     Args:
         name: of the model.
         config: the settings it was trained with, for the record.
-        network: trained; its statistics are replaced and it is left in evaluation mode.
-        data: names the classes and the preprocessing.
-        rows: the training rows give the statistics; the test rows give the recorded accuracy, which is that of the
-            network as it is published, and the real rows that the graphs are compared on.
-        say: is told what came out.
+        network: trained; its statistics are replaced, and it is left in evaluation mode.
+        data: gives the names of the classes and the preprocessing.
+        rows: statistics are estimated from the training rows. The test rows give the recorded accuracy, which is that
+            of the published network, are compared on, and set the thresholds of drift alarms.
 
     Raises:
-        GraphError: the network cannot be exported, or the graphs do not compute what it computes.
+        GraphError: the network cannot be exported, or a graph does not compute the same as the network.
     """
     before = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
-    calibrate.calibrate(network.eval(), calibrate.batches(rows.train))
+    population.store_statistics(network.eval(), population.batches(rows.train))
     accuracy = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
-    say(f"test accuracy with population statistics {accuracy:.2%}")
     test_rows = {export.INPUT: rows.test.numpy()}
-    bundle = assemble(
+    return assemble(
         export.source_graph(network, build.row_shape(config, data)),
         ModelInfo(name, labels=data.class_names, preprocessing=data.preprocessing),
         signed_lineage("trained"),
@@ -58,7 +43,3 @@ def make(
         rows=test_rows,
         held_out=held_out.keep(test_rows),
     )
-    say(report.layers(bundle.manifest.norm_layers))
-    say(report.parity(bundle.manifest.parity))
-    say(report.thresholds(bundle.manifest.drift))
-    return bundle

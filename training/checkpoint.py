@@ -1,10 +1,10 @@
-"""A training run between two epochs, as one safetensors file: tensors and text, nothing that could run.
+"""A training run between two epochs, as one safetensors file: tensors and text, no code.
 
     network.<name>              parameters and buffers, named as in the network's state_dict
     optimizer.<i>.<name>        Adam's moments and step count of the i-th parameter
     generator                   state of torch's global random generator, uint8
 
-The metadata holds `config` (JSON), `epoch` (how many are done) and `format`.
+The metadata holds `config` (JSON), `epoch` (how many are complete) and `format`.
 """
 
 import os
@@ -27,11 +27,11 @@ _FORMAT = "denge training checkpoint 1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `read` found.
+    """The contents of a checkpoint file.
 
     Attributes:
         config: of the run.
-        epoch: how many epochs are done.
+        epoch: how many epochs are complete.
         tensors: by the names above.
     """
 
@@ -43,18 +43,18 @@ class Checkpoint:
         """Load the weights and statistics into a network built from the same settings.
 
         Raises:
-            InvalidInput: it is another network.
+            InvalidInput: the network has other parameters.
         """
         try:
             network.load_state_dict(_under("network.", self.tensors))
         except RuntimeError as error:
-            raise InvalidInput("the checkpoint is not of this network") from error
+            raise InvalidInput("the checkpoint is of another network") from error
 
     def restore_run(self, network: nn.Module, optimizer: Optimizer) -> None:
         """Restore everything that the next epoch depends on, torch's global random generator included.
 
         Raises:
-            InvalidInput: it is another network.
+            InvalidInput: the network has other parameters.
         """
         self.restore_network(network)
         state = optimizer.state_dict()
@@ -67,7 +67,7 @@ class Checkpoint:
 
 
 def write(path: Path, config: Config, epoch: int, network: nn.Module, optimizer: Optimizer) -> None:
-    """Write a checkpoint; a kill at any point leaves the one before it.
+    """Write a checkpoint. A kill at any point leaves the previous one.
 
     Raises:
         OSError: the disk is full or may not be written.
@@ -90,7 +90,7 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        InvalidInput: there is none, or it is not one.
+        InvalidInput: there is no such file, or it is not a checkpoint.
     """
     if not path.is_file():
         raise InvalidInput(f"there is no checkpoint {path}")

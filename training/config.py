@@ -1,4 +1,4 @@
-"""What a training run is told: small, complete, and part of every checkpoint and manifest. No folders, no torch."""
+"""The settings of a training run. They are part of every checkpoint and manifest, so they name no folder."""
 
 import dataclasses
 import json
@@ -19,19 +19,19 @@ _DEPTH_AND_WIDTH: dict[ModelKind, tuple[int, int]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that the trained weights depend on, besides the data itself.
+    """Everything besides the data that the trained weights depend on.
 
     Attributes:
-        model, data: which network, which data set.
-        epochs: how often every row is seen.
-        batch_size: rows a step.
-        learning_rate: Adam's, at the first step; it falls to zero along a half cosine.
-        seed: of the first weights and of every shuffle.
-        depth, width: size of the network, in the words of its own file.
-        threads: of torch. Here because the order of float additions, and so the last bits, depend on it.
+        model, data: the network and the data set.
+        epochs: how often the network sees every row.
+        batch_size: rows of a step.
+        learning_rate: of Adam, at the first step; it falls to zero along a half cosine.
+        seed: of the initial weights and of every shuffle.
+        depth, width: size of the network, as its own module defines them; 0 for its default.
+        threads: of torch. The order of float additions, and so the last bits of the weights, depend on them.
 
     Raises:
-        InvalidInput: a value that cannot work; `field` names it.
+        InvalidInput: a value is out of range; `field` names it.
     """
 
     model: ModelKind
@@ -65,15 +65,15 @@ class Config:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+        """The settings from the text of `to_json`.
 
         Raises:
-            InvalidInput: it is not that.
+            InvalidInput: it is another text.
         """
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise InvalidInput("not the settings of a training run") from error
+            raise InvalidInput("these are not the settings of a training run") from error
 
     def to_json(self) -> str:
         """The settings as one JSON object, sorted, so that equal settings are equal texts."""
@@ -84,12 +84,12 @@ class Config:
         return dataclasses.asdict(self)
 
     def difference(self, other: "Config") -> str:
-        """The settings in which another run differs, for people: ``epochs 5 -> 6, seed 0 -> 1``."""
+        """The settings in which another run differs, as text: ``epochs 5 -> 6, seed 0 -> 1``."""
         mine, theirs = self.to_dict(), other.to_dict()
         return ", ".join(f"{name} {mine[name]} -> {theirs[name]}" for name in mine if mine[name] != theirs[name])
 
     def _complete(self) -> None:
-        # Zero stands for the network's own size; the record holds the size itself, so that it outlives the defaults.
+        # The record holds the default size itself, so that it stays right when the defaults change.
         depth, width = _DEPTH_AND_WIDTH[self.model]
         object.__setattr__(self, "depth", self.depth or depth)
         object.__setattr__(self, "width", self.width or width)

@@ -1,8 +1,8 @@
 """A trained network -> its source graph, with every normalisation layer still a BatchNormalization node.
 
-torch's exporter folds normalisation by default and forgets what the layers knew, so it runs with ``optimize=False``.
-That leaves the zero bias of a bias-less convolution as a small computation, which no tool folds through: the constants
-are therefore folded afterwards, and nothing else is.
+torch's exporter folds normalisation by default, and the layers' statistics are lost: so it runs with
+``optimize=False``. That leaves the zero bias of a convolution without bias as a small computation, which no tool folds
+through: so constants are folded afterwards, and nothing else is.
 """
 
 import copy
@@ -30,29 +30,29 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelProto:
-    """Export a network of one input and one output, with a free batch axis.
+    """The source graph of a network of one input and one output, with a free batch axis.
 
     Args:
         network: in evaluation mode. A SyncBatchNorm is exported like any other: at inference they are the same.
         row_shape: the input's shape without its first axis.
 
     Returns:
-        A graph from `input`, float32, to `logits`. Weights are named as in the network's state_dict, and nothing in it
-        names a file or a machine.
+        A graph from `input`, float32, to `logits`. Weights have the names of the network's state_dict. No file or
+        machine is named in it.
 
     Raises:
         TrainingModeGraph: a module of the network is in training mode.
         MissingStatistics: a normalisation layer keeps no running statistics.
-        GraphError: the graph has not exactly the normalisation layers of the network.
+        GraphError: the graph has other normalisation layers than the network.
     """
     if network.training or any(module.training for module in network.modules()):
-        raise TrainingModeGraph("the network is in training mode; only one in evaluation mode is exported")
+        raise TrainingModeGraph("the network is in training mode: call network.eval() before exporting it")
     layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
     for name, layer in layers.items():
         if layer.running_mean is None or layer.running_var is None:
             raise MissingStatistics(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
 
-    # Two rows: with one, the exporter would take the batch axis for a constant.
+    # Two rows: with one, the exporter would make the batch axis a constant.
     example = torch.zeros(2, *row_shape)
     with _quiet():
         program: Any = torch.onnx.export(
@@ -80,7 +80,7 @@ def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelPr
 
 
 def oracle(network: nn.Module) -> Run:
-    """The network itself in float64, which the graphs are compared with."""
+    """A float64 copy of the network as a function, to compare the graphs with."""
     exact = copy.deepcopy(network).double().eval()
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ def oracle(network: nn.Module) -> Run:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks about its own deprecations and about libraries that are not installed."""
+    """Silences the exporter's notes on its own deprecations and on libraries that are not installed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -105,7 +105,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Remove the exporter's notes to itself: stack traces with the paths of this machine, and much else."""
+    """Remove the exporter's metadata: stack traces with paths of this machine, and much else."""
     graph = model.graph
     parts: Iterable[object] = (
         model,

@@ -1,4 +1,4 @@
-"""What the normalisation layers of a bundle or an ONNX file are, and where they go. Works without torch."""
+"""The normalisation layers of a bundle or an ONNX file, in text. Works without torch."""
 
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from training import report
 
 
 def describe(path: Path) -> str:
-    """Describe the folder of a bundle, or an ONNX file as it would be folded.
+    """The layers of a bundle, with facts about it, or those of an ONNX file as it would be folded.
+
+    Args:
+        path: the folder of a bundle, or the file.
 
     Raises:
-        InvalidInput: there is nothing there.
+        InvalidInput: neither exists.
         BundleError: the folder is not a bundle, or a damaged one.
         GraphError: the file cannot be folded.
     """

@@ -1,4 +1,4 @@
-"""One epoch of training, and one evaluation."""
+"""One epoch of training, and the evaluation of a network."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _EVALUATION_ROWS = 500
 
 
 class Diverged(DengeError):
-    """The loss is no longer a finite number."""
+    """The loss is not a finite number any more."""
 
 
 def cosine(step: int, steps: int) -> float:
@@ -34,22 +34,22 @@ def train_epoch(
     learning_rate: Callable[[int], float],
     on_step: Callable[[], object] = lambda: None,
 ) -> float:
-    """Show the network every row once, in an order drawn from torch's global generator.
+    """Train the network on every row once, in an order drawn from torch's global generator.
 
     Args:
-        network: put into training mode.
+        network: left in training mode.
         optimizer: of the network's parameters.
         rows: shape (N, ...), float32.
         labels: shape (N,), int64.
-        batch_size: rows a step, at least 2. A last batch of one row is left out: it has no variance.
-        learning_rate: step within this epoch -> the rate of that step.
+        batch_size: rows of a step, at least 2. A last batch of one row is skipped: it has no variance.
+        learning_rate: the rate of a step, by its number within this epoch.
         on_step: called after each step.
 
     Returns:
-        The mean loss (cross entropy, in nats) over the rows shown.
+        The mean loss (cross entropy, in nats) over the rows of all steps.
 
     Raises:
-        Diverged: the loss became infinite or not a number.
+        Diverged: the loss became infinite or NaN.
     """
     network.train()
     total, seen = 0.0, 0
@@ -71,14 +71,14 @@ def train_epoch(
     return total / seen
 
 
-def steps(num_rows: int, batch_size: int) -> int:
-    """How many steps `train_epoch` takes: a last batch counts unless it is of one row."""
+def count_steps(num_rows: int, batch_size: int) -> int:
+    """Number of steps that `train_epoch` takes."""
     return num_rows // batch_size + (num_rows % batch_size > 1)
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, rows: Tensor, labels: Tensor) -> NDArray[np.int64]:
-    """Count what each class is taken for, in evaluation mode; the network's mode is as before afterwards.
+    """Count rows by true and predicted class, in evaluation mode. The network's mode is restored afterwards.
 
     Args:
         network: gives logits of shape (N, K).
@@ -98,5 +98,5 @@ def evaluate(network: nn.Module, rows: Tensor, labels: Tensor) -> NDArray[np.int
 
 
 def accuracy(confusion: NDArray[np.int64]) -> float:
-    """Fraction of the rows on the diagonal of a table as `evaluate` gives it."""
+    """Fraction of rows on the diagonal of what `evaluate` returns."""
     return float(confusion.trace() / confusion.sum())

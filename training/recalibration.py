@@ -15,6 +15,7 @@ from models.recalibration.estimate import Candidate, Labelled
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.repository import Repository
+from models.rows import count_rows
 from training import row_files
 from training.config import DataKind
 
@@ -28,17 +29,17 @@ class Parent:
     bundle: Bundle
 
     @classmethod
-    def at(cls, path: Path) -> "Parent":
-        """Read a version from its folder, or a model's default version from the model's folder in the repository.
+    def read(cls, path: Path) -> "Parent":
+        """Read a version from its folder, or a model's default version from the model's folder.
 
         Raises:
-            InvalidInput: the folder is neither.
+            InvalidInput: the folder is not in a repository.
             NotFound, BundleError: as `Repository.read`.
         """
         path = path.resolve()
         if (path / DIGESTS).is_file():
             if not path.name.isdecimal():
-                raise InvalidInput(f"{path} is not in a repository: its name is no version", "bundle")
+                raise InvalidInput(f"{path} is not in a repository: its name is not a version number", "bundle")
             repository, model, version = Repository(path.parent.parent), path.parent.name, int(path.name)
         else:
             repository, model = Repository(path.parent), path.name
@@ -46,75 +47,69 @@ class Parent:
         return cls(repository, version, repository.read(model, version))
 
 
-def read(
+def read_rows(
     data: str, manifest: Manifest, data_dir: Path, labels: Path | None = None
 ) -> tuple[Arrays, NDArray[np.int64] | None]:
-    """Rows for the model, and their labels where they are known.
+    """Rows for a model, and their labels where they are known.
 
     Args:
         data: "mnist" or "digits", for the test images of that data set and their labels; else a file as
             `row_files.read` takes it.
         manifest: of the model.
-        data_dir: where MNIST's four files are.
+        data_dir: the folder with MNIST's four files.
         labels: an .npy file with the index of each row's class.
 
     Raises:
-        InvalidInput: a file is missing, or not what it should be.
+        InvalidInput: a file is missing or has other contents.
     """
     known: NDArray[np.int64] | None = None
     kinds: tuple[DataKind, ...] = get_args(DataKind)
     if data in kinds:
-        rows, known = _test_images(kinds[kinds.index(data)], manifest, data_dir)
+        rows, known = _read_test_images(kinds[kinds.index(data)], manifest, data_dir)
     else:
         rows = row_files.read(Path(data), "data", manifest.inputs, manifest.preprocessing)
-    return rows, known if labels is None else _labels(labels)
+    return rows, known if labels is None else _read_labels(labels)
 
 
 def recalibrate(
-    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, count: int, prior: float, seed: int
+    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, max_rows: int, prior: float, seed: int
 ) -> Candidate:
-    """Estimate from some of the rows, at random, fold and check.
+    """Estimate new statistics from rows drawn at random, and check the version that they make.
 
     Args:
         parent: the version to start from.
-        rows, labels: as `read` returns them. All rows with labels count for the accuracy, up to as many as may be
-            estimated from.
-        count: how many rows to estimate from, if there are as many.
+        rows, labels: as `read_rows` returns them. The accuracy is measured on all rows with labels, up to as many as
+            statistics may be estimated from.
+        max_rows: how many rows to estimate from, if there are as many.
         prior: as in `models.recalibration.estimate.recalibrate`.
-        seed: of the choice.
+        seed: of the draw.
 
     Raises:
         InvalidInput, GraphError: as `models.recalibration.estimate.recalibrate`.
     """
-    found = len(next(iter(rows.values())))
-    if labels is not None and len(labels) != found:
-        raise InvalidInput(f"{len(labels)} of them for {found} rows", "labels")
-    order = np.random.default_rng(seed).permutation(found)
+    count = count_rows(rows)
+    if labels is not None and len(labels) != count:
+        raise InvalidInput(f"got {len(labels)} labels for {count} rows", "labels")
+    order = np.random.default_rng(seed).permutation(count)
 
-    def some(number: int) -> Arrays:
+    def first(number: int) -> Arrays:
         return {name: values[order[:number]] for name, values in rows.items()}
 
     labelled = None
     if labels is not None:
-        labelled = Labelled(some(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
-    return estimate.recalibrate(
-        parent.bundle,
-        parent.version,
-        some(count),
-        prior=prior,
-        labelled=labelled,
-    )
+        labelled = Labelled(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
+    return estimate.recalibrate(parent.bundle, parent.version, first(max_rows), prior=prior, labelled=labelled)
 
 
-def _test_images(kind: DataKind, manifest: Manifest, data_dir: Path) -> tuple[Arrays, NDArray[np.int64]]:
-    from training.data.load import load  # noqa: PLC0415 - brings scikit-learn and an HTTP client
+def _read_test_images(kind: DataKind, manifest: Manifest, data_dir: Path) -> tuple[Arrays, NDArray[np.int64]]:
+    from training.data.load import load  # noqa: PLC0415 - imports scikit-learn and an HTTP client
 
     found = load(kind, data_dir)
-    spec = row_files.only(manifest.inputs, "data")
+    spec = row_files.single_input(manifest.inputs, "data")
     return {spec.name: found.prepare(found.test_images).reshape(-1, *spec.shape[1:])}, found.test_labels
 
 
-def _labels(path: Path) -> NDArray[np.int64]:
+def _read_labels(path: Path) -> NDArray[np.int64]:
     found = row_files.load(path, "labels")
     if not isinstance(found, np.ndarray) or not np.issubdtype(found.dtype, np.integer) or found.ndim != 1:
         raise InvalidInput(f"{path} does not hold one array of whole numbers", "labels")

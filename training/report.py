@@ -5,17 +5,37 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Channels, DriftReference, Gate, NormLayer, Parity, Placement
+from models.manifest import Channels, DriftReference, Gate, Manifest, NormLayer, Parity, Placement
+
+
+def test(counts: NDArray[np.int64], names: Sequence[str]) -> str:
+    """The accuracy on the test rows, and what each class was taken for.
+
+    Args:
+        counts: shape (K, K): true class by predicted class.
+        names: of the classes.
+    """
+    accuracy = counts.trace() / counts.sum()
+    return f"test accuracy {accuracy:.2%} of {counts.sum()} rows\n\n{confusion(counts, names)}"
+
+
+def bundle(manifest: Manifest) -> str:
+    """What was made of a network or file: its layers, the parity of its graphs, the thresholds of its alarms."""
+    lines = [layers(manifest.norm_layers), parity(manifest.parity), thresholds(manifest.drift)]
+    if manifest.training is not None:
+        accuracy = manifest.training.metrics["test_accuracy"]
+        lines.insert(0, f"test accuracy with population statistics {accuracy:.2%}")
+    return "\n".join(lines)
 
 
 def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> str:
-    """What each class was taken for: one line for each true class, one column for each predicted one."""
+    """Rows by true and predicted class: a line for each true class, a column for each predicted one."""
     header = ["true \\ predicted", *names]
     return _table([header, *([name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True))])
 
 
 def layers(norm_layers: Sequence[NormLayer]) -> str:
-    """Where each normalisation layer went, and the statistics it remembers."""
+    """The statistics of each normalisation layer, and what it was folded into."""
     header = ["layer", "channels", "mean", "variance", "placement"]
     lines = [
         [
@@ -23,7 +43,7 @@ def layers(norm_layers: Sequence[NormLayer]) -> str:
             str(layer.num_features),
             _range(layer.running_mean),
             _range(layer.running_var),
-            _where(layer.placement),
+            _place(layer.placement),
         ]
         for layer in norm_layers
     ]
@@ -32,7 +52,7 @@ def layers(norm_layers: Sequence[NormLayer]) -> str:
 
 
 def parity(checks: Parity) -> str:
-    """The largest of the differences found."""
+    """The number of comparisons, and the largest difference of them."""
     worst = max(checks.comparisons, key=lambda comparison: comparison.max_relative)
     return (
         f"parity on {checks.rows} rows: {len(checks.comparisons)} comparisons within {checks.tolerance:g}, "
@@ -41,18 +61,18 @@ def parity(checks: Parity) -> str:
 
 
 def thresholds(drift: DriftReference | None) -> str:
-    """What drift alarms rest on."""
+    """What the thresholds of drift alarms were estimated from."""
     if drift is None:
-        return "drift alarms: uncalibrated, there are no held-out rows"
+        return "drift alarms: no thresholds, since there are no held-out rows"
     largest = drift.windows[-1]
     return (
-        f"drift alarms: from {drift.rows} held-out rows, for windows of up to {largest} rows; "
-        f"larger ones take the thresholds of {largest}"
+        f"drift alarms: thresholds from {drift.rows} held-out rows for windows of up to {largest} rows; "
+        f"larger windows use those of {largest} rows"
     )
 
 
 def gates(found: Sequence[Gate]) -> str:
-    """What a re-calibrated version was checked for."""
+    """The figures of a re-calibrated version and the bounds that they must keep."""
     header = ["gate", "figure", "at least", "at most", "", ""]
     lines = [
         [
@@ -72,7 +92,7 @@ def _figure(value: float | None, absent: str = "") -> str:
     return absent if value is None else f"{value:.4g}"
 
 
-def _where(placement: Placement) -> str:
+def _place(placement: Placement) -> str:
     if placement.kind == "kept":
         return f"kept: {placement.reason}"
     return f"{placement.kind.replace('_', ' ')} into {', '.join(placement.into)}"

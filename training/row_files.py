@@ -1,15 +1,15 @@
-"""Rows for a model from files that its users have. Nothing that is pickled is read."""
+"""Rows for a model from numpy files. Pickled arrays are refused."""
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.datatypes import Arrays, to_numpy
+from models.datatypes import Array, Arrays, to_numpy
 from models.errors import InvalidInput
 from models.manifest import ImagePreprocessing, TensorSpec
+from models.preprocessing import prepare_pixels
 
 
 def read(
@@ -18,29 +18,31 @@ def read(
     """Rows for every input of a model.
 
     Args:
-        path: an .npy file, for a model of one input, or an .npz file with an array for each input. An array of bytes
-            for an input of floats is taken for pixels, and prepared, where it is known how.
-        field: what the caller was asked for, to name in errors.
+        path: an .npy file, for a model of one input, or an .npz file with an array for each input. An array of uint8
+            for an input of floats is taken for pixels where there is a preprocessing.
+        field: what the file was given as, for errors.
         inputs: of the model.
         preprocessing: how pixels become rows.
 
     Raises:
-        InvalidInput: there is no such file, or it does not have an array for each input.
+        InvalidInput: the file cannot be read, or does not have an array for each input.
     """
     found = load(path, field)
     if isinstance(found, np.ndarray):
-        found = {only(inputs, field).name: found}
+        found = {single_input(inputs, field).name: found}
     specs = {spec.name: spec for spec in inputs}
     if found.keys() != specs.keys():
-        raise InvalidInput(f"{path} must have an array for each input: {', '.join(specs)}", field)
-    return {name: _prepared(values, specs[name], field, preprocessing) for name, values in found.items()}
+        raise InvalidInput(
+            f"{path} must have an array for each input: {', '.join(specs)}; it has {', '.join(found)}", field
+        )
+    return {name: _convert(values, specs[name], field, preprocessing) for name, values in found.items()}
 
 
-def load(path: Path, field: str) -> NDArray[np.generic] | Arrays:
+def load(path: Path, field: str) -> Array | Arrays:
     """The array of an .npy file, or those of an .npz file by name.
 
     Raises:
-        InvalidInput: it cannot be read.
+        InvalidInput: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -50,8 +52,8 @@ def load(path: Path, field: str) -> NDArray[np.generic] | Arrays:
         raise InvalidInput(f"{path} cannot be read as an .npy or .npz file: {error}", field) from error
 
 
-def only(inputs: Sequence[TensorSpec], field: str) -> TensorSpec:
-    """The input of a model that has one.
+def single_input(inputs: Sequence[TensorSpec], field: str) -> TensorSpec:
+    """The only input of a model.
 
     Raises:
         InvalidInput: it has several.
@@ -61,18 +63,13 @@ def only(inputs: Sequence[TensorSpec], field: str) -> TensorSpec:
     return inputs[0]
 
 
-def _prepared(
-    values: NDArray[np.generic], spec: TensorSpec, field: str, preprocessing: ImagePreprocessing | None
-) -> NDArray[np.generic]:
+def _convert(values: Array, spec: TensorSpec, field: str, preprocessing: ImagePreprocessing | None) -> Array:
     wanted = to_numpy(spec.datatype)
     if preprocessing is not None and values.dtype == np.uint8 and np.issubdtype(wanted, np.floating):
         shape = (-1, len(preprocessing.mean), preprocessing.height, preprocessing.width)
         try:
             pixels = values.reshape(shape)
         except ValueError as error:
-            raise InvalidInput(f"{list(values.shape)} bytes are no images of {list(shape[1:])}", field) from error
-        mean, std = (np.array(numbers)[:, None, None] for numbers in (preprocessing.mean, preprocessing.std))
-        prepared = (pixels.astype(np.float64) * preprocessing.scale - mean) / std
-        rows: NDArray[np.generic] = prepared.astype(wanted).reshape(-1, *spec.shape[1:])
-        return rows
+            raise InvalidInput(f"{list(values.shape)} bytes are not images of {list(shape[1:])}", field) from error
+        return prepare_pixels(pixels, preprocessing).astype(wanted).reshape(-1, *spec.shape[1:])
     return values.astype(wanted) if np.can_cast(values.dtype, wanted, "same_kind") else values

@@ -1,4 +1,4 @@
-"""A training run, from the first weights, or from a checkpoint, to the last epoch."""
+"""A training run, from initial weights or a checkpoint to the last epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from training.networks import build
 
 @dataclass(frozen=True)
 class Rows:
-    """A data set as the network takes it.
+    """A data set as rows of a network's input.
 
     Attributes:
         train, test: shape (N, *row shape), float32.
@@ -32,7 +32,7 @@ class Rows:
 
     @classmethod
     def of(cls, config: Config, data: Dataset) -> "Rows":
-        """Every image prepared and in the shape that this network takes."""
+        """All images, prepared and in the shape of the network's input."""
         shape = build.row_shape(config, data)
         train, test = (
             torch.from_numpy(data.prepare(images)).reshape(-1, *shape)
@@ -42,21 +42,21 @@ class Rows:
 
 
 def train(
-    config: Config, data: Dataset, rows: Rows, folder: Path, *, resume: bool, say: Callable[[str], None]
+    config: Config, data: Dataset, rows: Rows, folder: Path, *, resume: bool, log: Callable[[str], None]
 ) -> nn.Module:
-    """Train, with a checkpoint in `folder` after every epoch.
+    """Train a network, and write a checkpoint to `folder` after every epoch.
 
     Args:
         config: the settings.
-        data: sizes the network.
-        rows: what it learns from.
-        folder: of the run; an earlier run's checkpoint there is replaced unless it is resumed.
-        resume: go on from the checkpoint: to the same weights, bit by bit, as a run that was never interrupted.
-        say: is told how each epoch went.
+        data: gives the size of the inputs and the number of classes.
+        rows: of this data.
+        folder: of the run. An earlier run's checkpoint there is replaced unless it is resumed.
+        resume: continue from the checkpoint. The weights are, bit for bit, those of an uninterrupted run.
+        log: called with a line of text after each epoch.
 
     Raises:
-        InvalidInput: there is nothing to resume, or it was a run with other settings.
-        Diverged: the loss became infinite or not a number.
+        InvalidInput: there is no checkpoint to resume, or it is of a run with other settings.
+        Diverged: the loss became infinite or NaN.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -65,7 +65,7 @@ def train(
     path = folder / checkpoint.FILE
     done = _resume(path, config, network, optimizer) if resume else 0
 
-    epoch_steps = loop.steps(len(rows.train), config.batch_size)
+    epoch_steps = loop.count_steps(len(rows.train), config.batch_size)
     for epoch in range(done, config.epochs):
 
         def learning_rate(step: int, before: int = epoch * epoch_steps) -> float:
@@ -84,7 +84,7 @@ def train(
             )
         checkpoint.write(path, config, epoch + 1, network, optimizer)
         correct = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
-        say(f"{title}: loss {loss:.4f}, test accuracy {correct:.2%}")
+        log(f"{title}: loss {loss:.4f}, test accuracy {correct:.2%}")
     return network
 
 

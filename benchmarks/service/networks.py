@@ -14,7 +14,7 @@ from benchmarks.service.cases import ROW_SHAPES
 from models.assemble import ModelInfo, assemble, signed_lineage
 from models.repository import held_out
 from models.repository.repository import Repository
-from training import calibrate, export
+from training import export, population
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 
@@ -65,7 +65,7 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
     """Fold, compare with torch in float64, and write the one folded graph for both sides."""
     shape = ROW_SHAPES[name]
     rows = torch.rand(CALIBRATION_ROWS, *shape)
-    calibrate.calibrate(network.eval(), calibrate.batches(rows))
+    population.store_statistics(network.eval(), population.batches(rows))
     source = export.source_graph(network, shape)
     real = {export.INPUT: rows[:8].numpy()}
     bundle = assemble(

@@ -9,7 +9,7 @@ from models.datatypes import Arrays
 from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
-from models.parity.check import TOLERANCE
+from models.parity.comparison import TOLERANCE
 from models.repository import held_out as held_out_file
 from models.repository.bundle import Bundle
 from models.rows import validate_rows

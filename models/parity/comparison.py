@@ -1,4 +1,8 @@
-"""The largest difference between two runs of what should be one function."""
+"""The largest difference between two runs of what should be one function.
+
+A difference counts relative to the largest value of the same output: an output near zero among large ones carries their
+rounding error.
+"""
 
 from collections.abc import Iterable
 
@@ -9,6 +13,13 @@ from models.batchnorm import Float64
 from models.datatypes import Arrays
 from models.errors import ParityError
 from models.manifest import ParityComparison
+
+TOLERANCE = 1e-5
+"""About 80 units in the last place of float32. Small networks differ by 1 to 10 of them; a forgotten bias or a wrong
+epsilon makes far more."""
+
+OBSERVED_TOLERANCE = 1e-6
+"""Of the observed and the folded graph, whose weights are the same: they differ by onnxruntime's fusions alone."""
 
 
 def compare(

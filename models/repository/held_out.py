@@ -12,6 +12,7 @@ import numpy as np
 from models.datatypes import Arrays
 from models.errors import ForeignBundle
 from models.manifest import TensorSpec
+from models.rows import count_rows
 
 MAX_KEPT_ROWS = 256
 """Enough to know to 3 points or better on what share of rows two versions agree."""
@@ -27,7 +28,7 @@ def keep(rows: Arrays) -> bytes | None:
 
 def choose(rows: Arrays, seed: int = 0) -> Arrays:
     """At most `MAX_KEPT_ROWS` rows and `MAX_KEPT_BYTES` bytes, drawn at random, in their order."""
-    count = len(next(iter(rows.values())))
+    count = count_rows(rows)
     row_bytes = sum(values[:1].nbytes for values in rows.values())
     kept = min(count, MAX_KEPT_ROWS, MAX_KEPT_BYTES // max(row_bytes, 1))
     chosen = np.sort(np.random.default_rng(seed).choice(count, kept, replace=False))
@@ -36,7 +37,7 @@ def choose(rows: Arrays, seed: int = 0) -> Arrays:
 
 def pack(rows: Arrays) -> bytes | None:
     """The file of these rows, equal for equal rows; None where there are none, and for text."""
-    if not len(next(iter(rows.values()))) or any(values.dtype.hasobject for values in rows.values()):
+    if not count_rows(rows) or any(values.dtype.hasobject for values in rows.values()):
         return None
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **rows)

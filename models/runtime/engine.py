@@ -10,6 +10,7 @@ import numpy as np
 from models.datatypes import Array, Arrays, to_numpy
 from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable
 from models.manifest import TensorSpec
+from models.rows import count_rows
 from models.runtime import providers, values
 from models.runtime.providers import Provider, require_provider
 from models.runtime.session import open_session
@@ -101,7 +102,7 @@ class Engine:
 
     def _run_bound(self, inputs: Mapping[str, Array]) -> Arrays:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
-        rows = len(next(iter(inputs.values())))
+        rows = count_rows(inputs)
         extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
         binding = self._session.io_binding()
         for name, array in inputs.items():

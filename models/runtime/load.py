@@ -2,6 +2,7 @@
 
 from models.datatypes import Arrays, Run
 from models.errors import GraphError
+from models.rows import count_rows
 from models.runtime.session import open_session
 from models.runtime.values import BFLOAT16, tensor_types, to_array, to_value
 
@@ -23,7 +24,6 @@ def load(graph: bytes, *, optimize: bool) -> Run:
                 return dict(zip(names, map(to_array, session.run_with_ort_values(names, values)), strict=True))
             return dict(zip(names, session.run(names, inputs), strict=True))
         except Exception as error:
-            rows = len(next(iter(inputs.values())))
-            raise GraphError(f"onnxruntime cannot run the graph on {rows} rows: {error}") from error
+            raise GraphError(f"onnxruntime cannot run the graph on {count_rows(inputs)} rows: {error}") from error
 
     return run

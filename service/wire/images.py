@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
+from models.preprocessing import prepare_pixels
 
 FIELD = "body"
 
@@ -41,11 +42,7 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> N
     image = _pixels(data, _MODES[preprocessing.mode], max_pixels)
     image = image.resize((preprocessing.width, preprocessing.height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image).reshape(preprocessing.height, preprocessing.width, -1)
-    values = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")  # (channels, height, width)
-    values *= np.float32(preprocessing.scale)
-    values -= np.asarray(preprocessing.mean, dtype=np.float32)[:, None, None]
-    values /= np.asarray(preprocessing.std, dtype=np.float32)[:, None, None]
-    return values
+    return prepare_pixels(np.moveaxis(pixels, -1, 0), preprocessing)  # (channels, height, width)
 
 
 def _pixels(data: bytes, mode: str, max_pixels: int) -> Image.Image:

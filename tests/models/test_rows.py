@@ -1,19 +1,53 @@
-"""Counting and stacking rows."""
+"""Rows for the inputs of a model."""
 
 import numpy as np
 import pytest
 
-from models.rows import count_rows, stack_rows
+from models.datatypes import Arrays
+from models.errors import InvalidInput
+from models.manifest import TensorSpec
+from models.rows import count_rows, stack_rows, validate_rows
+
+INPUTS = (
+    TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1)),
+    TensorSpec(name="mask", datatype="BOOL", shape=(-1,)),
+)
 
 
-@pytest.mark.parametrize(("rows", "count"), [({}, 0), ({"a": np.zeros((0, 2))}, 0), ({"a": np.zeros((3, 2))}, 3)])
-def test_rows_are_counted_along_the_first_axis(rows: dict[str, np.ndarray], count: int) -> None:
-    assert count_rows(rows) == count
+def rows(**changes: np.ndarray) -> Arrays:
+    return {"x": np.zeros((5, 3, 2), np.float32), "mask": np.ones(5, bool)} | changes
+
+
+def test_valid_rows_are_counted() -> None:
+    assert validate_rows(rows(), INPUTS, "rows") == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "rows: the model's inputs are x, mask; got none"),
+        ({"x": rows()["x"]}, "rows: the model's inputs are x, mask; got x"),
+        (rows(y=np.zeros(5)), "the model's inputs are x, mask; got x, mask, y"),
+        (rows(x=np.zeros((5, 3, 2))), r"'x' takes FP32 of shape \[-1, 3, -1\], got float64 of shape \[5, 3, 2\]"),
+        (rows(x=np.zeros((5, 4, 2), np.float32)), r"'x' takes .* got float32 of shape \[5, 4, 2\]"),
+        (rows(x=np.zeros((5, 3), np.float32)), r"'x' takes .* got float32 of shape \[5, 3\]"),
+        (rows(x=np.full((5, 3, 2), np.nan, np.float32)), "'x' has a value that is not finite"),
+        (rows(mask=np.ones(4, bool)), "the inputs have different numbers of rows: {'x': 5, 'mask': 4}"),
+    ],
+)
+def test_rows_that_are_not_the_models_are_refused_with_what_was_expected(given: Arrays, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        validate_rows(given, INPUTS, "rows")
+
+
+@pytest.mark.parametrize(("given", "count"), [({}, 0), ({"a": np.zeros((0, 2))}, 0), ({"a": np.zeros((3, 2))}, 3)])
+def test_rows_are_counted_along_the_first_axis(given: Arrays, count: int) -> None:
+    assert count_rows(given) == count
 
 
 def test_single_rows_are_stacked_by_input() -> None:
-    rows = [{"a": np.array([1.0, 2.0]), "b": np.array(3)}, {"a": np.array([4.0, 5.0]), "b": np.array(6)}]
-    stacked = stack_rows(rows)
+    single = [{"a": np.array([1.0, 2.0]), "b": np.array(3)}, {"a": np.array([4.0, 5.0]), "b": np.array(6)}]
+    stacked = stack_rows(single)
 
     np.testing.assert_array_equal(stacked["a"], [[1, 2], [4, 5]])
     np.testing.assert_array_equal(stacked["b"], [3, 6])

@@ -49,7 +49,7 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypa
 def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     written(tmp_path / checkpoint.FILE)
 
-    with pytest.raises(InvalidInput, match="not of this network"):
+    with pytest.raises(InvalidInput, match="of another network"):
         checkpoint.read(tmp_path / checkpoint.FILE).restore_network(nn.Linear(2, 4))
 
 

@@ -29,7 +29,7 @@ def test_a_last_batch_of_one_row_is_left_out(batch_size: int, steps: int) -> Non
         on_step=lambda: taken.append(1),
     )
 
-    assert len(taken) == steps == loop.steps(len(ROWS), batch_size)
+    assert len(taken) == steps == loop.count_steps(len(ROWS), batch_size)
 
 
 def test_each_step_has_the_rate_that_the_schedule_gives_it() -> None:

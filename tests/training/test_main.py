@@ -118,7 +118,7 @@ def test_held_out_rows_of_a_file_set_the_thresholds(onnx_file: str, capsys: pyte
     np.save("few.npy", np.zeros((63, 4)))
 
     assert main(["import", onnx_file, "--name", "theirs", "--held-out", "rows.npy"]) == 0
-    assert "drift alarms: from 300 held-out rows" in capsys.readouterr().out
+    assert "drift alarms: thresholds from 300 held-out rows" in capsys.readouterr().out
     assert Repository(Path("repository")).read("theirs", 1).held_out is not None
 
     assert main(["import", onnx_file, "--name", "theirs", "--held-out", "few.npy"]) == 2

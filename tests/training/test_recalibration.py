@@ -111,20 +111,20 @@ def test_a_folder_that_is_no_version_is_refused(tmp_path: Path, repository: Repo
     for file in (repository.root / "mlp" / "1").iterdir():
         (tmp_path / "copy" / file.name).write_bytes(file.read_bytes())
 
-    with pytest.raises(InvalidInput, match="its name is no version"):
-        Parent.at(tmp_path / "copy")
+    with pytest.raises(InvalidInput, match="its name is not a version number"):
+        Parent.read(tmp_path / "copy")
 
 
 def test_pixels_are_prepared_as_the_manifest_says(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
     np.save(tmp_path / "pixels.npy", pixels)
 
-    rows, labels = recalibration.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
+    rows, labels = recalibration.read_rows(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
 
     assert labels is None
     assert rows["input"].dtype == np.float32
     np.testing.assert_allclose(rows["input"][:, 0], (pixels / 255 - 0.1307) / 0.3081, rtol=1e-6, atol=1e-6)
 
     np.save(tmp_path / "pixels.npy", pixels[:, 1:])
-    with pytest.raises(InvalidInput, match=r"data: .* are no images of"):
-        recalibration.read(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)
+    with pytest.raises(InvalidInput, match=r"data: .* are not images of"):
+        recalibration.read_rows(str(tmp_path / "pixels.npy"), image_bundle().manifest, tmp_path)

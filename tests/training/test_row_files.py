@@ -53,7 +53,7 @@ def test_pixels_are_prepared_where_it_is_known_how(tmp_path: Path) -> None:
 
     np.testing.assert_allclose(rows, [[-2.0, -1.2, -0.4, 2.0]], rtol=1e-6)
     np.save(tmp_path / "pixels.npy", pixels[:, 1:])
-    with pytest.raises(InvalidInput, match=r"data: .* are no images of"):
+    with pytest.raises(InvalidInput, match=r"data: .* are not images of"):
         row_files.read(tmp_path / "pixels.npy", "data", INPUTS, preprocessing)
 
 

@@ -15,7 +15,7 @@ CONFIG = Config("convnet", "digits", epochs=3, width=4)
 
 
 def train(data: Dataset, folder: Path, config: Config = CONFIG, *, resume: bool = False) -> nn.Module:
-    return run.train(config, data, run.Rows.of(config, data), folder, resume=resume, say=lambda _: None)
+    return run.train(config, data, run.Rows.of(config, data), folder, resume=resume, log=lambda _: None)
 
 
 def weights(network: nn.Module) -> dict[str, bytes]:

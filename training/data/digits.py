@@ -23,7 +23,7 @@ def load() -> Dataset:
 
 
 def _enlarge(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(N, 8, 8) of 0 to 16 -> (N, 1, 28, 28) of 0 to 255, linearly threshold_at."""
+    """(N, 8, 8) of 0 to 16 -> (N, 1, 28, 28) of 0 to 255, linearly interpolated."""
     enlarged = zoom(pixels * (255 / 16), (1, 3.5, 3.5), order=1)
     return np.rint(enlarged)[:, None].astype(np.uint8)
 

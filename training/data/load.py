@@ -12,10 +12,10 @@ def load(name: DataKind, folder: Path) -> Dataset:
 
     Args:
         name: which one.
-        folder: where the files of those are that do not come with a library.
+        folder: with the files of MNIST.
 
     Raises:
-        InvalidInput: its files are missing or not what they should be.
+        InvalidInput: its files cannot be fetched, or have other contents.
     """
     match name:
         case "digits":

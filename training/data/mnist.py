@@ -1,6 +1,6 @@
 """MNIST (LeCun, Cortes & Burges 1998): 60,000 training and 10,000 test images of handwritten digits, 28 x 28.
 
-The four files are read from a folder, or fetched into it from public mirrors; either way no others are accepted.
+The four files are read from a folder, or fetched into it from public mirrors. Their SHA-256 is checked either way.
 """
 
 import gzip
@@ -31,11 +31,11 @@ def load(folder: Path, client: httpx2.Client | None = None) -> Dataset:
     """Images of shape (N, 1, 28, 28), fetched into the folder first if they are not there.
 
     Args:
-        folder: where the four files are, or shall be.
-        client: fetches them; one that gives up after 30 silent seconds when absent.
+        folder: with the four files, or to fetch them into.
+        client: fetches them; by default one with a timeout of 30 seconds.
 
     Raises:
-        InvalidInput: a file is not the one it should be, or is absent and no mirror can be reached.
+        InvalidInput: a file has other contents, or is missing and no mirror can be reached.
     """
     missing = [name for name in SHA256 if not (folder / name).is_file()]
     if missing:
@@ -55,7 +55,7 @@ def load(folder: Path, client: httpx2.Client | None = None) -> Dataset:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     data = path.read_bytes()
-    # Checked before it is unpacked: a file of the right digest is known to unpack to a harmless size.
+    # Checked before it is unpacked: the files with these digests unpack to a known size.
     if hashlib.sha256(data).hexdigest() != SHA256[path.name]:
         raise InvalidInput(f"{path} is not the MNIST file of this name (its SHA-256 differs): delete it", "data-dir")
     return idx.parse(gzip.decompress(data), axes=3 if "idx3" in path.name else 1)
@@ -73,9 +73,9 @@ def _fetch(folder: Path, name: str, client: httpx2.Client) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             partial = folder / f".{name}.{os.getpid()}"
             partial.write_bytes(data)
-            partial.rename(folder / name)  # whole or not at all, also when two runs fetch at once
+            partial.rename(folder / name)  # complete or not at all, also when two runs fetch at once
             return
-        reasons.append(f"{mirror}: sent something else")
+        reasons.append(f"{mirror}: the file has another SHA-256")
     raise InvalidInput(
         f"{name} is not in {folder} and cannot be fetched ({'; '.join(reasons)}). "
         f"Put these four files there: {', '.join(SHA256)}",
@@ -87,7 +87,7 @@ def _download(client: httpx2.Client, url: str) -> bytes:
     data = bytearray()
     with client.stream("GET", url) as response:
         response.raise_for_status()
-        # Raw: the .gz file itself is wanted, whatever content encoding a mirror claims for it.
+        # Raw: the .gz file itself, whatever content encoding a mirror states for it.
         for chunk in response.iter_raw():
             data += chunk
             if len(data) > _MAX_BYTES:

@@ -10,7 +10,7 @@ from training.networks.resnet import ResNet
 
 
 def build(config: Config, data: Dataset) -> nn.Module:
-    """The network that the settings describe, with first weights drawn from torch's global generator."""
+    """The network of these settings, with initial weights drawn from torch's global generator."""
     channels, height, width = data.train_images.shape[1:]
     classes = len(data.class_names)
     match config.model:

@@ -118,9 +118,9 @@ def test_held_out_rows_set_thresholds_and_are_kept() -> None:
     [
         (
             np.zeros((300, 5), np.float32),
-            r"held-out: 'x' takes FP32 of shape \[-1, 4\], not float32 of shape \[300, 5\]",
+            r"held-out: 'x' takes FP32 of shape \[-1, 4\], got float32 of shape \[300, 5\]",
         ),
-        (np.zeros((300, 4), complex), "held-out: 'x' takes FP32 .* not complex128"),
+        (np.zeros((300, 4), complex), "held-out: 'x' takes FP32 .* got complex128"),
         (np.full((300, 4), np.inf, np.float32), "held-out: 'x' has a value that is not finite"),
         (np.zeros((63, 4), np.float32), "held-out: thresholds need at least 64 rows"),
     ],

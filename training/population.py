@@ -1,19 +1,19 @@
-"""Population statistics: what the normalisation layers of a finished network really meet on the training rows.
+"""Population statistics: mean and variance of the inputs of a trained network's normalisation layers.
 
-During training a layer keeps an exponential average over the last few dozen batches, taken while the weights still
-moved. Wu & Johnson ("Rethinking 'Batch' in BatchNorm", 2021, section 3) instead fix the weights first and then average
-over many batches ("PreciseBN"):
+During training a layer keeps an exponential average over the last few dozen batches, while the weights still change.
+Wu & Johnson ("Rethinking 'Batch' in BatchNorm", 2021, section 3) fix the weights first and then average over many
+batches ("PreciseBN"):
 
     mean = sum_b n_b mean_b / sum_b n_b                          n_b: values per channel in batch b
     var  = sum_b n_b (mean_b^2 + var_b) / sum_b n_b - mean^2     var_b: biased
 
 The merge of `models.moments.channel.Moments` is the same quantity without the cancellation. All layers are estimated in
-one pass in which each normalises by its batch's own statistics, as in training, so that no layer sees the output of one
-that is not estimated yet.
+one pass in which each normalises by its batch's own statistics, as in training, so that no layer's input depends on
+statistics that are not estimated yet.
 
 For the first layer the result does not depend on how the rows are split into batches: it is the mean and variance of
-its input over all rows. Deeper layers see inputs that were normalised by each batch's own statistics, so theirs do
-depend on the split, the less the larger the batches are.
+its input over all rows. The inputs of deeper layers are normalised by each batch's own statistics, so theirs do depend
+on the split: the less, the larger the batches are.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,30 +31,30 @@ _BATCH_ROWS = 256
 
 
 def batches(rows: Tensor) -> Iterable[Tensor]:
-    """Split rows into nearly equal batches of at most 256, so that none is so small that its statistics say nothing."""
+    """Rows in nearly equal batches of at most 256, so that no small last batch has statistics of few rows."""
     return rows.tensor_split(-(-len(rows) // _BATCH_ROWS))
 
 
 @torch.no_grad()
-def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moments]:
-    """Store population statistics in every normalisation layer of a network whose weights are final.
+def store_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moments]:
+    """Estimate population statistics over all batches, and store them in the normalisation layers of a network.
 
-    `running_mean` and `running_var` become the mean and the population (biased) variance. Nothing else changes: not the
-    modes of the modules, and on an error not the statistics either.
+    `running_mean` and `running_var` become the mean and the population (biased) variance. Nothing else changes, and
+    after an error the statistics are unchanged too.
 
     Args:
-        network: its layers other than batch normalisation run in evaluation mode.
+        network: its weights are final. Layers other than batch normalisation run in evaluation mode.
         batches: each of shape (N, ...), with N at least 2.
 
     Returns:
         The moments of each layer's input, by the layer's name.
 
     Raises:
-        InvalidInput: no batches, or a layer that is used not exactly once in a forward pass, so that one pair of
-            statistics does not describe its input, or that keeps no running statistics, or that is a SyncBatchNorm.
+        InvalidInput: there are no batches, or a layer keeps no running statistics, is a SyncBatchNorm, or is not used
+            exactly once in a forward pass, so that one mean and variance would not describe its input.
     """
     if any(isinstance(module, nn.SyncBatchNorm) for module in network.modules()):
-        raise InvalidInput("the statistics of a SyncBatchNorm live in several processes: build the network without it")
+        raise InvalidInput("a SyncBatchNorm has its statistics in several processes: build the network without it")
     layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
     statistics = {name: _running_statistics(name, layer) for name, layer in layers.items()}
     moments = {name: Moments.empty(layer.num_features) for name, layer in layers.items()}
@@ -66,13 +66,13 @@ def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moment
             inputs.clear()
             network(batch)
             for name in layers:
-                seen = inputs.get(name, [])
-                if len(seen) != 1:
-                    raise InvalidInput(f"layer '{name}' is used {len(seen)} times in one forward pass; it must be once")
-                moments[name] = moments[name].merge(seen[0])
+                calls = inputs.get(name, [])
+                if len(calls) != 1:
+                    raise InvalidInput(f"layer '{name}' is used {len(calls)} times in one forward pass, must be once")
+                moments[name] = moments[name].merge(calls[0])
 
     if any(found.count == 0 for found in moments.values()):
-        raise InvalidInput("no rows to take the population statistics of")
+        raise InvalidInput("there are no rows to estimate population statistics from")
     for name, (running_mean, running_var) in statistics.items():
         running_mean.copy_(torch.from_numpy(moments[name].mean))
         running_var.copy_(torch.from_numpy(moments[name].var))
@@ -87,7 +87,7 @@ def _running_statistics(name: str, layer: BatchNorm) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _batch_statistics(network: nn.Module, layers: dict[str, BatchNorm]) -> Iterator[None]:
-    """The given layers normalise by the batch and keep no record of it; all else is in evaluation mode."""
+    """Inside, the layers normalise by the batch without updating; all other modules are in evaluation mode."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     for layer in layers.values():
@@ -104,7 +104,7 @@ def _batch_statistics(network: nn.Module, layers: dict[str, BatchNorm]) -> Itera
 
 @contextmanager
 def _recorded_inputs(layers: dict[str, BatchNorm]) -> Iterator[dict[str, list[Moments]]]:
-    """Moments of what each layer is called with, one for each call."""
+    """Moments of each layer's input, one for each call, by the layer's name."""
     inputs: dict[str, list[Moments]] = {}
     with ExitStack() as hooks:
         for name, layer in layers.items():
@@ -117,7 +117,7 @@ def _recorded_inputs(layers: dict[str, BatchNorm]) -> Iterator[dict[str, list[Mo
 
 
 def _moments(x: Tensor) -> Moments:
-    """(N, C, ...) -> moments of C channels over rows and positions."""
+    """Moments of C channels over rows and positions, from shape (N, C, ...)."""
     values = x.double().transpose(0, 1).flatten(1)  # (C, N * positions)
     var, mean = torch.var_mean(values, dim=1, correction=0)
     return Moments(values.shape[1], mean.numpy(), (var * values.shape[1]).numpy())

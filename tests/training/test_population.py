@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
-from training.calibrate import batches, calibrate
+from training.population import batches, store_statistics
 
 ROWS = torch.randn(60, 2, 5, 5) * 3 + 7
 
@@ -48,7 +48,7 @@ def exact(model: nn.Sequential, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
 def test_one_batch_gives_every_layer_the_statistics_of_a_float64_forward_pass() -> None:
     model = network()
 
-    calibrate(model, [ROWS])
+    store_statistics(model, [ROWS])
 
     stored = [(model[1].running_mean, model[1].running_var), (model[6].running_mean, model[6].running_var)]
     for (mean, var), (expected_mean, expected_var) in zip(stored, exact(network(), ROWS), strict=True):
@@ -59,7 +59,7 @@ def test_one_batch_gives_every_layer_the_statistics_of_a_float64_forward_pass() 
 def test_the_variance_is_that_of_the_population_and_not_bessels() -> None:
     model = nn.BatchNorm1d(1)
 
-    calibrate(model, [torch.tensor([[0.0], [2.0]])])
+    store_statistics(model, [torch.tensor([[0.0], [2.0]])])
 
     assert model.running_var.item() == 1.0  # torch would store 2
 
@@ -69,8 +69,8 @@ def test_the_variance_is_that_of_the_population_and_not_bessels() -> None:
 def test_the_first_layer_does_not_depend_on_the_split_into_batches(cuts: list[int]) -> None:
     whole, split = network(), network()
 
-    calibrate(whole, [ROWS])
-    calibrate(split, ROWS.tensor_split([2 * cut for cut in sorted(cuts)]))
+    store_statistics(whole, [ROWS])
+    store_statistics(split, ROWS.tensor_split([2 * cut for cut in sorted(cuts)]))
 
     torch.testing.assert_close(split[1].running_mean, whole[1].running_mean, rtol=1e-6, atol=0)
     torch.testing.assert_close(split[1].running_var, whole[1].running_var, rtol=1e-6, atol=0)
@@ -79,8 +79,8 @@ def test_the_first_layer_does_not_depend_on_the_split_into_batches(cuts: list[in
 def test_deeper_layers_depend_on_the_split_a_little() -> None:
     whole, split = network(), network()
 
-    calibrate(whole, [ROWS])
-    calibrate(split, ROWS.split(20))
+    store_statistics(whole, [ROWS])
+    store_statistics(split, ROWS.split(20))
 
     difference = (split[6].running_mean - whole[6].running_mean).abs().max()
     assert 1e-4 < difference < 0.2
@@ -90,8 +90,8 @@ def test_the_order_of_the_batches_does_not_matter() -> None:
     there, back = network(), network()
     parts = ROWS.split((10, 20, 30))
 
-    calibrate(there, parts)
-    calibrate(back, parts[::-1])
+    store_statistics(there, parts)
+    store_statistics(back, parts[::-1])
 
     torch.testing.assert_close(statistics(there), statistics(back), rtol=1e-6, atol=1e-7)
 
@@ -102,7 +102,7 @@ def test_the_running_average_of_training_is_something_else() -> None:
     averaged.train()
     for batch in ROWS.split(10):
         averaged(batch)
-    calibrate(calibrated, ROWS.split(10))
+    store_statistics(calibrated, ROWS.split(10))
 
     assert (averaged[1].running_mean - calibrated[1].running_mean).abs().max() > 0.1
 
@@ -111,7 +111,7 @@ def test_values_far_from_zero_keep_their_variance() -> None:
     model = nn.BatchNorm1d(1)
     rows = torch.tensor(np.arange(100, dtype=np.float32)[:, None] + 1e6)
 
-    calibrate(model, rows.split(7))
+    store_statistics(model, rows.split(7))
 
     assert model.running_var.item() == pytest.approx((100**2 - 1) / 12, rel=1e-6)
 
@@ -123,7 +123,7 @@ def test_nothing_but_the_statistics_changes(training: bool) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items() if "running" not in name}
     modes = [module.training for module in model.modules()]
 
-    calibrate(model, [ROWS])
+    store_statistics(model, [ROWS])
 
     after = {name: tensor for name, tensor in model.state_dict().items() if "running" not in name}
     torch.testing.assert_close(after, before, rtol=0, atol=0)
@@ -136,7 +136,7 @@ def test_an_error_half_way_leaves_everything_as_it_was() -> None:
     before = statistics(model)
 
     with pytest.raises(RuntimeError):
-        calibrate(model, [ROWS, ROWS[:, :, :2]])
+        store_statistics(model, [ROWS, ROWS[:, :, :2]])
 
     torch.testing.assert_close(statistics(model), before, rtol=0, atol=0)
     assert model.training
@@ -160,7 +160,7 @@ class Repeats(nn.Module):
 @pytest.mark.parametrize("times", [0, 2])
 def test_a_layer_not_used_exactly_once_is_refused(times: int) -> None:
     with pytest.raises(InvalidInput, match=f"'norm' is used {times} times"):
-        calibrate(Repeats(times), [ROWS])
+        store_statistics(Repeats(times), [ROWS])
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_layer_not_used_exactly_once_is_refused(times: int) -> None:
 )
 def test_what_has_no_population_statistics_is_refused(model: nn.Module, rows: list[Tensor], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        calibrate(model, rows)
+        store_statistics(model, rows)
 
 
 @pytest.mark.parametrize("count", [2, 256, 257, 600])
