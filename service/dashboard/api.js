@@ -1,74 +1,101 @@
-/** Calls to the service. Addresses are relative to the page, so that it may live under any path. */
+// @ts-check
+/** Requests to the service. Paths are relative to the page, so that it works under any path. */
 
-let token = null; // in memory only: it goes with the page
-let ask = async () => null;
+/** @type {string | null} */
+let token = null; // in memory only: closing the page forgets it
 
-/** An answer that is no success. */
-export class Failure extends Error {
+/** @type {(reason: string) => Promise<string | null>} */
+let promptForToken = async () => null;
+
+/** A response that is not a success, or none: then the status is 0. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
   constructor(status, message) {
     super(message);
     this.status = status;
   }
 }
 
-/** Say how to ask a person for a token: `ask(what it is for)` gives it, or null. */
-export function askWith(asking) {
-  ask = asking;
+/** Set what asks the user for a token and returns it, or null. @param {typeof promptForToken} prompt */
+export function setTokenPrompt(prompt) {
+  promptForToken = prompt;
 }
 
-/** Whether a token is kept. */
 export const hasToken = () => token !== null;
 
-/** Let go of it. */
 export function forgetToken() {
   token = null;
 }
 
-/** The path of a model, or of one of its versions. */
+/**
+ * Path of a model, or of one of its versions.
+ *
+ * @param {string} model
+ * @param {string | null} [version]
+ */
 export function pathOf(model, version = null) {
   const base = `v2/models/${encodeURIComponent(model)}`;
   return version === null ? base : `${base}/versions/${encodeURIComponent(version)}`;
 }
 
-/** Read. */
-export async function get(path, signal) {
-  return answer(await call(path, { signal }));
+/**
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+export async function get(path) {
+  return decode(await request(path, {}));
 }
 
-/** Send JSON or a file. Where the service wants a token, a person is asked for it, once more if it was wrong. */
-export async function send(method, path, body = undefined) {
-  const file = body instanceof Blob;
-  const options = { method, body: file || body === undefined ? body : JSON.stringify(body), headers: {} };
-  if (body !== undefined) options.headers["Content-Type"] = file ? body.type : "application/json";
+/**
+ * Send JSON or a file. The user is asked for a token where one is required, and again where it is refused.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
+export async function send(method, path, body) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  /** @type {RequestInit} */
+  const options = { method, headers };
+  if (body instanceof Blob) {
+    options.body = body;
+    headers["Content-Type"] = body.type;
+  } else if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    headers["Content-Type"] = "application/json";
+  }
   for (;;) {
-    if (token !== null) options.headers.Authorization = `Bearer ${token}`;
+    if (token !== null) headers.Authorization = `Bearer ${token}`;
     try {
-      return await answer(await call(path, options));
-    } catch (failure) {
-      if (failure.status !== 401 && !(failure.status === 403 && token !== null)) throw failure;
-      const wanted = await ask(failure.message);
-      if (wanted === null) throw failure;
-      token = wanted;
+      return await decode(await request(path, options));
+    } catch (error) {
+      const isRefused = error instanceof ApiError && (error.status === 401 || (error.status === 403 && token !== null));
+      const given = isRefused ? await promptForToken(error.message) : null;
+      if (given === null) throw error;
+      token = given;
     }
   }
 }
 
-async function call(path, options) {
+/** @param {string} path @param {RequestInit} options */
+async function request(path, options) {
   try {
     return await fetch(path, { ...options, cache: "no-store", credentials: "omit", redirect: "error" });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Failure(0, "the service does not answer");
+  } catch {
+    throw new ApiError(0, "the service does not respond");
   }
 }
 
-async function answer(response) {
-  let body;
+/** @param {Response} response */
+async function decode(response) {
+  let body = null;
   try {
     body = await response.json();
   } catch {
-    body = null;
+    // Not JSON: the status has to do.
   }
-  if (!response.ok) throw new Failure(response.status, body?.error ?? `the service answered ${response.status}`);
+  if (!response.ok) throw new ApiError(response.status, body?.error ?? `the service responded with ${response.status}`);
   return body;
 }

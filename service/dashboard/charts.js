@@ -1,18 +1,29 @@
-/** Drawings in SVG. Each takes its width in pixels, and has a text that says the same. */
+// @ts-check
+/** Drawings in SVG. Each takes its width in pixels, 0 before it is known, and has a text with the same figures. */
 
 import { h } from "./dom.js";
-import { moment, number, round, signed, time } from "./format.js";
+import { number, round, signed, time, toDate } from "./format.js";
 
+/** @import { Point } from "./types" */
+
+/** @param {Array<[number, number]>} points */
 const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-/** A line without axes, for a column of figures. */
+/**
+ * A line without axes, for a column of figures.
+ *
+ * @param {number[]} values NaN where there is none
+ * @param {number} width
+ * @param {number} height
+ */
 export function sparkline(values, width, height) {
-  const known = values.filter(Number.isFinite);
-  const top = Math.max(...known, 1e-9);
+  const top = Math.max(...values.filter(Number.isFinite), 1e-9);
   const step = width / Math.max(values.length - 1, 1);
-  const points = values
-    .map((value, at) => [at * step, height - 1.5 - (height - 3) * (value / top), value])
-    .filter(([, , value]) => Number.isFinite(value));
+  const points = values.flatMap((value, at) =>
+    Number.isFinite(value)
+      ? [/** @type {[number, number]} */ ([at * step, height - 1.5 - (height - 3) * (value / top)])]
+      : [],
+  );
   return h(
     "svg",
     { class: "sparkline", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
@@ -21,45 +32,59 @@ export function sparkline(values, width, height) {
   );
 }
 
-/** Round numbers that divide a range. */
+/** Round numbers that divide a range. @param {number} low @param {number} high @param {number} wanted how many */
 function ticks(low, high, wanted) {
   const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.8);
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.8) ?? 10 * power;
   const found = [];
   for (let at = Math.ceil(low / step - 1e-9); at * step <= high + 1e-9 * step; at++) found.push(at * step || 0);
   return found;
 }
 
-/** Two normal curves over z: what was remembered as an area, what is seen as a line. */
+/** @typedef {{ mean: number, variance: number }} Normal */
+
+/**
+ * Two normal curves over z: the reference as an area, live as a line.
+ *
+ * @param {Normal} live
+ * @param {Normal} reference
+ * @param {number} width
+ */
 export function normals(live, reference, width) {
+  if (width === 0) return null;
   const height = 210;
   const floor = height - 24;
-  const spread = [live, reference].map(({ mean, variance }) => [mean, Math.sqrt(Math.max(variance, 1e-4))]);
-  const low = Math.min(-3, ...spread.map(([mean, deviation]) => mean - 3.2 * deviation));
-  const high = Math.max(3, ...spread.map(([mean, deviation]) => mean + 3.2 * deviation));
+  const curves = [live, reference].map(({ mean, variance }) => ({
+    mean,
+    deviation: Math.sqrt(Math.max(variance, 1e-4)),
+  }));
+  const low = Math.min(-3, ...curves.map(({ mean, deviation }) => mean - 3.2 * deviation));
+  const high = Math.max(3, ...curves.map(({ mean, deviation }) => mean + 3.2 * deviation));
+  const top = Math.max(...curves.map(({ deviation }) => 1 / deviation));
+  /** @param {number} z */
   const x = (z) => ((z - low) / (high - low)) * width;
-  const density = (z, [mean, deviation]) => Math.exp(-0.5 * ((z - mean) / deviation) ** 2) / deviation;
-  const top = Math.max(...spread.map(([, deviation]) => 1 / deviation));
-  const curve = (one) => {
+  const [livePath, referencePath] = curves.map(({ mean, deviation }) => {
     // Every two pixels, and closely around the middle: a narrow curve must not lose its top.
     const places = Array.from({ length: Math.ceil(width / 2) + 1 }, (_, at) => low + ((high - low) * 2 * at) / width);
-    for (let near = -30; near <= 30; near++) places.push(one[0] + (near / 10) * one[1]);
-    return places.sort((a, b) => a - b).map((z) => [x(z), floor - (floor - 14) * (density(z, one) / top)]);
-  };
-  const remembered = curve(spread[1]);
+    for (let near = -30; near <= 30; near++) places.push(mean + (near / 10) * deviation);
+    const density = (/** @type {number} */ z) => Math.exp(-0.5 * ((z - mean) / deviation) ** 2) / deviation;
+    places.sort((a, b) => a - b);
+    return path(places.map((z) => [x(z), floor - (floor - 14) * (density(z) / top)]));
+  });
   const words =
     `Live: mean ${signed(live.mean)}, variance ${number(live.variance)}. ` +
     `Reference: mean ${signed(reference.mean)}, variance ${number(reference.variance)}.`;
-  const mark = ([mean], name) => h("line", { x1: x(mean), x2: x(mean), y1: 10, y2: floor, class: `mean ${name}` });
+  /** @param {Normal} curve @param {string} name */
+  const mark = ({ mean }, name) => h("line", { x1: x(mean), x2: x(mean), y1: 10, y2: floor, class: `mean ${name}` });
   return h(
     "svg",
     { class: "normals", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": words },
-    h("path", { d: `${path(remembered)}L${width} ${floor}L0 ${floor}Z`, class: "reference area" }),
-    h("path", { d: path(remembered), class: "reference line" }),
-    mark(spread[1], "reference"),
-    mark(spread[0], "live"),
-    h("path", { d: path(curve(spread[0])), class: "live line" }),
+    h("path", { d: `${referencePath}L${width} ${floor}L0 ${floor}Z`, class: "reference area" }),
+    h("path", { d: referencePath, class: "reference line" }),
+    mark(reference, "reference"),
+    mark(live, "live"),
+    h("path", { d: livePath, class: "live line" }),
     h("line", { x1: 0, x2: width, y1: floor + 0.5, y2: floor + 0.5, class: "axis" }),
     ticks(low, high, Math.max(3, width / 70)).map((z) => [
       h("line", { x1: x(z), x2: x(z), y1: floor, y2: floor + 4, class: "axis" }),
@@ -68,23 +93,37 @@ export function normals(live, reference, width) {
   );
 }
 
-/** Drift over time: the whole network, one layer of it, and where an alarm was raised. */
+/**
+ * Drift over time: the whole network, one layer of it, and where an alarm was raised.
+ *
+ * @param {Point[]} points at least one
+ * @param {string | null} layer
+ * @param {number} width
+ */
 export function timeline(points, layer, width) {
+  if (width === 0) return null;
   const height = 190;
   const [left, right, floor] = [44, 8, height - 22];
-  const at = points.map((point) => Math.min(moment(point.time).getTime(), Date.now())); // the last one goes on
-  const [first, last] = [at[0], Math.max(at.at(-1), at[0] + 60_000)];
-  const own = points.map((point) => (layer === null ? null : (point.layers?.[layer] ?? null)));
-  const top =
-    Math.max(0.02, ...points.map((point) => point.symmetric_kl ?? 0), ...own.map((value) => value ?? 0)) * 1.08;
+  const times = points.map((point) => Math.min(toDate(point.time).getTime(), Date.now())); // the last one is not over
+  const first = times[0];
+  const last = Math.max(times[times.length - 1], first + 60_000);
+  const whole = points.map((point) => point.symmetric_kl);
+  const own = points.map((point) => (layer === null ? undefined : point.layers[layer]) ?? NaN);
+  const top = Math.max(0.02, ...[...whole, ...own].filter(Number.isFinite)) * 1.08;
+  /** @param {number} milliseconds */
   const x = (milliseconds) => left + ((milliseconds - first) / (last - first)) * (width - left - right);
+  /** @param {number} size */
   const y = (size) => floor - (size / top) * (floor - 12);
+  /** @param {number[]} values */
   const line = (values) => {
-    const known = values.map((value, index) => [x(at[index]), y(value ?? NaN)]).filter(([, up]) => Number.isFinite(up));
-    return known.length === 1 ? path([known[0], [known[0][0] + 2, known[0][1]]]) : path(known);
+    const places = values.flatMap((value, at) =>
+      Number.isFinite(value) ? [/** @type {[number, number]} */ ([x(times[at]), y(value)])] : [],
+    );
+    if (places.length === 1) places.push([places[0][0] + 2, places[0][1]]);
+    return path(places);
   };
   const alarms = points.filter((point) => point.alarm).length;
-  const latest = points.at(-1);
+  const latest = points[points.length - 1];
   const words =
     `Symmetric KL divergence from ${time(points[0].time)} to ${time(latest.time)}: ` +
     `now ${number(latest.symmetric_kl)}; ${alarms} of ${points.length} windows raised an alarm.`;
@@ -101,23 +140,30 @@ export function timeline(points, layer, width) {
       return h("text", { x: x(when), y: height - 5, "text-anchor": anchor }, time(when / 1000, last - first));
     }),
     layer !== null && h("path", { d: line(own), class: "line own" }),
-    h("path", { d: line(points.map((point) => point.symmetric_kl)), class: "line" }),
+    h("path", { d: line(whole), class: "line" }),
     points.map(
-      (point, index) =>
+      (point, at) =>
         point.alarm &&
         h(
           "path",
-          { d: triangle(x(at[index]), y(point.symmetric_kl ?? 0) - 9), class: "alarm" },
+          { d: triangle(x(times[at]), y(point.symmetric_kl) - 9), class: "alarm" },
           h("title", null, `Alarm at ${time(point.time)}`),
         ),
     ),
   );
 }
 
+/** @param {number} x @param {number} y */
 const triangle = (x, y) => `M${x} ${y + 4}L${x - 4} ${y - 3}L${x + 4} ${y - 3}Z`;
 
-/** A bar for a share of one, and a mark where it was expected. */
+/**
+ * A bar for a share of one, and a mark where it was expected.
+ *
+ * @param {number} share
+ * @param {number | null} [expected]
+ */
 export function bar(share, expected = null) {
+  /** @param {number} value */
   const place = (value) => `${(Math.min(Math.max(value, 0), 1) * 100).toFixed(2)}%`;
   return h(
     "svg",

@@ -1,42 +1,61 @@
-/** Questions that have to be answered before anything goes on. */
+// @ts-check
+/** Questions to the user that come before an action. */
 
-const element = (id) => document.getElementById(id);
+import { element } from "./dom.js";
 
-/** Ask for a token. Gives it, or null. */
+/**
+ * Ask for a token.
+ *
+ * @param {string} reason
+ * @returns {Promise<string | null>} null where the user gives none
+ */
 export function askForToken(reason) {
-  const dialog = element("token-dialog");
-  const field = element("token");
+  const field = /** @type {HTMLInputElement} */ (element("token"));
   element("token-reason").textContent = reason;
-  return new Promise((resolve) => {
-    const close = (value) => {
-      field.value = "";
-      dialog.onclose = null;
-      dialog.close();
-      resolve(value);
-    };
+  return answered("token-dialog", (close) => {
     element("token-form").onsubmit = (event) => {
       event.preventDefault();
       close(field.value.trim());
     };
     element("token-cancel").onclick = () => close(null);
-    dialog.onclose = () => close(null);
-    dialog.showModal();
+  }).finally(() => {
+    field.value = "";
   });
 }
 
-/** Ask whether it is meant. */
-export function confirmed(question) {
-  const dialog = element("confirm-dialog");
+/**
+ * Ask for a confirmation.
+ *
+ * @param {string} question
+ * @returns {Promise<boolean>}
+ */
+export async function confirmed(question) {
   element("confirm-question").textContent = question;
+  const answer = await answered("confirm-dialog", (close) => {
+    element("confirm-yes").onclick = () => close("yes");
+    element("confirm-no").onclick = () => close(null);
+  });
+  return answer !== null;
+}
+
+/**
+ * Show a dialog until it is closed.
+ *
+ * @param {string} id
+ * @param {(close: (answer: string | null) => void) => void} prepare
+ * @returns {Promise<string | null>} null where it is dismissed
+ */
+function answered(id, prepare) {
+  const dialog = /** @type {HTMLDialogElement} */ (element(id));
   return new Promise((resolve) => {
+    /** @param {string | null} answer */
     const close = (answer) => {
       dialog.onclose = null;
       dialog.close();
       resolve(answer);
     };
-    element("confirm-yes").onclick = () => close(true);
-    element("confirm-no").onclick = () => close(false);
-    dialog.onclose = () => close(false);
+    prepare(close);
+    dialog.onclose = () => close(null);
     dialog.showModal();
   });
 }

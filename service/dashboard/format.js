@@ -1,59 +1,68 @@
-/** Numbers and times as people read them. */
+// @ts-check
+/** Numbers and times as text. */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 const MINUS = "\u2212";
+
+/** In place of a value that there is none of. */
 export const NONE = "\u2013";
 
-const minus = (text) => text.replace("-", MINUS);
+/** @typedef {number | null | undefined} MaybeNumber */
 
-/** A count: 12,345. */
+/** @param {string} text */
+const withMinus = (text) => text.replace("-", MINUS);
+
+/** @param {MaybeNumber} value @returns {value is number} */
+const isNumber = (value) => Number.isFinite(value);
+
+/** A count: 12,345. @param {number} value */
 export const count = (value) => whole.format(value);
 
-/** A count where there is little room: 12.3K. */
+/** A count where there is little room: 12.3K. @param {number} value */
 export const compact = (value) => short.format(value);
 
-/** A measured number: two or three digits that matter. */
+/** A measured number: two or three significant digits. @param {MaybeNumber} value */
 export function number(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  if (!isNumber(value)) return NONE;
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 1e6 || size < 1e-5) return minus(value.toExponential(1));
-  if (size < 0.001) return minus(value.toFixed(size < 1e-4 ? 5 : 4));
-  if (size >= 100) return minus(whole.format(value));
-  return minus(value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3));
+  if (size >= 1e6 || size < 1e-5) return withMinus(value.toExponential(1));
+  if (size < 0.001) return withMinus(value.toFixed(size < 1e-4 ? 5 : 4));
+  if (size >= 100) return withMinus(whole.format(value));
+  return withMinus(value.toFixed(size >= 10 ? 1 : size >= 0.1 ? 2 : 3));
 }
 
-/** A number on an axis or a scale: as short as it can be. */
-export const round = (value) => minus(String(Number(value.toPrecision(3))));
+/** A number on an axis or a scale: as short as possible. @param {number} value */
+export const round = (value) => withMinus(String(Number(value.toPrecision(3))));
 
-/** A measured number with its sign. */
-export const signed = (value) => (value > 0 ? `+${number(value)}` : number(value));
+/** A measured number with its sign. @param {MaybeNumber} value */
+export const signed = (value) => (isNumber(value) && value > 0 ? `+${number(value)}` : number(value));
 
-/** A number in a small cell: at most four characters. */
+/** A number in a small cell: at most four characters. @param {number} value */
 export function tiny(value) {
-  if (!Number.isFinite(value)) return NONE;
+  if (!isNumber(value)) return NONE;
   const size = Math.abs(value);
   if (size < 0.005) return "0";
   if (size >= 99.5) return "\u226b";
-  if (size >= 9.95) return minus(value.toFixed(0));
+  if (size >= 9.95) return withMinus(value.toFixed(0));
   const text = value.toFixed(size >= 0.995 ? 1 : 2);
-  return minus(text.replace(/^(-?)0\./, "$1."));
+  return withMinus(text.replace(/^(-?)0\./, "$1."));
 }
 
-/** A share of one: 12.3 %. */
+/** A share of one: 12.3 %. @param {MaybeNumber} value */
 export function percent(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  if (!isNumber(value)) return NONE;
   const hundred = value * 100;
   if (hundred === 0) return "0 %";
   if (hundred < 0.1) return "< 0.1 %";
   return `${hundred.toFixed(hundred >= 99.95 || (hundred >= 10 && Number.isInteger(hundred)) ? 0 : 1)} %`;
 }
 
-/** Seconds: 1.2 ms, 3.4 s. */
+/** Seconds: 1.2 ms, 3.4 s. @param {MaybeNumber} seconds */
 export function duration(seconds) {
-  if (seconds === null || !Number.isFinite(seconds)) return NONE;
+  if (!isNumber(seconds)) return NONE;
   if (seconds < 1e-3) return `${number(seconds * 1e6)} \u00b5s`;
   if (seconds < 1) return `${number(seconds * 1e3)} ms`;
   return `${number(seconds)} s`;
@@ -63,11 +72,16 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const stopwatch = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** A time of day, from seconds since 1970 or ISO 8601; with seconds where the span of milliseconds is short. */
-export const time = (value, span = Infinity) => (span < 300_000 ? stopwatch : clock).format(moment(value));
+/**
+ * A time of day, with seconds where the axis that it stands on is short.
+ *
+ * @param {number | string} value seconds since 1970, or ISO 8601
+ * @param {number} [span] milliseconds
+ */
+export const time = (value, span = Infinity) => (span < 300_000 ? stopwatch : clock).format(toDate(value));
 
-/** A day and a time of day. */
-export const date = (value) => `${day.format(moment(value))}, ${time(value)}`;
+/** A day and a time of day. @param {number | string} value */
+export const date = (value) => `${day.format(toDate(value))}, ${time(value)}`;
 
-/** A Date. */
-export const moment = (value) => new Date(typeof value === "number" ? value * 1000 : value);
+/** @param {number | string} value seconds since 1970, or ISO 8601 */
+export const toDate = (value) => new Date(typeof value === "number" ? value * 1000 : value);

@@ -1,32 +1,38 @@
-/** Light, dark, or as the system says. */
+// @ts-check
+/** Light, dark, or as the system is set. */
 
 const KEY = "denge-theme";
-const NAMES = { auto: "Theme: automatic", light: "Theme: light", dark: "Theme: dark" };
 
-/** Apply what was chosen, and let a button go through the three. */
-export function install(button) {
-  let chosen = read();
+/** @typedef {"auto" | "light" | "dark"} Theme */
+
+/** @type {Record<Theme, string>} */
+const NAMES = { auto: "Theme: automatic", light: "Theme: light", dark: "Theme: dark" };
+const THEMES = /** @type {Theme[]} */ (Object.keys(NAMES));
+
+/** Apply the stored theme, and let a button switch to the next one. @param {HTMLElement} button */
+export function installTheme(button) {
+  let theme = readTheme();
   const apply = () => {
-    document.documentElement.dataset.theme = chosen;
-    button.textContent = NAMES[chosen];
+    document.documentElement.dataset.theme = theme;
+    button.textContent = NAMES[theme];
   };
   button.onclick = () => {
-    const order = Object.keys(NAMES);
-    chosen = order[(order.indexOf(chosen) + 1) % order.length];
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     apply();
     try {
-      localStorage.setItem(KEY, chosen);
+      localStorage.setItem(KEY, theme);
     } catch {
-      // A browser that keeps nothing: it holds until the page is closed.
+      // The browser stores nothing: the theme lasts until the page is closed.
     }
   };
   apply();
 }
 
-function read() {
+/** @returns {Theme} */
+function readTheme() {
   try {
-    const kept = localStorage.getItem(KEY);
-    return kept !== null && Object.hasOwn(NAMES, kept) ? kept : "auto";
+    const stored = localStorage.getItem(KEY);
+    return THEMES.find((theme) => theme === stored) ?? "auto";
   } catch {
     return "auto";
   }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from models.errors import NotFound
 from models.manifest import Gate
@@ -45,6 +45,7 @@ class Job(BaseModel):
     created_at: datetime
     updated_at: datetime
 
+    @computed_field(description="whether the state is final")  # type: ignore[prop-decorator]
     @property
     def is_finished(self) -> bool:
         """Whether the state is final."""

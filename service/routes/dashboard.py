@@ -1,8 +1,11 @@
-"""The page at `/`: files that come with the package, and what browsers may do with them."""
+"""The page at `/`: files of the package, with headers that restrict what browsers let them do."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
 
 from fastapi import APIRouter, Request, Response
 
@@ -17,7 +20,7 @@ _MEDIA_TYPES = {
 }
 
 HEADERS = {
-    # Everything from here, nothing inline, and text never becomes markup: names of models are other people's words.
+    # Only files of this service, nothing inline, and text never becomes markup: users choose the names of models.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -27,7 +30,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # keep it, and ask by its tag whether it is still the one
+    "Cache-Control": "no-cache",  # browsers keep a file, and revalidate it by its tag
 }
 
 
@@ -38,35 +41,36 @@ class _File:
 
 
 def router() -> APIRouter:
-    """The page and its parts. They are read once, and no path of a request is looked for on disk."""
+    """The page and its files. They are read once: no path of a request is looked up on disk."""
     routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
-    found = _read()
+    served = dict(_read(files("service") / "dashboard"))
 
-    def answer(file: _File, request: Request) -> Response:
+    def respond(file: _File, request: Request) -> Response:
         tags = request.headers.get("if-none-match", "")
         if file.headers["ETag"] in (tag.strip().removeprefix("W/") for tag in tags.split(",")):
             return Response(status_code=304, headers=file.headers)
         return Response(file.body, headers=file.headers)
 
     @routes.api_route("/", methods=["GET", "HEAD"])
-    async def page(request: Request) -> Response:
-        return answer(found["index.html"], request)
+    async def get_page(request: Request) -> Response:
+        return respond(served["index.html"], request)
 
-    @routes.api_route("/dashboard/{name}", methods=["GET", "HEAD"])
-    async def part(name: str, request: Request) -> Response:
-        if name not in found:
-            raise NotFound("the page has no such part")
-        return answer(found[name], request)
+    @routes.api_route("/dashboard/{path:path}", methods=["GET", "HEAD"])
+    async def get_file(path: str, request: Request) -> Response:
+        if path not in served:
+            raise NotFound(f"the page has no file '{path}'")
+        return respond(served[path], request)
 
     return routes
 
 
-def _read() -> dict[str, _File]:
-    parts = {}
-    for file in (files("service") / "dashboard").iterdir():
-        media_type = _MEDIA_TYPES.get("." + file.name.rpartition(".")[2])
-        if media_type is not None:
+def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, _File]]:
+    """The files of the page by their path below its folder."""
+    for file in folder.iterdir():
+        path = prefix + file.name
+        if file.is_dir():
+            yield from _read(file, f"{path}/")
+        elif media_type := _MEDIA_TYPES.get(PurePosixPath(path).suffix):
             body = file.read_bytes()
             tag = f'"{sha256(body).hexdigest()[:32]}"'
-            parts[file.name] = _File(body, {**HEADERS, "Content-Type": media_type, "ETag": tag})
-    return parts
+            yield path, _File(body, {**HEADERS, "Content-Type": media_type, "ETag": tag})

@@ -434,7 +434,7 @@ def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp
         noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
         for rows, outcome in ((noise, "Refused"), (0.6 * digits + 0.5, "Published as version 2")):
             page.get_by_label("Rows", exact=True).fill("64")
-            decide(page, "Re-calibrate version 1", "The re-calibration has begun.")
+            decide(page, "Re-calibrate version 1", "The re-calibration has started.")
             expect(job).to_contain_text("Collecting rows")
             send(process, rows)
             expect(job).to_contain_text(outcome)
@@ -446,7 +446,7 @@ def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp
         assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
         job.get_by_role("link", name="version 2").click()
         expect(page.locator("#about")).to_contain_text("recalibrated, from convnet 1")
-        expect(page.get_by_role("heading", name="Gates that it passed")).to_be_visible()
+        expect(page.get_by_role("heading", name="Gates")).to_be_visible()
         expect(row(page, 2)).to_contain_text("when named")
 
 
@@ -505,4 +505,4 @@ def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> N
         expect(watch.page.locator("#model")).to_be_visible()
         process.stop()
 
-        expect(watch.page.locator("#connection")).to_contain_text("does not answer")
+        expect(watch.page.locator("#connection")).to_contain_text("does not respond")

@@ -2,15 +2,19 @@
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-PARTS = sorted(file.name for file in (files("service") / "dashboard").iterdir())
+FOLDER = Path(str(files("service"))) / "dashboard"
+FILES = sorted(
+    str(file.relative_to(FOLDER)) for file in FOLDER.rglob("*.*") if file.suffix in {".css", ".html", ".js", ".svg"}
+)
 
 
 def paths() -> list[str]:
-    return ["/", *(f"/dashboard/{name}" for name in PARTS)]
+    return ["/", *(f"/dashboard/{name}" for name in FILES)]
 
 
 @pytest.mark.parametrize("path", paths())
@@ -50,7 +54,22 @@ def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -
     assert head.headers["ETag"] == tag
 
 
-@pytest.mark.parametrize("name", ["", "page", "%2e%2e%2fapp.py", "../app.py", "page.css%00", "%2fetc%2fpasswd"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "page",
+        "views",
+        "views/",
+        "types.d.ts",
+        "page.js%00",
+        "%2e/page.js",
+        "views/..%2fpage.js",
+        "../app.py",
+        "%2e%2e%2fapp.py",
+        "%2fetc%2fpasswd",
+    ],
+)
 def test_nothing_else_is_to_be_had(client: TestClient, name: str) -> None:
     answer = client.get(f"/dashboard/{name}")
 
@@ -58,22 +77,22 @@ def test_nothing_else_is_to_be_had(client: TestClient, name: str) -> None:
     assert set(answer.json()) == {"error"}
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", FILES)
 def test_no_part_names_another_host_or_an_absolute_address(name: str) -> None:
-    text = (files("service") / "dashboard" / name).read_text("utf-8")
+    text = (FOLDER / name).read_text("utf-8")
 
     assert set(re.findall(r"https?://[^\"' )]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert not re.search(r"""(?:href|src)=["']/|fetch\(["'`]/|(?:from|import) ["']/|url\(""", text)
 
 
 def test_the_page_has_nothing_inline() -> None:
-    text = (files("service") / "dashboard" / "index.html").read_text("utf-8")
+    text = (FOLDER / "index.html").read_text("utf-8")
 
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
     assert re.findall(r"<script[^>]*>[^<]*", text) == ['<script type="module" src="dashboard/page.js">']
 
 
 def test_markup_is_never_made_of_text() -> None:
-    for name in PARTS:
-        text = (files("service") / "dashboard" / name).read_text("utf-8")
+    for name in FILES:
+        text = (FOLDER / name).read_text("utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b", text), name

@@ -1,0 +1,133 @@
+// @ts-check
+/** What a user can do to the service. */
+
+import * as api from "./api.js";
+import { confirmed } from "./dialogs.js";
+import { percent } from "./format.js";
+import { refresh } from "./poller.js";
+import { shownPath } from "./selectors.js";
+import { current, update } from "./state.js";
+
+/** @import { CanaryChoice, Promotion, RecalibrationRequest, ShadowChoice } from "./types" */
+
+/**
+ * Send a request that changes the service, and say how it went.
+ *
+ * @param {string} done what to say where it succeeds
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+async function act(done, method, path, body) {
+  update({ notice: null });
+  try {
+    await api.send(method, path, body);
+    update({ notice: { text: done, isFailure: false } });
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    update({ notice: { text: error.message, isFailure: true } });
+  }
+  refresh();
+}
+
+const modelPath = () => api.pathOf(current().model ?? "");
+
+// --------------------------------------------------------------------------------------------------------- predictions
+
+/** Predict an image with the version that is shown. @param {Blob} image */
+export async function predictImage(image) {
+  const { trial, card } = current();
+  if (!card?.preprocessing) return;
+  if (trial !== null) URL.revokeObjectURL(trial.address);
+  const address = URL.createObjectURL(image);
+  update({ trial: { address, prediction: null, failure: null } });
+  let outcome;
+  try {
+    outcome = { prediction: await api.send("POST", `${shownPath(current())}/predict?layer_statistics=true`, image) };
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    outcome = { failure: error.message };
+  }
+  // Another image may have been sent meanwhile.
+  update(({ trial }) => (trial?.address === address ? { trial: { ...trial, ...outcome } } : {}));
+}
+
+export async function predictExample() {
+  const response = await fetch("docs/seven.png");
+  await predictImage(await response.blob());
+}
+
+// ------------------------------------------------------------------------------------------------------------ versions
+
+/** @param {string} version */
+export const promote = (version) =>
+  act(
+    `Version ${version} is the default.`,
+    "POST",
+    `${modelPath()}/rollout/promote`,
+    /** @satisfies {Promotion} */ ({ version: Number(version) }),
+  );
+
+/** @param {string} version that becomes the default again */
+export const rollBack = (version) =>
+  act(`Version ${version} is the default again.`, "POST", `${modelPath()}/rollout/rollback`);
+
+/** @param {string} version @param {number} share of the requests, up to 1 */
+export const setCanary = (version, share) =>
+  act(
+    `Version ${version} answers ${percent(share)}.`,
+    "PUT",
+    `${modelPath()}/rollout/canary`,
+    /** @satisfies {CanaryChoice} */ ({ version: Number(version), share }),
+  );
+
+export const endCanary = () => act("The canary has ended.", "DELETE", `${modelPath()}/rollout/canary`);
+
+/** @param {string} version */
+export const setShadow = (version) =>
+  act(
+    `Version ${version} is compared with the default.`,
+    "PUT",
+    `${modelPath()}/rollout/shadow`,
+    /** @satisfies {ShadowChoice} */ ({ version: Number(version) }),
+  );
+
+export const endShadow = () => act("The comparison has ended.", "DELETE", `${modelPath()}/rollout/shadow`);
+
+// ---------------------------------------------------------------------------------------------------------- repository
+
+const repositoryPath = () => `v2/repository/models/${encodeURIComponent(current().model ?? "")}`;
+
+export const loadModel = () =>
+  act(`${current().model} is up to date with the repository.`, "POST", `${repositoryPath()}/load`);
+
+export async function unloadModel() {
+  const { model } = current();
+  if (!(await confirmed(`Unload ${model}? Requests to it are refused until it is loaded again.`))) return;
+  await act(`${model} is unloaded.`, "POST", `${repositoryPath()}/unload`);
+}
+
+/** @param {string} version */
+export const loadVersion = (version) =>
+  act(`Version ${version} is loaded.`, "POST", `${repositoryPath()}/versions/${version}/load`);
+
+/** @param {string} version */
+export const unloadVersion = (version) =>
+  act(`Version ${version} is unloaded.`, "POST", `${repositoryPath()}/versions/${version}/unload`);
+
+// ------------------------------------------------------------------------------------------------------ re-calibration
+
+/** Start a re-calibration from the version that is shown. @param {RecalibrationRequest} request */
+export const startRecalibration = (request) =>
+  act("The re-calibration has started.", "POST", `${shownPath(current())}/recalibrations`, request);
+
+/** @param {string} job its id */
+export const cancelRecalibration = (job) =>
+  act("The re-calibration is cancelled.", "DELETE", `${modelPath()}/recalibrations/${encodeURIComponent(job)}`);
+
+// --------------------------------------------------------------------------------------------------------------- token
+
+export function forgetToken() {
+  api.forgetToken();
+  update({}); // whether there is one is shown
+}

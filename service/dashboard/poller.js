@@ -1,0 +1,100 @@
+// @ts-check
+/** One timer that keeps the state up to date. */
+
+import { ApiError, get } from "./api.js";
+import { isVisible } from "./selectors.js";
+import { current, subscribe, update } from "./state.js";
+
+/** @import { Query, State } from "./types" */
+
+const TICK_MS = 1000;
+const RECONNECT_MS = 2000;
+const RETRY_MS = 10_000;
+
+/** The last request of a query. */
+class Request {
+  /** @param {string} path @param {number} at */
+  constructor(path, at) {
+    this.path = path;
+    this.at = at;
+    this.isPending = true;
+    this.hasFailed = false;
+  }
+}
+
+/** By the name of a query. @type {Map<string, Request>} */
+const requests = new Map();
+
+/** @type {Query<any>[]} */
+let queries = [];
+let failedAt = -Infinity;
+
+/**
+ * Ask each query for the first time, then again whenever it is due and a section that shows its answer can be seen.
+ * Nothing is asked while the page is in the background.
+ *
+ * @param {Query<any>[]} all
+ */
+export function start(all) {
+  queries = all;
+  setInterval(poll, TICK_MS);
+  document.addEventListener("visibilitychange", poll);
+  subscribe(poll); // whatever changes may make something due: a selection, what can be seen, an answer
+  poll();
+}
+
+/** Make queries due at once; all of them where none is named. @param {...string} names */
+export function refresh(...names) {
+  for (const name of names.length > 0 ? names : requests.keys()) {
+    const request = requests.get(name);
+    if (request !== undefined) request.at = -Infinity;
+  }
+  poll();
+}
+
+function poll() {
+  const now = performance.now();
+  if (document.hidden || (current().isConnected === false && now - failedAt < RECONNECT_MS)) return;
+  for (const query of queries) {
+    const path = query.path(current());
+    if (path === null) requests.delete(query.name);
+    else if (isDue(query, path, now)) ask(query, path, now);
+  }
+}
+
+/** @param {Query<any>} query @param {string} path @param {number} now */
+function isDue(query, path, now) {
+  const last = requests.get(query.name);
+  if (last?.path !== path) return true;
+  if (last.isPending || now - last.at < (last.hasFailed ? RETRY_MS : query.every(current()))) return false;
+  return query.sections === undefined || isVisible(current(), ...query.sections);
+}
+
+/** @param {Query<any>} query @param {string} path @param {number} now */
+async function ask(query, path, now) {
+  const request = new Request(path, now);
+  requests.set(query.name, request);
+  /** @type {(state: State) => Partial<State>} */
+  let change;
+  try {
+    const answer = await (query.request ?? get)(path);
+    change = (state) => query.receive(answer, state);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 0) return disconnect(query);
+    change = () => query.fail(error.message);
+    request.hasFailed = true;
+  }
+  request.isPending = false;
+  const isReconnected = current().isConnected === false;
+  // An answer about what is no longer selected is of no use.
+  update((state) => ({ ...(query.path(state) === path && change(state)), isConnected: true }));
+  if (isReconnected) refresh();
+}
+
+/** @param {Query<any>} query */
+function disconnect(query) {
+  failedAt = performance.now();
+  requests.delete(query.name);
+  update({ isConnected: false });
+}

@@ -1,0 +1,21 @@
+// @ts-check
+/** Steps of colour for figures of drift. */
+
+/** Edges between the steps of a size, relative to the size from which a significant change raises an alarm. */
+const RELATIVE_EDGES = [0.4, 1, 6, 20];
+
+/** Edges between the steps of a change with a sign, in reference deviations and in powers of two alike. */
+export const SIGNED_EDGES = [0.1, 0.3, 1];
+
+/**
+ * Edges between the steps of a symmetric KL divergence, in nats.
+ *
+ * @param {number} large the size from which the service raises an alarm
+ */
+export const driftEdges = (large) => RELATIVE_EDGES.map((edge) => edge * large);
+
+/** The step of a size: 0 to the number of edges. @param {number} size @param {number[]} edges */
+export const step = (size, edges) => edges.filter((edge) => size >= edge).length;
+
+/** The step of a change, -3 to 3. @param {number} change */
+export const signedStep = (change) => Math.sign(change) * step(Math.abs(change), SIGNED_EDGES);

@@ -1,0 +1,70 @@
+// @ts-check
+/** What follows from the state. */
+
+import { pathOf } from "./api.js";
+
+/** @import { Drift, LoadedVersion, Sample, Section, State } from "./types" */
+
+const ACTIVE_SAMPLES = 10;
+
+/** Names of all models in the repository. @param {State} state */
+export const modelNames = (state) => [...new Set((state.index ?? []).map((entry) => entry.name))];
+
+/** Versions of a model in the repository. @param {State} state @param {string | null} name */
+export const indexOf = (state, name) => (state.index ?? []).filter((entry) => entry.name === name);
+
+/** @param {State} state @param {string} name */
+export const isLoaded = (state, name) => state.loaded.some((one) => one.model === name);
+
+/**
+ * The version that answers requests to a model that name none.
+ *
+ * @param {State} state
+ * @param {string | null} name
+ * @returns {LoadedVersion | null}
+ */
+export const defaultVersion = (state, name) => state.loaded.find((one) => one.model === name && one.is_default) ?? null;
+
+/**
+ * The version that the page shows: the selected one, or the default. Null where it is not loaded.
+ *
+ * @param {State} state
+ * @returns {string | null}
+ */
+export function shownVersion(state) {
+  const { model, version } = state;
+  if (version === null) return defaultVersion(state, model)?.version ?? null;
+  return state.loaded.some((one) => one.model === model && one.version === version) ? version : null;
+}
+
+/**
+ * The verdict on a loaded version, with its figures. For the version that is shown there is a report, which is newer.
+ *
+ * @param {State} state
+ * @param {string} model
+ * @param {string} version
+ * @returns {Drift | LoadedVersion | null}
+ */
+export function verdictOn(state, model, version) {
+  const { drift, loaded } = state;
+  if (model === state.model && version === shownVersion(state) && version === drift?.version) return drift;
+  return loaded.find((one) => one.model === model && one.version === version) ?? null;
+}
+
+/** Path of the version that the page shows. @param {State} state @returns {string | null} */
+export function shownPath(state) {
+  const version = shownVersion(state);
+  return state.model === null || version === null ? null : pathOf(state.model, version);
+}
+
+/** Traffic of the version that the page shows, oldest first. @param {State} state @returns {Sample[]} */
+export const shownTraffic = (state) => state.traffic[`${state.model}/${shownVersion(state)}`] ?? [];
+
+/** Whether that version has answered requests in the last seconds. @param {State} state */
+export const isActive = (state) =>
+  shownTraffic(state)
+    .slice(-ACTIVE_SAMPLES)
+    .some((one) => one.requestsPerSecond > 0);
+
+/** @param {State} state @param {Section[]} sections */
+export const isVisible = (state, ...sections) => sections.some((section) => state.visible.has(section));

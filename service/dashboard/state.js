@@ -1,0 +1,71 @@
+// @ts-check
+/** The state of the page. It is never changed in place: `update` replaces it and is the only way to. */
+
+/** @import { State, VersionKnowledge } from "./types" */
+
+/**
+ * What is known of a version before the service has answered.
+ *
+ * @type {VersionKnowledge}
+ */
+export const NOTHING_KNOWN = {
+  card: null,
+  metadata: null,
+  layers: [],
+  drift: null,
+  driftFailure: null,
+  history: null,
+  channels: null,
+  storedLayer: null,
+  live: null,
+  rollout: null,
+  jobs: [],
+  trial: null,
+};
+
+/** @type {State} */
+let state = {
+  ...NOTHING_KNOWN,
+  model: null,
+  version: null,
+  layer: null,
+  channel: null,
+  window: "1h",
+  measure: "drift",
+  showsAllClasses: false,
+  service: null,
+  index: null,
+  loaded: [],
+  traffic: {},
+  isConnected: null,
+  isStreaming: null,
+  visible: new Set(),
+  widths: { strip: 0, heatmap: 0, channel: 0, history: 0 },
+  notice: null,
+};
+
+/** @type {Array<(state: State) => void>} */
+const subscribers = [];
+let isNotifying = false;
+
+export const current = () => state;
+
+/**
+ * Replace some fields. Subscribers are notified once for all updates of a turn of the event loop.
+ *
+ * @param {Partial<State> | ((state: State) => Partial<State>)} change
+ */
+export function update(change) {
+  state = { ...state, ...(typeof change === "function" ? change(state) : change) };
+  if (isNotifying) return;
+  isNotifying = true;
+  queueMicrotask(() => {
+    isNotifying = false;
+    for (const notify of subscribers) notify(state);
+  });
+}
+
+/** @param {(state: State) => void} notify */
+export function subscribe(notify) {
+  subscribers.push(notify);
+}

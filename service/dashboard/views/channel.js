@@ -1,0 +1,104 @@
+// @ts-check
+/** The selected channel: its live and its reference distribution, and what the layer has stored. */
+
+import { normals } from "../charts.js";
+import { h } from "../dom.js";
+import { count, NONE, number, signed } from "../format.js";
+import { select } from "../navigation.js";
+import { liveLayer, selectedLayer } from "./layer.js";
+import { factList } from "./tables.js";
+
+/** @import { Channels, LiveLayer, On, Shown, StoredLayer } from "../types" */
+
+/** @param {Shown} state */
+export function channel(state) {
+  if (selectedLayer(state) === null) return null;
+  const at = state.channel ?? 0;
+  const live = liveLayer(state);
+  const stored = state.storedLayer?.name === state.layer ? state.storedLayer : null;
+  if (live !== null) return [comparison(live, at, state.widths.channel), stored && storedFacts(stored, at)];
+  if (stored === null) return null;
+  return [
+    h("h3", null, `Channel ${at}, as stored`),
+    storedFacts(stored, at),
+    stored.num_features > 1 && channelField(stored, at),
+  ];
+}
+
+/** @param {LiveLayer & { channels: Channels }} live @param {number} at @param {number} width */
+function comparison({ channels, reference, rows }, at, width) {
+  const seen = { mean: channels.mean[at], variance: channels.variance[at] };
+  // Without a reference: what the layer was trained to give.
+  const before = reference ? { mean: reference.mean[at], variance: reference.variance[at] } : { mean: 0, variance: 1 };
+  /** @param {number | null} value */
+  const error = (value) => h("span", { class: "muted" }, value === null ? "" : ` \u00b1 ${number(value)}`);
+  return [
+    h("h3", null, `Channel ${at}`),
+    h(
+      "p",
+      { class: "key" },
+      h("span", { class: "live" }, "live"),
+      ", ",
+      h("span", { class: "reference" }, reference ? "reference" : "as trained"),
+      h("span", { class: "muted" }, ", as normal curves over z"),
+    ),
+    normals(seen, before, width),
+    h(
+      "table",
+      { class: "numbers" },
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          h("td"),
+          ["Mean", "Variance", "Rows"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        h(
+          "tr",
+          null,
+          h("th", { scope: "row" }, "Live"),
+          h("td", null, signed(seen.mean), error(channels.mean_error[at])),
+          h("td", null, number(seen.variance), error(channels.variance_error[at])),
+          h("td", null, count(rows)),
+        ),
+        h(
+          "tr",
+          null,
+          h("th", { scope: "row" }, reference ? "Reference" : "As trained"),
+          h("td", null, signed(before.mean)),
+          h("td", null, number(before.variance)),
+          h("td", null, reference ? count(reference.rows) : NONE),
+        ),
+      ),
+    ),
+  ];
+}
+
+/** What the layer has stored of a channel, in its own units. @param {StoredLayer} stored @param {number} at */
+const storedFacts = (stored, at) =>
+  factList([
+    ["running mean", number(stored.running_mean[at])],
+    ["running variance", number(stored.running_var[at])],
+    ["gamma", number(stored.gamma[at])],
+    ["beta", number(stored.beta[at])],
+  ]);
+
+/** In place of the heat map, where there is none to choose from. @param {StoredLayer} stored @param {number} at */
+function channelField({ num_features: channels }, at) {
+  /** @param {On<HTMLInputElement>} event */
+  const choose = ({ currentTarget: field }) => {
+    if (field.reportValidity()) select({ channel: field.valueAsNumber });
+  };
+  return h(
+    "label",
+    null,
+    "Channel ",
+    h("input", { type: "number", min: 0, max: channels - 1, required: true, value: at, onchange: choose }),
+  );
+}

@@ -1,0 +1,38 @@
+// @ts-check
+/** The gates of a re-calibrated version: each figure, its bounds, and whether it passed. */
+
+import { h } from "../dom.js";
+import { NONE, number } from "../format.js";
+import { columnHeadings } from "./tables.js";
+
+/** @import { Gate } from "../types" */
+
+/** @param {Gate[]} gates */
+export function gateTable(gates) {
+  return h(
+    "table",
+    { class: "numbers gates" },
+    columnHeadings("Gate", "Figure", "Bounds", "Passed"),
+    h(
+      "tbody",
+      null,
+      gates.map((gate) =>
+        h(
+          "tr",
+          { key: gate.name },
+          h("th", { scope: "row" }, gate.name.replaceAll("_", " "), h("span", { class: "note" }, gate.about)),
+          h("td", null, gate.figure === null ? "not finite" : number(gate.figure)),
+          h("td", null, bounds(gate)),
+          h("td", { class: gate.passed ? "done" : "failure" }, gate.passed ? "\u2713 yes" : "\u2717 no"),
+        ),
+      ),
+    ),
+  );
+}
+
+/** @param {Gate} gate */
+function bounds({ lower, upper }) {
+  if (lower !== null && upper !== null) return `${number(lower)} to ${number(upper)}`;
+  if (lower !== null) return `at least ${number(lower)}`;
+  return upper !== null ? `at most ${number(upper)}` : NONE;
+}

@@ -1,0 +1,112 @@
+// @ts-check
+/** Re-calibrations: start one from incoming traffic, see its progress and its gates. */
+
+import { cancelRecalibration, startRecalibration } from "../actions.js";
+import { link } from "../address.js";
+import { h } from "../dom.js";
+import { count, date, number } from "../format.js";
+import { gateTable } from "./gates.js";
+
+/** @import { Job, On, RecalibrationRequest, Shown } from "../types" */
+
+const MOST_JOBS = 5;
+
+/** @type {Record<Job["state"], string>} */
+const STATES = {
+  collecting: "Collecting rows",
+  waiting: "Queued",
+  estimating: "Estimating statistics",
+  folding: "Folding",
+  checking: "Checking the gates",
+  publishing: "Publishing",
+  published: "Published",
+  refused: "Refused",
+  cancelled: "Cancelled",
+  failed: "Failed",
+  lost: "Lost when the service stopped",
+};
+
+/** @param {Shown} state */
+export function recalibrations({ jobs, card }) {
+  return [
+    h(
+      "p",
+      { class: "muted" },
+      "Estimates the statistics of every normalisation layer again, from rows of incoming traffic. If the gates pass, " +
+        "the result is published as a new version, which answers only requests that name it until it is promoted.",
+    ),
+    form(card.version),
+    jobs.length > 0 &&
+      h(
+        "ol",
+        { class: "jobs" },
+        jobs.slice(0, MOST_JOBS).map((job, at) => entry(job, at === 0)),
+      ),
+  ];
+}
+
+/** @param {number} version */
+function form(version) {
+  /** @param {On<HTMLFormElement, SubmitEvent>} event */
+  const submit = (event) => {
+    event.preventDefault();
+    const fields = new FormData(event.currentTarget);
+    /** @type {NonNullable<RecalibrationRequest["parameters"]>} */
+    const parameters = { force: fields.has("force"), timeout_seconds: Number(fields.get("minutes")) * 60 };
+    if (fields.get("prior") !== "") parameters.prior = Number(fields.get("prior"));
+    startRecalibration({ collect: Number(fields.get("rows")), parameters });
+  };
+  /** @param {string} label @param {import("../types").Properties} properties */
+  const field = (label, properties) =>
+    h("label", null, h("span", null, label), h("input", { type: "number", required: true, ...properties }));
+  return h(
+    "form",
+    { class: "fields", onsubmit: submit },
+    field("Rows", { name: "rows", min: 2, max: 4096, value: 256 }),
+    field("Prior, in rows", {
+      name: "prior",
+      min: 0,
+      max: 1e9,
+      step: "any",
+      required: false,
+      placeholder: "default",
+    }),
+    field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
+    h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a gate fails"),
+    h("button", { class: "button" }, `Re-calibrate version ${version}`),
+  );
+}
+
+/** @param {Job} job @param {boolean} isLatest */
+function entry(job, isLatest) {
+  const { id, state, published, model, version, force, gates } = job;
+  const outcome = state === "published" ? "done" : job.is_finished ? "failure" : null;
+  return h(
+    "li",
+    { key: id },
+    h(
+      "p",
+      { role: isLatest ? "status" : null },
+      h("strong", { class: outcome }, STATES[state]),
+      published !== null && [
+        " as ",
+        h("a", { href: link({ model, version: String(published) }) }, `version ${published}`),
+      ],
+      h("span", { class: "muted" }, `, from version ${version}`, force ? ", forced" : ""),
+    ),
+    h("p", { class: "note" }, progress(job), ` ${date(job.created_at)}`),
+    job.reason && h("p", null, job.reason),
+    state === "collecting" && h("progress", { max: job.target_rows, value: job.rows, "aria-label": "Rows collected" }),
+    !job.is_finished &&
+      h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelRecalibration(id) }, "Cancel")),
+    gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
+  );
+}
+
+/** @param {Job} job */
+function progress({ rows, target_rows: target, seen, prior, labelled }) {
+  const collected = rows < target ? `${count(rows)} of ${count(target)} rows` : `${count(target)} rows`;
+  const drawn = seen > 0 ? ` drawn from ${count(seen)}` : "";
+  const mixed = prior === null ? "" : `, prior ${number(prior)}`;
+  return `${collected}${drawn}${labelled ? ", some with labels" : ""}${mixed}.`;
+}

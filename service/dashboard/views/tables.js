@@ -1,0 +1,63 @@
+// @ts-check
+/** Parts that several tables have. */
+
+import { h } from "../dom.js";
+
+/** @import { Content } from "../types" */
+
+/** @param {...string} names */
+export const columnHeadings = (...names) =>
+  h(
+    "thead",
+    null,
+    h(
+      "tr",
+      null,
+      names.map((name) => h("th", { scope: "col" }, name)),
+    ),
+  );
+
+/**
+ * The figures of a drawing as a table that unfolds.
+ *
+ * @param {string} label
+ * @param {string[]} columns the first one names the rows
+ * @param {Content[][]} rows
+ */
+export const unfoldingTable = (label, columns, rows) =>
+  h(
+    "details",
+    null,
+    h("summary", null, "As a table"),
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+      h(
+        "table",
+        { class: "numbers" },
+        columnHeadings(...columns),
+        h(
+          "tbody",
+          null,
+          rows.map(([name, ...cells]) =>
+            h(
+              "tr",
+              null,
+              h("th", { scope: "row" }, name),
+              cells.map((cell) => h("td", null, cell)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+
+/** Facts as terms and their values. @param {Array<[term: string, value: Content, note?: Content]>} facts @param {string} [kind] */
+export const factList = (facts, kind = "") =>
+  h(
+    "dl",
+    { class: `facts ${kind}`.trim() },
+    facts.map(([term, value, note]) =>
+      h("div", null, h("dt", null, term), h("dd", null, value), note && h("dd", { class: "note" }, note)),
+    ),
+  );
