@@ -61,7 +61,7 @@ from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import Alarms
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
-from service.watching.metrics import DriftMetrics, ObservationMetrics, WebhookMetrics
+from service.watching.metrics import WatchingMetrics, WebhookMetrics
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
@@ -124,8 +124,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         gather,
         replicas.processes,
         ModelMetrics(catalog),
-        ObservationMetrics(catalog, monitor),
-        DriftMetrics(catalog, monitor),
+        WatchingMetrics(catalog, monitor),
         WebhookMetrics(webhook.deliveries),
     )
 

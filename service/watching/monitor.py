@@ -16,7 +16,7 @@ import structlog
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
-from service.watching import state_file
+from service.watching import stored_observations
 from service.watching.observation import Observation
 from service.watching.version_monitor import JudgedWindow, VersionMonitor
 
@@ -118,12 +118,12 @@ class DriftMonitor:
     def _write(self) -> None:
         with self._lock:
             versions = list(self._versions.items())
-        states = {key: state for key, version in versions if (state := version.take_state()) is not None}
+        unsaved = {key: stored for key, version in versions if (stored := version.take_unsaved()) is not None}
         try:
-            if self._folder is not None and states:
+            if self._folder is not None and unsaved:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                for key, state in states.items():
-                    state_file.write(_file(self._folder, key), state)
+                for key, stored in unsaved.items():
+                    stored_observations.write(_file(self._folder, key), stored)
             self._writable = True
         except OSError as error:
             if self._writable:
@@ -150,7 +150,7 @@ class DriftMonitor:
             return
         file = _file(self._folder, key)
         try:
-            version.restore(state_file.read(file))
+            version.restore(stored_observations.read(file))
         except FileNotFoundError:
             return
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the version is served

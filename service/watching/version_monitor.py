@@ -13,7 +13,7 @@ from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.moments.window import WindowMoments
 from service.watching.observation import Observation
-from service.watching.state_file import VersionState
+from service.watching.stored_observations import StoredObservations
 from service.watching.windows import HORIZONS, Bucket, TimeWindows, Window
 
 _HOURS_PER_DAY = 24
@@ -87,7 +87,7 @@ class VersionMonitor:
 
     @property
     def unsaved(self) -> bool:
-        """Whether there are observations that `take_state` has not returned yet."""
+        """Whether there are observations that `take_unsaved` has not returned yet."""
         return self._unsaved
 
     @property
@@ -151,14 +151,14 @@ class VersionMonitor:
             self._judged = self._judge(full, now)
             return self._judged if self._judged.assessment.alarm != was_alarm else None
 
-    def take_state(self) -> VersionState | None:
+    def take_unsaved(self) -> StoredObservations | None:
         """Returns what a file should hold; None if nothing was observed since the last call."""
         with self._lock:
             if not self._unsaved:
                 return None
             self._unsaved = False
             judged = self._judged
-            return VersionState(
+            return StoredObservations(
                 self._identity,
                 list(self._windows.items()),
                 self._filling,
@@ -166,18 +166,18 @@ class VersionMonitor:
                 0.0 if judged is None else judged.at,
             )
 
-    def restore(self, state: VersionState) -> None:
-        """Continue from a stored state.
+    def restore(self, stored: StoredObservations) -> None:
+        """Continue from stored observations.
 
         Raises:
-            InvalidInput: it is of another version.
+            InvalidInput: they are of another version.
         """
-        if state.identity != self._identity:
-            raise InvalidInput("the state of another version that had this number")
-        judged = None if state.judged is None else self._judge(state.judged, state.judged_at)
+        if stored.identity != self._identity:
+            raise InvalidInput("they are of another version that had this number")
+        judged = None if stored.judged is None else self._judge(stored.judged, stored.judged_at)
         with self._lock:
-            self._windows = TimeWindows(state.windows)
-            self._filling = state.filling
+            self._windows = TimeWindows(stored.windows)
+            self._filling = stored.filling
             self._judged = judged
 
     def _judge(self, full: Bucket, at: float) -> JudgedWindow:

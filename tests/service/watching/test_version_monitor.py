@@ -84,11 +84,11 @@ def test_windows_per_day_follow_the_traffic(monitor: VersionMonitor, observed_mo
     assert monitor.windows_per_day == pytest.approx(24 * 32 / 64)
 
 
-def test_a_state_is_taken_once_and_again_after_an_observation(
+def test_unsaved_observations_are_taken_once_and_again_after_another_observation(
     monitor: VersionMonitor, observed_model: ObservedModel
 ) -> None:
-    assert monitor.take_state() is None
+    assert monitor.take_unsaved() is None
     for _ in range(2):
         monitor.record(observation(observed_model, usual_rows(5)))
-        assert monitor.take_state() is not None
-        assert monitor.take_state() is None
+        assert monitor.take_unsaved() is not None
+        assert monitor.take_unsaved() is None

@@ -15,7 +15,7 @@ from service.wire import arrays
 
 
 @dataclass(frozen=True)
-class VersionState:
+class StoredObservations:
     """The observations of one version.
 
     Attributes:
@@ -51,8 +51,8 @@ class VersionState:
         return arrays.write(header, {"moments": moments, "classes": classes})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "VersionState":
-        """Returns the state that `to_bytes` wrote.
+    def from_bytes(cls, data: bytes) -> "StoredObservations":
+        """Returns what `to_bytes` wrote.
 
         Raises:
             InvalidInput: the data are damaged.
@@ -75,7 +75,7 @@ class VersionState:
             raise InvalidInput("stored observations: damaged data") from error
 
 
-def write(path: Path, state: VersionState) -> None:
+def write(path: Path, stored: StoredObservations) -> None:
     """Replace the file with a new one, at once or not at all.
 
     Raises:
@@ -83,17 +83,17 @@ def write(path: Path, state: VersionState) -> None:
     """
     staged = path.with_suffix(".staged")
     with staged.open("wb") as file:
-        file.write(state.to_bytes())
+        file.write(stored.to_bytes())
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
 
 
-def read(path: Path) -> VersionState:
-    """Returns the state in a file.
+def read(path: Path) -> StoredObservations:
+    """Returns the observations in a file.
 
     Raises:
         OSError: it cannot be read.
         InvalidInput: it is damaged.
     """
-    return VersionState.from_bytes(path.read_bytes())
+    return StoredObservations.from_bytes(path.read_bytes())

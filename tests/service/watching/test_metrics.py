@@ -1,0 +1,71 @@
+"""Metrics of what was observed, of drift, and of the webhook."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from service.catalog.served_version import ServedVersion
+from service.watching.metrics import WatchingMetrics, WebhookMetrics
+from service.watching.monitor import DriftMonitor
+from service.watching.observation import Observation
+from service.watching.observed_model import ObservedModel
+from service.watching.webhook import Deliveries
+from tests.bundles import NORM
+from tests.service.watching.doubles import Catalog, Clock, observation
+from tests.watching import usual_rows
+
+VERSION = {"model": "tiny", "version": "1"}
+
+
+def samples(collector: Collector) -> dict[str, list[tuple[dict[str, str], float]]]:
+    families: Iterable[Metric] = collector.collect()
+    return {family.name: [(sample.labels, sample.value) for sample in family.samples] for family in families}
+
+
+@pytest.fixture
+def catalog(served: ServedVersion) -> Catalog:
+    return Catalog(served)
+
+
+@pytest.fixture
+def monitor(catalog: Catalog, clock: Clock) -> DriftMonitor:
+    return DriftMonitor(catalog, rows=64, clock=clock)
+
+
+def test_what_was_observed_adds_up(monitor: DriftMonitor, catalog: Catalog, observed_model: ObservedModel) -> None:
+    found = observation(observed_model, usual_rows(5))
+    for skipped, seconds in ((2, 0.25), (1, 0.5)):
+        monitor.record(Observation("tiny", 1, found.layers, found.classes, 1, skipped, seconds))
+
+    metrics = samples(WatchingMetrics(catalog, monitor))
+    assert metrics["denge_observed_rows"] == [(VERSION, 10)]
+    assert metrics["denge_observed_batches"] == [(VERSION, 2)]
+    assert metrics["denge_unobserved_batches"] == [(VERSION, 3)]
+    assert metrics["denge_observer_cpu_seconds"] == [(VERSION, 0.75)]
+
+
+def test_drift_is_that_of_the_last_judged_window(
+    monitor: DriftMonitor, catalog: Catalog, served: ServedVersion, observed_model: ObservedModel
+) -> None:
+    monitor.record(observation(observed_model, usual_rows(63) + np.float32(3)))
+    assert samples(WatchingMetrics(catalog, monitor))["denge_drift_alarm"] == []
+
+    monitor.record(observation(observed_model, usual_rows(1) + np.float32(3)))
+    metrics, layer = samples(WatchingMetrics(catalog, monitor)), VERSION | {"layer": NORM}
+    shift = monitor.of(served).judged.assessment.layers[NORM]
+    assert metrics["denge_drift_alarm"] == [(VERSION, 1)]
+    assert metrics["denge_drift_window_rows"] == [(VERSION, 64)]
+    assert metrics["denge_drift_score"] == [(layer, shift.symmetric_kl)]
+    assert metrics["denge_drift_significance"] == [(layer, shift.statistic / shift.threshold)]
+    assert shift.statistic > shift.threshold
+
+
+def test_messages_are_counted_by_outcome() -> None:
+    assert samples(WebhookMetrics(Deliveries(delivered=3, failed=2, dropped=1)))["denge_webhook_messages"] == [
+        ({"outcome": "delivered"}, 3),
+        ({"outcome": "failed"}, 2),
+        ({"outcome": "dropped"}, 1),
+    ]

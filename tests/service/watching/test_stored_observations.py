@@ -1,0 +1,64 @@
+"""Observations are stored at once or not at all, and read as they were."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import InvalidInput
+from service.watching import stored_observations
+from service.watching.observed_model import ObservedModel
+from service.watching.stored_observations import StoredObservations
+from service.watching.windows import Bucket
+from tests.bundles import NORM
+from tests.service.watching.doubles import observation
+from tests.watching import usual_rows
+
+
+@pytest.fixture
+def stored(observed_model: ObservedModel) -> StoredObservations:
+    found = [observation(observed_model, usual_rows(count)) for count in (3, 4, 5)]
+    first, second, third = (Bucket(100.0 + one.rows, one.layers, one.classes) for one in found)
+    unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
+    return StoredObservations(
+        "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5
+    )
+
+
+def buckets(stored: StoredObservations) -> list[Bucket]:
+    return [bucket for _, _, bucket in stored.windows] + [stored.filling, stored.judged]
+
+
+def test_observations_are_read_as_they_were_written(stored: StoredObservations, tmp_path: Path) -> None:
+    stored_observations.write(tmp_path / "stored", stored)
+    read = stored_observations.read(tmp_path / "stored")
+
+    assert (read.identity, read.judged_at) == (stored.identity, stored.judged_at)
+    assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
+    for was, now in zip(buckets(stored), buckets(read), strict=True):
+        assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())
+        np.testing.assert_array_equal(now.layers[NORM].mean, was.layers[NORM].mean)
+        np.testing.assert_array_equal(now.layers[NORM].variance_error, was.layers[NORM].variance_error)
+
+
+def test_no_observations_are_read_as_they_were_written() -> None:
+    read = StoredObservations.from_bytes(StoredObservations("abc", [], None, None, 0.0).to_bytes())
+
+    assert (list(read.windows), read.filling, read.judged) == ([], None, None)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_a_file_that_is_cut_off_is_refused(stored: StoredObservations, tmp_path: Path, cut: int) -> None:
+    (tmp_path / "stored").write_bytes(stored.to_bytes()[:cut])
+
+    with pytest.raises(InvalidInput, match="damaged"):
+        stored_observations.read(tmp_path / "stored")
+
+
+def test_a_write_that_fails_leaves_the_last_file(stored: StoredObservations, tmp_path: Path) -> None:
+    stored_observations.write(tmp_path / "stored", stored)
+    (tmp_path / "stored.staged").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        stored_observations.write(tmp_path / "stored", StoredObservations("def", [], None, None, 0.0))
+
+    assert stored_observations.read(tmp_path / "stored").identity == "abc"
