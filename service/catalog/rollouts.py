@@ -59,12 +59,12 @@ class Rollouts:
         previous = self._repository.rollout(model).rolled_back().default
         self._change(model, previous, lambda rollout, _: rollout.rolled_back())
 
-    def keep_loaded(self, model: str, version: int) -> None:
-        """Load a version and keep it loaded when newer ones are published."""
+    def load(self, model: str, version: int) -> None:
+        """Load a version, and keep it loaded when newer ones are published."""
         self._change(model, version, lambda rollout, _: rollout.with_loaded(version))
 
-    def leave_out(self, model: str, version: int) -> None:
-        """Unload a version and do not load it again until asked."""
+    def unload(self, model: str, version: int) -> None:
+        """Unload a version, and do not load it again until asked."""
         self._repository.validate_version(model, version)
         self._change(model, None, lambda rollout, default: rollout.with_unloaded(version, default))
 

@@ -116,7 +116,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     )
     async def load_version(model: ModelName, version: Version) -> LoadedVersions:
         """Load a version and keep it loaded when newer ones are published."""
-        await asyncio.to_thread(rollouts.keep_loaded, model, version)
+        await asyncio.to_thread(rollouts.load, model, version)
         return loaded(model)
 
     @routes.post(
@@ -127,7 +127,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     )
     async def unload_version(model: ModelName, version: Version) -> LoadedVersions:
         """Unload a version and do not load it again until asked, even if it is the newest."""
-        await asyncio.to_thread(rollouts.leave_out, model, version)
+        await asyncio.to_thread(rollouts.unload, model, version)
         return loaded(model)
 
     @routes.post(

@@ -11,6 +11,7 @@ from models.repository.repository import Repository
 from service.app import create_app
 from service.settings import Settings
 from tests.bundles import image_bundle, tiny_bundle
+from tests.rollouts import promote
 
 
 def fill(root: Path) -> Repository:
@@ -40,6 +41,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 def repository(tmp_path: Path) -> Repository:
     """The repository of `own_client`."""
     return fill(tmp_path / "repository")
+
+
+def with_three_versions(repository: Repository) -> Repository:
+    """`tiny` gets versions 2 and 3, and 1 stays the default."""
+    promote(repository, "tiny", 1)
+    for seed in (2, 3):
+        repository.publish(tiny_bundle(seed=seed))
+    return repository
+
+
+@pytest.fixture
+def three(repository: Repository) -> Repository:
+    """`tiny` has versions 1 to 3, and 1 is the default."""
+    return with_three_versions(repository)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The oracle is onnx's reference implementation, and plain runs.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 import pytest
 from ml_dtypes import bfloat16
 from onnx import TensorProto, helper
+from onnx.external_data_helper import convert_model_to_external_data
 from onnx.reference import ReferenceEvaluator
 
 from models.errors import InferenceFailed, InvalidInput
@@ -203,3 +205,21 @@ def _graph(
     initializers = [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()]
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+
+
+def test_the_engine_refuses_inputs_that_the_graph_does_not_take() -> None:
+    bundle = tiny_bundle()
+    engine = Engine(bundle.folded, bundle.manifest.inputs)
+
+    with pytest.raises(InferenceFailed):
+        engine.run({"input": np.ones((1, 5), np.float32)})
+
+
+def test_data_outside_of_the_graph_is_never_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.load_from_string(tiny_bundle().folded)
+    convert_model_to_external_data(model, location="weights.bin", size_threshold=0)
+    onnx.save(model, tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InferenceFailed):
+        Engine((tmp_path / "model.onnx").read_bytes(), tiny_bundle().manifest.inputs)

@@ -3,7 +3,6 @@
 import pytest
 from starlette.testclient import TestClient
 
-from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 
 
@@ -78,68 +77,6 @@ def test_a_wrong_method_is_answered_in_the_protocols_format(client: TestClient) 
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
     assert response.json() == {"error": "method: got GET, this path allows POST"}
-
-
-class TestRepository:
-    """Index, load and unload."""
-
-    @staticmethod
-    def states(own_client: TestClient, **body: object) -> dict[tuple[str, str], str]:
-        answer = own_client.post("/v2/repository/index", json=body).json()
-        return {(entry["name"], entry["version"]): entry["state"] for entry in answer}
-
-    def test_the_index_lists_every_version(self, own_client: TestClient, repository: Repository) -> None:
-        repository.publish(tiny_bundle(seed=1))
-
-        assert self.states(own_client) == {
-            ("shapes", "1"): "READY",
-            ("tiny", "1"): "READY",
-            ("tiny", "2"): "UNAVAILABLE",
-        }
-        assert self.states(own_client, ready=True) == {("shapes", "1"): "READY", ("tiny", "1"): "READY"}
-
-    @pytest.mark.parametrize(("body", "field"), [({"ready": 1}, "ready"), ([], "body")])
-    def test_a_bad_index_request_is_refused(self, own_client: TestClient, body: object, field: str) -> None:
-        response = own_client.post("/v2/repository/index", json=body)
-
-        assert response.status_code == 400
-        assert response.json()["error"].startswith(f"{field}: ")
-
-    def test_a_new_version_is_served_once_it_is_loaded(self, own_client: TestClient, repository: Repository) -> None:
-        repository.publish(tiny_bundle(seed=1))
-        assert own_client.get("/v2/models/tiny").json()["properties"]["version"] == "1"
-
-        assert own_client.post("/v2/repository/models/tiny/load").json() == {"name": "tiny", "versions": ["1", "2"]}
-        assert own_client.get("/v2/models/tiny").json()["properties"]["version"] == "2"
-
-    def test_an_unloaded_model_answers_no_more_until_it_is_loaded_again(self, own_client: TestClient) -> None:
-        assert own_client.post("/v2/repository/models/tiny/unload").status_code == 200
-        assert own_client.get("/v2/models/tiny/ready").status_code == 503
-        assert self.states(own_client)["tiny", "1"] == "UNAVAILABLE"
-        assert own_client.post("/v2/repository/models/tiny/load").status_code == 200
-        assert own_client.get("/v2/models/tiny/ready").json() == {"name": "tiny", "ready": True}
-
-    @pytest.mark.parametrize("verb", ["load", "unload"])
-    @pytest.mark.parametrize("name", ["nobody", "..", "a%2Fb", ".", "%00"])
-    def test_only_names_of_models_are_loaded(self, own_client: TestClient, verb: str, name: str) -> None:
-        assert own_client.post(f"/v2/repository/models/{name}/{verb}").status_code == 404
-
-    def test_no_configuration_or_file_is_taken(self, own_client: TestClient) -> None:
-        body = {"parameters": {"config": "{}", "file:1/model.onnx": "AAAA"}}
-        response = own_client.post("/v2/repository/models/tiny/load", json=body)
-
-        assert response.status_code == 400
-        assert response.json()["error"].startswith("parameters: ")
-
-    def test_a_damaged_version_never_replaces_a_good_one(self, own_client: TestClient, repository: Repository) -> None:
-        version = repository.publish(tiny_bundle(seed=1))
-        (repository.root / "tiny" / str(version) / "folded.onnx").write_bytes(b"broken")
-
-        assert own_client.post("/v2/repository/models/tiny/load").json()["versions"] == ["1"]
-        assert own_client.get("/v2/models/tiny").json()["properties"]["version"] == "1"
-        assert own_client.get("/v2/models/tiny/versions/2").status_code == 503
-        index = own_client.post("/v2/repository/index").json()
-        assert "does not match its digest" in next(entry["reason"] for entry in index if entry["version"] == "2")
 
 
 class TestHealth:
