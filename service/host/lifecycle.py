@@ -8,7 +8,7 @@ class Lifecycle:
     """Set by the server, read by whatever has to end with it.
 
     Attributes:
-        stopping: the server has been told to stop, and answers no longer that it is ready.
+        stopping: the server has begun to stop, and is not ready any more.
     """
 
     stopping: bool = False

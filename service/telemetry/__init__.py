@@ -1,1 +1,1 @@
-"""Logs, counters and metrics."""
+"""Log, statistics and metrics."""

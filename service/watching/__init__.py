@@ -1,1 +1,1 @@
-"""What the layers meet, and who is told."""
+"""Observes a sample of the traffic, judges drift, and publishes alarms."""

@@ -19,7 +19,7 @@ class StoredObservations:
     """The observations of one version.
 
     Attributes:
-        identity: tells the version from others of the same number.
+        identity: digest of the manifest; another version with the same number has another one.
         windows: window, slot and bucket of each bucket of time.
         filling: rows of the window that is not full yet.
         judged: rows of the last full window.

@@ -1,4 +1,4 @@
-"""Counts of several processes add up, and survive the way between them."""
+"""Statistics of several processes add up, and survive the way between them."""
 
 from itertools import pairwise
 
@@ -34,18 +34,25 @@ def rounded(statistics: ServiceStatistics) -> str:
     """Comparable: sums of floats depend on their order in the last digits."""
     versions = {
         version: (
-            found.rows,
-            found.last_inference_ms,
+            counted.rows,
+            counted.last_inference_ms,
             [
-                (tally.count, round(tally.seconds, 6), tally.buckets)
-                for tally in (found.success, found.runs, found.queue, *(t for _, t in sorted(found.batches.items())))
+                (durations.count, round(durations.seconds, 6), durations.buckets)
+                for durations in (
+                    counted.success,
+                    counted.runs,
+                    counted.queue,
+                    *(durations for _, durations in sorted(counted.batches.items())),
+                )
             ],
-            sorted(found.batches),
+            sorted(counted.batches),
         )
-        for version, found in sorted(statistics.versions.items())
-        if found.runs.count
+        for version, counted in sorted(statistics.versions.items())
+        if counted.runs.count
     }
-    requests = {request: (tally.count, tally.buckets) for request, tally in sorted(statistics.requests.items())}
+    requests = {
+        request: (durations.count, durations.buckets) for request, durations in sorted(statistics.requests.items())
+    }
     return repr((versions, requests, statistics.pending))
 
 
