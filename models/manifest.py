@@ -4,6 +4,7 @@ Per-channel numbers are written with the shortest digits that give back the same
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,12 @@ class TensorSpec(Record):
     name: str
     datatype: Datatype
     shape: tuple[int, ...] = Field(min_length=1, description="-1 for a free size; the first axis is the batch")
+
+    def accepts_shape(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of this shape is one of the specification."""
+        return len(shape) == len(self.shape) and all(
+            size in (-1, given) for size, given in zip(self.shape, shape, strict=True)
+        )
 
     @property
     def num_classes(self) -> int | None:

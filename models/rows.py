@@ -27,10 +27,7 @@ def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int
         )
     for spec in inputs:
         values = rows[spec.name]
-        fits = len(values.shape) == len(spec.shape) and all(
-            wanted in (-1, size) for wanted, size in zip(spec.shape, values.shape, strict=True)
-        )
-        if not fits or values.dtype != to_numpy(spec.datatype):
+        if not spec.accepts_shape(values.shape) or values.dtype != to_numpy(spec.datatype):
             raise InvalidInput(
                 f"'{spec.name}' takes {spec.datatype} of shape {list(spec.shape)}, "
                 f"got {values.dtype} of shape {list(values.shape)}",

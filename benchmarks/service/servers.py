@@ -54,7 +54,7 @@ SERVERS = {
 
 WITHOUT = {
     "without-plain": Server(_without("plain"), "Denge with every prediction by ASGI and FastAPI"),
-    "without-signature": Server(_without("signature"), "Denge with every request checked as if it were the first"),
+    "without-templates": Server(_without("templates"), "Denge with every request checked as if it were the first"),
     "without-simdjson": Server(_without("simdjson"), "Denge with numbers in JSON read as Python objects"),
 }
 """Denge without one piece of its fast path: measured when they are asked for."""

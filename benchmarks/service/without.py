@@ -1,6 +1,6 @@
 """python -m benchmarks.service.without PIECE [service's options]: the service without one piece of its fast path.
 
-Each piece has to earn its place: `python -m benchmarks.service --server denge without-plain without-signature
+Each piece has to earn its place: `python -m benchmarks.service --server denge without-plain without-templates
 without-simdjson --case json1 json32 binary32` measures all of them in one run.
 """
 
@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import __main__ as program
 from service.http import server
-from service.wire import json_tensors, v2_json
-from service.wire.signature import Signature
+from service.wire import json_tensors, v2_request
+from service.wire.v2_decoder import V2Decoder
 
 
 def plain_predictions() -> None:
@@ -21,13 +21,13 @@ def plain_predictions() -> None:
     server.Protocol = HttpToolsProtocol  # type: ignore[misc]
 
 
-def signature() -> None:
+def templates() -> None:
     """Every request is checked from its first byte to its last."""
 
-    def decode(self: Any, body: bytes, header_length: str | None, *, finite: bool = True) -> v2_json.InferRequest:
-        return v2_json.decode(body, header_length, self._inputs, self._outputs, finite=finite)
+    def decode(self: Any, body: bytes, header_length: str | None, *, finite: bool = True) -> v2_request.InferRequest:
+        return v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite)
 
-    Signature.decode = decode  # type: ignore[method-assign]
+    V2Decoder.decode = decode  # type: ignore[method-assign]
 
 
 def simdjson() -> None:
@@ -35,7 +35,7 @@ def simdjson() -> None:
     json_tensors.FAST = False
 
 
-PIECES: dict[str, Callable[[], None]] = {"plain": plain_predictions, "signature": signature, "simdjson": simdjson}
+PIECES: dict[str, Callable[[], None]] = {"plain": plain_predictions, "templates": templates, "simdjson": simdjson}
 
 
 if __name__ == "__main__":

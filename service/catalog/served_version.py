@@ -11,7 +11,7 @@ from models.errors import LayerNotFound
 from models.manifest import Manifest, NormLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
-from service.wire.signature import Signature
+from service.wire.v2_decoder import V2Decoder
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ServedVersion:
         model, version: its name and number.
         manifest: as published.
         engine: runs the folded graph.
-        signature: decodes requests.
+        decoder: decodes V2 requests.
         layers: the normalisation layers by name.
         is_batchable: whether rows of several requests may share a run.
     """
@@ -31,13 +31,13 @@ class ServedVersion:
     version: int
     manifest: Manifest
     engine: Engine
-    signature: Signature = field(init=False, compare=False)
+    decoder: V2Decoder = field(init=False, compare=False)
     layers: Mapping[str, NormLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
-        object.__setattr__(self, "signature", Signature(self.manifest.inputs, self.manifest.outputs))
+        object.__setattr__(self, "decoder", V2Decoder(self.manifest.inputs, self.manifest.outputs))
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "is_batchable", self.manifest.is_batchable)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from service.catalog.served_version import ServedVersion
 from service.inference.dialect import JSON, Answer, Array, Call, Outputs, Query
 from service.watching.observed_model import ObservedModel
-from service.wire import v2_json
+from service.wire import v2_request, v2_response
 from service.wire.compression import compress, negotiate
 
 _JSON_LENGTH = b"inference-header-content-length"
@@ -29,20 +29,22 @@ class V2:
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a body."""
         length = call.headers.get(_JSON_LENGTH)
-        request = served.signature.decode(body, None if length is None else str(length, "latin-1"), finite=self._finite)
+        request = served.decoder.decode(body, None if length is None else str(length, "latin-1"), finite=self._finite)
         return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """Two more outputs: the score of each row, and the layer in which it is most unusual."""
         scores, layers = observed.score(inputs)
-        return {v2_json.DRIFT_SCORE: scores, v2_json.DRIFT_LAYER: layers}
+        return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}
 
     def encode(
         self, served: ServedVersion, call: Call, query: Query, outputs: Outputs, scores: Outputs | None
     ) -> Answer:
         """Write an answer, compressed where the client accepts that and it is worth it."""
         named = outputs if scores is None else {**outputs, **scores}
-        body, json_length = v2_json.encode(served.model, served.version, query.details, named, served.manifest.labels)
+        body, json_length = v2_response.encode(
+            served.model, served.version, query.details, named, served.manifest.labels
+        )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         accepted = call.headers.get(b"accept-encoding")
         if accepted and len(body) >= _MIN_COMPRESSED_BYTES and (encoding := negotiate(str(accepted, "latin-1"))):

@@ -125,7 +125,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
         """Batch normalisation with the parameters and running statistics of a layer of the default version."""
         found = catalog.get(model).layer(layer)
         body = await read_body(request.scope, request.receive, max_body_bytes)
-        return _json(normalize_json.answer(normalize_json.decode_for_layer(body, found)))
+        return _json(normalize_json.respond(normalize_json.decode_for_layer(body, found)))
 
     @routes.post(
         "/v2/normalize",
@@ -138,7 +138,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     async def normalize(request: Request) -> Response:
         """Batch normalisation with the parameters in the request, as torch or Keras compute it. No model is needed."""
         body = await read_body(request.scope, request.receive, max_body_bytes)
-        return _json(normalize_json.answer(normalize_json.decode(body)))
+        return _json(normalize_json.respond(normalize_json.decode(body)))
 
     return routes
 

@@ -13,7 +13,7 @@ from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.routes.openapi import api_router, error_responses, json_body
 from service.routes.parameters import ModelName, Version
-from service.wire.json_values import parse_object
+from service.wire.json_object import parse_object, require_boolean
 
 _MAX_OPTIONS_BYTES = 1 << 16
 
@@ -43,7 +43,7 @@ class UnloadedModel(BaseModel):
 class PruneRequest(BaseModel):
     """Which versions to keep."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     keep: int = Field(ge=1, description="How many of the newest versions to keep, besides those in use.")
 
@@ -71,9 +71,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     )
     async def list_versions(request: Request) -> list[IndexedVersion]:
         """All versions of all models in the repository, and whether each is loaded."""
-        only_ready = (await _options(request)).get("ready", False)
-        if not isinstance(only_ready, bool):
-            raise InvalidInput("must be true or false", "ready")
+        only_ready = require_boolean((await _options(request)).get("ready", False), "ready")
         return [
             IndexedVersion(name=entry.name, version=str(entry.version), state=entry.state, reason=entry.reason)
             for entry in await asyncio.to_thread(catalog.index)

@@ -20,7 +20,7 @@ from service.watching.monitor import DriftMonitor
 class ShadowRequest(BaseModel):
     """The version to compare with the default one."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: int = Field(ge=1, lt=10**9)
 
@@ -28,7 +28,7 @@ class ShadowRequest(BaseModel):
 class CanaryRequest(BaseModel):
     """The version that answers a share of the requests."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: int = Field(ge=1, lt=10**9)
     share: float = Field(gt=0, le=1, description="Of the requests that name no version.", examples=[0.1])
@@ -37,7 +37,7 @@ class CanaryRequest(BaseModel):
 class PromoteRequest(BaseModel):
     """The version to promote."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: int | None = Field(None, ge=1, lt=10**9, description="The canary, or else the shadow, if absent.")
 

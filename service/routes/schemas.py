@@ -31,7 +31,7 @@ INFERENCE_REQUEST: Schema = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "id": {"type": "string", "description": "Repeated in the response."},
+        "id": {"type": ["string", "null"], "description": "Repeated in the response."},
         "parameters": {
             "type": "object",
             "properties": {
@@ -69,7 +69,7 @@ INFERENCE_REQUEST: Schema = {
             ),
         },
         "outputs": {
-            "type": "array",
+            "type": ["array", "null"],
             "description": "The outputs to return. All of them if absent or empty.",
             "items": {
                 "type": "object",

@@ -1,1 +1,1 @@
-"""Bodies to arrays and back: pure functions, one protocol a file."""
+"""Formats of request and response bodies: bytes to arrays and back. Pure functions, one format a module."""

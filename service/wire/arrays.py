@@ -12,7 +12,7 @@ Array = NDArray[Any]
 
 
 def write(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """A line of JSON with the header and the size of each array, then the arrays as files of numpy's.
+    """A line of JSON with the header and the size of each array, then each array in numpy's .npy format.
 
     Raises:
         ValueError: an array holds Python objects.
@@ -23,10 +23,10 @@ def write(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `write` has written, and not a byte more.
+    """The header and the arrays that `write` has written. Reads not a byte more.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the bytes are something else.
     """
     header, sizes = orjson.loads(file.readline())
     return header, {name: np.load(BytesIO(file.read(size)), allow_pickle=False) for name, size in sizes.items()}

@@ -1,4 +1,4 @@
-"""The classification extension: the k best classes of each row, as text."""
+"""Classification, an extension of the Open Inference Protocol: the k best classes of each row, as text."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,12 +12,12 @@ def best(scores: NDArray[Any], count: int, labels: Sequence[str] | None) -> NDAr
     """The `count` largest scores of each row, best first, as ``<score>:<index>`` or ``<score>:<index>:<label>``.
 
     Args:
-        scores: shape (rows, ...); everything behind the first axis is one row.
-        count: how many; all where there are fewer.
+        scores: shape (rows, ...); the axes behind the first are one row.
+        count: how many; all of them if there are fewer.
         labels: names of the classes, in the order of a row.
 
     Returns:
-        A BYTES tensor, shape (rows, count). Of equal scores the one with the smaller index comes first.
+        A BYTES tensor, shape (rows, count). Of equal scores, the one with the smaller index is first.
     """
     rows = scores.reshape(len(scores), prod(scores.shape[1:]))
     order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]

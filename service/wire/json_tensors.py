@@ -1,8 +1,8 @@
-"""Tensors in JSON, from the text to an array without a Python object a number, where simdjson is installed.
+"""Tensors in JSON, from text to array without a Python object for each number, if simdjson is installed.
 
-A fast path and nothing else: whatever it is not sure of, it leaves to `json_values`, which has the last word on what is
-right and the words for what is wrong. simdjson's buffers pass over nesting, so that is checked here: the lengths of all
-inner lists, and that the text has no bracket more than the shape explains.
+This is a fast path only: whatever it is not sure about, it leaves to `json_object` and `json_arrays`, which decide what
+is valid and write the error messages. simdjson's buffers ignore nesting, so that is checked here: the lengths of all
+inner lists, and that the text has no more brackets than the shape explains.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ import orjson
 from numpy.typing import NDArray
 
 from models.datatypes import Datatype, to_numpy
-from service.wire.json_values import parse_object
+from service.wire.json_object import parse_object
 
 FAST = find_spec("simdjson") is not None
-"""There is no wheel of it for the newest Python."""
+"""It has no wheel for the newest Python."""
 
 if FAST:
     import simdjson
@@ -28,7 +28,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the numbers of a datatype are read: the kind of simdjson's buffer, what is in it, and what they become."""
+    """How the numbers of a datatype are read.
+
+    Attributes:
+        buffer: kind of simdjson's buffer.
+        wide: what is in the buffer.
+        dtype: of the array.
+    """
 
     buffer: str
     wide: np.dtype[Any]
@@ -44,48 +50,66 @@ _PLANS: dict[str, _Plan] = {
     datatype: _Plan(*buffer, to_numpy(datatype)) for datatypes, buffer in _BUFFERS.items() for datatype in datatypes
 }
 
-_LONG = 1 << 14
-"""From this length on numpy counts bytes faster than Python does."""
+_MIN_NUMPY_BYTES = 1 << 14
+"""From this length on, numpy counts bytes faster than Python does."""
 
-# A parser keeps its memory from one document to the next. Taking it out and putting it back are atomic.
-_parsers: list[Any] = []
+
+class ParserPool:
+    """Idle parsers. Each keeps its memory from one document to the next. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._idle: list[Any] = []  # appending and popping are atomic
+
+    def __len__(self) -> int:
+        """How many parsers are idle."""
+        return len(self._idle)
+
+    def acquire(self) -> Any:
+        """A parser that nothing else uses. It is dropped unless it is released."""
+        return self._idle.pop() if self._idle else simdjson.Parser()
+
+    def release(self, parser: Any) -> None:
+        """Put a parser back. Not after an error, which may still hold on to the parser's document."""
+        self._idle.append(parser)
+
+
+parsers = ParserPool()
 
 
 def parse_request(body: bytes) -> dict[str, Any]:
-    """A JSON object whose `inputs[*].data` are arrays already, where that could be done fast and for certain.
+    """A JSON object whose `inputs[*].data` are arrays if they could be read fast and with certainty.
 
     Raises:
-        InvalidInput: as `json_values.parse_object`.
+        InvalidInput: as `json_object.parse_object`.
     """
     if not FAST:
         return parse_object(body)
-    parser = _parsers.pop() if _parsers else simdjson.Parser()
+    parser = parsers.acquire()
     try:
         request = _parse(parser, body)
     except (ValueError, TypeError, RuntimeError, LookupError, AttributeError, FloatingPointError):
-        # Not put back: the error may still hold on to the parser's document.
         return parse_object(body)
-    _parsers.append(parser)
+    parsers.release(parser)
     return request
 
 
 def parse_numbers(text: memoryview, datatype: str, *, nested: bool) -> Array | None:
-    """A list of numbers, where it can be read fast and for certain.
+    """A list of numbers as an array; None if it cannot be read fast and with certainty.
 
     Args:
-        text: as JSON.
-        datatype: what the numbers must be.
-        nested: whether there may be lists in the list, all of a depth being equally long. Else there is no closing
+        text: the list in JSON.
+        datatype: of the array.
+        nested: whether the list may have lists in it, all of one depth equally long. If not, the text has no closing
             bracket but the last.
     """
     if not FAST or datatype not in _PLANS:
         return None
-    parser = _parsers.pop() if _parsers else simdjson.Parser()
+    parser = parsers.acquire()
     try:
         array = _array(parser.parse(text), datatype) if nested else _numbers(parser.parse(text), datatype)
     except (ValueError, TypeError, RuntimeError, LookupError, FloatingPointError):
         return None
-    _parsers.append(parser)
+    parsers.release(parser)
     return array if not nested or _count_brackets(bytes(text)) == _brackets(array) else None
 
 
@@ -120,7 +144,7 @@ def _array(data: Any, datatype: str) -> Array:
 
 
 def _numbers(data: Any, datatype: str) -> Array:
-    """All numbers of a list, however they are nested."""
+    """All numbers of a list, however they are nested, shape (n,)."""
     plan = _PLANS[datatype]
     values = np.frombuffer(data.as_buffer(of_type=plan.buffer), dtype=plan.wide)
     # JSON has no infinity, so only a number beyond the range of the type can become one.
@@ -132,7 +156,7 @@ def _numbers(data: Any, datatype: str) -> Array:
 
 
 def _dims(data: Any) -> list[int]:
-    """Lengths of the lists at each depth, all lists of one depth being equally long."""
+    """Lengths of the lists at each depth. All lists of one depth are equally long."""
     dims = [len(data)]
     level = [data]
     while dims[-1] and isinstance(level[0][0], simdjson.Array):
@@ -152,11 +176,11 @@ def _plain(value: Any) -> Any:
 
 
 def _no_brackets(_array: Array) -> None:
-    """What an array counts as among the rest of the request."""
+    """Writes an array as null, which has no brackets."""
 
 
 def _count_brackets(body: bytes) -> int:
-    if len(body) < _LONG:
+    if len(body) < _MIN_NUMPY_BYTES:
         return body.count(b"[")
     return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == ord("[")))
 

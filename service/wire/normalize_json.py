@@ -1,4 +1,4 @@
-"""Mini-batches to normalise, with the statistics to do it by."""
+"""Requests and responses of batch normalisation: a mini-batch, and the parameters and statistics to normalise with."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from models import batchnorm
 from models.errors import InvalidInput
 from models.manifest import NormLayer
-from service.wire.json_values import parse_object, to_array
+from service.wire.json_arrays import to_array
+from service.wire.json_object import parse_object, require_choice, require_integer, require_known, require_number
 
 Float64 = NDArray[np.float64]
 Statistics = Literal["batch", "running"]
@@ -19,37 +20,42 @@ Convention = Literal["torch", "keras"]
 
 @dataclass(frozen=True)
 class _Defaults:
-    """What the two libraries take when nothing is said, and what they store as running variance."""
+    """The defaults of a framework.
+
+    Attributes:
+        axis: of the channels.
+        eps: added to the variance.
+        momentum: as the framework states it.
+        unbiased: whether it stores the unbiased variance as the running one.
+    """
 
     axis: int
     eps: float
-    kept: float
+    momentum: float
     unbiased: bool
 
 
 _DEFAULTS: dict[Convention, _Defaults] = {
-    "torch": _Defaults(axis=1, eps=1e-5, kept=0.9, unbiased=True),
-    "keras": _Defaults(axis=-1, eps=1e-3, kept=0.99, unbiased=False),
+    "torch": _Defaults(axis=1, eps=1e-5, momentum=0.1, unbiased=True),
+    "keras": _Defaults(axis=-1, eps=1e-3, momentum=0.99, unbiased=False),
 }
 
-_FIELDS = {
-    "data",
-    "statistics",
-    "convention",
-    "axis",
-    "gamma",
-    "beta",
-    "running_mean",
-    "running_var",
-    "eps",
-    "momentum",
-}
-_LAYER_FIELDS = {"data", "statistics", "axis"}
+_LAYER_MEMBERS = ("data", "statistics", "axis")
+_MEMBERS = (*_LAYER_MEMBERS, "convention", "gamma", "beta", "running_mean", "running_var", "eps", "momentum")
 
 
 @dataclass(frozen=True)
 class NormalizeRequest:
-    """One mini-batch and everything that the transform needs. `momentum` is the fraction kept."""
+    """A mini-batch and everything that batch normalisation needs.
+
+    Attributes:
+        data: shape (N, C, ...), or with the channels on another axis.
+        statistics: of the batch, or the running ones.
+        axis: of the channels, not negative.
+        gamma, beta, running_mean, running_var: shape (C,).
+        momentum: the fraction of the running statistics that an update keeps.
+        unbiased: whether an update takes the unbiased variance of the batch.
+    """
 
     data: Float64
     statistics: Statistics
@@ -64,31 +70,32 @@ class NormalizeRequest:
 
 
 def decode(body: bytes) -> NormalizeRequest:
-    """Read a request that brings its own parameters; what it leaves out is a fresh layer's of its convention.
+    """Decode and validate a request with its own parameters. Absent ones are those of a new layer of its convention.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
     """
-    request = _known_fields(body, _FIELDS)
-    convention: Convention = _one_of(request, "convention", ("torch", "keras"), "torch")
-    statistics: Statistics = _one_of(request, "statistics", ("batch", "running"), "batch")
+    request = parse_object(body)
+    require_known(request, _MEMBERS)
+    convention: Convention = _choice(request, "convention", ("torch", "keras"), "torch")
+    statistics: Statistics = _choice(request, "statistics", ("batch", "running"), "batch")
     defaults = _DEFAULTS[convention]
     data, axis = _data(request, defaults.axis)
     num_features = data.shape[axis]
     if statistics == "running":
         for name in ("running_mean", "running_var"):
             if name not in request:
-                raise InvalidInput("is needed to normalise by running statistics", name)
+                raise InvalidInput("missing, expected with 'statistics': 'running'", name)
     running_mean = _channels(request, "running_mean", num_features)
     running_var = _channels(request, "running_var", num_features)
     if running_var is not None and running_var.min(initial=0.0) < 0:
-        raise InvalidInput("a variance cannot be negative", "running_var")
-    momentum = _number(request, "momentum", 1.0 - defaults.kept if convention == "torch" else defaults.kept)
+        raise InvalidInput(f"got {running_var.min():g}, expected no negative variance", "running_var")
+    momentum = require_number(request.get("momentum", defaults.momentum), "momentum")
     if not 0 <= momentum <= 1:
-        raise InvalidInput("must be between 0 and 1", "momentum")
-    eps = _number(request, "eps", defaults.eps)
+        raise InvalidInput(f"got {momentum:g}, expected a number from 0 to 1", "momentum")
+    eps = require_number(request.get("eps", defaults.eps), "eps")
     if eps <= 0:
-        raise InvalidInput("must be greater than 0", "eps")
+        raise InvalidInput(f"got {eps:g}, expected a number greater than 0", "eps")
     return NormalizeRequest(
         data=data,
         statistics=statistics,
@@ -104,17 +111,18 @@ def decode(body: bytes) -> NormalizeRequest:
 
 
 def decode_for_layer(body: bytes, layer: NormLayer) -> NormalizeRequest:
-    """Read a request that is normalised with a layer's own parameters.
+    """Decode and validate a request that is normalised with the parameters of a layer.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
     """
-    request = _known_fields(body, _LAYER_FIELDS)
-    statistics: Statistics = _one_of(request, "statistics", ("batch", "running"), "running")
+    request = parse_object(body)
+    require_known(request, _LAYER_MEMBERS)
+    statistics: Statistics = _choice(request, "statistics", ("batch", "running"), "running")
     data, axis = _data(request, 1)
     if data.shape[axis] != layer.num_features:
         raise InvalidInput(
-            f"has {data.shape[axis]} channels on axis {axis}, layer '{layer.name}' has {layer.num_features}", "data"
+            f"got {data.shape[axis]} channels on axis {axis}, layer '{layer.name}' expects {layer.num_features}", "data"
         )
     return NormalizeRequest(
         data=data,
@@ -130,8 +138,8 @@ def decode_for_layer(body: bytes, layer: NormLayer) -> NormalizeRequest:
     )
 
 
-def answer(request: NormalizeRequest) -> bytes:
-    """Normalise, and write the response.
+def respond(request: NormalizeRequest) -> bytes:
+    """Normalise, and encode the response.
 
     Raises:
         InvalidInput: the batch has too few values for statistics of its own.
@@ -152,29 +160,15 @@ def answer(request: NormalizeRequest) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _known_fields(body: bytes, known: set[str]) -> dict[str, Any]:
-    request = parse_object(body)
-    if unknown := sorted(set(request) - known):
-        raise InvalidInput(f"is not a field, the fields are {sorted(known)}", unknown[0])
-    return request
-
-
-def _one_of(request: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> Any:
-    value = request.get(name, default)
-    if value not in allowed:
-        raise InvalidInput(f"must be one of {list(allowed)}", name)
-    return value
+def _choice(request: dict[str, Any], name: str, choices: tuple[str, ...], default: str) -> Any:
+    return require_choice(request.get(name, default), name, choices)
 
 
 def _data(request: dict[str, Any], default_axis: int) -> tuple[Float64, int]:
     data = to_array(request.get("data"), "FP64", "data")
-    if data.ndim < 2:
-        raise InvalidInput(f"must be a mini-batch of shape (N, C, ...), got shape {list(data.shape)}", "data")
-    if data.size == 0:
-        raise InvalidInput(f"is empty: shape {list(data.shape)}", "data")
-    axis = request.get("axis", default_axis)
-    if type(axis) is not int or not -data.ndim <= axis < data.ndim:
-        raise InvalidInput(f"must be a whole number from {-data.ndim} to {data.ndim - 1}", "axis")
+    if data.ndim < 2 or data.size == 0:
+        raise InvalidInput(f"got shape {list(data.shape)}, expected a mini-batch of shape (N, C, ...)", "data")
+    axis = require_integer(request.get("axis", default_axis), "axis", -data.ndim, data.ndim - 1)
     return data, axis % data.ndim
 
 
@@ -183,12 +177,5 @@ def _channels(request: dict[str, Any], name: str, num_features: int) -> Float64 
         return None
     values = to_array(request[name], "FP64", name)
     if values.shape != (num_features,):
-        raise InvalidInput(f"must have {num_features} values, one a channel, got shape {list(values.shape)}", name)
+        raise InvalidInput(f"got shape {list(values.shape)}, expected [{num_features}]: one number per channel", name)
     return values
-
-
-def _number(request: dict[str, Any], name: str, default: float) -> float:
-    value = request.get(name, default)
-    if type(value) not in (int, float) or not np.isfinite(value):
-        raise InvalidInput("must be a number", name)
-    return float(value)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
-from service.wire import v2_binary, v2_json
+from service.wire import v2_binary, v2_request
 from service.wire.json_tensors import parse_request
 
 Array = NDArray[Any]
@@ -82,7 +82,7 @@ def decode(
     is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
     if is_labelled:
         specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
-    rows = dict(v2_json.decode(body, header_length, specs, outputs).inputs)
+    rows = dict(v2_request.decode(body, header_length, specs, outputs).inputs)
     labels = rows.pop(LABELS) if is_labelled else None
     return RecalibrationRequest(rows, labels, 0, parameters)
 

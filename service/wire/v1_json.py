@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST predictions (V1), in row format (`instances`) and in columns (`inputs`).
+"""Predictions in TensorFlow Serving's REST format (V1): rows (`instances`), or columns (`inputs`).
 
 https://www.tensorflow.org/tfx/serving/api_rest
 """
@@ -12,25 +12,36 @@ from numpy.typing import NDArray
 
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from service.wire.json_values import parse_object, to_array, writable
-from service.wire.v2_json import check_tensor, require_equal_rows
+from service.wire.json_arrays import to_array, to_json
+from service.wire.json_object import parse_object, require_list
+from service.wire.tensors import validate_row_counts, validate_tensor
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A checked request: every input of the model, and whether it came, and goes back, row by row."""
+    """A validated request.
+
+    Attributes:
+        inputs: every input of the model, by name.
+        by_row: whether the request has rows, and so has the response.
+    """
 
     inputs: Mapping[str, Array]
     by_row: bool
 
 
 def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) -> PredictRequest:
-    """Read a request for a model with these inputs.
+    """Decode and validate a request for a model with these inputs.
 
-    `instances` is a list of rows: the values themselves for a model with one input, an object of values by input name
-    for any model. `inputs` holds whole batches, bare or by name. `finite` says whether NaN and infinities are refused.
+    `instances` is a list of rows: the values themselves for a model with one input, or an object with the value of each
+    input by name. `inputs` has the values of all rows: those of the one input, or an object by name.
+
+    Args:
+        body: the whole body.
+        inputs: of the model.
+        finite: whether NaN and infinities are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -38,22 +49,22 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) ->
     request = parse_object(body)
     by_row = "instances" in request
     if by_row == ("inputs" in request):
-        raise InvalidInput("needs either 'instances' or 'inputs'", "body")
-    columns = _columns(request["instances"], inputs) if by_row else _named(request["inputs"], inputs, "inputs")
+        raise InvalidInput("expected either 'instances' or 'inputs'", "body")
+    columns = _columns_of_rows(request["instances"], inputs) if by_row else _columns(request["inputs"], inputs)
     arrays: dict[str, Array] = {}
     for spec in inputs:
         field, data = columns[spec.name]
         array = to_array(data, spec.datatype, field, finite=finite)
-        check_tensor(array.shape, spec.datatype, spec, field)
+        validate_tensor(array.shape, spec.datatype, spec, field)
         arrays[spec.name] = array
-    require_equal_rows(arrays, inputs)
+    validate_row_counts(arrays, inputs)
     return PredictRequest(arrays, by_row)
 
 
 def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
-    """Write the response: `predictions` row by row, or `outputs` in columns; names only where there are several."""
+    """Encode the response: `predictions` row by row, or `outputs` in columns; by name if there are several outputs."""
     body: dict[str, Any]
-    columns = {name: writable(array) for name, array in outputs.items()}
+    columns = {name: to_json(array) for name, array in outputs.items()}
     if not request.by_row:
         body = {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
     elif len(columns) > 1:
@@ -64,30 +75,32 @@ def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _columns(instances: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
-    """Rows to one list of values an input, each with the field that it came from."""
-    if not isinstance(instances, list) or not instances:
-        raise InvalidInput("must be a list of at least one row", "instances")
+def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
+    """The values of each input in all rows, with the field that they came from."""
+    instances = require_list(given, "instances")
+    if not instances:
+        raise InvalidInput("got an empty list, expected at least one row", "instances")
     if not isinstance(instances[0], dict):
         _require_single(specs, "instances[0]")
         return {specs[0].name: ("instances", instances)}
     names = {spec.name for spec in specs}
     for position, row in enumerate(instances):
         if not isinstance(row, dict) or set(row) != names:
-            raise InvalidInput(f"must be an object with exactly {sorted(names)}", f"instances[{position}]")
+            raise InvalidInput(f"expected an object with exactly {sorted(names)}", f"instances[{position}]")
     return {name: (f"instances[*].{name}", [row[name] for row in instances]) for name in names}
 
 
-def _named(columns: Any, specs: Sequence[TensorSpec], field: str) -> dict[str, tuple[str, Any]]:
-    if not isinstance(columns, dict):
-        _require_single(specs, field)
-        return {specs[0].name: (field, columns)}
+def _columns(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
+    """The values of each input, with the field that they came from."""
+    if not isinstance(given, dict):
+        _require_single(specs, "inputs")
+        return {specs[0].name: ("inputs", given)}
     names = {spec.name for spec in specs}
-    if set(columns) != names:
-        raise InvalidInput(f"must have exactly {sorted(names)}", field)
-    return {name: (f"{field}.{name}", columns[name]) for name in names}
+    if set(given) != names:
+        raise InvalidInput(f"got {sorted(given)}, expected exactly {sorted(names)}", "inputs")
+    return {name: (f"inputs.{name}", given[name]) for name in names}
 
 
 def _require_single(specs: Sequence[TensorSpec], field: str) -> None:
     if len(specs) > 1:
-        raise InvalidInput(f"must be an object with {sorted(spec.name for spec in specs)}", field)
+        raise InvalidInput(f"expected an object with exactly {sorted(spec.name for spec in specs)}", field)

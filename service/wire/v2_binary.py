@@ -1,6 +1,6 @@
 """The binary tensor extension of the Open Inference Protocol: raw little-endian tensors behind the JSON part.
 
-An element of BYTES is its length in four bytes, then its UTF-8.
+An element of BYTES is the length of its UTF-8 in four bytes, then the UTF-8.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from models.errors import InvalidInput
 Array = NDArray[Any]
 
 _LENGTH = 4
-"""Bytes of the length of an element of BYTES."""
+"""Bytes that the length of an element of BYTES takes."""
 
 _length_at = Struct("<I").unpack_from
 
@@ -26,33 +26,36 @@ def split(body: bytes, header_length: str) -> tuple[bytes, memoryview]:
     """The JSON part and the raw tensors of a body.
 
     Args:
-        body: all of it.
-        header_length: value of the header `Inference-Header-Content-Length`: how long the JSON part is.
+        body: the whole body.
+        header_length: value of the header `Inference-Header-Content-Length`: bytes of the JSON part.
 
     Raises:
-        InvalidInput: the length is not a whole number within the body.
+        InvalidInput: the length is not an integer within the body.
     """
     # isdecimal alone would let other scripts' digits through.
     length = (
         int(header_length) if header_length.isascii() and header_length.isdecimal() and len(header_length) < 12 else -1
     )
     if not 0 <= length <= len(body):
-        raise InvalidInput(f"must be between 0 and the body's {len(body)} bytes", "Inference-Header-Content-Length")
+        raise InvalidInput(
+            f"got '{header_length}', expected an integer from 0 to the {len(body)} bytes of the body",
+            "Inference-Header-Content-Length",
+        )
     return body[:length], memoryview(body)[length:]
 
 
 def size_of(datatype: Datatype, shape: Sequence[int]) -> int:
-    """Bytes of a tensor; the least there can be of BYTES."""
+    """Bytes of a tensor; of BYTES, the least that they can be."""
     if datatype == "BYTES":
         return prod(shape) * _LENGTH
     return prod(shape) * to_numpy(datatype).itemsize
 
 
 def read(raw: memoryview, datatype: Datatype, shape: Sequence[int], field: str) -> Array:
-    """One tensor from exactly its bytes. The array is a read-only view of them where the machine's order allows.
+    """One tensor from exactly its bytes. The array is a read-only view of them if the byte order of the machine allows.
 
     Raises:
-        InvalidInput: the bytes are too few or too many for the shape, a boolean is neither 0 nor 1, or a text is no
+        InvalidInput: the bytes are too few or too many for the shape, a boolean is neither 0 nor 1, or a text is not
             UTF-8.
     """
     if datatype == "BYTES":
@@ -60,9 +63,9 @@ def read(raw: memoryview, datatype: Datatype, shape: Sequence[int], field: str) 
     dtype = to_numpy(datatype).newbyteorder("<")
     expected = size_of(datatype, shape)
     if len(raw) != expected:
-        raise InvalidInput(f"{len(raw)} bytes, but {datatype} of shape {list(shape)} takes {expected}", field)
+        raise InvalidInput(f"got {len(raw)} bytes, {datatype} of shape {list(shape)} takes {expected}", field)
     if datatype == "BOOL" and np.frombuffer(raw, dtype=np.uint8).max(initial=0) > 1:
-        raise InvalidInput("a BOOL must be 0 or 1", field)
+        raise InvalidInput("got a byte above 1, BOOL is 0 or 1", field)
     array: Array = np.frombuffer(raw, dtype=dtype).reshape(shape)
     return array.astype(to_numpy(datatype), copy=False)
 
@@ -75,7 +78,7 @@ def write(array: Array) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def text(raw: memoryview, field: str) -> str:
+def decode_text(raw: memoryview, field: str) -> str:
     """One element of BYTES, without its length.
 
     Raises:
@@ -84,14 +87,14 @@ def text(raw: memoryview, field: str) -> str:
     try:
         return str(raw, "utf-8")
     except UnicodeDecodeError as error:
-        raise _no_text(error, field) from None
+        raise _not_utf8(error, field) from None
 
 
 def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
     count = prod(shape)
     if count * _LENGTH > len(raw):
         raise InvalidInput(
-            f"{len(raw)} bytes, but BYTES of shape {list(shape)} takes {count * _LENGTH} at least", field
+            f"got {len(raw)} bytes, BYTES of shape {list(shape)} takes at least {count * _LENGTH}", field
         )
     array = np.empty(count, dtype=object)
     size, end = len(raw), 0
@@ -99,15 +102,17 @@ def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
         start = end + _LENGTH
         end = start + _length_at(raw, end)[0] if start <= size else start
         if end > size:
-            raise InvalidInput(f"the {size} bytes end within this element", f"{field}[{index}]")
+            raise InvalidInput(f"the {size} bytes end inside this element", f"{field}[{index}]")
         try:
             array[index] = str(raw[start:end], "utf-8")
         except UnicodeDecodeError as error:
-            raise _no_text(error, f"{field}[{index}]") from None
+            raise _not_utf8(error, f"{field}[{index}]") from None
     if end < size:
-        raise InvalidInput(f"{size - end} bytes follow the {count} elements of shape {list(shape)}", field)
+        raise InvalidInput(
+            f"got {size - end} bytes after the {count} elements of shape {list(shape)}, expected none", field
+        )
     return array.reshape(shape)
 
 
-def _no_text(error: UnicodeDecodeError, field: str) -> InvalidInput:
-    return InvalidInput(f"is not UTF-8, as text of a model must be: {error.reason}", field)
+def _not_utf8(error: UnicodeDecodeError, field: str) -> InvalidInput:
+    return InvalidInput(f"not valid UTF-8: {error.reason}", field)

@@ -115,6 +115,10 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "id is a number": ({"id": 7, **request()}, "id"),
     "parameters is a list": ({"parameters": [], **request()}, "parameters"),
     "negative priority": ({"parameters": {"priority": -1}, **request()}, "parameters.priority"),
+    "binary output is a number": (
+        {"parameters": {"binary_data_output": 1}, **request()},
+        "parameters.binary_data_output",
+    ),
     "timeout is a word": ({"parameters": {"timeout": "long"}, **request()}, "parameters.timeout"),
     "unknown output": ({"outputs": [{"name": "x"}], **request()}, "outputs[0].name"),
     "output twice": ({"outputs": [{"name": "logits"}] * 2, **request()}, "outputs[1].name"),
@@ -234,7 +238,7 @@ def test_a_raw_body_is_the_one_input(client: TestClient) -> None:
 
 
 BAD_BINARY = {
-    "bytes missing": (binary_request(ROWS, ROWS.tobytes()[:-1]), "inputs[0].parameters"),
+    "bytes missing": (binary_request(ROWS, ROWS.tobytes()[:-1]), "inputs[0].parameters.binary_data_size"),
     "bytes left over": (binary_request(ROWS, ROWS.tobytes() + b"x"), "body"),
     "not a number": (binary_request(ROWS, ROWS.tobytes()[:-4] + struct.pack("<f", float("nan"))), "inputs[0].data[7]"),
     "half a row raw": ((b"12345", {"Inference-Header-Content-Length": "0"}), "body"),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from models.datatypes import DATATYPES
 from models.errors import InvalidInput
 from service.wire import json_tensors
+from service.wire.json_arrays import to_array
+from service.wire.json_object import parse_object
 from service.wire.json_tensors import parse_request
-from service.wire.json_values import parse_object, to_array
 
 simdjson = pytest.importorskip("simdjson", reason="the fast path needs pysimdjson, which this Python has no wheel of")
 
@@ -83,4 +84,4 @@ def test_a_parser_serves_again_after_a_request_that_it_could_not_read() -> None:
         with pytest.raises(InvalidInput):
             parse_request(b'{"inputs":[{"datatype":"FP32","data":[1}]}')
         assert isinstance(parse_request(good)["inputs"][0]["data"], np.ndarray)
-    assert len(json_tensors._parsers) <= 2
+    assert len(json_tensors.parsers) <= 2

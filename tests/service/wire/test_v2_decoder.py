@@ -1,6 +1,8 @@
 """A request that looks like one before is read as if there had been none before."""
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ from hypothesis import strategies as st
 from models.datatypes import Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from service.wire import signature, v2_json
-from service.wire.signature import Signature
+from service.wire import v2_request
+from service.wire.v2_decoder import V2Decoder
 
 OUTPUTS = (TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),)
 
@@ -31,9 +33,9 @@ def outcome(read: Any, *arguments: Any, finite: bool = True) -> tuple[Any, ...]:
 
 
 def check(
-    reader: Signature, datatype: Datatype, body: bytes, length: str | None = None, *, finite: bool = True
+    reader: V2Decoder, datatype: Datatype, body: bytes, length: str | None = None, *, finite: bool = True
 ) -> None:
-    careful = outcome(v2_json.decode, body, length, specs(datatype), OUTPUTS, finite=finite)
+    careful = outcome(v2_request.decode, body, length, specs(datatype), OUTPUTS, finite=finite)
     assert outcome(reader.decode, body, length, finite=finite) == careful
 
 
@@ -65,7 +67,7 @@ data = lists | fitting.map(list) | fitting.map(lambda four: [four[:2], four[2:]]
     finite=st.booleans(),
 )
 def test_other_numbers_come_out_the_same(first: str, then: list[Any], datatype: Datatype, finite: bool) -> None:
-    reader = Signature(specs(datatype), OUTPUTS)
+    reader = V2Decoder(specs(datatype), OUTPUTS)
     for text in (first, *map(json.dumps, then)):
         check(reader, datatype, in_json(text, datatype), finite=finite)
 
@@ -74,7 +76,7 @@ def test_other_numbers_come_out_the_same(first: str, then: list[Any], datatype: 
 def test_a_request_that_is_damaged_comes_out_the_same(place: float, junk: bytes, nested: bool) -> None:
     good = in_json("[[1, 2], [3, 4]]" if nested else "[1, 2, 3, 4]")
     at = round(place * len(good))
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
 
     check(reader, "FP32", good)
     check(reader, "FP32", good[:at] + junk + good[at + len(junk) :])
@@ -96,7 +98,7 @@ def test_a_request_that_is_damaged_comes_out_the_same(place: float, junk: bytes,
     ],
 )
 def test_what_stands_around_the_numbers_counts(rest: str) -> None:
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
     for _ in range(2):
         check(reader, "FP32", in_json("[1, 2, 3, 4]"))
         check(reader, "FP32", in_json("[1, 2, 3, 4]", rest=rest))
@@ -106,7 +108,7 @@ def test_what_stands_around_the_numbers_counts(rest: str) -> None:
 
 @pytest.mark.parametrize("twice", ['"data": [9], "data": [1, 2, 3, 4]', '"data": [1, 2, 3, 4], "data": [9]'])
 def test_data_that_is_given_twice(twice: str) -> None:
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
     body = f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [2, 2], {twice}}}]}}'.encode()
     for _ in range(3):
         check(reader, "FP32", body)
@@ -114,7 +116,7 @@ def test_data_that_is_given_twice(twice: str) -> None:
 
 @given(raw=st.binary(max_size=20) | st.binary(min_size=16, max_size=16), finite=st.booleans())
 def test_other_bytes_come_out_the_same(raw: bytes, finite: bool) -> None:
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
     for tail in (bytes(16), raw, bytes(16)):
         check(reader, "FP32", *in_binary(tail), finite=finite)
         check(reader, "FP32", *in_binary(tail, size=8), finite=finite)
@@ -122,7 +124,7 @@ def test_other_bytes_come_out_the_same(raw: bytes, finite: bool) -> None:
 
 @pytest.mark.parametrize("length", ["0", "3", "-1", "99999", "x"])
 def test_the_length_of_the_header_counts(length: str) -> None:
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
     body, right = in_binary(np.arange(4, dtype=np.float32).tobytes())
     for _ in range(2):
         check(reader, "FP32", body, right)
@@ -131,26 +133,33 @@ def test_the_length_of_the_header_counts(length: str) -> None:
 
 def test_what_is_known_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("simdjson", reason="the fast path needs pysimdjson, which this Python has no wheel of")
-    reader = Signature(specs(), OUTPUTS)
+    reader = V2Decoder(specs(), OUTPUTS)
     flat, nested, raw = in_json("[1, 2, 3, 4]"), in_json("[[1, 2], [3, 4]]"), in_binary(bytes(16))
     for body, length in ((flat, None), (nested, None), raw):
         reader.decode(body, length)
-    monkeypatch.setattr(v2_json, "decode", None)
+    monkeypatch.setattr(v2_request, "decode", None)
 
     assert reader.decode(in_json("[5, 6, 7, 8]"), None).inputs["x"].tolist() == [[5, 6], [7, 8]]
     assert reader.decode(in_json("[[5, 6], [7, 8]]"), None).inputs["x"].tolist() == [[5, 6], [7, 8]]
     assert reader.decode(*in_binary(np.ones(4, np.float32).tobytes())).inputs["x"].tolist() == [[1, 1], [1, 1]]
 
 
-def test_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signature, "_MOST", 3)
-    reader = Signature(specs(), OUTPUTS)
+def test_little_is_remembered() -> None:
+    reader = V2Decoder(specs(), OUTPUTS, max_templates=3)
     for i in range(10):
         reader.decode(in_json("[1, 2, 3, 4]", rest=f'"parameters": {{"x": {i}}}, '), None)
         reader.decode(*in_binary(bytes(16), rest=f'"parameters": {{"x": {i}}}, '))
         reader.decode(in_json("[1, 2, 3, 4]", rest=f'"parameters": {{"x": "{"y" * 5000}"}}, '), None)
         reader.decode(in_json("[1, 2, 3, 4]", rest=f'"id": "{i}", '), None)
 
-    assert 0 < len(reader._texts) <= 3
-    assert 0 < len(reader._headers) <= 3
-    assert not any(known.request.inputs for known in (*reader._texts.values(), *reader._headers.values()))
+    assert all(0 < count <= 3 for count in reader.template_counts)
+
+
+@pytest.mark.parametrize("form", [(in_json("[1, 2, 3, 4]"), None), in_binary(bytes(16))], ids=["JSON", "binary"])
+def test_numbers_are_not_remembered(form: tuple[bytes, str | None]) -> None:
+    reader = V2Decoder(specs(), OUTPUTS)
+    array = weakref.ref(reader.decode(*form).inputs["x"])
+    gc.collect()
+
+    assert array() is None
+    assert sum(reader.template_counts) == 1

@@ -1,0 +1,36 @@
+"""Whether tensors are what the inputs of a model take."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from models.errors import InvalidInput
+from models.manifest import TensorSpec
+
+Array = NDArray[Any]
+
+
+def validate_tensor(shape: Sequence[int], datatype: str, spec: TensorSpec, field: str) -> None:
+    """Check that an input takes tensors of this shape and datatype.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    if datatype != spec.datatype:
+        raise InvalidInput(f"got {datatype}, input '{spec.name}' expects {spec.datatype}", f"{field}.datatype")
+    if not spec.accepts_shape(shape):
+        raise InvalidInput(
+            f"got {list(shape)}, input '{spec.name}' expects {list(spec.shape)} (-1 is any size)", f"{field}.shape"
+        )
+
+
+def validate_row_counts(arrays: Mapping[str, Array], specs: Sequence[TensorSpec]) -> None:
+    """Check that all inputs with a free batch axis have the same number of rows.
+
+    Raises:
+        InvalidInput: they have not.
+    """
+    rows = {spec.name: arrays[spec.name].shape[0] for spec in specs if spec.shape[0] == -1}
+    if len(set(rows.values())) > 1:
+        raise InvalidInput(f"got rows {rows}, expected the same number for every input", "inputs")

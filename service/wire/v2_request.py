@@ -1,0 +1,130 @@
+"""Inference requests of the Open Inference Protocol (V2).
+
+https://github.com/kserve/open-inference-protocol: specification/protocol/inference_rest.md
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from models.errors import InvalidInput
+from models.manifest import TensorSpec
+from service.wire import v2_binary, v2_inputs
+from service.wire.json_object import require_boolean, require_integer, require_list, require_object, require_string
+from service.wire.json_tensors import parse_request
+
+Array = NDArray[Any]
+
+DRIFT_SCORE = "drift_score"
+DRIFT_LAYER = "drift_layer"
+"""Outputs that the parameter `layer_statistics` adds to those of the model."""
+
+_MAX_PARAMETER = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class RequestedOutput:
+    """An output that the client requests.
+
+    Attributes:
+        binary: as bytes behind the JSON part, rather than as numbers in it.
+        classes: how many of the best classes to return instead of the tensor; 0 for the tensor.
+    """
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
+
+class InferRequest(NamedTuple):
+    """A validated request: every input of the model, in its datatype and a shape that it takes.
+
+    Attributes:
+        inputs: by name.
+        outputs: the requested ones, in the order of the response.
+        id: repeated in the response.
+        priority: 1 is the highest, 0 the lowest.
+        timeout: seconds that the request may wait for its run.
+        layer_statistics: whether `DRIFT_SCORE` and `DRIFT_LAYER` are among the outputs.
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Sequence[RequestedOutput]
+    id: str | None = None
+    priority: int = 0
+    timeout: float | None = None
+    layer_statistics: bool = False
+
+
+def decode(
+    body: bytes,
+    header_length: str | None,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    *,
+    finite: bool = True,
+) -> InferRequest:
+    """Decode and validate a request.
+
+    Args:
+        body: the whole body.
+        header_length: value of `Inference-Header-Content-Length`; None if the body is JSON only.
+        inputs, outputs: of the model.
+        finite: whether NaN and infinities are refused.
+
+    Raises:
+        InvalidInput: anything about the request is wrong; the field says what.
+    """
+    header, raw = (body, memoryview(b"")) if header_length is None else v2_binary.split(body, header_length)
+    if header_length is not None and not header:
+        arrays = v2_inputs.decode_raw(raw, inputs, finite=finite)
+        return InferRequest(arrays, tuple(RequestedOutput(spec.name, binary=True) for spec in outputs))
+    request = parse_request(header)
+    arrays = v2_inputs.decode(request.get("inputs"), raw, inputs, finite=finite)
+    identity = request.get("id")
+    parameters = require_object(request.get("parameters", {}), "parameters")
+    binary = require_boolean(parameters.get("binary_data_output", False), "parameters.binary_data_output")
+    microseconds = require_integer(parameters.get("timeout", 0), "parameters.timeout", 0, _MAX_PARAMETER)
+    requested = _requested_outputs(request.get("outputs"), outputs, binary=binary)
+    layer_statistics = require_boolean(parameters.get("layer_statistics", False), "parameters.layer_statistics")
+    if layer_statistics:
+        requested += RequestedOutput(DRIFT_SCORE, binary), RequestedOutput(DRIFT_LAYER, binary)
+    return InferRequest(
+        arrays,
+        requested,
+        None if identity is None else require_string(identity, "id"),
+        priority=require_integer(parameters.get("priority", 0), "parameters.priority", 0, _MAX_PARAMETER),
+        timeout=microseconds / 1e6 if microseconds else None,
+        layer_statistics=layer_statistics,
+    )
+
+
+def _requested_outputs(given: Any, specs: Sequence[TensorSpec], *, binary: bool) -> tuple[RequestedOutput, ...]:
+    if given is None or given == []:
+        return tuple(RequestedOutput(spec.name, binary) for spec in specs)
+    by_name = {spec.name: spec for spec in specs}
+    requested: dict[str, RequestedOutput] = {}
+    for position, entry in enumerate(require_list(given, "outputs")):
+        output = _requested_output(entry, by_name, f"outputs[{position}]", binary=binary)
+        if output.name in requested:
+            raise InvalidInput(f"got '{output.name}' twice, expected each output once", f"outputs[{position}].name")
+        requested[output.name] = output
+    return tuple(requested.values())
+
+
+def _requested_output(entry: Any, by_name: Mapping[str, TensorSpec], field: str, *, binary: bool) -> RequestedOutput:
+    output = require_object(entry, field)
+    name = require_string(output.get("name"), f"{field}.name")
+    if name not in by_name:
+        raise InvalidInput(f"got '{name}', the model's outputs are {sorted(by_name)}", f"{field}.name")
+    parameters = require_object(output.get("parameters", {}), f"{field}.parameters")
+    classes = 0
+    if "classification" in parameters:
+        place = f"{field}.parameters.classification"
+        classes = require_integer(parameters["classification"], place, 1, _MAX_PARAMETER)
+        if by_name[name].datatype == "BYTES":
+            raise InvalidInput(f"output '{name}' holds text, which has no order: request the tensor itself", place)
+    place = f"{field}.parameters.binary_data"
+    return RequestedOutput(name, require_boolean(parameters.get("binary_data", binary), place), classes)

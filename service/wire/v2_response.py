@@ -1,0 +1,55 @@
+"""Inference responses of the Open Inference Protocol (V2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from models.datatypes import from_numpy
+from service.wire import classification, v2_binary
+from service.wire.json_arrays import to_json
+from service.wire.v2_request import InferRequest
+
+Array = NDArray[Any]
+
+
+def encode(
+    model: str,
+    version: int,
+    request: InferRequest,
+    outputs: Mapping[str, Array],
+    labels: Sequence[str] | None = None,
+) -> tuple[bytes, int | None]:
+    """Encode the response to a request.
+
+    Args:
+        model, version: what has predicted.
+        request: the request.
+        outputs: of the model, by name.
+        labels: names of the classes.
+
+    Returns:
+        The body, and the length of its JSON part if raw tensors follow it. NaN and infinities are `null` in JSON, and
+        exact in raw tensors.
+    """
+    described: list[dict[str, Any]] = []
+    raw: list[bytes] = []
+    for requested in request.outputs:
+        array = outputs[requested.name]
+        if requested.classes:
+            array = classification.best(array, requested.classes, labels)
+        entry: dict[str, Any] = {"name": requested.name, "datatype": from_numpy(array.dtype), "shape": array.shape}
+        if requested.binary:
+            raw.append(v2_binary.write(array))
+            entry["parameters"] = {"binary_data_size": len(raw[-1])}
+        else:
+            entry["data"] = to_json(array.reshape(-1))
+        described.append(entry)
+    response: dict[str, Any] = {"model_name": model, "model_version": str(version)}
+    if request.id is not None:
+        response["id"] = request.id
+    response["outputs"] = described
+    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    tail = b"".join(raw)
+    return (header + tail, len(header)) if tail else (header, None)
