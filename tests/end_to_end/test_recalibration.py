@@ -12,17 +12,14 @@ import pytest
 from PIL import Image
 
 from models.repository.repository import Repository
-from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import Process, running
-
-ROWS = (np.random.default_rng(0).normal(size=(128, 4)) * 2 + 1).astype(np.float32)
-URL = "/v2/models/tiny/recalibrations"
+from tests.recalibrating import ROWS, URL, confident_bundle, tensor
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     repository = Repository(tmp_path / "repository")
-    repository.publish(tiny_bundle(seed=6, certainty=30))
+    repository.publish(confident_bundle())
     return repository
 
 
@@ -33,8 +30,7 @@ def process(request: pytest.FixtureRequest, repository: Repository) -> Iterator[
 
 
 def rows(first: int, last: int) -> dict[str, object]:
-    data = ROWS[first:last]
-    return {"inputs": [{"name": "input", "datatype": "FP32", "shape": list(data.shape), "data": data.tolist()}]}
+    return {"inputs": [tensor(ROWS[first:last])]}
 
 
 def test_rows_of_the_traffic_become_a_version_that_is_not_the_default(process: Process) -> None:
@@ -74,8 +70,7 @@ def test_a_starter_is_protected_from_rows_of_a_single_class(starters: Process) -
         seven = np.asarray(image, np.float32).reshape(28, 28)
         shifted = [np.roll(seven, generator.integers(-3, 4, 2), (0, 1)) for _ in range(96)]
         dark = np.stack(shifted).reshape(96, 784) * generator.uniform(0.2, 0.4, (96, 1)).astype(np.float32) / 255
-        tensor = {"name": "input", "datatype": "FP32", "shape": [96, 784], "data": dark.tolist()}
-        job = client.post("/v2/models/mlp/recalibrations", json={"inputs": [tensor]}).json()
+        job = client.post("/v2/models/mlp/recalibrations", json={"inputs": [tensor(dark)]}).json()
         done = client.get(f"/v2/models/mlp/recalibrations/{job['id']}", params={"wait": 60}).json()
 
         assert done["state"] == "refused"

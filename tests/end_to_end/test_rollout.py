@@ -34,6 +34,7 @@ class Load:
         self._url = url
         self._oracles = {version: expected(version) for version in range(1, VERSIONS + 1)}
         self._stop = threading.Event()
+        self._answer_came = threading.Condition()
         self.answered: Counter[int] = Counter()
 
     def ask(self) -> None:
@@ -44,17 +45,25 @@ class Load:
                 version = int(answer.json()["model_version"])
                 logits = np.array(answer.json()["outputs"][0]["data"]).reshape(3, 2)
                 np.testing.assert_allclose(logits, self._oracles[version], rtol=1e-4, atol=1e-5)
-                self.answered[version] += 1
+                with self._answer_came:
+                    self.answered[version] += 1
+                    self._answer_came.notify_all()
 
     def close(self) -> None:
         """Stop asking, because it is enough or because something is wrong."""
         self._stop.set()
+        with self._answer_came:
+            self._answer_came.notify_all()
 
     def wait_for(self, version: int) -> None:
         """Return when this version has answered once more."""
-        before = self.answered[version]
-        while self.answered[version] == before:
-            assert not self._stop.is_set()
+        with self._answer_came:
+            before = self.answered[version]
+            answered = self._answer_came.wait_for(
+                lambda: self.answered[version] > before or self._stop.is_set(), timeout=60
+            )
+        assert not self._stop.is_set(), "a request was not answered as it should be"
+        assert answered, f"version {version} has answered no request in 60 seconds"
 
 
 def test_the_versions_differ() -> None:
