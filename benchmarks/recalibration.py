@@ -32,7 +32,8 @@ from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.pages import write_between
 from models import starter
 from models.graph.load import parse
-from models.recalibration.estimate import Candidate, recalibrate
+from models.recalibration.candidate import Candidate
+from models.recalibration.estimate import recalibrate
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
@@ -144,8 +145,8 @@ def regained(model: Model, data: Data) -> list[dict[str, object]]:
             found = [model.recalibrated(rows[start * count : (start + 1) * count]) for start in range(DRAWS)]
             after = [model.classifier(candidate.bundle)(measured, data.labels) for candidate in found]
             line[f"after_{count}"] = statistics.fmean(after)
-            line[f"passed_{count}"] = sum(not candidate.failed for candidate in found)
-            line[f"failed_{count}"] = sorted({gate.name for candidate in found for gate in candidate.failed})
+            line[f"passed_{count}"] = sum(not candidate.failed_gates for candidate in found)
+            line[f"failed_{count}"] = sorted({gate.name for candidate in found for gate in candidate.failed_gates})
         print(model.name, line, flush=True)
         lines.append(line)
     return lines
@@ -157,7 +158,7 @@ def clean(model: Model, data: Data) -> list[dict[str, object]]:
     for count in COUNTS:
         found = [model.recalibrated(data.draw(count, seed)) for seed in range(10)]
         after = [model.classifier(candidate.bundle)(data.measured, data.labels) for candidate in found]
-        passed = [value for value, candidate in zip(after, found, strict=True) if not candidate.failed]
+        passed = [value for value, candidate in zip(after, found, strict=True) if not candidate.failed_gates]
         lines.append(
             {
                 "rows": count,
@@ -184,15 +185,19 @@ def few_classes(model: Model, data: Data) -> list[dict[str, object]]:
             {
                 "classes": size,
                 "mixes": len(mixes),
-                "refused": sum(bool(candidate.failed) for candidate in found.values()),
+                "refused": sum(bool(candidate.failed_gates) for candidate in found.values()),
                 "by": {
-                    name: sum(name in {gate.name for gate in candidate.failed} for candidate in found.values())
+                    name: sum(name in {gate.name for gate in candidate.failed_gates} for candidate in found.values())
                     for name in ("diversity", "information", "label_shift", "agreement")
                 },
                 "before": before,
                 "after_worst": min(after),
                 "passed_worst": min(
-                    (value for value, candidate in zip(after, found.values(), strict=True) if not candidate.failed),
+                    (
+                        value
+                        for value, candidate in zip(after, found.values(), strict=True)
+                        if not candidate.failed_gates
+                    ),
                     default=None,
                 ),
             }
@@ -233,7 +238,7 @@ def digits(model: Model) -> list[dict[str, object]]:
         for count in COUNTS:
             candidate = model.recalibrated(images[:count])
             line[f"after_{count}"] = model.classifier(candidate.bundle)(images[256:], truth[256:])
-            line[f"failed_{count}"] = [gate.name for gate in candidate.failed]
+            line[f"failed_{count}"] = [gate.name for gate in candidate.failed_gates]
         line["torch_all"] = model.by_torch(images)(images[256:], truth[256:])
         print(model.name, line, flush=True)
         lines.append(line)

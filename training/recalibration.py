@@ -11,8 +11,9 @@ from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.recalibration import estimate
-from models.recalibration.estimate import Candidate, Labelled
+from models.recalibration.candidate import Candidate
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
+from models.recalibration.rows import LabelledRows
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.repository import Repository
 from models.rows import count_rows
@@ -97,7 +98,7 @@ def recalibrate(
 
     labelled = None
     if labels is not None:
-        labelled = Labelled(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
+        labelled = LabelledRows(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
     return estimate.recalibrate(parent.bundle, parent.version, first(max_rows), prior=prior, labelled=labelled)
 
 

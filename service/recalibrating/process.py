@@ -16,7 +16,8 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from models.errors import DengeError, RecalibrationRefused
-from models.recalibration.estimate import Labelled, recalibrate
+from models.recalibration.estimate import recalibrate
+from models.recalibration.rows import LabelledRows
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
@@ -70,11 +71,11 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         report(Progress(state="failed", reason=f"the repository cannot be written: {error.strerror}"))
 
 
-def _labelled(rows: Mapping[str, Array], labels: Array) -> Labelled:
+def _labelled(rows: Mapping[str, Array], labels: Array) -> LabelledRows:
     known = labels >= 0
     if not known.any():
         raise RecalibrationRefused("labels: none of them is a class")
-    return Labelled({name: values[known] for name, values in rows.items()}, labels[known])
+    return LabelledRows({name: values[known] for name, values in rows.items()}, labels[known])
 
 
 def _exit_with_service(service: IO[bytes]) -> None:

@@ -95,7 +95,7 @@ def test_a_data_set_by_name_brings_its_labels(repository: Repository, capsys: py
         (["repository/mlp", "--data", "nothing.npy"], 2, "data: nothing.npy cannot be read"),
         (["repository/mlp", "--data", "images.npy", "--labels", "images.npy"], 2, "labels: images.npy does not hold"),
         (["repository/mlp", "--data", "images.npy", "--rows", "1"], 2, "rows: got 1, expected 2 to 4096"),
-        (["repository/mlp", "--data", "images.npy", "--prior", "-1"], 2, "prior: must be"),
+        (["repository/mlp", "--data", "images.npy", "--prior", "-1"], 2, "prior: got -1.0, expected"),
     ],
 )
 @pytest.mark.usefixtures("files")

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from models.manifest import Gate
 from models.recalibration import gates
 
 
@@ -161,3 +162,18 @@ def test_a_drift_that_a_mix_of_classes_explains_is_no_drift_of_the_input() -> No
     assert gates.label_shift(drift=0.1, unexplained=0.5).figure == 0
     assert gates.label_shift(drift=0.001, unexplained=0.0).passed  # undisturbed, and of no quite usual mix
     assert gates.label_shift(drift=0.0, unexplained=0.0).passed
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (0.8, "diversity 0.8 is below 0.9"),
+        (1.234567, "diversity 1.23 is above 1.1"),
+        (1.0, "diversity 1"),
+        (None, "diversity is not a finite number"),
+    ],
+)
+def test_a_gate_is_described_with_the_bound_that_it_misses(figure: float | None, words: str) -> None:
+    gate = Gate(name="diversity", about="", figure=figure, lower=gates.MIN_DIVERSITY, upper=gates.MAX_DIVERSITY)
+
+    assert gates.describe(gate) == words

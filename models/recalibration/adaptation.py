@@ -1,0 +1,79 @@
+"""Runs the adaptive graph of a network: what its layers meet in some rows, and the statistics that follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from models.datatypes import Arrays
+from models.drift.divergence import symmetric_kl
+from models.graph.adapt import ChannelStatistics, adapt
+from models.graph.find import find
+from models.graph.load import serialize
+from models.runtime.load import load
+
+Statistics = dict[str, ChannelStatistics]
+"""Mean and variance of each layer's input, by the layer's name."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass through the adaptive graph.
+
+    Attributes:
+        outputs: of the network.
+        batch: statistics of the rows.
+        mixed: statistics by which the layers normalised: the stored ones and those of the rows.
+    """
+
+    outputs: Arrays
+    batch: Statistics
+    mixed: Statistics
+
+
+class AdaptiveNetwork:
+    """The adaptive graph of a source graph, ready to run.
+
+    Raises:
+        GraphError: as `models.graph.adapt.adapt`.
+    """
+
+    def __init__(self, source: onnx.ModelProto) -> None:
+        self._eps = {layer.name: layer.eps for layer in find(source)}
+        self._adaptive = adapt(source)
+        self._run = load(serialize(self._adaptive.model), optimize=True)
+        self._outputs = [value.name for value in source.graph.output]
+
+    def run(self, rows: Arrays, prior_weight: float) -> Pass:
+        """Run all rows at once.
+
+        Args:
+            rows: for every input of the model, shape (n, ...).
+            prior_weight: share of the stored statistics: 1 is the source network itself.
+        """
+        results = self._run({**rows, self._adaptive.prior_weight: np.array(prior_weight, np.float32)})
+        batch, mixed = {}, {}
+        for layer, names in self._adaptive.layers.items():
+            batch[layer] = _statistics(results, names.batch_mean, names.batch_var)
+            mixed[layer] = _statistics(results, names.mean, names.var)
+        return Pass({name: results[name] for name in self._outputs}, batch, mixed)
+
+    def divergence(self, statistics: Statistics, reference: Statistics) -> float:
+        """Symmetric KL divergence from the reference, mean over channels and layers, in nats.
+
+        A layer normalises by its variance and epsilon together, so both count as the reference's variance.
+        """
+        return float(
+            np.mean(
+                [
+                    symmetric_kl(
+                        statistics[name].mean, statistics[name].var, reference[name].mean, reference[name].var + eps
+                    ).mean()
+                    for name, eps in self._eps.items()
+                ]
+            )
+        )
+
+
+def _statistics(results: Arrays, mean: str, var: str) -> ChannelStatistics:
+    return ChannelStatistics(results[mean].astype(np.float64), results[var].astype(np.float64))

@@ -1,0 +1,62 @@
+"""A re-calibrated version before it is published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from models.errors import RecalibrationRefused
+from models.manifest import Gate, RecalibrationRecord
+from models.recalibration.gates import describe
+from models.repository.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version whose gates have been checked.
+
+    Attributes:
+        bundle: complete, with the gates in its manifest.
+    """
+
+    bundle: Bundle
+
+    @classmethod
+    def of(cls, bundle: Bundle, gates: Sequence[Gate]) -> "Candidate":
+        """The bundle of a re-calibrated version, with these gates in its manifest."""
+        return cls(_change_record(bundle, gates=tuple(gates)))
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Each gate with its figure and its bounds."""
+        return _record(self.bundle).gates
+
+    @property
+    def failed_gates(self) -> tuple[Gate, ...]:
+        """The gates that it did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+    def publishable(self, *, force: bool = False) -> Bundle:
+        """The bundle, if it may be published.
+
+        Args:
+            force: it may although a gate was not passed. Its manifest says so.
+
+        Raises:
+            RecalibrationRefused: a gate was not passed; the message has the figures.
+        """
+        if not self.failed_gates:
+            return self.bundle
+        if not force:
+            raise RecalibrationRefused("; ".join(map(describe, self.failed_gates)))
+        return _change_record(self.bundle, forced=True)
+
+
+def _record(bundle: Bundle) -> RecalibrationRecord:
+    record = bundle.manifest.lineage.recalibration
+    assert record is not None  # noqa: S101 - for the type checker: every re-calibrated version has one
+    return record
+
+
+def _change_record(bundle: Bundle, **changes: object) -> Bundle:
+    record = _record(bundle).model_copy(update=changes)
+    lineage = bundle.manifest.lineage.model_copy(update={"recalibration": record})
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"lineage": lineage}))
