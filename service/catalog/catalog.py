@@ -8,8 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import structlog
 
@@ -27,29 +26,12 @@ from models.repository.repository import Repository
 from models.repository.rollout import Rollout
 from models.runtime.engine import Engine
 from service.catalog import snapshot
+from service.catalog.index import IndexEntry, index_versions
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot
 from service.host import memory
 
 log = structlog.get_logger()
-
-LoadState = Literal["READY", "UNAVAILABLE"]
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """One version in the repository or in memory.
-
-    Attributes:
-        name, version: of the model.
-        state: whether it is loaded.
-        reason: why it is not; empty where it is.
-    """
-
-    name: str
-    version: int
-    state: LoadState
-    reason: str = ""
 
 
 class Catalog:
@@ -145,17 +127,8 @@ class Catalog:
 
     def index(self) -> list[IndexEntry]:
         """Every version in the repository and in memory, by name and version."""
-        entries: list[IndexEntry] = []
         stored = {name: self.repository.versions(name) for name in self.repository.models()}
-        for name in sorted({*stored, *self._models}):
-            model = self._models.get(name, ModelSnapshot())
-            for version in sorted({*stored.get(name, ()), *model.loaded}):
-                if version in model.loaded:
-                    entries.append(IndexEntry(name, version, "READY"))
-                else:
-                    reason = model.failed.get(version, "not loaded")
-                    entries.append(IndexEntry(name, version, "UNAVAILABLE", reason))
-        return entries
+        return index_versions(stored, self._models)
 
     def load_all(self) -> None:
         """Load every model of the repository. A model that cannot be loaded is logged, and `index` has the reason.

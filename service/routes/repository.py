@@ -7,7 +7,8 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
-from service.catalog.catalog import Catalog, LoadState
+from service.catalog.catalog import Catalog
+from service.catalog.index import LoadState
 from service.catalog.rollouts import Rollouts
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
