@@ -44,8 +44,7 @@ CMD ["--help"]
 
 
 FROM base AS service
-# Before anything imports onnxruntime; the service sets it as well.
-ENV ORT_DISABLE_TELEMETRY=1 DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository \
+ENV DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository \
     DENGE_ADMIN_TOKEN_FILE=/secrets/admin-token
 WORKDIR /tmp
 COPY --from=build /opt/denge /opt/denge

@@ -1,0 +1,35 @@
+"""Layers in text."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import ForeignBundle, InvalidInput
+from models.graph.load import serialize
+from models.repository.repository import Repository
+from tests.bundles import tiny_bundle
+from tests.graphs import linear_norm
+from training.inspection import describe
+
+
+def test_a_bundle_is_described_with_its_facts_layers_and_parity(tmp_path: Path) -> None:
+    Repository(tmp_path).publish(tiny_bundle())
+
+    text = describe(tmp_path / "tiny" / "1")
+
+    assert text.startswith("tiny: trained 2026-01-02\ninput: FP32 [-1, 4]\nlogits: FP32 [-1, 2]\n")
+    assert "folded back into fc" in text
+    assert "1 of 1 folded\nparity on 16 rows" in text
+
+
+def test_a_file_is_described_as_it_would_be_folded(tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(serialize(linear_norm()))
+
+    assert "1 of 1 folded" in describe(tmp_path / "network.onnx")
+
+
+def test_what_is_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no bundle or file"):
+        describe(tmp_path / "nothing")
+    with pytest.raises(ForeignBundle):
+        describe(tmp_path)
