@@ -50,10 +50,10 @@ _BATCH_ROWS = 256
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model besides its graph: the fields of the manifest of the same names.
+    """What is known of a model besides its graph: fields of the manifest.
 
     Attributes:
-        scores: read off the graph when absent.
+        scores: by default, "probabilities" if the first output comes from a Softmax node.
     """
 
     model: str
@@ -65,7 +65,7 @@ class ModelInfo:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelInfo":
-        """What a version hands on to the one that is made from it."""
+        """The info of a version, for versions made from it."""
         return cls(
             model=manifest.model,
             description=manifest.description,
@@ -106,18 +106,17 @@ def assemble(
 
     Args:
         source: a graph with explicit normalisation layers.
-        info: what is known of the model besides.
+        info: name, labels, preprocessing and the like.
         lineage: where the version comes from.
         training: how the weights were trained.
-        oracle: the network itself, to compare the graphs with; the source graph when absent.
-        rows: rows that the weights were not trained on. The graphs are compared on some of them, and they set the
-            thresholds of drift alarms, of which there are none without, or with fewer than 64.
-        held_out: the rows to keep in the bundle, as `models.repository.held_out.pack` returns them.
-        tolerance: of the comparisons, relative to the largest output.
+        oracle: the network itself, to compare the graphs with; the source graph by default.
+        rows: rows that the weights were not trained on. The graphs are compared on some of them, and 64 or more set the
+            thresholds of drift alarms.
+        held_out: rows to keep in the bundle, as `models.repository.held_out.keep` returns them.
+        tolerance: bound on the differences, relative to the largest output.
 
     Raises:
-        InvalidInput: the name cannot be a model's, the tolerance is not positive, or the labels are not as many as the
-            classes.
+        InvalidInput: the name cannot be a model's, the tolerance is not positive, or the number of labels is wrong.
         ParityError: the graphs differ by more than the tolerance.
         GraphError: the graph has no normalisation layer, cannot be folded or observed, or onnxruntime cannot run it.
     """
@@ -132,7 +131,7 @@ def assemble(
         )
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
     inputs, outputs = specs(source_bytes)
-    _require_labels(info.labels, outputs[0])
+    _validate_labels(info.labels, outputs[0])
     parity = check_folded(source_bytes, folded_bytes, inputs, oracle, rows, tolerance=tolerance)
 
     observed_bytes = serialize(observe(folded.model, folded.norm_layers))
@@ -157,14 +156,16 @@ def assemble(
 
 
 def sample_rows(count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Which of so many rows set the thresholds: ascending indices, at most `MAX_REFERENCE_ROWS`, drawn at random."""
+    """Ascending indices of the rows that set the thresholds: at most `MAX_REFERENCE_ROWS`, drawn at random."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_REFERENCE_ROWS])
 
 
-def _require_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:
+def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:
     classes = output.shape[-1]
     if labels is not None and classes not in (-1, len(labels)):
-        raise InvalidInput(f"{len(labels)} labels for the {classes} values of output '{output.name}'", "labels")
+        raise InvalidInput(
+            f"got {len(labels)}, expected one for each of the {classes} values of output '{output.name}'", "labels"
+        )
 
 
 def _score_kind(graph: onnx.ModelProto) -> ScoreKind:
@@ -176,7 +177,7 @@ def _score_kind(graph: onnx.ModelProto) -> ScoreKind:
 def _drift_reference(
     observed: bytes, layers: Sequence[NormLayer], output: TensorSpec, rows: Arrays | None
 ) -> DriftReference | None:
-    """Thresholds from rows in which nothing has moved; None where there are too few."""
+    """Statistics of the rows in the observed graph, and thresholds from them; None where there are too few rows."""
     if rows is None:
         return None
     chosen = sample_rows(count_rows(rows))

@@ -15,7 +15,7 @@ from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
-from models.runtime.providers import require_provider, runtime_version
+from models.runtime.providers import runtime_version, validate_provider
 from models.starter import seed
 from models.version import VERSION
 from service.access import Guard
@@ -130,7 +130,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        require_provider(settings.provider)
+        validate_provider(settings.provider)
         if settings.starters:
             await asyncio.to_thread(seed, repository)
         await asyncio.to_thread(catalog.load_all)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -23,6 +23,12 @@ from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from training.data.dataset import Dataset
+    from training.run import Rows
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
 
@@ -69,7 +75,7 @@ def train(
     """
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import bundle, loop, report, run
+    from training import bundle, run
     from training.data.load import load
 
     validate_model_name(name, "name")
@@ -77,7 +83,7 @@ def train(
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
     network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, log=_log)
-    _log(report.test(loop.evaluate(network, rows.test, rows.test_labels), dataset.class_names))
+    _log_test(network, rows, dataset)
     if publish:
         _publish_new(repository, bundle.make(name, config, network, dataset, rows))
 
@@ -100,7 +106,7 @@ def export(
     """
     import torch
 
-    from training import bundle, loop, report, run
+    from training import bundle, run
     from training.checkpoint import read
     from training.data.load import load
     from training.networks.build import build
@@ -115,7 +121,7 @@ def export(
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    _log(report.test(loop.evaluate(network, rows.test, rows.test_labels), dataset.class_names))
+    _log_test(network, rows, dataset)
     _publish_new(repository, bundle.make(name, config, network, dataset, rows))
 
 
@@ -223,6 +229,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DengeError, OSError) as error:
         return _fail(error, 1)
     return 0
+
+
+def _log_test(network: "nn.Module", rows: "Rows", data: "Dataset") -> None:
+    from training import loop, report
+
+    counts = loop.evaluate(network, rows.test, rows.test_labels)
+    _log(f"\ntest accuracy {loop.accuracy(counts):.2%} of {len(rows.test)} rows\n")
+    _log(report.confusion(counts, data.class_names))
 
 
 def _publish_new(repository: Path, bundle: Bundle) -> None:

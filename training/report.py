@@ -8,17 +8,6 @@ from numpy.typing import NDArray
 from models.manifest import Channels, DriftReference, Gate, Manifest, NormLayer, Parity, Placement
 
 
-def test(counts: NDArray[np.int64], names: Sequence[str]) -> str:
-    """The accuracy on the test rows, and what each class was taken for.
-
-    Args:
-        counts: shape (K, K): true class by predicted class.
-        names: of the classes.
-    """
-    accuracy = counts.trace() / counts.sum()
-    return f"test accuracy {accuracy:.2%} of {counts.sum()} rows\n\n{confusion(counts, names)}"
-
-
 def bundle(manifest: Manifest) -> str:
     """What was made of a network or file: its layers, the parity of its graphs, the thresholds of its alarms."""
     lines = [layers(manifest.norm_layers), parity(manifest.parity), thresholds(manifest.drift)]

@@ -31,21 +31,20 @@ def read(path: Path) -> onnx.ModelProto:
 def import_graph(
     source: onnx.ModelProto, info: ModelInfo, held_out: Arrays | None = None, tolerance: float = TOLERANCE
 ) -> Bundle:
-    """Make the bundle of somebody's graph.
+    """Make the bundle of a source graph.
 
     The folded graph is compared with the source graph on random rows. A deep network in float32, or any in float16, can
-    differ by more than the usual tolerance through rounding alone; the tolerance that was used is recorded.
+    differ by more than the default tolerance through rounding alone. The manifest records the tolerance.
 
     Args:
         source: the graph, as `read` returns it.
-        info: what is known of the model besides.
+        info: name, labels, preprocessing and the like.
         held_out: rows that the network was not trained on, for every input. The graphs are compared on some of them,
             they set the thresholds of drift alarms, and some are kept in the bundle.
         tolerance: bound on the largest difference, relative to the largest value of the output.
 
     Raises:
-        InvalidInput: the name cannot be a model's, the labels are not as many as the classes, or the rows are not the
-            model's or too few for thresholds.
+        InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
         GraphError: the graph cannot be served; the message says why.
     """
     if held_out is not None:
@@ -64,4 +63,4 @@ def _validate_held_out(rows: Arrays, source: onnx.ModelProto) -> None:
     inputs, _ = specs(serialize(source))
     count = validate_rows(rows, inputs, "held-out")
     if count < MIN_HELD_OUT_ROWS:
-        raise InvalidInput(f"thresholds need at least {MIN_HELD_OUT_ROWS} rows, got {count}", "held-out")
+        raise InvalidInput(f"got {count} rows, thresholds need at least {MIN_HELD_OUT_ROWS}", "held-out")

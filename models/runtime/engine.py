@@ -12,7 +12,7 @@ from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUna
 from models.manifest import TensorSpec
 from models.rows import count_rows
 from models.runtime import providers, values
-from models.runtime.providers import Provider, require_provider
+from models.runtime.providers import Provider, validate_provider
 from models.runtime.session import open_session
 
 _WARM_UP_ROWS = 8
@@ -48,7 +48,7 @@ class Engine:
         threads: int = 1,
         buckets: Sequence[int] = (),
     ) -> None:
-        require_provider(provider)
+        validate_provider(provider)
         self.provider = providers.NAMES[provider]
         try:
             self._session = open_session(graph, provider=provider, threads=threads, log_errors=True)
@@ -56,8 +56,8 @@ class Engine:
             raise InferenceFailed("onnxruntime cannot load the graph") from error
         if self._session.get_providers()[0] != self.provider:
             raise ProviderUnavailable(
-                f"{self.provider} was asked for, but onnxruntime would run {self._session.get_providers()[0]}: "
-                "check the GPU, its driver and the CUDA libraries"
+                f"provider '{provider}': {self.provider} did not start, and onnxruntime would run "
+                f"{self._session.get_providers()[0]}; check the GPU, its driver and the CUDA libraries"
             )
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets

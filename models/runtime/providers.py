@@ -1,4 +1,4 @@
-"""Execution providers: what onnxruntime runs a graph on."""
+"""onnxruntime's execution providers: the hardware that a graph runs on."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from models.errors import ProviderUnavailable
 Provider = Literal["cpu", "cuda"]
 
 NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-"""What onnxruntime calls them."""
+"""Their names in onnxruntime."""
 
 OPTIONS: dict[Provider, dict[str, str]] = {
     "cpu": {},
@@ -23,7 +23,7 @@ OPTIONS: dict[Provider, dict[str, str]] = {
 }
 
 
-def require_provider(provider: Provider) -> None:
+def validate_provider(provider: Provider) -> None:
     """Check that onnxruntime was built with a provider. Whether it works shows when a model is loaded.
 
     Raises:
@@ -31,7 +31,10 @@ def require_provider(provider: Provider) -> None:
     """
     available = onnxruntime.get_available_providers()
     if NAMES[provider] not in available:
-        raise ProviderUnavailable(f"{NAMES[provider]} was asked for, onnxruntime here has only {available}")
+        raise ProviderUnavailable(
+            f"provider '{provider}': this onnxruntime has no {NAMES[provider]}, only {', '.join(available)}; "
+            "install onnxruntime-gpu for 'cuda'"
+        )
 
 
 def runtime_version() -> str:

@@ -113,7 +113,7 @@ def test_thresholds_come_from_a_bounded_number_of_rows_drawn_from_all_over() -> 
 
 
 def test_labels_must_be_as_many_as_the_classes() -> None:
-    with pytest.raises(InvalidInput, match="labels: 2 labels for the 3 values of output 'y'"):
+    with pytest.raises(InvalidInput, match="labels: got 2, expected one for each of the 3 values of output 'y'"):
         assembled(ModelInfo("tiny", labels=["a", "b"]))
 
 

@@ -122,7 +122,7 @@ def test_held_out_rows_set_thresholds_and_are_kept() -> None:
         ),
         (np.zeros((300, 4), complex), "held-out: 'x' takes FP32 .* got complex128"),
         (np.full((300, 4), np.inf, np.float32), "held-out: 'x' has a value that is not finite"),
-        (np.zeros((63, 4), np.float32), "held-out: thresholds need at least 64 rows"),
+        (np.zeros((63, 4), np.float32), "held-out: got 63 rows, thresholds need at least 64"),
     ],
     ids=["shape", "type", "infinite", "few"],
 )
