@@ -1,10 +1,12 @@
 """A model that can be re-calibrated, and rows on which it is: for the tests of jobs, by HTTP or not."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 
 URL = "/v2/models/tiny/recalibrations"
@@ -16,6 +18,13 @@ ROWS = (np.random.default_rng(0).normal(size=(128, 4)) * 2 + 1).astype(np.float3
 def confident_bundle() -> Bundle:
     """`tiny_bundle`, sure enough of its classes for the gates."""
     return tiny_bundle(seed=6, certainty=30)
+
+
+def confident_repository(root: Path) -> Repository:
+    """A repository with `confident_bundle`."""
+    repository = Repository(root)
+    repository.publish(confident_bundle())
+    return repository
 
 
 def tensor(rows: np.ndarray, name: str = "input", datatype: str = "FP32") -> dict[str, Any]:

@@ -55,9 +55,7 @@ def router(catalog: Catalog, rollouts: Rollouts, monitor: DriftMonitor, gather: 
 
     async def state(model: str) -> RolloutState:
         rollout, versions = await asyncio.to_thread(read, model)
-        default = catalog.get(model).version
-        loaded = {served.version: served for served in catalog.served() if served.model == model}
-        return RolloutState.of(model, rollout, default, versions, loaded, monitor, await gather())
+        return RolloutState.of(model, rollout, versions, catalog, monitor, await gather())
 
     @routes.get(
         "/v2/models/{model}/rollout",

@@ -1,6 +1,6 @@
 """The state of a model's rollout: which version answers what, and how the versions compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from models.drift.assessment import Assessment, Verdict
 from models.manifest import Lineage
 from models.repository.rollout import Canary, Rollout
-from service.catalog.served_version import ServedVersion
+from service.catalog.catalog import Catalog
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
 from service.watching.monitor import DriftMonitor
@@ -104,9 +104,8 @@ class RolloutState(BaseModel):
         cls,
         model: str,
         rollout: Rollout,
-        default: int,
         versions: Sequence[int],
-        loaded: Mapping[int, ServedVersion],
+        catalog: Catalog,
         monitor: DriftMonitor,
         statistics: ServiceStatistics,
     ) -> Self:
@@ -115,12 +114,16 @@ class RolloutState(BaseModel):
         Args:
             model: its name.
             rollout: as the repository stores it.
-            default: the version that answers now.
             versions: all in the repository.
-            loaded: the loaded versions, by number.
+            catalog: has the loaded versions.
             monitor: has the drift of each version.
             statistics: of the whole service.
+
+        Raises:
+            NotReady: no version of the model is loaded.
         """
+        default = catalog.get(model).version
+        loaded = {served.version: served for served in catalog.served() if served.model == model}
         roles: dict[Role, int | None] = {
             "default": default,
             "canary": None if rollout.canary is None else rollout.canary.version,

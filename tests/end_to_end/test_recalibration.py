@@ -13,14 +13,12 @@ from PIL import Image
 
 from models.repository.repository import Repository
 from tests.end_to_end.conftest import Process, running
-from tests.recalibrating import ROWS, URL, confident_bundle, tensor
+from tests.recalibrating import ROWS, URL, confident_repository, tensor
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    repository = Repository(tmp_path / "repository")
-    repository.publish(confident_bundle())
-    return repository
+    return confident_repository(tmp_path / "repository")
 
 
 @pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])

@@ -6,15 +6,13 @@ import pytest
 
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
-from tests.recalibrating import confident_bundle
+from tests.recalibrating import confident_repository
 from tests.service.catalogs import loaded
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    repository = Repository(tmp_path / "repository")
-    repository.publish(confident_bundle())
-    return repository
+    return confident_repository(tmp_path / "repository")
 
 
 @pytest.fixture

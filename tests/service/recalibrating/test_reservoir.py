@@ -1,4 +1,4 @@
-"""A random choice of bounded size, and no more of one caller than its share."""
+"""A random sample of bounded size, with no more rows of one client than its share."""
 
 import random
 from collections import Counter
@@ -30,7 +30,7 @@ def test_every_row_is_as_likely_as_any_other() -> None:
     assert counts.sum() == trials * capacity
 
 
-def test_a_flood_does_not_take_more_than_its_share_and_the_others_are_heard() -> None:
+def test_a_flood_takes_no_more_than_its_share() -> None:
     clients = ["flood"] * 5000 + ["one", "two"] * 20 + ["flood"] * 5000
     kept = Counter(client for client, _ in shown(100, 50, clients).rows)
 
@@ -38,7 +38,7 @@ def test_a_flood_does_not_take_more_than_its_share_and_the_others_are_heard() ->
     assert kept["one"] + kept["two"] == 40
 
 
-def test_rows_within_a_share_are_drawn_from_all_of_its_callers_rows() -> None:
+def test_rows_within_a_share_are_drawn_from_all_rows_of_its_client() -> None:
     trials = 2000
     kept = Counter(
         place for seed in range(trials) for client, place in shown(8, 4, ["a"] * 20 + ["b"] * 20, seed=seed).rows
@@ -55,9 +55,7 @@ def test_rows_within_a_share_are_drawn_from_all_of_its_callers_rows() -> None:
     st.lists(st.sampled_from("abcd"), max_size=80),
     st.integers(0, 1000),
 )
-def test_it_is_never_larger_than_it_may_be_and_as_large_as_it_can_be(
-    capacity: int, per_client: int, clients: list[str], seed: int
-) -> None:
+def test_it_is_as_large_as_its_bounds_allow(capacity: int, per_client: int, clients: list[str], seed: int) -> None:
     reservoir = shown(capacity, per_client, clients, seed)
     kept = Counter(client for client, _ in reservoir.rows)
 

@@ -15,7 +15,7 @@ from service.app import create_app
 from service.recalibrating.jobs import MAX_OPEN_JOBS
 from service.settings import Settings
 from tests.bundles import tiny_bundle
-from tests.recalibrating import ROWS, URL, confident_bundle, tensor
+from tests.recalibrating import ROWS, URL, confident_repository, tensor
 from tests.service.conftest import started
 
 ONE_CLASS = np.tile(ROWS[:1], (128, 1))
@@ -23,9 +23,7 @@ ONE_CLASS = np.tile(ROWS[:1], (128, 1))
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    repository = Repository(tmp_path / "repository")
-    repository.publish(confident_bundle())
-    return repository
+    return confident_repository(tmp_path / "repository")
 
 
 @pytest.fixture
@@ -157,9 +155,7 @@ class TestCollected:
 
         assert (done["state"], done["rows"], done["seen"]) == ("published", 64, 128)
 
-    def test_rows_of_other_versions_and_after_the_end_are_left_alone(
-        self, client: TestClient, repository: Repository
-    ) -> None:
+    def test_rows_of_other_versions_are_not_collected(self, client: TestClient, repository: Repository) -> None:
         repository.publish(tiny_bundle(seed=7), candidate=True)
         client.post("/v2/repository/models/tiny/load")
         job = client.post("/v2/models/tiny/versions/2/recalibrations", json={"collect": 64}).json()
@@ -168,13 +164,15 @@ class TestCollected:
         assert client.get(f"{URL}/{job['id']}").json()["seen"] == 0
         assert client.delete(f"{URL}/{job['id']}").json()["state"] == "cancelled"
 
-    def test_it_gives_up_when_the_rows_do_not_come(self, client: TestClient) -> None:
+    def test_it_is_refused_when_too_few_rows_come_in_time(self, client: TestClient) -> None:
         body = {"collect": 64, "parameters": {"timeout_seconds": 0.001}}
         job = outcome(client, client.post(URL, json=body).json())
 
         assert (job["state"], job["reason"]) == ("refused", "0 of 64 rows came in 0.001 seconds")
 
-    def test_one_at_a_time_for_a_version_and_few_altogether(self, client: TestClient, repository: Repository) -> None:
+    def test_one_job_collects_rows_of_a_version_and_few_are_open(
+        self, client: TestClient, repository: Repository
+    ) -> None:
         first = client.post(URL, json={"collect": 64}).json()
         assert client.post(URL, json={"collect": 64}).json()["error"].startswith("collect: ")
         for number in range(2, MAX_OPEN_JOBS + 2):
@@ -188,8 +186,8 @@ class TestCollected:
         assert client.delete(f"{URL}/{first['id']}").json()["state"] == "cancelled"
         assert client.post(URL, json={"collect": 64}).status_code == 202
 
-    def test_no_caller_has_more_than_a_half_where_callers_have_keys(self, repository: Repository) -> None:
-        keys = ("the-key-of-the-first-caller", "the-key-of-the-second-caller")
+    def test_one_client_fills_at_most_half_where_clients_have_keys(self, repository: Repository) -> None:
+        keys = ("the-key-of-the-first-client", "the-key-of-the-second-client")
         settings = Settings(repository=repository.root, api_keys=SecretStr(",".join(keys)))
         with TestClient(create_app(settings), "http://127.0.0.1:8000") as client:
             job = client.post(URL, json={"collect": 64, "parameters": {"spread": 1}}).json()

@@ -65,7 +65,7 @@ class TestCanary:
             ("", "body"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, three: Repository, body: object, words: str) -> None:
+    def test_a_bad_request_is_refused_with_its_field(self, three: Repository, body: object, words: str) -> None:
         with started(three) as client:
             refused = client.put(f"{ROLLOUT}/canary", json=body)
 
@@ -109,9 +109,7 @@ class TestDefault:
             assert answered_by(client) == "1"
             assert client.post(f"{ROLLOUT}/rollback").status_code == 400
 
-    def test_the_shadow_is_promoted_where_there_is_no_canary_and_nothing_where_there_is_none(
-        self, three: Repository
-    ) -> None:
+    def test_without_a_canary_the_shadow_is_promoted_and_without_either_nothing(self, three: Repository) -> None:
         with started(three) as client:
             refused = client.post(f"{ROLLOUT}/promote")
             assert refused.status_code == 400
@@ -134,9 +132,7 @@ class TestDefault:
             assert three.rollout("tiny") == before
             assert answered_by(client) == "1"
 
-    def test_in_place_of_a_pinned_version_that_is_damaged_none_answers_that_nobody_chose(
-        self, three: Repository
-    ) -> None:
+    def test_a_damaged_default_is_not_replaced_by_a_version_that_nobody_chose(self, three: Repository) -> None:
         (three.root / "tiny" / "1" / "folded.onnx").write_bytes(b"broken")
         with started(three) as client:
             assert client.post("/v2/models/tiny/infer", json={"inputs": [INPUT]}).status_code == 503
@@ -156,14 +152,14 @@ class TestDefault:
             assert refused.json()["error"] == "the repository cannot be written: Read-only file system"
             assert answered_by(client) == "1"
 
-    def test_the_default_before_it_answers_in_place_of_a_damaged_one(self, three: Repository) -> None:
+    def test_a_damaged_default_is_replaced_by_the_one_before(self, three: Repository) -> None:
         promote(three, "tiny", 3)
         promote(three, "tiny", 2)
         (three.root / "tiny" / "2" / "folded.onnx").write_bytes(b"broken")
         with started(three) as client:
             assert answered_by(client) == "3"
 
-    def test_a_damaged_decision_keeps_the_model_from_answering(self, three: Repository) -> None:
+    def test_a_model_with_a_damaged_rollout_does_not_answer(self, three: Repository) -> None:
         (three.root / "tiny" / "rollout.json").write_text("{")
         with started(three) as client:
             assert client.get("/v2/models/tiny/ready").status_code == 503
@@ -172,7 +168,7 @@ class TestDefault:
             assert "is not a rollout" in client.get(ROLLOUT).json()["error"]
 
 
-def test_what_was_decided_survives_a_restart(three: Repository) -> None:
+def test_a_rollout_survives_a_restart(three: Repository) -> None:
     with started(three) as client:
         client.put(f"{ROLLOUT}/canary", json={"version": 3, "share": 0.25})
         client.put(f"{ROLLOUT}/shadow", json={"version": 2})
