@@ -17,7 +17,7 @@ from service.http.errors import error_response
 
 log = structlog.get_logger()
 
-# These speak of one connection, and here are two: the caller's, and the one to the control process.
+# Headers of one connection. There are two here: the client's, and the one to the control process.
 _OF_THE_CONNECTION = {b"connection", b"expect", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
 _TRANSFER_ENCODING = b"transfer-encoding"
 _CHUNK_BYTES = 1 << 16
@@ -26,9 +26,9 @@ _CHUNK_BYTES = 1 << 16
 class Forward:
     """ASGI application.
 
-    Bodies stream both ways at once. When the caller goes away, the control process learns of it; what the control
-    process leaves unfinished stays unfinished for the caller. Every request has a connection of its own, which costs
-    little on a unix socket and cannot go stale.
+    Bodies stream both ways at once. When the client disconnects, so does this; a response that the control process does
+    not finish stays unfinished for the client. Every request has a connection of its own, which costs little on a unix
+    socket and cannot go stale.
 
     Args:
         path: the control process's unix socket.
@@ -54,11 +54,11 @@ class Forward:
                 while not answer.complete and (data := await _receive_some(connection)):
                     for message in answer.feed(data):
                         await send(message)
-                caller_gone = sending.done()
+                client_disconnected = sending.done()
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
-        if answer.complete or caller_gone:
+        if answer.complete or client_disconnected:
             return
         log.error("forwarding_failed", path=scope["path"], begun=answer.begun)
         if not answer.begun:
@@ -92,7 +92,7 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _send_request(connection: socket.socket, scope: Scope, receive: Receive) -> None:
-    """Send all of it; then wait until the caller goes away, and hang up."""
+    """Send the whole request; then wait until the client disconnects, and disconnect."""
     loop = asyncio.get_running_loop()
     headers = [(name, value) for name, value in scope["headers"] if name not in _OF_THE_CONNECTION]
     chunked = any(name == _TRANSFER_ENCODING for name, _ in headers)
@@ -102,7 +102,7 @@ async def _send_request(connection: socket.socket, scope: Scope, receive: Receiv
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                _hang_up(connection)
+                _disconnect(connection)
                 return
             body, more = message.get("body", b""), message.get("more_body", False)
             if chunked:
@@ -110,7 +110,7 @@ async def _send_request(connection: socket.socket, scope: Scope, receive: Receiv
             await loop.sock_sendall(connection, body)
     while (await receive())["type"] != "http.disconnect":
         pass
-    _hang_up(connection)
+    _disconnect(connection)
 
 
 def _head(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -127,7 +127,7 @@ async def _receive_some(connection: socket.socket) -> bytes:
         return b""
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _disconnect(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -155,7 +155,7 @@ class _Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        if name.lower() != _TRANSFER_ENCODING:  # the framing is the caller's connection's own
+        if name.lower() != _TRANSFER_ENCODING:  # the client's connection has a framing of its own
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
