@@ -24,11 +24,20 @@ data: {"model":"mlp","version":"1","alarm":true,"verdict":"covariate_shift","mes
 "layers":{"hidden.0.norm":1.9}}
 
 """
-_ANSWER: dict[int | str, dict[str, Any]] = {
+_EVENT_SCHEMA = {
+    "title": "Event",
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["statistics", "drift"]},
+        "data": {"type": "string", "description": "A JSON object."},
+    },
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Event `statistics`, every second: requests, rows and latencies of each version. Event `drift`: "
         "a drift alarm has begun or ended. The stream ends when the service stops, or if the client reads too slowly.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"schema": _EVENT_SCHEMA, "example": _EXAMPLE}},
     }
 }
 _HEADERS = {
@@ -85,7 +94,7 @@ def router(events: Events) -> APIRouter:
         "/v2/events",
         summary="Stream of events",
         response_class=Response,
-        responses=_ANSWER | error_responses(503),
+        responses=_STREAM | error_responses(503),
     )
     async def stream_events() -> Response:
         """Server-sent events: statistics of each version every second, and drift alarms that begin or end."""
