@@ -32,7 +32,7 @@ from models.manifest import (
     TensorSpec,
     TrainingRecord,
 )
-from models.observation import Reader, RowStatistics
+from models.observation import ObservationReader, RowStatistics
 from models.parity.check import check_folded, check_observed
 from models.parity.comparison import TOLERANCE
 from models.repository.bundle import Bundle
@@ -188,16 +188,11 @@ def _drift_reference(
     predicted = []
     for batch in _batches(rows, chosen):
         outputs = run(batch)
-        for name, statistics in Reader(layers, outputs).read(outputs).items():
+        for name, statistics in ObservationReader(layers, outputs).read(outputs).items():
             parts.setdefault(name, []).append(statistics)
         if output.num_classes is not None:
             predicted.append(predicted_classes(outputs[output.name]))
-    by_layer = {
-        name: RowStatistics(
-            np.concatenate([part.mean for part in found]), np.concatenate([part.mean_square for part in found])
-        )
-        for name, found in parts.items()
-    }
+    by_layer = {name: RowStatistics.concatenate(found) for name, found in parts.items()}
     return calibration.estimate(by_layer, np.concatenate(predicted) if predicted else None, output.num_classes or 0)
 
 

@@ -20,7 +20,7 @@ from models.drift.detector import Detector
 from models.graph.editor import GraphEditor
 from models.graph.load import parse
 from models.moments.window import WindowMoments
-from models.observation import Reader
+from models.observation import ObservationReader
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 
@@ -108,7 +108,9 @@ def measure(*_: object) -> list[dict]:
         for batch in BATCHES:
             rows = {spec.name: np.random.default_rng(0).random((batch, *spec.shape[1:]), dtype=np.float32)}
             times = {kind: [] for kind in (*sessions, "moments")}
-            reader = Reader(bundle.manifest.norm_layers, [one.name for one in sessions["observed"].get_outputs()])
+            reader = ObservationReader(
+                bundle.manifest.norm_layers, [one.name for one in sessions["observed"].get_outputs()]
+            )
             began = perf_counter()
             while (
                 perf_counter() - began < SECONDS * (8 if name == "resnet18" else 1)

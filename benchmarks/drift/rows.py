@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models import starter
 from models.assemble import sample_rows
 from models.moments.window import WindowMoments
-from models.observation import Reader, RowStatistics
+from models.observation import ObservationReader, RowStatistics
 from models.repository.repository import Repository
 from models.runtime.load import load
 from training.data import mnist
@@ -39,10 +39,7 @@ class Rows:
         return self.logits.argmax(axis=1)
 
     def take(self, chosen: Indices) -> "Rows":
-        layers = {
-            name: RowStatistics(rows.mean[chosen], rows.mean_square[chosen]) for name, rows in self.layers.items()
-        }
-        return Rows(layers, self.logits[chosen])
+        return Rows({name: rows.take(chosen) for name, rows in self.layers.items()}, self.logits[chosen])
 
     def window(self) -> tuple[dict[str, WindowMoments], Indices]:
         """What `models.drift.detector.Detector.assess` takes."""
@@ -66,7 +63,7 @@ class Model:
         for start in range(0, len(images), _BATCH_ROWS):
             part = np.ascontiguousarray(images[start : start + _BATCH_ROWS], np.float32)
             outputs = self._run({spec.name: part.reshape(-1, *spec.shape[1:])})
-            layers = Reader(self.manifest.norm_layers, outputs).read(outputs)
+            layers = ObservationReader(self.manifest.norm_layers, outputs).read(outputs)
             parts.append(Rows(layers, outputs[self.manifest.outputs[0].name]))
         return joined(parts)
 
@@ -74,13 +71,7 @@ class Model:
 def joined(parts: list[Rows]) -> Rows:
     names = parts[0].layers
     return Rows(
-        {
-            name: RowStatistics(
-                np.concatenate([part.layers[name].mean for part in parts]),
-                np.concatenate([part.layers[name].mean_square for part in parts]),
-            )
-            for name in names
-        },
+        {name: RowStatistics.concatenate([part.layers[name] for part in parts]) for name in names},
         np.concatenate([part.logits for part in parts]),
     )
 

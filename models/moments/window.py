@@ -15,7 +15,7 @@ from models.observation import RowStatistics
 
 @dataclass(frozen=True)
 class WindowMoments:
-    """Moments over rows of a channel's mean and mean square, with their co-moment. Mergeable (Chan et al. 1983).
+    """Moments over rows of the rows' means and mean squares, per channel, with their co-moment.
 
     Attributes:
         count: rows.
@@ -37,9 +37,9 @@ class WindowMoments:
 
     @classmethod
     def of(cls, rows: RowStatistics) -> "WindowMoments":
-        """Of some rows, without those that have a statistic that is not finite: one would be all that is ever seen."""
-        finite = (np.isfinite(rows.mean) & np.isfinite(rows.mean_square)).all(axis=1)
-        row_mean, row_square = rows.mean[finite], rows.mean_square[finite]
+        """Of rows; those that are not finite are left out, as one of them would make all moments NaN or infinite."""
+        finite = rows.take(rows.finite)
+        row_mean, row_square = finite.mean, finite.mean_square
         if not len(row_mean):
             return cls.empty(rows.mean.shape[1])
         mean, square = row_mean.mean(axis=0), row_square.mean(axis=0)
@@ -54,13 +54,13 @@ class WindowMoments:
         )
 
     def merge(self, other: "WindowMoments") -> "WindowMoments":
-        """Of the rows of both. Associative and commutative up to rounding.
+        """Moments of the rows of both. Associative and commutative up to rounding.
 
         Raises:
             InvalidInput: the two are of different numbers of channels.
         """
         if self.row_mean.shape != other.row_mean.shape:
-            raise InvalidInput(f"{len(self.row_mean)} channels do not merge with {len(other.row_mean)}")
+            raise InvalidInput(f"moments of {len(self.row_mean)} channels do not merge with {len(other.row_mean)}")
         count = self.count + other.count
         if not count:
             return self
@@ -77,7 +77,7 @@ class WindowMoments:
 
     @classmethod
     def merged(cls, parts: Sequence["WindowMoments"]) -> "WindowMoments":
-        """Of the rows of all of these, at least one: as `merge` one after the other, but many times faster.
+        """Moments of the rows of all parts, of which there is at least one; much faster than one `merge` after another.
 
         Raises:
             InvalidInput: they are of different numbers of channels.

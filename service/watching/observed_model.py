@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.classification import count_classes, predicted_classes
 from models.drift.detector import Detector
-from models.observation import Reader, RowStatistics
+from models.observation import ObservationReader, RowStatistics
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 
@@ -25,7 +25,7 @@ class ObservedModel:
 
     def __init__(self, served: ServedVersion, engine: Engine) -> None:
         self._engine = engine
-        self._reader = Reader(served.manifest.norm_layers, engine.output_names)
+        self._reader = ObservationReader(served.manifest.norm_layers, engine.output_names)
         self._detector = Detector(served.manifest.drift)
         self._scores = served.manifest.outputs[0].name
         self._num_classes = served.manifest.num_classes

@@ -115,8 +115,5 @@ class Observer:
 
 def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:
     """Returns the statistics without rows that hold NaN or infinity: one such row would spoil the whole window."""
-    found = [values for rows in layers.values() for values in (rows.mean, rows.mean_square)]
-    kept = np.isfinite(np.hstack(found)).all(axis=1) if found else np.ones(0, bool)
-    if kept.all():
-        return layers
-    return {name: RowStatistics(rows.mean[kept], rows.mean_square[kept]) for name, rows in layers.items()}
+    kept = np.logical_and.reduce([rows.finite for rows in layers.values()])
+    return layers if kept.all() else {name: rows.take(kept) for name, rows in layers.items()}

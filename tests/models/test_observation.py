@@ -5,7 +5,7 @@ import pytest
 
 from models.errors import InvalidInput
 from models.manifest import NormLayer, Placement
-from models.observation import Reader, Units, mean_output, square_output
+from models.observation import ObservationReader, Units, mean_output, square_output
 
 CHANNELS = 3
 
@@ -44,8 +44,8 @@ def test_a_channel_that_is_all_but_switched_off_is_not_magnified() -> None:
 
 
 def test_a_layer_without_outputs_is_not_seen() -> None:
-    assert Reader([layer()], ["logits"]).seen == ()
+    assert ObservationReader([layer()], ["logits"]).read({"logits": np.zeros((2, 4))}) == {}
     rows = np.zeros((2, CHANNELS))
-    reader = Reader([layer()], [mean_output("norm"), square_output("norm")])
+    reader = ObservationReader([layer()], [mean_output("norm"), square_output("norm")])
     with pytest.raises(InvalidInput, match="channels"):
         reader.read({mean_output("norm"): rows, square_output("norm"): rows[:, :1]})

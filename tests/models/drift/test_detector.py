@@ -35,7 +35,7 @@ def test_undisturbed_windows_of_new_rows_exceed_the_threshold_at_the_stated_rate
         random = np.random.default_rng(3)
         for _ in range(windows):
             pick = random.choice(rows * 100, rows, replace=False)
-            chosen = {name: RowStatistics(r.mean[pick], r.mean_square[pick]) for name, r in found.items()}
+            chosen = {name: statistics.take(pick) for name, statistics in found.items()}
             alarms += bool(assess(chosen, rate=rate).significant)
         # The reference is itself an estimate from 4,000 rows, hence wider than binomial.
         assert stats.binom.ppf(0.001, windows, rate / 2) <= alarms <= stats.binom.ppf(0.999, windows, rate * 2)
@@ -116,7 +116,7 @@ def test_single_rows_score_above_one_at_the_stated_rate_and_name_their_layer() -
     assert 0.005 < (scores > 1).mean() < 0.02
 
     strange = {
-        "first": RowStatistics(rows["first"].mean[:3], rows["first"].mean_square[:3]),
+        "first": rows["first"].take(np.arange(3)),
         "second": RowStatistics(rows["second"].mean[:3] + 30, rows["second"].mean_square[:3] + 900),
     }
     scores, deviant = detector().row_scores(strange)

@@ -8,7 +8,7 @@ from models.graph.find import find
 from models.graph.fold import Folded, fold
 from models.graph.load import serialize
 from models.graph.observe import observe
-from models.observation import Reader, RowStatistics, mean_output, square_output, variance_output
+from models.observation import ObservationReader, RowStatistics, mean_output, square_output, variance_output
 from tests.models.graph.cases import CASES, Case, Graph
 from tests.models.graph.oracle import Array, error, feeds, reference, runtime
 
@@ -21,7 +21,7 @@ def names(model: onnx.ModelProto) -> list[str]:
 
 def read(folded: Folded, given: dict[str, Array]) -> dict[str, RowStatistics]:
     observed = observe(folded.model, folded.norm_layers)
-    return Reader(folded.norm_layers, names(observed)).read(runtime(observed, given, names(observed)))
+    return ObservationReader(folded.norm_layers, names(observed)).read(runtime(observed, given, names(observed)))
 
 
 def expected(source: onnx.ModelProto, given: dict[str, Array]) -> dict[str, RowStatistics]:

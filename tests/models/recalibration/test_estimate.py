@@ -15,7 +15,7 @@ from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, Parent
 from models.moments.window import WindowMoments
-from models.observation import Reader
+from models.observation import ObservationReader
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
 from models.recalibration.rows import LabelledRows
@@ -112,7 +112,7 @@ def test_the_new_version_is_watched_for_leaving_the_rows_that_it_was_made_from(p
 
     def verdict(shift: float) -> str:
         outputs = run(rows(256, shift=shift, seed=11))
-        seen = Reader(manifest.norm_layers, outputs).read(outputs)
+        seen = ObservationReader(manifest.norm_layers, outputs).read(outputs)
         counts = np.bincount(outputs[OUTPUT].argmax(axis=1), minlength=outputs[OUTPUT].shape[1])
         return (
             Detector(manifest.drift)
