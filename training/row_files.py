@@ -71,5 +71,6 @@ def _convert(values: Array, spec: TensorSpec, field: str, preprocessing: ImagePr
             pixels = values.reshape(shape)
         except ValueError as error:
             raise InvalidInput(f"{list(values.shape)} bytes are not images of {list(shape[1:])}", field) from error
-        return prepare_pixels(pixels, preprocessing).astype(wanted).reshape(-1, *spec.shape[1:])
+        exact = prepare_pixels(pixels, preprocessing, np.float64)  # rounded once, to whatever the input takes
+        return exact.astype(wanted).reshape(-1, *spec.shape[1:])
     return values.astype(wanted) if np.can_cast(values.dtype, wanted, "same_kind") else values

@@ -28,3 +28,12 @@ def test_one_image_is_prepared_like_many_and_stays_as_it_was() -> None:
 
     np.testing.assert_array_equal(prepare_pixels(pixels[2], RGB), prepare_pixels(pixels, RGB)[2])
     np.testing.assert_array_equal(pixels, before)
+
+
+def test_float64_is_computed_exactly() -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(3, 2, 1)
+
+    rows = prepare_pixels(pixels, RGB, np.float64)
+
+    expected = [[(value * RGB.scale - RGB.mean[c]) / RGB.std[c] for value in pixels[c].ravel()] for c in range(3)]
+    np.testing.assert_array_equal(rows.reshape(3, 2), expected)
