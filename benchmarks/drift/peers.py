@@ -43,6 +43,7 @@ def measure(images, peer_python: str) -> list[dict]:
     """Draw the windows, judge them here, have them judged there."""
     from benchmarks.corruptions import CORRUPTIONS, corrupt
     from benchmarks.drift.rows import MODELS, Model, windows
+    from models.classification import softmax
     from models.drift.detector import Detector
 
     random = np.random.default_rng(13)
@@ -77,8 +78,8 @@ def measure(images, peer_python: str) -> list[dict]:
                 scores[key].append(assessed.statistic / assessed.threshold)
         size = len(model.bundle.manifest.drift.model_dump_json())
         found += _compared(name, "Denge", scores, float(np.median(seconds)), size / 1e6)
-        features = {f"probabilities/{condition}": _softmax(rows.logits) for condition, rows in observed.items()} | {
-            "probabilities/reference": _softmax(model.observe(images.images[images.reference]).logits)
+        features = {f"probabilities/{condition}": softmax(rows.logits) for condition, rows in observed.items()} | {
+            "probabilities/reference": softmax(model.observe(images.images[images.reference]).logits)
         }
         if name == MODELS[0]:  # pixels are the same for all
             flat = {condition: rows.reshape(len(rows), -1) for condition, rows in inputs.items()}
@@ -98,11 +99,6 @@ def measure(images, peer_python: str) -> list[dict]:
                 owner = "any" if "pixels" in kind else name
                 found += _compared(owner, f"Alibi-Detect {kind}", answer["scores"], answer["seconds"], answer["mb"])
     return found
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _compared(model: str, detector: str, scores: dict, seconds: float, megabytes: float) -> list[dict]:
