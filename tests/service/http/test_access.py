@@ -58,7 +58,8 @@ def requests(app: FastAPI, wanted: object) -> list[tuple[str, str]]:
     found = []
     for path, methods, declared in access.declared(app):
         if declared is getattr(wanted, "dependency", None) and path not in FRAMEWORK_PATHS:
-            found += [(method, path.format_map(Filled(values))) for method in sorted(methods)]
+            template = path.replace(":path}", "}")
+            found += [(method, template.format_map(Filled(values))) for method in sorted(methods)]
     return found
 
 
