@@ -11,6 +11,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
+from models.datatypes import Array
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
@@ -34,7 +35,7 @@ from service.inference.dialect import Dialect
 from service.inference.handler import Handler
 from service.inference.images import Images
 from service.inference.limits import Limits
-from service.inference.queue import Array, Outputs
+from service.inference.queue import Outputs
 from service.inference.shadow import Shadow
 from service.inference.v1 import V1
 from service.inference.v2 import V2

@@ -81,8 +81,8 @@ class Engine:
         try:
             return self._run(inputs)
         except Exception as error:
-            # A node refuses an index out of range, say, with InvalidArgument. Which text is valid, only the graph
-            # decides.
+            # A node fails with InvalidArgument on an index out of range, for example. Whether a text is valid, only the
+            # graph can tell.
             by_node = type(error).__name__ == "InvalidArgument" and "while running" in str(error)
             if by_node or self._takes_text:
                 raise InvalidInput("the model cannot be run on these values", "inputs") from error

@@ -6,8 +6,9 @@ from time import perf_counter
 
 import numpy as np
 
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.queue import Array, Outputs, QueuedRequest
+from service.inference.queue import Outputs, QueuedRequest
 
 
 @dataclass

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, perf_counter
 
+from models.datatypes import Array
 from models.errors import ClientDisconnected, Overloaded
 from service.catalog.served_version import ServedVersion
 from service.inference.batch import BatchResult, run_batch
 from service.inference.limits import Limits
-from service.inference.queue import Array, Outputs, QueuedRequest, RequestQueue
+from service.inference.queue import Outputs, QueuedRequest, RequestQueue
 from service.telemetry.statistics import ServiceStatistics
 
 OnResult = Callable[[ServedVersion, Mapping[str, Array], Outputs, str], None]

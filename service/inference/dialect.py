@@ -7,12 +7,10 @@ outputs of the model into bytes.
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from numpy.typing import NDArray
-
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.watching.observed_model import ObservedModel
 
-Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 
 Headers = Mapping[bytes, bytes]

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
-from typing import Any
 
-from numpy.typing import NDArray
-
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 
-Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 
 LOWEST_PRIORITY = 2**32

@@ -4,20 +4,17 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from models.classification import predicted_classes
+from models.datatypes import Array
 from models.errors import InferenceFailed
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host import priority
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison
-
-Array = NDArray[Any]
 
 log = structlog.get_logger()
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Array, Call, Outputs, Query
+from service.inference.dialect import JSON, Answer, Call, Outputs, Query
 from service.watching.observed_model import ObservedModel
 from service.wire import v2_request, v2_response
 from service.wire.compression import compress, negotiate

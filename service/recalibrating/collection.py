@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from models.rows import count_rows, stack_rows
 from service.recalibrating.collector import CollectedRows
 from service.recalibrating.job import JobStopped
 from service.recalibrating.reservoir import Reservoir
-
-Array = NDArray[Any]
 
 
 class Collection:

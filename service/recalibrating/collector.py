@@ -6,16 +6,14 @@ requests that those versions have answered.
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import orjson
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.replicas.interface import Replicas
 from service.wire import arrays
-
-Array = NDArray[Any]
 
 CollectTargets = frozenset[tuple[str, int]]
 """The models and versions whose rows are collected."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from models.errors import DengeError, InvalidInput, Overloaded
 from models.rows import count_rows
 from service.catalog.catalog import Catalog
@@ -26,8 +26,6 @@ from service.recalibrating.job import Job, JobNotFound, JobStopped
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
 from service.wire.recalibration import RecalibrationRequest
-
-Array = NDArray[Any]
 
 log = structlog.get_logger()
 

@@ -6,14 +6,12 @@ one message a line, until it exits.
 
 from typing import IO, Any, NamedTuple, Self
 
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from models.datatypes import Array
 from models.manifest import Gate
 from service.recalibrating.job import JobState
 from service.wire import arrays
-
-Array = NDArray[Any]
 
 _LABELS = "labels"
 

@@ -11,17 +11,15 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from numpy.typing import NDArray
-
+from models.datatypes import Array
 from models.errors import DengeError, RecalibrationRefused
 from models.recalibration.estimate import recalibrate
 from models.recalibration.rows import LabelledRows
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
-Array = NDArray[Any]
 Report = Callable[[Progress], None]
 
 _NICENESS = 15

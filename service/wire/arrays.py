@@ -6,9 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from models.datatypes import Array
 
 
 def write(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:

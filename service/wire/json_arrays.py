@@ -6,13 +6,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.datatypes import FLOATING, Datatype, to_numpy
+from models.datatypes import FLOATING, Array, Datatype, to_numpy
 from models.errors import InvalidInput
 from service.wire.json_object import kind_of, require_list
-
-Array = NDArray[Any]
 
 _MAX_RANK = 32
 _LEAVES: dict[Datatype, set[type]] = {"BOOL": {bool}, "BYTES": {str}, **{name: {int, float} for name in FLOATING}}

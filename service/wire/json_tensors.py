@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from models.datatypes import Datatype, to_numpy
+from models.datatypes import Array, Datatype, to_numpy
 from service.wire.json_object import parse_object
 
 FAST = find_spec("simdjson") is not None
@@ -22,8 +21,6 @@ FAST = find_spec("simdjson") is not None
 
 if FAST:
     import simdjson
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

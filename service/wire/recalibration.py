@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.wire import v2_binary, v2_request
 from service.wire.json_tensors import parse_request
-
-Array = NDArray[Any]
 
 LABELS = "labels"
 """Name of the input that holds the classes of the rows."""

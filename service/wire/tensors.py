@@ -1,14 +1,10 @@
 """Whether tensors are what the inputs of a model take."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from numpy.typing import NDArray
-
+from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-
-Array = NDArray[Any]
 
 
 def validate_tensor(shape: Sequence[int], datatype: str, spec: TensorSpec, field: str) -> None:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_list
 from service.wire.tensors import validate_row_counts, validate_tensor
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,11 @@ An element of BYTES is the length of its UTF-8 in four bytes, then the UTF-8.
 from collections.abc import Sequence
 from math import prod
 from struct import Struct
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.datatypes import Datatype, to_numpy
+from models.datatypes import Array, Datatype, to_numpy
 from models.errors import InvalidInput
-
-Array = NDArray[Any]
 
 _LENGTH = 4
 """Bytes that the length of an element of BYTES takes."""

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from models.manifest import TensorSpec
 from service.wire import json_tensors, v2_binary, v2_request
 from service.wire.json_arrays import require_finite
 from service.wire.v2_request import InferRequest
-
-Array = NDArray[Any]
 
 _MAX_TEMPLATE_BYTES = 1 << 12
 

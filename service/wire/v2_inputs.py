@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary
 from service.wire.json_arrays import match_shape, require_finite, to_array
 from service.wire.json_object import require_integer, require_list, require_object, require_string
 from service.wire.tensors import validate_row_counts, validate_tensor
-
-Array = NDArray[Any]
 
 
 def decode(given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) -> dict[str, Array]:

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
+from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary, v2_inputs
 from service.wire.json_object import require_boolean, require_integer, require_list, require_object, require_string
 from service.wire.json_tensors import parse_request
-
-Array = NDArray[Any]
 
 DRIFT_SCORE = "drift_score"
 DRIFT_LAYER = "drift_layer"

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from numpy.typing import NDArray
 
-from models.datatypes import from_numpy
+from models.datatypes import Array, from_numpy
 from service.wire import classification, v2_binary
 from service.wire.json_arrays import to_json
 from service.wire.v2_request import InferRequest
-
-Array = NDArray[Any]
 
 
 def encode(

@@ -7,12 +7,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-Array = NDArray[Any]
+from models.datatypes import Array
 
 
 class ConvTranspose(OpRun):
