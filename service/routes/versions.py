@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from inspect import Parameter, Signature, getdoc, signature
+from inspect import Parameter, Signature, signature
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter
@@ -38,9 +38,10 @@ def for_default_and_named(
 
     def register(endpoint: Endpoint) -> Endpoint:
         name = endpoint.__name__
-        described = {"methods": [method], "description": getdoc(endpoint), **options}
+        described = {"methods": [method], **options}
         by_default = partial(endpoint, version=None)
         by_name = partial(endpoint)
+        by_default.__doc__ = by_name.__doc__ = endpoint.__doc__  # else `partial`'s own would describe the operations
         by_default.__signature__, by_name.__signature__ = _signatures(endpoint)  # type: ignore[attr-defined]
         routes.add_api_route(path, by_default, name=name, summary=summary, **described)
         routes.add_api_route(

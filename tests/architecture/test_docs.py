@@ -1,13 +1,15 @@
-"""What the documentation names exists: files, modules and what is in them, and the sections that links lead to."""
+"""What the documentation names exists: files, modules, metrics, targets of links. Every endpoint is documented."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from service.app import create_app
+from service.settings import Settings
 from tests.architecture.source import PACKAGES, ROOT, modules, tree
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,6 +19,8 @@ _FOLDER = "|".join(FOLDERS)
 _PATH = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})/[\w./-]*\w")
 _MODULE_FILE = re.compile(r"(?<![\w/.>*-])\w+\.py\b")
 _DOTTED = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})(?:\.\w+)+")
+_METRIC = re.compile(r"\bdenge_[a-z_]+")
+_SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -57,6 +61,31 @@ def _defined(*parts: str) -> set[str]:
     return found
 
 
+def missing_metrics(text: str) -> Iterator[str]:
+    """Names of Prometheus metrics that no module of the service has."""
+    known = {name + suffix for module in modules("service") for name in _metrics(module) for suffix in _SUFFIXES}
+    yield from (name for name in _METRIC.findall(text) if name not in known)
+
+
+def _metrics(module: Path) -> set[str]:
+    strings = (node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant))
+    return {value for value in strings if isinstance(value, str) and _METRIC.fullmatch(value)}
+
+
+def undocumented(paths: Collection[str], text: str) -> Iterator[str]:
+    """Templates of paths that a page lists neither whole nor by their last part: `…/layers/{layer}`.
+
+    The path of a version needs no line of its own beside that of the default version.
+    """
+    for path in paths:
+        if path.replace("/versions/{version}", "") in set(paths) - {path}:
+            continue
+        short = path.replace("{model}", "{m}").replace("{version}", "{v}")
+        ends = [short, *(f"…{short[at.start() :]}" for at in re.finditer("[/:]", short) if at.start())]
+        if not any(re.search(re.escape(end) + r"(?=[`?])", text) for end in ends):
+            yield path
+
+
 def broken_links(page: Path, text: str) -> Iterator[str]:
     """Links to files of the project, and to headings of pages, that lead nowhere."""
     for link in _LINK.findall(text):
@@ -85,6 +114,22 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 @every_page
 def test_modules_that_a_page_names_exist(page: Path) -> None:
     assert list(missing_modules(page.read_text("utf-8"))) == []
+
+
+@every_page
+def test_metrics_that_a_page_names_exist(page: Path) -> None:
+    assert list(missing_metrics(page.read_text("utf-8"))) == []
+
+
+def test_every_endpoint_is_documented(tmp_path: Path) -> None:
+    paths = create_app(Settings(repository=tmp_path)).framework.openapi()["paths"]
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+
+    assert list(undocumented(paths, page)) == []
+    assert list(undocumented(["/v2/models/{model}/nothing", "/nothing"], page)) == [
+        "/v2/models/{model}/nothing",
+        "/nothing",
+    ]
 
 
 @every_page
@@ -117,6 +162,17 @@ def test_a_file_that_does_not_exist_is_found(text: str, missing: list[str]) -> N
 )
 def test_a_module_that_does_not_exist_is_found(text: str, missing: list[str]) -> None:
     assert list(missing_modules(text)) == missing
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`denge_http_requests_total` and `denge_drift_alarm`", []),
+        ("`denge_http_answers_total`", ["denge_http_answers_total"]),
+    ],
+)
+def test_a_metric_that_does_not_exist_is_found(text: str, missing: list[str]) -> None:
+    assert list(missing_metrics(text)) == missing
 
 
 @pytest.mark.parametrize(

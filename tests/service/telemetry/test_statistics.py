@@ -1,11 +1,15 @@
 """Statistics of several processes add up, and survive the way between them."""
 
+from collections import defaultdict
+from dataclasses import fields
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.telemetry.statistics import ServiceStatistics
+from service.telemetry.durations import DurationHistogram
+from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
 
 SECONDS = st.floats(0, 20)
 RUNS = st.tuples(st.sampled_from([("mlp", 1), ("mlp", 2), ("convnet", 1)]), st.integers(1, 64), SECONDS)
@@ -76,3 +80,20 @@ def test_what_was_read_from_another_process_counts_on(history: list[ServiceStati
         read.versions["mlp", 1].record_run(65, 0.5)
         assert read.versions["mlp", 1].batches[65].count == 1
         assert second.to_json() == before
+
+
+@pytest.mark.parametrize("counts", [VersionStatistics, ShadowComparison])
+def test_every_count_of_another_process_is_added(counts: type[VersionStatistics | ShadowComparison]) -> None:
+    other = counts()
+    for field in fields(other):
+        value = getattr(other, field.name)
+        if isinstance(value, DurationHistogram):
+            value.add(0.25)
+        elif isinstance(value, defaultdict):
+            value[7].add(0.25)
+        else:
+            setattr(other, field.name, 3)
+
+    merged = counts()
+    merged.merge(other)
+    assert merged == other
