@@ -93,7 +93,7 @@ def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
         read(file)
 
 
-def test_the_tolerance_is_the_callers_and_is_recorded(file: Path) -> None:
+def test_the_tolerance_bounds_the_difference_and_is_recorded(file: Path) -> None:
     assert imported(linear_norm(), file, tolerance=1e-3).manifest.parity.tolerance == 1e-3
     with pytest.raises(ParityError):
         imported(linear_norm(), file, tolerance=1e-12)

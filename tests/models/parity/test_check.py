@@ -91,7 +91,7 @@ def test_a_graph_in_training_mode_is_an_error() -> None:
         check(training, training)
 
 
-def test_rows_that_know_of_each_other_are_an_error_even_where_all_graphs_agree() -> None:
+def test_rows_that_depend_on_each_other_are_an_error_even_where_all_graphs_agree() -> None:
     leaking = linear_norm(final="total = ReduceMean <keepdims = 1> (normalized, axes)  y = Sub(normalized, total)")
     leaking.graph.initializer.add(name="axes", data_type=7, dims=[1], int64_data=[0])
 

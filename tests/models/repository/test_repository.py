@@ -1,90 +1,20 @@
-"""Names to versions: `models.repository.repository`. Some of these run in other processes, and kill them."""
+"""Names to versions: `models.repository.repository`."""
 
-import itertools
-import multiprocessing
 import os
 import shutil
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing.context import ForkServerContext
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
-from models.manifest import MODEL_NAME, Parent
-from models.repository.bundle import Bundle
+from models.manifest import Parent
 from models.repository.repository import Repository
 from models.repository.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
-from tests.models.repository import publishing
+from tests.models.repository.trees import hidden, tree
 from tests.rollouts import promote
-
-PATHLIKE = [
-    "",
-    ".",
-    "..",
-    "../x",
-    "a/b",
-    "a\\..\\b/",
-    "/etc",
-    "~",
-    ".hidden",
-    ".incoming-x",
-    "a\0b",
-    "\0",
-    "tiny\n",
-    "tiny\n/..",
-    "tiny ",
-    " tiny",
-    "tiny/",
-    "tiny/.",
-    "tiny/1",
-    "%2e%2e",
-    "tíny",
-    "a" * 129,
-]
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "repository")
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Starts processes as forks of one that has imported everything and has no threads."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([publishing.__name__])
-    return context
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, and what is in the files."""
-    return {
-        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-def hidden(folder: Path) -> list[Path]:
-    return list(folder.rglob(".*"))
-
-
-def everything(repository: Repository) -> dict[str, tuple[int, dict[int, Bundle]]]:
-    """All that a reader can see: of each model the default version, and all versions, verified."""
-    return {
-        model: (
-            repository.default_version(model),
-            {version: repository.read(model, version) for version in repository.versions(model)},
-        )
-        for model in repository.models()
-    }
 
 
 class TestPublish:
@@ -341,153 +271,3 @@ class TestPrune:
         repository.prune("tiny", keep=2)
 
         assert Repository(repository.root).versions("tiny") == [4, 5]
-
-
-@pytest.fixture(scope="module")
-def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a repository, and bundles outside of it that a path could lead to."""
-    world = tmp_path_factory.mktemp("world")
-    for place in ("repository", "outside", "outside/x"):
-        repository = Repository(world / place)
-        repository.publish(tiny_bundle())
-        repository.publish(tiny_bundle())
-    shutil.copytree(world / "outside" / "tiny", world / "x")
-    return world
-
-
-class TestNames:
-    """A name never leads out of the repository, whatever asks."""
-
-    LOOK_UPS = pytest.mark.parametrize(
-        "look_up",
-        [
-            Repository.versions,
-            Repository.default_version,
-            lambda repository, name: repository.read(name, 1),
-            lambda repository, name: promote(repository, name, 1),
-            lambda repository, name: repository.prune(name, keep=1),
-        ],
-        ids=["versions", "default_version", "read", "change_rollout", "prune"],
-    )
-
-    @pytest.fixture
-    def world(self, shared_world: Path) -> Iterator[Path]:
-        """Must stay as it is."""
-        before = tree(shared_world)
-        yield shared_world
-        assert tree(shared_world) == before
-
-    @LOOK_UPS
-    @pytest.mark.parametrize("name", [*PATHLIKE, "../outside/tiny"])
-    def test_a_name_like_a_path_is_not_found(
-        self, world: Path, name: str, look_up: Callable[[Repository, str], object]
-    ) -> None:
-        with pytest.raises(ModelNotFound):
-            look_up(Repository(world / "repository"), name)
-
-    @pytest.mark.parametrize("name", PATHLIKE)
-    def test_a_manifest_does_not_take_a_name_like_a_path(self, name: str) -> None:
-        with pytest.raises(ValidationError):
-            tiny_bundle(name=name)
-
-    @pytest.mark.parametrize("name", PATHLIKE)
-    def test_nothing_is_published_under_a_name_like_a_path(self, world: Path, name: str) -> None:
-        """Copies of a manifest are not validated."""
-        good = tiny_bundle()
-        bad = Bundle(good.manifest.model_copy(update={"model": name}), folded=good.folded, source=good.source)
-
-        with pytest.raises(InvalidInput, match="is no name for a model"):
-            Repository(world / "repository").publish(bad)
-
-    @given(name=st.text())
-    def test_a_name_is_a_folder_of_the_repository_or_none(self, name: str) -> None:
-        try:
-            tiny_bundle(name=name)
-        except ValidationError:
-            assert not MODEL_NAME.fullmatch(name)
-        else:
-            assert MODEL_NAME.fullmatch(name)
-            assert Path("/repository", name).resolve().parent == Path("/repository")
-
-
-class TestProcesses:
-    def test_concurrent_publishers_all_get_versions_of_their_own(
-        self, repository: Repository, processes: ForkServerContext
-    ) -> None:
-        with ProcessPoolExecutor(4, processes) as pool:
-            versions = list(pool.map(publishing.publish, itertools.repeat(repository.root), range(40)))
-
-        assert sorted(versions) == list(range(1, 41))
-        assert hidden(repository.root) == []
-        for seed, version in enumerate(versions):
-            assert repository.read("tiny", version) == tiny_bundle(seed=seed)
-
-    def test_publishers_and_pruners_do_not_disturb_each_other(
-        self, repository: Repository, processes: ForkServerContext
-    ) -> None:
-        repository.publish(tiny_bundle())
-        with ProcessPoolExecutor(4, processes) as pool:
-            published = [pool.submit(publishing.publish, repository.root, seed) for seed in range(20)]
-            pruned = [pool.submit(publishing.prune, repository.root, 2) for _ in range(20)]
-            versions = sorted(future.result() for future in published)
-            for future in pruned:
-                future.result()
-        repository.prune("tiny", 2)
-
-        assert versions == list(range(2, 22))
-        assert repository.versions("tiny") == [20, 21]
-        assert hidden(repository.root) == []
-        everything(repository)
-
-    @pytest.mark.parametrize("earlier", [0, 2], ids=["the first version", "a further version"])
-    def test_a_publisher_killed_at_any_step_leaves_the_old_state_or_the_new_one(
-        self, tmp_path: Path, processes: ForkServerContext, earlier: int
-    ) -> None:
-        assert_atomic(publishing.publish_a_version, earlier, tmp_path, processes)
-
-    @pytest.mark.parametrize("earlier", [0, 2])
-    def test_publishing_a_candidate_killed_at_any_step_leaves_the_default_as_it_was(
-        self, tmp_path: Path, processes: ForkServerContext, earlier: int
-    ) -> None:
-        assert_atomic(publishing.publish_a_candidate, earlier, tmp_path, processes)
-
-    def test_setting_the_default_killed_at_any_step_leaves_the_old_one_or_the_new_one(
-        self, tmp_path: Path, processes: ForkServerContext
-    ) -> None:
-        assert_atomic(publishing.choose_the_first, 2, tmp_path, processes)
-
-    def test_pruning_killed_at_any_step_leaves_a_version_whole_or_gone(
-        self, tmp_path: Path, processes: ForkServerContext
-    ) -> None:
-        assert_atomic(publishing.prune_the_oldest, 2, tmp_path, processes)
-
-
-def assert_atomic(
-    operation: Callable[[Repository], None], earlier: int, tmp_path: Path, processes: ForkServerContext
-) -> None:
-    """Kill the operation at its first step, its second, and so on until it completes."""
-    before = Repository(tmp_path / "before")
-    for seed in range(earlier):
-        before.publish(tiny_bundle(seed=seed))
-    after = Repository(publishing.copy(before.root, tmp_path / "after"))
-    operation(after)
-    states = [everything(before), everything(after)]
-    seen: list[int] = []
-
-    for step in itertools.count():
-        repository = Repository(publishing.copy(before.root, tmp_path / str(step)))
-        process = processes.Process(target=publishing.kill_at, args=(step, operation, repository.root))
-        process.start()
-        process.join()
-
-        seen.append(states.index(everything(repository)))
-        newest = repository.publish(tiny_bundle(seed=100))
-        assert repository.read("tiny", newest) == tiny_bundle(seed=100)
-        assert hidden(repository.root) == []
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-
-    assert seen == sorted(seen), "once the new state is there, it stays"
-    assert {seen[0], seen[-1]} == {0, 1}
-    assert len(seen) > 8, "the hook has seen the steps"

@@ -164,7 +164,7 @@ def test_text_is_not_run_before_someone_sends_some(monkeypatch: pytest.MonkeyPat
     assert engine.expected_seconds(0) == engine.expected_seconds(3) == float("inf")
 
 
-def test_text_that_the_model_does_not_understand_is_the_callers_fault() -> None:
+def test_text_that_the_model_does_not_understand_is_invalid_input() -> None:
     cast = [helper.make_node("Cast", ["input"], ["number"], to=TensorProto.FLOAT)]
     cast.append(helper.make_node("Cast", ["number"], ["logits"], to=TensorProto.STRING))
     engine = Engine(_graph(cast, TensorProto.STRING, {}, ["N", 2], extra=[]), _specs("BYTES"))
@@ -174,7 +174,7 @@ def test_text_that_the_model_does_not_understand_is_the_callers_fault() -> None:
         engine.run({"input": np.array([["1", "two"]], object)})
 
 
-def test_an_index_out_of_range_is_the_callers_fault() -> None:
+def test_an_index_out_of_range_is_invalid_input() -> None:
     gather = helper.make_node("Gather", ["table", "input"], ["logits"])
     graph = _graph([gather], TensorProto.INT64, {"table": np.array([5, 6])}, ["N", 2], extra=[])
     engine = Engine(graph, _specs("INT64"))
