@@ -75,14 +75,14 @@ class ClassShift:
         statistic, threshold, significant: whether their shares differ from the held-out rows', at the same false-alarm
             rate. None without enough rows.
         distance: total variation distance, 0 to 1: the share of rows whose class would have to be another one.
-        explain: whether held-out rows of these classes have the statistics of the window; None where this is unknown.
+        explains_shift: whether held-out rows of these classes have the window's statistics; None where this is unknown.
     """
 
     statistic: float | None
     threshold: float | None
     significant: bool | None
     distance: float | None
-    explain: bool | None
+    explains_shift: bool | None
 
     @property
     def large(self) -> bool:
@@ -135,6 +135,5 @@ def decide(layers: Mapping[str, LayerShift], classes: ClassShift | None, *, sign
     large = (classes is not None and classes.large) or any(layer.large for layer in layers.values())
     if not (significant and large):
         return "quiet"
-    return (
-        "label_shift_likely" if classes is not None and classes.significant and classes.explain else "covariate_shift"
-    )
+    explained = classes is not None and classes.significant and classes.explains_shift
+    return "label_shift_likely" if explained else "covariate_shift"

@@ -231,10 +231,10 @@ class Detector:
         statistic = float(g_statistic(counts, known))
         threshold = threshold_at(reference, reference.classes.thresholds, int(counts.sum()), rate)
         distance = float(np.abs(counts / counts.sum() - known / known.sum()).sum() / 2)
-        explain = self._classes_explain(window, counts, reference, reference.classes, rows, rate)
-        return ClassShift(statistic, threshold, statistic > threshold, distance, explain)
+        explains_shift = self._explains_shift(window, counts, reference, reference.classes, rows, rate)
+        return ClassShift(statistic, threshold, statistic > threshold, distance, explains_shift)
 
-    def _classes_explain(
+    def _explains_shift(
         self,
         window: Mapping[str, WindowMoments],
         counts: Float64,

@@ -77,7 +77,7 @@ class ClassDrift(BaseModel):
     reference_shares: list[float] | None = Field(description="Shares among the held-out rows.")
     significant: bool | None = Field(description="Whether the shares differ significantly, at the false-alarm rate.")
     distance: float | None = Field(description="Share of rows that would need another class for the shares to agree.")
-    explain: bool | None = Field(
+    explains_shift: bool | None = Field(
         description="Whether held-out rows of the same classes would make the layers see the same."
     )
 
@@ -258,7 +258,7 @@ def _classes(manifest: Manifest, bucket: Bucket, shift: ClassShift | None) -> Cl
         reference_shares=None if reference is None else _shares(reference),
         significant=shift.significant if shift else None,
         distance=shift.distance if shift else None,
-        explain=shift.explain if shift else None,
+        explains_shift=shift.explains_shift if shift else None,
     )
 
 

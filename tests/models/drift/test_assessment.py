@@ -20,8 +20,10 @@ def layer(symmetric_kl: float = 0.0, wasserstein: float = 0.0) -> LayerShift:
     return LayerShift(2.0, 1.0, True, symmetric_kl, wasserstein, ())
 
 
-def classes(distance: float | None, *, significant: bool | None = True, explain: bool | None = True) -> ClassShift:
-    return ClassShift(2.0, 1.0, significant, distance, explain)
+def classes(
+    distance: float | None, *, significant: bool | None = True, explains_shift: bool | None = True
+) -> ClassShift:
+    return ClassShift(2.0, 1.0, significant, distance, explains_shift)
 
 
 SMALL, LARGE = layer(LARGE_KL - 1e-9, LARGE_WASSERSTEIN - 1e-9), layer(LARGE_KL)
@@ -41,8 +43,8 @@ OTHERS = classes(LARGE_CLASS_DISTANCE)
         ([SMALL], classes(LARGE_CLASS_DISTANCE - 1e-9), True, "quiet"),
         ([SMALL], classes(1.0, significant=False), True, "quiet"),
         ([SMALL], classes(None), True, "quiet"),
-        ([SMALL], classes(1.0, explain=False), True, "covariate_shift"),
-        ([LARGE], classes(1.0, explain=None), True, "covariate_shift"),
+        ([SMALL], classes(1.0, explains_shift=False), True, "covariate_shift"),
+        ([LARGE], classes(1.0, explains_shift=None), True, "covariate_shift"),
         ([LARGE], classes(0.0, significant=False), True, "covariate_shift"),
         ([LARGE], classes(0.0), True, "label_shift_likely"),
         ([LARGE], ClassShift(None, None, None, None, None), True, "covariate_shift"),

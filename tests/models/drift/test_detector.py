@@ -137,7 +137,7 @@ def test_the_classes_of_a_window_are_judged_at_the_stated_rate() -> None:
 
     assert np.mean(significant) < 0.03
     assert skewed.significant
-    assert skewed.explain
+    assert skewed.explains_shift
 
 
 def test_a_class_that_no_held_out_row_was_taken_for_explains_nothing() -> None:
@@ -146,7 +146,7 @@ def test_a_class_that_no_held_out_row_was_taken_for_explains_nothing() -> None:
     found = Detector(estimate(rows, labels, CLASSES)).assess(given, [64, 64, 64, 64])
 
     assert found.classes.significant
-    assert found.classes.explain is False
+    assert found.classes.explains_shift is False
     assert found.verdict == "covariate_shift"
 
 
