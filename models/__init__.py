@@ -1,1 +1,1 @@
-"""What a served model is, on disk and in arithmetic. No torch, no web framework, no onnxruntime."""
+"""What a served model is, on disk and in arithmetic. No torch, no web framework."""

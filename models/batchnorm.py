@@ -32,7 +32,7 @@ def scale_shift(gamma: Float64, beta: Float64, mean: Float64, var: Float64, eps:
 
 @dataclass(frozen=True)
 class BatchStatistics:
-    """What a mini-batch says about each channel.
+    """Statistics of a mini-batch per channel.
 
     Attributes:
         count: values per channel, i.e. the batch's rows times its positions.
@@ -57,7 +57,7 @@ def statistics(x: ArrayLike, axis: int = 1) -> BatchStatistics:
         x: shape (N, C, ...) with the channels on `axis`.
 
     Raises:
-        InvalidInput: fewer than two values per channel, whose variance says nothing.
+        InvalidInput: there are fewer than two values per channel, which have no variance.
     """
     values = np.asarray(x, dtype=np.float64)
     channels = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)

@@ -1,4 +1,4 @@
-"""Class scores: the probabilities that they stand for, and the class that each row is predicted to be.
+"""Class scores, their probabilities, and the predicted class of each row.
 
 Whether a model classifies, and into how many classes, is `models.manifest.Manifest.num_classes`.
 """

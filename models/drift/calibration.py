@@ -1,4 +1,4 @@
-"""Held-out rows -> a model's drift reference: what its layers expect of windows in which nothing has moved.
+"""Held-out rows -> a model's drift reference: expected statistics, and thresholds for windows of rows.
 
 Windows of n rows are drawn from the N held-out rows without replacement. A drawn window's average deviates from that
 of all N with a variance of ``spread^2 (1/n - 1/N)``, a window of new rows with ``spread^2 (1/n + 1/N)``: measured
@@ -24,16 +24,16 @@ from models.manifest import Channels, ClassLayer, ClassReference, DriftReference
 from models.observation import RowStatistics
 
 WINDOWS = (1, 16, 64, 256, 1024)
-"""Rows of the windows for which thresholds are estimated, where there are twice as many held-out rows."""
+"""Rows of the windows for which thresholds are estimated, if there are twice as many held-out rows."""
 
 RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-"""False-alarm rates for which they are."""
+"""False-alarm rates of these thresholds."""
 
 MIN_HELD_OUT_ROWS = 64
 """The smallest number of held-out rows that a reference is estimated from."""
 
 MAX_CLASS_CHANNELS = 100_000
-"""Classes times channels of a model that has a reference by class. It would be larger than the model beyond."""
+"""Classes times channels of a model with a reference by class. A larger one could exceed the size of the model."""
 
 _DRAWS = 8000
 _CHUNK = 500
@@ -43,12 +43,12 @@ _MIN_USUAL = 1e-12
 def estimate(
     observed: Mapping[str, RowStatistics], predicted: Classes | None, num_classes: int, seed: int = 0
 ) -> DriftReference:
-    """The reference that held-out rows give.
+    """Estimate the reference from held-out rows.
 
     Args:
         observed: by layer, of the same N rows, which the network must not have been trained on.
-        predicted: their predicted classes, shape (N,); None where the model does not classify.
-        num_classes: K; any number where the model does not classify.
+        predicted: their predicted classes, shape (N,); None if the model does not classify.
+        num_classes: K; ignored if the model does not classify.
         seed: of the windows that are drawn.
 
     Returns:

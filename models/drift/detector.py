@@ -1,6 +1,6 @@
-"""Has the input moved? A window of rows against what the layers remember, with a stated false-alarm rate.
+"""Has the input moved? Compares a window of rows with a model's reference, at a stated false-alarm rate.
 
-Two questions, asked apart, since with enough rows everything is significant and nothing need matter:
+Two separate questions, since with enough rows every shift is significant, however small:
 
 - Significance. How many standard errors the window's rows are off the held-out rows in one channel, in their means
   or mean squares: ``|average - reference| / (spread * sqrt(1/n + 1/rows))``, the largest of all channels. And how far
@@ -14,10 +14,10 @@ Two questions, asked apart, since with enough rows everything is significant and
   window of this size. Or, where the shares of the predicted classes differ significantly: in how many rows the
   predicted class would have to be another one.
 
-An alarm needs both. If the predicted classes of the window are not those of the held-out rows, and held-out rows of
-the classes that it has explain what the layers meet, then the labels have shifted rather than the images (Lipton et
-al. 2018, "Detecting and Correcting for Label Shift with Black Box Predictors", asks the classifier alone). Moments are
-blind to geometry, and the score is no estimate of accuracy.
+An alarm needs both. If the shares of the predicted classes differ from those of the held-out rows, and held-out rows
+with the window's shares explain the statistics of the layers, then the labels have shifted rather than the inputs
+(Lipton et al. 2018, "Detecting and Correcting for Label Shift with Black Box Predictors", uses the classifier alone).
+Moments are blind to geometry, and the score is no estimate of accuracy.
 
 The idea of the layers' own statistics as a reference is that of Dong et al. 2022 ("Neural Mean Discrepancy for
 Efficient Out-of-Distribution Detection") and Lee et al. 2021 ("Unsupervised Model Drift Estimation with Batch

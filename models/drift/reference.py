@@ -1,4 +1,4 @@
-"""What the held-out rows let a layer expect of a window in which nothing has moved, and how far a window is off.
+"""The statistics that are expected of a layer, from held-out rows, and how far windows are from them.
 
 A window is given by its averages over rows of the rows' means and mean squares, in z units, shape (..., C); the methods
 return one number for each window, shape (...).
@@ -19,7 +19,7 @@ _MIN_VARIANCE = 1e-6
 _MIN_ERROR = 1e-12
 
 _SHARED_ROWS = 16.0
-"""The variance within one class counts this many rows of all classes among its own: it may have few, or be constant."""
+"""Rows that the variance over all classes counts as in that of one class, which may have few rows, or equal ones."""
 
 
 class Usual(NamedTuple):

@@ -49,7 +49,7 @@ def _constant(node: onnx.NodeProto, _constant: Lookup, _shape: ShapeOf) -> Value
 
 
 def _cast(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:
-    # Rounding to the type of the output is left to whoever evaluates; truncating floats to integers is not supported.
+    # The editor rounds to the type of the output. Truncating floats to integers is not supported.
     value = constant(node.input[0])
     return value if value is not None and value.dtype == np.float64 else None
 

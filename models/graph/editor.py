@@ -1,4 +1,4 @@
-"""Edits a graph, and answers what an edit needs to know: producers, users, constants, shapes and types.
+"""Edits a graph, and looks up what edits need: producers, users, constants, shapes and types.
 
 An edited weight is kept as float64 and cast once, by `finish`, so that two layers folded into one convolution round
 once, not twice.

@@ -1,4 +1,4 @@
-"""Runs the adaptive graph of a network: what its layers meet in some rows, and the statistics that follow."""
+"""Runs the adaptive graph of a network: the statistics of its layers' inputs for some rows."""
 
 from dataclasses import dataclass
 

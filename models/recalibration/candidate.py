@@ -38,7 +38,7 @@ class Candidate:
         """The bundle, if it may be published.
 
         Args:
-            force: it may although a gate was not passed. Its manifest says so.
+            force: return it although a gate was not passed, with a manifest that records this.
 
         Raises:
             RecalibrationRefused: a gate was not passed; the message has the figures.

@@ -206,12 +206,6 @@ def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
     assert (bad.figure, bad.passed) == (np.mean(old == new), False)
 
 
-def test_without_held_out_rows_there_is_no_agreement(parent: Bundle) -> None:
-    names = [gate.name for gate in adapted(replace(parent, held_out=None), rows(100)).gates]
-
-    assert names == ["rows", "drift", "growth", "diversity", "information"]
-
-
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-12])
 def test_parity_is_asked_for_as_it_was_of_the_parent(parent: Bundle, tolerance: float) -> None:
     asked = parent.manifest.parity.model_copy(update={"tolerance": tolerance})

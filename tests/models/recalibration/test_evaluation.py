@@ -1,0 +1,70 @@
+"""Which gates apply to which model: `models.recalibration.evaluation`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.datatypes import Arrays
+from models.graph.load import parse
+from models.recalibration.adaptation import AdaptiveNetwork
+from models.recalibration.evaluation import Estimation, evaluate
+from models.recalibration.rows import LabelledRows
+from models.repository import held_out
+from models.repository.bundle import Bundle
+from models.runtime.load import load
+from tests.bundles import INPUT, OUTPUT, tiny_bundle
+
+EVERY_MODEL = ["rows", "drift", "growth"]
+CLASSIFIER = ["diversity", "information"]
+HELD_OUT = ["label_shift", "agreement"]
+
+
+def rows(count: int, seed: int) -> Arrays:
+    return {INPUT: np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def parent() -> Bundle:
+    """A bundle with held-out rows."""
+    return replace(tiny_bundle(), held_out=held_out.pack(rows(64, seed=1)))
+
+
+@pytest.fixture(scope="module")
+def estimation(parent: Bundle) -> Estimation:
+    network = AdaptiveNetwork(parse(parent.source))
+    return Estimation(100, network, network.run(rows(100, seed=2), 1.0), network.run(rows(100, seed=2), 0.0))
+
+
+def names(parent: Bundle, estimation: Estimation, labelled: LabelledRows | None = None) -> list[str]:
+    return [gate.name for gate in evaluate(parent, parent, estimation, labelled)]
+
+
+def test_a_classifier_with_held_out_rows_goes_through_all_gates_that_need_no_labels(
+    parent: Bundle, estimation: Estimation
+) -> None:
+    assert names(parent, estimation) == [*EVERY_MODEL, *CLASSIFIER, *HELD_OUT]
+
+
+def test_without_held_out_rows_there_is_no_label_shift_and_no_agreement(parent: Bundle, estimation: Estimation) -> None:
+    assert names(replace(parent, held_out=None), estimation) == [*EVERY_MODEL, *CLASSIFIER]
+
+
+def test_a_regressor_has_no_gates_about_classes(parent: Bundle, estimation: Estimation) -> None:
+    (output,) = parent.manifest.outputs
+    outputs = (output.model_copy(update={"shape": (-1, 1)}),)
+    regressor = replace(parent, manifest=parent.manifest.model_copy(update={"outputs": outputs}))
+
+    assert names(regressor, estimation) == EVERY_MODEL
+
+
+def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) -> None:
+    given = rows(50, seed=3)
+    predicted = load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
+    labels = predicted.copy()
+    labels[:5] = 1 - labels[:5]
+
+    *others, accuracy = evaluate(parent, parent, estimation, LabelledRows(given, labels))
+
+    assert [gate.name for gate in others] == [*EVERY_MODEL, *CLASSIFIER, *HELD_OUT]
+    assert (accuracy.name, accuracy.figure) == ("accuracy", pytest.approx(0.9))
