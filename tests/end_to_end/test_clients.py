@@ -281,7 +281,7 @@ class TestTriton:
             triton.infer("tiny", [triton_input(ROWS[:, :3].copy())])
         with pytest.raises(InferenceServerException, match="unknown model: 'nobody'"):
             triton.infer("nobody", [triton_input()])
-        with pytest.raises(InferenceServerException, match=r"inputs\[0\].data\[3\]: nan"):
+        with pytest.raises(InferenceServerException, match=r"inputs\[0\].data\[3\]: got nan"):
             triton.infer("tiny", [triton_input(np.full_like(ROWS, [1, 2, 3, np.nan]))])
         with pytest.raises(InferenceServerException, match="outputs"):
             triton.infer("tiny", [triton_input()], outputs=[InferRequestedOutput("nothing")])
