@@ -1,17 +1,21 @@
 # make run [PORT=8123]   set up the service, without torch, and serve on 127.0.0.1
 # make test              set up everything, check and test
+# make test-all          the same, with more random requests to every operation of the API
 # make check             format, lint, types, import rules
 # make clean             remove what the others made, but not the repository
 
 PORT ?= 8000
 
-.PHONY: run test check clean
+.PHONY: run test test-all check clean
 
 run: .venv/.service
 	.venv/bin/python -m service --port $(PORT)
 
 test: check
 	scripts/test
+
+test-all: check
+	FUZZ_EXAMPLES=100 scripts/test
 
 check: .venv/.all
 	scripts/check
