@@ -1,4 +1,4 @@
-"""The only reader of the environment: what can be set, by flag, environment variable or file."""
+"""Settings of the service, by flag, environment variable or file. Nothing else reads the environment."""
 
 import ipaddress
 import os
@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from models.validation import describe, field_of
 from service.host import cores, credentials, secret_files
 
 ENV_PREFIX = "DENGE_"
@@ -28,16 +29,19 @@ Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
+_SECRET = {"admin_token", "api_keys", "webhook_secret", "webhook_url"}
+"""Settings whose values no message repeats. The URL may have a password in it."""
+
 
 class ConfigurationError(Exception):
-    """The settings are wrong. The message is for the person who wrote them."""
+    """The settings are invalid. The message is for the person who wrote them."""
 
 
 class Settings(BaseSettings):
     """Serve batch-normalised networks over HTTP.
 
-    Every flag has a variable of the same name, `--max-body-mib` and DENGE_MAX_BODY_MIB, and a line of the same name in
-    the TOML file that DENGE_CONFIG names. A flag wins over a variable, and a variable over the file.
+    Each setting is a flag (--max-body-mib), an environment variable (DENGE_MAX_BODY_MIB) and a key of the TOML file
+    that DENGE_CONFIG names (max_body_mib). A flag overrides a variable, and a variable overrides the file.
     """
 
     model_config = SettingsConfigDict(
@@ -52,85 +56,95 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0 chooses a free one.")
     admin_token: credentials.Token | None = Field(
         None,
-        description="Token that changes of what is served need. Without one they are open on a loopback address, and "
-        "on any other the service does not start.",
+        description="Token required by requests that change what is served. Without one, such requests are open to "
+        "everyone on a loopback address, and the service does not start on any other address.",
     )
     admin_token_file: Path | None = Field(
-        None, description="File that holds it, where it is not given itself. If there is no such file, it is made."
+        None, description="File with the admin token. Created with a random token if it does not exist."
     )
-    let_anyone_administer: bool = Field(
-        False, description="Start on any address without an admin token: who reaches it may change what is served."
+    allow_anonymous_admin: bool = Field(
+        False,
+        description="Start on any address without an admin token. Everyone who reaches the port may then change what "
+        "is served.",
     )
     api_keys: credentials.Keys | None = Field(
-        None, description="Keys, separated by commas, of which predictions need one. Without any they are open."
+        None, description="API keys, separated by commas. If set, predictions require one of them."
     )
-    api_keys_file: Path | None = Field(None, description="File that holds them, one a line, where they are not given.")
-    repository: Path = Field(Path("repository"), description="Folder of the models: <repository>/<model>/<version>/.")
-    starters: bool = Field(True, description="Fill an empty repository with the starter models.")
+    api_keys_file: Path | None = Field(None, description="File with the API keys, one per line.")
+    repository: Path = Field(
+        Path("repository"), description="Folder of the models, as <repository>/<model>/<version>/."
+    )
+    starters: bool = Field(True, description="Copy the starter models into an empty repository.")
     loaded_versions: int = Field(
-        2, ge=1, description="How many of each model's newest versions are kept loaded, besides the default one."
+        2, ge=1, description="Number of newest versions of each model to keep loaded, besides the default version."
     )
     provider: Literal["cpu", "cuda"] = Field(
-        "cpu", description="What runs the models. The service refuses to start where this one does not work."
+        "cpu", description="Execution provider that runs the models. The service does not start if it is not available."
     )
     workers: int = Field(
-        1, ge=1, le=128, description="Processes that answer predictions; several have one more that controls them."
+        1, ge=1, le=128, description="Processes that predict. With several, one more process controls them."
     )
-    threads: int = Field(1, ge=1, description="Threads inside one run of a model.")
-    concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs of models at the same time.")
+    threads: int = Field(1, ge=1, description="Threads within one run of a model.")
+    concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs at the same time.")
     max_pending: int = Field(
-        256, ge=1, description="Requests that may wait for a run or be in one; more are refused with 503 at once."
+        256, ge=1, description="Predictions waiting or running at the same time. Further ones are refused with 503."
     )
     max_batch_rows: int = Field(
-        32, ge=1, description="Rows of waiting requests that are joined into one run; 1 joins none."
+        32, ge=1, description="Most rows of one batch. Waiting requests are combined up to it; 1 combines none."
     )
     batch_wait_ms: float = Field(
-        0.0, ge=0, description="How long a batch that is not full may wait for more while another one runs."
+        0.0, ge=0, description="How long a batch that is not full waits for more requests while another one runs."
     )
     inline_ms: float = Field(
-        1.0, ge=0, description="Runs expected to be shorter are done at once, without a thread and without joining."
+        1.0, ge=0, description="Runs expected to be shorter start at once, without batching and without a thread."
     )
     nan: Literal["refuse", "accept"] = Field(
-        "refuse", description="What becomes of NaN and infinities in the inputs of a model."
+        "refuse", description="Whether NaN and infinities in the inputs of a model are refused with 400 or accepted."
     )
     watch_percent: float = Field(
         0.5,
         ge=0,
         le=100,
-        description="Share of the processor time that may go into watching the layers; 0 watches nothing.",
+        description="Most processor time to spend on observing normalisation layers, in percent. 0 observes nothing.",
     )
     drift_window_rows: int = Field(
-        256, ge=16, le=1 << 20, description="Rows of the windows on which drift alarms are raised."
+        256, ge=16, le=1 << 20, description="Rows in each of the windows that drift alarms are raised on."
     )
     false_alarm_rate: float = Field(
-        0.01, gt=0, lt=1, description="Share of these windows that are significant although nothing has moved."
+        0.01, gt=0, lt=1, description="Share of drift windows that are significant although the input has not moved."
     )
     state_dir: Path | None = Field(
         None,
-        description="Folder where observations and jobs outlive the process; `<repository>/.state` when absent.",
+        description="Folder for observations and re-calibration jobs, which survive a restart. If absent, "
+        "<repository>/.state.",
     )
-    webhook_url: str | None = Field(None, description="Address that is told of drift alarms that begin or end.")
+    webhook_url: str | None = Field(None, description="URL that receives a message when a drift alarm begins or ends.")
     webhook_secret: credentials.WebhookSecret | None = Field(
-        None, description="What these messages are signed with: `whsec_` and base64, or any text. An address needs one."
+        None,
+        description="Secret that signs webhook messages: `whsec_` and base64, or any text. Required by webhook_url.",
     )
-    webhook_secret_file: Path | None = Field(None, description="File that holds it, where it is not given itself.")
-    max_body_mib: Mebibytes = Field(64, description="Largest request body that is read, in MiB.")
-    max_image_megapixels: float = Field(32.0, gt=0, description="Largest image that is decoded, in millions of pixels.")
+    webhook_secret_file: Path | None = Field(None, description="File with the webhook secret.")
+    max_body_mib: Mebibytes = Field(64, description="Largest request body, in MiB.")
+    max_image_megapixels: float = Field(32.0, gt=0, description="Largest image, in millions of pixels.")
     max_collected_mib: Mebibytes = Field(
-        64, description="Most that the rows collected for one re-calibration take, in MiB."
+        64, description="Most memory for the rows collected by one re-calibration, in MiB."
     )
     keep_alive_seconds: int = Field(
-        75, ge=1, description="How long an idle connection is kept: longer than the proxy in front keeps it."
+        75, ge=1, description="How long an idle connection stays open. Set it longer than that of a proxy in front."
     )
     shutdown_delay_seconds: float = Field(
-        0.0, ge=0, description="After SIGTERM, how long to answer 'not ready' and go on serving before the port closes."
+        0.0, ge=0, description="How long to go on serving after SIGTERM, as not ready, before the port closes."
     )
-    drain_seconds: int = Field(30, ge=1, description="After that, how long requests in flight may take to finish.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
-    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+    drain_seconds: int = Field(
+        30, ge=1, description="How long requests in flight may take to finish after the port has closed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
+    log_format: Literal["json", "console"] = Field(
+        "json", description="Format of the log: one JSON object per line, or text for people."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -141,7 +155,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then file: the first that has a value wins."""
+        """Flags, then environment, then file: the first with a value wins."""
         sources = [init_settings, env_settings]
         if file := os.environ.get(CONFIG_VARIABLE):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
@@ -149,24 +163,24 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_url")
     @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
+    def _validate_webhook_url(cls, value: str | None) -> str | None:
         if value is not None:
             parts = urlsplit(value)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("an address begins with https:// or http:// and names a host")
+                raise ValueError("expected a URL with a host that begins with https:// or http://")
         return value
 
     @model_validator(mode="after")
-    def _signs(self) -> Self:
+    def _require_webhook_secret(self) -> Self:
         if self.webhook_url is not None and self.webhook_secret is None and self.webhook_secret_file is None:
-            raise ValueError(f"webhook_url needs a secret: set {ENV_PREFIX}WEBHOOK_SECRET_FILE")
+            raise ValueError(f"webhook_url requires a secret: set {ENV_PREFIX}WEBHOOK_SECRET_FILE")
         return self
 
     @model_validator(mode="after")
-    def _not_open_to_all(self) -> Self:
+    def _require_admin_token(self) -> Self:
         has_token = self.admin_token is not None or self.admin_token_file is not None
-        if not (has_token or self.let_anyone_administer or _is_loopback(self.host)):
-            raise ValueError(f"a service on {self.host} needs an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
+        if not (has_token or self.allow_anonymous_admin or _is_loopback(self.host)):
+            raise ValueError(f"a service on {self.host} requires an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
         return self
 
     def read_admin_token(self) -> str | None:
@@ -203,7 +217,7 @@ class Settings(BaseSettings):
 
     @property
     def max_body_bytes(self) -> int:
-        """The body limit in bytes."""
+        """Largest request body, in bytes."""
         return self.max_body_mib << 20
 
     @property
@@ -211,11 +225,11 @@ class Settings(BaseSettings):
         """Whether NaN and infinities are refused."""
         return self.nan == "refuse"
 
-    def of_worker(self) -> Self:
-        """What each worker gets: its share of what may run and wait, and the tokens themselves, read once for all.
+    def for_worker(self) -> Self:
+        """Settings of each worker: its share of the limits, and the tokens themselves, since their files are read once.
 
         Raises:
-            ConfigurationError: a file of tokens cannot be used.
+            ConfigurationError: a file with tokens cannot be used.
         """
         token, keys = self.read_admin_token(), self.read_api_keys()
         return self.model_copy(
@@ -230,49 +244,49 @@ class Settings(BaseSettings):
         )
 
     def to_json(self) -> bytes:
-        """For another process."""
+        """The settings for another process, secrets included."""
         return orjson.dumps(self.model_dump(), default=_plain)
 
     @property
     def state_folder(self) -> Path:
-        """Where what the service remembers outlives the process."""
+        """Folder for what survives a restart."""
         return self.state_dir or self.repository / ".state"
 
     @property
     def max_collected_bytes(self) -> int:
-        """The limit on collected rows in bytes."""
+        """Most memory for collected rows, in bytes."""
         return self.max_collected_mib << 20
 
     @property
     def max_image_pixels(self) -> int:
-        """The image limit in pixels."""
+        """Largest image, in pixels."""
         return int(self.max_image_megapixels * 1e6)
 
 
 def load(arguments: Sequence[str] | None = None) -> Settings:
-    """Settings from flags, environment and file.
+    """Load the settings from flags, environment and file.
 
     Args:
-        arguments: the command line without the program's name; None reads no flags.
+        arguments: the command line without the name of the program; None reads no flags.
 
     Raises:
-        ConfigurationError: a value is wrong, or a name is not a setting's.
+        ConfigurationError: a value is invalid, or a name is not a setting.
     """
     _refuse_unknown_variables(os.environ)
     if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
-        raise ConfigurationError(f"{CONFIG_VARIABLE} names a file that does not exist: {file}")
+        raise ConfigurationError(f"{CONFIG_VARIABLE}: the file {file} does not exist")
     try:
         if arguments is None:
             return Settings()
         return CliApp.run(Settings, cli_args=list(arguments))
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_readable(problem) for problem in error.errors())) from error
+        raise ConfigurationError("\n".join(_describe(problem) for problem in error.errors())) from error
     except (SettingsError, ValueError) as error:
         raise ConfigurationError(str(error)) from error
 
 
 def from_json(text: str) -> Settings:
-    """Settings of another process, whatever the environment says."""
+    """Settings from another process. The environment is not read."""
     return Settings(**orjson.loads(text))
 
 
@@ -281,20 +295,18 @@ def _plain(value: object) -> str:
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    # pydantic-settings passes over unknown variables even with extra="forbid", so that a misspelt one would do nothing.
+    # pydantic-settings ignores unknown variables even with extra="forbid": a misspelt one would have no effect.
     known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
     if unknown:
-        raise ConfigurationError(f"{unknown[0]} is not a setting. The settings are: {', '.join(sorted(known))}")
+        raise ConfigurationError(f"{unknown[0]} is not a setting; the settings are {', '.join(sorted(known))}")
 
 
-def _readable(problem: Any) -> str:
-    if not problem["loc"]:  # it is about several, and not all of them are for other eyes
-        return str(problem["ctx"]["error"])
-    name = ".".join(str(part) for part in problem["loc"])
-    if name in {"admin_token", "api_keys", "webhook_secret", "webhook_url"}:
-        return f"{name}: {problem['msg']}"
-    return f"{name}: {problem['msg']} (got {problem['input']!r})"
+def _describe(problem: Any) -> str:
+    name = field_of(problem)
+    if not name:  # of several settings, secrets among them
+        return describe(problem, with_value=False)
+    return f"{name}: {describe(problem, with_value=name not in _SECRET)}"
 
 
 def _read_file(setting: str, path: Path | None, read: Callable[[Path], Content]) -> Content | None:

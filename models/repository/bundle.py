@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.repository.folder import sync
+from models.validation import describe, field_of
 
 MANIFEST = "manifest.json"
 SOURCE = "source.onnx"
@@ -149,9 +150,9 @@ def _parse_manifest(data: bytes) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = field_of(first)
         if where == "schema_version":
             raise ForeignBundle(
                 f"{MANIFEST} has schema version {first['input']!r}; this release reads {SCHEMA_VERSION}"
             ) from error
-        raise ForeignBundle(f"{MANIFEST}: {where}: {first['msg']}") from error
+        raise ForeignBundle(f"{MANIFEST}: {where}: {describe(first)}") from error

@@ -1,7 +1,6 @@
 """Error responses of the application. Every body is `{"error": <message>}`."""
 
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,10 +9,8 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from models.errors import DengeError
+from models.validation import describe, field_of, shorten
 from service.errors import INTERNAL, PublicError, public_error
-
-_MAX_SHOWN = 60
-"""Characters of a wrong value that an error message repeats."""
 
 
 def install(app: FastAPI) -> None:
@@ -39,7 +36,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     match status:
         case HTTPStatus.NOT_FOUND:
-            message = f"path: no such path '{_shorten(request.url.path)}'; /docs lists all paths"
+            message = f"path: no such path '{shorten(request.url.path)}'; /docs lists all paths"
             return error_response(PublicError(status, message))
         case HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = ", ".join(_allowed_methods(request))
@@ -57,20 +54,8 @@ def _allowed_methods(request: Request) -> list[str]:
 
 def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    return error_response(PublicError(HTTPStatus.BAD_REQUEST, _describe(error.errors()[0])))
-
-
-def _describe(problem: dict[str, Any]) -> str:
-    """One problem that pydantic has found, in the form of the service's own messages."""
-    field = ".".join(str(part) for part in problem["loc"])
-    expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if expected == problem["msg"]:  # "Field required" and the like, which say all
-        return f"{field}: {expected[0].lower()}{expected[1:]}"
-    return f"{field}: got {_shorten(repr(problem['input']))}, expected {expected}"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    first = error.errors()[0]
+    return error_response(PublicError(HTTPStatus.BAD_REQUEST, f"{field_of(first)}: {describe(first)}"))
 
 
 def _unexpected_error(_request: Request, _error: Exception) -> JSONResponse:

@@ -71,7 +71,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, listening: socket.socket, control: Path) -> None:
         self._settings = settings
-        self._handed_over = settings.of_worker().to_json()
+        self._handed_over = settings.for_worker().to_json()
         self._listening = listening
         self._control = control
         self._memory = os.memfd_create("denge-connections")

@@ -35,7 +35,10 @@ HistoryWindow = Annotated[
 FalseAlarmRate = Annotated[
     float | None,
     Query(
-        description="Share of windows that are significant although nothing has moved. The setting if absent.",
+        gt=0,
+        lt=1,
+        description="Share of windows that are significant although the input has not moved, within the range that was "
+        "measured for the version. The setting if absent.",
         openapi_examples=example(0.01),
     ),
 ]

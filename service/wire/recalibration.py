@@ -10,6 +10,7 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
+from models.validation import describe, field_of
 from service.wire import v2_binary, v2_request
 from service.wire.json_tensors import parse_request
 
@@ -103,4 +104,5 @@ def _parameters(given: object) -> RecalibrationParameters:
         return RecalibrationParameters.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise InvalidInput(first["msg"], ".".join(("parameters", *map(str, first["loc"])))) from None
+        field = field_of(first)
+        raise InvalidInput(describe(first), f"parameters.{field}" if field else "parameters") from None

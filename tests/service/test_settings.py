@@ -68,10 +68,10 @@ def test_a_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "denge", ""])
 def test_an_address_for_others_needs_an_admin_token(host: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="needs an admin token: set DENGE_ADMIN_TOKEN_FILE"):
+    with pytest.raises(ConfigurationError, match="requires an admin token: set DENGE_ADMIN_TOKEN_FILE"):
         settings.load(["--host", host])
     settings.load(["--host", host, "--admin-token-file", str(tmp_path / "token")])
-    settings.load(["--host", host, "--let-anyone-administer"])
+    settings.load(["--host", host, "--allow-anonymous-admin"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
@@ -109,7 +109,7 @@ def test_keys_are_never_made(tmp_path: Path) -> None:
 
 
 def test_a_webhook_needs_a_secret() -> None:
-    with pytest.raises(ConfigurationError, match="webhook_url needs a secret"):
+    with pytest.raises(ConfigurationError, match="webhook_url requires a secret"):
         settings.load(["--webhook-url", WEBHOOK_URL])
 
 
@@ -152,7 +152,7 @@ def test_workers_do_not_get_the_webhook_secret() -> None:
     chosen = Settings(webhook_url=WEBHOOK_URL, webhook_secret=WEBHOOK_KEY.decode())
 
     assert WEBHOOK_KEY in chosen.to_json()
-    assert WEBHOOK_KEY not in chosen.of_worker().to_json()
+    assert WEBHOOK_KEY not in chosen.for_worker().to_json()
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

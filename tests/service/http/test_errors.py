@@ -58,7 +58,7 @@ def test_an_unknown_path_is_named(client: TestClient) -> None:
     [
         ("?window=x", None, "query.window: got 'x', expected a valid integer, unable to parse string as an integer"),
         ("?window=10", None, "query.window: got '10', expected less than or equal to 9"),
-        ("", {}, "body.version: field required"),
+        ("", {}, "body.version: missing"),
         ("", {"version": "x" * 99}, f"body.version: got '{'x' * 59}..., expected a valid integer"),
     ],
 )

@@ -206,7 +206,7 @@ def test_what_has_not_been_seen_is_null(client: TestClient) -> None:
         ("/v2/models/tiny/drift?window=x", 400, "query.window"),
         ("/v2/models/tiny/drift?false_alarm_rate=x", 400, "query.false_alarm_rate"),
         ("/v2/models/tiny/drift?false_alarm_rate=0.5", 400, "false_alarm_rate"),
-        ("/v2/models/tiny/drift?false_alarm_rate=nan", 400, "false_alarm_rate"),
+        ("/v2/models/tiny/drift?false_alarm_rate=nan", 400, "query.false_alarm_rate"),
         ("/v2/models/tiny/drift/history?window=start", 400, "query.window"),
         ("/v2/models/tiny/layers/none/live", 404, "Model 'tiny' has no"),
         ("/v2/models/none/drift", 404, "Request for unknown model: 'none'"),

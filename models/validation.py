@@ -1,0 +1,39 @@
+"""Problems that pydantic finds in data, in the form of the project's error messages."""
+
+from typing import Any
+
+_MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
+"""By pydantic's type of the problem, if its own message does not read on its own."""
+
+_MAX_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
+def field_of(problem: Any) -> str:
+    """Where a problem is, as a path: ``parameters.prior``. Empty if it concerns the whole.
+
+    Args:
+        problem: one of a `ValidationError`'s `errors()`.
+    """
+    return ".".join(str(part) for part in problem["loc"])
+
+
+def describe(problem: Any, *, with_value: bool = True) -> str:
+    """What a problem is: ``got 'x', expected a valid integer``.
+
+    Args:
+        problem: one of a `ValidationError`'s `errors()`.
+        with_value: whether the message repeats the value, which may be secret.
+    """
+    if problem["type"] in _MESSAGES:
+        return _MESSAGES[problem["type"]]
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    expected = message.removeprefix("Input should be ")
+    if expected == message:
+        return message
+    return f"got {shorten(repr(problem['input']))}, expected {expected}" if with_value else f"expected {expected}"
+
+
+def shorten(text: str) -> str:
+    """The text, cut off if it is too long for a message."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -1,0 +1,60 @@
+"""Messages about data that pydantic refuses."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from models.validation import describe, field_of
+
+
+class Layer(BaseModel):
+    """Data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    eps: float = Field(gt=0)
+    name: str = "norm"
+
+    @field_validator("name")
+    @classmethod
+    def _is_short(cls, value: str) -> str:
+        if len(value) > 5:
+            raise ValueError("the name is too long")
+        return value
+
+
+class Model(BaseModel):
+    """Data with data inside."""
+
+    layers: list[Layer]
+
+
+def problem_in(data: Any) -> Any:
+    with pytest.raises(ValidationError) as caught:
+        Model.model_validate(data)
+    return caught.value.errors()[0]
+
+
+@pytest.mark.parametrize(
+    ("layer", "field", "message"),
+    [
+        ({"eps": 0}, "layers.0.eps", "got 0, expected greater than 0"),
+        ({"eps": "x" * 99}, "layers.0.eps", f"got '{'x' * 59}..., expected a valid number, unable to parse string"),
+        ({}, "layers.0.eps", "missing"),
+        ({"eps": 1, "epsilon": 1}, "layers.0.epsilon", "unknown field"),
+        ({"eps": 1, "name": "normalisation"}, "layers.0.name", "the name is too long"),
+    ],
+)
+def test_a_problem_is_named_with_what_was_got_and_expected(layer: Any, field: str, message: str) -> None:
+    problem = problem_in({"layers": [layer]})
+
+    assert field_of(problem) == field
+    assert describe(problem).startswith(message)
+
+
+def test_a_secret_value_is_not_repeated() -> None:
+    problem = problem_in({"layers": [{"eps": "secret"}]})
+
+    assert "secret" in describe(problem)
+    assert "secret" not in describe(problem, with_value=False)
