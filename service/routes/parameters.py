@@ -6,6 +6,7 @@ from annotated_types import Ge, Lt
 from fastapi import Path
 from pydantic import BeforeValidator
 
+from models.validation import shorten
 from service.routes.openapi import example
 
 ModelName = Annotated[str, Path(description="Name of a model.", openapi_examples=example("mlp"))]
@@ -18,7 +19,7 @@ LayerName = Annotated[
 def _require_digits(value: str) -> str:
     # Left to itself, a path parameter takes "1.0" for 1.
     if not (value.isascii() and value.isdecimal()):
-        raise ValueError("a whole number")
+        raise ValueError(f"got {shorten(repr(value))}, expected a whole number")
     return value
 
 

@@ -1,310 +1,41 @@
-"""Bodies that are images: `service.wire.images`."""
-
-import struct
-import zlib
-from io import BytesIO
+"""Predictions from images over HTTP."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image, ImageFile
 from starlette.testclient import TestClient
 
-from models.errors import InvalidInput, TooLarge
-from models.manifest import ImagePreprocessing
-from service.wire.images import decode
+from tests.image_files import encode, png_header, random_pixels
 
-GREY = ImagePreprocessing(mode="grey", height=8, width=6, scale=1 / 255, mean=(0.1307,), std=(0.3081,))
-RGB = ImagePreprocessing(mode="rgb", height=8, width=6, scale=1 / 255, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
-RAW_GREY = ImagePreprocessing(mode="grey", height=8, width=6, scale=1, mean=(0,), std=(1,))
-RAW_RGB = ImagePreprocessing(mode="rgb", height=8, width=6, scale=1, mean=(0, 0, 0), std=(1, 1, 1))
-MAX_PIXELS = 10_000
+PIXELS = random_pixels(8, 8)
 
-FORMATS = pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
 
+@pytest.mark.parametrize("url", ["/v2/models/shapes/predict", "/v2/models/shapes/versions/1/predict"])
+def test_it_answers_what_the_tensor_gives(client: TestClient, url: str) -> None:
+    answer = client.post(url, content=encode(PIXELS)).json()
+    row = ((PIXELS / 255 - 0.1307) / 0.3081).reshape(1, 1, 8, 8)
+    tensor = {"name": "input", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": row.tolist()}
+    output = client.post("/v2/models/shapes/infer", json={"inputs": [tensor]}).json()["outputs"][0]["data"]
+    softmax = np.exp(output) / np.exp(output).sum()
 
-def random_pixels(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+    assert [entry["label"] for entry in answer["probabilities"]] == ["circle", "square", "star"]
+    np.testing.assert_allclose([entry["probability"] for entry in answer["probabilities"]], softmax, rtol=1e-5)
+    assert answer["label"] == ["circle", "square", "star"][int(np.argmax(output))]
+    assert answer["probability"] == max(entry["probability"] for entry in answer["probabilities"])
 
 
-def encode(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: object) -> bytes:
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    file = BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
+def test_what_is_no_image_is_refused_by_field(client: TestClient) -> None:
+    response = client.post("/v2/models/shapes/predict", content=b"hello")
 
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("body: ")
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that states a size and holds almost nothing."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def test_too_many_pixels_are_too_large(client: TestClient) -> None:
+    assert client.post("/v2/models/shapes/predict", content=png_header(20_000, 20_000)).status_code == 413
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    )
 
+def test_a_model_of_other_things_says_so(client: TestClient) -> None:
+    response = client.post("/v2/models/tiny/predict", content=encode(PIXELS))
 
-def test_a_grey_image_that_fits_is_normalised_bit_for_bit_as_numpy_does() -> None:
-    image = random_pixels(8, 6)
-
-    expected = image.astype(np.float32) * np.float32(1 / 255)
-    expected = (expected - np.float32(0.1307)) / np.float32(0.3081)
-
-    actual = decode(encode(image), GREY, MAX_PIXELS)
-    assert actual.dtype == np.float32
-    assert actual.tobytes() == expected[None].tobytes()
-
-
-def test_a_colour_image_has_its_channels_first_each_with_its_own_mean_and_std() -> None:
-    image = random_pixels(8, 6, 3)
-
-    planes = np.moveaxis(image, -1, 0).astype(np.float32) * np.float32(1 / 255)
-    mean, std = (np.float32(values).reshape(3, 1, 1) for values in (RGB.mean, RGB.std))
-
-    actual = decode(encode(image), RGB, MAX_PIXELS)
-    assert actual.flags.c_contiguous
-    assert actual.tobytes() == ((planes - mean) / std).tobytes()
-
-
-def test_a_jpeg_is_read_as_pillow_reads_it() -> None:
-    data = encode(random_pixels(8, 6, 3), "JPEG")
-
-    expected = np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1)
-
-    assert (decode(data, RAW_RGB, MAX_PIXELS) == expected).all()
-
-
-def test_an_image_of_another_size_is_resized_over_all_of_its_pixels() -> None:
-    """Without antialiasing, a fine checkerboard would become black or white instead of the grey it is."""
-    board = np.indices((80, 60)).sum(axis=0) % 2 * 255
-
-    actual = decode(encode(board.astype(np.uint8)), RAW_GREY, MAX_PIXELS)
-
-    assert actual.shape == (1, 8, 6)
-    assert np.abs(actual - 127.5).max() < 5
-
-
-def test_a_smaller_image_is_enlarged() -> None:
-    assert (decode(encode(np.full((2, 3), 7, np.uint8)), RAW_GREY, MAX_PIXELS) == np.full((1, 8, 6), 7)).all()
-
-
-def test_grey_becomes_colour_with_three_equal_channels() -> None:
-    image = random_pixels(8, 6)
-
-    assert (decode(encode(image), RAW_RGB, MAX_PIXELS) == image[None].repeat(3, axis=0)).all()
-
-
-def test_colour_becomes_grey_by_the_luma_of_bt601() -> None:
-    image = random_pixels(8, 6, 3)
-
-    expected = image @ np.array([0.299, 0.587, 0.114])
-
-    assert np.abs(decode(encode(image), RAW_GREY, MAX_PIXELS)[0] - expected).max() <= 0.51
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@FORMATS
-def test_an_image_is_turned_as_its_exif_says(file_format: str, orientation: int) -> None:
-    upright = np.zeros((8, 6), np.uint8)
-    upright[:4, :3] = 80
-    upright[:4, 3:] = 160
-    upright[4:, :3] = 240
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.T,
-        6: np.rot90(upright),
-        7: upright[::-1, ::-1].T,
-        8: np.rot90(upright, -1),
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    options = {"quality": 100} if file_format == "JPEG" else {}
-
-    actual = decode(encode(np.ascontiguousarray(stored), file_format, exif=exif, **options), RAW_GREY, MAX_PIXELS)
-
-    assert np.abs(actual[0] - upright).max() <= 2
-
-
-@pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_transparent_pixels_are_black_and_half_transparent_ones_half_as_bright(mode: str) -> None:
-    colours = (200, 200) if mode == "LA" else (200, 200, 200, 200)
-    image = Image.new(mode, (6, 8), colours)
-    alpha = np.full((8, 6), 255, np.uint8)
-    alpha[0], alpha[1] = 0, 128
-    image.putalpha(Image.fromarray(alpha))
-
-    actual = decode(encode(image), RAW_GREY, MAX_PIXELS)[0]
-
-    assert (actual[0] == 0).all()
-    assert np.abs(actual[1] - 100).max() <= 1
-    assert (actual[2:] == 200).all()
-
-
-def test_a_transparent_colour_of_a_palette_is_black() -> None:
-    image = Image.new("P", (6, 8), 1)
-    image.putpalette([9, 9, 9, 90, 90, 90])
-    image.putpixel((0, 0), 0)
-
-    actual = decode(encode(image, transparency=1), RAW_GREY, MAX_PIXELS)[0]
-
-    assert actual[0, 0] == 9
-    assert actual.sum() == 9
-
-
-@pytest.mark.parametrize("preprocessing", [RAW_GREY, RAW_RGB], ids=["grey", "rgb"])
-def test_of_16_bit_grey_the_upper_8_bits_are_taken(preprocessing: ImagePreprocessing) -> None:
-    image = random_pixels(8, 6, dtype=np.uint16)
-
-    assert (decode(encode(image), preprocessing, MAX_PIXELS) == image >> 8).all()
-
-
-def test_the_transparent_level_of_16_bit_grey_is_black() -> None:
-    image = np.full((8, 6), 40_000, np.uint16)
-    image[0] = 40_001
-
-    actual = decode(encode(image, transparency=40_001), RAW_GREY, MAX_PIXELS)[0]
-
-    assert (actual[0] == 0).all()
-    assert (actual[1:] == 40_000 >> 8).all()
-
-
-def test_a_black_and_white_image_spans_the_whole_range() -> None:
-    image = Image.new("1", (6, 8), 1)
-
-    assert (decode(encode(image), RAW_GREY, MAX_PIXELS) == 255).all()
-
-
-def test_a_cmyk_jpeg_is_converted() -> None:
-    white = Image.new("CMYK", (6, 8), (0, 0, 0, 0))
-
-    assert (decode(encode(white, "JPEG"), RAW_RGB, MAX_PIXELS) == 255).all()
-
-
-@FORMATS
-def test_as_many_pixels_as_allowed_pass_and_one_more_is_refused(file_format: str) -> None:
-    data = encode(random_pixels(8, 6), file_format)
-
-    decode(data, GREY, max_pixels=48)
-    with pytest.raises(TooLarge, match="body: 6 x 8 pixels; at most 47") as refusal:
-        decode(data, GREY, max_pixels=47)
-    assert refusal.value.field == "body"
-
-
-@pytest.mark.parametrize("side", [10_000, 13_000, 2**31 - 1])
-def test_a_bomb_is_refused_without_being_allocated(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sizes are below, within and above where Pillow warns and then refuses by itself."""
-    allocated: list[ImageFile.ImageFile] = []
-    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", allocated.append)
-    with pytest.raises(InvalidInput):
-        decode(png_header(6, 8), GREY, MAX_PIXELS)
-    assert len(allocated) == 1, "this is where Pillow allocates"
-
-    with pytest.raises(TooLarge):
-        decode(png_header(side, side), GREY, MAX_PIXELS)
-
-    assert len(allocated) == 1
-
-
-def test_a_size_that_pillow_would_warn_about_passes_where_the_limit_allows_it() -> None:
-    """The one row that the file holds is too few, and that is what is refused."""
-    with pytest.raises(InvalidInput, match="truncated") as refusal:
-        decode(png_header(100_000_000, 1), GREY, max_pixels=100_000_000)
-    assert not isinstance(refusal.value, TooLarge)
-
-
-@pytest.mark.parametrize("keep", [0, 1, 8, 20, 0.5, 0.9])
-@FORMATS
-def test_a_truncated_image_is_refused(file_format: str, keep: float) -> None:
-    data = encode(random_pixels(60, 60), file_format)
-
-    with pytest.raises(InvalidInput, match="body: not a PNG or JPEG image") as refusal:
-        decode(data[: int(keep * len(data)) if isinstance(keep, float) else keep], GREY, MAX_PIXELS)
-    assert refusal.value.field == "body"
-
-
-@pytest.mark.parametrize("file_format", ["GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO"])
-def test_an_image_of_another_format_is_refused(file_format: str) -> None:
-    with pytest.raises(InvalidInput):
-        decode(encode(random_pixels(8, 6), file_format), GREY, MAX_PIXELS)
-
-
-def test_a_text_chunk_that_inflates_without_end_is_refused() -> None:
-    """Pillow reads compressed texts before the pixels."""
-    text = b"k\0\0" + zlib.compress(bytes(100_000_000), 9)
-    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + struct.pack(">I", zlib.crc32(b"zTXt" + text))
-    data = encode(random_pixels(8, 6))
-
-    with pytest.raises(InvalidInput):
-        decode(data[:33] + chunk + data[33:], GREY, MAX_PIXELS)
-
-
-def test_running_out_of_memory_is_not_blamed_on_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(Image, "open", exhausted)
-    with pytest.raises(MemoryError):
-        decode(b"", GREY, MAX_PIXELS)
-
-
-@given(data=st.binary())
-def test_random_bytes_are_refused_as_invalid_input(data: bytes) -> None:
-    with pytest.raises(InvalidInput):
-        decode(data, GREY, MAX_PIXELS)
-
-
-@given(
-    prefix=st.sampled_from([encode(random_pixels(8, 6)), encode(random_pixels(8, 6, 3), "JPEG")]),
-    place=st.floats(0, 1),
-    data=st.binary(min_size=1, max_size=40),
-)
-def test_a_damaged_image_is_an_array_or_invalid_input(prefix: bytes, place: float, data: bytes) -> None:
-    """Damage that hits only metadata may pass, and no damage ever raises anything else."""
-    start = int(place * len(prefix))
-    try:
-        values = decode(prefix[:start] + data + prefix[start + len(data) :], GREY, MAX_PIXELS)
-    except InvalidInput:
-        return
-    assert values.shape == (1, 8, 6)
-    assert np.isfinite(values).all()
-
-
-class TestOverHttp:
-    """POST /v2/models/{m}/predict."""
-
-    pixels = random_pixels(8, 8)
-
-    @pytest.mark.parametrize("url", ["/v2/models/shapes/predict", "/v2/models/shapes/versions/1/predict"])
-    def test_it_answers_what_the_tensor_gives(self, client: TestClient, url: str) -> None:
-        answer = client.post(url, content=encode(self.pixels)).json()
-        row = ((self.pixels / 255 - 0.1307) / 0.3081).reshape(1, 1, 8, 8)
-        tensor = {"name": "input", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": row.tolist()}
-        output = client.post("/v2/models/shapes/infer", json={"inputs": [tensor]}).json()["outputs"][0]["data"]
-        softmax = np.exp(output) / np.exp(output).sum()
-
-        assert [entry["label"] for entry in answer["probabilities"]] == ["circle", "square", "star"]
-        np.testing.assert_allclose([entry["probability"] for entry in answer["probabilities"]], softmax, rtol=1e-5)
-        assert answer["label"] == ["circle", "square", "star"][int(np.argmax(output))]
-        assert answer["probability"] == max(entry["probability"] for entry in answer["probabilities"])
-
-    def test_what_is_no_image_is_refused_by_field(self, client: TestClient) -> None:
-        response = client.post("/v2/models/shapes/predict", content=b"hello")
-
-        assert response.status_code == 400
-        assert response.json()["error"].startswith("body: ")
-
-    def test_too_many_pixels_are_too_large(self, client: TestClient) -> None:
-        assert client.post("/v2/models/shapes/predict", content=png_header(20_000, 20_000)).status_code == 413
-
-    def test_a_model_of_other_things_says_so(self, client: TestClient) -> None:
-        response = client.post("/v2/models/tiny/predict", content=encode(self.pixels))
-
-        assert response.status_code == 400
-        assert "so it reads no images" in response.json()["error"]
+    assert response.status_code == 400
+    assert "so it reads no images" in response.json()["error"]

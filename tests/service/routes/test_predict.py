@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from models.errors import InvalidInput
-from models.manifest import TensorSpec
-from service.wire import v1_json
-
 URL = "/v1/models/tiny:predict"
 ROWS = [[0.5, -1.0, 2.0, 0.25], [1.0, 1.0, -1.0, 3.0]]
 
@@ -68,49 +64,3 @@ def test_status_lists_the_versions(client: TestClient) -> None:
 @pytest.mark.parametrize("url", ["/v1/models/nobody", "/v1/models/tiny/versions/9"])
 def test_status_of_what_is_not_there_is_not_found(client: TestClient, url: str) -> None:
     assert client.get(url).status_code == 404
-
-
-class TestSeveralTensors:
-    """Models with more than one input and output."""
-
-    specs = (
-        TensorSpec(name="a", datatype="FP32", shape=(-1, 2)),
-        TensorSpec(name="b", datatype="INT64", shape=(-1,)),
-    )
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b'{"instances": [{"a": [1, 2], "b": 3}, {"a": [4, 5], "b": 6}]}',
-            b'{"inputs": {"a": [[1, 2], [4, 5]], "b": [3, 6]}}',
-        ],
-    )
-    def test_are_read_by_name(self, body: bytes) -> None:
-        request = v1_json.decode(body, self.specs)
-
-        np.testing.assert_array_equal(request.inputs["a"], np.array([[1, 2], [4, 5]], np.float32))
-        np.testing.assert_array_equal(request.inputs["b"], np.array([3, 6]))
-
-    @pytest.mark.parametrize(
-        ("body", "field"),
-        [
-            (b'{"instances": [[1, 2]]}', "instances[0]"),
-            (b'{"inputs": [[1, 2]]}', "inputs"),
-            (b'{"inputs": {"a": [[1, 2]], "b": [3, 6]}}', "inputs"),
-            (b'{"instances": [{"a": [1, 2], "b": 3.5}]}', "instances[*].b[0]"),
-            (b'{"instances": [{"a": [1, 2], "b": 9223372036854775808}]}', "instances[*].b[0]"),
-        ],
-    )
-    def test_are_refused_by_their_field(self, body: bytes, field: str) -> None:
-        with pytest.raises(InvalidInput) as caught:
-            v1_json.decode(body, self.specs)
-
-        assert caught.value.field == field
-
-    def test_come_back_by_name(self) -> None:
-        outputs = {"x": np.array([[1.5], [2.5]], np.float32), "y": np.array([1, 2])}
-        by_row = v1_json.PredictRequest({}, by_row=True)
-        by_column = v1_json.PredictRequest({}, by_row=False)
-
-        assert v1_json.encode(by_row, outputs) == b'{"predictions":[{"x":[1.5],"y":1},{"x":[2.5],"y":2}]}'
-        assert v1_json.encode(by_column, outputs) == b'{"outputs":{"x":[[1.5],[2.5]],"y":[1,2]}}'

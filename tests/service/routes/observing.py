@@ -1,0 +1,44 @@
+"""A service whose traffic is observed."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from starlette.testclient import TestClient
+
+from models.repository.repository import Repository
+from service.app import create_app
+from service.settings import Settings
+from tests.bundles import INPUT
+
+TINY = "/v2/models/tiny"
+WINDOWS = ("1m", "1h", "1d", "start")
+
+_TIMEOUT_SECONDS = 60
+
+
+def serving(repository: Repository) -> TestClient:
+    settings = Settings(repository=repository.root, watch_percent=100, drift_window_rows=16)
+    return TestClient(create_app(settings), "http://127.0.0.1:8000", raise_server_exceptions=False)
+
+
+def infer(client: TestClient, rows: np.ndarray, model: str = "tiny", **parameters: object) -> dict[str, Any]:
+    tensor = {"name": INPUT, "datatype": "FP32", "shape": list(rows.shape), "data": rows.tolist()}
+    answer = client.post(f"/v2/models/{model}/infer", json={"inputs": [tensor], "parameters": parameters})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def until(client: TestClient, rows: np.ndarray, holds: Callable[[], bool], model: str = "tiny") -> None:
+    """Predict until something holds: some of the predictions are observed."""
+    deadline = monotonic() + _TIMEOUT_SECONDS
+    while not holds():
+        assert monotonic() < deadline, f"what was awaited did not come within {_TIMEOUT_SECONDS} seconds of predictions"
+        infer(client, rows, model)
+
+
+def get(client: TestClient, path: str) -> dict[str, Any]:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
