@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
+from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
-
-Outputs = Mapping[str, Array]
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
