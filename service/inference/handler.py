@@ -19,7 +19,8 @@ from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
-from service.inference.dialect import Answer, Call, Dialect, Outputs, Query
+from service.inference.dialect import Answer, Call, Dialect, Query
+from service.inference.queue import Outputs
 from service.watching.observed_models import ObservedModels
 
 MAX_SCORING = 64

@@ -8,7 +8,8 @@ from models.classification import probabilities as to_probabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Outputs, Query, json_answer
+from service.inference.dialect import Answer, Call, Query, json_answer
+from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import images
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Outputs, Query, json_answer
+from service.inference.dialect import Answer, Call, Query, json_answer
+from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import v1_json
 

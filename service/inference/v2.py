@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Call, Outputs, Query
+from service.inference.dialect import JSON, Answer, Call, Query
+from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import v2_request, v2_response
 from service.wire.compression import compress, negotiate
