@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from models.drift.assessment import ChannelShift, LayerShift
+from models.drift.assessment import LayerShift
 from models.drift.reference import ChannelShifts
 from models.manifest import DriftReference, NormLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
+from service.routes.drift_report import ChannelDrift
 from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import LayerName, ModelName
 from service.routes.versions import for_default_and_named
@@ -68,8 +69,8 @@ class LiveLayer(BaseModel):
     rows: int
     since: datetime | None = Field(description="When the first of these rows was observed; null if there are none.")
     units: Literal["z"] = "z"
-    channels: LiveChannels | None = Field(description="null until a row has been observed.")
-    reference: ReferenceChannels | None = Field(description="null for a version without held-out rows.")
+    channels: LiveChannels | None = Field(description="Null until a row is observed.")
+    reference: ReferenceChannels | None = Field(description="Null for a version without held-out rows.")
 
 
 class ObservationCost(BaseModel):
@@ -81,20 +82,6 @@ class ObservationCost(BaseModel):
     seconds: float = Field(description="Processor time.")
 
 
-class ChannelDrift(BaseModel):
-    """A channel in a window, in z units."""
-
-    channel: int
-    mean: float
-    variance: float
-    symmetric_kl: float
-
-    @classmethod
-    def of(cls, shift: ChannelShift) -> "ChannelDrift":
-        """The response's form of a channel's shift."""
-        return cls(channel=shift.channel, mean=shift.mean, variance=shift.variance, symmetric_kl=shift.symmetric_kl)
-
-
 class LiveLayerSummary(BaseModel):
     """A layer in a window, with its most shifted channels only."""
 
@@ -102,7 +89,7 @@ class LiveLayerSummary(BaseModel):
     num_features: int = Field(description="Number of channels.")
     placement: str
     symmetric_kl: float | None = Field(
-        description="Symmetric KL divergence from the reference, mean over channels. null until a row is observed."
+        description="Symmetric KL divergence from the reference, mean over channels. Null until a row is observed."
     )
     wasserstein: float | None = Field(
         description="2-Wasserstein distance from the reference in standard deviations, mean over channels."

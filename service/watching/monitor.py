@@ -50,7 +50,7 @@ class DriftMonitor:
         clock: Callable[[], float] = time,
     ) -> None:
         self._catalog = catalog
-        self.window_rows = rows
+        self._window_rows = rows
         self._false_alarm_rate = false_alarm_rate
         self._folder = folder
         self._clock = clock
@@ -69,7 +69,7 @@ class DriftMonitor:
         key = served.model, served.version
         with self._lock:
             if key not in self._versions:
-                version = VersionMonitor(served.manifest, self.window_rows, self._false_alarm_rate, self._clock)
+                version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock)
                 self._restore(key, version)
                 self._versions[key] = version
             return self._versions[key]

@@ -60,6 +60,7 @@ class VersionMonitor:
         clock: seconds since 1970.
 
     Attributes:
+        window_rows: rows of a judged window.
         effort: what observing has cost.
         rate: the false-alarm rate at which windows are judged.
     """
@@ -71,7 +72,7 @@ class VersionMonitor:
         self.effort = Effort()
         self.rate = _nearest_rate(manifest, false_alarm_rate)
         self._detector = Detector(manifest.drift)
-        self._window_rows = window_rows
+        self.window_rows = window_rows
         self._clock = clock
         self._windows = TimeWindows()
         self._filling: Bucket | None = None
@@ -93,7 +94,7 @@ class VersionMonitor:
     @property
     def windows_per_day(self) -> float:
         """The number of windows of rows that the traffic of the last hour would fill in a day."""
-        return self.window("1h").rows / self._window_rows * _HOURS_PER_DAY
+        return self.window("1h").rows / self.window_rows * _HOURS_PER_DAY
 
     def window(self, window: Window) -> Bucket:
         """Returns the rows observed in a window of time that ends now."""
@@ -144,7 +145,7 @@ class VersionMonitor:
             self._windows.add(added)
             self._unsaved = True
             self._filling = added if self._filling is None else Bucket.merged([self._filling, added])
-            if self._filling.rows < self._window_rows:
+            if self._filling.rows < self.window_rows:
                 return None
             full, self._filling = self._filling, None
             was_alarm = self._judged is not None and self._judged.assessment.alarm

@@ -1,0 +1,224 @@
+"""Schemas of drift: how far a version's rows are from its held-out rows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from models.drift.assessment import LARGE_KL, Assessment, ChannelShift, ClassShift, LayerShift, Verdict
+from models.manifest import Manifest
+from service.catalog.served_version import ServedVersion
+from service.watching.version_monitor import VersionMonitor
+from service.watching.windows import Bucket
+
+
+class ChannelDrift(BaseModel):
+    """A channel in a window, in z units."""
+
+    channel: int
+    mean: float
+    variance: float
+    symmetric_kl: float
+
+    @classmethod
+    def of(cls, shift: ChannelShift) -> Self:
+        """The response's form of a channel's shift."""
+        return cls(channel=shift.channel, mean=shift.mean, variance=shift.variance, symmetric_kl=shift.symmetric_kl)
+
+
+class LayerDrift(BaseModel):
+    """Whether a layer's input has moved."""
+
+    name: str
+    statistic: float | None = Field(description="1 is what one undisturbed window in a hundred exceeds in this layer.")
+    threshold: float | None = Field(description="Of the statistic, at the false-alarm rate.")
+    significant: bool | None
+    symmetric_kl: float = Field(description="Mean over channels, less what chance alone makes of it.")
+    wasserstein: float = Field(
+        description="In standard deviations, mean over channels, less what chance alone makes of it."
+    )
+    worst_channels: list[ChannelDrift]
+
+    @classmethod
+    def of(cls, name: str, shift: LayerShift) -> Self:
+        """The response's form of a layer's shift."""
+        return cls(
+            name=name,
+            statistic=shift.statistic,
+            threshold=shift.threshold,
+            significant=shift.significant,
+            symmetric_kl=shift.symmetric_kl,
+            wasserstein=shift.wasserstein,
+            worst_channels=list(map(ChannelDrift.of, shift.worst_channels)),
+        )
+
+
+class ClassDrift(BaseModel):
+    """Predicted classes in the window, beside those of the held-out rows."""
+
+    labels: list[str]
+    counts: list[int]
+    shares: list[float]
+    reference_shares: list[float] | None = Field(description="Shares among the held-out rows.")
+    significant: bool | None = Field(description="Whether the shares differ significantly, at the false-alarm rate.")
+    distance: float | None = Field(description="Share of rows that would need another class for the shares to agree.")
+    explains_shift: bool | None = Field(
+        description="Whether held-out rows of the same classes would make the layers see the same."
+    )
+
+    @classmethod
+    def of(cls, manifest: Manifest, bucket: Bucket, shift: ClassShift | None) -> Self | None:
+        """The classes of a window; None for a model that does not classify."""
+        drift = manifest.drift
+        reference: Sequence[int] | None = drift.classes.counts if drift and drift.classes else None
+        counts = list(map(int, bucket.classes)) or [0] * len(reference or ())
+        if not counts:
+            return None
+        return cls(
+            labels=list(manifest.labels or map(str, range(len(counts)))),
+            counts=counts,
+            shares=_shares(counts),
+            reference_shares=None if reference is None else _shares(reference),
+            significant=shift.significant if shift else None,
+            distance=shift.distance if shift else None,
+            explains_shift=shift.explains_shift if shift else None,
+        )
+
+
+class DriftReport(BaseModel):
+    """Whether the input has moved. The divergence is no estimate of accuracy, and moments do not see geometry."""
+
+    model: str
+    version: str
+    window: str
+    rows: int
+    verdict: Verdict
+    message: str
+    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    false_alarm_rate: float
+    window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
+    windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
+    false_alarms_per_day: float = Field(description="How many of them are significant although nothing has moved.")
+    statistic: float | None = Field(description="The largest of all layers.")
+    threshold: float | None = Field(description="Of the largest statistic, at the false-alarm rate.")
+    significant: bool | None
+    symmetric_kl: float = Field(description="Mean over layers.")
+    wasserstein: float = Field(description="Mean over layers, in standard deviations.")
+    large_symmetric_kl: float = Field(
+        description="A layer's divergence from which a significant shift raises an alarm."
+    )
+    layers: list[LayerDrift]
+    classes: ClassDrift | None = Field(description="Null for a model that does not classify.")
+
+    @classmethod
+    def of(
+        cls, served: ServedVersion, monitor: VersionMonitor, bucket: Bucket, window: str, rate: float | None = None
+    ) -> Self:
+        """Assess rows of a version.
+
+        Args:
+            served: the version.
+            monitor: of the version.
+            bucket: the rows.
+            window: its name.
+            rate: of false alarms; that of the monitor if absent.
+
+        Raises:
+            InvalidInput: the rate is outside the measured range.
+        """
+        found = monitor.assess(bucket, rate)
+        false_alarm_rate = monitor.rate if rate is None else rate
+        windows_per_day = monitor.windows_per_day
+        return cls(
+            model=served.model,
+            version=str(served.version),
+            window=window,
+            rows=found.rows,
+            verdict=found.verdict,
+            message=found.message,
+            alarm=found.alarm,
+            false_alarm_rate=false_alarm_rate,
+            window_rows=monitor.window_rows,
+            windows_per_day=windows_per_day,
+            false_alarms_per_day=windows_per_day * false_alarm_rate,
+            statistic=found.statistic,
+            threshold=found.threshold,
+            significant=found.significant,
+            symmetric_kl=found.symmetric_kl,
+            wasserstein=found.wasserstein,
+            large_symmetric_kl=LARGE_KL,
+            layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
+            classes=ClassDrift.of(served.manifest, bucket, found.classes),
+        )
+
+
+class VersionDrift(BaseModel):
+    """The verdict on a loaded version."""
+
+    model: str
+    version: str
+    is_default: bool = Field(description="Whether it answers the requests to the model that name no version.")
+    rows: int
+    verdict: Verdict
+    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    symmetric_kl: float = Field(description="Mean over layers.")
+
+    @classmethod
+    def of(cls, served: ServedVersion, found: Assessment, *, is_default: bool) -> Self:
+        """The verdict of an assessment."""
+        return cls(
+            model=served.model,
+            version=str(served.version),
+            is_default=is_default,
+            rows=found.rows,
+            verdict=found.verdict,
+            alarm=found.alarm,
+            symmetric_kl=found.symmetric_kl,
+        )
+
+
+class DriftOverview(BaseModel):
+    """The verdicts on all loaded versions of all models."""
+
+    window: str
+    versions: list[VersionDrift]
+
+
+class DriftPoint(BaseModel):
+    """Drift in a part of the window."""
+
+    time: datetime = Field(description="End of the part.")
+    rows: int
+    symmetric_kl: float
+    statistic: float | None
+    threshold: float | None
+    alarm: bool
+    layers: dict[str, float] = Field(description="Symmetric KL divergence by layer.")
+
+    @classmethod
+    def of(cls, end: float, found: Assessment) -> Self:
+        """The drift of rows, in a part that ends at a time in seconds since 1970."""
+        return cls(
+            time=datetime.fromtimestamp(end, UTC),
+            rows=found.rows,
+            symmetric_kl=found.symmetric_kl,
+            statistic=found.statistic,
+            threshold=found.threshold,
+            alarm=found.alarm,
+            layers={name: shift.symmetric_kl for name, shift in found.layers.items()},
+        )
+
+
+class DriftHistory(BaseModel):
+    """Drift over time, oldest first. Parts without rows are left out."""
+
+    model: str
+    version: str
+    window: str
+    points: list[DriftPoint]
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
