@@ -10,7 +10,7 @@ import { listen } from "./events.js";
 import { listenForImages } from "./images.js";
 import { followAddress } from "./navigation.js";
 import { refresh, start } from "./poller.js";
-import { DRIFT_QUERIES, QUERIES } from "./queries.js";
+import { DRIFT_QUERIES, QUERIES, REPOSITORY_QUERIES } from "./queries.js";
 import { shownVersion } from "./selectors.js";
 import { subscribe, update } from "./state.js";
 import { installTheme } from "./theme.js";
@@ -83,13 +83,16 @@ listenForImages(/** @type {HTMLElement} */ (document.querySelector("section.tria
 
 update(readAddress());
 subscribe(draw);
-addEventListener("hashchange", followAddress);
+addEventListener("hashchange", () => {
+  followAddress();
+  refresh(REPOSITORY_QUERIES);
+});
 observeViewport(document.querySelectorAll("section"), ["strip", "heatmap", "channel", "history"]);
 start(QUERIES);
 listen(
   {
     statistics: (event) => update((state) => ingestTraffic(state, event, performance.now())),
-    drift: () => refresh(...DRIFT_QUERIES),
+    drift: () => refresh(DRIFT_QUERIES),
   },
   (isStreaming) => update({ isStreaming }),
 );

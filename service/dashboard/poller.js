@@ -12,7 +12,7 @@ const RECONNECT_MS = 2000;
 const RETRY_MS = 10_000;
 
 /** The last request of a query. */
-class Request {
+class LastRequest {
   /** @param {string} path @param {number} at */
   constructor(path, at) {
     this.path = path;
@@ -22,7 +22,7 @@ class Request {
   }
 }
 
-/** By the name of a query. @type {Map<string, Request>} */
+/** By the name of a query. @type {Map<string, LastRequest>} */
 const requests = new Map();
 
 /** @type {Query<any>[]} */
@@ -43,9 +43,9 @@ export function start(all) {
   poll();
 }
 
-/** Make queries due at once; all of them where none is named. @param {...string} names */
-export function refresh(...names) {
-  for (const name of names.length > 0 ? names : requests.keys()) {
+/** Make queries due at once. @param {Iterable<string>} [names] all of them by default */
+export function refresh(names = requests.keys()) {
+  for (const name of names) {
     const request = requests.get(name);
     if (request !== undefined) request.at = -Infinity;
   }
@@ -72,20 +72,25 @@ function isDue(query, path, now) {
 
 /** @param {Query<any>} query @param {string} path @param {number} now */
 async function ask(query, path, now) {
-  const request = new Request(path, now);
+  const request = new LastRequest(path, now);
   requests.set(query.name, request);
-  /** @type {(state: State) => Partial<State>} */
-  let change;
   try {
     const answer = await (query.request ?? get)(path);
-    change = (state) => query.receive(answer, state);
+    const outdated = query.outdates?.(answer, current()) ?? [];
+    receive(query, path, (state) => query.receive(answer, state));
+    refresh(outdated);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 0) return disconnect(query);
-    change = () => query.fail(error.message);
     request.hasFailed = true;
+    receive(query, path, () => query.fail(error.message));
+  } finally {
+    request.isPending = false;
   }
-  request.isPending = false;
+}
+
+/** @param {Query<any>} query @param {string} path @param {(state: State) => Partial<State>} change */
+function receive(query, path, change) {
   const isReconnected = current().isConnected === false;
   // An answer about what is no longer selected is of no use.
   update((state) => ({ ...(query.path(state) === path && change(state)), isConnected: true }));

@@ -2,12 +2,12 @@
 /** What the page asks the service: where, how often, and what the answers change. */
 
 import { pathOf, send } from "./api.js";
-import { isActive, isVisible, shownPath } from "./selectors.js";
+import { defaultVersion, isActive, isVisible, shownPath } from "./selectors.js";
 import { ingestCounters } from "./traffic.js";
 
 /**
  * @import {
- *   Drift, History, IndexedVersion, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard,
+ *   Drift, History, IndexedVersion, Job, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard,
  *   ModelMetadata, Query, Rollout, ServerMetadata, State, StatisticsList, StoredLayer
  * } from "./types"
  */
@@ -66,11 +66,10 @@ const loaded = query({
   receive: ({ versions }) => ({ loaded: versions }),
 });
 
-/** The counters of all versions, while no events arrive. @type {Query<StatisticsList>} */
+/** The counters of all versions while no events arrive: they set the pace of the others. @type {Query<StatisticsList>} */
 const counters = query({
   name: "counters",
   path: (state) => (state.isStreaming === false ? "v2/models/stats" : null),
-  sections: ["traffic"],
   every: () => FAST_MS,
   receive: (counters, state) => ingestCounters(state, counters, performance.now()),
 });
@@ -158,6 +157,7 @@ const rollout = query({
   sections: ["traffic", "versions"],
   every: (state) => (isVisible(state, "versions") ? paced(state) : SLOW_MS),
   receive: (rollout) => ({ rollout }),
+  outdates: (rollout, state) => (rollout.default === defaultVersion(state, state.model)?.version ? [] : [loaded.name]),
 });
 
 /** @type {Query<JobList>} */
@@ -167,7 +167,14 @@ const jobs = query({
   sections: ["recalibration"],
   every: ({ jobs }) => (jobs.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
   receive: ({ recalibrations }) => ({ jobs: recalibrations }),
+  outdates: ({ recalibrations }, state) =>
+    recalibrations.some((job) => job.published !== null && state.jobs.some(isUnpublished(job.id)))
+      ? [index, loaded, rollout].map(({ name }) => name)
+      : [],
 });
+
+/** @param {string} id @returns {(job: Job) => boolean} */
+const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 
 export const QUERIES = [
   service,
@@ -186,8 +193,11 @@ export const QUERIES = [
   jobs,
 ];
 
-/** What an event of an alarm makes out of date. */
+/** What an alarm that begins or ends makes out of date. */
 export const DRIFT_QUERIES = [loaded, drift, history, channels].map(({ name }) => name);
+
+/** What has to be known of a version that was not selected before. */
+export const REPOSITORY_QUERIES = [index, loaded].map(({ name }) => name);
 
 /**
  * The layer that has drifted most, unless one is selected. It stays selected, so that what is looked at does not jump.

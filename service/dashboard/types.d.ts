@@ -127,6 +127,8 @@ export interface Query<Answer> {
   request?(path: string): Promise<Answer>;
   /** What an answer changes. */
   receive(answer: Answer, state: State): Partial<State>;
+  /** Names of queries whose last answers this one shows to be out of date. `state` is the one before it. */
+  outdates?(answer: Answer, state: State): string[];
   /** What an error response changes. */
   fail(message: string): Partial<State>;
 }

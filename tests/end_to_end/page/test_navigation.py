@@ -1,0 +1,81 @@
+"""Models, layers and addresses."""
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Route, expect
+
+from models.repository.repository import Repository
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import Process, running
+from tests.end_to_end.page.browser import opened
+
+
+def test_it_shows_the_models_and_the_layers_of_one(page: Page) -> None:
+    models = page.get_by_role("navigation", name="Models").get_by_role("link")
+    expect(models).to_have_count(2)
+    expect(models.nth(0)).to_have_attribute("aria-current", "page")
+    expect(page.get_by_role("tab")).to_have_count(3)
+    expect(page.get_by_role("tab").nth(2)).to_contain_text("blocks.2.norm")
+    expect(page).to_have_title("convnet · Denge")
+
+    models.nth(1).click()
+
+    expect(page.get_by_role("heading", name="mlp")).to_be_visible()
+    expect(page.get_by_role("tab")).to_have_count(1)
+    page.go_back()
+    expect(page.get_by_role("tab")).to_have_count(3)
+
+
+def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
+    first = page.get_by_role("tab").nth(0)
+    page.get_by_role("tab", selected=True).focus()
+    page.keyboard.press("Home")
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+
+    last = page.get_by_role("tab").nth(2)
+    expect(last).to_be_focused()
+    expect(last).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("heading", name="blocks.2.norm")).to_be_visible()
+    assert page.evaluate("location.hash").startswith("#/convnet/default/blocks.2.norm")
+
+
+def test_what_has_drifted_can_be_linked_to(browser: Browser, drifted: Process) -> None:
+    with opened(browser, f"{drifted.url}/#/convnet/1/blocks.2.norm/7") as page:
+        expect(page.get_by_role("heading", name="Channel 7", exact=True)).to_be_visible()
+        expect(page.get_by_role("tab", selected=True)).to_contain_text("blocks.2.norm")
+        expect(page.get_by_role("combobox", name="Version")).to_have_value("1")
+
+
+def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> None:
+    """Behind a proxy that serves it under a prefix, every address is still right."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        asked = []
+
+        def pass_on(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(response=route.fetch(url=route.request.url.replace("/models/of/mine/", "/", 1)))
+
+        page.route("**/*", pass_on)
+        page.goto(f"{starters.url}/models/of/mine/")
+        expect(page.get_by_role("tab")).to_have_count(3)
+        page.get_by_role("button", name="Try the example").click()
+        expect(page.locator(".answer")).to_be_visible()
+
+        assert len(asked) > 10
+        assert all(url.startswith((f"{starters.url}/models/of/mine/", "blob:")) for url in asked), asked
+        page.unroute_all(behavior="ignoreErrors")
+
+
+def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.publish(tiny_bundle())
+    with running(repository.root) as process, opened(browser, process.url, expected_error="ERR_CONNECTION_") as page:
+        expect(page.locator("#model")).to_be_visible()
+        process.stop()
+
+        expect(page.locator("#connection")).to_contain_text("does not respond")

@@ -1,0 +1,123 @@
+"""What an open page asks the service by itself."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from models.manifest import Manifest
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.starter import seed
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import Process, running
+from tests.end_to_end.page.browser import Polling, opened
+from tests.end_to_end.page.checks import send
+
+TALL = {"width": 1280, "height": 4000}
+LOW = {"width": 1280, "height": 300}
+
+EVERYWHERE = {"/v2/repository/index", "/v2/drift"}
+"""Asked for the list of models, whatever else can be seen."""
+
+VERSION = "/v2/models/convnet/versions/1"
+SECTIONS = {
+    f"{VERSION}/drift",
+    f"{VERSION}/drift/history",
+    f"{VERSION}/layers/blocks.0.norm/live",
+    f"{VERSION}/live",
+    "/v2/models/convnet/rollout",
+    "/v2/models/convnet/recalibrations",
+}
+
+
+@contextmanager
+def polling(browser: Browser, process: Process, viewport: dict[str, int]) -> Iterator[tuple[Page, Polling]]:
+    """A page that has asked everything once, with a clock that only the test moves."""
+    watched: list[Polling] = []
+    url = f"{process.url}/#/convnet/1/blocks.0.norm"
+    with opened(browser, url, prepare=lambda page: watched.append(Polling(page)), viewport=viewport) as page:
+        expect(page.get_by_role("tab")).to_have_count(3)
+        watched[0].pause()
+        yield page, watched[0]
+
+
+@pytest.mark.parametrize("others", [0, 7])
+def test_an_idle_page_asks_little_however_many_models_there_are(browser: Browser, tmp_path: Path, others: int) -> None:
+    repository = Repository(tmp_path / "repository")
+    seed(repository)
+    for number in range(others):
+        written = tiny_bundle().manifest.model_dump() | {"model": f"other-{number}"}
+        for version in range(2):
+            bundle = tiny_bundle(seed=version)
+            repository.publish(Bundle(Manifest.model_validate(written), folded=bundle.folded, source=bundle.source))
+    with running(repository.root) as process, polling(browser, process, TALL) as (page, polled):
+        expect(page.get_by_role("navigation", name="Models").get_by_role("link")).to_have_count(others + 2)
+        polled.advance(20)
+
+        assert set(polled.asked) == EVERYWHERE | SECTIONS
+        assert polled.asked <= Counter(dict.fromkeys(polled.asked, 2))  # every ten seconds
+
+
+def test_what_cannot_be_seen_is_not_asked(browser: Browser, starters: Process) -> None:
+    with polling(browser, starters, LOW) as (page, polled):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        polled.advance(20)
+        assert set(polled.asked) - {"/v2/models/convnet/recalibrations"} == EVERYWHERE  # those are near the end
+
+        page.locator("#strip").scroll_into_view_if_needed()
+        polled.advance(1)
+        assert f"{VERSION}/drift" in polled.asked
+
+        page.evaluate(
+            """() => {
+                Object.defineProperty(document, "hidden", { get: () => true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+        polled.advance(20)
+        assert polled.asked == Counter()
+
+
+@pytest.fixture(scope="module")
+def observing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service that observes all requests, and judges them by 32."""
+    arguments = ("--watch-percent", "100", "--drift-window-rows", "32")
+    with running(tmp_path_factory.mktemp("observing") / "repository", *arguments) as process:
+        yield process
+
+
+def test_traffic_and_alarms_are_shown_when_they_happen(browser: Browser, observing: Process) -> None:
+    noise = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
+    with polling(browser, observing, TALL) as (page, polled):
+        answered = page.locator(".figure", has_text="Answered").locator(".value")
+        expect(answered).to_have_text("0")
+        send(observing, noise)
+
+        # No clock: the service tells of both.
+        expect(answered).to_have_text("1")
+        expect(page.locator("#verdict .headline")).to_have_text("\N{BLACK UP-POINTING TRIANGLE}The inputs have shifted")
+        assert polled.asked[f"{VERSION}/drift"] == 1
+
+        send(observing, noise)
+        expect(answered).to_have_text("2")
+        polled.advance(10)
+        assert 4 <= polled.asked[f"{VERSION}/drift"] <= 6
+        assert polled.asked["/v2/drift"] <= 1
+
+
+def test_without_events_the_counters_are_asked(browser: Browser, starters: Process) -> None:
+    def refuse_events(page: Page) -> None:
+        page.route("**/v2/events", lambda route: route.fulfill(status=503))
+
+    with opened(browser, f"{starters.url}/#/mlp", expected_error="503", prepare=refuse_events) as page:
+        answered = page.locator(".figure", has_text="Answered").locator(".value")
+        page.get_by_role("button", name="Try the example").click()
+        expect(answered).to_have_text("1")
+        page.get_by_role("button", name="Try the example").click()
+        expect(answered).to_have_text("2")
+        expect(page.locator(".figure", has_text="Requests").locator(".value")).not_to_have_text("\N{EN DASH}")

@@ -1,0 +1,51 @@
+"""An image of the user's, its prediction, and what the layers make of it."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.end_to_end.conftest import Process
+from tests.end_to_end.page.browser import opened
+from tests.end_to_end.page.checks import SEVEN
+
+
+@pytest.mark.parametrize("how", ["chosen", "dropped", "pasted", "example"])
+def test_an_image_is_answered_with_its_class(page: Page, how: str) -> None:
+    match how:
+        case "chosen":
+            page.get_by_label("Choose an image").set_input_files(SEVEN)
+        case "example":
+            page.get_by_role("button", name="Try the example").click()
+        case _:
+            page.evaluate(
+                """async ([how, address]) => {
+                    const transfer = new DataTransfer();
+                    const image = await (await fetch(address)).blob();
+                    transfer.items.add(new File([image], "seven.png", { type: "image/png" }));
+                    const event = how === "dropped"
+                        ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+                        : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+                    document.querySelector("#trial").dispatchEvent(event);
+                }""",
+                [how, "docs/seven.png"],
+            )
+
+    expect(page.locator(".answer")).to_have_text("Prediction: 7 99.9 %")
+    image = page.get_by_alt_text("The image that was sent")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.naturalWidth") == 28
+
+
+def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters: Process) -> None:
+    with opened(browser, f"{starters.url}/#/mlp", expected_error="400 (Bad Request)") as page:
+        file = {"name": "seven.png", "mimeType": "image/png", "buffer": b"no image"}
+        page.get_by_label("Choose an image").set_input_files(file)
+
+        expect(page.locator(".result .failure")).to_contain_text("body: ")
+
+
+def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> None:
+    alarmed.get_by_role("button", name="Try the example").click()
+
+    rows = alarmed.locator(".result .numbers tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("blocks.0.norm")

@@ -1,0 +1,93 @@
+"""Versions side by side, and re-calibration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from models.repository.held_out import unpack
+from models.repository.repository import Repository
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import running
+from tests.end_to_end.page.browser import opened
+from tests.end_to_end.page.checks import NARROW, scroll_width, send
+
+
+@pytest.fixture
+def versions(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """The page of a model with three versions."""
+    repository = Repository(tmp_path / "repository")
+    for seed in range(3):
+        repository.publish(tiny_bundle(seed=seed))
+    with (
+        running(repository.root, "--loaded-versions", "2") as process,
+        opened(browser, f"{process.url}/#/tiny", viewport=NARROW) as page,
+    ):
+        expect(row(page, 3)).to_contain_text("default")
+        yield page
+
+
+def row(page: Page, version: int) -> Locator:
+    return page.locator("#versions tbody tr").filter(has=page.get_by_role("link", name=str(version), exact=True))
+
+
+def decide(page: Page, words: str, says: str) -> None:
+    page.get_by_role("button", name=words, exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text(says)
+
+
+def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
+    page = versions
+    expect(row(page, 1)).to_contain_text("not loaded")
+    decide(page, "Load version 1", "Version 1 is loaded.")
+    decide(page, "Shadow version 1", "Version 1 is compared with the default.")
+    expect(row(page, 1)).to_contain_text("shadow")
+    decide(page, "Canary version 2", "Version 2 answers 10 %.")
+    expect(row(page, 2)).to_contain_text("canary 10 %")
+    page.get_by_label("Share of version 2 in per cent").fill("25")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(row(page, 2)).to_contain_text("canary 25 %")
+    assert scroll_width(page) == NARROW["width"]
+
+    decide(page, "Promote version 2", "Version 2 is the default.")
+    expect(row(page, 2)).to_contain_text("promoted")
+    expect(page.get_by_role("option", name="default (2)")).to_have_count(1)
+    decide(page, "Roll back to 3", "Version 3 is the default again.")
+    expect(row(page, 3)).to_contain_text("promoted")
+    others = httpx2.post(f"{page.url.split('#')[0]}v2/models/tiny/rollout/promote", json={"version": 2})
+    others.raise_for_status()  # someone else decides, and the page sees it
+    expect(page.get_by_role("option", name="default (2)")).to_have_count(1)
+    expect(page.locator("#versions a[aria-current]")).to_have_text("2")
+    decide(page, "End shadow version 1", "The comparison has ended.")
+    decide(page, "Unload version 1", "Version 1 is unloaded.")
+    expect(row(page, 1)).to_contain_text("not loaded")
+
+
+def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "repository") as process,
+        opened(browser, f"{process.url}/#/convnet", viewport=NARROW) as page,
+    ):
+        job = page.locator(".jobs li").first
+        bundle = Repository(tmp_path / "repository").read("convnet", 1)
+        digits = unpack(bundle.held_out or b"", bundle.manifest.inputs)["input"]
+        noise = np.random.default_rng(0).normal(size=digits.shape).astype(np.float32)
+        for rows, outcome in ((noise, "Refused"), (0.6 * digits + 0.5, "Published as version 2")):
+            page.get_by_label("Rows", exact=True).fill("64")
+            decide(page, "Re-calibrate version 1", "The re-calibration has started.")
+            expect(job).to_contain_text("Collecting rows")
+            send(process, rows)
+            expect(job).to_contain_text(outcome)
+            expect(job.locator(".gates tbody tr").first).to_be_visible()
+
+        expect(page.locator(".jobs li")).to_have_count(2)
+        expect(page.locator(".jobs li").nth(1)).to_contain_text("is below")
+        expect(page.locator(".jobs li").nth(1).locator(".gates .failure").first).to_have_text("✗ no")
+        assert scroll_width(page) == NARROW["width"]
+        job.get_by_role("link", name="version 2").click()
+        expect(page.locator("#about")).to_contain_text("recalibrated, from convnet 1")
+        expect(page.get_by_role("heading", name="Gates")).to_be_visible()
+        expect(row(page, 2)).to_contain_text("when named")
