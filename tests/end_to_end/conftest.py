@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 """Longer than anything here takes; nothing waits for it to pass."""
 
 
@@ -30,7 +30,7 @@ class Process:
     def stop(self) -> int:
         """Ask it to stop, and return its exit code."""
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(PATIENCE_SECONDS)
+        return self.popen.wait(TIMEOUT_SECONDS)
 
 
 def environment(**variables: str) -> dict[str, str]:

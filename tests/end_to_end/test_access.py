@@ -9,7 +9,7 @@ import pytest
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import PATIENCE_SECONDS, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, environment, running
 
 TOKEN = "an-admin-token-of-the-tests"
 KEY = "an-api-key-of-the-tests"
@@ -34,13 +34,13 @@ def test_every_process_asks_for_tokens(repository: Path, workers: str) -> None:
             # A connection each, so that both workers are asked.
             for token, status in ((None, 401), ("x" * 20, 401), (KEY, 200), (TOKEN, 200)) * 2:
                 headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-                answer = httpx2.post(process.url + path, json=body, headers=headers, timeout=PATIENCE_SECONDS)
+                answer = httpx2.post(process.url + path, json=body, headers=headers, timeout=TIMEOUT_SECONDS)
                 assert answer.status_code == status, (path, token, answer.text)
                 assert ("WWW-Authenticate" in answer.headers) == (status == 401)
         load = f"{process.url}/v2/repository/models/tiny/load"
         for token, status in ((None, 401), (KEY, 403), (TOKEN, 200)):
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-            assert httpx2.post(load, headers=headers, timeout=PATIENCE_SECONDS).status_code == status
+            assert httpx2.post(load, headers=headers, timeout=TIMEOUT_SECONDS).status_code == status
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -48,14 +48,14 @@ def test_pages_of_other_origins_are_refused_through_workers_too(repository: Path
     with running(repository, "--workers", workers) as process:
         load = f"{process.url}/v2/repository/models/tiny/load"
 
-        assert httpx2.post(load, timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx2.post(load, timeout=TIMEOUT_SECONDS).status_code == 200
         for headers in ({"Origin": "http://example.com"}, {"Host": "example.com"}):
-            assert httpx2.post(load, headers=headers, timeout=PATIENCE_SECONDS).status_code == 403
+            assert httpx2.post(load, headers=headers, timeout=TIMEOUT_SECONDS).status_code == 403
 
 
 def test_on_another_address_it_does_not_start_without_an_admin_token(repository: Path) -> None:
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), "--host", "0.0.0.0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment())
 
     assert done.returncode == 2
     assert "needs an admin token" in done.stderr
@@ -66,6 +66,6 @@ def test_on_another_address_it_makes_a_token_where_its_file_does_not_exist(repos
     with running(repository, "--host", "0.0.0.0", "--admin-token-file", str(file)) as process:
         load = f"http://127.0.0.1:{process.port}/v2/repository/models/tiny/load"
 
-        assert httpx2.post(load, timeout=PATIENCE_SECONDS).status_code == 401
+        assert httpx2.post(load, timeout=TIMEOUT_SECONDS).status_code == 401
         headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
-        assert httpx2.post(load, headers=headers, timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx2.post(load, headers=headers, timeout=TIMEOUT_SECONDS).status_code == 200

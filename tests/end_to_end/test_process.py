@@ -12,7 +12,7 @@ import pytest
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ BODY = json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [1,
 
 def half_a_request(process: Process) -> socket.socket:
     """A connection on which the service waits for the body: the request is in flight."""
-    connection = socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE_SECONDS)
+    connection = socket.create_connection(("127.0.0.1", process.port), timeout=TIMEOUT_SECONDS)
     head = (
         f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n"
     )
@@ -42,19 +42,19 @@ def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(re
         connection.sendall(BODY)
 
         assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
-        assert process.popen.wait(PATIENCE_SECONDS) == 0
+        assert process.popen.wait(TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_subscriber_to_events_does_not_keep_it_from_stopping(repository: Path, workers: str) -> None:
     with running(repository, "--workers", workers, "--drain-seconds", "3600") as process:
-        with httpx2.stream("GET", f"{process.url}/v2/events", timeout=PATIENCE_SECONDS) as stream:
+        with httpx2.stream("GET", f"{process.url}/v2/events", timeout=TIMEOUT_SECONDS) as stream:
             lines = stream.iter_lines()
             assert next(lines) == "event: statistics"
             process.popen.send_signal(signal.SIGTERM)
             assert list(lines)[-1] == ""  # to an orderly end
 
-        assert process.popen.wait(PATIENCE_SECONDS) == 0
+        assert process.popen.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_it_says_not_ready_before_it_closes_the_port(repository: Path) -> None:
@@ -75,7 +75,7 @@ def test_it_says_not_ready_before_it_closes_the_port(repository: Path) -> None:
 def wait_until_closed(port: int) -> None:
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
+            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS).close()
         except ConnectionError:  # refused, or reset where it came just before
             return
 
@@ -84,7 +84,7 @@ def test_a_port_that_is_taken_is_a_start_up_failure(repository: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "service", "--repository", str(repository), "--port"]
         done = subprocess.run(
-            [*command, str(taken.getsockname()[1])], capture_output=True, timeout=PATIENCE_SECONDS, env=environment()
+            [*command, str(taken.getsockname()[1])], capture_output=True, timeout=TIMEOUT_SECONDS, env=environment()
         )
 
     assert done.returncode != 0
@@ -107,7 +107,7 @@ def test_a_wrong_setting_stops_the_start(
 ) -> None:
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment(**variables)
+        command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment(**variables)
     )
 
     assert done.returncode in (2, 3)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.repository.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
-from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running
 from tests.end_to_end.test_process import BODY, half_a_request, wait_until_closed
 from tests.watching import watched_bundle
 
@@ -50,7 +50,7 @@ def two_workers(repository: Repository, *arguments: str) -> Iterator[Process]:
 
 def until(holds: Callable[[], object]) -> None:
     """Return when something holds; fail where it never does."""
-    deadline = monotonic() + PATIENCE_SECONDS
+    deadline = monotonic() + TIMEOUT_SECONDS
     while not holds():
         assert monotonic() < deadline
         sleep(0.01)
@@ -78,7 +78,7 @@ class Connection:
     """A connection that stays open, to one worker."""
 
     def __init__(self, process: Process) -> None:
-        self._http = HTTPConnection("127.0.0.1", process.port, timeout=PATIENCE_SECONDS)
+        self._http = HTTPConnection("127.0.0.1", process.port, timeout=TIMEOUT_SECONDS)
         assert self.get("/v2/health/ready")[0] == 200
         self.worker = self._other_end(process)
 
@@ -205,7 +205,7 @@ def test_a_killed_worker_takes_its_own_connections_only_and_is_replaced(reposito
         before = asking.metrics()["denge_inferences_total success"]
         os.kill(victim.worker, signal.SIGKILL)
 
-        loads[0].join(PATIENCE_SECONDS)
+        loads[0].join(TIMEOUT_SECONDS)
         assert loads[0].broken is not None
         seen = [before]
         until(lambda: seen.append(asking.metrics()["denge_inferences_total success"]) or asking_replaced(asking))
@@ -215,7 +215,7 @@ def test_a_killed_worker_takes_its_own_connections_only_and_is_replaced(reposito
             assert victim.worker not in {connection.worker for connection in fresh}
             assert fresh[0].infer()["outputs"] == fresh[1].infer()["outputs"]
         loads[1].enough.set()
-        loads[1].join(PATIENCE_SECONDS)
+        loads[1].join(TIMEOUT_SECONDS)
         assert loads[1].broken is None
         lost = loads[0].answered + loads[1].answered + 2 - asking.metrics()["denge_inferences_total success"]
         assert 0 <= lost <= loads[0].answered
@@ -280,7 +280,7 @@ def test_requests_in_flight_are_answered_after_sigterm(repository: Repository, t
             connection.sendall(BODY)
         for connection in waiting:
             assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
-        assert process.popen.wait(PATIENCE_SECONDS) == 0
+        assert process.popen.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_all_workers_say_not_ready_before_the_port_closes(repository: Repository) -> None:
@@ -312,7 +312,7 @@ def test_a_worker_that_stands_still_is_taken_at_its_last_word(repository: Reposi
 def test_workers_end_with_the_control_process(repository: Repository) -> None:
     with two_workers(repository) as process:
         process.popen.kill()
-        process.popen.wait(PATIENCE_SECONDS)
+        process.popen.wait(TIMEOUT_SECONDS)
 
 
 def test_workers_that_cannot_be_started_end_the_service(repository: Repository) -> None:
@@ -327,7 +327,7 @@ sys.exit(main(["--port", "0", "--workers", "2", "--repository", sys.argv[1]]))
         [sys.executable, "-c", program, str(repository.root)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         env=environment(),
     )
 

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Page
 
-from tests.end_to_end.conftest import PATIENCE_SECONDS, ROOT, Process
+from tests.end_to_end.conftest import ROOT, TIMEOUT_SECONDS, Process
 
 NARROW = {"width": 360, "height": 740}
 SEVEN = ROOT / "service" / "static" / "seven.png"
@@ -16,7 +16,7 @@ TOKEN = "an-admin-token-of-the-tests"
 def send(process: Process, rows: NDArray[np.float32]) -> None:
     """Have rows predicted."""
     tensor = {"name": "input", "datatype": "FP32", "shape": rows.shape, "data": rows.ravel().tolist()}
-    answer = httpx2.post(f"{process.url}/v2/models/convnet/infer", json={"inputs": [tensor]}, timeout=PATIENCE_SECONDS)
+    answer = httpx2.post(f"{process.url}/v2/models/convnet/infer", json={"inputs": [tensor]}, timeout=TIMEOUT_SECONDS)
     answer.raise_for_status()
 
 

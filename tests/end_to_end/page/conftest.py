@@ -10,14 +10,14 @@ from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from tests.bundles import image_bundle, tiny_bundle
-from tests.end_to_end.conftest import PATIENCE_SECONDS, Process, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, running
 from tests.end_to_end.page.browser import launched, opened
 from tests.end_to_end.page.checks import HOSTILE, TOKEN, send
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
     with launched() as browser:
         yield browser
 
