@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
-from service.routes.drift_report import DriftHistory, DriftOverview, DriftPoint, DriftReport, VersionDrift
+from service.routes.drift_report import DriftHistory, DriftOverview, DriftPoint, DriftReport, DriftVerdict, VersionDrift
 from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
@@ -50,7 +50,11 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         for served in catalog.served():
             observed = monitor.of(served)
             found = observed.assess(_bucket(observed, window))
-            versions.append(VersionDrift.of(served, found, is_default=catalog.is_default(served)))
+            verdict = dict(DriftVerdict.of(found))
+            is_default = catalog.is_default(served)
+            versions.append(
+                VersionDrift(model=served.model, version=str(served.version), is_default=is_default, **verdict)
+            )
         return DriftOverview(window=window, versions=versions)
 
     @for_default_and_named(routes, "GET", "/v2/models/{model}/drift", summary="Drift report", responses=responses)

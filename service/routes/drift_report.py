@@ -153,29 +153,26 @@ class DriftReport(BaseModel):
         )
 
 
-class VersionDrift(BaseModel):
-    """The verdict on a loaded version."""
+class DriftVerdict(BaseModel):
+    """A drift report in short."""
 
-    model: str
-    version: str
-    is_default: bool = Field(description="Whether it answers the requests to the model that name no version.")
     rows: int
     verdict: Verdict
     alarm: bool = Field(description="Whether the shift is both significant and large.")
     symmetric_kl: float = Field(description="Mean over layers.")
 
     @classmethod
-    def of(cls, served: ServedVersion, found: Assessment, *, is_default: bool) -> Self:
-        """The verdict of an assessment."""
-        return cls(
-            model=served.model,
-            version=str(served.version),
-            is_default=is_default,
-            rows=found.rows,
-            verdict=found.verdict,
-            alarm=found.alarm,
-            symmetric_kl=found.symmetric_kl,
-        )
+    def of(cls, found: Assessment) -> Self:
+        """The response's form of an assessment, in short."""
+        return cls(rows=found.rows, verdict=found.verdict, alarm=found.alarm, symmetric_kl=found.symmetric_kl)
+
+
+class VersionDrift(DriftVerdict):
+    """The verdict on a loaded version."""
+
+    model: str
+    version: str
+    is_default: bool = Field(description="Whether it answers the requests to the model that name no version.")
 
 
 class DriftOverview(BaseModel):

@@ -5,10 +5,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
-from models.drift.assessment import Assessment, Verdict
 from models.manifest import Lineage
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
+from service.routes.drift_report import DriftVerdict
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
 from service.watching.monitor import DriftMonitor
@@ -53,25 +53,6 @@ class ShadowReport(BaseModel):
         )
 
 
-class LastWindow(BaseModel):
-    """Drift in the last full window of observed rows."""
-
-    rows: int
-    verdict: Verdict
-    alarm: bool
-    symmetric_kl: float = Field(description="Mean over layers.")
-
-    @classmethod
-    def of(cls, assessment: Assessment) -> Self:
-        """The response's form of an assessment."""
-        return cls(
-            rows=assessment.rows,
-            verdict=assessment.verdict,
-            alarm=assessment.alarm,
-            symmetric_kl=assessment.symmetric_kl,
-        )
-
-
 class VersionState(BaseModel):
     """One version. Counts begin when the service starts."""
 
@@ -85,7 +66,7 @@ class VersionState(BaseModel):
     request_ms: Latency = Field(description="Requests, from decoding to the response.")
     run_ms: Latency = Field(description="Runs of the model.")
     compared: ShadowReport | None = Field(description="Only for the shadow: compared with the default version.")
-    drift: LastWindow | None = Field(description="Null until a window is full.")
+    drift: DriftVerdict | None = Field(description="Of the last full window of rows; null until one is full.")
 
 
 class RolloutState(BaseModel):
@@ -146,7 +127,7 @@ class RolloutState(BaseModel):
                 request_ms=Latency.of(counted.success),
                 run_ms=Latency.of(counted.runs),
                 compared=None if compared is None else ShadowReport.of(compared),
-                drift=None if judged is None else LastWindow.of(judged.assessment),
+                drift=None if judged is None else DriftVerdict.of(judged.assessment),
             )
 
         return cls(

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Collection
 from math import isfinite, isinf
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from models.errors import InvalidInput
+
+Value = TypeVar("Value")
 
 _KINDS = {
     type(None): "null",
@@ -44,9 +46,7 @@ def require_object(value: object, field: str) -> dict[str, Any]:
     Raises:
         InvalidInput: it is not.
     """
-    if not isinstance(value, dict):
-        raise InvalidInput(f"got {kind_of(value)}, expected an object", field)
-    return value
+    return _require(dict, value, "an object", field)
 
 
 def require_list(value: object, field: str) -> list[Any]:
@@ -55,9 +55,7 @@ def require_list(value: object, field: str) -> list[Any]:
     Raises:
         InvalidInput: it is not.
     """
-    if not isinstance(value, list):
-        raise InvalidInput(f"got {kind_of(value)}, expected a list", field)
-    return value
+    return _require(list, value, "a list", field)
 
 
 def require_string(value: object, field: str) -> str:
@@ -66,9 +64,7 @@ def require_string(value: object, field: str) -> str:
     Raises:
         InvalidInput: it is not.
     """
-    if not isinstance(value, str):
-        raise InvalidInput(f"got {kind_of(value)}, expected a string", field)
-    return value
+    return _require(str, value, "a string", field)
 
 
 def require_boolean(value: object, field: str) -> bool:
@@ -77,9 +73,7 @@ def require_boolean(value: object, field: str) -> bool:
     Raises:
         InvalidInput: it is not.
     """
-    if not isinstance(value, bool):
-        raise InvalidInput(f"got {kind_of(value)}, expected true or false", field)
-    return value
+    return _require(bool, value, "true or false", field)
 
 
 def require_integer(value: object, field: str, least: int, most: int | None = None) -> int:
@@ -124,6 +118,12 @@ def require_known(members: Collection[str], known: Collection[str]) -> None:
     """
     if unknown := sorted(set(members) - set(known)):
         raise InvalidInput(f"unknown member, expected only {sorted(known)}", unknown[0])
+
+
+def _require(kind: type[Value], value: object, expected: str, field: str) -> Value:
+    if not isinstance(value, kind):
+        raise InvalidInput(f"got {kind_of(value)}, expected {expected}", field)
+    return value
 
 
 def _shown(value: object) -> str:
