@@ -2,15 +2,19 @@
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from models.graph import backward, forward
+from models.graph.passing import PASSING
 from service.app import create_app
 from service.settings import Settings
 from tests.architecture.source import PACKAGES, ROOT, modules, tree
+from training.config import DataKind, ModelKind
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "scripts", "deploy", "docs")
@@ -130,6 +134,38 @@ def test_every_endpoint_is_documented(tmp_path: Path) -> None:
         "/v2/models/{model}/nothing",
         "/nothing",
     ]
+
+
+def unnamed(names: Iterable[str], page: str) -> set[str]:
+    """Of some names, those that a page of the docs does not have as a word."""
+    words = set(re.findall(r"\w+", (ROOT / "docs" / page).read_text("utf-8")))
+    return set(names) - words
+
+
+def test_networks_and_data_sets_are_documented() -> None:
+    assert unnamed((*get_args(ModelKind), *get_args(DataKind)), "training.md") == set()
+
+
+def test_gates_are_documented() -> None:
+    assert unnamed(_functions_that_return("Gate", Path("models/recalibration/gates.py")), "recalibration.md") == set()
+
+
+def test_operators_that_a_layer_folds_into_or_through_are_documented() -> None:
+    assert unnamed((*PASSING, *backward.ABSORBING, *forward.ABSORBING), "folding.md") == set()
+
+
+def test_a_name_that_a_page_does_not_have_is_found() -> None:
+    assert unnamed(["Conv", "Relu6"], "folding.md") == {"Relu6"}
+    assert _functions_that_return("Gate", Path("models/recalibration/gates.py")) > {"rows", "drift"}
+
+
+def _functions_that_return(annotation: str, module: Path) -> set[str]:
+    functions = (node for node in tree(module).body if isinstance(node, ast.FunctionDef))
+    return {
+        node.name
+        for node in functions
+        if isinstance(node.returns, ast.Name) and node.returns.id == annotation and not node.name.startswith("_")
+    }
 
 
 @every_page

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
 from tests.architecture.source import PACKAGES, modules, tree
 
 ENVIRONMENT = {"service/settings.py", "models/runtime/__init__.py"}
@@ -41,6 +42,14 @@ def test_the_environment_is_read_in_one_place() -> None:
 
 def test_nothing_travels_in_context_variables_but_the_request_id() -> None:
     assert users("ContextVar") == CONTEXT_VARIABLES
+
+
+def test_every_setting_is_read() -> None:
+    nodes = (node for path in modules("service") for node in ast.walk(tree(path)))
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+    assert set(Settings.model_fields) - read == set()
+    assert {"a_setting_that_nothing_reads"} - read
 
 
 def test_nothing_is_pickled() -> None:

@@ -8,9 +8,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import GraphError
+from models.graph import backward, forward
 from models.graph.find import find
 from models.graph.fold import Folded, fold
 from models.graph.load import serialize
+from models.graph.passing import PASSING
 from models.manifest import Placement
 from tests.models.graph.cases import CASES, Case, Graph
 from tests.models.graph.oracle import Array, error, feeds, reference, runtime
@@ -254,6 +256,13 @@ def test_weights_may_come_through_identities_and_constant_nodes() -> None:
 
     assert [node.op_type for node in folded.model.graph.node] == ["Conv", "Add"]
     assert worst_error(source, folded, reference, source, 3) < EXACT
+
+
+def test_every_operator_that_a_layer_folds_into_or_through_has_a_case() -> None:
+    cases = {node.op_type for case in CASES.values() for node in case.model().graph.node}
+    with_rules = {*PASSING, *backward.ABSORBING, *forward.ABSORBING}
+
+    assert with_rules - cases == {"Cast"}  # below: a case runs in two types, a cast names one
 
 
 @pytest.mark.parametrize(

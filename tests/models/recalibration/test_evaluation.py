@@ -1,12 +1,15 @@
 """Which gates apply to which model: `models.recalibration.evaluation`."""
 
 from dataclasses import replace
+from inspect import isfunction, signature
 
 import numpy as np
 import pytest
 
 from models.datatypes import Arrays
 from models.graph.load import parse
+from models.manifest import Gate
+from models.recalibration import gates
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.rows import LabelledRows
@@ -68,3 +71,10 @@ def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) 
 
     assert [gate.name for gate in others] == [*EVERY_MODEL, *CLASSIFIER, *HELD_OUT]
     assert (accuracy.name, accuracy.figure) == ("accuracy", pytest.approx(0.9))
+
+
+def test_every_gate_applies_to_some_model() -> None:
+    functions = {name for name, value in vars(gates).items() if isfunction(value) and not name.startswith("_")}
+    found = {name for name in functions if signature(getattr(gates, name)).return_annotation is Gate}
+
+    assert found == {*EVERY_MODEL, *CLASSIFIER, *HELD_OUT, "accuracy"}

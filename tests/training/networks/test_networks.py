@@ -1,5 +1,7 @@
 """The architectures."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -30,6 +32,15 @@ def test_a_network_has_the_layers_it_was_asked_for(
 
     assert logits.shape == (2, 10)
     assert sum(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules()) == norm_layers
+
+
+@pytest.mark.parametrize("model", get_args(ModelKind))
+def test_every_network_of_the_settings_classifies_and_has_norm_layers(model: ModelKind, digit_images: Dataset) -> None:
+    config = Config(model, "digits")
+    network = build(config, digit_images)
+
+    assert network(torch.zeros(2, *row_shape(config, digit_images))).shape == (2, 10)
+    assert any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
 
 
 def test_the_mlp_takes_pixels_in_one_line_and_the_convnet_an_image(digit_images: Dataset) -> None:
