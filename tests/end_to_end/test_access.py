@@ -58,7 +58,7 @@ def test_on_another_address_it_does_not_start_without_an_admin_token(repository:
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment())
 
     assert done.returncode == 2
-    assert "needs an admin token" in done.stderr
+    assert "requires an admin token" in done.stderr
 
 
 def test_on_another_address_it_makes_a_token_where_its_file_does_not_exist(repository: Path) -> None:
