@@ -10,7 +10,6 @@ The service does not start while a route declares none of them.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.models import HTTPBearer
@@ -24,17 +23,16 @@ from service.access import Guard
 class Access:
     """A requirement that a route makes of its client. This one requires nothing."""
 
-    async def __call__(self, request: Request) -> str | None:
-        """Return, or raise `Unauthenticated` or `Forbidden`."""
+    async def __call__(self, request: Request) -> None:
+        """Raises `Unauthenticated` or `Forbidden` unless the client meets the requirement."""
 
 
 class _Predict(Access, SecurityBase):
     scheme_name = "api_key"
     model = HTTPBearer(description="An API key, for predictions. The admin token is accepted as well.")
 
-    async def __call__(self, request: Request) -> str:
-        """The client's identity, see `Guard.authenticate`."""
-        return _guard(request).authenticate(request.scope["headers"], client_address(request.scope))
+    async def __call__(self, request: Request) -> None:
+        _guard(request).authenticate(request.scope["headers"], client_address(request.scope))
 
 
 class _Admin(Access, SecurityBase):
@@ -48,9 +46,6 @@ class _Admin(Access, SecurityBase):
 PUBLIC = Depends(Access())
 PREDICT = Depends(_Predict())
 ADMIN = Depends(_Admin())
-
-ClientIdentity = Annotated[str, PREDICT]
-"""A parameter of a route whose access is `PREDICT`: who the client is, see `Guard.authenticate`."""
 
 
 def client_address(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""The requests that the docs page offers to try, as they stand, against the starter model."""
+"""Requests that the docs page offers to try. They run as they are against the starter models."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +16,7 @@ IMAGE = files("service") / "static" / "seven.png"
 
 @dataclass(frozen=True)
 class Examples:
-    """Bodies by name, as OpenAPI wants them.
+    """Bodies by name, in the form of OpenAPI.
 
     Attributes:
         image: a handwritten seven, PNG, 28 x 28, grey.
@@ -37,7 +37,7 @@ def for_starter() -> Examples:
     pixels = np.asarray(Image.open(BytesIO(image)), dtype=np.float64).reshape(-1) / 255
     row = [round(float(pixel), 2) for pixel in pixels]
     tensor = {"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}
-    summary = "a handwritten seven, for the model 'mlp'"
+    summary = "A handwritten seven, for the model 'mlp'."
     return Examples(
         image=image,
         infer={"seven": {"summary": summary, "value": {"inputs": [tensor]}}},
@@ -47,11 +47,11 @@ def for_starter() -> Examples:
 
 
 def router(examples: Examples) -> APIRouter:
-    """The image of the examples, as a file to download."""
+    """The image of the examples, for download."""
     routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
 
     @routes.get("/docs/seven.png")
-    async def example_image() -> Response:
+    async def get_example_image() -> Response:
         return Response(examples.image, media_type="image/png")
 
     return routes

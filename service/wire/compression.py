@@ -40,7 +40,7 @@ def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise InvalidInput(f"not valid {name}", "body") from error
     if len(inflated) > max_bytes:
-        raise TooLarge(f"got more than {max_bytes} bytes after decompression, expected at most that", "body")
+        raise TooLarge(f"got more than {max_bytes} bytes after decompression, which is the limit", "body")
     if not inflater.eof or inflater.unused_data:
         raise InvalidInput(f"truncated, or followed by other bytes; expected exactly one {name} stream", "body")
     return inflated

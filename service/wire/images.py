@@ -1,7 +1,7 @@
-"""The bytes of a PNG or JPEG file to one row of a model's input.
+"""PNG and JPEG files to one row of a model's input.
 
-The file's content decides what it is, never its name or media type. Nothing is decoded before the size that the header
-states has been checked.
+The content of a file decides its format, never its name or media type. Nothing is decoded before the size that its
+header states has been checked.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ FIELD = "body"
 
 _MODES = {"grey": "L", "rgb": "RGB"}
 
-# Pillow only warns about sizes up to twice its own limit; `decode` refuses whatever exceeds the caller's.
+# Pillow only warns about sizes up to twice its own limit; `decode` refuses what exceeds its own argument.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> NDArray[np.float32]:
-    """``(pixel * scale - mean) / std``, as a person would see the image: upright, and black where it is transparent.
+    """``(pixel * scale - mean) / std`` of the image as a person sees it: upright, and black where it is transparent.
 
     Args:
         data: a whole PNG or JPEG file.
-        preprocessing: an image of another size is resized, bilinear with antialiasing; one that fits is left as it is.
+        preprocessing: of the model. An image of another size is resized, bilinear with antialiasing.
         max_pixels: width times height of the largest image that is decoded.
 
     Returns:
@@ -37,7 +37,7 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> N
 
     Raises:
         TooLarge: the image has more pixels than `max_pixels`.
-        InvalidInput: not a PNG or JPEG file, or a broken or truncated one.
+        InvalidInput: the file is not PNG or JPEG, or it is damaged or truncated.
     """
     image = _pixels(data, _MODES[preprocessing.mode], max_pixels)
     image = image.resize((preprocessing.width, preprocessing.height), Image.Resampling.BILINEAR)
@@ -49,24 +49,26 @@ def _pixels(data: bytes, mode: str, max_pixels: int) -> Image.Image:
     with _reading():
         image: Image.Image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
     if image.width * image.height > max_pixels:
-        raise TooLarge(f"{image.width} x {image.height} pixels; at most {max_pixels} are decoded", FIELD)
+        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {max_pixels}", FIELD)
     with _reading():
         return _flatten(ImageOps.exif_transpose(image)).convert(mode)
 
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Pillow's readers break in many ways, from OSError to struct.error: all of them say that the file is broken."""
+    """Turn the errors of Pillow's readers, from OSError to struct.error, into one that blames the file."""
     try:
         yield
     except MemoryError:
         raise
     except Exception as error:
-        raise InvalidInput("not a PNG or JPEG image, or a broken or truncated one", FIELD) from error
+        raise InvalidInput(
+            "expected a PNG or JPEG image; this is another format, or damaged or truncated", FIELD
+        ) from error
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """The image on a black ground, with 8 bits a channel."""
+    """The image on a black background, with 8 bits per channel."""
     if image.mode == "I;16":
         return _eight_bits(image)
     if not image.has_transparency_data:
@@ -76,7 +78,7 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upper 8 of 16 bits, which Pillow takes of colours, where of grey it would clip."""
+    """The upper 8 of 16 bits, which Pillow takes for colours. For grey it would clip."""
     grey = np.array(image)
     grey[grey == image.info.get("transparency")] = 0
     return Image.fromarray((grey >> 8).astype(np.uint8))

@@ -11,10 +11,10 @@ URL = "/v2/models/tiny/infer"
 ROWS = np.random.default_rng(5).normal(scale=3, size=(3, 4)).round(3).tolist()
 
 
-def infer(client: TestClient, url: str = URL, **output: Any) -> Any:
+def infer(client: TestClient, **output: Any) -> Any:
     tensor = {"name": "input", "datatype": "FP32", "shape": [3, 4], "data": ROWS}
     body = {"inputs": [tensor], "outputs": [{"name": "logits", "parameters": output}]}
-    return client.post(url, json=body)
+    return client.post(URL, json=body)
 
 
 @pytest.mark.parametrize(("asked", "got"), [(1, 1), (2, 2), (100, 2)])

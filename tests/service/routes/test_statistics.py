@@ -2,18 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-URL = "/v2/models/tiny/infer"
-ROWS = np.random.default_rng(5).normal(scale=3, size=(3, 4)).round(3).tolist()
-
-
-def infer(client: TestClient, url: str = URL, **output: Any) -> Any:
-    tensor = {"name": "input", "datatype": "FP32", "shape": [3, 4], "data": ROWS}
-    body = {"inputs": [tensor], "outputs": [{"name": "logits", "parameters": output}]}
-    return client.post(url, json=body)
+THREE_ROWS = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [3, 4], "data": [0.5] * 12}]}
 
 
 def test_rows_runs_and_requests_are_counted(own_client: TestClient) -> None:
@@ -22,8 +14,8 @@ def test_rows_runs_and_requests_are_counted(own_client: TestClient) -> None:
         return entry
 
     assert read()["last_inference"] == 0
-    infer(own_client)
-    infer(own_client)
+    for _ in range(2):
+        own_client.post("/v2/models/tiny/infer", json=THREE_ROWS)
     after = read()
 
     assert (after["name"], after["version"]) == ("tiny", "1")
