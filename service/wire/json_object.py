@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from math import isfinite, isinf
 from typing import Any, TypeVar
 
@@ -94,9 +95,12 @@ def require_number(value: object, field: str) -> float:
     Raises:
         InvalidInput: it is not.
     """
-    if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]
-        raise InvalidInput(f"got {_shown(value)}, expected a finite number", field)
-    return float(value)  # type: ignore[arg-type]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an integer beyond the largest float
+            number = float(value)
+            if isfinite(number):
+                return number
+    raise InvalidInput(f"got {_shown(value)}, expected a finite number", field)
 
 
 def require_choice(value: object, field: str, choices: Collection[str]) -> str:

@@ -147,6 +147,15 @@ def test_a_bad_request_is_refused_by_its_field(client: TestClient, body: dict[st
     assert response.json()["error"].startswith(f"{field}: ")
 
 
+def test_a_number_beyond_all_others_is_refused(client: TestClient) -> None:
+    """Python reads integers of any length, wherever a body has NaN in it."""
+    body = '{"data": [[1, 2], [3, 4]], "eps": 1%s, "gamma": [NaN, NaN]}' % ("0" * 400)
+    response = client.post(URL, content=body)
+
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("eps: ")
+
+
 def test_one_value_a_channel_has_no_batch_statistics(client: TestClient) -> None:
     response = client.post(URL, json={"data": [[1, 2]]})
 

@@ -13,7 +13,11 @@ READERS: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {
     "list": (json_object.require_list, [[], [1]], [{}, None, "x", 1, True]),
     "string": (json_object.require_string, ["", "x"], [{}, [], None, 1, True]),
     "boolean": (json_object.require_boolean, [True, False], [{}, [], None, "true", 1, 0]),
-    "number": (json_object.require_number, [1, 0, -1.5], [{}, [], None, "1", True, float("nan"), float("inf")]),
+    "number": (
+        json_object.require_number,
+        [1, 0, -1.5],
+        [{}, [], None, "1", True, float("nan"), float("inf"), 10**400],
+    ),
 }
 
 
