@@ -2,7 +2,7 @@
 /** What the page asks the service: where, how often, and what the answers change. */
 
 import { pathOf, send } from "./api.js";
-import { defaultVersion, isActive, isVisible, shownPath } from "./selectors.js";
+import { defaultVersion, isActive, isVisible, selectedLayer, shownPath } from "./selectors.js";
 import { ingestCounters } from "./traffic.js";
 
 /**
@@ -37,8 +37,8 @@ function below(state, rest) {
 
 /** Path below that of the layer that is selected. @param {State} state @param {string} rest */
 function belowLayer(state, rest) {
-  if (!state.layers.some((layer) => layer.name === state.layer)) return null;
-  return below(state, `/layers/${encodeURIComponent(state.layer ?? "")}${rest}`);
+  const layer = selectedLayer(state);
+  return layer === null ? null : below(state, `/layers/${encodeURIComponent(layer.name)}${rest}`);
 }
 
 /** Path below that of the model. @param {State} state @param {string} rest */
@@ -205,9 +205,9 @@ export const REPOSITORY_QUERIES = [index, loaded].map(({ name }) => name);
  * @param {State} state
  * @returns {Partial<State>}
  */
-function selectLayer({ layers, layer, drift, driftFailure }) {
-  const isSelected = layers.some((one) => one.name === layer);
-  if (isSelected || layers.length === 0 || (drift === null && driftFailure === null)) return {};
+function selectLayer(state) {
+  const { layers, drift, driftFailure } = state;
+  if (selectedLayer(state) !== null || layers.length === 0 || (drift === null && driftFailure === null)) return {};
   const [first] = (drift?.layers ?? []).toSorted((a, b) => b.symmetric_kl - a.symmetric_kl);
   return { layer: first?.name ?? layers[0].name, channel: null };
 }

@@ -3,7 +3,7 @@
 
 import { pathOf } from "./api.js";
 
-/** @import { Drift, LoadedVersion, Sample, Section, State } from "./types" */
+/** @import { Drift, Layer, LoadedVersion, ObservedLayer, Sample, Section, State } from "./types" */
 
 const ACTIVE_SAMPLES = 10;
 
@@ -55,6 +55,15 @@ export function verdictOn(state, model, version) {
 export function shownPath(state) {
   const version = shownVersion(state);
   return state.model === null || version === null ? null : pathOf(state.model, version);
+}
+
+/** The selected layer of that version, once its layers are known. @param {State} state @returns {Layer | null} */
+export const selectedLayer = ({ layers, layer }) => layers.find((one) => one.name === layer) ?? null;
+
+/** Live moments of that layer, where it has seen rows. @param {State} state @returns {ObservedLayer | null} */
+export function liveLayer({ channels: live, layer }) {
+  if (live === null || live.layer !== layer || live.channels === null) return null;
+  return { ...live, channels: live.channels };
 }
 
 /** Traffic of the version that the page shows, oldest first. @param {State} state @returns {Sample[]} */

@@ -15,6 +15,7 @@ export type StoredLayer = OfVersion<"/layers/{layer}">;
 export type LiveModel = OfVersion<"/live">;
 export type LiveLayer = OfVersion<"/layers/{layer}/live">;
 export type Channels = NonNullable<LiveLayer["channels"]>;
+export type ObservedLayer = LiveLayer & { channels: Channels };
 export type Drift = OfVersion<"/drift">;
 export type LayerDrift = Drift["layers"][number];
 export type Classes = NonNullable<Drift["classes"]>;

@@ -5,10 +5,10 @@ import { normals } from "../charts.js";
 import { h } from "../dom.js";
 import { count, NONE, number, signed } from "../format.js";
 import { select } from "../navigation.js";
-import { liveLayer, selectedLayer } from "./layer.js";
+import { liveLayer, selectedLayer } from "../selectors.js";
 import { factList } from "./tables.js";
 
-/** @import { Channels, LiveLayer, On, Shown, StoredLayer } from "../types" */
+/** @import { ObservedLayer, On, Shown, StoredLayer } from "../types" */
 
 /** @param {Shown} state */
 export function channel(state) {
@@ -25,7 +25,7 @@ export function channel(state) {
   ];
 }
 
-/** @param {LiveLayer & { channels: Channels }} live @param {number} at @param {number} width */
+/** @param {ObservedLayer} live @param {number} at @param {number} width */
 function comparison({ channels, reference, rows }, at, width) {
   const seen = { mean: channels.mean[at], variance: channels.variance[at] };
   // Without a reference: what the layer was trained to give.

@@ -1,52 +1,19 @@
 // @ts-check
-/** The selected layer: its channels as a heat map and as a table. */
+/** Name and placement of the selected layer, and what stands there before it has seen rows. */
 
 import { h } from "../dom.js";
-import { compact, NONE, number, round, signed, tiny } from "../format.js";
-import { select } from "../navigation.js";
-import { driftEdges, SIGNED_EDGES, signedStep, step } from "../scale.js";
-import { shownTraffic } from "../selectors.js";
+import { compact } from "../format.js";
+import { liveLayer, selectedLayer, shownTraffic } from "../selectors.js";
 import { update } from "../state.js";
 import { choice } from "./choice.js";
 import { imageCommand, tensorCommand } from "./command.js";
+import { heatmap, MEASURES } from "./heatmap.js";
 import { PLACEMENTS } from "./strip.js";
-import { unfoldingTable } from "./tables.js";
 import { WINDOWS } from "./title.js";
 
-/** @import { Channels, Layer, LiveLayer, Measure, Shown } from "../types" */
-
-/** What the heat map can show. @type {Record<Measure, { name: string, explanation: string, isSigned: boolean, values: (channels: Channels) => number[] }>} */
-const MEASURES = {
-  drift: {
-    name: "Drift",
-    explanation: "symmetric KL divergence from the reference, in nats",
-    isSigned: false,
-    values: (channels) => channels.symmetric_kl,
-  },
-  mean: {
-    name: "Mean",
-    explanation: "live mean minus the reference mean, in reference standard deviations",
-    isSigned: true,
-    values: (channels) => channels.mean_shift,
-  },
-  spread: {
-    name: "Spread",
-    explanation: "live variance over the reference variance, in powers of two",
-    isSigned: true,
-    values: (channels) => channels.log2_variance_ratio,
-  },
-};
+/** @import { Layer, Shown } from "../types" */
 
 const MEASURE_NAMES = { drift: MEASURES.drift.name, mean: MEASURES.mean.name, spread: MEASURES.spread.name };
-
-/** The selected layer of the version, unless none is known yet. @param {Shown} state @returns {Layer | null} */
-export const selectedLayer = ({ layers, layer }) => layers.find((one) => one.name === layer) ?? null;
-
-/** Its live moments, where it has seen rows. @param {Shown} state @returns {LiveLayer & { channels: Channels } | null} */
-export function liveLayer({ channels, layer }) {
-  if (channels === null || channels.layer !== layer || channels.channels === null) return null;
-  return { ...channels, channels: channels.channels };
-}
 
 /** @param {Shown} state */
 export function layerTitle(state) {
@@ -69,7 +36,7 @@ function placement({ placement: { kind, into, reason } }) {
 export function layer(state) {
   if (selectedLayer(state) === null) return null;
   const live = liveLayer(state);
-  return live === null ? unobserved(state) : [heatmap(state, live), legend(state), channelTable(live)];
+  return live === null ? unobserved(state) : heatmap(state, live);
 }
 
 /** @param {Shown} state */
@@ -90,118 +57,4 @@ function unobserved(state) {
     ),
     card.preprocessing ? imageCommand(model) : tensorCommand(model, metadata),
   ];
-}
-
-/** Cells for the channels. The arrow keys go from one to the next. @param {Shown} state @param {LiveLayer & { channels: Channels }} live */
-function heatmap(state, live) {
-  const measure = MEASURES[state.measure];
-  const values = measure.values(live.channels);
-  const columns = columnsFor(state.widths.heatmap, values.length);
-  const name = measure.name.toLowerCase();
-  const edges = edgesOf(state);
-  const isDense = values.length > 256;
-  /** @param {number} channel */
-  const cell = (channel) => {
-    const isSelected = channel === (state.channel ?? 0);
-    const value = values[channel];
-    const figures = `mean ${signed(live.channels.mean[channel])}, variance ${number(live.channels.variance[channel])}`;
-    return h(
-      "div",
-      {
-        id: `channel-${channel}`,
-        role: "gridcell",
-        class: "cell",
-        "data-step": measure.isSigned ? signedStep(value) : step(value, edges),
-        "aria-selected": isSelected ? "true" : "false",
-        "aria-label": `channel ${channel}, ${name} ${number(value)}, ${figures}`,
-        title: `channel ${channel}: ${number(value)}`,
-        tabindex: isSelected ? 0 : -1,
-        onclick: () => select({ channel }),
-        onkeydown: (/** @type {KeyboardEvent} */ event) => move(event, channel, columns, values.length - 1),
-      },
-      isDense ? null : tiny(value),
-    );
-  };
-  return h(
-    "div",
-    {
-      class: `heatmap ${isDense ? "dense" : values.length <= 32 ? "few" : ""}`.trim(),
-      role: "grid",
-      "aria-label": `Channels, coloured by ${name}`,
-      style: { "--columns": String(columns) },
-    },
-    Array.from({ length: Math.ceil(values.length / columns) }, (_, row) =>
-      h(
-        "div",
-        { role: "row", class: "row" },
-        values.slice(row * columns, (row + 1) * columns).map((_, at) => cell(row * columns + at)),
-      ),
-    ),
-  );
-}
-
-/** A power of two, as channels are: wider than high, and with cells wide enough to read. @param {number} width @param {number} channels */
-function columnsFor(width, channels) {
-  const narrowest = channels > 256 ? 10 : 28;
-  let columns = 4;
-  while (columns * 2 * narrowest <= width && columns * columns < 2 * channels) columns *= 2;
-  return columns;
-}
-
-/** @param {KeyboardEvent} event @param {number} at @param {number} columns @param {number} last */
-function move(event, at, columns, last) {
-  const start = at - (at % columns);
-  const targets = {
-    ArrowRight: at + 1,
-    ArrowLeft: at - 1,
-    ArrowDown: at + columns,
-    ArrowUp: at - columns,
-    Home: event.ctrlKey ? 0 : start,
-    End: event.ctrlKey ? last : Math.min(last, start + columns - 1),
-  };
-  if (!(event.key in targets) || event.altKey || event.metaKey) return;
-  event.preventDefault();
-  const to = targets[/** @type {keyof typeof targets} */ (event.key)];
-  if (to < 0 || to > last) return;
-  select({ channel: to });
-  document.getElementById(`channel-${to}`)?.focus();
-}
-
-/** Edges between the steps of drift; none before the service has said from where a drift is large. @param {Shown} state */
-const edgesOf = ({ drift }) => (drift === null ? [] : driftEdges(drift.large_symmetric_kl));
-
-/** What the colours mean. @param {Shown} state */
-function legend(state) {
-  const { explanation, isSigned } = MEASURES[state.measure];
-  const edges = isSigned ? [...SIGNED_EDGES.toReversed().map((edge) => -edge), ...SIGNED_EDGES] : edgesOf(state);
-  const first = isSigned ? -SIGNED_EDGES.length : 0;
-  return h(
-    "p",
-    { class: "legend" },
-    h(
-      "span",
-      { class: "scale", role: "img", "aria-label": `Steps at ${edges.map(round).join(", ")}` },
-      Array.from({ length: edges.length + 1 }, (_, at) => [
-        h("span", { class: "swatch", "data-step": first + at }),
-        at < edges.length && h("span", { class: "edge" }, round(edges[at])),
-      ]),
-    ),
-    h("span", { class: "muted" }, explanation),
-  );
-}
-
-/** @param {LiveLayer & { channels: Channels }} live */
-function channelTable({ channels, reference }) {
-  return unfoldingTable(
-    "Channels as a table",
-    ["Channel", "Drift", "Mean", "Variance", "Ref. mean", "Ref. variance"],
-    channels.symmetric_kl.map((value, at) => [
-      h("button", { type: "button", class: "link", onclick: () => select({ channel: at }) }, at),
-      number(value),
-      signed(channels.mean[at]),
-      number(channels.variance[at]),
-      reference === null ? NONE : signed(reference.mean[at]),
-      reference === null ? NONE : number(reference.variance[at]),
-    ]),
-  );
 }

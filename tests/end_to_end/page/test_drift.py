@@ -80,3 +80,18 @@ def test_traffic_is_shown_as_it_happens(alarmed: Page, drifted: Process) -> None
     expect(value("Rows")).not_to_have_text("0")  # told within a second, and shown for three
     expect(value("Answered")).to_have_text(str(before + 1))
     expect(value("Latency")).to_contain_text("s")
+
+
+def test_drawings_wait_until_their_width_is_known(browser: Browser, drifted: Process) -> None:
+    def stop_frames(page: Page) -> None:
+        page.clock.install(time=0)
+        page.clock.pause_at(1)
+
+    with opened(browser, f"{drifted.url}/#/convnet", prepare=stop_frames) as page:
+        expect(page.get_by_role("gridcell")).not_to_have_count(0)
+        expect(page.locator(".normals")).to_have_count(0)
+
+        page.clock.run_for(100)
+
+        expect(page.locator(".normals")).to_have_count(1)
+        expect(page.locator(".timeline")).to_have_count(1)

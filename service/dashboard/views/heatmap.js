@@ -1,0 +1,160 @@
+// @ts-check
+/** The channels of a layer as a heat map and as a table. */
+
+import { h } from "../dom.js";
+import { NONE, number, round, signed, tiny } from "../format.js";
+import { select } from "../navigation.js";
+import { driftEdges, SIGNED_EDGES, signedStep, step } from "../scale.js";
+import { unfoldingTable } from "./tables.js";
+
+/** @import { Channels, Measure, ObservedLayer, Shown } from "../types" */
+
+/**
+ * What the heat map can show.
+ *
+ * @type {Record<Measure, {
+ *   name: string, explanation: string, isSigned: boolean, values: (channels: Channels) => number[]
+ * }>}
+ */
+export const MEASURES = {
+  drift: {
+    name: "Drift",
+    explanation: "symmetric KL divergence from the reference, in nats",
+    isSigned: false,
+    values: (channels) => channels.symmetric_kl,
+  },
+  mean: {
+    name: "Mean",
+    explanation: "live mean minus the reference mean, in reference standard deviations",
+    isSigned: true,
+    values: (channels) => channels.mean_shift,
+  },
+  spread: {
+    name: "Spread",
+    explanation: "live variance over the reference variance, in powers of two",
+    isSigned: true,
+    values: (channels) => channels.log2_variance_ratio,
+  },
+};
+
+/** @param {Shown} state @param {ObservedLayer} live */
+export const heatmap = (state, live) => [grid(state, live), legend(state), table(live)];
+
+/** Cells for the channels. The arrow keys go from one to the next. @param {Shown} state @param {ObservedLayer} live */
+function grid(state, live) {
+  const measure = MEASURES[state.measure];
+  const values = measure.values(live.channels);
+  const columns = columnsFor(state.widths.heatmap, values.length);
+  const name = measure.name.toLowerCase();
+  const edges = edgesOf(state);
+  const isDense = values.length > 256;
+  /** @param {number} channel */
+  const cell = (channel) => {
+    const isSelected = channel === (state.channel ?? 0);
+    const value = values[channel];
+    const figures = `mean ${signed(live.channels.mean[channel])}, variance ${number(live.channels.variance[channel])}`;
+    return h(
+      "div",
+      {
+        id: `channel-${channel}`,
+        role: "gridcell",
+        class: "cell",
+        "data-step": measure.isSigned ? signedStep(value) : step(value, edges),
+        "aria-selected": isSelected ? "true" : "false",
+        "aria-label": `channel ${channel}, ${name} ${number(value)}, ${figures}`,
+        title: `channel ${channel}: ${number(value)}`,
+        tabindex: isSelected ? 0 : -1,
+        onclick: () => select({ channel }),
+        onkeydown: (/** @type {KeyboardEvent} */ event) => move(event, channel, columns, values.length - 1),
+      },
+      isDense ? null : tiny(value),
+    );
+  };
+  return h(
+    "div",
+    {
+      class: `heatmap ${isDense ? "dense" : values.length <= 32 ? "few" : ""}`.trim(),
+      role: "grid",
+      "aria-label": `Channels, coloured by ${name}`,
+      style: { "--columns": String(columns) },
+    },
+    Array.from({ length: Math.ceil(values.length / columns) }, (_, row) =>
+      h(
+        "div",
+        { role: "row", class: "row" },
+        values.slice(row * columns, (row + 1) * columns).map((_, at) => cell(row * columns + at)),
+      ),
+    ),
+  );
+}
+
+/**
+ * Columns of the grid: a power of two, as channels are, so that it is wider than high and its cells can be read.
+ *
+ * @param {number} width
+ * @param {number} channels
+ */
+function columnsFor(width, channels) {
+  const narrowest = channels > 256 ? 10 : 28;
+  let columns = 4;
+  while (columns * 2 * narrowest <= width && columns * columns < 2 * channels) columns *= 2;
+  return columns;
+}
+
+/** @param {KeyboardEvent} event @param {number} at @param {number} columns @param {number} last */
+function move(event, at, columns, last) {
+  const start = at - (at % columns);
+  const targets = {
+    ArrowRight: at + 1,
+    ArrowLeft: at - 1,
+    ArrowDown: at + columns,
+    ArrowUp: at - columns,
+    Home: event.ctrlKey ? 0 : start,
+    End: event.ctrlKey ? last : Math.min(last, start + columns - 1),
+  };
+  if (!(event.key in targets) || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  const to = targets[/** @type {keyof typeof targets} */ (event.key)];
+  if (to < 0 || to > last) return;
+  select({ channel: to });
+  document.getElementById(`channel-${to}`)?.focus();
+}
+
+/** Edges between the steps of drift; none before the service has said which drift is large. @param {Shown} state */
+const edgesOf = ({ drift }) => (drift === null ? [] : driftEdges(drift.large_symmetric_kl));
+
+/** What the colours mean. @param {Shown} state */
+function legend(state) {
+  const { explanation, isSigned } = MEASURES[state.measure];
+  const edges = isSigned ? [...SIGNED_EDGES.toReversed().map((edge) => -edge), ...SIGNED_EDGES] : edgesOf(state);
+  const first = isSigned ? -SIGNED_EDGES.length : 0;
+  return h(
+    "p",
+    { class: "legend" },
+    h(
+      "span",
+      { class: "scale", role: "img", "aria-label": `Steps at ${edges.map(round).join(", ")}` },
+      Array.from({ length: edges.length + 1 }, (_, at) => [
+        h("span", { class: "swatch", "data-step": first + at }),
+        at < edges.length && h("span", { class: "edge" }, round(edges[at])),
+      ]),
+    ),
+    h("span", { class: "muted" }, explanation),
+  );
+}
+
+/** @param {ObservedLayer} live */
+function table({ channels, reference }) {
+  return unfoldingTable(
+    "Channels as a table",
+    ["Channel", "Drift", "Mean", "Variance", "Ref. mean", "Ref. variance"],
+    channels.symmetric_kl.map((value, at) => [
+      h("button", { type: "button", class: "link", onclick: () => select({ channel: at }) }, at),
+      number(value),
+      signed(channels.mean[at]),
+      number(channels.variance[at]),
+      reference === null ? NONE : signed(reference.mean[at]),
+      reference === null ? NONE : number(reference.variance[at]),
+    ]),
+  );
+}
