@@ -85,7 +85,7 @@ class Polling:
     def __init__(self, page: Page) -> None:
         self._page = page
         self.asked: Counter[str] = Counter()
-        """Requests by path, since the last `advance` or `clear`."""
+        """Requests by path, since the clock was stopped or last moved."""
         page.add_init_script(_COUNT_PENDING)
         page.clock.install()
         page.on("request", lambda request: self._count(request.url, request.resource_type))
@@ -94,6 +94,7 @@ class Polling:
         """Stop the clock when everything that is due has been asked and answered."""
         self._page.clock.pause_at(self._page.evaluate("Date.now() / 1000 + 60"))
         self.advance(1)
+        self.asked.clear()
 
     def advance(self, seconds: int) -> None:
         """Move the clock second by second, and wait for the answers to what is asked in each."""
