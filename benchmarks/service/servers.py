@@ -3,6 +3,7 @@
 A new one needs an entry here. It is good to go when it answers the first question, which `checker` decides.
 """
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,11 @@ BEFORE = "before"
 
 
 def before(checkout: Path) -> Server:
-    """Denge as another checkout of it has it."""
-    start = (
-        f"import runpy, sys; sys.path.insert(0, {str(checkout)!r}); runpy.run_module('service', run_name='__main__')"
-    )
+    """Denge as another checkout of it has it, with models that it has made itself: the form of bundles may differ."""
+    path = f"import runpy, sys; sys.path.insert(0, {str(checkout)!r})"
+    make = f"{path}; from benchmarks.service.workspace import models_folder; print(models_folder())"
+    made = subprocess.run([PYTHON, "-c", make], cwd=checkout, check=True, capture_output=True, text=True)
+    start = f"{path}; runpy.run_module('service', run_name='__main__')"
     _, _, _, *options = _denge("service")
-    return Server((PYTHON, "-c", start, *options), "Denge as it was before")
+    own = [option.replace("{models}", made.stdout.split()[-1]) for option in options]
+    return Server((PYTHON, "-c", start, *own), "Denge as it was before")
