@@ -1,4 +1,4 @@
-"""Print the types of what the service answers and is sent, as TypeScript, from its own schema.
+"""Print the types of requests, responses and events as TypeScript, from the service's own schema.
 
 `tsc` checks the page against them, so that a field that is renamed here and not there is an error.
 """
@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 
 def main() -> None:
-    """Print the schemas, then what each operation takes and answers, and the events."""
+    """Print the schemas, then the responses and request bodies of each operation, and the events."""
     with TemporaryDirectory() as folder:
         settings = Settings(repository=Path(folder), log_level="warning")
         document = TestClient(create_app(settings), "http://localhost").get("/openapi.json").json()
@@ -31,22 +31,21 @@ def main() -> None:
         [(model, "serialization") for model in EVENTS.values()], ref_template="#/components/schemas/{model}"
     )
     schemas = document["components"]["schemas"] | definitions.get("$defs", {})
-    answers: dict[str, Schema] = {}
+    responses: dict[str, Schema] = {}
     bodies: dict[str, Schema] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             name = f"{method.upper()} {path}"
             for status, response in operation["responses"].items():
-                if status.startswith("2") and (answer := _json_schema(response)):
-                    answers[name] = answer
+                if status.startswith("2") and (body := _json_schema(response)):
+                    responses[name] = body
             if body := _json_schema(operation.get("requestBody", {})):
                 bodies[name] = body
-    told = {name: events[model, "serialization"] for name, model in EVENTS.items()}
-    sent = Writer(None)
-    print(sent.interface("Schemas", schemas))
-    print(sent.interface("Answers", answers))
-    print(sent.interface("Events", told))
-    print(Writer(schemas).interface("Bodies", bodies))
+    writer = Writer(None)
+    print(writer.interface("Schemas", schemas))
+    print(writer.interface("Responses", responses))
+    print(writer.interface("Events", {name: events[model, "serialization"] for name, model in EVENTS.items()}))
+    print(Writer(schemas).interface("RequestBodies", bodies))
 
 
 def _json_schema(content: Schema) -> Schema | None:

@@ -75,7 +75,7 @@ export const rollBack = (version) =>
 /** @param {string} version @param {number} share of the requests, up to 1 */
 export const setCanary = (version, share) =>
   act(
-    `Version ${version} answers ${percent(share)}.`,
+    `Version ${version} answers ${percent(share)} of the requests.`,
     "PUT",
     `${modelPath()}/rollout/canary`,
     /** @satisfies {CanaryChoice} */ ({ version: Number(version), share }),

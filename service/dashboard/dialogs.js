@@ -12,7 +12,7 @@ import { element } from "./dom.js";
 export function askForToken(reason) {
   const field = /** @type {HTMLInputElement} */ (element("token"));
   element("token-reason").textContent = reason;
-  return answered("token-dialog", (close) => {
+  return showDialog("token-dialog", (close) => {
     element("token-form").onsubmit = (event) => {
       event.preventDefault();
       close(field.value.trim());
@@ -31,28 +31,28 @@ export function askForToken(reason) {
  */
 export async function confirmed(question) {
   element("confirm-question").textContent = question;
-  const answer = await answered("confirm-dialog", (close) => {
+  const value = await showDialog("confirm-dialog", (close) => {
     element("confirm-yes").onclick = () => close("yes");
     element("confirm-no").onclick = () => close(null);
   });
-  return answer !== null;
+  return value !== null;
 }
 
 /**
  * Show a dialog until it is closed.
  *
  * @param {string} id
- * @param {(close: (answer: string | null) => void) => void} prepare
+ * @param {(close: (value: string | null) => void) => void} prepare
  * @returns {Promise<string | null>} null where it is dismissed
  */
-function answered(id, prepare) {
+function showDialog(id, prepare) {
   const dialog = /** @type {HTMLDialogElement} */ (element(id));
   return new Promise((resolve) => {
-    /** @param {string | null} answer */
-    const close = (answer) => {
+    /** @param {string | null} value */
+    const close = (value) => {
       dialog.onclose = null;
       dialog.close();
-      resolve(answer);
+      resolve(value);
     };
     prepare(close);
     dialog.onclose = () => close(null);

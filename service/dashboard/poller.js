@@ -1,5 +1,5 @@
 // @ts-check
-/** One timer that keeps the state up to date. */
+/** Repeats requests, to keep the state up to date with one timer. */
 
 import { ApiError, get } from "./api.js";
 import { isVisible } from "./selectors.js";
@@ -30,8 +30,8 @@ let queries = [];
 let failedAt = -Infinity;
 
 /**
- * Ask each query for the first time, then again whenever it is due and a section that shows its answer can be seen.
- * Nothing is asked while the page is in the background.
+ * Send each request once, then again whenever it is due and a section that shows its response can be seen. Nothing is
+ * sent while the page is in the background.
  *
  * @param {Query<any>[]} all
  */
@@ -39,11 +39,11 @@ export function start(all) {
   queries = all;
   setInterval(poll, TICK_MS);
   document.addEventListener("visibilitychange", poll);
-  subscribe(poll); // whatever changes may make something due: a selection, what can be seen, an answer
+  subscribe(poll); // a selection, a scroll or a response may make a request due
   poll();
 }
 
-/** Make queries due at once. @param {Iterable<string>} [names] all of them by default */
+/** Make requests due at once. @param {Iterable<string>} [names] all of them by default */
 export function refresh(names = requests.keys()) {
   for (const name of names) {
     const request = requests.get(name);
@@ -58,7 +58,7 @@ function poll() {
   for (const query of queries) {
     const path = query.path(current());
     if (path === null) requests.delete(query.name);
-    else if (isDue(query, path, now)) ask(query, path, now);
+    else if (isDue(query, path, now)) send(query, path, now);
   }
 }
 
@@ -66,19 +66,19 @@ function poll() {
 function isDue(query, path, now) {
   const last = requests.get(query.name);
   if (last?.path !== path) return true;
-  if (last.isPending || now - last.at < (last.hasFailed ? RETRY_MS : query.every(current()))) return false;
+  if (last.isPending || now - last.at < (last.hasFailed ? RETRY_MS : query.interval(current()))) return false;
   return query.sections === undefined || isVisible(current(), ...query.sections);
 }
 
 /** @param {Query<any>} query @param {string} path @param {number} now */
-async function ask(query, path, now) {
+async function send(query, path, now) {
   const request = new LastRequest(path, now);
   requests.set(query.name, request);
   try {
-    const answer = await (query.request ?? get)(path);
-    const outdated = query.outdates?.(answer, current()) ?? [];
-    receive(query, path, (state) => query.receive(answer, state));
-    refresh(outdated);
+    const body = await (query.send ?? get)(path);
+    const invalid = query.invalidates?.(body, current()) ?? [];
+    receive(query, path, (state) => query.receive(body, state));
+    refresh(invalid);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 0) return disconnect(query);
@@ -92,7 +92,7 @@ async function ask(query, path, now) {
 /** @param {Query<any>} query @param {string} path @param {(state: State) => Partial<State>} change */
 function receive(query, path, change) {
   const isReconnected = current().isConnected === false;
-  // An answer about what is no longer selected is of no use.
+  // The response may be about a version that is no longer selected.
   update((state) => ({ ...(query.path(state) === path && change(state)), isConnected: true }));
   if (isReconnected) refresh();
 }

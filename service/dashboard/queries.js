@@ -1,5 +1,5 @@
 // @ts-check
-/** What the page asks the service: where, how often, and what the answers change. */
+/** Requests that keep the page up to date: where they go, how often, and what the responses change. */
 
 import { pathOf, send } from "./api.js";
 import { defaultVersion, isActive, isVisible, selectedLayer, shownPath } from "./selectors.js";
@@ -15,17 +15,17 @@ import { ingestCounters } from "./traffic.js";
 const FAST_MS = 2000;
 const SLOW_MS = 10_000;
 
-/** For what does not change. */
+/** For responses that do not change. */
 const once = () => Infinity;
 const slowly = () => SLOW_MS;
 
-/** Often while the version answers requests; without traffic only the windows of time move on. @param {State} state */
+/** Often while the version has traffic; without, only the windows of time move on. @param {State} state */
 const paced = (state) => (isActive(state) ? FAST_MS : SLOW_MS);
 
 /**
- * @template Answer
- * @param {Omit<Query<Answer>, "fail"> & Partial<Query<Answer>>} written by default, an error response changes nothing
- * @returns {Query<Answer>}
+ * @template Body
+ * @param {Omit<Query<Body>, "fail"> & Partial<Query<Body>>} written by default, an error response changes nothing
+ * @returns {Query<Body>}
  */
 const query = (written) => ({ fail: () => ({}), ...written });
 
@@ -47,14 +47,14 @@ function belowModel(state, rest) {
 }
 
 /** @type {Query<ServerMetadata>} */
-const service = query({ name: "service", path: () => "v2", every: once, receive: (service) => ({ service }) });
+const service = query({ name: "service", path: () => "v2", interval: once, receive: (service) => ({ service }) });
 
 /** @type {Query<IndexedVersion[]>} */
 const index = query({
   name: "index",
   path: () => "v2/repository/index",
-  every: slowly,
-  request: (path) => send("POST", path),
+  interval: slowly,
+  send: (path) => send("POST", path),
   receive: (index, state) => ({ index, model: state.model ?? index[0]?.name ?? null }),
 });
 
@@ -62,7 +62,7 @@ const index = query({
 const loaded = query({
   name: "loaded",
   path: (state) => `v2/drift?window=${state.window}`,
-  every: slowly,
+  interval: slowly,
   receive: ({ versions }) => ({ loaded: versions }),
 });
 
@@ -70,7 +70,7 @@ const loaded = query({
 const counters = query({
   name: "counters",
   path: (state) => (state.isStreaming === false ? "v2/models/stats" : null),
-  every: () => FAST_MS,
+  interval: () => FAST_MS,
   receive: (counters, state) => ingestCounters(state, counters, performance.now()),
 });
 
@@ -78,7 +78,7 @@ const counters = query({
 const card = query({
   name: "card",
   path: (state) => below(state, "/card"),
-  every: once,
+  interval: once,
   receive: (card) => ({ card }),
   fail: () => ({ card: null }),
 });
@@ -87,7 +87,7 @@ const card = query({
 const metadata = query({
   name: "metadata",
   path: shownPath,
-  every: once,
+  interval: once,
   receive: (metadata) => ({ metadata }),
 });
 
@@ -95,7 +95,7 @@ const metadata = query({
 const layers = query({
   name: "layers",
   path: (state) => below(state, "/layers"),
-  every: once,
+  interval: once,
   receive: ({ layers }, state) => ({ layers, ...selectLayer({ ...state, layers }) }),
 });
 
@@ -104,7 +104,7 @@ const drift = query({
   name: "drift",
   path: (state) => below(state, `/drift?window=${state.window}`),
   sections: ["verdict", "network", "predicted"],
-  every: paced,
+  interval: paced,
   receive: (drift, state) => ({ drift, driftFailure: null, ...selectLayer({ ...state, drift }) }),
   fail: (message) => ({ drift: null, driftFailure: message }),
 });
@@ -114,7 +114,7 @@ const history = query({
   name: "history",
   path: (state) => below(state, `/drift/history?window=${state.window === "start" ? "1d" : state.window}`),
   sections: ["history"],
-  every: paced,
+  interval: paced,
   receive: ({ points }) => ({ history: points }),
 });
 
@@ -123,8 +123,8 @@ const channels = query({
   name: "channels",
   path: (state) => belowLayer(state, `/live?window=${state.window}`),
   sections: ["network"],
-  every: paced,
-  receive: (channels, state) => ({ channels, channel: state.channel ?? mostDriftedChannel(channels) }),
+  interval: paced,
+  receive: (channels, state) => ({ channels, channel: selectChannel(state.channel, channels) }),
   fail: () => ({ channels: null }),
 });
 
@@ -133,20 +133,16 @@ const storedLayer = query({
   name: "storedLayer",
   path: (state) => belowLayer(state, ""),
   sections: ["network"],
-  every: once,
-  receive: (storedLayer, { channel }) => ({
-    storedLayer,
-    channel: channel === null ? null : Math.min(channel, storedLayer.num_features - 1),
-  }),
+  interval: once,
+  receive: (storedLayer) => ({ storedLayer }),
 });
 
-/** What observing costs, where the layer has seen nothing: it tells whether the version is observed at all. */
-/** @type {Query<LiveModel>} */
+/** Requested while the layer has seen no rows: it tells whether the version is observed. @type {Query<LiveModel>} */
 const live = query({
   name: "live",
   path: (state) => (state.channels?.rows === 0 ? below(state, `/live?window=${state.window}`) : null),
   sections: ["network"],
-  every: slowly,
+  interval: slowly,
   receive: (live) => ({ live }),
 });
 
@@ -155,9 +151,10 @@ const rollout = query({
   name: "rollout",
   path: (state) => belowModel(state, "/rollout"),
   sections: ["traffic", "versions"],
-  every: (state) => (isVisible(state, "versions") ? paced(state) : SLOW_MS),
+  interval: (state) => (isVisible(state, "versions") ? paced(state) : SLOW_MS),
   receive: (rollout) => ({ rollout }),
-  outdates: (rollout, state) => (rollout.default === defaultVersion(state, state.model)?.version ? [] : [loaded.name]),
+  invalidates: (rollout, state) =>
+    rollout.default === defaultVersion(state, state.model)?.version ? [] : [loaded.name],
 });
 
 /** @type {Query<JobList>} */
@@ -165,9 +162,9 @@ const jobs = query({
   name: "jobs",
   path: (state) => belowModel(state, "/recalibrations"),
   sections: ["recalibration"],
-  every: ({ jobs }) => (jobs.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
+  interval: ({ jobs }) => (jobs.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
   receive: ({ recalibrations }) => ({ jobs: recalibrations }),
-  outdates: ({ recalibrations }, state) =>
+  invalidates: ({ recalibrations }, state) =>
     recalibrations.some((job) => job.published !== null && state.jobs.some(isUnpublished(job.id)))
       ? [index, loaded, rollout].map(({ name }) => name)
       : [],
@@ -193,10 +190,10 @@ export const QUERIES = [
   jobs,
 ];
 
-/** What an alarm that begins or ends makes out of date. */
+/** Out of date when an alarm begins or ends. */
 export const DRIFT_QUERIES = [loaded, drift, history, channels].map(({ name }) => name);
 
-/** What has to be known of a version that was not selected before. */
+/** Out of date when another version is selected: it may have been published or loaded since. */
 export const REPOSITORY_QUERIES = [index, loaded].map(({ name }) => name);
 
 /**
@@ -212,8 +209,13 @@ function selectLayer(state) {
   return { layer: first?.name ?? layers[0].name, channel: null };
 }
 
-/** @param {LiveLayer} layer @returns {number | null} */
-function mostDriftedChannel({ channels }) {
-  if (channels === null) return null;
-  return channels.symmetric_kl.indexOf(Math.max(...channels.symmetric_kl));
+/**
+ * The channel that has drifted most, unless one is selected.
+ *
+ * @param {number | null} channel
+ * @param {LiveLayer} layer
+ */
+function selectChannel(channel, { channels }) {
+  if (channels === null) return channel;
+  return channel ?? channels.symmetric_kl.indexOf(Math.max(...channels.symmetric_kl));
 }

@@ -17,7 +17,7 @@ export const indexOf = (state, name) => (state.index ?? []).filter((entry) => en
 export const isLoaded = (state, name) => state.loaded.some((one) => one.model === name);
 
 /**
- * The version that answers requests to a model that name none.
+ * The version that answers requests which name only the model.
  *
  * @param {State} state
  * @param {string | null} name
@@ -60,6 +60,9 @@ export function shownPath(state) {
 /** The selected layer of that version, once its layers are known. @param {State} state @returns {Layer | null} */
 export const selectedLayer = ({ layers, layer }) => layers.find((one) => one.name === layer) ?? null;
 
+/** The selected channel of that layer; the first where none is. @param {State} state */
+export const selectedChannel = (state) => Math.min(state.channel ?? 0, (selectedLayer(state)?.num_features ?? 1) - 1);
+
 /** Live moments of that layer, where it has seen rows. @param {State} state @returns {ObservedLayer | null} */
 export function liveLayer({ channels: live, layer }) {
   if (live === null || live.layer !== layer || live.channels === null) return null;
@@ -69,7 +72,7 @@ export function liveLayer({ channels: live, layer }) {
 /** Traffic of the version that the page shows, oldest first. @param {State} state @returns {Sample[]} */
 export const shownTraffic = (state) => state.traffic[`${state.model}/${shownVersion(state)}`] ?? [];
 
-/** Whether that version has answered requests in the last seconds. @param {State} state */
+/** Whether that version had traffic in the last seconds. @param {State} state */
 export const isActive = (state) =>
   shownTraffic(state)
     .slice(-ACTIVE_SAMPLES)

@@ -4,7 +4,7 @@
 /** @import { State, VersionKnowledge } from "./types" */
 
 /**
- * What is known of a version before the service has answered.
+ * What is known of a version before the first response.
  *
  * @type {VersionKnowledge}
  */

@@ -1,12 +1,12 @@
-/** What the service answers and what the page makes of it. `scripts/check-page` writes `build/page/api.d.ts` first. */
+/** Responses of the service, and the state of the page. `scripts/check-page` writes `build/page/api.d.ts` first. */
 
-import type { Answers, Bodies, Events } from "../../build/page/api";
+import type { Events, RequestBodies, Responses } from "../../build/page/api";
 
-type OfVersion<Path extends string> = Answers[`GET /v2/models/{model}/versions/{version}${Path}` & keyof Answers];
+type OfVersion<Path extends string> = Responses[`GET /v2/models/{model}/versions/{version}${Path}` & keyof Responses];
 
-export type ServerMetadata = Answers["GET /v2"];
-export type IndexedVersion = Answers["POST /v2/repository/index"][number];
-export type LoadedVersion = Answers["GET /v2/drift"]["versions"][number];
+export type ServerMetadata = Responses["GET /v2"];
+export type IndexedVersion = Responses["POST /v2/repository/index"][number];
+export type LoadedVersion = Responses["GET /v2/drift"]["versions"][number];
 export type ModelCard = OfVersion<"/card">;
 export type ModelMetadata = OfVersion<"">;
 export type Tensor = ModelMetadata["inputs"][number];
@@ -22,30 +22,30 @@ export type Classes = NonNullable<Drift["classes"]>;
 export type Verdict = Drift["verdict"];
 export type History = OfVersion<"/drift/history">;
 export type Point = History["points"][number];
-export type Rollout = Answers["GET /v2/models/{model}/rollout"];
+export type Rollout = Responses["GET /v2/models/{model}/rollout"];
 export type VersionState = Rollout["versions"][number];
 export type Lineage = ModelCard["lineage"];
-export type Job = Answers["GET /v2/models/{model}/recalibrations/{job}"];
-export type JobList = Answers["GET /v2/models/{model}/recalibrations"];
+export type Job = Responses["GET /v2/models/{model}/recalibrations/{job}"];
+export type JobList = Responses["GET /v2/models/{model}/recalibrations"];
 export type Gate = Job["gates"][number];
-export type Promotion = Bodies["POST /v2/models/{model}/rollout/promote"];
-export type CanaryChoice = Bodies["PUT /v2/models/{model}/rollout/canary"];
-export type ShadowChoice = Bodies["PUT /v2/models/{model}/rollout/shadow"];
-export type RecalibrationRequest = Bodies["POST /v2/models/{model}/versions/{version}/recalibrations"];
-export type Prediction = Answers["POST /v2/models/{model}/versions/{version}/predict"];
-export type StatisticsList = Answers["GET /v2/models/stats"];
+export type Promotion = RequestBodies["POST /v2/models/{model}/rollout/promote"];
+export type CanaryChoice = RequestBodies["PUT /v2/models/{model}/rollout/canary"];
+export type ShadowChoice = RequestBodies["PUT /v2/models/{model}/rollout/shadow"];
+export type RecalibrationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/recalibrations"];
+export type Prediction = Responses["POST /v2/models/{model}/versions/{version}/predict"];
+export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
 
 export type Window = LiveLayer["window"];
 export type Measure = "drift" | "mean" | "spread";
 
-/** Parts of the page that are asked for only while they can be seen: the first class of each `<section>`. */
+/** Parts of the page that are kept up to date only while they can be seen: the first class of each `<section>`. */
 export type Section = "verdict" | "traffic" | "network" | "history" | "predicted" | "recalibration" | "versions";
 
 /** Elements whose contents are drawn to their width. */
 export type Host = "strip" | "heatmap" | "channel" | "history";
 
-/** The traffic of one version between two readings. Latencies are null where no request was answered. */
+/** The traffic of one version between two readings. Latencies are null if there were no requests. */
 export interface Sample {
   at: number;
   requests: number;
@@ -56,14 +56,14 @@ export interface Sample {
   p99Ms: number | null;
 }
 
-/** An image that was sent. */
+/** An image that was sent for prediction. */
 export interface Trial {
   address: string;
   prediction: Prediction | null;
   failure: string | null;
 }
 
-/** How the last action went. */
+/** The outcome of the last action. */
 export interface Notice {
   text: string;
   isFailure: boolean;
@@ -77,7 +77,7 @@ export interface Selection {
   channel: number | null;
 }
 
-/** What is known of the selected version, or of its model; null or empty before the service has answered. */
+/** What is known of the selected version, or of its model; null or empty before the service has responded. */
 export interface VersionKnowledge {
   card: ModelCard | null;
   metadata: ModelMetadata | null;
@@ -98,7 +98,7 @@ export interface State extends Selection, VersionKnowledge {
   measure: Measure;
   showsAllClasses: boolean;
   service: ServerMetadata | null;
-  /** Every version in the repository; null before the service has answered. */
+  /** Every version in the repository; null before the first response. */
   index: IndexedVersion[] | null;
   /** Every loaded version of every model, with its verdict. */
   loaded: LoadedVersion[];
@@ -116,20 +116,21 @@ export interface State extends Selection, VersionKnowledge {
 /** The state of a page that shows a loaded version. */
 export type Shown = State & { model: string; card: ModelCard; metadata: ModelMetadata };
 
-/** Something that the poller keeps up to date. */
-export interface Query<Answer> {
+/** A request that the poller repeats, and what its responses change. */
+export interface Query<Body> {
   name: string;
-  /** Sections that show the answer; left out where it is always needed. */
+  /** Sections that show the response; left out where it is always needed. */
   sections?: Section[];
-  /** Where to ask; null while there is nothing to ask about. */
+  /** Path of the request; null while there is nothing to request. */
   path(state: State): string | null;
   /** Milliseconds between two requests. */
-  every(state: State): number;
-  request?(path: string): Promise<Answer>;
-  /** What an answer changes. */
-  receive(answer: Answer, state: State): Partial<State>;
-  /** Names of queries whose last answers this one shows to be out of date. `state` is the one before it. */
-  outdates?(answer: Answer, state: State): string[];
+  interval(state: State): number;
+  /** Sends the request; by default with GET. */
+  send?(path: string): Promise<Body>;
+  /** What a response changes. */
+  receive(body: Body, state: State): Partial<State>;
+  /** Names of queries that a response shows to be out of date. `state` is the one before it. */
+  invalidates?(body: Body, state: State): string[];
   /** What an error response changes. */
   fail(message: string): Partial<State>;
 }

@@ -5,7 +5,7 @@ import { normals } from "../charts.js";
 import { h } from "../dom.js";
 import { count, NONE, number, signed } from "../format.js";
 import { select } from "../navigation.js";
-import { liveLayer, selectedLayer } from "../selectors.js";
+import { liveLayer, selectedChannel, selectedLayer } from "../selectors.js";
 import { factList } from "./tables.js";
 
 /** @import { ObservedLayer, On, Shown, StoredLayer } from "../types" */
@@ -13,7 +13,7 @@ import { factList } from "./tables.js";
 /** @param {Shown} state */
 export function channel(state) {
   if (selectedLayer(state) === null) return null;
-  const at = state.channel ?? 0;
+  const at = selectedChannel(state);
   const live = liveLayer(state);
   const stored = state.storedLayer?.name === state.layer ? state.storedLayer : null;
   if (live !== null) return [comparison(live, at, state.widths.channel), stored && storedFacts(stored, at)];

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { NONE, number, round, signed, tiny } from "../format.js";
 import { select } from "../navigation.js";
 import { driftEdges, SIGNED_EDGES, signedStep, step } from "../scale.js";
+import { selectedChannel } from "../selectors.js";
 import { unfoldingTable } from "./tables.js";
 
 /** @import { Channels, Measure, ObservedLayer, Shown } from "../types" */
@@ -47,10 +48,11 @@ function grid(state, live) {
   const columns = columnsFor(state.widths.heatmap, values.length);
   const name = measure.name.toLowerCase();
   const edges = edgesOf(state);
+  const selected = selectedChannel(state);
   const isDense = values.length > 256;
   /** @param {number} channel */
   const cell = (channel) => {
-    const isSelected = channel === (state.channel ?? 0);
+    const isSelected = channel === selected;
     const value = values[channel];
     const figures = `mean ${signed(live.channels.mean[channel])}, variance ${number(live.channels.variance[channel])}`;
     return h(

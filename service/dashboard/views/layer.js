@@ -34,7 +34,7 @@ function placement({ placement: { kind, into, reason } }) {
 
 /** @param {Shown} state */
 export function layer(state) {
-  if (selectedLayer(state) === null) return null;
+  if (selectedLayer(state) === null || state.channels?.layer !== state.layer) return null;
   const live = liveLayer(state);
   return live === null ? unobserved(state) : heatmap(state, live);
 }

@@ -27,7 +27,7 @@ export function title(state) {
 function versionChoice(state) {
   const index = indexOf(state, state.model);
   if (index.length === 0) return null;
-  const answering = defaultVersion(state, state.model);
+  const byDefault = defaultVersion(state, state.model);
   /** @param {On<HTMLSelectElement>} event */
   const choose = ({ currentTarget: { value } }) => goToVersion(value === "default" ? null : value);
   return h(
@@ -37,7 +37,7 @@ function versionChoice(state) {
     h(
       "select",
       { value: state.version ?? "default", onchange: choose },
-      h("option", { key: "default", value: "default" }, answering ? `default (${answering.version})` : "default"),
+      h("option", { key: "default", value: "default" }, byDefault ? `default (${byDefault.version})` : "default"),
       index
         .toReversed()
         .map(({ version, state: loadState }) =>

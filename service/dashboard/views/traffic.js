@@ -30,7 +30,7 @@ export function traffic(state) {
 }
 
 /**
- * Of the last seconds, or since the service started where nothing was answered in them.
+ * Of the last seconds, or since the service started if they had no requests.
  *
  * @param {Sample[]} samples
  * @param {{ p50: number | null, p99: number | null } | null} total milliseconds

@@ -76,7 +76,7 @@ def opened(
 
 
 class Polling:
-    """What a page asks by itself, on a clock that only the test moves.
+    """The requests that a page sends by itself, on a clock that only the test moves.
 
     Args:
         page: before it goes to its address.
@@ -84,33 +84,33 @@ class Polling:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self.asked: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
         """Requests by path, since the clock was stopped or last moved."""
         page.add_init_script(_COUNT_PENDING)
         page.clock.install()
         page.on("request", lambda request: self._count(request.url, request.resource_type))
 
     def pause(self) -> None:
-        """Stop the clock when everything that is due has been asked and answered."""
+        """Stop the clock after all requests that are due have their responses."""
         self._page.clock.pause_at(self._page.evaluate("Date.now() / 1000 + 60"))
         self.advance(1)
-        self.asked.clear()
+        self.sent.clear()
 
     def advance(self, seconds: int) -> None:
-        """Move the clock second by second, and wait for the answers to what is asked in each."""
-        self.asked.clear()
+        """Move the clock second by second, and wait for the responses to what is sent in each."""
+        self.sent.clear()
         for _ in range(seconds):
             self._page.clock.run_for(1000)
             expect(self._page.locator("html")).to_have_attribute("data-pending", "0")
 
     def _count(self, url: str, kind: str) -> None:
         if kind == "fetch":
-            self.asked[urlsplit(url).path] += 1
+            self.sent[urlsplit(url).path] += 1
 
 
 _COUNT_PENDING = """
     const plainFetch = fetch;
-    const { port1: answered, port2: after } = new MessageChannel();
+    const { port1: received, port2: after } = new MessageChannel();
     let pending = 0;
     const count = (change) => {
         pending += change;
@@ -125,7 +125,7 @@ _COUNT_PENDING = """
             response.json = async () => JSON.parse(text);
             return response;
         } finally {
-            answered.postMessage(null);  // a task of its own: what follows from the answer has been asked by then
+            received.postMessage(null);  // a task later: by then, requests that follow from the response are sent
         }
     };
 """

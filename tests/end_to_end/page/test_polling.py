@@ -1,4 +1,4 @@
-"""What an open page asks the service by itself."""
+"""The requests that an open page sends by itself."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TALL = {"width": 1280, "height": 4000}
 LOW = {"width": 1280, "height": 300}
 
 EVERYWHERE = {"/v2/repository/index", "/v2/drift"}
-"""Asked for the list of models, whatever else can be seen."""
+"""For the list of models, whatever else can be seen."""
 
 VERSION = "/v2/models/convnet/versions/1"
 SECTIONS = {
@@ -40,7 +40,7 @@ ANSWERED = ".figure:has-text('Answered') .value"
 
 @contextmanager
 def polling(browser: Browser, process: Process, viewport: dict[str, int]) -> Iterator[tuple[Page, Polling]]:
-    """A page that has asked everything once, with a clock that only the test moves."""
+    """A page that has requested everything once, with a clock that only the test moves."""
     watched: list[Polling] = []
     url = f"{process.url}/#/convnet/1/blocks.0.norm"
     with opened(browser, url, prepare=lambda page: watched.append(Polling(page)), viewport=viewport) as page:
@@ -50,7 +50,9 @@ def polling(browser: Browser, process: Process, viewport: dict[str, int]) -> Ite
 
 
 @pytest.mark.parametrize("others", [0, 7])
-def test_an_idle_page_asks_little_however_many_models_there_are(browser: Browser, tmp_path: Path, others: int) -> None:
+def test_an_idle_page_sends_few_requests_however_many_models_there_are(
+    browser: Browser, tmp_path: Path, others: int
+) -> None:
     repository = Repository(tmp_path / "repository")
     seed(repository)
     for number in range(others):
@@ -62,15 +64,15 @@ def test_an_idle_page_asks_little_however_many_models_there_are(browser: Browser
         expect(page.get_by_role("navigation", name="Models").get_by_role("link")).to_have_count(others + 2)
         polled.advance(20)
 
-        assert set(polled.asked) == EVERYWHERE | SECTIONS
-        assert polled.asked <= Counter(dict.fromkeys(polled.asked, 2))  # every ten seconds
+        assert set(polled.sent) == EVERYWHERE | SECTIONS
+        assert polled.sent <= Counter(dict.fromkeys(polled.sent, 2))  # every ten seconds
 
 
-def test_what_cannot_be_seen_is_not_asked(browser: Browser, starters: Process) -> None:
+def test_what_cannot_be_seen_is_not_requested(browser: Browser, starters: Process) -> None:
     with polling(browser, starters, LOW) as (page, polled):
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         polled.advance(20)
-        assert set(polled.asked) - {"/v2/models/convnet/recalibrations"} == EVERYWHERE  # those are near the end
+        assert set(polled.sent) - {"/v2/models/convnet/recalibrations"} == EVERYWHERE  # those are near the end
 
         with page.expect_request(f"**{VERSION}/drift?*"):
             page.locator("#strip").scroll_into_view_if_needed()
@@ -83,7 +85,7 @@ def test_what_cannot_be_seen_is_not_asked(browser: Browser, starters: Process) -
             }"""
         )
         polled.advance(20)
-        assert polled.asked == Counter()
+        assert polled.sent == Counter()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def observing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         yield process
 
 
-def test_traffic_and_alarms_are_shown_when_they_happen(browser: Browser, observing: Process) -> None:
+def test_events_show_traffic_and_alarms_at_once(browser: Browser, observing: Process) -> None:
     noise = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
     with polling(browser, observing, TALL) as (page, polled):
         answered = page.locator(ANSWERED)
@@ -104,16 +106,16 @@ def test_traffic_and_alarms_are_shown_when_they_happen(browser: Browser, observi
         # The clock stands: the service has sent events of both.
         expect(answered).to_have_text("1")
         expect(page.locator("#verdict .headline")).to_have_text("\N{BLACK UP-POINTING TRIANGLE}The inputs have shifted")
-        assert polled.asked[f"{VERSION}/drift"] == 1
+        assert polled.sent[f"{VERSION}/drift"] == 1
 
         for count in (2, 3, 4):
             send(observing, noise)
             expect(answered).to_have_text(str(count))
             polled.advance(2)
-            assert polled.asked[f"{VERSION}/drift"] == 1  # every two seconds, while there is traffic
+            assert polled.sent[f"{VERSION}/drift"] == 1  # every two seconds, while there is traffic
 
 
-def test_without_events_the_counters_are_asked(browser: Browser, observing: Process) -> None:
+def test_without_events_the_counters_are_requested(browser: Browser, observing: Process) -> None:
     def refuse_events(page: Page) -> None:
         page.route("**/v2/events", lambda route: route.fulfill(status=503))
 

@@ -45,7 +45,7 @@ def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
     decide(page, "Load version 1", "Version 1 is loaded.")
     decide(page, "Shadow version 1", "Version 1 is compared with the default.")
     expect(row(page, 1)).to_contain_text("shadow")
-    decide(page, "Canary version 2", "Version 2 answers 10 %.")
+    decide(page, "Canary version 2", "Version 2 answers 10 % of the requests.")
     expect(row(page, 2)).to_contain_text("canary 10 %")
     page.get_by_label("Share of version 2 in per cent").fill("25")
     page.get_by_role("button", name="Set", exact=True).click()
