@@ -52,6 +52,7 @@ from service.routes import recalibrations as recalibrations_routes
 from service.routes import repository as repository_routes
 from service.routes import rollout as rollout_routes
 from service.routes import statistics as statistics_routes
+from service.routes.examples import Examples
 from service.routes.openapi import TAGS
 from service.routes.predictions import PredictionResponder
 from service.settings import Settings
@@ -154,14 +155,13 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
-    shown = examples.for_starter()
     app.include_router(repository_routes.router(catalog, rollouts), max_body_size=SMALL_BODY_BYTES)
     app.include_router(rollout_routes.router(catalog, rollouts, monitor, gather), max_body_size=SMALL_BODY_BYTES)
     routers = (
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
         *predictions.routers,
-        layers.router(catalog, settings.max_body_bytes, shown.layer_batch),
+        layers.router(catalog, settings.max_body_bytes, predictions.examples.layer_batch),
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
@@ -169,7 +169,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         events_routes.router(events),
         models.router(catalog),
         dashboard.router(),
-        examples.router(shown),
+        examples.router(predictions.examples),
     )
     _add_routes(app, guard, routers, FRAMEWORK_PATHS)
     return predictions.application(app)
@@ -224,6 +224,7 @@ class _Predictions:
 
     handler: Handler
     context: RequestContext
+    examples: Examples
     routers: tuple[APIRouter, ...]
     max_body_bytes: int
     closers: tuple[Callable[[], None], ...]
@@ -276,6 +277,7 @@ def _build_predictions(
     return _Predictions(
         handler,
         RequestContext(RequestRecorder(statistics, request_logger(settings.log_level, settings.log_format))),
+        shown,
         (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
         settings.max_body_bytes,
         (batcher.close, *closers),
