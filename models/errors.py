@@ -144,7 +144,16 @@ class NotReady(DengeError):
 
 
 class Overloaded(DengeError):
-    """Too many requests are waiting; a retry may succeed."""
+    """Too much waits already; a retry may succeed.
+
+    Args:
+        message: what there is too much of.
+        retry_after: seconds after which a retry may succeed.
+    """
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ClientDisconnected(DengeError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -74,4 +75,6 @@ def _headers(error: DengeError) -> dict[str, str]:
             return {"Connection": "close"}
         case Unauthenticated():
             return {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.presented else "Bearer"}
+        case Overloaded():
+            return {"Retry-After": str(max(1, ceil(error.retry_after)))}  # whole seconds: RFC 9110, section 10.2.3
     return {}
