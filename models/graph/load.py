@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from models.errors import ExternalData, GraphError
 
