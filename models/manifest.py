@@ -36,7 +36,14 @@ class TensorSpec(Record):
 
     name: str
     datatype: Datatype
-    shape: tuple[int, ...] = Field(min_length=1, description="-1 for a free size; the first axis is the batch")
+    shape: tuple[int, ...] = Field(
+        description="-1 for a free size; none for a scalar. The first axis is the batch, if the model has one"
+    )
+
+    @property
+    def has_free_first_axis(self) -> bool:
+        """Whether the first axis can be the batch: it exists, and takes any size."""
+        return self.shape[:1] == (-1,)
 
     def accepts_shape(self, shape: Sequence[int]) -> bool:
         """Whether a tensor of this shape is one of the specification."""
@@ -321,20 +328,37 @@ class Manifest(Record):
     batching: Batching | None = Field(
         default=None, description="absent for a model that is batched as the service's settings say"
     )
+    batch_axis: bool | None = Field(
+        default=None,
+        description="whether the first axis of every tensor is the batch, whose rows do not depend on each other; "
+        "absent: it is where that axis is of free size in every tensor",
+    )
     norm_layers: tuple[NormLayer, ...]
     parity: Parity
     drift: DriftReference | None = Field(default=None, description="absent for a version without held-out rows")
     lineage: Lineage
     training: TrainingRecord | None = None
 
+    @model_validator(mode="after")
+    def _batch_axis_is_free(self) -> "Manifest":
+        if self.batch_axis and not self._has_free_first_axes:
+            raise ValueError("batch_axis: the first axis of every input and output must be of free size, -1")
+        return self
+
     @property
     def is_batchable(self) -> bool:
-        """Whether rows of several requests may share a run: all tensors have a free first axis."""
-        return all(spec.shape[0] == -1 for spec in (*self.inputs, *self.outputs))
+        """Whether the first axis of every tensor is the batch, so that rows of several requests may share a run."""
+        return self._has_free_first_axes if self.batch_axis is None else self.batch_axis
+
+    @property
+    def _has_free_first_axes(self) -> bool:
+        return all(spec.has_free_first_axis for spec in (*self.inputs, *self.outputs))
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes that the first output has scores for; None for a model that does not classify."""
+        """Number of classes that the first output has scores for; None for a model that does not classify rows."""
+        if not self.is_batchable:
+            return None
         output = self.outputs[0]
         if self.labels is not None and len(output.shape) == 2 and output.shape[1] == -1:
             output = output.model_copy(update={"shape": (output.shape[0], len(self.labels))})

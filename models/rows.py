@@ -18,9 +18,11 @@ def validate_rows(rows: Arrays, inputs: Sequence[TensorSpec], field: str) -> int
         field: what the rows were given as, for errors.
 
     Raises:
-        InvalidInput: an input is missing or not the model's, is of another type or shape, has a value that is not
-            finite, or has another number of rows than the others.
+        InvalidInput: the model has no batch axis; an input is missing or not the model's, is of another type or shape,
+            has a value that is not finite, or has another number of rows than the others.
     """
+    if not all(spec.has_free_first_axis for spec in inputs):
+        raise InvalidInput("the model has no batch axis: its inputs are not made of rows", field)
     if rows.keys() != {spec.name for spec in inputs}:
         raise InvalidInput(
             f"the model's inputs are {', '.join(spec.name for spec in inputs)}; got {', '.join(rows) or 'none'}", field

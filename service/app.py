@@ -301,7 +301,14 @@ def _engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Eng
         manifest = bundle.manifest
         max_rows = limits.for_model(manifest.batching).max_batch_rows
         sizes = _warm_up_sizes(settings, manifest, max_rows)
-        return Engine(bundle.folded, manifest.inputs, settings.provider, settings.threads, sizes)
+        return Engine(
+            bundle.folded,
+            manifest.inputs,
+            settings.provider,
+            settings.threads,
+            sizes,
+            batched=manifest.is_batchable,
+        )
 
     return open_engine
 

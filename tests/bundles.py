@@ -5,10 +5,11 @@ The folded graphs are folded here, in float64 numpy, so that they are an oracle 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper, parser
 
 from models.datatypes import Datatype
 from models.manifest import (
@@ -31,6 +32,9 @@ NORM = "norm"
 """Name of the only norm layer, and of its output: the same tensor in the source and in the folded graph."""
 
 EPS = 1e-5
+
+_ELEMENTS = {"BYTES": "STRING", "BF16": "BFLOAT16", "FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE"}
+"""ONNX's names of datatypes that have another one there."""
 
 Array = NDArray[np.float32]
 
@@ -169,15 +173,7 @@ def image_bundle(
 
 def echo_bundle(datatype: Datatype, width: int = 2) -> Bundle:
     """``input`` [-1, width] -> the same as ``logits``, in any data type, which is its name. It has no norm layer."""
-    element = {
-        "BOOL": "BOOL",
-        "BYTES": "STRING",
-        "BF16": "BFLOAT16",
-        "FP16": "FLOAT16",
-        "FP32": "FLOAT",
-        "FP64": "DOUBLE",
-    }
-    kind = TensorProto.DataType.Value(element.get(datatype, datatype))
+    kind = TensorProto.DataType.Value(_ELEMENTS.get(datatype, datatype))
     graph = _model([helper.make_node("Identity", [INPUT], [OUTPUT])], {}, ["N", width], ["N", width], kind)
     manifest = Manifest(
         model=datatype.lower(),
@@ -188,6 +184,32 @@ def echo_bundle(datatype: Datatype, width: int = 2) -> Bundle:
         lineage=_lineage(None),
     )
     return Bundle(manifest, folded=graph, source=graph)
+
+
+def text_bundle(name: str, graph: str, *, batch_axis: bool | None = None) -> Bundle:
+    """A bundle of a graph in ONNX's own text form, such as ``(float[3] x) => (float y) { y = ReduceSum(x) }``.
+
+    It has no norm layer. The manifest has the graph's inputs and outputs, with -1 for named sizes.
+    """
+    model = parser.parse_model(f'<ir_version: 9, opset_import: ["" : 18]> network {graph}')
+
+    def spec(value: ValueInfoProto) -> TensorSpec:
+        element = TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        shape = (dim.dim_value if dim.HasField("dim_value") else -1 for dim in value.type.tensor_type.shape.dim)
+        datatype = next((ours for ours, theirs in _ELEMENTS.items() if theirs == element), element)
+        return TensorSpec(name=value.name, datatype=cast("Datatype", datatype), shape=tuple(shape))
+
+    manifest = Manifest(
+        model=name,
+        inputs=tuple(map(spec, model.graph.input)),
+        outputs=tuple(map(spec, model.graph.output)),
+        batch_axis=batch_axis,
+        norm_layers=(),
+        parity=_parity(),
+        lineage=_lineage(None),
+    )
+    serialized = model.SerializeToString()
+    return Bundle(manifest, folded=serialized, source=serialized)
 
 
 def _normal(generator: np.random.Generator, *shape: int) -> Array:

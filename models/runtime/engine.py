@@ -1,6 +1,7 @@
 """A graph ready to serve: provider, threads, warm-up, runs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from time import perf_counter
 from typing import Self
@@ -30,6 +31,7 @@ class Engine:
         threads: threads inside one run.
         buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
             one, so that a device meets no other sizes, and has met these before the first request.
+        batched: whether the first axis of every input is the batch.
 
     Attributes:
         output_names: of the graph, in its order.
@@ -37,7 +39,8 @@ class Engine:
 
     Raises:
         ProviderUnavailable: the provider is not the one that onnxruntime would use.
-        InferenceFailed: onnxruntime refuses the graph, or its first run fails.
+        InferenceFailed: onnxruntime refuses the graph, it takes or gives something else than tensors, or its first run
+            fails.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Engine:
         provider: Provider = "cpu",
         threads: int = 1,
         buckets: Sequence[int] = (),
+        *,
+        batched: bool = True,
     ) -> None:
         validate_provider(provider)
         self.provider = providers.NAMES[provider]
@@ -62,7 +67,11 @@ class Engine:
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
         self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
+        free_axes = (spec.shape[1:] if batched else spec.shape for spec in inputs)
+        self._has_free_rows = any(-1 in axes for axes in free_axes)
         types = values.tensor_types(self._session)
+        if others := sorted(name for name in types if not name.startswith("tensor(")):
+            raise InferenceFailed(f"the graph takes or gives a {others[0]}; only tensors are served")
         # onnxruntime takes bfloat16 only as values of its own, and text never.
         if types >= {values.BFLOAT16, values.TEXT}:
             raise InferenceFailed("onnxruntime takes bfloat16 and text, but not both in one graph")
@@ -89,7 +98,7 @@ class Engine:
             raise InferenceFailed("the model cannot be run on these inputs") from error
 
     def expected_seconds(self, rows: int) -> float:
-        """How long a run of this many rows takes, as measured when the engine started."""
+        """How long a run of this many rows takes, as measured when the engine started; infinite where rows differ."""
         return self._seconds_per_run + rows * self._seconds_per_row
 
     def release(self) -> Self:
@@ -102,7 +111,7 @@ class Engine:
 
     def _run_bound(self, inputs: Mapping[str, Array]) -> Arrays:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
-        rows = count_rows(inputs)
+        rows = count_rows(inputs) if self._buckets else 0
         extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
         binding = self._session.io_binding()
         for name, array in inputs.items():
@@ -118,10 +127,15 @@ class Engine:
         """Run the graph for the first time, and measure seconds a run and seconds a row."""
         if self._takes_text:
             return inf, 0.0  # no text is known that every graph accepts
+        if self._has_free_rows:
+            # Nor is a size of a row, and a row of any size can follow.
+            with suppress(InvalidInput, InferenceFailed):
+                self._fastest(inputs, 1)
+            return inf, 0.0
         for rows in self._buckets:
             self.run({spec.name: _zeros(spec, rows) for spec in inputs})
         one = self._fastest(inputs, 1)
-        if one > _SHORT_SECONDS or any(spec.shape[0] != -1 for spec in inputs):
+        if one > _SHORT_SECONDS or not all(spec.has_free_first_axis for spec in inputs):
             return one, 0.0
         per_row = max(self._fastest(inputs, _WARM_UP_ROWS) - one, 0.0) / (_WARM_UP_ROWS - 1)
         return max(one - per_row, 0.0), per_row
@@ -145,5 +159,7 @@ def buckets(max_rows: int) -> tuple[int, ...]:
 
 
 def _zeros(spec: TensorSpec, rows: int) -> Array:
-    shape = [1 if size < 0 else size for size in spec.shape[1:]]
-    return np.zeros([rows if spec.shape[0] < 0 else spec.shape[0], *shape], dtype=to_numpy(spec.datatype))
+    shape = [1 if size < 0 else size for size in spec.shape]
+    if spec.has_free_first_axis:
+        shape[0] = rows
+    return np.zeros(shape, dtype=to_numpy(spec.datatype))

@@ -2,7 +2,6 @@
 
 from models.datatypes import Arrays, Run
 from models.errors import GraphError
-from models.rows import count_rows
 from models.runtime.session import open_session
 from models.runtime.values import BFLOAT16, tensor_types, to_array, to_value
 
@@ -24,6 +23,7 @@ def load(graph: bytes, *, optimize: bool) -> Run:
                 return dict(zip(names, map(to_array, session.run_with_ort_values(names, values)), strict=True))
             return dict(zip(names, session.run(names, inputs), strict=True))
         except Exception as error:
-            raise GraphError(f"onnxruntime cannot run the graph on {count_rows(inputs)} rows: {error}") from error
+            shapes = {name: list(array.shape) for name, array in inputs.items()}
+            raise GraphError(f"onnxruntime cannot run the graph on inputs of shapes {shapes}: {error}") from error
 
     return run

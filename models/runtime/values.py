@@ -25,11 +25,11 @@ def to_value(array: Array, extra_rows: int = 0, memory: Any = None) -> onnxrunti
     """The array as a value, with rows of zeros after its own.
 
     Args:
-        array: shape (n, ...), of any type but text.
+        array: shape (n, ...), of any type but text; of any shape where no rows are added.
         extra_rows: how many rows of zeros.
         memory: where to put it, as `models.runtime.providers.input_memory` returns it. bfloat16 stays where it is.
     """
-    shape = (len(array) + extra_rows, *array.shape[1:])
+    shape = (len(array) + extra_rows, *array.shape[1:]) if extra_rows else array.shape
     if array.dtype.kind == "V":  # bfloat16
         bits = _fill(np.empty(shape, np.uint16), array.view(np.uint16))
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _BFLOAT16_NUMBER)
@@ -52,6 +52,9 @@ def to_array(value: onnxruntime.OrtValue) -> Array:
 
 
 def _fill(buffer: Array, array: Array) -> Array:
-    buffer[: len(array)] = array
-    buffer[len(array) :] = 0
+    if buffer.shape == array.shape:
+        buffer[...] = array
+    else:
+        buffer[: len(array)] = array
+        buffer[len(array) :] = 0
     return buffer

@@ -24,7 +24,7 @@ class ServedVersion:
         engine: runs the folded graph.
         decoder: decodes V2 requests.
         layers: the normalisation layers by name.
-        is_batchable: whether rows of several requests may share a run.
+        is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
 
     model: str
@@ -37,12 +37,14 @@ class ServedVersion:
 
     def __post_init__(self) -> None:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
-        object.__setattr__(self, "decoder", V2Decoder(self.manifest.inputs, self.manifest.outputs))
+        is_batchable = self.manifest.is_batchable
+        decoder = V2Decoder(self.manifest.inputs, self.manifest.outputs, batched=is_batchable)
+        object.__setattr__(self, "decoder", decoder)
         object.__setattr__(self, "layers", MappingProxyType(layers))
-        object.__setattr__(self, "is_batchable", self.manifest.is_batchable)
+        object.__setattr__(self, "is_batchable", is_batchable)
 
     def count_rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
-        """Number of rows in a request's inputs; 1 where the batch axis is fixed."""
+        """Number of rows in a request's inputs; 1 for a model without a batch axis."""
         return count_rows(inputs) if self.is_batchable else 1
 
     def layer(self, name: str) -> NormLayer:

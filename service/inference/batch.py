@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from models.datatypes import Array
+from models.errors import InferenceFailed
 from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs, QueuedRequest
 
@@ -46,7 +47,10 @@ def run_batch(batch: Sequence[QueuedRequest]) -> BatchResult:
 
 def _run_joined(result: BatchResult, batch: Sequence[QueuedRequest]) -> list[Outputs]:
     joined = {name: np.concatenate([request.inputs[name] for request in batch]) for name in batch[0].inputs}
-    outputs = _run(result, batch[0].served, joined, sum(request.rows for request in batch))
+    rows = sum(request.rows for request in batch)
+    outputs = _run(result, batch[0].served, joined, rows)
+    if any(len(array) != rows for array in outputs.values()):
+        raise InferenceFailed("an output has another number of rows than the inputs")
     results: list[Outputs] = []
     start = 0
     for request in batch:

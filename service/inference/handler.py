@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from models.capabilities import unavailable
 from models.errors import InvalidInput, Overloaded
 from service.access import Guard
 from service.catalog.catalog import Catalog
@@ -160,8 +161,6 @@ class Handler:
         finally:
             self._scoring -= 1
         if dialect.requires_scores:
-            raise InvalidInput(
-                f"model '{served.model}' version {served.version} has no held-out rows to compare with",
-                "parameters.layer_statistics",
-            )
+            reason = unavailable(served.manifest).get("layer_statistics", "the version has no observed graph")
+            raise InvalidInput(reason, "parameters.layer_statistics")
         return None

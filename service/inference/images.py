@@ -1,9 +1,11 @@
 """Predictions from images: a PNG or JPEG file in, the likeliest class and all probabilities out."""
 
 from collections.abc import Mapping
+from math import prod
 
 import orjson
 
+from models.capabilities import require
 from models.classification import probabilities as to_probabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
@@ -31,16 +33,14 @@ class Images:
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a file as the manifest says."""
         manifest = served.manifest
-        if manifest.preprocessing is None or manifest.labels is None:
-            raise InvalidInput(
-                f"model '{served.model}' has no labels or no preprocessing in its manifest, so it reads no images: "
-                "send tensors to /infer",
-                "body",
-            )
+        require(manifest, "images")
+        assert manifest.preprocessing is not None  # noqa: S101
         spec = manifest.inputs[0]
         pixels = images.decode(body, manifest.preprocessing, self._max_pixels)
-        row = {spec.name: pixels.reshape(1, *spec.shape[1:])}
-        return Query(row, None, layer_statistics=call.layer_statistics)
+        shape = [1 if size < 0 else size for size in spec.shape]  # with a batch of one, if there is a batch
+        if prod(shape) != pixels.size:
+            raise InvalidInput(f"input '{spec.name}' of shape {list(spec.shape)} is not one image", "body")
+        return Query({spec.name: pixels.reshape(shape)}, None, layer_statistics=call.layer_statistics)
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """The score of the image in each layer."""
@@ -57,7 +57,9 @@ class Images:
         """Write an answer."""
         manifest = served.manifest
         labels = manifest.labels or ()
-        scores_of_image = outputs[manifest.outputs[0].name][0]
+        scores_of_image = outputs[manifest.outputs[0].name].reshape(-1)
+        if len(scores_of_image) != len(labels):
+            raise InvalidInput(f"the model has {len(labels)} labels, and {len(scores_of_image)} scores", "body")
         probabilities = to_probabilities(scores_of_image, manifest.scores).tolist()
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
         answer = {

@@ -25,7 +25,7 @@ class V1:
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
         """Read a body."""
-        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite)
+        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite, batched=served.is_batchable)
         return Query(request.inputs, request)
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002

@@ -45,7 +45,12 @@ class V2:
         """Write an answer, compressed where the client accepts that and it is worth it."""
         named = outputs if scores is None else {**outputs, **scores}
         body, json_length = v2_response.encode(
-            served.model, served.version, query.details, named, served.manifest.labels
+            served.model,
+            served.version,
+            query.details,
+            named,
+            served.manifest.labels,
+            batched=served.is_batchable,
         )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         accepted = call.headers.get(b"accept-encoding")

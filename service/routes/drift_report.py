@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from models.capabilities import unavailable
 from models.drift.assessment import LARGE_KL, Assessment, ChannelShift, ClassShift, LayerShift, Verdict
 from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
@@ -136,7 +137,7 @@ class DriftReport(BaseModel):
             window=window,
             rows=found.rows,
             verdict=found.verdict,
-            message=found.message,
+            message=unavailable(served.manifest).get("watching", found.message),
             alarm=found.alarm,
             false_alarm_rate=false_alarm_rate,
             window_rows=monitor.window_rows,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from models.capabilities import Capability, unavailable
 from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
@@ -42,6 +43,9 @@ class ModelCard(BaseModel):
     parity: Parity
     lineage: Lineage
     training: TrainingRecord | None
+    unavailable: dict[Capability, str] = Field(
+        description="What cannot be done with the version besides predicting, and why."
+    )
 
 
 class ModelList(BaseModel):
@@ -91,6 +95,7 @@ def router(catalog: Catalog) -> APIRouter:
             parity=manifest.parity,
             lineage=manifest.lineage,
             training=manifest.training,
+            unavailable=unavailable(manifest),
         )
 
     return routes

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
+from models import capabilities
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.catalog.catalog import Catalog
 from service.http.access import ADMIN, PUBLIC
@@ -74,6 +75,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         is promoted.
         """
         served = catalog.get(model, version)
+        capabilities.require(served.manifest, "recalibration")
         body = await read_body(request.scope, request.receive, max_body_bytes)
         manifest = served.manifest
         decoded = await asyncio.to_thread(

@@ -67,7 +67,7 @@ class Observer:
 
     def offer(self, served: ServedVersion, inputs: Inputs) -> None:
         """Offer a batch that was served; on the event loop, in constant time."""
-        if self.busy or not (rows := served.count_rows(inputs)):
+        if self.busy or not served.is_batchable or not (rows := served.count_rows(inputs)):
             return
         self.busy = True
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows

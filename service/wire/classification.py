@@ -8,23 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def best(scores: NDArray[Any], count: int, labels: Sequence[str] | None) -> NDArray[np.object_]:
+def best(
+    scores: NDArray[Any], count: int, labels: Sequence[str] | None, *, batched: bool = True
+) -> NDArray[np.object_]:
     """The `count` largest scores of each row, best first, as ``<score>:<index>`` or ``<score>:<index>:<label>``.
 
     Args:
         scores: shape (rows, ...); the axes behind the first are one row.
         count: how many; all of them if there are fewer.
         labels: names of the classes, in the order of a row.
+        batched: whether the first axis is the batch; else all scores are one row.
 
     Returns:
-        A BYTES tensor, shape (rows, count). Of equal scores, the one with the smaller index is first.
+        A BYTES tensor, shape (rows, count), or (count,) of one row without a batch. Of equal scores, the one with the
+        smaller index is first.
     """
-    rows = scores.reshape(len(scores), prod(scores.shape[1:]))
+    rows = scores.reshape((len(scores), prod(scores.shape[1:])) if batched else (1, scores.size))
     order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
     texts = np.empty(order.shape, dtype=object)
     for place, index in np.ndenumerate(order):
         texts[place] = _text(rows[place[0], index], int(index), labels)
-    return texts
+    return texts if batched else texts[0]
 
 
 def _text(score: np.generic, index: int, labels: Sequence[str] | None) -> str:

@@ -75,8 +75,6 @@ def decode(
         if "inputs" in request:
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
         return RecalibrationRequest(None, None, _collect(request["collect"]), parameters)
-    if any(spec.shape[0] != -1 or spec.datatype == "BYTES" for spec in inputs):
-        raise InvalidInput("the model's inputs must be numbers, with a free batch axis", "inputs")
     specs = list(inputs)
     is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
     if is_labelled:

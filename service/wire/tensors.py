@@ -22,11 +22,11 @@ def validate_tensor(shape: Sequence[int], datatype: str, spec: TensorSpec, field
 
 
 def validate_row_counts(arrays: Mapping[str, Array], specs: Sequence[TensorSpec]) -> None:
-    """Check that all inputs with a free batch axis have the same number of rows.
+    """Check that all inputs of a model with a batch axis have the same number of rows.
 
     Raises:
         InvalidInput: they have not.
     """
-    rows = {spec.name: arrays[spec.name].shape[0] for spec in specs if spec.shape[0] == -1}
+    rows = {spec.name: arrays[spec.name].shape[0] for spec in specs}
     if len(set(rows.values())) > 1:
         raise InvalidInput(f"got rows {rows}, expected the same number for every input", "inputs")

@@ -3,6 +3,8 @@
 https://www.tensorflow.org/tfx/serving/api_rest
 """
 
+import binascii
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +15,14 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire.json_arrays import to_array, to_json
-from service.wire.json_object import parse_object, require_list
+from service.wire.json_object import parse_object, require_list, require_string
 from service.wire.tensors import validate_row_counts, validate_tensor
+
+BASE64 = "b64"
+"""The only member of an object that stands for bytes."""
+
+_BYTES_SUFFIX = "_bytes"
+"""Outputs whose names end so are written in base64."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +31,14 @@ class PredictRequest:
 
     Attributes:
         inputs: every input of the model, by name.
-        by_row: whether the request has rows, and so has the response.
+        rows: how many rows the request has, and so the response; None for a request in columns.
     """
 
     inputs: Mapping[str, Array]
-    by_row: bool
+    rows: int | None
 
 
-def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) -> PredictRequest:
+def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, batched: bool = True) -> PredictRequest:
     """Decode and validate a request for a model with these inputs.
 
     `instances` is a list of rows: the values themselves for a model with one input, or an object with the value of each
@@ -40,6 +48,7 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) ->
         body: the whole body.
         inputs: of the model.
         finite: whether NaN and infinities are refused.
+        batched: whether the first axis of every tensor is the batch.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -52,25 +61,95 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True) ->
     arrays: dict[str, Array] = {}
     for spec in inputs:
         field, data = columns[spec.name]
-        array = to_array(data, spec.datatype, field, finite=finite)
+        array = _array(data, spec, field, finite=finite)
         validate_tensor(array.shape, spec.datatype, spec, field)
         arrays[spec.name] = array
-    validate_row_counts(arrays, inputs)
-    return PredictRequest(arrays, by_row)
+    if batched:
+        validate_row_counts(arrays, inputs)
+    return PredictRequest(arrays, len(request["instances"]) if by_row else None)
 
 
 def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
-    """Encode the response: `predictions` row by row, or `outputs` in columns; by name if there are several outputs."""
-    body: dict[str, Any]
-    columns = {name: to_json(array) for name, array in outputs.items()}
-    if not request.by_row:
-        body = {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
-    elif len(columns) > 1:
-        rows = zip(*columns.values(), strict=True)
-        body = {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
-    else:
-        body = {"predictions": next(iter(columns.values()))}
+    """Encode the response: `predictions` row by row, or `outputs` in columns; by name if there are several outputs.
+
+    Raises:
+        InvalidInput: the request has rows, and an output has not as many.
+    """
+    columns = {name: _values(name, array) for name, array in outputs.items()}
+    if request.rows is None:
+        return _dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+    for name, array in outputs.items():
+        if array.shape[:1] != (request.rows,):
+            raise InvalidInput(
+                f"output '{name}' of shape {list(array.shape)} is not made of {request.rows} rows: send 'inputs'",
+                "instances",
+            )
+    if len(columns) == 1:
+        return _dump({"predictions": next(iter(columns.values()))})
+    rows = zip(*columns.values(), strict=True)
+    return _dump({"predictions": [dict(zip(columns, row, strict=True)) for row in rows]})
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _values(name: str, array: Array) -> Any:
+    """What orjson can write of an output."""
+    if array.dtype.kind == "O" and name.endswith(_BYTES_SUFFIX):
+        return _to_base64(array.tolist())
+    return to_json(array) if array.ndim else to_json(array.reshape(1))[0]
+
+
+def _to_base64(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_to_base64(value) for value in values]
+    return {BASE64: b64encode(values.encode()).decode()}
+
+
+def _array(data: Any, spec: TensorSpec, field: str, *, finite: bool) -> Array:
+    # A scalar is read as the only value of a list.
+    values = data if spec.shape else [data]
+    if spec.datatype == "BYTES" and isinstance(values, list):
+        _decode_base64(values, field)
+    array = to_array(values, spec.datatype, field, finite=finite)
+    return array if spec.shape else array.reshape(array.shape[1:])
+
+
+def _decode_base64(values: list[Any], field: str) -> None:
+    """Replace objects that stand for bytes, at any depth, by their text."""
+    lists = [values]
+    while lists:
+        level = lists.pop()
+        for position, value in enumerate(level):
+            if isinstance(value, list):
+                lists.append(value)
+            elif is_base64(value):
+                level[position] = _text(value[BASE64], field)
+
+
+def is_base64(value: object) -> bool:
+    """Whether a value is an object that stands for bytes."""
+    return isinstance(value, dict) and value.keys() == {BASE64}
+
+
+def read_base64(value: object, field: str) -> bytes:
+    """The bytes that base64 stands for.
+
+    Raises:
+        InvalidInput: it is not base64.
+    """
+    try:
+        return b64decode(require_string(value, f"{field}.{BASE64}"), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInput("not valid base64", f"{field}.{BASE64}") from None
+
+
+def _text(value: object, field: str) -> str:
+    try:
+        return read_base64(value, field).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the bytes are not valid UTF-8, and strings of ONNX are", f"{field}.{BASE64}") from None
 
 
 def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
@@ -78,7 +157,7 @@ def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple
     instances = require_list(given, "instances")
     if not instances:
         raise InvalidInput("got an empty list, expected at least one row", "instances")
-    if not isinstance(instances[0], dict):
+    if not _names_inputs(instances[0]):
         _require_single(specs, "instances[0]")
         return {specs[0].name: ("instances", instances)}
     names = {spec.name for spec in specs}
@@ -90,13 +169,17 @@ def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple
 
 def _columns(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
     """The values of each input, with the field that they came from."""
-    if not isinstance(given, dict):
+    if not _names_inputs(given):
         _require_single(specs, "inputs")
         return {specs[0].name: ("inputs", given)}
     names = {spec.name for spec in specs}
     if set(given) != names:
         raise InvalidInput(f"got {sorted(given)}, expected exactly {sorted(names)}", "inputs")
     return {name: (f"inputs.{name}", given[name]) for name in names}
+
+
+def _names_inputs(value: object) -> bool:
+    return isinstance(value, dict) and not is_base64(value)
 
 
 def _require_single(specs: Sequence[TensorSpec], field: str) -> None:

@@ -41,14 +41,23 @@ class V2Decoder:
     Args:
         inputs, outputs: of the model.
         max_templates: how many requests of each form are remembered; when there are more, all are forgotten.
+        batched: whether the first axis of every tensor is the batch.
     """
 
-    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_templates: int = 64) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        max_templates: int = 64,
+        *,
+        batched: bool = True,
+    ) -> None:
         self._inputs = inputs
         self._outputs = outputs
         self._input = inputs[0]
         self._has_one_input = len(inputs) == 1
         self._max_templates = max_templates
+        self._batched = batched
         self._json: dict[tuple[bytes, bytes], _Template] = {}
         self._binary: dict[bytes, _Template] = {}
 
@@ -69,7 +78,7 @@ class V2Decoder:
             InvalidInput: anything about the request is wrong; the field says what.
         """
         if not self._has_one_input:
-            return v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite)
+            return self._decode_new(body, header_length, finite=finite)
         if header_length is None:
             return self._decode_json(body, finite=finite)
         return self._decode_binary(body, header_length, finite=finite)
@@ -81,14 +90,14 @@ class V2Decoder:
             depth += 1
         end = body.find(b"]" * depth, start) + depth
         if start + len(body) - end > _MAX_TEMPLATE_BYTES or depth > len(self._input.shape):
-            return v2_request.decode(body, None, self._inputs, self._outputs, finite=finite)
+            return self._decode_new(body, None, finite=finite)
         around = body[:start], body[end:]
         template = self._json.get(around)
         if template is not None:
             array = json_tensors.parse_numbers(memoryview(body)[start:end], self._input.datatype, nested=depth > 1)
             if array is not None and array.size == template.size and (array.ndim == 1 or array.shape == template.shape):
                 return self._fill(template, array.reshape(template.shape))
-        request = v2_request.decode(body, None, self._inputs, self._outputs, finite=finite)
+        request = self._decode_new(body, None, finite=finite)
         if template is None and request.id is None and _is_around_the_data(*around):
             array = request.inputs[self._input.name]
             self._remember(self._json, around, _Template(request._replace(inputs={}), array.shape, array.size))
@@ -103,12 +112,15 @@ class V2Decoder:
             if finite:
                 require_finite(array, field)
             return self._fill(template, array)
-        request = v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite)
+        request = self._decode_new(body, header_length, finite=finite)
         # All bytes behind the header are the one input's.
         if template is None and request.id is None and raw and 0 < len(header) <= _MAX_TEMPLATE_BYTES:
             shape = request.inputs[self._input.name].shape
             self._remember(self._binary, header, _Template(request._replace(inputs={}), shape, len(raw)))
         return request
+
+    def _decode_new(self, body: bytes, header_length: str | None, *, finite: bool) -> InferRequest:
+        return v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite, batched=self._batched)
 
     def _fill(self, template: _Template, array: Array) -> InferRequest:
         return InferRequest({self._input.name: array}, *template.request[1:])

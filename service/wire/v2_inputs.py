@@ -14,7 +14,9 @@ from service.wire.json_object import require_integer, require_list, require_obje
 from service.wire.tensors import validate_row_counts, validate_tensor
 
 
-def decode(given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) -> dict[str, Array]:
+def decode(
+    given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool, batched: bool
+) -> dict[str, Array]:
     """The inputs by name.
 
     Args:
@@ -22,6 +24,7 @@ def decode(given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: 
         raw: the bytes behind its JSON part.
         specs: inputs of the model.
         finite: whether NaN and infinities are refused.
+        batched: whether the first axis of every input is the batch.
 
     Raises:
         InvalidInput: the inputs are not those of the model.
@@ -58,7 +61,8 @@ def decode(given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: 
         raise InvalidInput(f"'{missing[0]}' is missing, expected the model's inputs {names}", "inputs")
     if offset < len(raw):
         raise InvalidInput(f"got {len(raw) - offset} bytes after the last input, expected none", "body")
-    validate_row_counts(arrays, specs)
+    if batched:
+        validate_row_counts(arrays, specs)
     return arrays
 
 

@@ -62,6 +62,7 @@ def decode(
     outputs: Sequence[TensorSpec],
     *,
     finite: bool = True,
+    batched: bool = True,
 ) -> InferRequest:
     """Decode and validate a request.
 
@@ -70,6 +71,7 @@ def decode(
         header_length: value of `Inference-Header-Content-Length`; None if the body is JSON only.
         inputs, outputs: of the model.
         finite: whether NaN and infinities are refused.
+        batched: whether the first axis of every tensor is the batch.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -79,7 +81,7 @@ def decode(
         arrays = v2_inputs.decode_raw(raw, inputs, finite=finite)
         return InferRequest(arrays, tuple(RequestedOutput(spec.name, binary=True) for spec in outputs))
     request = parse_request(header)
-    arrays = v2_inputs.decode(request.get("inputs"), raw, inputs, finite=finite)
+    arrays = v2_inputs.decode(request.get("inputs"), raw, inputs, finite=finite, batched=batched)
     identity = request.get("id")
     parameters = require_object(request.get("parameters", {}), "parameters")
     binary = require_boolean(parameters.get("binary_data_output", False), "parameters.binary_data_output")

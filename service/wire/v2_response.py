@@ -17,6 +17,8 @@ def encode(
     request: InferRequest,
     outputs: Mapping[str, Array],
     labels: Sequence[str] | None = None,
+    *,
+    batched: bool = True,
 ) -> tuple[bytes, int | None]:
     """Encode the response to a request.
 
@@ -25,6 +27,7 @@ def encode(
         request: the request.
         outputs: of the model, by name.
         labels: names of the classes.
+        batched: whether the first axis of every output is the batch.
 
     Returns:
         The body, and the length of its JSON part if raw tensors follow it. NaN and infinities are `null` in JSON, and
@@ -35,7 +38,7 @@ def encode(
     for requested in request.outputs:
         array = outputs[requested.name]
         if requested.classes:
-            array = classification.best(array, requested.classes, labels)
+            array = classification.best(array, requested.classes, labels, batched=batched)
         entry: dict[str, Any] = {"name": requested.name, "datatype": from_numpy(array.dtype), "shape": array.shape}
         if requested.binary:
             raw.append(v2_binary.write(array))

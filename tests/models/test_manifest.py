@@ -126,9 +126,9 @@ class TestRecords:
         with pytest.raises(ValidationError, match=field):
             Manifest(**{**tiny_bundle().manifest.model_dump(), field: ()})
 
-    def test_a_tensor_has_a_batch_axis(self) -> None:
-        with pytest.raises(ValidationError, match="shape"):
-            TensorSpec(name="x", datatype="FP32", shape=())
+    @pytest.mark.parametrize(("shape", "is_free"), [((), False), ((4,), False), ((4, -1), False), ((-1, 4), True)])
+    def test_a_tensor_can_have_a_batch_axis(self, shape: tuple[int, ...], is_free: bool) -> None:
+        assert TensorSpec(name="x", datatype="FP32", shape=shape).has_free_first_axis is is_free
 
     def test_a_data_type_of_another_protocol_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="datatype"):
@@ -148,7 +148,9 @@ class TestNumClasses:
         ("shape", "datatype", "labels", "expected"),
         [
             ((-1, 10), "FP32", None, 10),
-            ((5, 3), "INT8", ("a", "b", "c"), 3),
+            ((-1, 3), "INT8", ("a", "b", "c"), 3),
+            ((5, 3), "INT8", ("a", "b", "c"), None),
+            ((), "FP32", None, None),
             ((-1, 1), "FP32", None, None),
             ((-1, 1), "FP32", ("yes",), None),
             ((-1, 10), "BYTES", None, None),

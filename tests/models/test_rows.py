@@ -52,3 +52,11 @@ def test_single_rows_are_stacked_by_input() -> None:
     np.testing.assert_array_equal(stacked["a"], [[1, 2], [4, 5]])
     np.testing.assert_array_equal(stacked["b"], [3, 6])
     assert count_rows(stacked) == 2
+
+
+@pytest.mark.parametrize("shape", [(), (5, 3, 2)])
+def test_a_model_without_a_batch_axis_has_no_rows(shape: tuple[int, ...]) -> None:
+    spec = TensorSpec(name="x", datatype="FP32", shape=shape)
+
+    with pytest.raises(InvalidInput, match="rows: the model has no batch axis"):
+        validate_rows({"x": np.zeros(shape, np.float32)}, (spec,), "rows")

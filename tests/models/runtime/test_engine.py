@@ -19,7 +19,7 @@ from models.errors import InferenceFailed, InvalidInput
 from models.manifest import TensorSpec
 from models.runtime import providers, values
 from models.runtime.engine import Engine, buckets
-from tests.bundles import echo_bundle, image_bundle, tiny_bundle
+from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
 
 GENERATOR = np.random.default_rng(7)
 
@@ -223,3 +223,47 @@ def test_data_outside_of_the_graph_is_never_followed(tmp_path: Path, monkeypatch
 
     with pytest.raises(InferenceFailed):
         Engine((tmp_path / "model.onnx").read_bytes(), tiny_bundle().manifest.inputs)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "(float[N, M] input) => (float[N, M] logits) { logits = Identity(input) }",
+        # A convolution that takes no image as small as those that it is tried with.
+        "(float[N, 1, H, W] input) => (float[N, 1, H, W] logits) "
+         "{ weight = Constant <value = float[1, 1, 2, 2] {1, 1, 1, 1}> () logits = Conv(input, weight) }",
+    ],
+)
+def test_how_long_rows_of_any_size_take_is_not_known(graph: str) -> None:
+    bundle = text_bundle("free", graph)
+
+    engine = Engine(bundle.folded, bundle.manifest.inputs)
+
+    assert engine.expected_seconds(1) == float("inf")
+
+
+def test_without_a_batch_axis_only_a_fixed_shape_is_measured() -> None:
+    free, fixed = (
+        text_bundle("any", f"(float{shape} input) => (float{shape} logits) {{ logits = Identity(input) }}")
+        for shape in ("[N]", "[3]")
+    )
+
+    assert Engine(free.folded, free.manifest.inputs, batched=False).expected_seconds(1) == float("inf")
+    assert Engine(fixed.folded, fixed.manifest.inputs, batched=False).expected_seconds(1) < float("inf")
+
+
+def test_bfloat16_without_an_axis_goes_in_and_comes_out() -> None:
+    bundle = text_bundle("scalar", "(bfloat16 input) => (bfloat16 logits) { logits = Identity(input) }")
+    x = np.array(1.5, bfloat16)
+
+    got = Engine(bundle.folded, bundle.manifest.inputs, batched=False).run({"input": x})["logits"]
+
+    assert (got.shape, got.dtype, float(got)) == ((), x.dtype, 1.5)
+
+
+def test_a_graph_that_gives_a_sequence_is_refused_when_it_is_loaded() -> None:
+    graph = "(float[N] input) => (seq(float[N]) logits) { logits = SequenceConstruct(input) }"
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 18]> network {graph}')
+
+    with pytest.raises(InferenceFailed, match=r"takes or gives a seq\(tensor\(float\)\); only tensors are served"):
+        Engine(model.SerializeToString(), (TensorSpec(name="input", datatype="FP32", shape=(-1,)),))

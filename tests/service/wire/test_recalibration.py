@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pytest
 
-from models.errors import InvalidInput
 from models.recalibration.limits import DEFAULT_PRIOR
 from service.wire.recalibration import decode
 from tests.bundles import tiny_bundle
@@ -43,11 +41,3 @@ def test_an_input_of_the_model_called_labels_is_an_input() -> None:
     assert request.rows is not None
     assert list(request.rows) == ["labels"]
     assert request.labels is None
-
-
-@pytest.mark.parametrize("change", [{"shape": (1, 4)}, {"datatype": "BYTES"}], ids=["fixed batch axis", "text"])
-def test_inputs_without_statistics_over_rows_are_refused(change: dict[str, Any]) -> None:
-    inputs = [spec.model_copy(update=change) for spec in INPUTS]
-
-    with pytest.raises(InvalidInput, match="free batch axis"):
-        decode(b'{"inputs": []}', None, inputs, ())

@@ -1,0 +1,58 @@
+"""What a manifest says can be done with a version."""
+
+from typing import Any
+
+import pytest
+
+from models.capabilities import require, unavailable
+from models.errors import InvalidInput
+from models.manifest import Manifest, TensorSpec
+from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
+from tests.watching import watched_bundle
+
+NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", "images"}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "missing"),
+    [
+        (tiny_bundle().manifest, {"layer_statistics", "images"}),
+        (image_bundle().manifest, {"layer_statistics"}),
+        (watched_bundle().manifest, {"images"}),
+        (echo_bundle("FP32").manifest, {"watching", "layer_statistics", "recalibration", "images"}),
+        (text_bundle("sum", "(float[3] x) => (float y) { y = ReduceSum(x) }").manifest, NOTHING_BY_ROWS),
+    ],
+    ids=["no held-out rows", "images", "calibrated", "no norm layers", "no batch axis"],
+)
+def test_capabilities_follow_from_the_manifest(manifest: Manifest, missing: set[str]) -> None:
+    assert set(unavailable(manifest)) == missing
+
+
+def test_text_cannot_be_re_calibrated() -> None:
+    manifest = tiny_bundle().manifest
+    text = manifest.model_copy(update={"inputs": (TensorSpec(name="input", datatype="BYTES", shape=(-1, 4)),)})
+
+    require(manifest, "recalibration")
+    with pytest.raises(InvalidInput, match=r"model: 'tiny' has no recalibration: the model takes text"):
+        require(text, "recalibration")
+
+
+@pytest.mark.parametrize(
+    ("graph", "batch_axis", "is_batchable"),
+    [
+        ("(float[N, 2] x) => (float[N, 2] y) { y = Identity(x) }", None, True),
+        ("(float[N, 2] x) => (float[N, 2] y) { y = Identity(x) }", False, False),
+        ("(float[2, 2] x) => (float[2, 2] y) { y = Identity(x) }", None, False),
+        ("(float x) => (float y) { y = Identity(x) }", None, False),
+        ("(float[N] x) => (float y) { y = ReduceSum(x) }", None, False),
+    ],
+)
+def test_a_batch_axis_is_free_in_every_tensor_and_can_be_denied(
+    graph: str, batch_axis: Any, is_batchable: bool
+) -> None:
+    assert text_bundle("any", graph, batch_axis=batch_axis).manifest.is_batchable is is_batchable
+
+
+def test_a_batch_axis_of_fixed_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be of free size"):
+        text_bundle("fixed", "(float[2] x) => (float[2] y) { y = Identity(x) }", batch_axis=True)
