@@ -230,8 +230,10 @@ def test_data_outside_of_the_graph_is_never_followed(tmp_path: Path, monkeypatch
     [
         "(float[N, M] input) => (float[N, M] logits) { logits = Identity(input) }",
         # A convolution that takes no image as small as those that it is tried with.
-        "(float[N, 1, H, W] input) => (float[N, 1, H, W] logits) "
-         "{ weight = Constant <value = float[1, 1, 2, 2] {1, 1, 1, 1}> () logits = Conv(input, weight) }",
+        (
+            "(float[N, 1, H, W] input) => (float[N, 1, H, W] logits) "
+            "{ w = Constant <value = float[1, 1, 2, 2] {1, 1, 1, 1}> () logits = Conv(input, w) }"
+        ),
     ],
 )
 def test_how_long_rows_of_any_size_take_is_not_known(graph: str) -> None:

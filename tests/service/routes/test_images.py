@@ -38,4 +38,4 @@ def test_a_model_of_other_things_says_so(client: TestClient) -> None:
     response = client.post("/v2/models/tiny/predict", content=encode(PIXELS))
 
     assert response.status_code == 400
-    assert "so it reads no images" in response.json()["error"]
+    assert "'tiny' has no images" in response.json()["error"]
