@@ -1,11 +1,13 @@
 """python -m service: settings to a server."""
 
+import socket
 import sys
 
 from service import settings
 from service.app import create_app
 from service.host.lifecycle import Lifecycle
-from service.http.server import Server, configure, run
+from service.http.server import STARTUP_FAILURE, Server, configure, listening, report_failure, run
+from service.http.tls import Certificate, open_certificate
 from service.settings import ConfigurationError, Settings
 from service.telemetry import logs
 
@@ -15,13 +17,23 @@ USAGE_ERROR = 2
 def serve(chosen: Settings) -> int:
     """Serve until a signal stops the service, in one process or in several. Returns the exit code."""
     logs.configure(chosen.log_level, chosen.log_format)
+    try:
+        certificate = open_certificate(chosen)
+        with listening(chosen) as sockets:
+            return _serve(chosen, sockets, certificate)
+    except OSError as error:
+        report_failure(error)
+        return STARTUP_FAILURE
+
+
+def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
     if chosen.workers > 1:
         from service.workers import control  # noqa: PLC0415 - one process does not need it
 
-        return control.serve(chosen)
+        return control.serve(chosen, sockets, certificate)
     lifecycle = Lifecycle()
-    config = configure(create_app(chosen, lifecycle), chosen, host=chosen.host, port=chosen.port)
-    return run(Server(config, lifecycle, chosen.shutdown_delay_seconds))
+    config = configure(create_app(chosen, lifecycle, certificate=certificate), chosen)
+    return run(Server(config, lifecycle, chosen, certificate), sockets)
 
 
 def main(arguments: list[str]) -> int:

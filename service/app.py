@@ -30,6 +30,7 @@ from service.http import access, errors
 from service.http.context import RequestContext
 from service.http.forward import Forward, ForwardOthers, unavailable
 from service.http.predictions import Application, PlainPredictions
+from service.http.tls import Certificate, CertificateMetrics
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
 from service.inference.handler import Handler
@@ -86,13 +87,19 @@ SMALL_BODY_BYTES = 1 << 16
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas: Replicas | None = None) -> Application:
+def create_app(
+    settings: Settings,
+    lifecycle: Lifecycle | None = None,
+    replicas: Replicas | None = None,
+    certificate: Certificate | None = None,
+) -> Application:
     """The application of a process that has everything. Nothing is loaded until its lifespan starts.
 
     Args:
         settings: of the service.
         lifecycle: shared with the server that runs the application.
         replicas: the other processes; none when absent.
+        certificate: of the port; None where it does not speak TLS.
     """
     lifecycle = lifecycle or Lifecycle()
     replicas = replicas or Alone()
@@ -128,6 +135,7 @@ def create_app(settings: Settings, lifecycle: Lifecycle | None = None, replicas:
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
         WebhookMetrics(webhook.deliveries),
+        CertificateMetrics(certificate),
     )
 
     @asynccontextmanager

@@ -1,6 +1,5 @@
 """Settings of the service, by flag, environment variable or file. Nothing else reads the environment."""
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -20,7 +19,7 @@ from pydantic_settings import (
 )
 
 from models.validation import describe, field_of
-from service.host import cores, credentials, secret_files
+from service.host import cores, credentials, secret_files, sockets
 
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
@@ -29,7 +28,7 @@ Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
-_SECRET = {"admin_token", "api_keys", "webhook_secret", "webhook_url"}
+_SECRET = {"admin_token", "api_keys", "ssl_keyfile_password", "webhook_secret", "webhook_url"}
 """Settings whose values no message repeats. The URL may have a password in it."""
 
 
@@ -55,8 +54,27 @@ class Settings(BaseSettings):
         cli_avoid_json=True,
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field(
+        "127.0.0.1",
+        description="IP addresses and names to listen on, separated by commas. `::` accepts IPv4 and IPv6.",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0 chooses a free one.")
+    uds: Path | None = Field(None, description="Unix socket to listen on, in place of an address and a port.")
+    uds_mode: str = Field(
+        "660", pattern="^[0-7]{3}$", description="Permissions of the unix socket: who may connect to it."
+    )
+    ssl_certfile: Path | None = Field(
+        None, description="PEM file with the certificate and its chain. If set, the port speaks TLS only."
+    )
+    ssl_keyfile: Path | None = Field(
+        None, description="PEM file with the private key, if it is not in the file of the certificate."
+    )
+    ssl_keyfile_password: SecretStr | None = Field(None, description="Password of an encrypted private key.")
+    ssl_keyfile_password_file: Path | None = Field(None, description="File with the password of the private key.")
+    ssl_ca_certs: Path | None = Field(
+        None,
+        description="PEM file with certificate authorities. If set, clients must present a certificate of one of them.",
+    )
     admin_token: credentials.Token | None = Field(
         None,
         description="Token required by requests that change what is served. Without one, such requests are open to "
@@ -161,6 +179,20 @@ class Settings(BaseSettings):
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
 
+    @field_validator("host")
+    @classmethod
+    def _validate_host(cls, value: str) -> str:
+        if not all(part.strip() for part in value.split(",")):
+            raise ValueError("expected IP addresses or names, separated by commas; 0.0.0.0 or :: is every address")
+        return value
+
+    @field_validator("repository", "state_dir")
+    @classmethod
+    def _validate_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and value.exists() and not value.is_dir():
+            raise ValueError("expected a folder, and a file is there")
+        return value
+
     @field_validator("webhook_url")
     @classmethod
     def _validate_webhook_url(cls, value: str | None) -> str | None:
@@ -177,9 +209,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _require_certificate(self) -> Self:
+        dependent = ("ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "ssl_ca_certs")
+        if self.ssl_certfile is None and (given := [name for name in dependent if getattr(self, name) is not None]):
+            raise ValueError(f"{given[0]} requires a certificate: set {ENV_PREFIX}SSL_CERTFILE")
+        return self
+
+    @model_validator(mode="after")
     def _require_admin_token(self) -> Self:
         has_token = self.admin_token is not None or self.admin_token_file is not None
-        if not (has_token or self.allow_anonymous_admin or _is_loopback(self.host)):
+        is_local = self.uds is not None or _is_loopback(self.host)
+        if not (has_token or self.allow_anonymous_admin or is_local):
             raise ValueError(f"a service on {self.host} requires an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
         return self
 
@@ -215,6 +255,21 @@ class Settings(BaseSettings):
             return credentials.signing_key(self.webhook_secret.get_secret_value())
         return _read_file("webhook_secret_file", self.webhook_secret_file, secret_files.read_signing_key) or b""
 
+    def read_key_password(self) -> str | None:
+        """Returns the password of the private key of the certificate.
+
+        Raises:
+            ConfigurationError: the file cannot be used.
+        """
+        if self.ssl_keyfile_password is not None:
+            return self.ssl_keyfile_password.get_secret_value()
+        return _read_file("ssl_keyfile_password_file", self.ssl_keyfile_password_file, secret_files.read_password)
+
+    @property
+    def uds_permissions(self) -> int:
+        """Permissions of the unix socket."""
+        return int(self.uds_mode, 8)
+
     @property
     def max_body_bytes(self) -> int:
         """Largest request body, in bytes."""
@@ -231,13 +286,14 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: a file with tokens cannot be used.
         """
-        token, keys = self.read_admin_token(), self.read_api_keys()
+        token, keys, password = self.read_admin_token(), self.read_api_keys(), self.read_key_password()
         return self.model_copy(
             update={
                 "concurrency": ceil(self.concurrency / self.workers),
                 "max_pending": ceil(self.max_pending / self.workers),
                 "admin_token": token and SecretStr(token),
                 "api_keys": SecretStr(",".join(keys)) if keys else None,
+                "ssl_keyfile_password": password and SecretStr(password),
                 "webhook_url": None,
                 "webhook_secret": None,
             }
@@ -316,8 +372,9 @@ def _read_file(setting: str, path: Path | None, read: Callable[[Path], Content])
         raise ConfigurationError(f"{setting}: {error}") from error
 
 
-def _is_loopback(host: str) -> bool:
+def _is_loopback(hosts: str) -> bool:
+    """Whether only this machine reaches all of the addresses."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return all(address.is_loopback for address in sockets.resolve(hosts))
+    except OSError:
+        return False

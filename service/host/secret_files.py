@@ -1,4 +1,4 @@
-"""Reads tokens, keys and webhook secrets from files, as Docker and Kubernetes mount them.
+"""Reads tokens, keys, passwords and webhook secrets from files, as Docker and Kubernetes mount them.
 
 Every function raises OSError if the file cannot be read, and ValueError if its content is not valid.
 """
@@ -37,6 +37,11 @@ def read_keys(path: Path) -> list[str]:
 def read_signing_key(path: Path) -> bytes:
     """Returns the HMAC key of the webhook secret in the file."""
     return signing_key(path.read_text("utf-8").strip())
+
+
+def read_password(path: Path) -> str:
+    """Returns the password in the file, without the end of the line."""
+    return path.read_text("utf-8").rstrip("\r\n")
 
 
 def _read_token(path: Path) -> str:

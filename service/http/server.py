@@ -3,21 +3,29 @@
 import asyncio
 import signal
 import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
 import structlog
 import uvicorn
 
+from service.host import sockets
 from service.host.lifecycle import Lifecycle
 from service.http.predictions import Application
 from service.http.protocol import Protocol
+from service.http.tls import Certificate
 from service.settings import Settings
 
 log = structlog.get_logger()
 
 STARTUP_FAILURE = 3
 """Exit code of a service that did not start, as uvicorn has it: supervisors know it."""
+
+BACKLOG = 2048
+"""Connections that the system holds until they are accepted."""
 
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
@@ -42,6 +50,11 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
     )
 
 
+def report_failure(error: Exception) -> None:
+    """Print why the service does not start, in one line."""
+    print(f"the service does not start: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
+
+
 def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
     """Serve until a signal stops the process. Returns its exit code."""
     # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
@@ -54,16 +67,39 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     return 0 if server.started else STARTUP_FAILURE
 
 
-def announce(bound: socket.socket) -> None:
+@contextmanager
+def listening(settings: Settings) -> Iterator[list[socket.socket]]:
+    """The sockets of the service, bound.
+
+    Raises:
+        OSError: an address or the unix socket cannot be used. The message names it.
+    """
+    with ExitStack() as stack:
+        if settings.uds is not None:
+            bound = [stack.enter_context(sockets.unix_socket(settings.uds, settings.uds_permissions))]
+        else:
+            bound = sockets.bind(sockets.resolve(settings.host), settings.port)
+            for each in bound:
+                stack.enter_context(each)
+        yield bound
+
+
+def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
     """Print the addresses of the service, for the person who started it."""
-    host, port = bound.getsockname()[:2]
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    scheme = "http" if settings.ssl_certfile is None else "https"
+    curl = "curl -s" if settings.uds is None else f"curl -s --unix-socket {settings.uds}"
+    if settings.uds is not None:
+        base, addresses = f"{scheme}://localhost", [f"unix:{settings.uds}"]
+    else:
+        addresses = [f"{scheme}://{sockets.describe(*each.getsockname()[:2])}" for each in bound]
+        base = addresses[0]
     lines = [
-        f"Denge serves on {base}",
+        f"Denge serves on {addresses[0]}",
+        *(f"  and:           {address}" for address in addresses[1:]),
         f"  page:          {base}/",
         f"  API:           {base}/docs",
-        f"  try:           curl -s {base}/docs/seven.png | curl -s --data-binary @- {base}/v2/models/convnet/predict",
-        f"  layers:        curl -s {base}/v2/models/mlp/layers/hidden.0.norm",
+        f"  try:           {curl} {base}/docs/seven.png | {curl} --data-binary @- {base}/v2/models/convnet/predict",
+        f"  layers:        {curl} {base}/v2/models/mlp/layers/hidden.0.norm",
     ]
     print("\n".join(lines), flush=True)  # noqa: T201 - the log goes to standard error
 
@@ -74,27 +110,67 @@ class Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         lifecycle: shared with the application.
-        shutdown_delay: seconds between the two.
+        settings: of the service.
+        certificate: of the port; None where it does not speak TLS.
     """
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, shutdown_delay: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, lifecycle: Lifecycle, settings: Settings, certificate: Certificate | None
+    ) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
-        self._shutdown_delay = shutdown_delay
+        self._settings = settings
+        self._certificate = certificate
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then print the addresses."""
-        await super().startup(sockets)
-        if self.started:
-            announce(self.servers[0].sockets[0])
+        """Load the models, listen, then print the addresses."""
+        await super().startup([])
+        try:
+            for each in sockets or ():
+                self.servers.append(await self._listen(each))
+        except OSError as error:  # another process was faster
+            report_failure(error)
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        self.reload_certificate_at_hangup()
+        announce(sockets or (), self._settings)
+
+    async def _listen(self, bound: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        context = None if self._certificate is None else self._certificate.context
+        server: asyncio.Server = await create(self._protocol, sock=bound, ssl=context, backlog=BACKLOG)
+        return server
+
+    def _protocol(self) -> asyncio.Protocol:
+        return new_protocol(self)
+
+    def reload_certificate_at_hangup(self) -> None:
+        """Read the certificate again at SIGHUP. Without one, the signal ends the process, as by default."""
+        if self._certificate is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_certificate)
+
+    def reload_certificate(self) -> None:
+        """Read the certificate again."""
+        assert self._certificate is not None  # noqa: S101
+        self._certificate.reload()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at once at the second."""
-        if self._lifecycle.stopping or not self._shutdown_delay:
+        delay = self._settings.shutdown_delay_seconds
+        if self._lifecycle.stopping or not delay:
             self._lifecycle.stopping = True
             super().handle_exit(sig, frame)
             return
         self._lifecycle.stopping = True
-        log.info("stopping", seconds=self._shutdown_delay)
+        log.info("stopping", seconds=delay)
         loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, self._shutdown_delay, super().handle_exit, sig, frame)
+        loop.call_soon_threadsafe(loop.call_later, delay, super().handle_exit, sig, frame)
+
+
+def new_protocol(server: uvicorn.Server) -> asyncio.Protocol:
+    """The protocol of a new connection."""
+    protocol: asyncio.Protocol = server.config.http_protocol_class(  # type: ignore[call-arg]
+        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+    )
+    return protocol

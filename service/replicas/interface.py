@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 
 from service.telemetry.statistics import ServiceStatistics
 
+CERTIFICATE_MESSAGE = "certificate"
+"""The files of the TLS certificate have changed."""
 CATALOG_MESSAGE = "catalog"
 """What is to be served: `service.catalog.snapshot`."""
 OBSERVATION_MESSAGE = "observation"

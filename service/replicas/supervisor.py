@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,13 +63,13 @@ class Supervisor:
 
     Args:
         settings: of the service.
-        listening: the socket that the workers share, bound.
+        listening: the sockets that the workers share, bound.
         control: the unix socket on which the control process answers what workers forward.
     """
 
     predicts_here = False
 
-    def __init__(self, settings: Settings, listening: socket.socket, control: Path) -> None:
+    def __init__(self, settings: Settings, listening: Sequence[socket.socket], control: Path) -> None:
         self._settings = settings
         self._handed_over = settings.for_worker().to_json()
         self._listening = listening
@@ -219,12 +219,12 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as undo:
             undo.enter_context(ours)
-            shared = {"listening": self._listening.fileno(), "link": theirs.fileno(), "shares": self._memory}
+            sockets = [each.fileno() for each in self._listening]
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service.workers.worker", f"--number={number}", f"--control={self._control}"),
-                *(f"--{name}={descriptor}" for name, descriptor in shared.items()),
+                *(f"--link={theirs.fileno()}", f"--shares={self._memory}", "--listening", *map(str, sockets)),
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=tuple(shared.values()),
+                pass_fds=(*sockets, theirs.fileno(), self._memory),
                 start_new_session=True,  # Ctrl-C is for the control process alone, which then drains them
             )
             undo.pop_all()

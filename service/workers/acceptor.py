@@ -7,16 +7,17 @@ leaves a new connection to that one for a moment.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
+from service.http.server import BACKLOG
 from service.replicas.connection_counts import ConnectionCounts
 
 log = structlog.get_logger()
 
-BACKLOG = 2048
 _MOMENT_SECONDS = 0.005
 _PAUSE_SECONDS = 1.0
 """After the system has refused a connection, for want of file descriptors or memory."""
@@ -54,11 +55,17 @@ class Acceptor:
         listening: the shared socket.
         connections: those of this worker.
         make_protocol: makes the protocol of a connection.
+        context: of TLS; None where connections are plain.
     """
 
     def __init__(
-        self, listening: socket.socket, connections: Connections, make_protocol: Callable[[], asyncio.Protocol]
+        self,
+        listening: socket.socket,
+        connections: Connections,
+        make_protocol: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        self._context = context
         self._listening = listening
         self._connections = connections
         self._make_protocol = make_protocol
@@ -99,9 +106,15 @@ class Acceptor:
             self._look_again(_PAUSE_SECONDS, lambda: None)
             return
         connection.setblocking(False)
-        adopting = self._loop.create_task(self._loop.connect_accepted_socket(self._make_protocol, connection))
+        adopting = self._loop.create_task(self._adopt(connection))
         self._adopting.add(adopting)
         adopting.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._context)
+        except OSError as error:  # the client has disconnected, or does not speak TLS
+            log.debug("connection_not_established", error=str(error))
 
     def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
         def look() -> None:

@@ -1,7 +1,7 @@
 """The control process of several workers: it has the whole application, and answers no predictions itself.
 
-It opens the port and passes it to the workers. They answer predictions, and forward every other request to this process
-over a private unix socket (`service.http.forward`): the answer is the same, whichever worker is asked.
+It passes the sockets of the service to the workers. They answer predictions, and forward every other request to this
+process over a private unix socket (`service.http.forward`): the answer is the same, whichever worker is asked.
 """
 
 import asyncio
@@ -15,24 +15,23 @@ import uvicorn
 from service.app import create_app
 from service.host.lifecycle import Lifecycle
 from service.http.server import STARTUP_FAILURE, Server, announce, configure, run
+from service.http.tls import Certificate
+from service.replicas.interface import CERTIFICATE_MESSAGE
 from service.replicas.supervisor import Supervisor
 from service.settings import Settings
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
     """Serve until a signal stops the process. Returns its exit code."""
-    try:
-        listening = uvicorn.Config("", host=settings.host, port=settings.port, log_config=None).bind_socket()
-    except SystemExit:  # uvicorn's way out when the port is taken
-        return STARTUP_FAILURE
     # The folder is for this user alone, so the socket is as well.
-    with listening, tempfile.TemporaryDirectory(prefix="denge-") as private:
+    with tempfile.TemporaryDirectory(prefix="denge-") as private:
         path = Path(private) / "control.sock"
         lifecycle = Lifecycle()
-        workers = Supervisor(settings, listening, path)
+        workers = Supervisor(settings, sockets, path)
+        application = create_app(settings, lifecycle, workers, certificate)
         # The workers date their answers, these among them.
-        config = configure(create_app(settings, lifecycle, workers), settings, uds=str(path), date_header=False)
-        server = _ControlServer(config, lifecycle, settings.shutdown_delay_seconds, workers, listening)
+        config = configure(application, settings, uds=str(path), date_header=False)
+        server = _ControlServer(config, lifecycle, settings, certificate, workers, sockets)
         exit_code = run(server)
         return STARTUP_FAILURE if workers.failed else exit_code
 
@@ -41,20 +40,21 @@ class _ControlServer(Server):
     """Starts serving after its workers, and stops after them.
 
     Args:
-        config, lifecycle, shutdown_delay: of the server.
+        config, lifecycle, settings, certificate: of the server.
         workers: the workers.
-        listening: the socket that they share.
+        listening: the sockets that they share.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
         lifecycle: Lifecycle,
-        shutdown_delay: float,
+        settings: Settings,
+        certificate: Certificate | None,
         workers: Supervisor,
-        listening: socket.socket,
+        listening: list[socket.socket],
     ) -> None:
-        super().__init__(config, lifecycle, shutdown_delay)
+        super().__init__(config, lifecycle, settings, certificate)
         self._workers = workers
         self._listening = listening
 
@@ -64,11 +64,18 @@ class _ControlServer(Server):
         await uvicorn.Server.startup(self, sockets)
         await self._workers.serve()
         if not self._lifecycle.stopping and not self._workers.failed:
-            announce(self._listening)
+            self.reload_certificate_at_hangup()
+            announce(self._listening, self._settings)
+
+    def reload_certificate(self) -> None:
+        """Read the certificate again, in every process."""
+        super().reload_certificate()
+        self._reloading = asyncio.ensure_future(self._workers.publish(CERTIFICATE_MESSAGE, b""))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the workers, which may need this process, then stop."""
-        self._listening.close()
+        for each in self._listening:
+            each.close()
         await self._workers.drain()
         await super().shutdown(sockets)
 

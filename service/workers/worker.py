@@ -1,6 +1,6 @@
 """python -m service.workers.worker: one of several processes that answer predictions on one socket.
 
-`service.replicas.supervisor` starts it, passes the listening socket and one end of a link, and writes the settings to
+`service.replicas.supervisor` starts it, passes the listening sockets and one end of a link, and writes the settings to
 standard input. A worker serves the versions that the control process publishes, and forwards every request that is not
 a prediction. It stops when the control process sends `drain`, or ends.
 """
@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -20,8 +21,10 @@ import uvloop
 
 from service import settings
 from service.app import create_worker
-from service.http.server import configure
+from service.http.server import configure, new_protocol
+from service.http.tls import Certificate, open_certificate
 from service.replicas.connection_counts import ConnectionCounts
+from service.replicas.interface import CERTIFICATE_MESSAGE
 from service.replicas.link import Link
 from service.settings import Settings
 from service.telemetry import logs
@@ -37,16 +40,21 @@ class _Server(uvicorn.Server):
         config: of uvicorn.
         link: to the control process.
         connections: of this worker.
+        certificate: of the port; None where it does not speak TLS.
     """
 
-    def __init__(self, config: uvicorn.Config, link: Link, connections: Connections) -> None:
+    def __init__(
+        self, config: uvicorn.Config, link: Link, connections: Connections, certificate: Certificate | None
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
         self.server_state.connections = self._connections = connections
         self._begin = asyncio.Event()
         self._begun = asyncio.Event()
         self._link = link
         link.on("serve", self._serve_now)
         link.on("drain", self._drain)
+        link.on(CERTIFICATE_MESSAGE, self._reload_certificate)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for the message `serve`, then start."""
@@ -55,15 +63,11 @@ class _Server(uvicorn.Server):
         await self._begin.wait()
         if not self.should_exit:
             await super().startup([])
-            accepting = (Acceptor(listening, self._connections, self._protocol) for listening in sockets or ())
+            context = None if self._certificate is None else self._certificate.context
+            protocol = partial(new_protocol, self)
+            accepting = (Acceptor(each, self._connections, protocol, context) for each in sockets or ())
             self.servers.extend(accepting)  # type: ignore[arg-type]
             self._begun.set()
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ignore signals: the control process gets them too, and sends `drain`."""
@@ -77,6 +81,11 @@ class _Server(uvicorn.Server):
         self._stop()
         return b""
 
+    async def _reload_certificate(self, _nothing: bytes) -> bytes:
+        if self._certificate is not None:
+            self._certificate.reload()
+        return b""
+
     def _stop(self) -> None:
         self.should_exit = True
         self._begin.set()
@@ -86,8 +95,9 @@ async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
     """Serve until the worker is to stop. Returns whether the control process still runs."""
     link = await Link.open(socket.socket(fileno=arguments.link))
     connections = Connections(ConnectionCounts(arguments.shares, chosen.workers), arguments.number)
-    server = _Server(configure(create_worker(chosen, arguments.control, link), chosen), link, connections)
-    await server.serve([socket.socket(fileno=arguments.listening)])
+    config = configure(create_worker(chosen, arguments.control, link), chosen)
+    server = _Server(config, link, connections, open_certificate(chosen))
+    await server.serve([socket.socket(fileno=each) for each in arguments.listening])
     orphaned = link.closed
     link.close()
     return not orphaned
@@ -98,8 +108,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m service.workers.worker")
     parser.add_argument("--number", type=int, required=True, help="of this worker, from 0")
     parser.add_argument("--control", type=Path, required=True, help="the control process's unix socket")
-    for name, about in (("listening", "the shared socket"), ("link", "this end of it"), ("shares", "shared memory")):
-        parser.add_argument(f"--{name}", type=int, required=True, help=f"file descriptor of {about}")
+    parser.add_argument("--link", type=int, required=True, help="file descriptor of this end of the link")
+    parser.add_argument("--shares", type=int, required=True, help="file descriptor of the shared memory")
+    parser.add_argument("--listening", type=int, nargs="+", required=True, help="file descriptors of the sockets")
     given = parser.parse_args(arguments)
     chosen = settings.from_json(sys.stdin.read())
     logs.configure(chosen.log_level, chosen.log_format)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         settings.load()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "denge", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "denge", "127.0.0.1,0.0.0.0", "::1, ::"])
 def test_an_address_for_others_needs_an_admin_token(host: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="requires an admin token: set DENGE_ADMIN_TOKEN_FILE"):
         settings.load(["--host", host])
@@ -74,9 +75,63 @@ def test_an_address_for_others_needs_an_admin_token(host: str, tmp_path: Path) -
     settings.load(["--host", host, "--allow-anonymous-admin"])
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost", "127.0.0.1,::1"])
 def test_a_loopback_address_does_not(host: str) -> None:
     assert settings.load(["--host", host]).read_admin_token() is None
+
+
+def test_a_name_that_resolves_to_an_address_for_others_needs_an_admin_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry])
+
+    with pytest.raises(ConfigurationError, match="requires an admin token"):
+        settings.load(["--host", "localhost"])
+
+
+@pytest.mark.parametrize("host", ["", " ", "127.0.0.1,", ",::1"])
+def test_an_empty_host_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^host: .*expected IP addresses or names"):
+        settings.load(["--host", host, "--allow-anonymous-admin"])
+
+
+def test_a_unix_socket_needs_no_admin_token(tmp_path: Path) -> None:
+    chosen = settings.load(["--uds", str(tmp_path / "socket"), "--host", "0.0.0.0"])
+
+    assert (chosen.read_admin_token(), chosen.uds_permissions) == (None, 0o660)
+    assert settings.load(["--uds-mode", "600"]).uds_permissions == 0o600
+    with pytest.raises(ConfigurationError, match=r"^uds_mode: "):
+        settings.load(["--uds-mode", "rw"])
+
+
+@pytest.mark.parametrize("name", ["ssl-keyfile", "ssl-keyfile-password", "ssl-keyfile-password-file", "ssl-ca-certs"])
+def test_tls_needs_a_certificate(name: str) -> None:
+    setting = name.replace("-", "_")
+
+    with pytest.raises(ConfigurationError, match=f"{setting} requires a certificate: set DENGE_SSL_CERTFILE") as caught:
+        settings.load([f"--{name}", "words"])
+    assert "words" not in str(caught.value).replace("password", "")
+    assert settings.load([f"--{name}", "words", "--ssl-certfile", "certificate.pem"])
+
+
+def test_the_password_of_the_key_comes_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("two words\n")
+    certificate = ["--ssl-certfile", "certificate.pem"]
+
+    assert settings.load(certificate).read_key_password() is None
+    assert settings.load([*certificate, "--ssl-keyfile-password", "words"]).read_key_password() == "words"
+    from_file = settings.load([*certificate, "--ssl-keyfile-password-file", str(tmp_path / "password")])
+    assert from_file.read_key_password() == from_file.for_worker().read_key_password() == "two words"
+    missing = settings.load([*certificate, "--ssl-keyfile-password-file", str(tmp_path / "none")])
+    with pytest.raises(ConfigurationError, match=r"^ssl_keyfile_password_file: "):
+        missing.read_key_password()
+
+
+@pytest.mark.parametrize("name", ["repository", "state-dir"])
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationError, match=f"^{name.replace('-', '_')}: .*expected a folder"):
+        settings.load([f"--{name}", str(tmp_path / "file")])
 
 
 @pytest.mark.parametrize("value", ["", "short", "a token with spaces in it", "ein-Schlüssel-mit-Umlaut"])

@@ -1,0 +1,156 @@
+"""TLS of the service's port: the certificate, its renewal, and the certificates of clients."""
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+_SEQUENCE, _VERSION, _UTC_TIME = 0x30, 0xA0, 0x17
+
+
+class Certificate:
+    """The certificate of the service, and the TLS context that presents it.
+
+    Args:
+        chain: PEM file with the certificate, followed by those between it and its root.
+        key: PEM file with the private key; None if `chain` has it.
+        password: of the private key, if it is encrypted.
+        client_roots: PEM file with the roots of the certificates that clients must present. None asks for none.
+
+    Raises:
+        OSError: a file cannot be read, or is not valid. The message names the file.
+    """
+
+    def __init__(
+        self, chain: Path, key: Path | None = None, password: str | None = None, client_roots: Path | None = None
+    ) -> None:
+        self._chain = chain
+        self._key = key
+        self._password = password
+        self.context = _new_context()
+        if client_roots is not None:
+            try:
+                self.context.load_verify_locations(client_roots)
+            except OSError as error:
+                raise OSError(f"{client_roots}: {_reason(error)}") from error
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.expires = self._load(self.context)
+
+    def reload(self) -> None:
+        """Read the files again. New connections get the new certificate; if it is not valid, the old one stays."""
+        try:
+            self._load(_new_context())  # first into another context: a failure leaves half of a certificate
+            self.expires = self._load(self.context)
+        except OSError as error:
+            log.error("certificate_not_reloaded", error=str(error))
+        else:
+            log.info("certificate_reloaded", expires=self.expires.isoformat())
+
+    def _load(self, context: ssl.SSLContext) -> datetime:
+        try:
+            # An encrypted key without a password would be asked for at the terminal.
+            context.load_cert_chain(self._chain, self._key, password=self._password or "")
+            return read_expiry(self._chain.read_text("ascii"))
+        except (OSError, ValueError) as error:
+            files = str(self._chain) if self._key is None else f"{self._chain} with {self._key}"
+            is_encrypted = isinstance(error, ssl.SSLError) and "ENCRYPTED" in (self._key or self._chain).read_text()
+            reason = "the private key is encrypted: the password is missing or wrong" if is_encrypted else None
+            raise OSError(f"{files}: {reason or _reason(error)}") from error
+
+
+def open_certificate(settings: Settings) -> Certificate | None:
+    """The certificate that the settings name; None where they name none.
+
+    Raises:
+        OSError: a file cannot be used.
+        ConfigurationError: the file with the password cannot be used.
+    """
+    if settings.ssl_certfile is None:
+        return None
+    password = settings.read_key_password()
+    return Certificate(settings.ssl_certfile, settings.ssl_keyfile, password, settings.ssl_ca_certs)
+
+
+class CertificateMetrics(Collector):
+    """Exposes when the certificate expires.
+
+    Args:
+        certificate: of the service; None if it does not use TLS.
+    """
+
+    def __init__(self, certificate: Certificate | None) -> None:
+        self._certificate = certificate
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics now."""
+        if self._certificate is not None:
+            yield GaugeMetricFamily(
+                "denge_certificate_expiry_timestamp_seconds",
+                "When the TLS certificate expires, in seconds since 1970.",
+                value=self._certificate.expires.timestamp(),
+            )
+
+
+def read_expiry(pem: str) -> datetime:
+    """When the first certificate of a PEM file expires.
+
+    Raises:
+        ValueError: the file has no certificate.
+    """
+    begin = pem.find(ssl.PEM_HEADER)
+    end = pem.find(ssl.PEM_FOOTER, begin)
+    if begin < 0 or end < 0:
+        raise ValueError("no certificate")
+    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(ssl.PEM_FOOTER)])
+    # RFC 5280: Certificate { TBSCertificate { [0] version, serial, algorithm, issuer, Validity { from, to }, ... } }
+    fields = list(_elements(_content(_content(der, _SEQUENCE), _SEQUENCE)))
+    validity = fields[4 if fields[0][0] == _VERSION else 3]
+    _, (tag, to) = _elements(validity[1])
+    text = to.decode("ascii")
+    return datetime.strptime(text, "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _content(der: bytes, tag: int) -> bytes:
+    """Content of the first element."""
+    found, content = next(_elements(der))
+    if found != tag:
+        raise ValueError("no certificate")
+    return content
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tags and contents of the elements that follow each other in DER."""
+    at = 0
+    while at < len(der):
+        tag, length, start = der[at], der[at + 1], at + 2
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(der[at + 2 : start], "big")
+        at = start + length
+        yield tag, der[start:at]
+
+
+def _new_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be used, in words."""
+    if isinstance(error, ssl.SSLError):
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return "the private key does not belong to the certificate"
+        return "not a PEM file with what is expected"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)

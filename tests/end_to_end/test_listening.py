@@ -1,0 +1,151 @@
+"""Addresses, unix sockets and TLS, with one process and with several."""
+
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from models.repository.repository import Repository
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running
+from tests.service.certificates import Files, make_certificate
+
+BODY = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
+PREDICTION, FORWARDED = "/v2/models/tiny/infer", "/v2/models/tiny/stats"
+with_workers = pytest.mark.parametrize("workers", ["1", "2"])
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("listening") / "repository"
+    Repository(root).publish(tiny_bundle())
+    return root
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_certificate(tmp_path_factory.mktemp("certificates"), "service")
+
+
+def assert_serves(client: httpx2.Client) -> None:
+    for _ in range(4):  # on connections of their own: every worker is asked
+        assert client.post(PREDICTION, json=BODY, headers={"Connection": "close"}).status_code == 200
+        assert client.get(FORWARDED, headers={"Connection": "close"}).status_code == 200
+
+
+def arguments(files: Files) -> list[str]:
+    return ["--ssl-certfile", str(files.certificate), "--ssl-keyfile", str(files.key)]
+
+
+@with_workers
+def test_the_port_speaks_tls_and_reloads_the_certificate(tmp_path: Path, repository: Path, workers: str) -> None:
+    first, renewed = make_certificate(tmp_path, "first"), make_certificate(tmp_path, "renewed")
+    with running(repository, "--workers", workers, *arguments(first)) as process:
+        assert process.url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=first.certificate)
+        with httpx2.Client(base_url=process.url, verify=trusting, timeout=TIMEOUT_SECONDS) as client:
+            assert_serves(client)
+            assert "denge_certificate_expiry_timestamp_seconds" in client.get("/metrics").text
+        with pytest.raises(httpx2.TransportError):
+            httpx2.get(f"http://127.0.0.1:{process.port}/v2/health/live", timeout=TIMEOUT_SECONDS)
+
+        first.key.write_bytes(renewed.key.read_bytes())
+        first.certificate.write_bytes(renewed.certificate.read_bytes())
+        process.popen.send_signal(signal.SIGHUP)
+        wait_for_certificate(process, renewed)
+        assert process.stop() == 0
+
+
+def wait_for_certificate(process: Process, files: Files) -> None:
+    """Return when this certificate has been presented a few times in a row, by every process."""
+    expected = files.certificate.read_text()
+    in_a_row = tries = 0
+    while in_a_row < 8:
+        tries += 1
+        assert tries < 1000, "the old certificate is still presented"
+        found = ssl.get_server_certificate(("127.0.0.1", process.port), timeout=TIMEOUT_SECONDS)
+        in_a_row = in_a_row + 1 if found.split() == expected.split() else 0
+
+
+def test_clients_need_a_certificate_where_authorities_are_set(tmp_path: Path, repository: Path, files: Files) -> None:
+    root = make_certificate(tmp_path, "root")
+    own = make_certificate(tmp_path, "client", issuer=root)
+    authorities = ["--ssl-ca-certs", str(root.certificate)]
+    with running(repository, "--workers", "2", *arguments(files), *authorities) as process:
+        context = ssl.create_default_context(cafile=files.certificate)
+        with pytest.raises(httpx2.TransportError):
+            httpx2.get(f"{process.url}/v2/health/live", verify=context, timeout=TIMEOUT_SECONDS)
+        context.load_cert_chain(*own)
+        with httpx2.Client(base_url=process.url, verify=context, timeout=TIMEOUT_SECONDS) as client:
+            assert_serves(client)
+
+
+@with_workers
+def test_a_unix_socket_in_place_of_a_port(tmp_path: Path, repository: Path, workers: str) -> None:
+    path = tmp_path / "denge.sock"
+    with socket.socket(socket.AF_UNIX) as stale:  # of a service that was killed
+        stale.bind(str(path))
+    with running(repository, "--workers", workers, "--uds", str(path), "--uds-mode", "600") as process:
+        assert process.url == f"unix:{path}"
+        assert path.stat().st_mode & 0o777 == 0o600
+        transport = httpx2.HTTPTransport(uds=str(path))
+        with httpx2.Client(base_url="http://localhost", transport=transport, timeout=TIMEOUT_SECONDS) as client:
+            assert_serves(client)
+            assert client.post("/v2/repository/models/tiny/load").status_code == 200
+        assert process.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("workers", "host"), [("1", "::"), ("2", "127.0.0.1,::1")])
+def test_ipv4_and_ipv6_on_one_port(repository: Path, workers: str, host: str) -> None:
+    with running(repository, "--workers", workers, "--host", host, "--allow-anonymous-admin") as process:
+        for address in ("127.0.0.1", "[::1]"):
+            base = f"http://{address}:{process.port}"
+            with httpx2.Client(base_url=base, timeout=TIMEOUT_SECONDS) as client:
+                assert_serves(client)
+
+
+def test_what_does_not_start_says_why_in_one_line(tmp_path: Path, repository: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_UNIX) as live:
+        port, path = str(taken.getsockname()[1]), tmp_path / "live.sock"
+        live.bind(str(path))
+        live.listen()
+        cases = [
+            (["--port", port], 3, f"127.0.0.1:{port}: address already in use"),
+            (["--port", port, "--workers", "2"], 3, f"127.0.0.1:{port}: address already in use"),
+            (["--host", "192.0.2.1", "--allow-anonymous-admin"], 3, "192.0.2.1:8000: cannot assign requested address"),
+            (["--ssl-certfile", str(tmp_path / "none")], 3, f"{tmp_path / 'none'}: no such file or directory"),
+            (["--uds", str(tmp_path)], 3, f"{tmp_path}: a file that is no socket exists there"),
+            (["--uds", str(path), "--workers", "2"], 3, f"{path}: another process listens on this socket"),
+            (["--repository", str(Path(__file__))], 2, "repository: "),
+            (["--ssl-keyfile", "key"], 2, "ssl_keyfile requires a certificate"),
+        ]
+        found = start(repository, [given for given, _, _ in cases])
+        for (code, message), (_, expected, words) in zip(found, cases, strict=True):
+            assert code == expected, message
+            assert words in message
+            assert message.count("\n") == 1
+
+
+def start(repository: Path, cases: list[list[str]]) -> list[tuple[int, str]]:
+    """Exit code and standard error of services that do not start, one after the other in one process."""
+    program = f"""
+import contextlib, io, json
+from service.__main__ import main
+
+for case in json.loads({json.dumps(json.dumps(cases))}):
+    with contextlib.redirect_stderr(io.TextIOWrapper(io.BytesIO(), write_through=True)) as errors:
+        code = main(["--repository", {str(repository)!r}, *case])
+    print(json.dumps([code, errors.buffer.getvalue().decode()]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
