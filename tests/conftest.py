@@ -2,6 +2,7 @@
 
 import os
 
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Keras reads this when it is imported, wherever that happens first.
@@ -10,3 +11,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 # A property holds or not; how long an example takes on a busy machine says nothing.
 settings.register_profile("denge", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("denge")
+
+# Without a configuration of its own, structlog draws tracebacks with every local variable, which takes seconds.
+structlog.configure(
+    processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,15 +38,15 @@ def repository(tmp_path: Path) -> Repository:
 @contextmanager
 def two_workers(repository: Repository, *arguments: str) -> Iterator[Process]:
     """A service with two workers, which leaves no process and no file behind, however it ends."""
-    temporary = repository.root.parent / "temporary"
-    temporary.mkdir(exist_ok=True)
-    with running(repository.root, "--workers", "2", *arguments, TMPDIR=str(temporary)) as process:
-        born = workers(process)
-        assert len(born) == 2
-        yield process
-        born |= workers(process)
-    until(lambda: not any(map(runs, born)))
-    assert not list(temporary.iterdir())
+    # Not below `tmp_path`, which may be longer than the address of a unix socket can be.
+    with tempfile.TemporaryDirectory() as temporary:
+        with running(repository.root, "--workers", "2", *arguments, TMPDIR=temporary) as process:
+            born = workers(process)
+            assert len(born) == 2
+            yield process
+            born |= workers(process)
+        until(lambda: not any(map(runs, born)))
+        assert not list(Path(temporary).iterdir())
 
 
 def until(holds: Callable[[], object]) -> None:

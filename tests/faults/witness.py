@@ -1,0 +1,88 @@
+"""python -m tests.faults.witness PORT: a client that means no harm, in a process of its own.
+
+It asks for the health and for a small prediction, turn by turn, until its standard input is closed, and then prints how
+long the slowest of each took and every answer that was wrong.
+"""
+
+import http.client
+import json
+import select
+import sys
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+
+PAUSE_SECONDS = 0.005
+PATIENCE_SECONDS = 30.0
+ROUNDS_AFTER = 5
+"""What an attack leaves behind may come to light after it."""
+
+MODEL = "mlp"
+FEATURES = 784
+
+
+@dataclass
+class Testimony:
+    """What a client met.
+
+    Attributes:
+        asked: number of requests.
+        health_seconds, prediction_seconds: the longest wait for an answer.
+        wrong: answers that were not as they should be.
+    """
+
+    asked: int = 0
+    health_seconds: float = 0.0
+    prediction_seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+
+class _Client:
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes, float]:
+        """Status, body and seconds of an answer."""
+        start = perf_counter()
+        self._connection.request(method, path, body)
+        response = self._connection.getresponse()
+        content = response.read()
+        return response.status, content, perf_counter() - start
+
+
+def watch(port: int) -> Testimony:
+    """Ask until standard input ends."""
+    # Each as its own client would: one that waits must not delay the other.
+    health, predictor = _Client(port), _Client(port)
+    row = {"name": "input", "datatype": "FP32", "shape": [1, FEATURES], "data": [[0.0] * FEATURES]}
+    body = json.dumps({"inputs": [row]}).encode()
+    path = f"/v2/models/{MODEL}/infer"
+    testimony = Testimony()
+    expected: list[float] | None = None
+    print("watching", flush=True)  # noqa: T201 - for the parent
+    rounds_left = ROUNDS_AFTER
+    while rounds_left:
+        rounds_left -= bool(select.select([sys.stdin], [], [], PAUSE_SECONDS)[0])
+        try:
+            status, _, seconds = health.ask("GET", "/v2/health/live")
+            testimony.health_seconds = max(testimony.health_seconds, seconds)
+            if status != http.client.OK:
+                testimony.wrong.append(f"health: {status}")
+            status, content, seconds = predictor.ask("POST", path, body)
+            testimony.prediction_seconds = max(testimony.prediction_seconds, seconds)
+            scores = _scores(content) if status == http.client.OK else None
+            if scores is None or scores != (expected := expected or scores):
+                testimony.wrong.append(f"prediction: {status} {content[:200]!r}")
+        except (OSError, http.client.HTTPException) as error:
+            testimony.wrong.append(repr(error))
+            health, predictor = _Client(port), _Client(port)
+        testimony.asked += 2
+    return testimony
+
+
+def _scores(content: bytes) -> list[float]:
+    """The scores of an answer, rounded: rows that share a run are equal to a few parts in a million only."""
+    return [round(score, 3) for score in json.loads(content)["outputs"][0]["data"]]
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(watch(int(sys.argv[1])))))  # noqa: T201 - for the parent
