@@ -1,6 +1,7 @@
 """Requests that share a run of the model, off the event loop."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -20,28 +21,29 @@ class BatchResult:
         results: outputs or error of each request.
         runs: rows and seconds of each run of the model.
         failed_runs: runs that ended in an error.
+        seconds: from the first run's beginning to the last one's end.
     """
 
     results: list[Outputs | Exception] = field(default_factory=list)
     runs: list[tuple[int, float]] = field(default_factory=list)
     failed_runs: int = 0
+    seconds: float = 0.0
 
 
 def run_batch(batch: Sequence[QueuedRequest]) -> BatchResult:
     """Run the requests together; where that fails, each by itself, so that one bad row fails alone. Never raises."""
     result = BatchResult()
+    start = perf_counter()
     if len(batch) > 1:
-        try:
+        with suppress(Exception):  # whatever it was, no request may be left without an answer
             result.results += _run_joined(result, batch)
-        except Exception:  # noqa: BLE001, S110 - whatever it was, no request may be left without an answer
-            pass
-        else:
-            return result
-    for request in batch:
-        try:
-            result.results.append(_run(result, request.served, request.inputs, request.rows))
-        except Exception as error:  # noqa: BLE001 - it is raised where the request is awaited
-            result.results.append(error)
+    if not result.results:
+        for request in batch:
+            try:
+                result.results.append(_run(result, request.served, request.inputs, request.rows))
+            except Exception as error:  # noqa: BLE001 - it is raised where the request is awaited
+                result.results.append(error)
+    result.seconds = perf_counter() - start
     return result
 
 

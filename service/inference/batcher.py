@@ -1,9 +1,9 @@
 """Joins concurrent requests into batches, and runs them off the event loop where that pays.
 
 A run that is shorter than handing it to a thread takes is done at once, on the event loop. Longer ones go to a few
-threads, behind a bounded queue. A batch is whatever waits when a thread gets free: nothing waits while one is idle, and
-batches grow by themselves as the load does. `batch_wait` lets a batch that is not full wait longer, but only while
-another run keeps the machine busy.
+threads, behind bounded queues (`service.inference.scheduler`). A batch is whatever waits when a thread gets free:
+nothing waits while one is idle, and batches grow by themselves as the load does. `batch_wait` lets a batch that is not
+full wait longer, but only while another run keeps the machine busy.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from models.errors import ClientDisconnected, Overloaded
 from service.catalog.served_version import ServedVersion
 from service.inference.batch import BatchResult, run_batch
 from service.inference.limits import Limits
-from service.inference.queue import Outputs, QueuedRequest, RequestQueue
-from service.telemetry.statistics import ServiceStatistics
+from service.inference.queue import ModelQueue, Outputs, QueuedRequest
+from service.inference.scheduler import Scheduler
+from service.telemetry.statistics import Refusal, ServiceStatistics
 
 OnResult = Callable[[ServedVersion, Mapping[str, Array], Outputs, str], None]
 """Gets the version, inputs, outputs and client of a request that was answered."""
@@ -42,14 +43,36 @@ class Batcher:
         self._statistics = statistics
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
-        self._queue = RequestQueue()
+        self._scheduler = Scheduler(limits.max_pending, limits.concurrency)
         self._running = 0
         self._batch_timer: asyncio.TimerHandle | None = None
 
     @property
     def queued(self) -> int:
         """How many requests wait for a run."""
-        return len(self._queue)
+        return len(self._scheduler)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many requests wait or run that a further one may be refused: see `has_place`."""
+        return self._scheduler.is_full
+
+    def has_place(self, served: ServedVersion, client: str, priority: int) -> bool:
+        """Whether a request of one row would be run now, in its turn or at once."""
+        if not self.is_full or self._runs_inline(served, 1):
+            return True
+        return self._scheduler.yields_to(served.model, client, priority) is not None
+
+    def refuse(self, served: ServedVersion, reason: Refusal) -> Overloaded:
+        """Count a request that is refused. Returns the error that says so."""
+        self._statistics.of(served.model, served.version).refused[reason] += 1
+        pending = len(self._scheduler) + self._scheduler.running
+        message = {
+            "queue_full": f"{pending} requests are waiting already, and this one has less right to a place",
+            "evicted": f"{pending} requests are waiting, and one with more right to a place has come",
+            "timeout": "the request has waited for longer than its timeout",
+        }[reason]
+        return Overloaded(f"{message}: try again later", self._scheduler.expected_wait(served.model))
 
     async def run(
         self,
@@ -72,18 +95,16 @@ class Batcher:
             timeout: seconds that the request may wait for its run.
 
         Raises:
-            Overloaded: too many requests wait, or this one has waited for longer than its timeout.
+            Overloaded: too many requests wait, it gave up its place, or it waited for longer than its timeout.
             ClientDisconnected: the client disconnected before the run.
             InferenceFailed: the runtime broke on these inputs.
         """
         if (outputs := self.run_now(served, inputs, client)) is not None:
             return outputs
-        if self._statistics.pending >= self._limits.max_pending:
-            raise Overloaded(f"{self._statistics.pending} requests are waiting already: try again later")
-        request = self._queue.push(served, inputs, priority)
-        self._statistics.pending += 1
+        request = self._enqueue(served, inputs, client, priority)
         watchers = self._watch(request, disconnected, timeout)
         counted = self._statistics.of(served.model, served.version)
+        counted.pending += 1
         try:
             self._start_batches()
             outputs = await request.future
@@ -96,10 +117,10 @@ class Batcher:
             self._on_result(served, inputs, outputs, client)
             return outputs
         finally:
-            self._statistics.pending -= 1
+            counted.pending -= 1
             for watcher in watchers:
                 watcher.cancel()
-            self._queue.discard(request)
+            self._scheduler.discard(request)
 
     def run_now(self, served: ServedVersion, inputs: Mapping[str, Array], client: str = "") -> Outputs | None:
         """All outputs of a model, by name, where its run is short. None where it is not: `run` queues it.
@@ -108,7 +129,7 @@ class Batcher:
             InferenceFailed: the runtime broke on these inputs.
         """
         rows = served.count_rows(inputs)
-        if served.engine.expected_seconds(rows) >= self._limits.for_model(served.manifest.batching).inline:
+        if not self._runs_inline(served, rows):
             return None
         counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
@@ -129,8 +150,25 @@ class Batcher:
         """Wait for what runs, and refuse what comes."""
         self._pool.shutdown()
 
-    @staticmethod
+    def _runs_inline(self, served: ServedVersion, rows: int) -> bool:
+        return served.engine.expected_seconds(rows) < self._limits.for_model(served.manifest.batching).inline
+
+    def _enqueue(self, served: ServedVersion, inputs: Mapping[str, Array], client: str, priority: int) -> QueuedRequest:
+        """Add a request to the queue, where it has a place or another one gives up its own.
+
+        Raises:
+            Overloaded: it has no place.
+        """
+        if self._scheduler.is_full:
+            evicted = self._scheduler.yields_to(served.model, client, priority)
+            if evicted is None:
+                raise self.refuse(served, "queue_full")
+            evicted.fail(self.refuse(evicted.served, "evicted"))
+            self._scheduler.discard(evicted)
+        return self._scheduler.push(served, inputs, client, priority)
+
     def _watch(
+        self,
         request: QueuedRequest,
         disconnected: Callable[[], Awaitable[None]] | None,
         timeout: float | None,
@@ -138,33 +176,38 @@ class Batcher:
         """Take the request out of the queue when its timeout or its client's connection ends."""
         watchers: list[asyncio.TimerHandle | asyncio.Future[None]] = []
         if timeout is not None:
-            error = Overloaded("the request has waited for longer than its timeout")
-            watchers.append(asyncio.get_running_loop().call_later(timeout, request.fail, error))
+            watchers.append(asyncio.get_running_loop().call_later(timeout, self._time_out, request))
         if disconnected is not None:
             leaving = asyncio.ensure_future(disconnected())
             leaving.add_done_callback(lambda _: request.fail(ClientDisconnected("the client has disconnected")))
             watchers.append(leaving)
         return watchers
 
+    def _time_out(self, request: QueuedRequest) -> None:
+        if request.is_queued:
+            request.fail(self.refuse(request.served, "timeout"))
+
     def _start_batches(self) -> None:
         """Give waiting requests to idle threads."""
-        while self._running < self._limits.concurrency and len(self._queue) and not self._delay_batch():
-            limits = self._limits.for_model(self._queue.first.served.manifest.batching)
-            self._dispatch(self._queue.take_batch(limits.max_batch_rows))
+        while self._running < self._limits.concurrency and (queue := self._scheduler.next_queue(self._is_due)):
+            limits = self._limits.for_model(queue.first.served.manifest.batching)
+            self._dispatch(self._scheduler.take_batch(queue, limits.max_batch_rows))
 
-    def _delay_batch(self) -> bool:
-        """Whether the next batch waits for more requests to join it; if so, sets the timer that ends the wait."""
-        first = self._queue.first
+    def _is_due(self, queue: ModelQueue) -> bool:
+        """Whether the next batch of a queue waits no longer for more requests; if it does, sets a timer for its end."""
+        first = queue.first
         limits = self._limits.for_model(first.served.manifest.batching)
         if not (limits.batch_wait and self._running):
-            return False
+            return True
         left = first.arrived + limits.batch_wait - monotonic()
-        if left <= 0 or self._queue.joinable_rows() >= limits.max_batch_rows:
-            return False
-        if self._batch_timer is not None:
-            self._batch_timer.cancel()
-        self._batch_timer = asyncio.get_running_loop().call_later(left, self._start_batches)
-        return True
+        if left <= 0 or queue.joinable_rows() >= limits.max_batch_rows:
+            return True
+        loop, timer = asyncio.get_running_loop(), self._batch_timer
+        if timer is None or not loop.time() < timer.when() <= loop.time() + left:  # of another model, and earlier
+            if timer is not None:
+                timer.cancel()
+            self._batch_timer = loop.call_later(left, self._start_batches)
+        return False
 
     def _dispatch(self, batch: list[QueuedRequest]) -> None:
         self._running += 1
@@ -173,6 +216,7 @@ class Batcher:
 
     def _finish(self, batch: list[QueuedRequest], result: BatchResult) -> None:
         self._running -= 1
+        self._scheduler.finish(batch, result.seconds)
         counted = self._statistics.of(batch[0].served.model, batch[0].served.version)
         counted.failed_runs += result.failed_runs
         for rows, seconds in result.runs:

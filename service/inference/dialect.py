@@ -86,6 +86,12 @@ class Dialect(Protocol):
             InvalidInput: the body is not a request that this version can answer.
         """
 
+    def may_have_priority(self, call: Call) -> bool:
+        """Whether the body may state a priority, and is so small that looking for one costs little."""
+
+    def has_priority(self, call: Call, body: bytes) -> bool:
+        """Whether the body seems to state a priority. It is not decoded."""
+
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """How unusual each row is, shape (rows,) each, under the names that `encode` expects."""
 

@@ -39,12 +39,14 @@ class Admitted(NamedTuple):
         dialect: in which it is written.
         served: the version that is to answer.
         client: the identity of who sent it.
+        needs_priority: whether so many requests wait that only one with a priority gets a place.
     """
 
     call: Call
     dialect: Dialect
     served: ServedVersion
     client: str
+    needs_priority: bool = False
 
 
 class Prediction(NamedTuple):
@@ -86,17 +88,23 @@ class Handler:
         Raises:
             Unauthenticated: the client needs an API key, and has none.
             NotFound, NotReady: no version can answer.
+            Overloaded: too many requests wait for it to be queued, whatever its body.
         """
         client = self._guard.authenticate(call.headers.items(), call.address)
-        return Admitted(call, self._dialects[call.dialect], self._catalog.choose(call.model, call.version), client)
+        dialect, served = self._dialects[call.dialect], self._catalog.choose(call.model, call.version)
+        needs_priority = self._batcher.is_full and self._needs_priority(call, dialect, served, client)
+        return Admitted(call, dialect, served, client, needs_priority)
 
     def decode(self, admitted: Admitted, body: bytes) -> Prediction | None:
         """Read the body. None where that takes long: `answer` does it in a thread.
 
         Raises:
             InvalidInput: the body is not a request that the version can answer.
+            Overloaded: it needs a priority to be queued, and states none.
         """
-        call, dialect, served, _ = admitted
+        call, dialect, served, _, needs_priority = admitted
+        if needs_priority and not dialect.has_priority(call, body):
+            raise self._batcher.refuse(served, "queue_full")
         return None if dialect.decodes_in_thread else Prediction(admitted, dialect.decode(served, call, body))
 
     def run_now(self, prediction: Prediction) -> Answer | None:
@@ -105,7 +113,7 @@ class Handler:
         Raises:
             InferenceFailed: the runtime broke on these inputs.
         """
-        (call, dialect, served, client), query = prediction
+        (call, dialect, served, client, _), query = prediction
         if query.layer_statistics:
             return None
         outputs = self._batcher.run_now(served, query.inputs, client)
@@ -124,7 +132,7 @@ class Handler:
             InvalidInput: layer statistics of a version that has none.
             InferenceFailed: the runtime broke on these inputs.
         """
-        (call, dialect, served, client), query = prediction
+        (call, dialect, served, client, _), query = prediction
         # First, since it may be refused.
         scores = await self._score(dialect, served, query) if query.layer_statistics else None
         outputs = await self._batcher.run(
@@ -145,9 +153,21 @@ class Handler:
         """
         prediction = self.decode(admitted, body)
         if prediction is None:
-            call, dialect, served, _ = admitted
+            call, dialect, served, _, _ = admitted
             prediction = Prediction(admitted, await asyncio.to_thread(dialect.decode, served, call, body))
         return await self.run(prediction, disconnected)
+
+    def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:
+        """Whether a request gets a place in the queue only by a priority that its body may state.
+
+        Raises:
+            Overloaded: it gets none.
+        """
+        if self._batcher.has_place(served, client, priority=0):
+            return False
+        if dialect.may_have_priority(call) and self._batcher.has_place(served, client, priority=1):
+            return True
+        raise self._batcher.refuse(served, "queue_full")
 
     async def _score(self, dialect: Dialect, served: ServedVersion, query: Query) -> Outputs | None:
         """How unusual each row is: the observed graph runs for this request alone, in a thread."""

@@ -42,6 +42,14 @@ class Images:
             raise InvalidInput(f"input '{spec.name}' of shape {list(spec.shape)} is not one image", "body")
         return Query({spec.name: pixels.reshape(shape)}, None, layer_statistics=call.layer_statistics)
 
+    def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
+        """The format has no place for one."""
+        return False
+
+    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
+        """The format has no place for one."""
+        return False
+
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """The score of the image in each layer."""
         return observed.score_layers(inputs)

@@ -28,6 +28,14 @@ class V1:
         request = v1_json.decode(body, served.manifest.inputs, finite=self._finite, batched=served.is_batchable)
         return Query(request.inputs, request)
 
+    def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
+        """The format has no place for one."""
+        return False
+
+    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
+        """The format has no place for one."""
+        return False
+
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002
         """Nothing: the format has no place for scores."""
         return {}

@@ -12,6 +12,8 @@ from service.wire.compression import compress, negotiate
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MIN_COMPRESSED_BYTES = 1 << 10
+_MAX_SEARCHED_BYTES = 1 << 16
+"""Of a body in which a priority is looked for while the queue is full: about what comes together with the head."""
 _BINARY = (b"content-type", b"application/octet-stream")
 
 
@@ -33,6 +35,15 @@ class V2:
         length = call.headers.get(_JSON_LENGTH)
         request = served.decoder.decode(body, None if length is None else str(length, "latin-1"), finite=self._finite)
         return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
+
+    def may_have_priority(self, call: Call) -> bool:
+        """Whether the body is small enough to look for a parameter."""
+        length = call.headers.get(b"content-length", b"")
+        return length.isdigit() and int(length) <= _MAX_SEARCHED_BYTES
+
+    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
+        """Whether the body has the name of the parameter in it."""
+        return b'"priority"' in body
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """Two more outputs: the score of each row, and the layer in which it is most unusual."""

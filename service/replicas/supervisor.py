@@ -209,7 +209,8 @@ class Supervisor:
             task.cancel()
         await asyncio.wait(tasks)
         self._workers.remove(worker)
-        worker.counted.pending = 0
+        for version in worker.counted.versions.values():
+            version.pending = 0
         self._dead.merge(worker.counted)
         if not self._stopping.is_set():
             log.error("worker_died", pid=worker.process.pid, code=code, served=worker.serving)

@@ -1,5 +1,7 @@
 """Statistics, an extension of the Open Inference Protocol: requests, rows and durations of each version."""
 
+from typing import get_args
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -10,7 +12,7 @@ from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.durations import DurationHistogram
-from service.telemetry.statistics import Gather, VersionStatistics
+from service.telemetry.statistics import Gather, Refusal, VersionStatistics
 
 
 class Duration(BaseModel):
@@ -62,6 +64,11 @@ class ModelStatistics(BaseModel):
     inference_stats: InferenceStatistics
     response_stats: dict[str, str] = {}
     batch_stats: list[BatchStatistics]
+    pending: int = Field(description="Requests that wait for a run or are in one.")
+    refused: dict[str, int] = Field(
+        description="Requests refused with 503, by reason: `queue_full`, `evicted` by one with more right to a place, "
+        "or `timeout`."
+    )
     memory_usage: list[str] = []
 
 
@@ -122,4 +129,6 @@ def _describe(served: ServedVersion, statistics: VersionStatistics) -> ModelStat
             )
             for rows, runs in sorted(statistics.batches.items())
         ],
+        pending=statistics.pending,
+        refused={reason: statistics.refused[reason] for reason in get_args(Refusal)},
     )

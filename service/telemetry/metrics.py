@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.telemetry.durations import BOUNDS, DurationHistogram
-from service.telemetry.statistics import Gather, ServiceStatistics
+from service.telemetry.statistics import Gather, Refusal, ServiceStatistics
 
 VERSION_LABELS = ("model", "version")
 
@@ -62,16 +63,22 @@ class _Runs(Collector):
         seconds = HistogramMetricFamily(
             "denge_inference_seconds", "Time of one run of a model, without waiting.", labels=VERSION_LABELS
         )
+        pending = GaugeMetricFamily(
+            "denge_inferences_pending", "Requests that wait for a run or are in one.", labels=VERSION_LABELS
+        )
+        refused = CounterMetricFamily(
+            "denge_refused_requests", "Requests refused with 503, by reason.", labels=(*VERSION_LABELS, "reason")
+        )
         for (model, version), statistics in self._statistics.versions.items():
             labels = (model, str(version))
+            pending.add_metric(labels, statistics.pending)
+            for reason in get_args(Refusal):
+                refused.add_metric((*labels, reason), statistics.refused[reason])
             runs.add_metric((*labels, "success"), statistics.runs.count)
             runs.add_metric((*labels, "failure"), statistics.failed_runs)
             rows.add_metric(labels, statistics.rows)
             seconds.add_metric(labels, list(_cumulative(statistics.runs)), statistics.runs.seconds)
-        pending = GaugeMetricFamily(
-            "denge_inferences_pending", "Requests that wait for a run or are in one.", self._statistics.pending
-        )
-        return (runs, rows, seconds, pending)
+        return (runs, rows, seconds, pending, refused)
 
 
 def _cumulative(durations: DurationHistogram) -> Iterator[tuple[str, float]]:

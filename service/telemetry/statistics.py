@@ -4,15 +4,18 @@ Everything is counted on the event loop, so that counting needs no lock. Each pr
 statistics of several processes are merged.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import time
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from service.telemetry.durations import DurationHistogram
+
+Refusal = Literal["queue_full", "evicted", "timeout"]
+"""Why a request was refused: it got no place in the queue, another one got its place, or it waited for too long."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class VersionStatistics:
         runs: runs of the model.
         failed_runs: runs that ended in an error.
         batches: runs by their number of rows.
+        pending: requests that wait for a run or are in one.
+        refused: requests by why they were.
     """
 
     rows: int = 0
@@ -39,6 +44,8 @@ class VersionStatistics:
     batches: defaultdict[int, Annotated[DurationHistogram, Field(default_factory=DurationHistogram)]] = field(
         default_factory=lambda: defaultdict(DurationHistogram)
     )
+    pending: int = 0
+    refused: Counter[Refusal] = field(default_factory=Counter)
 
     def record_run(self, rows: int, seconds: float) -> None:
         """Count a run of the model."""
@@ -58,6 +65,8 @@ class VersionStatistics:
         self.failed_runs += other.failed_runs
         for rows, durations in other.batches.items():
             self.batches[rows].merge(durations)
+        self.pending += other.pending
+        self.refused.update(other.refused)
 
 
 @dataclass(slots=True)
@@ -100,14 +109,17 @@ class ServiceStatistics:
         versions: by model and version.
         requests: durations by path template, method and status.
         comparisons: by model, version and shadow version.
-        pending: requests that wait for a run or are in one.
     """
 
     def __init__(self) -> None:
         self.versions: defaultdict[tuple[str, int], VersionStatistics] = defaultdict(VersionStatistics)
         self.requests: defaultdict[tuple[str, str, int], DurationHistogram] = defaultdict(DurationHistogram)
         self.comparisons: defaultdict[tuple[str, int, int], ShadowComparison] = defaultdict(ShadowComparison)
-        self.pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for a run or are in one, of all versions."""
+        return sum(version.pending for version in self.versions.values())
 
     def of(self, model: str, version: int) -> VersionStatistics:
         """Returns the statistics of one version, to read or to count in."""
@@ -121,7 +133,6 @@ class ServiceStatistics:
             self.requests[request].merge(durations)
         for versions, comparison in other.comparisons.items():
             self.comparisons[versions].merge(comparison)
-        self.pending += other.pending
 
     def to_json(self) -> bytes:
         """Returns what `from_json` reads in another process."""
@@ -130,7 +141,6 @@ class ServiceStatistics:
                 versions=[(*version, statistics) for version, statistics in self.versions.items()],
                 requests=[(*request, durations) for request, durations in self.requests.items()],
                 comparisons=[(*versions, comparison) for versions, comparison in self.comparisons.items()],
-                pending=self.pending,
             )
             .model_dump_json()
             .encode()
@@ -148,7 +158,6 @@ class ServiceStatistics:
         statistics.comparisons.update(
             {(model, version, shadow): comparison for model, version, shadow, comparison in snapshot.comparisons}
         )
-        statistics.pending = snapshot.pending
         return statistics
 
 
@@ -160,4 +169,3 @@ class _Snapshot(BaseModel):
     versions: list[tuple[str, int, VersionStatistics]]
     requests: list[tuple[str, str, int, DurationHistogram]]
     comparisons: list[tuple[str, int, int, ShadowComparison]]
-    pending: int

@@ -259,6 +259,54 @@ def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_answered(engine: 
     assert len(play(scenario())) == 4
 
 
+def test_a_request_that_gives_up_its_place_is_refused_and_the_other_one_runs(engine: FakeEngine) -> None:
+    async def scenario() -> tuple[list[Any], ServiceStatistics]:
+        statistics = ServiceStatistics()
+        under_test, served = batcher(statistics, max_pending=3, max_batch_rows=1), serve(engine)
+        tasks = await submit(under_test, served, row(0), row(1), row(2), client="flood")
+        assert not under_test.has_place(served, "flood", 0)
+        assert under_test.has_place(served, "other", 0)
+        tasks += await submit(under_test, served, row(3), client="other")
+        assert statistics.pending == 4  # the one that was evicted has not been told yet
+        engine.gate.set()
+        return await asyncio.gather(*tasks, return_exceptions=True), statistics
+
+    (_, _, evicted, _), statistics = play(scenario())
+
+    assert isinstance(evicted, Overloaded)
+    assert engine.rows == [[0], [1], [3]]
+    assert statistics.of("tiny", 1).refused == {"evicted": 1}
+
+
+def test_a_full_queue_has_a_place_for_what_runs_at_once(engine: FakeEngine) -> None:
+    async def scenario() -> list[bool]:
+        quick = serve(FakeEngine(seconds=0.0001))
+        under_test = batcher(max_pending=1, inline=0.001)
+        tasks = await submit(under_test, serve(engine), row(0))
+        places = [under_test.has_place(served, "a", 0) for served in (quick, serve(engine))]
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+        return places
+
+    assert play(scenario()) == [True, False]
+
+
+def test_a_model_that_lets_its_batch_wait_keeps_no_other_one_waiting(engine: FakeEngine) -> None:
+    async def scenario() -> int:
+        under_test = batcher(concurrency=2)
+        patient = ServedVersion("patient", 1, serve(engine, batch_wait_ms=3.6e4).manifest, engine)
+        tasks = await submit(under_test, serve(engine), row(0))
+        tasks += await submit(under_test, patient, row(1))
+        assert under_test.queued == 1
+        tasks += await submit(under_test, serve(engine), row(2))
+        waiting = under_test.queued
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+        return waiting
+
+    assert play(scenario()) == 1
+
+
 def test_cancelled_requests_leave_room_in_the_queue(engine: FakeEngine) -> None:
     async def scenario() -> list[int]:
         under_test, served, waiting = batcher(max_pending=2), serve(engine), []

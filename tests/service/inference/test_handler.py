@@ -68,14 +68,33 @@ def seen() -> list[tuple[int, str]]:
     return []
 
 
-def build(dialect: Raw, seen: list[tuple[int, str]], inline: float = 1.0, keys: tuple[str, ...] = ()) -> Handler:
+class GatedEngine(Engine):
+    """Runs when it is let."""
+
+    gate: threading.Event | None = None
+
+    def run(self, inputs: Any) -> Any:
+        assert self.gate is None or self.gate.wait(60)
+        return super().run(inputs)
+
+
+def build(
+    dialect: Raw,
+    seen: list[tuple[int, str]],
+    inline: float = 1.0,
+    keys: tuple[str, ...] = (),
+    max_pending: int = 256,
+    gate: threading.Event | None = None,
+) -> Handler:
     bundle = tiny_bundle()
-    served = ServedVersion("tiny", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+    engine = GatedEngine(bundle.folded, bundle.manifest.inputs)
+    engine.gate = gate
+    served = ServedVersion("tiny", 1, bundle.manifest, engine)
 
     def on_result(_served: ServedVersion, inputs: Any, _outputs: Any, client: str) -> None:
         seen.append((len(inputs["input"]), client))
 
-    batcher = Batcher(ServiceStatistics(), Limits(inline=inline), on_result)
+    batcher = Batcher(ServiceStatistics(), Limits(inline=inline, max_pending=max_pending), on_result)
     return Handler(Catalog(served), batcher, Guard(None, keys), ObservedModels(), {"raw": dialect})  # type: ignore[arg-type]
 
 
@@ -145,3 +164,52 @@ def test_only_so_many_requests_wait_for_scores(seen: list[tuple[int, str]], monk
 
     with pytest.raises(Overloaded, match="layer statistics"):
         answer(build(Raw(layer_statistics=True), seen), call())
+
+
+@dataclass
+class Prioritized(Raw):
+    """A dialect whose body states a priority by its length."""
+
+    def may_have_priority(self, call: Call) -> bool:
+        return b"small" in call.headers
+
+    def has_priority(self, _call: Call, body: bytes) -> bool:
+        return len(body) > len(BODY)
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
+        return super().decode(served, call, body)._replace(priority=int(self.has_priority(call, body)))
+
+
+async def fill_queue(handler: Handler, requests: int) -> list[asyncio.Task[Answer]]:
+    """One request is in a run that does not end, and others wait."""
+    tasks = [asyncio.create_task(handler.answer(handler.admit(call()), BODY, forever)) for _ in range(requests)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_full_queue_refuses_from_the_head_unless_a_priority_may_follow(
+    seen: list[tuple[int, str]],
+) -> None:
+    dialect, gate = Prioritized(), threading.Event()
+    handler = build(dialect, seen, inline=0.0, max_pending=3, gate=gate)
+
+    async def scenario() -> list[Any]:
+        tasks = await fill_queue(handler, 3)
+        decoded = len(dialect.threads)
+        with pytest.raises(Overloaded, match="waiting already") as refused:
+            handler.admit(call())
+        assert refused.value.retry_after > 0
+        admitted = handler.admit(call(small=""))
+        with pytest.raises(Overloaded, match="waiting already"):
+            handler.decode(admitted, BODY)
+        assert len(dialect.threads) == decoded
+        tasks.append(asyncio.create_task(handler.answer(admitted, 2 * BODY, forever)))
+        await asyncio.sleep(0)
+        gate.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second, evicted, newcomer = asyncio.run(asyncio.wait_for(scenario(), 60))
+
+    assert all(isinstance(answer, Answer) for answer in (first, second, newcomer))
+    assert isinstance(evicted, Overloaded)
+    assert "more right" in str(evicted)

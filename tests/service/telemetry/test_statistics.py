@@ -1,6 +1,6 @@
 """Statistics of several processes add up, and survive the way between them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import fields
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ def histories(draw: st.DrawFn) -> list[ServiceStatistics]:
     for request in draw(st.lists(REQUESTS)):
         for statistics in (whole, draw(st.sampled_from(parts))):
             statistics.requests[request].add(0.25)
-            statistics.pending += 1
+            statistics.versions["mlp", 1].pending += 1
     for version in whole.versions:
         whole.versions[version].last_inference_ms = max(part.versions[version].last_inference_ms for part in parts)
     return [whole, *parts]
@@ -89,6 +89,8 @@ def test_every_count_of_another_process_is_added(counts: type[VersionStatistics 
         value = getattr(other, field.name)
         if isinstance(value, DurationHistogram):
             value.add(0.25)
+        elif isinstance(value, Counter):
+            value["evicted"] += 3
         elif isinstance(value, defaultdict):
             value[7].add(0.25)
         else:

@@ -22,7 +22,7 @@ def test_traffic_is_what_has_come_since_the_earlier_reading(statistics: ServiceS
         counted.success.add(0.0004)
     counted.fail.add(0.0004)
     counted.rows += 30
-    statistics.pending = 3
+    counted.pending = 3
 
     traffic = TrafficReading.of(statistics, 102.0).since(earlier)
 
