@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from service.inference.queue import Outputs
 from service.inference.shadow import Shadow
 from service.inference.v1 import V1
 from service.inference.v2 import V2
+from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
 from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
@@ -56,11 +57,11 @@ from service.routes import statistics as statistics_routes
 from service.routes.examples import Examples
 from service.routes.openapi import TAGS
 from service.routes.predictions import PredictionResponder
-from service.settings import Settings
+from service.settings import ConfigurationError, Settings
 from service.telemetry.logs import request_logger
 from service.telemetry.metrics import Metrics
 from service.telemetry.requests import RequestRecorder
-from service.telemetry.statistics import ServiceStatistics
+from service.telemetry.statistics import Gather, ServiceStatistics
 from service.watching.alarm import Alarms
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
@@ -138,6 +139,10 @@ def create_app(
         CertificateMetrics(certificate),
     )
 
+    grpc: AbstractAsyncContextManager[None] = nullcontext()
+    if replicas.predicts_here:
+        grpc = _serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, gather)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         validate_provider(settings.provider)
@@ -149,7 +154,8 @@ def create_app(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
         async with webhook.sending(), monitor.saving():
-            yield
+            async with grpc:
+                yield
             await recalibrations.close()
             predictions.close()
         log.info("stopped")
@@ -214,9 +220,12 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     link.on(TARGETS_MESSAGE, collector.apply_targets)
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, report, collector)
 
+    grpc = _serving_grpc(settings, Lifecycle(), predictions, catalog, guard, limits)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with grpc:
+            yield
         predictions.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
@@ -277,6 +286,7 @@ def _build_predictions(
     dialects: dict[str, Dialect] = {
         "v2": V2(finite=settings.finite),
         "v1": V1(finite=settings.finite),
+        "grpc": V2Grpc(finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),
     }
     handler = Handler(catalog, batcher, guard, observed_models, dialects)
@@ -290,6 +300,35 @@ def _build_predictions(
         settings.max_body_bytes,
         (batcher.close, *closers),
     )
+
+
+def _serving_grpc(
+    settings: Settings,
+    lifecycle: Lifecycle,
+    predictions: _Predictions,
+    catalog: Catalog,
+    guard: Guard,
+    limits: Limits,
+    gather: Gather | None = None,
+) -> AbstractAsyncContextManager[None]:
+    """Serves gRPC, where a port is set.
+
+    Args:
+        settings, lifecycle, predictions, catalog, guard, limits: of this process.
+        gather: returns the statistics of the whole service; None in a worker, which does not change what is served.
+
+    Raises:
+        ConfigurationError: gRPC is not installed.
+    """
+    if settings.grpc_port is None:
+        return nullcontext()
+    try:
+        from service.grpc.build import build_server  # noqa: PLC0415 - slow to import, and an extra
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"grpc_port: {error.name} is not installed: pip install 'denge[grpc]'") from error
+    return build_server(
+        settings, lifecycle, guard, predictions.context.recorder, predictions.handler, catalog, limits, gather
+    ).serving()
 
 
 def _limits(settings: Settings) -> Limits:

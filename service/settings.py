@@ -75,6 +75,12 @@ class Settings(BaseSettings):
         None,
         description="PEM file with certificate authorities. If set, clients must present a certificate of one of them.",
     )
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for gRPC, on the same address. 0 chooses a free one. If absent, no gRPC.",
+    )
     admin_token: credentials.Token | None = Field(
         None,
         description="Token required by requests that change what is served. Without one, such requests are open to "

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
@@ -104,6 +104,12 @@ def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 - the log goes to standard error
 
 
+def announce_others(addresses: Mapping[str, str]) -> None:
+    """Print where the service serves besides HTTP, by protocol."""
+    for protocol, address in addresses.items():
+        print(f"  {protocol + ':':<14} {address}", flush=True)  # noqa: T201 - as above
+
+
 class Server(uvicorn.Server):
     """Reports 'not ready' before it closes the port, so that load balancers stop sending requests first.
 
@@ -134,6 +140,12 @@ class Server(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         self.reload_certificate_at_hangup()
         announce(sockets or (), self._settings)
+        announce_others(self._lifecycle.addresses)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all ports, and wait for the requests in flight."""
+        self._lifecycle.drain()
+        await super().shutdown(sockets)
 
     async def _listen(self, bound: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()

@@ -119,12 +119,12 @@ class Handler:
         outputs = self._batcher.run_now(served, query.inputs, client)
         return None if outputs is None else dialect.encode(served, call, query, outputs, None)
 
-    async def run(self, prediction: Prediction, disconnected: Disconnected) -> Answer:
+    async def run(self, prediction: Prediction, disconnected: Disconnected | None) -> Answer:
         """Run the model when it is the request's turn.
 
         Args:
             prediction: from `decode`.
-            disconnected: waited for only while the request is queued.
+            disconnected: waited for only while the request is queued. None where this coroutine is cancelled instead.
 
         Raises:
             Overloaded: too many requests wait, or this one has waited for longer than its timeout.
@@ -145,7 +145,7 @@ class Handler:
         )
         return dialect.encode(served, call, query, outputs, scores)
 
-    async def answer(self, admitted: Admitted, body: bytes, disconnected: Disconnected) -> Answer:
+    async def answer(self, admitted: Admitted, body: bytes, disconnected: Disconnected | None) -> Answer:
         """Decode and run.
 
         Raises:

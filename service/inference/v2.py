@@ -47,8 +47,7 @@ class V2:
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """Two more outputs: the score of each row, and the layer in which it is most unusual."""
-        scores, layers = observed.score(inputs)
-        return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}
+        return score(observed, inputs)
 
     def encode(
         self, served: ServedVersion, call: Call, query: Query, outputs: Outputs, scores: Outputs | None
@@ -70,3 +69,9 @@ class V2:
             headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
         headers.append((b"content-length", b"%d" % len(body)))
         return Answer(headers, body)
+
+
+def score(observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    """The outputs that layer statistics add: the score of each row, and the layer in which it is most unusual."""
+    scores, layers = observed.score(inputs)
+    return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}

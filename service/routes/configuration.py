@@ -5,6 +5,7 @@ from pydantic import BaseModel, Field
 
 from models.manifest import TensorSpec
 from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.http.access import PUBLIC
 from service.inference.limits import Limits
 from service.routes.openapi import api_router, error_responses
@@ -50,6 +51,20 @@ class ModelConfiguration(BaseModel):
     )
 
 
+def describe(served: ServedVersion, limits: Limits) -> ModelConfiguration:
+    """How a version is served, where these limits hold for models without their own."""
+    own = limits.for_model(served.manifest.batching)
+    batch_axes = 1 if served.is_batchable else 0
+    return ModelConfiguration(
+        name=served.model,
+        max_batch_size=own.max_batch_rows if served.is_batchable else 0,
+        input=_tensors(served.manifest.inputs, batch_axes),
+        output=_tensors(served.manifest.outputs, batch_axes),
+        dynamic_batching=DynamicBatching(max_queue_delay_microseconds=round(own.batch_wait * 1e6)),
+        parameters={"inline_ms": Parameter(string_value=f"{own.inline * 1e3:g}")},
+    )
+
+
 def router(catalog: Catalog, limits: Limits) -> APIRouter:
     """Configurations of models and versions."""
     routes = api_router("models", PUBLIC)
@@ -59,17 +74,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
     )
     async def get_model_configuration(model: ModelName, version: int | None) -> ModelConfiguration:
         """How the version is served: its tensors, and how its requests are combined into batches."""
-        served = catalog.get(model, version)
-        own = limits.for_model(served.manifest.batching)
-        batch_axes = 1 if served.is_batchable else 0
-        return ModelConfiguration(
-            name=served.model,
-            max_batch_size=own.max_batch_rows if served.is_batchable else 0,
-            input=_tensors(served.manifest.inputs, batch_axes),
-            output=_tensors(served.manifest.outputs, batch_axes),
-            dynamic_batching=DynamicBatching(max_queue_delay_microseconds=round(own.batch_wait * 1e6)),
-            parameters={"inline_ms": Parameter(string_value=f"{own.inline * 1e3:g}")},
-        )
+        return describe(catalog.get(model, version), limits)
 
     return routes
 

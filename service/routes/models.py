@@ -54,6 +54,23 @@ class ModelList(BaseModel):
     models: list[str]
 
 
+def describe(catalog: Catalog, model: str, version: int | None) -> ModelMetadata:
+    """Inputs, outputs and loaded versions of a model.
+
+    Raises:
+        NotFound, NotReady: the version is not loaded.
+    """
+    served = catalog.get(model, version)
+    manifest = served.manifest
+    return ModelMetadata(
+        name=served.model,
+        versions=[str(version) for version in catalog.versions(served.model)],
+        inputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.inputs],
+        outputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.outputs],
+        properties={"version": str(served.version), "provider": served.engine.provider},
+    )
+
+
 def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
     routes = api_router("models", PUBLIC)
@@ -68,15 +85,7 @@ def router(catalog: Catalog) -> APIRouter:
     )
     async def get_model_metadata(model: ModelName, version: int | None) -> ModelMetadata:
         """Inputs and outputs with their datatypes and shapes, and the loaded versions."""
-        served = catalog.get(model, version)
-        manifest = served.manifest
-        return ModelMetadata(
-            name=served.model,
-            versions=[str(version) for version in catalog.versions(served.model)],
-            inputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.inputs],
-            outputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.outputs],
-            properties={"version": str(served.version), "provider": served.engine.provider},
-        )
+        return describe(catalog, model, version)
 
     @for_default_and_named(
         routes, "GET", "/v2/models/{model}/card", summary="Model card", responses=error_responses(404, 503)

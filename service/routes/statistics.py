@@ -1,5 +1,6 @@
 """Statistics, an extension of the Open Inference Protocol: requests, rows and durations of each version."""
 
+from collections.abc import Iterable
 from typing import get_args
 
 from fastapi import APIRouter
@@ -12,7 +13,7 @@ from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.durations import DurationHistogram
-from service.telemetry.statistics import Gather, Refusal, VersionStatistics
+from service.telemetry.statistics import Gather, Refusal, ServiceStatistics, VersionStatistics
 
 
 class Duration(BaseModel):
@@ -78,28 +79,38 @@ class StatisticsList(BaseModel):
     model_stats: list[ModelStatistics]
 
 
+def versions_of(catalog: Catalog, model: str, version: int | None) -> list[ServedVersion]:
+    """One version of a model, or all loaded ones.
+
+    Raises:
+        NotFound, NotReady: the version is not loaded.
+    """
+    numbers = catalog.versions(model) if version is None else [version]
+    return [catalog.get(model, number) for number in numbers]
+
+
+def describe(versions: Iterable[ServedVersion], statistics: ServiceStatistics) -> StatisticsList:
+    """Requests, rows and durations of versions."""
+    return StatisticsList(
+        model_stats=[_describe(served, statistics.of(served.model, served.version)) for served in versions]
+    )
+
+
 def router(catalog: Catalog, gather: Gather) -> APIRouter:
     """Statistics of all models, one model, one version. A model named `stats` has them at its version's path only."""
     routes = api_router("models", PUBLIC)
 
-    async def describe(versions: list[ServedVersion]) -> StatisticsList:
-        statistics = await gather()
-        return StatisticsList(
-            model_stats=[_describe(served, statistics.of(served.model, served.version)) for served in versions]
-        )
-
     @routes.get("/v2/models/stats", summary="Statistics of all models")
     async def get_all_statistics() -> StatisticsList:
         """Requests, rows and durations of every loaded version of every model."""
-        return await describe(catalog.served())
+        return describe(catalog.served(), await gather())
 
     @for_default_and_named(
         routes, "GET", "/v2/models/{model}/stats", summary="Statistics of a model", responses=error_responses(404, 503)
     )
     async def get_model_statistics(model: ModelName, version: int | None) -> StatisticsList:
         """Requests, rows and durations of one version, or of all loaded versions of the model."""
-        versions = catalog.versions(model) if version is None else [version]
-        return await describe([catalog.get(model, number) for number in versions])
+        return describe(versions_of(catalog, model, version), await gather())
 
     return routes
 

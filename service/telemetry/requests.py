@@ -5,8 +5,15 @@ from collections.abc import Callable
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
 
-_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"}
-_NOT_LOGGED = {"/v2/health/live", "/v2/health/ready", "/metrics"}
+_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "gRPC"}
+_NOT_LOGGED = {
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/metrics",
+    "/grpc.health.v1.Health/Check",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+}
 
 
 class RequestRecorder:
@@ -26,7 +33,7 @@ class RequestRecorder:
 
         Args:
             route: template of the path. Counted by it, and not by the path: clients invent paths without end.
-            method, path: of the request.
+            method, path: of the request; of a call by gRPC, `gRPC` and the method's path.
             status: of the response.
             request_id: of the request.
             seconds: from the head of the request to the end of the response.

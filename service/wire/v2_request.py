@@ -80,7 +80,30 @@ def decode(
     if header_length is not None and not header:
         arrays = v2_inputs.decode_raw(raw, inputs, finite=finite)
         return InferRequest(arrays, tuple(RequestedOutput(spec.name, binary=True) for spec in outputs))
-    request = parse_request(header)
+    return interpret(parse_request(header), raw, inputs, outputs, finite=finite, batched=batched)
+
+
+def interpret(
+    request: Mapping[str, Any],
+    raw: memoryview,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    *,
+    finite: bool = True,
+    batched: bool = True,
+) -> InferRequest:
+    """Validate a request whose JSON part has been parsed.
+
+    Args:
+        request: its members.
+        raw: the bytes behind its JSON part.
+        inputs, outputs: of the model.
+        finite: whether NaN and infinities are refused.
+        batched: whether the first axis of every tensor is the batch.
+
+    Raises:
+        InvalidInput: anything about the request is wrong; the field says what.
+    """
     arrays = v2_inputs.decode(request.get("inputs"), raw, inputs, finite=finite, batched=batched)
     identity = request.get("id")
     parameters = require_object(request.get("parameters", {}), "parameters")

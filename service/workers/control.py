@@ -14,7 +14,7 @@ import uvicorn
 
 from service.app import create_app
 from service.host.lifecycle import Lifecycle
-from service.http.server import STARTUP_FAILURE, Server, announce, configure, run
+from service.http.server import STARTUP_FAILURE, Server, announce, announce_others, configure, run
 from service.http.tls import Certificate
 from service.replicas.interface import CERTIFICATE_MESSAGE
 from service.replicas.supervisor import Supervisor
@@ -66,6 +66,7 @@ class _ControlServer(Server):
         if not self._lifecycle.stopping and not self._workers.failed:
             self.reload_certificate_at_hangup()
             announce(self._listening, self._settings)
+            announce_others(self._lifecycle.addresses)
 
     def reload_certificate(self) -> None:
         """Read the certificate again, in every process."""

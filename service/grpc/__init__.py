@@ -1,0 +1,1 @@
+"""gRPC: the Open Inference Protocol, health checks and reflection, over the same handler as HTTP."""

@@ -1,0 +1,163 @@
+"""Around every call: who makes it, its id, its record, and a status whatever happens inside."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import Enum
+from time import perf_counter
+from typing import TypeAlias
+from urllib.parse import unquote
+
+import grpc
+from grpc.aio import ServicerContext
+
+from models.errors import ClientDisconnected, InvalidInput
+from service.access import Guard
+from service.errors import public_error
+from service.grpc.errors import NotServed, failure
+from service.http.context import REQUEST_ID, choose_request_id
+from service.inference.dialect import Headers
+from service.telemetry import logs
+from service.telemetry.requests import RequestRecorder
+
+METHOD = "gRPC"
+"""Under which calls are counted and logged, where HTTP has GET or POST."""
+
+MAX_SECONDS = 60.0
+"""Until the message of a unary call is there."""
+
+_OK = 200
+_REQUEST_ID = REQUEST_ID.decode()
+
+Context = ServicerContext[bytes, bytes]
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+
+
+class Access(Enum):
+    """What a method requires of its client."""
+
+    PUBLIC = "anyone"
+    PREDICT = "clients with an API key, or anyone if no keys are set"
+    ADMIN = "clients with the admin token"
+
+
+class Client:
+    """Who makes a call.
+
+    Attributes:
+        headers: metadata of the call by lower-case name.
+        address: network address; empty on a unix socket.
+    """
+
+    __slots__ = ("address", "headers")
+
+    def __init__(self, context: Context) -> None:
+        self.headers: Headers = {
+            name.encode(): value if isinstance(value, bytes) else value.encode("latin-1")
+            for name, value in context.invocation_metadata() or ()
+        }
+        self.address = parse_peer(context.peer())
+
+
+Respond = Callable[[Client, bytes], Awaitable[bytes]]
+"""Answers a message of a unary call."""
+
+RespondInStream = Callable[[Client, Context], AsyncIterator[bytes]]
+"""Answers the messages of a stream."""
+
+
+class Calls:
+    """Makes handlers of gRPC from functions that answer messages.
+
+    Args:
+        guard: checks the tokens of clients.
+        recorder: records the calls.
+    """
+
+    def __init__(self, guard: Guard, recorder: RequestRecorder) -> None:
+        self._guard = guard
+        self._recorder = recorder
+
+    def unary(self, path: str, access: Access, respond: Respond) -> MethodHandler:
+        """The handler of a method with one message and one answer.
+
+        To gRPC it is a stream of messages, so that a client is refused before its message is read.
+        """
+
+        async def call(_messages: object, context: Context) -> bytes:
+            async def answer(client: Client) -> bytes:
+                try:
+                    async with asyncio.timeout(MAX_SECONDS):
+                        message = await context.read()
+                except TimeoutError:
+                    raise InvalidInput(f"did not arrive within {MAX_SECONDS:g} seconds", "body") from None
+                if not isinstance(message, bytes):  # the end of the messages
+                    raise InvalidInput("the call ends without a message", "body")
+                return await respond(client, message)
+
+            return await self._run(path, access, context, answer)
+
+        return grpc.stream_unary_rpc_method_handler(call)
+
+    def stream(self, path: str, access: Access, respond: RespondInStream) -> MethodHandler:
+        """The handler of a method with many messages and answers."""
+
+        async def call(_messages: object, context: Context) -> None:
+            async def answer(client: Client) -> bytes:
+                async for response in respond(client, context):
+                    await context.write(response)
+                return b""
+
+            await self._run(path, access, context, answer)
+
+        return grpc.stream_stream_rpc_method_handler(call)
+
+    async def _run(
+        self, path: str, access: Access, context: Context, answer: Callable[[Client], Awaitable[bytes]]
+    ) -> bytes:
+        start = perf_counter()
+        client = Client(context)
+        request_id = choose_request_id(client.headers)
+        token = logs.request_id.set(request_id)
+        identity = (_REQUEST_ID, request_id)
+        status = _OK
+        try:
+            self._authorise(access, client)
+            response = await answer(client)
+        except asyncio.CancelledError:
+            status = public_error(ClientDisconnected("the client has cancelled the call")).status
+            raise
+        except Exception as error:
+            failed = failure(error)
+            status = failed.status
+            await context.abort(failed.code, failed.message, (identity, *failed.metadata))
+            raise AssertionError from error  # `abort` raises
+        else:
+            context.set_trailing_metadata((identity,))
+            return response
+        finally:
+            self._recorder.record(path, METHOD, path, status, request_id, perf_counter() - start)
+            logs.request_id.reset(token)
+
+    def _authorise(self, access: Access, client: Client) -> None:
+        if access is Access.PREDICT:
+            self._guard.authenticate(client.headers.items(), client.address)
+        elif access is Access.ADMIN:
+            # A page in a browser cannot make gRPC calls, so no name is checked that it could be reached by.
+            self._guard.require_admin([*client.headers.items(), (b"host", b"localhost")])
+
+
+def not_served(sentence: str) -> Respond:
+    """Answers every message with UNIMPLEMENTED."""
+
+    async def respond(_client: Client, _message: bytes) -> bytes:
+        raise NotServed(sentence)
+
+    return respond
+
+
+def parse_peer(peer: str) -> str:
+    """The network address in what gRPC says of a peer, such as `ipv4:127.0.0.1:4321`; empty on a unix socket."""
+    family, _, address = peer.partition(":")
+    if family not in {"ipv4", "ipv6"}:
+        return ""
+    return unquote(address.rpartition(":")[0]).strip("[]")

@@ -1,0 +1,114 @@
+"""What every call gets: access, an id, a record, and a status."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from models.repository.repository import Repository
+from service.grpc.calls import parse_peer
+from service.grpc.messages import message_class
+from tests.service.grpc.client import infer_request
+from tests.service.grpc.conftest import Serving, serving
+
+KEY, TOKEN = "a-key-of-the-tests-of-grpc", "a-token-of-the-tests-of-grpc"
+ROW = np.zeros((1, 4), np.float32)
+
+
+def code(serving: Serving, method: str, request: Any, token: str = "", **metadata: str) -> grpc.StatusCode:
+    named = [(name.replace("_", "-"), value) for name, value in metadata.items()]
+    if token:
+        named.append(("authorization", f"Bearer {token}"))
+    try:
+        serving.grpc.call(method, request, named)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_predictions_need_a_key_and_changes_the_token(repository: Repository) -> None:
+    load = message_class("RepositoryModelLoadRequest")(model_name="tiny")
+    with serving(repository, admin_token=TOKEN, api_keys=KEY) as guarded:
+        predictions = [code(guarded, "ModelInfer", infer_request(ROW), token) for token in ("", "wrong", KEY, TOKEN)]
+        changes = [code(guarded, "RepositoryModelLoad", load, token) for token in ("", "wrong", KEY, TOKEN)]
+        with pytest.raises(grpc.RpcError) as refused:
+            list(guarded.grpc.infer_stream([infer_request(ROW)]))
+
+        assert code(guarded, "ServerReady", b"") == grpc.StatusCode.OK
+
+    unknown, fine = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.OK
+    assert predictions == [unknown, unknown, fine, fine]
+    assert changes == [unknown, unknown, grpc.StatusCode.PERMISSION_DENIED, fine]
+    assert refused.value.code() == unknown
+
+
+def test_without_a_token_only_direct_calls_change_what_is_served(own: Serving) -> None:
+    load = message_class("RepositoryModelLoadRequest")(model_name="tiny")
+
+    assert code(own, "RepositoryModelLoad", load) == grpc.StatusCode.OK
+    for header in ("forwarded", "x_forwarded_for", "origin"):
+        refused = code(own, "RepositoryModelLoad", load, **{header: "http://elsewhere"})
+        assert refused == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_client_without_a_key_is_refused_before_its_message_is_read(repository: Repository) -> None:
+    with serving(repository, api_keys=KEY) as guarded:
+        assert code(guarded, "ModelInfer", bytes(1 << 21)) == grpc.StatusCode.UNAUTHENTICATED
+        assert code(guarded, "ModelInfer", bytes(1 << 21), KEY) == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_the_id_of_a_request_is_that_of_its_client(shared: Serving) -> None:
+    _, given = shared.grpc.with_call("ModelInfer", infer_request(ROW), [("x-request-id", "an-id.7")])
+    _, chosen = shared.grpc.with_call("ModelInfer", infer_request(ROW), [("x-request-id", "not an id")])
+
+    assert dict(given.trailing_metadata())["x-request-id"] == "an-id.7"
+    assert len(dict(chosen.trailing_metadata())["x-request-id"]) == 16
+
+
+def test_calls_are_counted_by_method_and_status(own: Serving) -> None:
+    code(own, "ModelInfer", infer_request(ROW))
+    code(own, "ModelInfer", infer_request(ROW, "other"))
+    path = "/inference.GRPCInferenceService/ModelInfer"
+
+    metrics = own.http.get("/metrics").text
+
+    for status in (200, 404):
+        assert f'denge_http_requests_total{{method="gRPC",route="{path}",status="{status}"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        ("SystemSharedMemoryStatus", "shared memory"),
+        ("CudaSharedMemoryRegister", "shared memory"),
+        ("TraceSetting", "trace"),
+        ("LogSettings", "--log-level"),
+    ],
+)
+def test_what_is_not_served_says_so(shared: Serving, method: str, sentence: str) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        shared.grpc.channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(b"", timeout=30)
+
+    assert failed.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert sentence in failed.value.details()
+
+
+def test_a_call_without_a_message_is_an_invalid_one(shared: Serving) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        shared.grpc.channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")(iter(()), timeout=30)
+
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:4321", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:4321", "::1"),
+        ("ipv6:[fe80::1%25eth0]:4321", "fe80::1%eth0"),
+        ("unix:/tmp/socket", ""),
+    ],
+)
+def test_the_address_of_a_client(peer: str, address: str) -> None:
+    assert parse_peer(peer) == address

@@ -1,0 +1,174 @@
+"""Predictions over gRPC: equal to those over HTTP, errors with a field, streams that go on."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from models.repository.repository import Repository
+from service.grpc.messages import message_class
+from tests.bundles import INPUT, OUTPUT
+from tests.service.grpc.client import infer_request
+from tests.service.grpc.conftest import Serving, serving
+
+ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+
+
+def by_http(serving: Serving, rows: Any) -> Any:
+    tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "data": rows.tolist()}
+    return serving.http.post("/v2/models/tiny/infer", json={"inputs": [tensor]}).json()
+
+
+def fails(serving: Serving, request: Any, code: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT) -> str:
+    with pytest.raises(grpc.RpcError) as failed:
+        serving.grpc.call("ModelInfer", request)
+    assert failed.value.code() == code, failed.value.details()
+    return str(failed.value.details())
+
+
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "typed"])
+def test_a_prediction_is_that_of_http(shared: Serving, raw: bool) -> None:
+    response = shared.grpc.call("ModelInfer", infer_request(ROWS, raw=raw, id="seven"))
+
+    (output,) = response.outputs
+    assert (response.model_name, response.model_version, response.id) == ("tiny", "1", "seven")
+    assert (output.name, output.datatype, list(output.shape)) == (OUTPUT, "FP32", [3, 2])
+    expected = np.array(by_http(shared, ROWS)["outputs"][0]["data"], np.float32)
+    np.testing.assert_array_equal(np.frombuffer(response.raw_output_contents[0], np.float32), expected)
+
+
+def test_outputs_are_typed_where_the_client_asks_for_that(shared: Serving) -> None:
+    request = infer_request(ROWS)
+    request.parameters["binary_data_output"].bool_param = False
+
+    response = shared.grpc.call("ModelInfer", request)
+
+    expected = np.array(by_http(shared, ROWS)["outputs"][0]["data"], np.float32)
+    np.testing.assert_array_equal(np.array(response.outputs[0].contents.fp32_contents, np.float32), expected)
+    assert not response.raw_output_contents
+
+
+def test_the_best_classes_are_texts(shared: Serving) -> None:
+    request = infer_request(ROWS)
+    request.outputs.add(name=OUTPUT).parameters["classification"].int64_param = 1
+
+    response = shared.grpc.call("ModelInfer", request)
+
+    assert (response.outputs[0].datatype, list(response.outputs[0].shape)) == ("BYTES", [3, 1])
+    assert response.raw_output_contents[0].endswith((b":yes", b":no"))
+
+
+def test_what_is_queued_is_answered_as_what_runs_at_once(repository: Repository, shared: Serving) -> None:
+    with serving(repository, inline_ms=0) as queued:
+        assert queued.grpc.call("ModelInfer", infer_request(ROWS)) == shared.grpc.call(
+            "ModelInfer", infer_request(ROWS)
+        )
+        (counted,) = queued.grpc.ask("ModelStatistics", name="tiny").model_stats
+
+    assert (counted.inference_count, counted.inference_stats.success.count) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda r: r.inputs[0].shape.pop(), "inputs[0].shape"),
+        (lambda r: r.inputs[0].shape.append(-1), "inputs[0].shape"),
+        (lambda r: r.inputs[0].shape.extend([1] * 40), "inputs[0].shape"),
+        (lambda r: setattr(r.inputs[0], "datatype", "FP64"), "inputs[0].datatype"),
+        (lambda r: setattr(r.inputs[0], "name", "other"), "inputs[0].name"),
+        (lambda r: r.inputs[0].contents.fp32_contents.append(1), "inputs[0].contents"),
+        (lambda r: r.raw_input_contents.append(b""), "raw_input_contents"),
+        (lambda r: r.raw_input_contents.__setitem__(0, b"123"), "inputs[0].data"),
+        (lambda r: r.raw_input_contents.__setitem__(0, b"\xff" * 48), "inputs[0].data[0]"),
+        (lambda r: r.raw_input_contents.pop(), "inputs[0].data"),
+        (lambda r: r.inputs.add(name=INPUT) and r.raw_input_contents.append(b""), "inputs[1].name"),
+        (lambda r: r.inputs.pop() and r.raw_input_contents.pop(), "inputs"),
+        (lambda r: r.outputs.add(name="other"), "outputs[0].name"),
+        (lambda r: r.parameters["priority"].SetInParent(), "parameters.priority"),
+        (lambda r: setattr(r.parameters["priority"], "int64_param", -1), "parameters.priority"),
+        (lambda r: setattr(r.parameters["timeout"], "string_param", "soon"), "parameters.timeout"),
+        (lambda r: setattr(r, "model_version", "one"), "model_version"),
+        (lambda r: setattr(r, "model_version", "²"), "model_version"),
+        (
+            lambda r: setattr(r.inputs[0].parameters["shared_memory_region"], "string_param", "x"),
+            "inputs[0].parameters.shared_memory_region",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(shared: Serving, change: Any, field: str) -> None:
+    request = infer_request(ROWS)
+    change(request)
+
+    assert fails(shared, request).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"\x0a\xff", "body"),
+        (b"\x0b", "body"),
+        (b"\x0a\x04\xff\xff\xff\xff", "model_name"),
+        (b"\x08\x01", "model_name"),
+        (b"\x0a\x04tiny\x28\x01", "inputs[0]"),
+        (b"\x0a\x04tiny" + b"\x2a\x00" * 2000, "body"),
+        (b"\x0a\x04tiny" + b"\x38\x01", "raw_input_contents[0]"),
+        (b"\x0a\x04tiny\x1a\x01\xff" + b"\x2a\x00", "inputs[0].contents"),
+        (b"\x0a\x04tiny" + b"\xff" * 12, "body"),
+    ],
+)
+def test_what_is_no_request_is_an_argument_too(shared: Serving, body: bytes, field: str) -> None:
+    assert fails(shared, body).split(":")[0].startswith(field)
+
+
+def test_unknown_fields_are_left_alone(shared: Serving) -> None:
+    known = infer_request(ROWS)
+
+    assert shared.grpc.call("ModelInfer", known.SerializeToString() + b"\x7a\x03abc") == shared.grpc.call(
+        "ModelInfer", known
+    )
+
+
+def test_unknown_models_and_versions_are_not_found(shared: Serving) -> None:
+    for request in (infer_request(ROWS, "other"), infer_request(ROWS, model_version="9")):
+        assert "is not found" in fails(shared, request, grpc.StatusCode.NOT_FOUND)
+
+
+def test_a_message_beyond_the_limit_is_refused_compressed_or_not(shared: Serving) -> None:
+    big = infer_request(np.zeros((1 << 16, 8), np.float32)).SerializeToString()
+
+    assert "larger than max" in fails(shared, big, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    options: Any = [
+        ("grpc.default_compression_algorithm", grpc.Compression.Gzip.value),
+        ("grpc.max_send_message_length", -1),
+    ]
+    with grpc.insecure_channel(shared.address, options=options) as channel, pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(bytes(1 << 28), timeout=30)
+    assert failed.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_compressed_messages_are_read(shared: Serving) -> None:
+    options: Any = [("grpc.default_compression_algorithm", grpc.Compression.Gzip.value)]
+    with grpc.insecure_channel(shared.address, options=options) as channel:
+        answer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
+            infer_request(ROWS).SerializeToString(), timeout=30
+        )
+
+    assert message_class("ModelInferResponse").FromString(answer) == shared.grpc.call("ModelInfer", infer_request(ROWS))
+
+
+def test_a_stream_is_answered_in_order_and_goes_on_after_an_error(shared: Serving) -> None:
+    requests = [
+        infer_request(ROWS, id="0"),
+        infer_request(ROWS, "other", id="1"),
+        b"\xff",
+        infer_request(ROWS[:1], id="3"),
+    ]
+
+    answers = list(shared.grpc.infer_stream(requests))
+
+    assert [answer.infer_response.id for answer in answers] == ["0", "1", "", "3"]
+    assert [bool(answer.error_message) for answer in answers] == [False, True, True, False]
+    assert "is not found" in answers[1].error_message
+    assert list(answers[3].infer_response.outputs[0].shape) == [1, 2]
+    assert answers[0].infer_response.parameters["triton_final_response"].bool_param
