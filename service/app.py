@@ -139,9 +139,7 @@ def create_app(
         CertificateMetrics(certificate),
     )
 
-    grpc: AbstractAsyncContextManager[None] = nullcontext()
-    if replicas.predicts_here:
-        grpc = _serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, gather)
+    grpc = _serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, gather)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -154,7 +152,7 @@ def create_app(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
         async with webhook.sending(), monitor.saving():
-            async with grpc:
+            async with grpc if replicas.predicts_here else nullcontext():
                 yield
             await recalibrations.close()
             predictions.close()

@@ -8,6 +8,7 @@ from service.grpc.models import Models
 from service.grpc.predictions import Predictions
 from service.grpc.repository import Repository
 from service.grpc.server import GrpcServer
+from service.grpc.tls import credentials
 from service.host.lifecycle import Lifecycle
 from service.host.sockets import resolve
 from service.inference.handler import Handler
@@ -53,6 +54,7 @@ def build_server(
         lifecycle,
         hosts=[address.ip for address in resolve(settings.host)],
         port=settings.grpc_port,
+        credentials=credentials(settings),
         max_message_bytes=settings.max_body_bytes,
         idle_seconds=settings.keep_alive_seconds,
         drain_seconds=settings.drain_seconds,

@@ -82,6 +82,26 @@ def bind(addresses: Sequence[Address], port: int) -> list[socket.socket]:
 
 
 @contextmanager
+def shared_port(address: Address, port: int) -> Iterator[int]:
+    """A port on which several processes of this user may listen, each with a socket of its own.
+
+    Args:
+        address: from `resolve`.
+        port: 0 chooses a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    with socket.socket(address.family, socket.SOCK_STREAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind((address.ip, port))
+        except OSError as error:
+            raise OSError(f"{describe(address.ip, port)}: {_reason(error)}") from error
+        yield int(held.getsockname()[1])
+
+
+@contextmanager
 def unix_socket(path: Path, mode: int) -> Iterator[socket.socket]:
     """A bound unix socket, whose file is removed at the end.
 

@@ -7,6 +7,8 @@ process over a private unix socket (`service.http.forward`): the answer is the s
 import asyncio
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +16,7 @@ import uvicorn
 
 from service.app import create_app
 from service.host.lifecycle import Lifecycle
+from service.host.sockets import describe, resolve, shared_port
 from service.http.server import STARTUP_FAILURE, Server, announce, announce_others, configure, run
 from service.http.tls import Certificate
 from service.replicas.interface import CERTIFICATE_MESSAGE
@@ -21,12 +24,12 @@ from service.replicas.supervisor import Supervisor
 from service.settings import Settings
 
 
-def serve(settings: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
+def serve(chosen: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
     """Serve until a signal stops the process. Returns its exit code."""
+    lifecycle = Lifecycle()
     # The folder is for this user alone, so the socket is as well.
-    with tempfile.TemporaryDirectory(prefix="denge-") as private:
+    with tempfile.TemporaryDirectory(prefix="denge-") as private, _with_grpc_port(chosen, lifecycle) as settings:
         path = Path(private) / "control.sock"
-        lifecycle = Lifecycle()
         workers = Supervisor(settings, sockets, path)
         application = create_app(settings, lifecycle, workers, certificate)
         # The workers date their answers, these among them.
@@ -34,6 +37,18 @@ def serve(settings: Settings, sockets: list[socket.socket], certificate: Certifi
         server = _ControlServer(config, lifecycle, settings, certificate, workers, sockets)
         exit_code = run(server)
         return STARTUP_FAILURE if workers.failed else exit_code
+
+
+@contextmanager
+def _with_grpc_port(settings: Settings, lifecycle: Lifecycle) -> Iterator[Settings]:
+    """The settings with a port for gRPC that all workers can listen on, if there is to be one."""
+    if settings.grpc_port is None:
+        yield settings
+        return
+    address = resolve(settings.host)[0]
+    with shared_port(address, settings.grpc_port) as port:
+        lifecycle.addresses["gRPC"] = describe(address.ip, port)
+        yield settings.model_copy(update={"grpc_port": port})
 
 
 class _ControlServer(Server):

@@ -140,3 +140,23 @@ def test_requests_in_flight_are_answered_at_sigterm(root: Path) -> None:
     assert not first.error_message
     assert len(others) == 199
     assert not any(answer.error_message for answer in others)
+
+
+def test_every_worker_predicts_on_the_one_port(root: Path) -> None:
+    with running(root, "--grpc-port", "0", "--workers", "2") as process:
+        address = serving(process).address
+        answers = set()
+        for _ in range(16):  # a connection each, which the system gives to one of the workers
+            with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+                client = Client(channel)
+                answers.add(client.call("ModelInfer", infer_request(ROWS)).SerializeToString())
+                with pytest.raises(grpc.RpcError) as refused:
+                    client.ask("RepositoryModelLoad", model_name="tiny")
+                assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+                assert "HTTP" in refused.value.details()
+        metrics = httpx2.get(f"{process.url}/metrics").text
+        assert process.stop() == 0
+
+    assert len(answers) == 1
+    path = "/inference.GRPCInferenceService/ModelInfer"
+    assert f'denge_http_requests_total{{method="gRPC",route="{path}",status="200"}} 16.0' in metrics
