@@ -21,8 +21,10 @@ DengeError
 ├── RecalibrationRefused      a re-calibrated version did not pass its gates
 ├── ProviderUnavailable       onnxruntime cannot use the requested execution provider
 ├── NotReady                  the model or service exists, but cannot answer now
+│   └── StorageError          ... because a disk or a lock does not let it
 ├── Overloaded                too many requests are waiting
 ├── ClientDisconnected        the client closed the connection before the response
+├── RunTooLong                a run of a model was ended because it took too long
 └── InferenceFailed           onnxruntime failed; the details belong in the log
 """
 
@@ -143,6 +145,10 @@ class NotReady(DengeError):
     """The model or the service exists, but cannot answer now."""
 
 
+class StorageError(NotReady):
+    """A disk refuses or does not answer, or something is locked elsewhere; a retry may succeed."""
+
+
 class Overloaded(DengeError):
     """Too much waits already; a retry may succeed.
 
@@ -158,6 +164,10 @@ class Overloaded(DengeError):
 
 class ClientDisconnected(DengeError):
     """The client closed the connection before the response."""
+
+
+class RunTooLong(DengeError):
+    """A run of a model was ended because it took too long."""
 
 
 class InferenceFailed(DengeError):

@@ -21,10 +21,14 @@ from models.starter import seed
 from models.version import VERSION
 from service.access import Guard
 from service.catalog.catalog import Catalog
+from service.catalog.loader import trust
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
 from service.catalog.served_version import ServedVersion
+from service.catalog.trials import Trials
+from service.catalog.tried_versions import TriedVersions
 from service.host import memory
+from service.host.blocking_pool import BlockingPool
 from service.host.lifecycle import Lifecycle
 from service.http import access, errors
 from service.http.context import RequestContext
@@ -85,6 +89,11 @@ carries an `X-Request-ID`, the client's own if it sent one, under which the serv
 SMALL_BODY_BYTES = 1 << 16
 """Largest body that holds a few parameters."""
 
+LOOK_SECONDS = 10.0
+"""How long a request waits for the repository to be read."""
+START_SECONDS = 15.0
+"""How long the port stays closed for models that are still being loaded."""
+
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
@@ -110,21 +119,33 @@ def create_app(
     gather = partial(replicas.gather, statistics)
     limits = _limits(settings)
     open_engine = _engine_opener(settings, limits)
+    tried = TriedVersions(settings.state_folder / "tried.json", runtime_version())
+    trials = Trials(repository, tried, settings.load_seconds, settings.max_load_bytes, settings.threads)
     catalog = Catalog(
         repository,
         # A process that answers no predictions checks that a version loads, and keeps no session of it.
         open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release(),
         settings.loaded_versions,
         partial(replicas.publish_from_thread, CATALOG_MESSAGE),
+        trials=trials.start if settings.load_seconds else trust,
     )
     rollouts = Rollouts(catalog)
+    looks, changes = (
+        BlockingPool("look", 4, LOOK_SECONDS),
+        BlockingPool("change", 4, settings.change_seconds),
+    )
     monitor = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
     replicas.on(OBSERVATION_MESSAGE, monitor.receive)
     collectors = RowCollectors(replicas)
     recalibrations = Recalibrations(
-        catalog, settings.state_folder, settings.max_collected_bytes, collectors, has_api_keys=guard.has_keys
+        catalog,
+        settings.state_folder,
+        settings.max_collected_bytes,
+        collectors,
+        has_api_keys=guard.has_keys,
+        trust=trials.trust,
     )
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
     events = Events(gather, lifecycle)
@@ -144,13 +165,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         validate_provider(settings.provider)
-        if settings.starters:
-            await asyncio.to_thread(seed, repository)
-        await asyncio.to_thread(catalog.load_all)
+        await _load_all(repository, catalog, settings)
         await recalibrations.open()
-        log.info(
-            "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
-        )
         async with webhook.sending(), monitor.saving():
             async with grpc if replicas.predicts_here else nullcontext():
                 yield
@@ -167,8 +183,10 @@ def create_app(
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
-    app.include_router(repository_routes.router(catalog, rollouts), max_body_size=SMALL_BODY_BYTES)
-    app.include_router(rollout_routes.router(catalog, rollouts, monitor, gather), max_body_size=SMALL_BODY_BYTES)
+    app.include_router(repository_routes.router(catalog, rollouts, looks, changes), max_body_size=SMALL_BODY_BYTES)
+    app.include_router(
+        rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes), max_body_size=SMALL_BODY_BYTES
+    )
     routers = (
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
@@ -329,6 +347,32 @@ def _serving_grpc(
     ).serving()
 
 
+async def _load_all(repository: Repository, catalog: Catalog, settings: Settings) -> None:
+    """Load all models. Those that take longer than `START_SECONDS` are loaded while the service serves the others."""
+
+    def load() -> None:
+        repository.delete_abandoned()
+        if settings.starters:
+            seed(repository)
+        catalog.load_all()
+        log.info(
+            "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
+        )
+
+    loading = asyncio.ensure_future(BlockingPool("start", 1, None).run("load all models", load))
+    done, _ = await asyncio.wait([loading], timeout=START_SECONDS)
+    if done:
+        await loading
+    else:
+        log.warning("still_loading", models=catalog.names())
+        loading.add_done_callback(_log_failure)
+
+
+def _log_failure(loading: "asyncio.Future[None]") -> None:
+    if not loading.cancelled() and (error := loading.exception()):
+        log.error("models_not_loaded", exc_info=error)
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         concurrency=settings.concurrency,
@@ -352,6 +396,7 @@ def _engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Eng
             settings.provider,
             settings.threads,
             sizes,
+            run_seconds=settings.run_seconds,
             batched=manifest.is_batchable,
         )
 
@@ -368,7 +413,7 @@ def _observed_model_opener(
         if observed is None:
             return None
         sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
-        engine = Engine(observed, served.manifest.inputs, settings.provider, threads=1, buckets=sizes)
+        engine = Engine(observed, served.manifest.inputs, settings.provider, 1, sizes, run_seconds=settings.run_seconds)
         memory.release_freed()
         return ObservedModel(served, engine)
 

@@ -18,12 +18,17 @@ from models.errors import (
     NotFound,
     NotReady,
     Overloaded,
+    RunTooLong,
+    StorageError,
     TooLarge,
     Unauthenticated,
     UnsupportedEncoding,
 )
 
 log = structlog.get_logger()
+
+_RETRY_SECONDS = 5
+"""After which a disk or a lock may let through what it has held up."""
 
 
 class PublicError(NamedTuple):
@@ -55,6 +60,7 @@ _STATUS: dict[type[DengeError], HTTPStatus] = {
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
+    RunTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
     InferenceFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     DengeError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -73,6 +79,8 @@ def _headers(error: DengeError) -> dict[str, str]:
     match error:
         case TooLarge():  # the rest of the body is not read, so the connection cannot carry another request
             return {"Connection": "close"}
+        case StorageError():
+            return {"Retry-After": str(_RETRY_SECONDS)}
         case Unauthenticated():
             return {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.presented else "Bearer"}
         case Overloaded():

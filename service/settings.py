@@ -24,6 +24,9 @@ from service.host import cores, credentials, secret_files, sockets
 ENV_PREFIX = "DENGE_"
 CONFIG_VARIABLE = "DENGE_CONFIG"
 
+STOP_GRACE_SECONDS = 5.0
+"""To save what is kept over a restart, after the last request."""
+
 Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
@@ -125,6 +128,14 @@ class Settings(BaseSettings):
     inline_ms: float = Field(
         1.0, ge=0, description="Runs expected to be shorter start at once, without batching and without a thread."
     )
+    load_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="How long a new version may take to load, in a process of its own, before the service loads it. "
+        "0 loads it without this trial.",
+    )
+    load_mib: int = Field(8192, ge=256, description="Most memory that a new version may take in its trial, in MiB.")
+    run_seconds: float = Field(60.0, gt=0, description="How long a run of a model may take before it is ended.")
     nan: Literal["refuse", "accept"] = Field(
         "refuse", description="Whether NaN and infinities in the inputs of a model are refused with 400 or accepted."
     )
@@ -280,6 +291,21 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """Largest request body, in bytes."""
         return self.max_body_mib << 20
+
+    @property
+    def change_seconds(self) -> float:
+        """How long a request waits for a change of what is served: for the trial of a new version, and for disks."""
+        return self.load_seconds + 60.0
+
+    @property
+    def stop_seconds(self) -> float:
+        """Longest time from SIGTERM to the end of the process: workers drain before the process that controls them."""
+        return self.shutdown_delay_seconds + self.drain_seconds * min(self.workers, 2) + STOP_GRACE_SECONDS
+
+    @property
+    def max_load_bytes(self) -> int:
+        """Most memory for the trial of a version, in bytes."""
+        return self.load_mib << 20
 
     @property
     def finite(self) -> bool:

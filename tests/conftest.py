@@ -16,3 +16,6 @@ settings.load_profile("denge")
 structlog.configure(
     processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
 )
+
+# Tests make their own bundles: to try each of them in a process of its own first would only take time.
+os.environ["DENGE_LOAD_SECONDS"] = "0"

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
+from models.repository.files import read_file
 from models.repository.folder import sync
 from models.validation import describe, field_of
 
@@ -31,6 +32,9 @@ OPTIONAL_FILES = (OBSERVED, HELD_OUT)
 
 MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
+MAX_FILE_BYTES = (2 << 30) - 1
+"""What protobuf, and so ONNX, can hold in one file."""
+_MAX_DIGESTS_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,13 @@ def read(folder: Path) -> Bundle:
         ForeignBundle: the folder is not a bundle, or of a schema that this release does not read.
         DamagedBundle: a file is missing, unexpected, a link, or does not match its digest.
     """
-    expected = _expected_digests(folder)
-    present = {entry.name for entry in folder.iterdir()}
+    try:
+        present = {entry.name for entry in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        present = set()
+    except OSError as error:
+        raise DamagedBundle(f"{folder.name} cannot be read: {error.strerror}") from error
+    expected = _expected_digests(folder, present)
     if unexpected := present - {*expected, DIGESTS}:
         raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
     contents: dict[str, bytes] = {}
@@ -102,6 +111,15 @@ def read(folder: Path) -> Bundle:
     )
 
 
+def digest(folder: Path) -> str:
+    """A digest of a bundle: of the list of its files' digests.
+
+    Raises:
+        DamagedBundle: there is no such list.
+    """
+    return _digest(_read_file(folder, DIGESTS, _MAX_DIGESTS_BYTES))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a bundle, not checked against its digest: for looking around, not for serving.
 
@@ -116,24 +134,18 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_file(folder: Path, name: str) -> bytes:
-    def open_file(path: str, flags: int) -> int:
-        # A link could lead out of the repository; an operator who wants one can make the whole repository a link.
-        # Opening a pipe would wait for its other end.
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
+def _read_file(folder: Path, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     try:
-        with open(folder / name, "rb", opener=open_file) as file:
-            return file.read()
+        return read_file(folder / name, max_bytes)
     except OSError as error:
         raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
 
 
-def _expected_digests(folder: Path) -> dict[str, str]:
-    if not (folder / DIGESTS).is_file():
+def _expected_digests(folder: Path, present: set[str]) -> dict[str, str]:
+    if DIGESTS not in present:
         raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
     try:
-        lines = _read_file(folder, DIGESTS).decode("ascii").removesuffix("\n").split("\n")
+        lines = _read_file(folder, DIGESTS, _MAX_DIGESTS_BYTES).decode("ascii").removesuffix("\n").split("\n")
         digests = [(name, digest) for digest, name in (line.split("  ", 1) for line in lines)]
     except ValueError as error:
         raise DamagedBundle(f"{folder.name}/{DIGESTS} is not a list of digests") from error

@@ -7,7 +7,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
+from models.errors import StorageError
+
+LOCK_SECONDS = 10.0
+"""How long to wait for a lock that another process holds."""
+
+_LOCK_PAUSE_SECONDS = 0.02
 _STAGING = ".incoming-"
 
 
@@ -21,11 +28,19 @@ def sync(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the exclusive lock on a folder; wait for it first. Released by the system if the process dies."""
+def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the exclusive lock on a folder; wait for it first. Released by the system if the process dies.
+
+    Args:
+        folder: exists.
+        seconds: how long to wait.
+
+    Raises:
+        StorageError: another process has held the lock all the time.
+    """
     descriptor = _open(folder)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, folder, seconds)
         yield
     finally:
         os.close(descriptor)
@@ -37,13 +52,29 @@ def staging(root: Path) -> Iterator[Path]:
 
     Its owner holds a lock on it. Folders without one were left by processes that died, and are deleted first.
     """
-    _delete_abandoned(root)
+    delete_abandoned(root)
     folder, descriptor = _make_locked(root)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def delete_abandoned(root: Path) -> None:
+    """Delete the staging folders below `root` that dead processes have left."""
+    for folder in root.glob(f"{_STAGING}*"):
+        try:
+            descriptor = _open(folder)
+        except OSError:  # another process deleted it first
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def _open(folder: Path) -> int:
@@ -58,22 +89,20 @@ def _make_locked(root: Path) -> tuple[Path, int]:
             descriptor = _open(folder)
         except FileNotFoundError:
             continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, folder, LOCK_SECONDS)
         if folder.exists():
             return folder, descriptor
         os.close(descriptor)  # another process deleted the folder before it was locked
 
 
-def _delete_abandoned(root: Path) -> None:
-    for folder in root.glob(f"{_STAGING}*"):
-        try:
-            descriptor = _open(folder)
-        except OSError:  # another process deleted it first
-            continue
+def _lock(descriptor: int, folder: Path, seconds: float) -> None:
+    deadline = monotonic() + seconds
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
-            pass
-        finally:
-            os.close(descriptor)
+            if monotonic() >= deadline:
+                raise StorageError(f"'{folder.name}' has been locked by another process for {seconds:g} s") from None
+            sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            return

@@ -8,22 +8,23 @@ new one. The rename fails when the version exists, so concurrent publishers get 
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
+from models.errors import BundleError, InvalidInput, ModelNotFound, StorageError, VersionNotFound
 from models.manifest import MODEL_NAME
 from models.repository import bundle
 from models.repository.bundle import Bundle
-from models.repository.folder import locked, staging, sync
+from models.repository.files import read_file
+from models.repository.folder import delete_abandoned, locked, staging, sync
+from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import Rollout
 
-_VERSION = re.compile(r"[1-9][0-9]*")
 _ROLLOUT = "rollout.json"
+_MAX_ROLLOUT_BYTES = 1 << 20
 
 
 def validate_model_name(name: str, field: str) -> None:
@@ -66,23 +67,39 @@ class Repository:
         if self.root.exists() and not (self.root.is_dir() and os.access(self.root, os.W_OK)):
             raise InvalidInput(f"{self.root} is not a folder that may be written", "repository")
 
+    def listing(self) -> dict[str, ModelListing]:
+        """All models by name, sorted, with the folders that cannot be used.
+
+        Raises:
+            StorageError: the repository cannot be read.
+        """
+        return list_models(self.root)
+
     def models(self) -> list[str]:
-        """Names of the models with at least one version, sorted."""
-        if not self.root.is_dir():
-            return []
-        names = (entry.name for entry in self.root.iterdir() if MODEL_NAME.fullmatch(entry.name))
-        return sorted(name for name in names if self._versions(name))
+        """Names of the models with at least one version, sorted.
+
+        Raises:
+            StorageError: the repository cannot be read.
+        """
+        return [name for name, listing in self.listing().items() if listing.versions]
 
     def versions(self, model: str) -> list[int]:
         """Versions of a model, oldest first.
 
         Raises:
             ModelNotFound: there is none.
+            StorageError: the model's folder cannot be read.
         """
-        versions = self._versions(model) if MODEL_NAME.fullmatch(model) else []
-        if not versions:
+        listing = list_model(self.root / model) if MODEL_NAME.fullmatch(model) else ModelListing()
+        if reason := listing.unusable.get(""):
+            raise StorageError(f"model '{model}': {reason}")
+        if not listing.versions:
             raise ModelNotFound(model)
-        return versions
+        return [*listing.versions]
+
+    def delete_abandoned(self) -> None:
+        """Delete what dead processes have left of versions that they did not publish."""
+        delete_abandoned(self.root)
 
     def validate_version(self, model: str, version: int) -> None:
         """Check that a version exists.
@@ -111,7 +128,7 @@ class Repository:
         """
         versions = self.versions(model)
         try:
-            text = (self.root / model / _ROLLOUT).read_bytes()
+            text = read_file(self.root / model / _ROLLOUT, _MAX_ROLLOUT_BYTES)
         except FileNotFoundError:
             return Rollout()
         except OSError as error:
@@ -153,6 +170,14 @@ class Repository:
             raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
         return found
 
+    def digest(self, model: str, version: int) -> str:
+        """A digest of one version, which is not verified.
+
+        Raises:
+            BundleError: there is no such version, or it cannot be read.
+        """
+        return bundle.digest(self.root / model / str(version))
+
     def publish(self, new: Bundle, *, candidate: bool = False) -> int:
         """Add a version to the model that the manifest names, and return its number.
 
@@ -173,7 +198,7 @@ class Repository:
         sync(self.root)
         with staging(self.root) as staged:
             bundle.write(staged, new)
-            if candidate and self._versions(model_folder.name):
+            if candidate and list_model(model_folder).versions:
                 self.change_rollout(model_folder.name, Rollout.pinned)
             version = self._rename_to_next_version(staged, model_folder)
         sync(model_folder)
@@ -214,7 +239,7 @@ class Repository:
     def _ancestors(self, model: str, versions: set[int]) -> set[int]:
         """Parents of these versions, their parents, and so on, as far as manifests can be read."""
         found: set[int] = set()
-        left = [version for version in versions if version in self._versions(model)]
+        left = [version for version in versions if version in list_model(self.root / model).versions]
         while left:
             with suppress(BundleError):
                 parent = bundle.read_manifest(self.root / model / str(left.pop())).lineage.parent
@@ -232,17 +257,9 @@ class Repository:
             (staged / _ROLLOUT).rename(self.root / model / _ROLLOUT)
         sync(self.root / model)
 
-    def _versions(self, model: str) -> list[int]:
-        folder = self.root / model
-        if not folder.is_dir():
-            return []
-        return sorted(
-            int(entry.name) for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir()
-        )
-
     def _rename_to_next_version(self, staged: Path, model_folder: Path) -> int:
         while True:
-            version = max(self._versions(model_folder.name), default=0) + 1
+            version = list_model(model_folder).next_version
             try:
                 staged.rename(model_folder / str(version))
             except OSError as error:

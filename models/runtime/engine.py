@@ -3,22 +3,27 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from time import perf_counter
-from typing import Self
+from time import monotonic, perf_counter
+from typing import Any, Self
 
 import numpy as np
 
 from models.datatypes import Array, Arrays, to_numpy
-from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable
+from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable, RunTooLong
 from models.manifest import TensorSpec
 from models.rows import count_rows
 from models.runtime import providers, values
 from models.runtime.providers import Provider, validate_provider
 from models.runtime.session import open_session
+from models.runtime.watchdog import watchdog
 
 _WARM_UP_ROWS = 8
 _SHORT_SECONDS = 0.01
 """Runs that take longer are measured once: the service waits for the measurement when it starts."""
+
+_RUN_SECONDS = 60.0
+_DISTRUST_SECONDS = 60.0
+"""How long nothing short is expected of a graph after a run that had to be ended."""
 
 
 class Engine:
@@ -31,6 +36,7 @@ class Engine:
         threads: threads inside one run.
         buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
             one, so that a device meets no other sizes, and has met these before the first request.
+        run_seconds: a run that takes longer is ended.
         batched: whether the first axis of every input is the batch.
 
     Attributes:
@@ -41,6 +47,7 @@ class Engine:
         ProviderUnavailable: the provider is not the one that onnxruntime would use.
         InferenceFailed: onnxruntime refuses the graph, it takes or gives something else than tensors, or its first run
             fails.
+        RunTooLong: its first run takes too long.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Engine:
         threads: int = 1,
         buckets: Sequence[int] = (),
         *,
+        run_seconds: float = _RUN_SECONDS,
         batched: bool = True,
     ) -> None:
         validate_provider(provider)
@@ -66,6 +74,8 @@ class Engine:
             )
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
+        self._run_seconds = run_seconds
+        self._distrusted_until = 0.0
         self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
         free_axes = (spec.shape[1:] if batched else spec.shape for spec in inputs)
         self._has_free_rows = any(-1 in axes for axes in free_axes)
@@ -80,25 +90,39 @@ class Engine:
         self._input_memory = providers.input_memory(provider)
         self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
 
-    def run(self, inputs: Mapping[str, Array]) -> Arrays:
+    def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.
+
+        Args:
+            inputs: by name.
+            seconds: how long the run may take, if that is less than `run_seconds`.
 
         Raises:
             InvalidInput: the graph refuses a value.
+            RunTooLong: the run took too long, and was ended.
             InferenceFailed: onnxruntime failed on these inputs.
         """
+        limit = min(seconds, self._run_seconds)
+        options = watchdog.watch(limit)
         try:
-            return self._run(inputs)
+            return self._run(inputs, options)
         except Exception as error:
+            if options.terminate:
+                self._distrusted_until = monotonic() + _DISTRUST_SECONDS
+                raise RunTooLong(f"the model did not finish within {limit:g} s, and was ended") from error
             # A node fails with InvalidArgument on an index out of range, for example. Whether a text is valid, only the
             # graph can tell.
             by_node = type(error).__name__ == "InvalidArgument" and "while running" in str(error)
             if by_node or self._takes_text:
                 raise InvalidInput("the model cannot be run on these values", "inputs") from error
             raise InferenceFailed("the model cannot be run on these inputs") from error
+        finally:
+            watchdog.release(options)
 
     def expected_seconds(self, rows: int) -> float:
         """How long a run of this many rows takes, as measured when the engine started; infinite where rows differ."""
+        if self._distrusted_until and monotonic() < self._distrusted_until:
+            return inf
         return self._seconds_per_run + rows * self._seconds_per_row
 
     def release(self) -> Self:
@@ -106,10 +130,10 @@ class Engine:
         del self._session
         return self
 
-    def _run_plain(self, inputs: Mapping[str, Array]) -> Arrays:
-        return dict(zip(self.output_names, self._session.run(self.output_names, inputs), strict=True))
+    def _run_plain(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
+        return dict(zip(self.output_names, self._session.run(self.output_names, inputs, options), strict=True))
 
-    def _run_bound(self, inputs: Mapping[str, Array]) -> Arrays:
+    def _run_bound(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
         rows = count_rows(inputs) if self._buckets else 0
         extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
@@ -118,7 +142,7 @@ class Engine:
             binding.bind_ortvalue_input(name, values.to_value(array, extra, self._input_memory))
         for name in self.output_names:
             binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, options)
         arrays = map(values.to_array, binding.get_outputs())
         outputs = dict(zip(self.output_names, arrays, strict=True))
         return {name: array[:rows] for name, array in outputs.items()} if extra else outputs

@@ -1,41 +1,36 @@
-"""What is loaded in memory now. `models.repository.repository` says what is stored.
-
-The catalog is one mapping of immutable snapshots that is replaced as a whole. A request that has looked up its version
-keeps it, with its engine, until the response is sent, whatever is loaded, unloaded, promoted or rolled back meanwhile.
-"""
+"""What is loaded in memory now, and how that changes. `models.repository.repository` says what is stored."""
 
 import random
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 import structlog
 
-from models.errors import (
-    BundleError,
-    DengeError,
-    ModelNotFound,
-    NotFound,
-    NotReady,
-    ProviderUnavailable,
-    VersionNotFound,
-)
+from models.errors import BundleError, DengeError, NotReady, ProviderUnavailable
 from models.repository.bundle import Bundle
+from models.repository.listing import ModelListing
 from models.repository.repository import Repository
 from models.repository.rollout import Rollout
 from models.runtime.engine import Engine
 from service.catalog import snapshot
 from service.catalog.index import IndexEntry, index_versions
+from service.catalog.loader import Loader, Trials, VersionKey, trust
+from service.catalog.lookups import Lookups
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot
-from service.host import memory
+from service.host.named_locks import NamedLocks
 
 log = structlog.get_logger()
 
 
-class Catalog:
+class Catalog(Lookups):
     """Loads, replaces and unloads versions of models.
+
+    These methods wait on disks and locks: do not call them on an event loop. Lookups do not wait.
 
     Args:
         repository: where the bundles are.
@@ -44,6 +39,7 @@ class Catalog:
         publish: called with every change, encoded for `apply_snapshot` of other processes. The change is complete when
             it returns.
         draw: a number from 0 to 1, evenly distributed; drawn for each request that a canary could answer.
+        trials: start the trials of versions that are to be loaded.
     """
 
     def __init__(
@@ -53,166 +49,112 @@ class Catalog:
         loaded_versions: int = 2,
         publish: Callable[[bytes], None] = lambda _snapshot: None,
         draw: Callable[[], float] = random.random,
+        trials: Trials = trust,
     ) -> None:
+        super().__init__(draw)
         self.repository = repository
-        self._start = start
+        self._loader = Loader(repository, start, trials)
         self._loaded_versions = loaded_versions
         self._publish = publish
-        self._draw = draw
-        self._models: Mapping[str, ModelSnapshot] = {}
-        self._change_lock = threading.Lock()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether every model has a default version that is loaded."""
-        return all(model.default is not None for model in self._models.values())
-
-    def names(self) -> list[str]:
-        """Names of the models with a loaded version, sorted."""
-        return sorted(name for name, model in self._models.items() if model.loaded)
-
-    def served(self) -> list[ServedVersion]:
-        """All loaded versions of all models."""
-        return [served for model in self._models.values() for served in model.loaded.values()]
-
-    def versions(self, name: str) -> list[int]:
-        """Loaded versions of a model, oldest first.
-
-        Raises:
-            ModelNotFound: the repository has no such model.
-            NotReady: the model is not loaded.
-        """
-        return sorted(self._snapshot(name).loaded)
-
-    def get(self, name: str, version: int | None = None) -> ServedVersion:
-        """A version of a model; the default one unless a version is named.
-
-        Raises:
-            ModelNotFound, VersionNotFound: the repository has no such version.
-            NotReady: the version is not loaded.
-        """
-        model = self._snapshot(name)
-        number = model.default if version is None else version
-        if number is None:
-            raise NotReady(f"model '{name}' is not ready: no version of it could be loaded")
-        if served := model.loaded.get(number):
-            return served
-        if number in model.failed or number in self.repository.versions(name):
-            reason = model.failed.get(number, "it is not loaded")
-            raise NotReady(f"model '{name}' version {number} is not ready: {reason}")
-        raise VersionNotFound(name, number)
-
-    def choose(self, name: str, version: int | None = None) -> ServedVersion:
-        """The version that answers a request: the one it names, else the canary or the default.
-
-        Raises:
-            ModelNotFound, VersionNotFound: the repository has no such version.
-            NotReady: the version is not loaded.
-        """
-        if version is None:
-            model = self._models.get(name)
-            if model is not None and model.canary is not None and self._draw() < model.canary_share:
-                return model.canary
-        return self.get(name, version)
-
-    def is_default(self, served: ServedVersion) -> bool:
-        """Whether a version answers requests that name none."""
-        model = self._models.get(served.model)
-        return model is not None and served.version == model.default
-
-    def shadow_of(self, served: ServedVersion) -> ServedVersion | None:
-        """The version to compare with this one; None unless this one is the default and has a shadow."""
-        model = self._models.get(served.model)
-        return None if model is None or served.version != model.default else model.shadow
+        self._changes = NamedLocks("model")
+        self._replacing = threading.Lock()
 
     def index(self) -> list[IndexEntry]:
-        """Every version in the repository and in memory, by name and version."""
-        stored = {name: self.repository.versions(name) for name in self.repository.models()}
-        return index_versions(stored, self._models)
-
-    def load_all(self) -> None:
-        """Load every model of the repository. A model that cannot be loaded is logged, and `index` has the reason.
+        """Every version in the repository and in memory, by name and version.
 
         Raises:
+            StorageError: the repository cannot be read.
+        """
+        self._remember(self.repository.listing())
+        return index_versions(self._models)
+
+    def load_all(self) -> None:
+        """Load every model of the repository. What cannot be loaded is logged, and `index` has the reason.
+
+        Raises:
+            StorageError: the repository cannot be read.
             ProviderUnavailable: the provider does not work; another one is never used in its place.
         """
-        for name in self.repository.models():
-            with suppress(NotReady):
-                self.load(name)
+        listing = self.repository.listing()
+        self._remember(listing, are_wanted=True)
+        wanted: dict[str, list[int]] = {}
+        for name, found in listing.items():
+            with suppress(DengeError):  # raised again when the model is loaded
+                wanted[name] = self._to_load(self.repository.rollout(name), found.versions)
+        keys = [(name, version) for name, versions in wanted.items() for version in versions]
+        trials = self._loader.start_trials(keys)
+        # Those that wait for no trial answer first.
+        for name in sorted(listing, key=lambda name: any(not trials[name, v].done() for v in wanted.get(name, ()))):
+            try:
+                with self._changes.held(name):
+                    self._refresh(name, trials=trials)
+            except ProviderUnavailable:
+                raise
+            except DengeError as error:
+                log.error("model_not_loaded", model=name, error=str(error))
 
     def load(self, name: str) -> None:
         """Bring a model up to date with the repository: load new versions, then drop those no longer needed.
+
+        All or nothing: where one of the versions cannot be loaded, what was served is served on.
+
+        Raises:
+            ModelNotFound: the repository has no such model.
+            NotReady: a version cannot be loaded.
+            ProviderUnavailable: the provider does not work.
+        """
+        self.repository.versions(name)
+        with self._changes.held(name):
+            versions, rollout = self._read(name)
+            current = self._current(name)
+            loaded, errors = self._loader.load(name, self._to_load(rollout, versions), current.loaded)
+            if errors:
+                failed = {**current.failed, **_reasons(errors)}
+                self._replace(name, replace(current, failed=failed, stored=versions))
+                raise _load_error(name, _reasons(errors))
+            self._serve(name, rollout, versions, loaded, {})
+
+    def refresh(self, name: str, prepared: ServedVersion | None = None) -> None:
+        """Serve what the repository says, as far as it can be loaded. What has failed before is not tried again.
+
+        Args:
+            name: of the model.
+            prepared: a version that is loaded, from `prepare`.
 
         Raises:
             ModelNotFound: the repository has no such model.
             NotReady: none of its versions can be loaded; the loaded ones stay.
             ProviderUnavailable: the provider does not work.
         """
-        with self._change_lock:
-            versions = self.repository.versions(name)
-            current = self._models.get(name, ModelSnapshot())
-            try:
-                rollout = self.repository.rollout(name)
-            except BundleError as error:
-                log.error("load_failed", model=name, error=str(error), exc_info=error.__cause__)
-                self._replace(name, replace(current, failed={versions[-1]: str(error)}))
-                raise NotReady(f"failed to load '{name}': {error}") from error
-            loaded, errors = self._load_versions(
-                name, sorted(rollout.versions_to_load(versions, self._loaded_versions)), current
-            )
-            for reason in errors.values():
-                if isinstance(reason, ProviderUnavailable):
-                    raise reason
-            failed = {version: str(error) for version, error in errors.items()}
-            default = _default(rollout, versions[-1], current, loaded)
-            if default is None:
-                # A good version is never replaced by bad ones.
-                self._replace(name, replace(current, failed=failed))
-                reasons = "; ".join(f"version {version}: {reason}" for version, reason in failed.items())
-                raise NotReady(f"failed to load '{name}', {reasons}")
-            canary = rollout.canary
-            self._replace(
-                name,
-                ModelSnapshot(
-                    default,
-                    loaded,
-                    failed,
-                    canary=None if canary is None else loaded.get(canary.version),
-                    canary_share=0.0 if canary is None else canary.share,
-                    shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
-                ),
-            )
+        self.repository.versions(name)
+        with self._changes.held(name):
+            self._refresh(name, prepared, failed_before=self._current(name).failed)
 
-    def ensure_loaded(self, name: str, version: int) -> None:
-        """Load a version unless it is loaded.
+    def prepare(self, name: str, version: int) -> ServedVersion:
+        """A version that is ready to run, for `refresh`. Nothing is served that was not before.
 
         Raises:
             ModelNotFound, VersionNotFound: the repository has no such version.
             NotReady: it cannot be loaded.
             ProviderUnavailable: the provider does not work.
         """
-        with self._change_lock:
-            current = self._models.get(name, ModelSnapshot())
-            if version in current.loaded:
-                return
-            try:
-                served = self._load_version(name, version)
-            except (NotFound, ProviderUnavailable):
-                raise
-            except DengeError as error:
-                raise NotReady(f"model '{name}' version {version} cannot be loaded: {error}") from error
-            self._replace(name, replace(current, loaded={**current.loaded, version: served}))
+        self.repository.validate_version(name, version)
+        loaded, errors = self._loader.load(name, [version], self._current(name).loaded)
+        if errors:
+            raise _load_error(name, _reasons(errors))
+        return loaded[version]
 
     def unload(self, name: str) -> None:
-        """Stop serving a model. Requests in flight are still answered.
+        """Stop serving a model, if it is served. Requests in flight are still answered.
 
         Raises:
-            ModelNotFound: the repository has no such model.
-            NotReady: the model is not loaded.
+            ModelNotFound: there is no such model.
         """
-        with self._change_lock:
-            self._snapshot(name)
-            self._replace_all({other: model for other, model in self._models.items() if other != name})
+        if name not in self._models:
+            self.repository.versions(name)
+        with self._changes.held(name):
+            current = self._current(name)
+            self._replace(name, ModelSnapshot(stored=current.stored, unusable=current.unusable))
         log.info("unloaded", model=name)
 
     def apply_snapshot(self, payload: bytes) -> None:
@@ -225,49 +167,105 @@ class Catalog:
             NotReady: some versions cannot be loaded here; the others are served.
         """
         failures: list[str] = []
-        with self._change_lock:
+        with self._replacing:
             models: dict[str, ModelSnapshot] = {}
             for name, published in snapshot.from_bytes(payload).items():
-                current = self._models.get(name, ModelSnapshot())
-                loaded, errors = self._load_versions(name, published.loaded, current)
-                models[name] = published.restore(loaded, {version: str(error) for version, error in errors.items()})
+                loaded, errors = self._loader.load(name, published.loaded, self._current(name).loaded)
+                models[name] = published.restore(loaded, _reasons(errors))
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
             self._replace_all(models)
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
 
-    def _snapshot(self, name: str) -> ModelSnapshot:
+    def _current(self, name: str) -> ModelSnapshot:
+        return self._models.get(name, ModelSnapshot())
+
+    def _read(self, name: str) -> tuple[tuple[int, ...], Rollout]:
+        """Versions and rollout of a model. A rollout that cannot be read is why the newest version is not served."""
+        versions = tuple(self.repository.versions(name))
         try:
-            return self._models[name]
-        except KeyError:
-            if name in self.repository.models():
-                raise NotReady(f"model '{name}' is not ready: it is not loaded") from None
-            raise ModelNotFound(name) from None
+            return versions, self.repository.rollout(name)
+        except BundleError as error:
+            log.error("load_failed", model=name, error=str(error), exc_info=error.__cause__)
+            self._replace(name, replace(self._current(name), failed={versions[-1]: str(error)}, stored=versions))
+            raise NotReady(f"failed to load '{name}': {error}") from error
 
-    def _load_versions(
-        self, name: str, versions: Collection[int], current: ModelSnapshot
-    ) -> tuple[dict[int, ServedVersion], dict[int, DengeError]]:
-        """The versions that are loaded already or can be loaded, and the errors of the others."""
-        loaded: dict[int, ServedVersion] = {}
-        failed: dict[int, DengeError] = {}
-        for version in versions:
-            try:
-                loaded[version] = current.loaded.get(version) or self._load_version(name, version)
-            except DengeError as error:
-                log.error("load_failed", model=name, version=version, error=str(error), exc_info=error.__cause__)
-                failed[version] = error
-        return loaded, failed
+    def _to_load(self, rollout: Rollout, versions: Sequence[int]) -> list[int]:
+        return sorted(rollout.versions_to_load(list(versions), self._loaded_versions))
 
-    def _load_version(self, name: str, version: int) -> ServedVersion:
-        bundle = self.repository.read(name, version)
-        served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
-        del bundle
-        memory.release_freed()
-        log.info("loaded", model=name, version=version, provider=served.engine.provider)
-        return served
+    def _refresh(
+        self,
+        name: str,
+        prepared: ServedVersion | None = None,
+        failed_before: Mapping[int, str] = MappingProxyType({}),
+        trials: Mapping[VersionKey, "Future[str]"] = MappingProxyType({}),
+    ) -> None:
+        versions, rollout = self._read(name)
+        ready = dict(self._current(name).loaded)
+        if prepared is not None:
+            ready[prepared.version] = prepared
+        wanted = self._to_load(rollout, versions)
+        failed = {version: failed_before[version] for version in wanted if version in failed_before.keys() - ready}
+        loaded, errors = self._loader.load(
+            name, [version for version in wanted if version not in failed], ready, trials
+        )
+        self._serve(name, rollout, versions, loaded, failed | _reasons(errors))
+
+    def _serve(
+        self,
+        name: str,
+        rollout: Rollout,
+        versions: tuple[int, ...],
+        loaded: Mapping[int, ServedVersion],
+        failed: Mapping[int, str],
+    ) -> None:
+        """Replace what is served of a model.
+
+        Raises:
+            NotReady: no version can be the default. A good version is never replaced by bad ones.
+        """
+        current = self._current(name)
+        default = _default(rollout, versions[-1], current, loaded)
+        if default is None:
+            self._replace(name, replace(current, failed=failed, stored=versions))
+            raise _load_error(name, failed)
+        canary = rollout.canary
+        self._replace(
+            name,
+            ModelSnapshot(
+                default,
+                loaded,
+                failed,
+                canary=None if canary is None else loaded.get(canary.version),
+                canary_share=0.0 if canary is None else canary.share,
+                shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
+                stored=versions,
+                unusable=current.unusable,
+                is_wanted=True,
+            ),
+        )
+
+    def _remember(self, listing: Mapping[str, ModelListing], *, are_wanted: bool = False) -> None:
+        """Keep what a listing of the repository has found. A model that is gone is served until it is unloaded."""
+        with self._replacing:
+            models = {
+                name: replace(
+                    self._current(name),
+                    stored=found.versions,
+                    unusable=found.unusable,
+                    is_wanted=are_wanted or self._current(name).is_wanted,
+                )
+                for name, found in listing.items()
+            }
+            for name, model in self._models.items():
+                if name not in models and model.loaded:
+                    models[name] = replace(model, stored=())
+            if models != self._models:
+                self._replace_all(models)
 
     def _replace(self, name: str, model: ModelSnapshot) -> None:
-        self._replace_all({**self._models, name: model})
+        with self._replacing:
+            self._replace_all({**self._models, name: model})
 
     def _replace_all(self, models: Mapping[str, ModelSnapshot]) -> None:
         self._models = models
@@ -282,3 +280,12 @@ def _default(rollout: Rollout, newest: int, current: ModelSnapshot, loaded: Mapp
         return rollout.default
     before = [version for version in (*rollout.previous, current.default) if version in loaded]
     return before[-1] if before else None
+
+
+def _reasons(errors: Mapping[int, DengeError]) -> dict[int, str]:
+    return {version: str(error) for version, error in errors.items()}
+
+
+def _load_error(name: str, reasons: Mapping[int, str]) -> NotReady:
+    listed = "; ".join(f"version {version}: {reason}" for version, reason in reasons.items())
+    return NotReady(f"failed to load '{name}', {listed or 'no version of it is to be loaded'}")

@@ -1,6 +1,6 @@
 """The index: every version that is stored or loaded, and its state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,33 +11,31 @@ LoadState = Literal["READY", "UNAVAILABLE"]
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One version in the repository or in memory.
+    """One version in the repository or in memory, or a folder in the place of one.
 
     Attributes:
-        name, version: of the model.
+        name: of the model.
+        version: its number, or the folder's name; empty where the whole model cannot be read.
         state: whether it is loaded.
         reason: why it is not; empty where it is.
     """
 
     name: str
-    version: int
+    version: str
     state: LoadState
     reason: str = ""
 
 
-def index_versions(stored: Mapping[str, Sequence[int]], models: Mapping[str, ModelSnapshot]) -> list[IndexEntry]:
-    """One entry for each version, by name and version.
+def index_versions(models: Mapping[str, ModelSnapshot]) -> list[IndexEntry]:
+    """One entry for each version, by name and version; what cannot be used comes after a model's versions."""
+    return [entry for name in sorted(models) for entry in _entries(name, models[name])]
 
-    Args:
-        stored: versions in the repository, by name of the model.
-        models: what is loaded, by name of the model.
-    """
-    entries: list[IndexEntry] = []
-    for name in sorted({*stored, *models}):
-        model = models.get(name, ModelSnapshot())
-        for version in sorted({*stored.get(name, ()), *model.loaded}):
-            if version in model.loaded:
-                entries.append(IndexEntry(name, version, "READY"))
-            else:
-                entries.append(IndexEntry(name, version, "UNAVAILABLE", model.failed.get(version, "not loaded")))
-    return entries
+
+def _entries(name: str, model: ModelSnapshot) -> Iterator[IndexEntry]:
+    for version in sorted({*model.stored, *model.loaded}):
+        if version in model.loaded:
+            yield IndexEntry(name, str(version), "READY")
+        else:
+            yield IndexEntry(name, str(version), "UNAVAILABLE", model.failed.get(version, "not loaded"))
+    for folder, reason in sorted(model.unusable.items()):
+        yield IndexEntry(name, folder, "UNAVAILABLE", reason)

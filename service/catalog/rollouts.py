@@ -1,17 +1,17 @@
 """Changes which version answers: each change is checked, stored in the repository, and then applied to the catalog.
 
-A version is loaded before anything depends on it, so a version that does not load changes nothing.
+A version is loaded before anything depends on it, and served only after that: what is refused changes nothing.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 
-from models.errors import InvalidInput, NotReady
+from models.errors import InvalidInput, StorageError
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
+from service.host.named_locks import NamedLocks
 
 log = structlog.get_logger()
 
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 class Rollouts:
     """The rollouts of all models. The methods read and write files and load models: do not call them on an event loop.
 
-    All raise ModelNotFound and VersionNotFound; NotReady where a version cannot be loaded or the repository cannot be
-    written; and InvalidInput where the change contradicts the rollout.
+    All raise ModelNotFound and VersionNotFound; NotReady where a version cannot be loaded; StorageError where the
+    repository cannot be written or is locked; and InvalidInput where the change contradicts the rollout.
 
     Args:
         catalog: what is loaded, and the repository that stores the rollouts.
@@ -29,7 +29,7 @@ class Rollouts:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._repository = catalog.repository
-        self._change_lock = threading.Lock()
+        self._changes = NamedLocks("the rollout of model")
 
     def get(self, model: str) -> Rollout:
         """The rollout of a model as it is stored."""
@@ -70,10 +70,11 @@ class Rollouts:
 
     def prune(self, model: str, keep: int) -> list[int]:
         """Delete old versions, except the newest `keep` and those in use. Returns the deleted versions."""
-        with self._change_lock:
-            with _write_errors_as_not_ready():
+        self._repository.versions(model)
+        with self._changes.held(model):
+            with _errors_in_words():
                 deleted = self._repository.prune(model, keep)
-            self._catalog.load(model)
+            self._catalog.refresh(model)
         log.info("pruned", model=model, deleted=deleted)
         return deleted
 
@@ -85,19 +86,19 @@ class Rollouts:
             required: the version that must be loaded before.
             change: the new rollout, from the old one and the default version.
         """
-        with self._change_lock:
-            if required is not None:
-                self._catalog.ensure_loaded(model, required)
-            with _write_errors_as_not_ready():
+        change(self._repository.rollout(model), self._repository.default_version(model))  # may refuse it
+        with self._changes.held(model):
+            prepared = None if required is None else self._catalog.prepare(model, required)
+            with _errors_in_words():
                 rollout = self._repository.change_rollout(model, change)
-            self._catalog.load(model)
+            self._catalog.refresh(model, prepared)
         log.info("rollout_changed", model=model, rollout=rollout.model_dump(exclude_defaults=True))
 
 
 @contextmanager
-def _write_errors_as_not_ready() -> Iterator[None]:
-    """Raise NotReady in place of an OSError."""
+def _errors_in_words() -> Iterator[None]:
+    """Raise StorageError in place of an OSError."""
     try:
         yield
     except OSError as error:
-        raise NotReady(f"the repository cannot be written: {error.strerror}") from error
+        raise StorageError(f"the repository cannot be written: {error.strerror}") from error

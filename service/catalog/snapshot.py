@@ -19,6 +19,9 @@ class ModelSnapshot:
         canary: answers `canary_share` of the requests that name no version.
         canary_share: from 0 to 1.
         shadow: runs on the default's inputs; its outputs are compared with the default's.
+        stored: the versions in the repository when it was last listed, oldest first.
+        unusable: why other folders are no versions, by name; the model's own folder has the name "".
+        is_wanted: whether the model is to be served: it was loaded, or tried at the start, and not unloaded since.
     """
 
     default: int | None = None
@@ -27,6 +30,9 @@ class ModelSnapshot:
     canary: ServedVersion | None = None
     canary_share: float = 0.0
     shadow: ServedVersion | None = None
+    stored: tuple[int, ...] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    is_wanted: bool = False
 
     def to_published(self) -> "PublishedSnapshot":
         """The snapshot without its engines, for other processes."""
@@ -37,6 +43,8 @@ class ModelSnapshot:
             canary=None if self.canary is None else self.canary.version,
             canary_share=self.canary_share,
             shadow=None if self.shadow is None else self.shadow.version,
+            stored=self.stored,
+            is_wanted=self.is_wanted,
         )
 
 
@@ -50,6 +58,8 @@ class PublishedSnapshot:
     canary: int | None
     canary_share: float
     shadow: int | None
+    stored: tuple[int, ...]
+    is_wanted: bool
 
     def restore(self, loaded: Mapping[int, ServedVersion], failed: Mapping[int, str]) -> ModelSnapshot:
         """The snapshot in this process, which has tried to load its versions.
@@ -65,6 +75,8 @@ class PublishedSnapshot:
             canary=None if self.canary is None else loaded.get(self.canary),
             canary_share=self.canary_share,
             shadow=None if self.shadow is None else loaded.get(self.shadow),
+            stored=self.stored,
+            is_wanted=self.is_wanted,
         )
 
 

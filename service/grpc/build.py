@@ -9,6 +9,7 @@ from service.grpc.predictions import Predictions
 from service.grpc.repository import Repository
 from service.grpc.server import GrpcServer
 from service.grpc.tls import credentials
+from service.host.blocking_pool import BlockingPool
 from service.host.lifecycle import Lifecycle
 from service.host.sockets import resolve
 from service.inference.handler import Handler
@@ -48,7 +49,7 @@ def build_server(
             Calls(guard, recorder),
             Predictions(handler),
             Models(catalog, lifecycle, limits, gather or _none),
-            Repository(catalog),
+            Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds)),
             ONLY_BY_HTTP if gather is None else (),
         ),
         lifecycle,

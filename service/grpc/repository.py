@@ -1,11 +1,10 @@
 """The model repository: its index, and loading and unloading models."""
 
-import asyncio
-
 from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
 from service.grpc.calls import Client
 from service.grpc.messages import message_class, parse
+from service.host.blocking_pool import BlockingPool
 
 
 class Repository:
@@ -13,19 +12,21 @@ class Repository:
 
     Args:
         catalog: what is loaded.
+        disk: threads that read and change the repository.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, disk: BlockingPool) -> None:
         self._catalog = catalog
+        self._disk = disk
 
     async def index(self, _client: Client, message: bytes) -> bytes:
         """RepositoryIndex."""
         asked = parse("RepositoryIndexRequest", message)
         _require_the_repository(asked.repository_name)
         response = message_class("RepositoryIndexResponse")()
-        for entry in await asyncio.to_thread(self._catalog.index):
+        for entry in await self._disk.run("list the repository", self._catalog.index):
             if entry.state == "READY" or not asked.ready:
-                response.models.add(name=entry.name, version=str(entry.version), state=entry.state, reason=entry.reason)
+                response.models.add(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
         return bytes(response.SerializeToString())
 
     async def load(self, _client: Client, message: bytes) -> bytes:
@@ -34,14 +35,14 @@ class Repository:
         _require_the_repository(asked.repository_name)
         if asked.parameters:
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
-        await asyncio.to_thread(self._catalog.load, asked.model_name)
+        await self._disk.run(f"load model '{asked.model_name}'", self._catalog.load, asked.model_name)
         return b""
 
     async def unload(self, _client: Client, message: bytes) -> bytes:
         """RepositoryModelUnload. Parameters, such as Triton's `unload_dependents`, mean nothing here."""
         asked = parse("RepositoryModelUnloadRequest", message)
         _require_the_repository(asked.repository_name)
-        await asyncio.to_thread(self._catalog.unload, asked.model_name)
+        await self._disk.run(f"unload model '{asked.model_name}'", self._catalog.unload, asked.model_name)
         return b""
 
 

@@ -1,7 +1,19 @@
 """What the process is doing next, where routes and background tasks can see it."""
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import sleep
+
+import structlog
+
+log = structlog.get_logger()
+
+FORCED_EXIT = 4
+"""Exit code of a process that did not end by itself."""
+
+_LOG_SECONDS = 0.5
 
 
 @dataclass
@@ -25,3 +37,25 @@ class Lifecycle:
         """Close what is to be closed with the ports."""
         for close in self._on_drain:
             close()
+
+    def stop(self, seconds: float) -> None:
+        """Begin to stop. The process ends in time, whatever hangs: nothing else ends a thread that waits for a disk.
+
+        Args:
+            seconds: after which it ends without its threads.
+        """
+        if not self.stopping:
+            self.stopping = True
+            timer = threading.Timer(seconds, _exit, [seconds])
+            timer.daemon = True
+            timer.start()
+
+
+def _exit(seconds: float) -> None:
+    threads = sorted(thread.name for thread in threading.enumerate())
+    # In a thread, since the log may be what hangs.
+    threading.Thread(
+        target=log.error, args=("stopped_by_force",), kwargs={"seconds": seconds, "threads": threads}
+    ).start()
+    sleep(_LOG_SECONDS)
+    os._exit(FORCED_EXIT)

@@ -46,7 +46,7 @@ class Address(NamedTuple):
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    pattern = template.replace("{model}", "(?P<model>[^/]+)").replace("{version}", "(?P<version>[1-9][0-9]{0,8})")
+    pattern = template.replace("{model}", "(?P<model>[^/]+)").replace("{version}", "(?P<version>[1-9][0-9]{0,17})")
     return re.compile(pattern)
 
 

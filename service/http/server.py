@@ -171,10 +171,10 @@ class Server(uvicorn.Server):
         """Drain at the first signal, stop at once at the second."""
         delay = self._settings.shutdown_delay_seconds
         if self._lifecycle.stopping or not delay:
-            self._lifecycle.stopping = True
+            self._lifecycle.stop(self._settings.stop_seconds)
             super().handle_exit(sig, frame)
             return
-        self._lifecycle.stopping = True
+        self._lifecycle.stop(self._settings.stop_seconds)
         log.info("stopping", seconds=delay)
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, delay, super().handle_exit, sig, frame)

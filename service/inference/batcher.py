@@ -12,13 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, perf_counter
 
 from models.datatypes import Array
-from models.errors import ClientDisconnected, Overloaded
+from models.errors import ClientDisconnected, Overloaded, RunTooLong
 from service.catalog.served_version import ServedVersion
 from service.inference.batch import BatchResult, run_batch
 from service.inference.limits import Limits
 from service.inference.queue import ModelQueue, Outputs, QueuedRequest
 from service.inference.scheduler import Scheduler
 from service.telemetry.statistics import Refusal, ServiceStatistics
+
+INLINE_SECONDS = 0.1
+"""A run on the event loop that takes longer after all is ended, and done again in a thread."""
 
 OnResult = Callable[[ServedVersion, Mapping[str, Array], Outputs, str], None]
 """Gets the version, inputs, outputs and client of a request that was answered."""
@@ -134,7 +137,9 @@ class Batcher:
         counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
         try:
-            outputs = served.engine.run(inputs)
+            outputs = served.engine.run(inputs, INLINE_SECONDS)
+        except RunTooLong:
+            return None
         except Exception:
             counted.failed_runs += 1
             counted.fail.add(perf_counter() - start)

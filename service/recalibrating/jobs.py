@@ -6,7 +6,7 @@ Every change of a job is recorded on disk, without rows: a service that starts a
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from models.errors import DengeError, InvalidInput, Overloaded
 from models.rows import count_rows
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
 from service.recalibrating.collector import CollectedRows, RowCollectors
@@ -36,6 +37,9 @@ MAX_RECORDS = 100
 MAX_WORK_SECONDS = 900.0
 """A process that runs for longer is killed."""
 
+DISK_SECONDS = 60.0
+"""How long a job waits for its record to be written, or its new version to be loaded."""
+
 _BY_CLIENT, _BY_SHUTDOWN = "a client has cancelled the job", "the service ended"
 """Why a job's task is cancelled."""
 
@@ -50,6 +54,7 @@ class Recalibrations:
         collectors: deliver rows of the traffic.
         has_api_keys: whether clients are identified by API keys, rather than only by their addresses.
         command: starts the process of a job.
+        trust: called with a model and its new version, which the process has run: it needs no trial.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Recalibrations:
         *,
         has_api_keys: bool = False,
         command: Sequence[str] = launcher.COMMAND,
+        trust: Callable[[str, int], None] = lambda _model, _version: None,
     ) -> None:
         self._catalog = catalog
         self._records = JobRecords(state_folder / "recalibrations")
@@ -68,15 +74,17 @@ class Recalibrations:
         self._collectors = collectors
         self._has_api_keys = has_api_keys
         self._command = command
+        self._trust = trust
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._collections: dict[str, Collection] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._disk = BlockingPool("recalibration", 2, DISK_SECONDS)
         collectors.on_rows(self._add_rows)
 
     async def open(self) -> None:
         """Read the records. Jobs that were not finished are lost."""
-        for job in await asyncio.to_thread(self._records.read_all):
+        for job in await self._disk.run("read the re-calibrations", self._records.read_all):
             self._jobs[job.id] = job
         for job in list(self._jobs.values()):
             if not job.is_finished:
@@ -238,14 +246,14 @@ class Recalibrations:
             JobStopped: the process ended, or was killed, before the job was finished.
         """
         job = self._jobs[job_id]
-        repository = str(self._catalog.repository.root.resolve())
+        repository = str(self._catalog.repository.root.absolute())
         order = Order(repository=repository, model=job.model, version=job.version, prior=job.prior, force=job.force)
 
         async def apply(progress: Progress) -> None:
             if progress.published is not None:
                 # A client that sees the version finds it loaded. A failure is logged by the catalog.
                 with suppress(DengeError):
-                    await asyncio.to_thread(self._catalog.load, job.model)
+                    await self._disk.run(f"load model '{job.model}'", self._serve, job.model, progress.published)
             await self._update(job_id, **progress.changes())
 
         try:
@@ -260,13 +268,17 @@ class Recalibrations:
             raise JobStopped("failed", f"its process ended {cause} while it was {job.state}{hint}")
         log.info("recalibration_finished", job=job_id, state=job.state, published=job.published)
 
+    def _serve(self, model: str, version: int) -> None:
+        self._trust(model, version)
+        self._catalog.refresh(model)
+
     async def _update(self, job_id: str, **changes: Any) -> None:
         """Change a job, in memory and on disk."""
         job = self._jobs[job_id].model_copy(update={**changes, "updated_at": datetime.now(UTC)})
         self._jobs[job_id] = job
         try:
-            await asyncio.to_thread(self._records.write, job)
-        except OSError as error:
+            await self._disk.run("write the record", self._records.write, job)
+        except DengeError as error:
             log.error("recalibration_not_recorded", job=job_id, error=str(error))
 
     async def _delete_oldest(self) -> None:
@@ -274,4 +286,5 @@ class Recalibrations:
         finished = [job.id for job in self._jobs.values() if job.is_finished]
         for job_id in finished[: max(len(self._jobs) - MAX_RECORDS, 0)]:
             del self._jobs[job_id]
-            await asyncio.to_thread(self._records.delete, job_id)
+            with suppress(DengeError):
+                await self._disk.run("delete a record", self._records.delete, job_id)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from service.host.state_files import delete_staged, replace_file
 from service.recalibrating.job import Job
 
 
@@ -20,6 +21,7 @@ class JobRecords:
 
     def read_all(self) -> list[Job]:
         """All jobs, oldest first. A file that is no record is skipped."""
+        delete_staged(self._folder)
         jobs = []
         for path in self._folder.glob("*.json"):
             with suppress(OSError, ValidationError):
@@ -35,9 +37,7 @@ class JobRecords:
             OSError: the disk is full or may not be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        staged = self._folder / f".{job.id}"
-        staged.write_text(job.model_dump_json(), "utf-8")
-        staged.replace(self._path(job.id))
+        replace_file(self._path(job.id), job.model_dump_json().encode())
 
     def delete(self, job_id: str) -> None:
         """Delete a record, if it exists."""

@@ -26,7 +26,7 @@ def _require_digits(value: str) -> str:
 Version = Annotated[
     int,
     Ge(1),
-    Lt(10**9),
+    Lt(10**18),
     BeforeValidator(_require_digits),
     Path(description="Version of the model.", openapi_examples=example(1)),
 ]

@@ -1,6 +1,5 @@
 """The model repository: index, load and unload models and versions, delete old versions."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
@@ -10,6 +9,7 @@ from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
 from service.catalog.index import LoadState
 from service.catalog.rollouts import Rollouts
+from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
 from service.routes.openapi import api_router, error_responses, json_body
@@ -23,7 +23,7 @@ class IndexedVersion(BaseModel):
     """A version of a model in the repository."""
 
     name: str
-    version: str
+    version: str = Field(description="Its number, or the name of the folder; empty if the model cannot be read.")
     state: LoadState
     reason: str = Field(description="Why it is not loaded; empty if it is.")
 
@@ -56,8 +56,14 @@ class PrunedVersions(BaseModel):
     deleted: list[str]
 
 
-def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
-    """The repository. Models are named, never located: no path or URL of a request is ever opened."""
+def router(catalog: Catalog, rollouts: Rollouts, looks: BlockingPool, changes: BlockingPool) -> APIRouter:
+    """The repository. Models are named, never located: no path or URL of a request is ever opened.
+
+    Args:
+        catalog: what is loaded.
+        rollouts: change which versions are loaded.
+        looks, changes: threads that read and change the repository.
+    """
     routes = api_router("repository")
 
     def loaded(model: str) -> LoadedVersions:
@@ -67,15 +73,15 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         "/v2/repository/index",
         summary="List versions",
         dependencies=[PUBLIC],
-        responses=error_responses(400),
+        responses=error_responses(400, 503),
         openapi_extra=_optional_body({"ready": {"type": "boolean", "description": "Only versions that are loaded."}}),
     )
     async def list_versions(request: Request) -> list[IndexedVersion]:
         """All versions of all models in the repository, and whether each is loaded."""
         only_ready = require_boolean((await _options(request)).get("ready", False), "ready")
         return [
-            IndexedVersion(name=entry.name, version=str(entry.version), state=entry.state, reason=entry.reason)
-            for entry in await asyncio.to_thread(catalog.index)
+            IndexedVersion(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
+            for entry in await looks.run("list the repository", catalog.index)
             if entry.state == "READY" or not only_ready
         ]
 
@@ -87,11 +93,15 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         openapi_extra=_optional_body(),
     )
     async def load_model(model: ModelName, request: Request) -> LoadedVersions:
-        """Bring a model up to date with the repository: load new versions, then drop those no longer needed."""
+        """Bring a model up to date with the repository: load new versions, then drop those no longer needed.
+
+        All or nothing: if a version that is to be loaded cannot be, the answer is 503 with the reason, and what was
+        served is served on.
+        """
         options = await _options(request)
         if options.get("parameters"):
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
-        await asyncio.to_thread(catalog.load, model)
+        await changes.run(f"load model '{model}'", catalog.load, model)
         return loaded(model)
 
     @routes.post(
@@ -102,9 +112,12 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         openapi_extra=_optional_body(),
     )
     async def unload_model(model: ModelName, request: Request) -> UnloadedModel:
-        """Stop serving a model until it is loaded again. Requests in flight are still answered."""
+        """Stop serving a model until it is loaded again. Requests in flight are still answered.
+
+        Nothing changes where it is not loaded.
+        """
         await _options(request)
-        await asyncio.to_thread(catalog.unload, model)
+        await changes.run(f"unload model '{model}'", catalog.unload, model)
         return UnloadedModel(name=model)
 
     @routes.post(
@@ -115,7 +128,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     )
     async def load_version(model: ModelName, version: Version) -> LoadedVersions:
         """Load a version and keep it loaded when newer ones are published."""
-        await asyncio.to_thread(rollouts.load, model, version)
+        await changes.run(f"load model '{model}' version {version}", rollouts.load, model, version)
         return loaded(model)
 
     @routes.post(
@@ -126,7 +139,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
     )
     async def unload_version(model: ModelName, version: Version) -> LoadedVersions:
         """Unload a version and do not load it again until asked, even if it is the newest."""
-        await asyncio.to_thread(rollouts.unload, model, version)
+        await changes.run(f"unload model '{model}' version {version}", rollouts.unload, model, version)
         return loaded(model)
 
     @routes.post(
@@ -139,7 +152,7 @@ def router(catalog: Catalog, rollouts: Rollouts) -> APIRouter:
         model: ModelName, pruning: Annotated[PruneRequest, Body(openapi_examples={"five": {"value": {"keep": 5}}})]
     ) -> PrunedVersions:
         """Delete all versions but the newest, those in use, and the versions that one of those was made from."""
-        deleted = await asyncio.to_thread(rollouts.prune, model, pruning.keep)
+        deleted = await changes.run(f"prune model '{model}'", rollouts.prune, model, pruning.keep)
         return PrunedVersions(name=model, deleted=[str(version) for version in deleted])
 
     return routes

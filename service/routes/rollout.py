@@ -1,6 +1,6 @@
 """The rollout of a model: set canary and shadow, promote a version, roll back."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
+from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN, PUBLIC
 from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
@@ -22,7 +23,7 @@ class ShadowRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, lt=10**9)
+    version: int = Field(ge=1, lt=10**18)
 
 
 class CanaryRequest(BaseModel):
@@ -30,7 +31,7 @@ class CanaryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, lt=10**9)
+    version: int = Field(ge=1, lt=10**18)
     share: float = Field(gt=0, le=1, description="Of the requests that name no version.", examples=[0.1])
 
 
@@ -39,23 +40,39 @@ class PromoteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int | None = Field(None, ge=1, lt=10**9, description="The canary, or else the shadow, if absent.")
+    version: int | None = Field(None, ge=1, lt=10**18, description="The canary, or else the shadow, if absent.")
 
 
 _CANARY_OR_SHADOW = PromoteRequest(version=None)
 
 
-def router(catalog: Catalog, rollouts: Rollouts, monitor: DriftMonitor, gather: Gather) -> APIRouter:
-    """Rollouts. A change is complete when the response is sent; requests in flight keep their version."""
+def router(
+    catalog: Catalog,
+    rollouts: Rollouts,
+    monitor: DriftMonitor,
+    gather: Gather,
+    looks: BlockingPool,
+    changes: BlockingPool,
+) -> APIRouter:
+    """Rollouts. A change is complete when the response is sent; requests in flight keep their version.
+
+    Args:
+        catalog: what is loaded.
+        rollouts: change which version answers.
+        monitor: judges the versions.
+        gather: collects the statistics.
+        looks, changes: threads that read and change the repository.
+    """
     routes = api_router("rollout")
     changing: dict[str, Any] = {"dependencies": [ADMIN], "responses": error_responses(400, 401, 403, 404, 503)}
 
-    def read(model: str) -> tuple[Rollout, list[int]]:
-        return rollouts.get(model), catalog.repository.versions(model)
-
     async def state(model: str) -> RolloutState:
-        rollout, versions = await asyncio.to_thread(read, model)
+        rollout, versions = await looks.run(f"read the rollout of model '{model}'", _read, rollouts, catalog, model)
         return RolloutState.of(model, rollout, versions, catalog, monitor, await gather())
+
+    async def change(model: str, function: Callable[..., None], *args: Any) -> RolloutState:
+        await changes.run(f"change the rollout of model '{model}'", function, model, *args)
+        return await state(model)
 
     @routes.get(
         "/v2/models/{model}/rollout",
@@ -73,42 +90,40 @@ def router(catalog: Catalog, rollouts: Rollouts, monitor: DriftMonitor, gather: 
     ) -> RolloutState:
         """Send a share of the requests that name no version to a version. The default version is pinned."""
         canary = Canary(version=request.version, share=request.share)
-        await asyncio.to_thread(rollouts.set_canary, model, canary)
-        return await state(model)
+        return await change(model, rollouts.set_canary, canary)
 
     @routes.delete("/v2/models/{model}/rollout/canary", summary="End the canary", **changing)
     async def end_canary(model: ModelName) -> RolloutState:
         """Send its share of the requests to the default version again."""
-        await asyncio.to_thread(rollouts.set_canary, model, None)
-        return await state(model)
+        return await change(model, rollouts.set_canary, None)
 
     @routes.put("/v2/models/{model}/rollout/shadow", summary="Set the shadow", **changing)
     async def set_shadow(model: ModelName, request: Annotated[ShadowRequest, _example({"version": 2})]) -> RolloutState:
         """Run a version on the default version's inputs and compare the outputs. The default version is pinned."""
-        await asyncio.to_thread(rollouts.set_shadow, model, request.version)
-        return await state(model)
+        return await change(model, rollouts.set_shadow, request.version)
 
     @routes.delete("/v2/models/{model}/rollout/shadow", summary="End the shadow", **changing)
     async def end_shadow(model: ModelName) -> RolloutState:
         """Compare no version with the default one."""
-        await asyncio.to_thread(rollouts.set_shadow, model, None)
-        return await state(model)
+        return await change(model, rollouts.set_shadow, None)
 
     @routes.post("/v2/models/{model}/rollout/promote", summary="Promote a version", **changing)
     async def promote_version(
         model: ModelName, request: Annotated[PromoteRequest, _example({"version": 1})] = _CANARY_OR_SHADOW
     ) -> RolloutState:
         """Make a version the default and end the canary."""
-        await asyncio.to_thread(rollouts.promote, model, request.version)
-        return await state(model)
+        return await change(model, rollouts.promote, request.version)
 
     @routes.post("/v2/models/{model}/rollout/rollback", summary="Roll back", **changing)
     async def roll_back(model: ModelName) -> RolloutState:
         """Make the previous default version the default again."""
-        await asyncio.to_thread(rollouts.roll_back, model)
-        return await state(model)
+        return await change(model, rollouts.roll_back)
 
     return routes
+
+
+def _read(rollouts: Rollouts, catalog: Catalog, model: str) -> tuple[Rollout, list[int]]:
+    return rollouts.get(model), catalog.repository.versions(model)
 
 
 def _example(value: dict[str, Any]) -> Any:

@@ -144,6 +144,8 @@ class DriftMonitor:
                 self._catalog.repository.validate_version(*key)
             except NotFound:
                 _file(self._folder, key).unlink(missing_ok=True)
+            except DengeError as error:
+                log.warning("repository_not_read", reason=str(error))
 
     def _restore(self, key: _Key, version: VersionMonitor) -> None:
         if self._folder is None:

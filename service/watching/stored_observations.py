@@ -1,6 +1,5 @@
 """The observations of one version in a file, so that they survive a restart."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +9,7 @@ import numpy as np
 
 from models.errors import InvalidInput
 from models.moments import codec
+from service.host.state_files import replace_file
 from service.watching.windows import HORIZONS, Bucket, Window
 from service.wire import arrays
 
@@ -81,12 +81,7 @@ def write(path: Path, stored: StoredObservations) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    staged = path.with_suffix(".staged")
-    with staged.open("wb") as file:
-        file.write(stored.to_bytes())
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    replace_file(path, stored.to_bytes())
 
 
 def read(path: Path) -> StoredObservations:

@@ -25,7 +25,7 @@ def test_a_prediction_is_recognised(dialect: str, version: int | None) -> None:
         "/v2/models/mlp/versions/0/infer",
         "/v2/models/mlp/versions/01/infer",
         "/v2/models/mlp/versions/latest/infer",
-        "/v2/models/mlp/versions/1234567890/infer",
+        "/v2/models/mlp/versions/1234567890123456789/infer",
         "/v2/models/mlp/infer?x=1",
         "/v2/models/ml%70/infer",
         "/v2/models/mlp/config",

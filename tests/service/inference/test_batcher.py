@@ -1,6 +1,7 @@
 """Joining requests, bounding them, and keeping them out of each other's way."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class FakeEngine:
     def expected_seconds(self, _rows: int) -> float:
         return self.seconds
 
-    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: dict[str, np.ndarray], _seconds: float = math.inf) -> dict[str, np.ndarray]:
         assert self.gate.wait(60)
         x = inputs["input"]
         self.runs.append(x)
@@ -454,10 +455,10 @@ def test_every_datatype_can_be_joined_and_rows_of_none_among_them(engine: FakeEn
     real = Engine(bundle.folded, bundle.manifest.inputs)
     runs: list[int] = []
 
-    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(inputs: dict[str, np.ndarray], seconds: float = math.inf) -> dict[str, np.ndarray]:
         assert engine.gate.wait(60)
         runs.append(len(inputs["input"]))
-        return real.run(inputs)
+        return real.run(inputs, seconds)
 
     engine.run = run
     one: Any = "1" if datatype == "BYTES" else 1

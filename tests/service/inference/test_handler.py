@@ -1,6 +1,7 @@
 """Predictions below every transport: who may ask, what is decoded where, and who gets the result."""
 
 import asyncio
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,9 +74,9 @@ class GatedEngine(Engine):
 
     gate: threading.Event | None = None
 
-    def run(self, inputs: Any) -> Any:
+    def run(self, inputs: Any, seconds: float = math.inf) -> Any:
         assert self.gate is None or self.gate.wait(60)
-        return super().run(inputs)
+        return super().run(inputs, seconds)
 
 
 def build(

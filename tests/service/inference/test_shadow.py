@@ -1,6 +1,7 @@
 """A shadow version is compared with the default one, and keeps no request waiting."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -99,9 +100,9 @@ class Gated:
         self._engine = engine
         self._gate = gate
 
-    def run(self, inputs: Any) -> Any:
+    def run(self, inputs: Any, seconds: float = math.inf) -> Any:
         assert self._gate.wait(60), "the gate was not opened"
-        return self._engine.run(inputs)
+        return self._engine.run(inputs, seconds)
 
 
 def test_requests_that_it_cannot_keep_up_with_are_dropped_and_counted(tmp_path: Path) -> None:

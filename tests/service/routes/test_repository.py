@@ -66,8 +66,11 @@ def test_a_damaged_version_never_replaces_a_good_one(own_client: TestClient, rep
     version = repository.publish(tiny_bundle(seed=1))
     (repository.root / "tiny" / str(version) / "folded.onnx").write_bytes(b"broken")
 
-    assert own_client.post("/v2/repository/models/tiny/load").json()["versions"] == ["1"]
+    refused = own_client.post("/v2/repository/models/tiny/load")
+    assert refused.status_code == 503
+    assert "version 2: 2/folded.onnx does not match its digest" in refused.json()["error"]
     assert own_client.get("/v2/models/tiny").json()["properties"]["version"] == "1"
+    assert own_client.get("/v2/health/ready").status_code == 200
     assert own_client.get("/v2/models/tiny/versions/2").status_code == 503
     index = own_client.post("/v2/repository/index").json()
     assert "does not match its digest" in next(entry["reason"] for entry in index if entry["version"] == "2")

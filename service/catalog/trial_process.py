@@ -1,0 +1,73 @@
+"""python -m service.catalog.trial_process: loads versions and runs them once, where a hang or a crash harms nothing.
+
+Standard input has one `Order`; standard output gets an empty line for each version, in order, when it has been tried.
+Whether it loaded is not said: the service meets the same error, and reports it. What counts is that this process lives,
+and how long it takes. The provider is always the CPU: a device's memory is the service's.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel
+
+from models.repository.repository import Repository
+from models.runtime.engine import Engine
+
+_NICENESS = 10
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+class Order(BaseModel):
+    """What to try.
+
+    Attributes:
+        repository: path of the folder of bundles.
+        versions: models and versions.
+        threads: inside one run.
+    """
+
+    repository: str
+    versions: list[tuple[str, int]]
+    threads: int
+
+
+def main(order: Order, progress: IO[bytes]) -> None:
+    """Try every version."""
+    repository = Repository(Path(order.repository))
+    for model, version in order.versions:
+        # Whatever it is: only what keeps this process from going on counts.
+        with suppress(Exception):
+            _try(repository, model, version, order.threads)
+        progress.write(b"\n")
+        progress.flush()
+
+
+def _try(repository: Repository, model: str, version: int, threads: int) -> None:
+    bundle = repository.read(model, version)
+    manifest = bundle.manifest
+    for graph in (bundle.folded, bundle.observed):
+        if graph is not None:
+            Engine(graph, manifest.inputs, threads=threads, run_seconds=inf, batched=manifest.is_batchable)
+
+
+def _stand_back() -> None:
+    """Leave the machine to the service, and end with it."""
+    with suppress(OSError, AttributeError):  # other systems have less of this
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.nice(_NICENESS)
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _stand_back()
+    main(Order.model_validate_json(sys.stdin.buffer.read()), sys.stdout.buffer)
+    os._exit(0)

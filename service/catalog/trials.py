@@ -1,0 +1,145 @@
+"""Trials: a version that is new is loaded in a process of its own first, with limits of time and memory."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from models.errors import DengeError
+from models.repository.repository import Repository
+from service.catalog.loader import VersionKey
+from service.catalog.trial_process import Order
+from service.catalog.tried_versions import TriedVersions
+
+log = structlog.get_logger()
+
+COMMAND = (sys.executable, "-m", "service.catalog.trial_process")
+
+_LOOK_MILLISECONDS = 50
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Trials:
+    """Tries versions before this process loads them. Safe to use from several threads.
+
+    Args:
+        repository: where they are.
+        tried: the versions that need no trial.
+        seconds: for one version.
+        max_bytes: of memory, for one version.
+        threads: inside one run.
+        command: starts the process, which reads an `Order` from its standard input.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        tried: TriedVersions,
+        seconds: float,
+        max_bytes: int,
+        threads: int = 1,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._repository = repository
+        self._tried = tried
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._threads = threads
+        self._command = command
+
+    def trust(self, model: str, version: int) -> None:
+        """Take a version for tried: the process that made it has run it.
+
+        Raises:
+            BundleError: it cannot be read.
+        """
+        self._tried.add(self._repository.digest(model, version))
+
+    def start(self, versions: Sequence[VersionKey]) -> Mapping[VersionKey, "Future[str]"]:
+        """Start to try versions, one after the other in one process, and return at once.
+
+        Returns:
+            For each version, why it must not be loaded here; empty if it may be, at once if it has been tried before.
+        """
+        outcomes: dict[VersionKey, Future[str]] = {key: Future() for key in versions}
+        digests: dict[VersionKey, str] = {}
+        for key, outcome in outcomes.items():
+            try:
+                digest = self._repository.digest(*key)
+            except DengeError:  # raised again when the version is loaded
+                outcome.set_result("")
+                continue
+            if digest in self._tried:
+                outcome.set_result("")
+            else:
+                digests[key] = digest
+        if digests:
+            threading.Thread(target=self._try_all, args=(digests, outcomes), name="trials", daemon=True).start()
+        return outcomes
+
+    def _try_all(self, digests: Mapping[VersionKey, str], outcomes: Mapping[VersionKey, "Future[str]"]) -> None:
+        left = list(digests)
+        while left:
+            try:
+                reasons = self._run(left)
+            except OSError as error:
+                reasons = [f"its trial could not be started: {error.strerror}"]
+            for key, reason in zip(left, reasons, strict=False):
+                if not reason:
+                    self._tried.add(digests[key])
+                outcomes[key].set_result(reason)
+            left = left[len(reasons) :]
+
+    def _run(self, versions: Sequence[VersionKey]) -> list[str]:
+        """Try versions in one process, up to the first one that ends it. Returns why each must not be loaded."""
+        root = self._repository.root.absolute()
+        order = Order(repository=str(root), versions=list(versions), threads=self._threads)
+        reasons: list[str] = []
+        with subprocess.Popen(  # noqa: S603 - the command is ours
+            self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                assert process.stdin is not None  # noqa: S101 - for the type checker
+                process.stdin.write(order.model_dump_json().encode())
+                process.stdin.close()
+                for model, version in versions:
+                    reasons.append(self._watch(process))
+                    if reasons[-1]:
+                        log.error("trial_failed", model=model, version=version, reason=reasons[-1])
+                        break
+            finally:
+                process.kill()
+        return reasons
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> str:
+        """Wait for the next version. Returns why it must not be loaded."""
+        output = process.stdout
+        assert output is not None  # noqa: S101 - for the type checker
+        poll = select.poll()  # `select.select` takes no descriptors above 1023
+        poll.register(output, select.POLLIN)
+        deadline = monotonic() + self._seconds
+        while not poll.poll(_LOOK_MILLISECONDS):
+            if monotonic() > deadline:
+                return f"its trial was not finished after {self._seconds:g} s (load_seconds)"
+            if _resident_bytes(process.pid) > self._max_bytes:
+                return f"its trial took more than {self._max_bytes >> 20} MiB of memory (load_mib)"
+        return "" if output.read(1) else f"its trial ended {_describe(process.wait())}"
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):  # it has ended, or the system has no such file
+        return 0
+
+
+def _describe(code: int) -> str:
+    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"

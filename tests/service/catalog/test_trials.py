@@ -1,0 +1,108 @@
+"""New versions are tried in a process of their own, where what is hostile harms nothing."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.errors import NotReady
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.starter import seed
+from service.catalog import trials as trials_module
+from service.catalog.catalog import Catalog
+from service.catalog.trials import Trials
+from service.catalog.tried_versions import TriedVersions
+from tests import hostile
+from tests.bundles import tiny_bundle
+from tests.service.catalogs import start
+
+LIMIT_MIB = 600
+"""A trial of a small version takes about 150."""
+
+
+def trials(repository: Repository, command: Sequence[str] = trials_module.COMMAND, **limits: float) -> Trials:
+    tried = TriedVersions(repository.root / ".state" / "tried.json", "1.0")
+    given = {"seconds": 120.0, "max_bytes": LIMIT_MIB << 20} | limits
+    return Trials(repository, tried, given["seconds"], int(given["max_bytes"]), command=command)
+
+
+def outcomes(tried: Trials, *versions: tuple[str, int]) -> list[str]:
+    started = tried.start(versions)
+    return [started[key].result(240) for key in versions]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "limits", "reason"),
+    [
+        (hostile.endless(), {"seconds": 8.0}, r"its trial was not finished after 8 s \(load_seconds\)"),
+        (hostile.doubling_functions(), {"seconds": 8.0}, r"its trial (was not finished after|took more than)"),
+        (hostile.doubling_memory(), {}, r"its trial took more than 600 MiB of memory \(load_mib\)"),
+    ],
+    ids=["endless", "nested functions", "memory"],
+)
+def test_a_hostile_version_is_reported_and_the_others_are_served(
+    repository: Repository, bundle: Bundle, limits: dict[str, float], reason: str
+) -> None:
+    repository.publish(bundle)
+    name = bundle.manifest.model
+    repository.publish(tiny_bundle("zebra"))
+    catalog = Catalog(repository, start, trials=trials(repository, **limits).start)
+    catalog.load_all()
+
+    assert catalog.names() == ["zebra"]
+    with pytest.raises(NotReady, match=reason):
+        catalog.get(name)
+    (entry,) = (entry for entry in catalog.index() if entry.name == name)
+    assert entry.state == "UNAVAILABLE"
+
+
+def test_a_trial_that_crashes_or_cannot_start_says_so(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    crash = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+
+    assert outcomes(trials(repository, crash), ("tiny", 1)) == ["its trial ended by SIGSEGV"]
+    assert outcomes(trials(repository, [sys.executable, "-c", "exit(7)"]), ("tiny", 1)) == [
+        "its trial ended with exit code 7"
+    ]
+    assert outcomes(trials(repository, ["/no/such/program"]), ("tiny", 1)) == [
+        "its trial could not be started: No such file or directory"
+    ]
+
+
+def test_a_version_is_tried_once(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    assert outcomes(trials(repository), ("tiny", 1)) == [""]
+    nothing = ["/no/such/program"]
+
+    assert outcomes(trials(repository, nothing), ("tiny", 1)) == [""]
+    repository.publish(tiny_bundle(seed=1))
+    assert outcomes(trials(repository, nothing), ("tiny", 2)) != [""]
+    trials(repository, nothing).trust("tiny", 2)
+    assert outcomes(trials(repository, nothing), ("tiny", 2)) == [""]
+
+
+def test_starters_are_not_tried(repository: Repository) -> None:
+    seed(repository)
+
+    assert outcomes(trials(repository, ["/no/such/program"]), ("convnet", 1), ("mlp", 1)) == ["", ""]
+
+
+def test_a_damaged_version_needs_no_trial_to_be_refused(repository: Repository) -> None:
+    repository.publish(replace(tiny_bundle(), folded=b"no graph"))
+    repository.publish(tiny_bundle())
+    (repository.root / "tiny" / "2" / "SHA256SUMS").unlink()
+
+    assert outcomes(trials(repository), ("tiny", 1), ("tiny", 2)) == ["", ""]
+
+
+def test_another_release_of_the_runtime_tries_again(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "tried.json"
+    TriedVersions(file, "1.0").add("digest")
+
+    assert "digest" in TriedVersions(file, "1.0")
+    assert "digest" not in TriedVersions(file, "1.1")
+    file.write_text("{")
+    assert "digest" not in TriedVersions(file, "1.0")
