@@ -32,8 +32,10 @@ from service.host.blocking_pool import BlockingPool
 from service.host.lifecycle import Lifecycle
 from service.http import access, errors
 from service.http.context import RequestContext
+from service.http.cors import allow_origins
 from service.http.forward import Forward, ForwardOthers, unavailable
 from service.http.predictions import Application, PlainPredictions
+from service.http.proxies import FromWorkers, Proxies
 from service.http.tls import Certificate, CertificateMetrics
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
@@ -202,7 +204,10 @@ def create_app(
         examples.router(predictions.examples),
     )
     _add_routes(app, guard, routers, FRAMEWORK_PATHS)
-    return predictions.application(app)
+    # The control process gets its requests from workers.
+    return predictions.application(
+        app, _proxies(settings) if replicas.predicts_here else FromWorkers(root_path=settings.root_path)
+    )
 
 
 def create_worker(settings: Settings, control: Path, link: Link) -> Application:
@@ -246,9 +251,9 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     _add_routes(app, guard, predictions.routers)
-    here = predictions.application(app)
+    here = predictions.application(app, _proxies(settings))
     forward = Forward(control, predictions.context.around(unavailable))
-    return Application(ForwardOthers(here, app.routes, forward), here.plain, app)
+    return Application(ForwardOthers(here, app.routes, forward), here.plain, app, here.proxies)
 
 
 @dataclass(frozen=True)
@@ -260,12 +265,13 @@ class _Predictions:
     examples: Examples
     routers: tuple[APIRouter, ...]
     max_body_bytes: int
+    origins: Sequence[str]
     closers: tuple[Callable[[], None], ...]
 
-    def application(self, app: FastAPI) -> Application:
+    def application(self, app: FastAPI, proxies: Proxies) -> Application:
         """The application that answers plain predictions itself, and leaves everything else to `app`."""
-        plain = PlainPredictions(self.handler, self.context, self.max_body_bytes)
-        return Application(self.context.around(app), plain, app)
+        plain = PlainPredictions(self.handler, self.context, self.max_body_bytes, has_origins=bool(self.origins))
+        return Application(self.context.around(allow_origins(app, self.origins)), plain, app, proxies)
 
     def close(self) -> None:
         """Wait for what runs, and refuse what comes."""
@@ -314,6 +320,7 @@ def _build_predictions(
         shown,
         (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
         settings.max_body_bytes,
+        settings.allowed_origins,
         (batcher.close, *closers),
     )
 
@@ -371,6 +378,10 @@ async def _load_all(repository: Repository, catalog: Catalog, settings: Settings
 def _log_failure(loading: "asyncio.Future[None]") -> None:
     if not loading.cancelled() and (error := loading.exception()):
         log.error("models_not_loaded", exc_info=error)
+
+
+def _proxies(settings: Settings) -> Proxies:
+    return Proxies(settings.trusted_proxies, settings.root_path)
 
 
 def _limits(settings: Settings) -> Limits:

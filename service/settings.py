@@ -1,6 +1,8 @@
 """Settings of the service, by flag, environment variable or file. Nothing else reads the environment."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -33,6 +35,10 @@ Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
 _SECRET = {"admin_token", "api_keys", "ssl_keyfile_password", "webhook_secret", "webhook_url"}
 """Settings whose values no message repeats. The URL may have a password in it."""
+
+
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
 class ConfigurationError(Exception):
@@ -83,6 +89,18 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="Port for gRPC, on the same address. 0 chooses a free one. If absent, no gRPC.",
+    )
+    root_path: str = Field(
+        "", description="Beginning of the paths under which a proxy publishes the service, such as `/denge`."
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="IP addresses and networks of proxies, separated by commas; `unix` is the unix socket. The client "
+        "that these name in X-Forwarded-For or Forwarded is taken for the client; what others name is ignored.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may use the service, such as `https://app.example`, separated by commas.",
     )
     admin_token: credentials.Token | None = Field(
         None,
@@ -203,6 +221,29 @@ class Settings(BaseSettings):
             raise ValueError("expected IP addresses or names, separated by commas; 0.0.0.0 or :: is every address")
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _validate_root_path(cls, value: str) -> str:
+        if value and not _ROOT_PATH.fullmatch(value):
+            raise ValueError("expected a path such as /denge, without a slash at the end")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _validate_proxies(cls, value: str) -> str:
+        for entry in value.split(",") if value else ():
+            if entry.strip() != "unix":
+                ipaddress.ip_network(entry.strip())  # its message is for people
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _validate_origins(cls, value: str) -> str:
+        for origin in value.split(",") if value else ():
+            if not _ORIGIN.fullmatch(origin.strip()):
+                raise ValueError("expected exact origins, such as https://app.example or http://localhost:3000")
+        return value
+
     @field_validator("repository", "state_dir")
     @classmethod
     def _validate_folder(cls, value: Path | None) -> Path | None:
@@ -235,7 +276,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _require_admin_token(self) -> Self:
         has_token = self.admin_token is not None or self.admin_token_file is not None
-        is_local = self.uds is not None or _is_loopback(self.host)
+        is_local = (self.uds is not None and self.grpc_port is None) or _is_loopback(self.host)
         if not (has_token or self.allow_anonymous_admin or is_local):
             raise ValueError(f"a service on {self.host} requires an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
         return self
@@ -281,6 +322,11 @@ class Settings(BaseSettings):
         if self.ssl_keyfile_password is not None:
             return self.ssl_keyfile_password.get_secret_value()
         return _read_file("ssl_keyfile_password_file", self.ssl_keyfile_password_file, secret_files.read_password)
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may use the service."""
+        return [origin.strip() for origin in self.cors_origins.split(",")] if self.cors_origins else []
 
     @property
     def uds_permissions(self) -> int:

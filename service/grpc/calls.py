@@ -135,7 +135,7 @@ class Calls:
             context.set_trailing_metadata((identity,))
             return response
         finally:
-            self._recorder.record(path, METHOD, path, status, request_id, perf_counter() - start)
+            self._recorder.record(path, METHOD, path, status, request_id, perf_counter() - start, client.address)
             logs.request_id.reset(token)
 
     def _authorise(self, access: Access, client: Client) -> None:

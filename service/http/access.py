@@ -54,6 +54,12 @@ def client_address(scope: Scope) -> str:
     return address[0] if address else ""
 
 
+def local_path(scope: Scope) -> str:
+    """Path of a request without the root path."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def declared(app: FastAPI) -> list[tuple[str, frozenset[str], Access | None]]:
     """Path, methods and access of every route; None if a route declares none, or several different ones."""
     routes = []

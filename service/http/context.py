@@ -1,6 +1,7 @@
 """Around every request that comes by ASGI: its id, its record, and a response whatever happens inside."""
 
 import re
+import sys
 from collections.abc import Mapping
 from functools import partial
 from random import getrandbits
@@ -9,7 +10,9 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from models.errors import DengeError
 from service.errors import INTERNAL
+from service.http.access import client_address, local_path
 from service.http.errors import error_response
 from service.telemetry import logs
 from service.telemetry.requests import RequestRecorder
@@ -41,11 +44,12 @@ class RequestContext:
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an application respond to one request."""
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            await app(scope, receive, partial(_send_startup_failure, send))
             return
         start = perf_counter()
         request_id = choose_request_id(dict(scope["headers"]))
         header = (REQUEST_ID, request_id.encode("ascii"))
+        path = local_path(scope)  # before a router changes it
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -66,8 +70,17 @@ class RequestContext:
         finally:
             route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
             seconds = perf_counter() - start
-            self.recorder.record(route, scope["method"], scope["path"], status, request_id, seconds)
+            address = client_address(scope)
+            self.recorder.record(route, scope["method"], path, status, request_id, seconds, address)
             logs.request_id.reset(token)
+
+
+async def _send_startup_failure(send: Send, message: Message) -> None:
+    """Report an expected failure of the start in one line, in place of the framework's traceback."""
+    error = sys.exc_info()[1]
+    if message["type"] == "lifespan.startup.failed" and isinstance(error, DengeError | OSError):
+        message["message"] = f"the service does not start: {error}"
+    await send(message)
 
 
 def choose_request_id(headers: Mapping[bytes, bytes]) -> str:

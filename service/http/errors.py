@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from models.errors import DengeError
 from models.validation import describe, field_of, shorten
 from service.errors import INTERNAL, PublicError, public_error
+from service.http.access import local_path
 
 
 def install(app: FastAPI) -> None:
@@ -47,8 +48,9 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _allowed_methods(request: Request) -> list[str]:
     """The methods of all routes that have the request's path. The framework would name those of the first one only."""
+    path = local_path(request.scope)
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    found = [route.methods or () for route in routes if route.path_regex.match(request.url.path)]
+    found = [route.methods or () for route in routes if route.path_regex.match(path)]
     return sorted(set().union(*found))
 
 

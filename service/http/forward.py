@@ -13,12 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import NotReady
 from service.errors import public_error
+from service.http.access import client_address, local_path
 from service.http.errors import error_response
+from service.http.proxies import WORKER_HEADER
 
 log = structlog.get_logger()
 
 # Headers of one connection. There are two here: the client's, and the one to the control process.
 _OF_THE_CONNECTION = {b"connection", b"expect", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
+_NOT_FORWARDED = _OF_THE_CONNECTION | {WORKER_HEADER}
 _TRANSFER_ENCODING = b"transfer-encoding"
 _CHUNK_BYTES = 1 << 16
 
@@ -81,7 +84,7 @@ class ForwardOthers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond, or forward."""
-        here = scope["type"] != "http" or any(path.match(scope["path"]) for path in self._paths)
+        here = scope["type"] != "http" or any(path.match(local_path(scope)) for path in self._paths)
         await (self._here if here else self._forward)(scope, receive, send)
 
 
@@ -94,7 +97,9 @@ async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
 async def _send_request(connection: socket.socket, scope: Scope, receive: Receive) -> None:
     """Send the whole request; then wait until the client disconnects, and disconnect."""
     loop = asyncio.get_running_loop()
-    headers = [(name, value) for name, value in scope["headers"] if name not in _OF_THE_CONNECTION]
+    headers = [(name, value) for name, value in scope["headers"] if name not in _NOT_FORWARDED]
+    client = f"{scope.get('scheme', 'http')} {client_address(scope)}"
+    headers.append((WORKER_HEADER, client.encode("ascii")))
     chunked = any(name == _TRANSFER_ENCODING for name, _ in headers)
     with suppress(ConnectionError):  # the answer has come before the end of the body, and says why
         await loop.sock_sendall(connection, _head(scope, headers))

@@ -15,6 +15,7 @@ from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
 from service.http.context import REQUEST_ID, ROUTE, RequestContext, choose_request_id
 from service.http.errors import error_response
+from service.http.proxies import Proxies
 from service.inference.dialect import Answer, Call
 from service.inference.handler import Admitted, Handler, Prediction
 from service.telemetry import logs
@@ -67,9 +68,13 @@ class PlainPredictions:
         handler: answers them.
         context: of every request.
         max_body_bytes: larger bodies are left to ASGI, which refuses them.
+        has_origins: whether pages of other origins are allowed. Their requests are left to ASGI, which knows them.
     """
 
-    def __init__(self, handler: Handler, context: RequestContext, max_body_bytes: int) -> None:
+    def __init__(
+        self, handler: Handler, context: RequestContext, max_body_bytes: int, *, has_origins: bool = False
+    ) -> None:
+        self._not_plain = _NOT_PLAIN | {b"origin"} if has_origins else _NOT_PLAIN
         self._handler = handler
         self._context = context
         self._record = context.recorder.record
@@ -78,7 +83,7 @@ class PlainPredictions:
     def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | None:
         """Whether a POST request is plain, and may be answered. None: ASGI answers or refuses it."""
         address = parse_url(url)
-        if address is None or not _NOT_PLAIN.isdisjoint(headers):
+        if address is None or not self._not_plain.isdisjoint(headers):
             return None
         length = headers.get(b"content-length", b"0")
         if not (length.isdigit() and int(length) <= self.max_body_bytes):
@@ -108,7 +113,8 @@ class PlainPredictions:
             status, headers, content = _OK, *answer
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
             status, headers, content = _failure(error, request_id)
-        self._record(address.route, "POST", address.path, status, request_id, perf_counter() - start)
+        seconds, client = perf_counter() - start, admitted.call.address
+        self._record(address.route, "POST", address.path, status, request_id, seconds, client)
         headers.append((REQUEST_ID, request_id.encode("ascii")))
         return Response(status, headers, content)
 
@@ -168,10 +174,12 @@ class Application:
         app: responds to everything.
         plain: answers plain predictions in the same way.
         framework: the application inside of `app` that has the routes.
+        proxies: in front of the service.
     """
 
-    def __init__(self, app: ASGIApp, plain: PlainPredictions, framework: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, plain: PlainPredictions, framework: FastAPI, proxies: Proxies) -> None:
         self._app = app
+        self.proxies = proxies
         self.plain = plain
         self.framework = framework
 

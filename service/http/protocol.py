@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from service.http.bodies import BEGAN, MAX_SECONDS
 from service.http.predictions import Application, PlainRequest, Response
+from service.http.proxies import Client
 
 _CLOSE = (b"connection", b"close")
 
@@ -37,10 +38,19 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         assert isinstance(config.app, Application)  # noqa: S101
         self._plain = config.app.plain
+        self._proxies = config.app.proxies
+        self._peer: Client | None = None
         self._request: PlainRequest | None = None
         self._chunks: list[bytes] = []
         self._size = 0
         self._body_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected, or a proxy."""
+        super().connection_made(transport)
+        address = "" if self.client is None else self.client[0]
+        if self._proxies.trusts(address):
+            self._peer = Client(address, self.scheme or "http")
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come."""
@@ -59,6 +69,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Decide who answers it."""
+        self.url = self._proxies.local(self.url)
+        if self._peer is not None:
+            address, self.scheme = self._proxies.client(self._peer, self.headers)  # type: ignore[assignment]
+            self.client = (address, 0) if address else None
         self._request = self._admit()
         if self._request is None:
             self._leave_to_uvicorn()

@@ -43,7 +43,8 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,  # nothing here depends on who the client is
+        proxy_headers=False,  # `service.http.proxies` reads them
+        root_path=settings.root_path,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,
         **where,

@@ -28,7 +28,9 @@ class RequestRecorder:
         self._statistics = statistics
         self._write = write
 
-    def record(self, route: str, method: str, path: str, status: int, request_id: str, seconds: float) -> None:
+    def record(
+        self, route: str, method: str, path: str, status: int, request_id: str, seconds: float, client: str
+    ) -> None:
         """Record a request.
 
         Args:
@@ -37,9 +39,15 @@ class RequestRecorder:
             status: of the response.
             request_id: of the request.
             seconds: from the head of the request to the end of the response.
+            client: network address of the client; empty on a unix socket.
         """
         self._statistics.requests[route, method if method in _METHODS else "other", status].add(seconds)
         if path not in _NOT_LOGGED:
             self._write(
-                method=method, path=path, status=status, milliseconds=round(seconds * 1e3, 3), request_id=request_id
+                method=method,
+                path=path,
+                status=status,
+                milliseconds=round(seconds * 1e3, 3),
+                client=client,
+                request_id=request_id,
             )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -40,12 +41,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(repository: Path, *arguments: str, **variables: str) -> Iterator[Process]:
-    """A service over this repository, killed at the end where it has not stopped by then."""
+def running(repository: Path, *arguments: str, stderr: IO[str] | None = None, **variables: str) -> Iterator[Process]:
+    """A service over this repository, killed at the end where it has not stopped by then. Its log goes to `stderr`."""
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
     # In the repository's folder: the service must not depend on where it is started.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment(**variables), cwd=repository.parent
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**variables), cwd=repository.parent
     ) as popen:
         try:
             assert popen.stdout is not None

@@ -111,6 +111,28 @@ def test_ipv4_and_ipv6_on_one_port(repository: Path, workers: str, host: str) ->
                 assert_serves(client)
 
 
+@with_workers
+def test_behind_a_proxy_with_a_root_path(tmp_path: Path, repository: Path, workers: str) -> None:
+    log = tmp_path / "log"
+    given = ["--workers", workers, "--root-path", "/denge", "--trusted-proxies", "127.0.0.1", "--log-level", "info"]
+    with log.open("w") as stderr, running(repository, *given, stderr=stderr) as process:
+        with httpx2.Client(base_url=process.url, timeout=TIMEOUT_SECONDS) as client:
+            proxied = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Denge-Client": "http 192.0.2.9"}
+            for prefix in ("", "/denge"):  # a proxy may remove it, or not
+                assert client.post(f"{prefix}{PREDICTION}", json=BODY, headers=proxied).status_code == 200
+                assert client.post(f"{prefix}{PREDICTION}?x=1", json=BODY, headers=proxied).status_code == 200
+                assert client.get(f"{prefix}{FORWARDED}", headers=proxied).status_code == 200
+                assert "/denge/static-offline-docs/" in client.get(f"{prefix}/docs", headers=proxied).text
+                assert 'src="dashboard/page.js"' in client.get(f"{prefix}/", headers=proxied).text
+                description = client.get(f"{prefix}/openapi.json", headers=proxied).json()
+                assert description["servers"] == [{"url": "/denge"}]
+            assert client.get("/denge/static-offline-docs/swagger-ui.css").status_code == 200
+            assert client.post("/denge/v2/repository/models/tiny/load", headers=proxied).status_code == 403
+        assert process.stop() == 0
+    clients = [line["client"] for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "request"]
+    assert sorted(clients) == ["127.0.0.1"] + ["192.0.2.1"] * 13
+
+
 def test_what_does_not_start_says_why_in_one_line(tmp_path: Path, repository: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_UNIX) as live:
         port, path = str(taken.getsockname()[1]), tmp_path / "live.sock"

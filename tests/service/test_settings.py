@@ -98,6 +98,8 @@ def test_a_unix_socket_needs_no_admin_token(tmp_path: Path) -> None:
     chosen = settings.load(["--uds", str(tmp_path / "socket"), "--host", "0.0.0.0"])
 
     assert (chosen.read_admin_token(), chosen.uds_permissions) == (None, 0o660)
+    with pytest.raises(ConfigurationError, match="requires an admin token"):  # gRPC listens on the address
+        settings.load(["--uds", str(tmp_path / "socket"), "--host", "0.0.0.0", "--grpc-port", "0"])
     assert settings.load(["--uds-mode", "600"]).uds_permissions == 0o600
     with pytest.raises(ConfigurationError, match=r"^uds_mode: "):
         settings.load(["--uds-mode", "rw"])
@@ -124,6 +126,31 @@ def test_the_password_of_the_key_comes_from_a_file_too(tmp_path: Path) -> None:
     missing = settings.load([*certificate, "--ssl-keyfile-password-file", str(tmp_path / "none")])
     with pytest.raises(ConfigurationError, match=r"^ssl_keyfile_password_file: "):
         missing.read_key_password()
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("trusted_proxies", ["*", "localhost", "10.0.0.1/8", "10.0.0.1,"]),
+        ("cors_origins", ["*", "app.example", "https://app.example/", "https://*.example", "null"]),
+        ("root_path", ["denge", "/denge/", "/", "/a b", "/../denge"]),
+    ],
+)
+def test_what_a_proxy_or_a_page_cannot_be_is_refused(setting: str, values: list[str]) -> None:
+    for value in values:
+        with pytest.raises(ConfigurationError, match=f"^{setting}: "):
+            settings.load([f"--{setting.replace('_', '-')}", value])
+
+
+def test_proxies_origins_and_a_root_path() -> None:
+    chosen = settings.load(
+        ["--trusted-proxies", "unix, 10.0.0.0/8", "--cors-origins", "https://a.example, http://[::1]:3000"]
+    )
+
+    assert chosen.trusted_proxies == "unix, 10.0.0.0/8"
+    assert chosen.allowed_origins == ["https://a.example", "http://[::1]:3000"]
+    assert settings.load([]).allowed_origins == []
+    assert settings.load(["--root-path", "/ml/denge"]).root_path == "/ml/denge"
 
 
 @pytest.mark.parametrize("name", ["repository", "state-dir"])

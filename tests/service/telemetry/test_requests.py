@@ -27,7 +27,9 @@ def test_a_request_is_counted_by_its_route_and_logged_by_its_path(
     recorder: RequestRecorder, statistics: ServiceStatistics, lines: list[dict[str, Any]]
 ) -> None:
     for model in ("a", "b"):
-        recorder.record("/v2/models/{model}/infer", "POST", f"/v2/models/{model}/infer", 200, "mine", 0.0012345)
+        recorder.record(
+            "/v2/models/{model}/infer", "POST", f"/v2/models/{model}/infer", 200, "mine", 0.0012345, "192.0.2.1"
+        )
 
     ((request, durations),) = statistics.requests.items()
     assert (request, durations.count) == (("/v2/models/{model}/infer", "POST", 200), 2)
@@ -36,6 +38,7 @@ def test_a_request_is_counted_by_its_route_and_logged_by_its_path(
         "path": "/v2/models/b/infer",
         "status": 200,
         "milliseconds": 1.234,
+        "client": "192.0.2.1",
         "request_id": "mine",
     }
 
@@ -44,7 +47,7 @@ def test_a_request_is_counted_by_its_route_and_logged_by_its_path(
 def test_probes_are_counted_and_not_logged(
     recorder: RequestRecorder, statistics: ServiceStatistics, lines: list[dict[str, Any]], path: str
 ) -> None:
-    recorder.record(path, "GET", path, 200, "mine", 0.001)
+    recorder.record(path, "GET", path, 200, "mine", 0.001, "")
 
     assert statistics.requests[path, "GET", 200].count == 1
     assert lines == []
@@ -54,7 +57,7 @@ def test_methods_that_clients_invent_are_counted_as_one(
     recorder: RequestRecorder, statistics: ServiceStatistics
 ) -> None:
     for method in ("BREW", "WHEN"):
-        recorder.record("none", method, "/", 405, "mine", 0.001)
+        recorder.record("none", method, "/", 405, "mine", 0.001, "")
 
     assert {request: durations.count for request, durations in statistics.requests.items()} == {
         ("none", "other", 405): 2
