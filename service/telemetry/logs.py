@@ -1,16 +1,23 @@
-"""The log: one event a line on standard error, as JSON for machines or as text for people."""
+"""The log: one event a line on standard error, as JSON for machines or as text for people.
+
+Texts of clients are in it. Neither style writes control characters as they are, so nothing can look like another line
+or move a terminal's cursor. A log that cannot be written delays and stops nothing (`service.host.streams`).
+"""
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import StringIO
 from time import time
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
+
+from service.host import streams
 
 Style = Literal["json", "console"]
 
@@ -27,31 +34,27 @@ def configure(level: str, style: Style) -> None:
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
+        _report_dropped,
         add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    factory: structlog.WriteLoggerFactory | structlog.BytesLoggerFactory
     # Tracebacks without the values of variables, which are data of clients.
     if style == "console":
-        as_text: list[structlog.typing.Processor] = [
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        ]
-        own, factory = as_text, structlog.WriteLoggerFactory(sys.stderr)
+        text = structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)
+        rendering: list[structlog.typing.Processor] = [_escape_fields, text, _encode]
     else:
-        as_text = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        own = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        rendering = [structlog.processors.format_exc_info, _render_json]
     structlog.configure(
-        processors=[*shared, *own],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=factory,
+        logger_factory=structlog.BytesLoggerFactory(streams.standard_error()),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=[without_meta, *as_text], foreign_pre_chain=shared)
+        structlog.stdlib.ProcessorFormatter(processors=[without_meta, *rendering, _decode], foreign_pre_chain=shared)
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
 
@@ -65,17 +68,17 @@ def request_logger(level: str, style: Style) -> Callable[..., None]:
         return lambda **_fields: None
     if style == "console":
         return log_request
-    file = sys.stderr.buffer
+    stream = streams.standard_error()
     unwritten: list[dict[str, Any]] = []
     flushing: asyncio.AbstractEventLoop | None = None
 
     def flush() -> None:
         nonlocal flushing
         flushing = None
-        lines = [orjson.dumps(_request_event(fields), default=repr, option=_LINE) for fields in unwritten]
+        lines = [_dump(_request_event(fields)) for fields in unwritten]
         unwritten.clear()
-        file.write(b"".join(lines))
-        file.flush()
+        stream.write(_escape_json(b"\n".join((*lines, b""))))
+        _report_lines_dropped()
 
     def write(**fields: Any) -> None:
         nonlocal flushing
@@ -88,9 +91,6 @@ def request_logger(level: str, style: Style) -> Callable[..., None]:
             loop.call_soon(flush)
 
     return write
-
-
-_LINE = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 def _request_event(fields: dict[str, Any]) -> dict[str, Any]:
@@ -110,5 +110,75 @@ def add_request_id(_logger: object, _method: str, event: structlog.typing.EventD
     return event
 
 
-def _dumps(event: object, default: object = None) -> bytes:  # noqa: ARG001 - structlog's own fallback is slower
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+def _report_dropped(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    _report_lines_dropped()
+    return event
+
+
+def _report_lines_dropped() -> None:
+    if lines := streams.standard_error().take_dropped():
+        structlog.get_logger().warning("log_lines_dropped", lines=lines)
+
+
+class _Handler(logging.Handler):
+    """Writes what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            streams.standard_error().write(f"{self.format(record)}\n".encode())
+        except Exception:  # noqa: BLE001 - as the handlers of the standard library do
+            self.handleError(record)
+
+
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that JSON allows, and that end a line or change how a terminal shows it."""
+
+
+def _render_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> bytes:
+    return _escape_json(_dump(event))
+
+
+def _dump(event: Mapping[str, Any]) -> bytes:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+    try:
+        return orjson.dumps(event, default=repr, option=options)
+    except TypeError:  # a large integer, or text that is not valid Unicode, such as the name of a file
+        valid = {key: value if isinstance(value, datetime) else _replace_invalid(value) for key, value in event.items()}
+        return orjson.dumps(valid, option=options)
+
+
+def _replace_invalid(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _escape_json(data: bytes) -> bytes:
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode()).encode()
+
+
+def _escape_fields(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: _escape(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _escape(text: str) -> str:
+    """Returns the text with an escape for each character that cannot be printed."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _write_traceback(file: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Write a traceback for people: indented, so that no line of a message looks like an event."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    file.writelines(f"\n    {_escape(line)}" for line in text.getvalue().rstrip("\n").split("\n"))
+
+
+def _encode(_logger: object, _method: str, text: Any) -> bytes:
+    return str(text).encode("utf-8", "backslashreplace")
+
+
+def _decode(_logger: object, _method: str, line: Any) -> str:
+    return str(line, "utf-8")

@@ -1,8 +1,12 @@
 """Every event is one line, with the id of its request; both ways of logging a finished request write the same line."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -110,3 +114,124 @@ def test_text_for_people_names_the_event_and_its_fields() -> None:
     (line,) = logged('log_request(path="/v2", status=200)', style="console")
 
     assert all(word in line for word in ("request", "path", "/v2", "status", "200"))
+
+
+HOSTILE = "a\x1b[31m\nforged\r\x7f\x9b\u2028\u202e"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_texts_of_clients_cannot_look_like_another_line_or_move_the_cursor(style: logs.Style) -> None:
+    raw = "".join(
+        line + "\n"
+        for line in logged(
+            f"""
+        hostile = {HOSTILE!r}
+        structlog.get_logger().info("event", name=hostile, names=[hostile])
+        logging.getLogger("library").warning("said %s", hostile)
+        logs.log_request(path=hostile, status=200)
+        async def finish():
+            log_request(path=hostile, status=200)
+        asyncio.run(finish())
+        """,
+            style=style,
+        )
+    )
+    text = re.sub(r"\x1b\[[0-9;]*m", "", raw) if style == "console" else raw  # the colours of the renderer
+
+    lines = text.split("\n")[:-1]
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+    if style == "json":
+        events = [json.loads(line) for line in lines]
+        assert (events[0]["name"], events[0]["names"]) == (HOSTILE, [HOSTILE])
+        assert [event["path"] for event in events[2:]] == [HOSTILE] * 2
+
+
+def test_the_lines_of_a_traceback_for_people_are_indented() -> None:
+    event, *traceback = logged(
+        """
+        try:
+            raise ValueError("a\\nforged")
+        except ValueError as error:
+            structlog.get_logger().error("failed", exc_info=error)
+        """,
+        style="console",
+    )
+
+    assert "failed" in event
+    assert "    forged" in traceback
+    assert all(line.startswith("    ") for line in traceback)
+
+
+def test_what_json_cannot_express_is_logged_in_words() -> None:
+    events = parsed(
+        logged("""
+        structlog.get_logger().warning("odd", file="caf\\udce9", number=2**70)
+        async def finish():
+            log_request(path="caf\\udce9", status=200)
+            log_request(path="/v2", status=200)
+        asyncio.run(finish())
+        """)
+    )
+
+    assert events[0] == {"event": "odd", "level": "warning", "file": "caf\\udce9", "number": str(2**70)}
+    assert [event["path"] for event in events[1:]] == ["caf\\udce9", "/v2"]
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-", "2>&1 | true"], ids=["full", "closed", "unread"])
+def test_a_log_that_cannot_be_written_stops_nothing(style: logs.Style, stderr: str, tmp_path: Path) -> None:
+    script = f"""
+import asyncio, logging, pathlib, structlog
+from service.telemetry import logs
+logs.configure("info", {style!r})
+log_request = logs.request_logger("info", {style!r})
+async def serve():
+    for number in range(200):
+        structlog.get_logger().info("event", text="x" * 1000)
+        logging.getLogger("library").warning("event")
+        log_request(path="/", status=200)
+        await asyncio.sleep(0)
+asyncio.run(serve())
+pathlib.Path("finished").touch()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(logs.__file__).parents[2])}
+    command = ["bash", "-c", f'"$0" -c "$1" {stderr}', sys.executable, script]
+    subprocess.run(command, cwd=tmp_path, env=environment, timeout=60, check=True)
+
+    assert (tmp_path / "finished").exists()
+
+
+def test_lines_that_were_dropped_are_counted_when_the_log_can_be_written_again() -> None:
+    reading, writing = os.pipe()
+    script = """
+import structlog
+from service.host import streams
+from service.telemetry import logs
+logs.configure("info", "json")
+log = structlog.get_logger()
+for _ in range(2000):
+    log.info("event", text="x" * 1000)
+print("stuck", flush=True)
+input()
+streams.standard_error().drain()
+log.info("last")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stderr=writing, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        os.close(writing)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"stuck\n"
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        with os.fdopen(reading, "rb") as file:
+            received = file.read()
+
+    events = [json.loads(line) for line in received.splitlines()]
+    names = Counter(event["event"] for event in events)
+    assert process.returncode == 0
+    assert 1000 <= names["event"] < 2000
+    assert [event["lines"] for event in events if "lines" in event] == [2000 - names["event"]]
+    assert [event["event"] for event in events[-2:]] == ["log_lines_dropped", "last"]
