@@ -5,6 +5,7 @@ import sys
 
 from service import settings
 from service.app import create_app
+from service.host import streams
 from service.host.lifecycle import Lifecycle
 from service.http.server import STARTUP_FAILURE, Server, configure, listening, report_failure, run
 from service.http.tls import Certificate, open_certificate
@@ -38,10 +39,11 @@ def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certific
 
 def main(arguments: list[str]) -> int:
     """Read the settings and serve."""
+    streams.reserve_standard_streams()
     try:
         return serve(settings.load(arguments))
     except ConfigurationError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
+        streams.standard_error().write(f"{error}\n".encode())
         return USAGE_ERROR
 
 

@@ -80,6 +80,18 @@ class Guard:
                 raise Forbidden("this needs the admin token; an API key is for predictions only")
             raise _unauthenticated("this needs the admin token", presented)
 
+    def identify(self, headers: Headers, address: str) -> str:
+        """Identify a client of what is open to everyone: as `authenticate`, and by its address without a key."""
+        try:
+            return self.authenticate(headers, address)
+        except Unauthenticated:
+            return address
+
+    def is_operator(self, headers: Headers) -> bool:
+        """Whether the request has the admin token."""
+        presented = _presented(headers)
+        return presented is not None and self._is_admin(presented)
+
     def _is_admin(self, presented: bytes) -> bool:
         return self._admin is not None and hmac.compare_digest(presented, self._admin)
 

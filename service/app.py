@@ -198,7 +198,7 @@ def create_app(
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
         drift_routes.router(catalog, monitor),
-        events_routes.router(events),
+        events_routes.router(events, guard),
         models.router(catalog),
         dashboard.router(),
         examples.router(predictions.examples),

@@ -41,9 +41,13 @@ def reserve_standard_streams() -> None:
 @cache
 def standard_error() -> "Stream":
     """Returns the stream of the log."""
-    stream = Stream(sys.stderr)
-    atexit.register(stream.drain)
-    return stream
+    return _until_exit(sys.stderr)
+
+
+@cache
+def standard_output() -> "Stream":
+    """Returns the stream of what is for the person who starts the service."""
+    return _until_exit(sys.stdout)
 
 
 class Stream:
@@ -145,3 +149,9 @@ def _writer(shared: int, opened: ExitStack) -> Write:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return lambda data: os.write(descriptor, memoryview(data)[: select.PIPE_BUF]) if poll.poll(0) else 0
+
+
+def _until_exit(file: IO[Any] | None) -> Stream:
+    stream = Stream(file)
+    atexit.register(stream.drain)
+    return stream

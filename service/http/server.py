@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from service.host import sockets
+from service.host import sockets, streams
 from service.host.lifecycle import Lifecycle
 from service.http.predictions import Application
 from service.http.protocol import Protocol
@@ -53,7 +53,7 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
 
 def report_failure(error: Exception) -> None:
     """Print why the service does not start, in one line."""
-    print(f"the service does not start: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
+    streams.standard_error().write(f"the service does not start: {error}\n".encode())
 
 
 def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
@@ -102,13 +102,13 @@ def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
         f"  try:           {curl} {base}/docs/seven.png | {curl} --data-binary @- {base}/v2/models/convnet/predict",
         f"  layers:        {curl} {base}/v2/models/mlp/layers/hidden.0.norm",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - the log goes to standard error
+    streams.standard_output().write("\n".join((*lines, "")).encode())
 
 
 def announce_others(addresses: Mapping[str, str]) -> None:
     """Print where the service serves besides HTTP, by protocol."""
     for protocol, address in addresses.items():
-        print(f"  {protocol + ':':<14} {address}", flush=True)  # noqa: T201 - as above
+        streams.standard_output().write(f"  {protocol + ':':<14} {address}\n".encode())
 
 
 class Server(uvicorn.Server):

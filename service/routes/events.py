@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
-from service.http.access import PUBLIC
+from service.access import Guard
+from service.http.access import PUBLIC, client_address
 from service.http.bodies import disconnected
 from service.routes.openapi import api_router, error_responses
 from service.watching.events import Events
@@ -54,18 +55,22 @@ class _Stream(Response):
 
     Args:
         events: to subscribe to.
+        guard: knows the clients.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, guard: Guard) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._events = events
+        self._guard = guard
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send."""
-        with self._events.subscribe() as subscriber:
+        headers = scope["headers"]
+        client = self._guard.identify(headers, client_address(scope))
+        with self._events.subscribe(client, is_operator=self._guard.is_operator(headers)) as subscriber:
             disconnect = asyncio.ensure_future(disconnected(receive))
             closed = asyncio.ensure_future(subscriber.wait_closed())
             tasks = [disconnect, closed, asyncio.ensure_future(self._send_events(subscriber, send))]
@@ -86,7 +91,7 @@ class _Stream(Response):
             await send({"type": "http.response.body", "body": await subscriber.next(), "more_body": True})
 
 
-def router(events: Events) -> APIRouter:
+def router(events: Events, guard: Guard) -> APIRouter:
     """The stream of events."""
     routes = api_router("watch", PUBLIC)
 
@@ -98,6 +103,6 @@ def router(events: Events) -> APIRouter:
     )
     async def stream_events() -> Response:
         """Server-sent events: statistics of each version every second, and drift alarms that begin or end."""
-        return _Stream(events)
+        return _Stream(events, guard)
 
     return routes

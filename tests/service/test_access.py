@@ -40,3 +40,16 @@ def test_a_prediction_without_a_valid_key_is_refused(headers: list[tuple[bytes, 
 def test_an_api_key_changes_nothing() -> None:
     with pytest.raises(Forbidden, match="admin token"):
         Guard(TOKEN, [KEY]).require_admin(bearer(KEY))
+
+
+def test_a_client_of_what_is_open_is_known_by_its_key_or_its_address() -> None:
+    guard = Guard("the-token-of-the-operator", ["the-key-of-a-client"])
+
+    def of(token: str) -> list[tuple[bytes, bytes]]:
+        return [(b"authorization", f"Bearer {token}".encode())] if token else []
+
+    assert guard.identify(of("the-key-of-a-client"), "10.0.0.1") == guard.authenticate(of("the-key-of-a-client"), "")
+    for token in ("", "wrong", "the-token-of-the-operator"):
+        assert guard.identify(of(token), "10.0.0.1") == "10.0.0.1"
+        assert guard.is_operator(of(token)) == (token == "the-token-of-the-operator")
+    assert not Guard().is_operator(of("any"))

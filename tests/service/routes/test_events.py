@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from service.access import Guard
 from service.host.lifecycle import Lifecycle
 from service.routes import events as events_routes
 from service.telemetry.statistics import ServiceStatistics
@@ -23,7 +24,7 @@ class Client:
 
     def __init__(self, events: Events) -> None:
         app = FastAPI()
-        app.include_router(events_routes.router(events))
+        app.include_router(events_routes.router(events, Guard()))
         self.disconnect = asyncio.Event()
         self.reads = True
         self.is_blocked = asyncio.Event()

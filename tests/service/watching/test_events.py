@@ -10,7 +10,7 @@ import pytest
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.events import MAX_SUBSCRIBERS, Events
+from service.watching.events import MAX_OPERATORS, MAX_SUBSCRIBERS, MAX_SUBSCRIPTIONS_PER_CLIENT, Events
 from service.watching.subscriber import MAX_UNSENT_EVENTS, Subscriber
 from tests.awaiting import within_time
 from tests.service.watching.doubles import ALARM, Clock
@@ -106,6 +106,30 @@ def test_too_many_subscribers_are_refused() -> None:
             for _ in range(2):  # one that has left makes room for another
                 with events.subscribe(), pytest.raises(Overloaded, match="subscribe"):
                     events.subscribe().__enter__()
+
+    asyncio.run(scenario())
+
+
+def test_a_client_has_a_share_and_operators_have_places_of_their_own() -> None:
+    async def scenario() -> None:
+        events = publisher()
+        with ExitStack() as subscriptions:
+            for _ in range(2):  # who has left makes room
+                with ExitStack() as of_one:
+                    for _ in range(MAX_SUBSCRIPTIONS_PER_CLIENT):
+                        of_one.enter_context(events.subscribe("one"))
+                    with pytest.raises(Overloaded, match="this client has") as refused:
+                        of_one.enter_context(events.subscribe("one"))
+                    assert refused.value.retry_after > 1
+                    of_one.enter_context(events.subscribe("another"))
+            for number in range(MAX_SUBSCRIBERS):
+                subscriptions.enter_context(events.subscribe(f"client {number}"))
+            with pytest.raises(Overloaded, match="clients subscribe"):
+                subscriptions.enter_context(events.subscribe("late"))
+            for _ in range(MAX_OPERATORS):
+                subscriptions.enter_context(events.subscribe("late", is_operator=True))
+            with pytest.raises(Overloaded, match="operators subscribe"):
+                subscriptions.enter_context(events.subscribe("late", is_operator=True))
 
     asyncio.run(scenario())
 
