@@ -1,7 +1,7 @@
 """Schemas of drift: how far a version's rows are from its held-out rows."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, Field
@@ -10,6 +10,7 @@ from models.capabilities import unavailable
 from models.drift.assessment import LARGE_KL, Assessment, ChannelShift, ClassShift, LayerShift, Verdict
 from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
+from service.host.clock import to_date
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
@@ -198,7 +199,7 @@ class DriftPoint(BaseModel):
     def of(cls, end: float, found: Assessment) -> Self:
         """The drift of rows, in a part that ends at a time in seconds since 1970."""
         return cls(
-            time=datetime.fromtimestamp(end, UTC),
+            time=to_date(end),
             rows=found.rows,
             symmetric_kl=found.symmetric_kl,
             statistic=found.statistic,

@@ -1,6 +1,6 @@
 """Live statistics: what normalisation layers see in production, beside what they saw in training."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from models.drift.reference import ChannelShifts
 from models.manifest import DriftReference, NormLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
+from service.host.clock import to_date
 from service.http.access import PUBLIC
 from service.routes.drift_report import ChannelDrift
 from service.routes.openapi import api_router, error_responses, example
@@ -199,4 +200,4 @@ def _finite_or_none(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def _since(bucket: Bucket) -> datetime | None:
-    return datetime.fromtimestamp(bucket.since, UTC) if bucket.rows else None
+    return to_date(bucket.since) if bucket.rows else None

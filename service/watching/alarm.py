@@ -1,13 +1,14 @@
 """Drift alarms as their subscribers get them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from pydantic import BaseModel, Field
 
 from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
+from service.host.clock import to_date
 from service.watching.version_monitor import JudgedWindow
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ class Alarm(BaseModel):
             alarm=assessment.alarm,
             verdict=assessment.verdict,
             message=assessment.message,
-            time=datetime.fromtimestamp(judged.at, UTC),
+            time=to_date(judged.at),
             rows=assessment.rows,
             statistic=assessment.statistic,
             threshold=assessment.threshold,

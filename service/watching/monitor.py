@@ -9,13 +9,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import time
 
 import structlog
 
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.host.clock import steady
 from service.watching import stored_observations
 from service.watching.observation import Observation
 from service.watching.version_monitor import JudgedWindow, VersionMonitor
@@ -38,7 +38,7 @@ class DriftMonitor:
         rows: of a judged window.
         false_alarm_rate: at which windows are judged.
         folder: where observations are kept; None keeps them in memory only.
-        clock: seconds since 1970.
+        clock: seconds since 1970, never going back.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DriftMonitor:
         rows: int = 256,
         false_alarm_rate: float = 0.01,
         folder: Path | None = None,
-        clock: Callable[[], float] = time,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self._catalog = catalog
         self._window_rows = rows

@@ -57,7 +57,7 @@ class VersionMonitor:
         manifest: of the version.
         window_rows: rows of a judged window.
         false_alarm_rate: at which windows are judged; the nearest measured rate is used.
-        clock: seconds since 1970.
+        clock: seconds since 1970, never going back.
 
     Attributes:
         window_rows: rows of a judged window.

@@ -86,7 +86,7 @@ class Bucket:
 
 
 class TimeWindows:
-    """The windows of one version. Not thread-safe.
+    """The windows of one version, on a clock that does not go back. Not thread-safe.
 
     Args:
         buckets: window, slot and bucket of each bucket to start with, as `items` yields them.
@@ -110,8 +110,9 @@ class TimeWindows:
         """Returns slot and bucket of the buckets in a window that ends now, oldest first."""
         self._flush()
         horizon = HORIZONS[window]
-        oldest = horizon.slot(now) - horizon.buckets + 1
-        return sorted((slot, bucket) for slot, bucket in self._buckets[window].items() if slot >= oldest)
+        newest = horizon.slot(now)
+        kept = range(newest - horizon.buckets + 1, newest + 1)
+        return sorted((slot, bucket) for slot, bucket in self._buckets[window].items() if slot in kept)
 
     def items(self) -> Iterator[tuple[Window, int, Bucket]]:
         """Yields window, slot and bucket of every bucket."""
@@ -128,6 +129,7 @@ class TimeWindows:
             buckets = self._buckets[window]
             slot = horizon.slot(self._recent_slot * _FINEST.seconds)
             buckets[slot] = Bucket.merged([buckets[slot], self._recent]) if slot in buckets else self._recent
-            for expired in [old for old in buckets if old <= slot - horizon.buckets]:
+            # Those far ahead were stored before the clock was set back and the service restarted.
+            for expired in [other for other in buckets if abs(other - slot) >= horizon.buckets]:
                 del buckets[expired]
         self._recent = None

@@ -68,3 +68,14 @@ def test_merged_buckets_have_the_classes_and_layers_of_all() -> None:
 
     assert (merged.rows, merged.since, set(merged.layers)) == (5, NOW - 1, {"norm", "other"})
     assert merged.classes.tolist() == [5]
+
+
+def test_rows_that_were_stored_before_the_clock_was_set_back_are_in_no_window_of_time() -> None:
+    windows = TimeWindows()
+    windows.add(bucket(5, NOW))
+    restored = TimeWindows(windows.items())
+    earlier = NOW - 5 * 3600
+
+    assert rows_by_window(restored, earlier) == [0, 0, 0, 5]
+    restored.add(bucket(3, earlier))
+    assert rows_by_window(restored, earlier) == [3, 3, 3, 8]
