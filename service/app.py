@@ -43,6 +43,7 @@ from service.inference.handler import Handler
 from service.inference.images import Images
 from service.inference.limits import Limits
 from service.inference.queue import Outputs
+from service.inference.scoring import Scorer
 from service.inference.shadow import Shadow
 from service.inference.v1 import V1
 from service.inference.v2 import V2
@@ -291,7 +292,8 @@ def _build_predictions(
     observed_models = ObservedModels(_observed_model_opener(settings, catalog.repository))
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
-    closers = [shadow.close]
+    scorer = Scorer(observed_models)
+    closers = [shadow.close, scorer.close]
     if settings.watch_percent:
         observer = Observer(
             observed_models, on_observation, Budget(settings.watch_percent, HEAD_START_SECONDS), statistics
@@ -311,7 +313,7 @@ def _build_predictions(
         "grpc": V2Grpc(finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),
     }
-    handler = Handler(catalog, batcher, guard, observed_models, dialects)
+    handler = Handler(catalog, batcher, guard, scorer, dialects)
     responder = PredictionResponder(handler, settings.max_body_bytes)
     shown = examples.for_starter()
     return _Predictions(

@@ -14,18 +14,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from models.capabilities import unavailable
-from models.errors import InvalidInput, Overloaded
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
-from service.inference.queue import Outputs
-from service.watching.observed_models import ObservedModels
-
-MAX_SCORING = 64
-"""Requests that may wait for layer statistics at the same time."""
+from service.inference.scoring import Scorer
 
 Disconnected = Callable[[], Awaitable[None]]
 """Returns when the client has disconnected."""
@@ -63,7 +57,7 @@ class Handler:
         catalog: the versions that can answer.
         batcher: runs them.
         guard: knows the clients.
-        observed_models: score rows by what the layers meet in them.
+        scorer: scores rows by what the layers meet in them.
         dialects: by name.
     """
 
@@ -72,15 +66,14 @@ class Handler:
         catalog: Catalog,
         batcher: Batcher,
         guard: Guard,
-        observed_models: ObservedModels,
+        scorer: Scorer,
         dialects: Mapping[str, Dialect],
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
         self._guard = guard
-        self._observed_models = observed_models
+        self._scorer = scorer
         self._dialects = dialects
-        self._scoring = 0
 
     def admit(self, call: Call) -> Admitted:
         """Authenticate the client, and choose the version: all that is decided before the body is there.
@@ -134,7 +127,7 @@ class Handler:
         """
         (call, dialect, served, client, _), query = prediction
         # First, since it may be refused.
-        scores = await self._score(dialect, served, query) if query.layer_statistics else None
+        scores = await self._scorer.score(dialect, served, query) if query.layer_statistics else None
         outputs = await self._batcher.run(
             served,
             query.inputs,
@@ -168,19 +161,3 @@ class Handler:
         if dialect.may_have_priority(call) and self._batcher.has_place(served, client, priority=1):
             return True
         raise self._batcher.refuse(served, "queue_full")
-
-    async def _score(self, dialect: Dialect, served: ServedVersion, query: Query) -> Outputs | None:
-        """How unusual each row is: the observed graph runs for this request alone, in a thread."""
-        if self._scoring >= MAX_SCORING:
-            raise Overloaded(f"{MAX_SCORING} requests wait for layer statistics already: try again later")
-        self._scoring += 1
-        try:
-            observed = await asyncio.to_thread(self._observed_models.scorer, served)
-            if observed is not None:
-                return await asyncio.to_thread(dialect.score, observed, query.inputs)
-        finally:
-            self._scoring -= 1
-        if dialect.requires_scores:
-            reason = unavailable(served.manifest).get("layer_statistics", "the version has no observed graph")
-            raise InvalidInput(reason, "parameters.layer_statistics")
-        return None

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from io import StringIO
 from time import time
-from typing import Any, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import orjson
 import structlog
@@ -48,7 +48,7 @@ def configure(level: str, style: Style) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(streams.standard_error()),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", streams.standard_error())),
         cache_logger_on_first_use=False,
     )
     handler = _Handler()

@@ -7,6 +7,7 @@ other. A window of rows is judged when it is full; its assessment is the version
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class DriftMonitor:
         self._lock = threading.Lock()
         self._save_lock = threading.Lock()
         self._writable = True
+        self._recording = ThreadPoolExecutor(1, thread_name_prefix="record")
 
     def on_alarm_change(self, callback: AlarmCallback) -> None:
         """Call this, from any thread, when an alarm begins or ends."""
@@ -87,7 +89,9 @@ class DriftMonitor:
 
     async def receive(self, observation: bytes) -> bytes:
         """Record an observation of another process."""
-        await asyncio.to_thread(self.record, Observation.from_bytes(observation))
+        await asyncio.get_running_loop().run_in_executor(
+            self._recording, lambda: self.record(Observation.from_bytes(observation))
+        )
         return b""
 
     @asynccontextmanager

@@ -13,11 +13,12 @@ from models.errors import InvalidInput, Overloaded, Unauthenticated
 from models.runtime.engine import Engine
 from service.access import Guard
 from service.catalog.served_version import ServedVersion
-from service.inference import handler as handler_module
+from service.inference import scoring
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Query
 from service.inference.handler import Handler
 from service.inference.limits import Limits
+from service.inference.scoring import Scorer
 from service.telemetry.statistics import ServiceStatistics
 from tests.bundles import tiny_bundle
 
@@ -96,7 +97,8 @@ def build(
         seen.append((len(inputs["input"]), client))
 
     batcher = Batcher(ServiceStatistics(), Limits(inline=inline, max_pending=max_pending), on_result)
-    return Handler(Catalog(served), batcher, Guard(None, keys), ObservedModels(), {"raw": dialect})  # type: ignore[arg-type]
+    scorer = Scorer(ObservedModels())  # type: ignore[arg-type]
+    return Handler(Catalog(served), batcher, Guard(None, keys), scorer, {"raw": dialect})  # type: ignore[arg-type]
 
 
 def call(**headers: str) -> Call:
@@ -161,7 +163,7 @@ def test_scores_of_a_version_without_held_out_rows_are_refused_or_left_out(seen:
 
 
 def test_only_so_many_requests_wait_for_scores(seen: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler_module, "MAX_SCORING", 0)
+    monkeypatch.setattr(scoring, "MAX_WAITING", 0)
 
     with pytest.raises(Overloaded, match="layer statistics"):
         answer(build(Raw(layer_statistics=True), seen), call())

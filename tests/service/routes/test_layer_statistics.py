@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.inference import handler
+from service.inference import scoring
 from tests.bundles import INPUT, NORM
 from tests.service.routes.observing import TINY, infer
 from tests.watching import usual_rows
@@ -37,7 +37,7 @@ def test_without_a_reference_rows_have_no_score(observed: TestClient, model: str
 
 def test_not_everyone_can_wait_for_scores_at_once(observed: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     infer(observed, usual_rows(1), layer_statistics=True)
-    monkeypatch.setattr(handler, "MAX_SCORING", 0)
+    monkeypatch.setattr(scoring, "MAX_WAITING", 0)
     tensor = {"name": INPUT, "datatype": "FP32", "shape": [1, 4], "data": [0, 0, 0, 0]}
     answer = observed.post(f"{TINY}/infer", json={"inputs": [tensor], "parameters": {"layer_statistics": True}})
 
