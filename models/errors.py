@@ -20,6 +20,7 @@ DengeError
 │   └── ParityError           two graphs that should compute the same do not
 ├── RecalibrationRefused      a re-calibrated version did not pass its gates
 ├── ProviderUnavailable       onnxruntime cannot use the requested execution provider
+├── NotSupported              a part of the protocol that this service does not have
 ├── NotReady                  the model or service exists, but cannot answer now
 │   └── StorageError          ... because a disk or a lock does not let it
 ├── Overloaded                too many requests are waiting
@@ -139,6 +140,10 @@ class RecalibrationRefused(DengeError):
 
 class ProviderUnavailable(DengeError):
     """onnxruntime cannot use the requested execution provider."""
+
+
+class NotSupported(DengeError):
+    """A part of the protocol that this service does not have."""
 
 
 class NotReady(DengeError):

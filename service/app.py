@@ -37,6 +37,7 @@ from service.http.forward import Forward, ForwardOthers, unavailable
 from service.http.predictions import Application, PlainPredictions
 from service.http.proxies import FromWorkers, Proxies
 from service.http.tls import Certificate, CertificateMetrics
+from service.inference import v1
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
 from service.inference.handler import Handler
@@ -53,7 +54,20 @@ from service.recalibrating.jobs import Recalibrations
 from service.replicas.alone import Alone
 from service.replicas.interface import CATALOG_MESSAGE, OBSERVATION_MESSAGE, STATISTICS_MESSAGE, Replicas
 from service.replicas.link import Link
-from service.routes import configuration, dashboard, examples, health, images, infer, layers, models, predict
+from service.routes import (
+    configuration,
+    dashboard,
+    examples,
+    extensions,
+    health,
+    images,
+    infer,
+    labels,
+    layers,
+    models,
+    predict,
+    v1_models,
+)
 from service.routes import drift as drift_routes
 from service.routes import events as events_routes
 from service.routes import live as live_routes
@@ -190,6 +204,7 @@ def create_app(
     app.include_router(
         rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes), max_body_size=SMALL_BODY_BYTES
     )
+    app.include_router(labels.router(rollouts, looks, changes), max_body_size=SMALL_BODY_BYTES)
     routers = (
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
@@ -201,6 +216,8 @@ def create_app(
         drift_routes.router(catalog, monitor),
         events_routes.router(events, guard),
         models.router(catalog),
+        v1_models.router(catalog),
+        extensions.router(),
         dashboard.router(),
         examples.router(predictions.examples),
     )
@@ -311,6 +328,8 @@ def _build_predictions(
         "v2": V2(finite=settings.finite),
         "v1": V1(finite=settings.finite),
         "grpc": V2Grpc(finite=settings.finite),
+        "classify": v1.Examples("classify", finite=settings.finite),
+        "regress": v1.Examples("regress", finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),
     }
     handler = Handler(catalog, batcher, guard, scorer, dialects)

@@ -3,6 +3,8 @@
 Until something is decided, the newest version is the default: it answers the requests that name no version.
 """
 
+import re
+
 from pydantic import Field
 
 from models.errors import InvalidInput
@@ -10,6 +12,15 @@ from models.manifest import Record
 
 _MAX_PREVIOUS = 16
 """Earlier defaults that are remembered for rolling back."""
+
+STABLE, CANARY = "stable", "canary"
+RESERVED_LABELS = frozenset({STABLE, CANARY})
+"""Labels of the default version and of the canary."""
+
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
+
+_MAX_LABELS = 32
+"""Every version with a label stays loaded."""
 
 
 class Canary(Record):
@@ -35,12 +46,14 @@ class Rollout(Record):
     )
     loaded: tuple[int, ...] = Field(default=(), description="versions loaded on request, however old")
     unloaded: tuple[int, ...] = Field(default=(), description="versions unloaded on request, however new")
+    labels: dict[str, int] = Field(default={}, description="versions that clients may name in another way")
 
     @property
     def in_use(self) -> set[int]:
         """Versions that are neither unloaded nor deleted."""
         canary = None if self.canary is None else self.canary.version
-        return {version for version in (self.default, canary, self.shadow) if version is not None}
+        named = (self.default, canary, self.shadow, *self.labels.values())
+        return {version for version in named if version is not None}
 
     def versions_to_load(self, versions: list[int], newest: int) -> set[int]:
         """The versions to serve.
@@ -65,6 +78,7 @@ class Rollout(Record):
                 "shadow": self.shadow if self.shadow in versions else None,
                 "loaded": tuple(version for version in self.loaded if version in versions),
                 "unloaded": tuple(version for version in self.unloaded if version in versions),
+                "labels": {label: version for label, version in self.labels.items() if version in versions},
             }
         )
 
@@ -122,6 +136,31 @@ class Rollout(Record):
             raise InvalidInput(f"{default} is the default version: the shadow must be another", "version")
         return self.pinned(default).model_copy(update={"shadow": version, "unloaded": _without(self.unloaded, version)})
 
+    def with_label(self, label: str, version: int) -> "Rollout":
+        """With a label for a version, in place of the version that has it.
+
+        Raises:
+            InvalidInput: the label has a meaning of its own, is no name, or would be one too many.
+        """
+        if label in RESERVED_LABELS:
+            raise InvalidInput(f"'{label}' follows from the rollout: promote a version, or set the canary", "label")
+        if not LABEL.fullmatch(label):
+            raise InvalidInput("expected 1 to 63 letters, digits, '.', '_' or '-', the first a letter", "label")
+        labels = self.labels | {label: version}
+        if len(labels) > _MAX_LABELS:
+            raise InvalidInput(f"the model has {_MAX_LABELS} labels already: delete one", "label")
+        return self.model_copy(update={"labels": labels, "unloaded": _without(self.unloaded, version)})
+
+    def without_label(self, label: str) -> "Rollout":
+        """Without a label.
+
+        Raises:
+            InvalidInput: no version has it.
+        """
+        if label not in self.labels:
+            raise InvalidInput(f"no version has the label '{label}'", "label")
+        return self.model_copy(update={"labels": {name: v for name, v in self.labels.items() if name != label}})
+
     def with_loaded(self, version: int) -> "Rollout":
         """With a version loaded, however old it gets."""
         return self.model_copy(
@@ -132,10 +171,10 @@ class Rollout(Record):
         """With a version not loaded.
 
         Raises:
-            InvalidInput: it is the default, the canary or the shadow.
+            InvalidInput: it is the default, the canary or the shadow, or has a label.
         """
         if version in {*self.in_use, default}:
-            raise InvalidInput(f"{version} is the default, the canary or the shadow", "version")
+            raise InvalidInput(f"{version} is the default, the canary or the shadow, or has a label", "version")
         return self.model_copy(
             update={"loaded": _without(self.loaded, version), "unloaded": (*_without(self.unloaded, version), version)}
         )

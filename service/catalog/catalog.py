@@ -239,6 +239,7 @@ class Catalog(Lookups):
                 canary=None if canary is None else loaded.get(canary.version),
                 canary_share=0.0 if canary is None else canary.share,
                 shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
+                labels=rollout.labels,
                 stored=versions,
                 unusable=current.unusable,
                 is_wanted=True,

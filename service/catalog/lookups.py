@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Mapping
 
-from models.errors import ModelNotFound, NotReady, VersionNotFound
+from models.errors import ModelNotFound, NotFound, NotReady, VersionNotFound
+from models.repository.rollout import CANARY, STABLE
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot
 
@@ -77,6 +78,20 @@ class Lookups:
             if model is not None and model.canary is not None and self._draw() < model.canary_share:
                 return model.canary
         return self.get(name, version)
+
+    def labelled(self, name: str, label: str) -> int:
+        """The number of the version that a label names: `stable` is the default version, `canary` the canary.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            NotFound: no version has the label.
+        """
+        model = self._snapshot(name)
+        canary = None if model.canary is None else model.canary.version
+        version = {**model.labels, STABLE: model.default, CANARY: canary}.get(label)
+        if version is None:
+            raise NotFound(f"no version of model '{name}' has the label '{label}'")
+        return version
 
     def is_default(self, served: ServedVersion) -> bool:
         """Whether a version answers requests that name none."""

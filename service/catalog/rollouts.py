@@ -44,6 +44,14 @@ class Rollouts:
         """Compare a version with the default one; None ends the comparison."""
         self._change(model, version, lambda rollout, default: rollout.with_shadow(version, default))
 
+    def set_label(self, model: str, label: str, version: int) -> None:
+        """Give a version a label, in place of the version that has it."""
+        self._change(model, version, lambda rollout, _: rollout.with_label(label, version))
+
+    def remove_label(self, model: str, label: str) -> None:
+        """Take a label away."""
+        self._change(model, None, lambda rollout, _: rollout.without_label(label))
+
     def promote(self, model: str, version: int | None = None) -> None:
         """Make a version the default; without a number, the canary or else the shadow."""
         if version is None:

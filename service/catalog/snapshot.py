@@ -22,6 +22,7 @@ class ModelSnapshot:
         stored: the versions in the repository when it was last listed, oldest first.
         unusable: why other folders are no versions, by name; the model's own folder has the name "".
         is_wanted: whether the model is to be served: it was loaded, or tried at the start, and not unloaded since.
+        labels: versions that clients may name in another way.
     """
 
     default: int | None = None
@@ -33,6 +34,7 @@ class ModelSnapshot:
     stored: tuple[int, ...] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     is_wanted: bool = False
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     def to_published(self) -> "PublishedSnapshot":
         """The snapshot without its engines, for other processes."""
@@ -45,6 +47,7 @@ class ModelSnapshot:
             shadow=None if self.shadow is None else self.shadow.version,
             stored=self.stored,
             is_wanted=self.is_wanted,
+            labels=dict(self.labels),
         )
 
 
@@ -60,6 +63,7 @@ class PublishedSnapshot:
     shadow: int | None
     stored: tuple[int, ...]
     is_wanted: bool
+    labels: dict[str, int]
 
     def restore(self, loaded: Mapping[int, ServedVersion], failed: Mapping[int, str]) -> ModelSnapshot:
         """The snapshot in this process, which has tried to load its versions.
@@ -77,6 +81,7 @@ class PublishedSnapshot:
             shadow=None if self.shadow is None else loaded.get(self.shadow),
             stored=self.stored,
             is_wanted=self.is_wanted,
+            labels=self.labels,
         )
 
 

@@ -75,7 +75,8 @@ class Models:
         """ModelConfig."""
         asked = parse("ModelConfigRequest", message)
         served = self._catalog.get(asked.name, parse_version(asked.version, "version"))
-        config = from_response("ModelConfig", configuration.describe(served, self._limits))
+        versions = self._catalog.versions(served.model)
+        config = from_response("ModelConfig", configuration.describe(served, self._limits, versions))
         return _encode(message_class("ModelConfigResponse")(config=config))
 
     async def model_statistics(self, _client: Client, message: bytes) -> bytes:

@@ -20,6 +20,8 @@ class PathTemplates(NamedTuple):
 PREDICTIONS = {
     "v2": PathTemplates("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer"),
     "v1": PathTemplates("/v1/models/{model}:predict", "/v1/models/{model}/versions/{version}:predict"),
+    "classify": PathTemplates("/v1/models/{model}:classify", "/v1/models/{model}/versions/{version}:classify"),
+    "regress": PathTemplates("/v1/models/{model}:regress", "/v1/models/{model}/versions/{version}:regress"),
     "images": PathTemplates("/v2/models/{model}/predict", "/v2/models/{model}/versions/{version}/predict"),
 }
 """By name of the dialect."""

@@ -68,7 +68,7 @@ class RequestContext:
             if not status:
                 await error_response(INTERNAL)(scope, receive, send_with_id)
         finally:
-            route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
+            route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", "none"))
             seconds = perf_counter() - start
             address = client_address(scope)
             self.recorder.record(route, scope["method"], path, status, request_id, seconds, address)

@@ -11,11 +11,14 @@ from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
+from service.wire.compression import compress, negotiate
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
 
 JSON = (b"content-type", b"application/json")
+
+_MIN_COMPRESSED_BYTES = 1 << 10
 
 
 class Call(NamedTuple):
@@ -108,6 +111,16 @@ class Dialect(Protocol):
         """
 
 
-def json_answer(body: bytes) -> Answer:
+def json_answer(call: Call, body: bytes) -> Answer:
     """An answer in JSON."""
-    return Answer([JSON, (b"content-length", b"%d" % len(body))], body)
+    return compressed_answer(call, [JSON], body)
+
+
+def compressed_answer(call: Call, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+    """An answer, compressed where the client accepts that and it is worth it."""
+    accepted = call.headers.get(b"accept-encoding")
+    if accepted and len(body) >= _MIN_COMPRESSED_BYTES and (encoding := negotiate(str(accepted, "latin-1"))):
+        body = compress(body, encoding)
+        headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
+    headers.append((b"content-length", b"%d" % len(body)))
+    return Answer(headers, body)

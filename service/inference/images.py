@@ -57,8 +57,8 @@ class Images:
     def encode(
         self,
         served: ServedVersion,
-        call: Call,  # noqa: ARG002 - answers do not depend on the headers
-        query: Query,  # noqa: ARG002 - nor on anything else that was asked
+        call: Call,
+        query: Query,  # noqa: ARG002 - answers do not depend on what was asked
         outputs: Outputs,
         scores: Outputs | None,
     ) -> Answer:
@@ -82,4 +82,4 @@ class Images:
             if scores is None
             else [{"name": name, "score": float(score[0])} for name, score in scores.items()],
         }
-        return json_answer(orjson.dumps(answer))
+        return json_answer(call, orjson.dumps(answer))

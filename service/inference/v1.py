@@ -7,26 +7,14 @@ from service.catalog.served_version import ServedVersion
 from service.inference.dialect import Answer, Call, Query, json_answer
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
-from service.wire import v1_json
+from service.wire import v1_examples, v1_json
 
 
-class V1:
-    """The dialect of TensorFlow Serving.
-
-    Args:
-        finite: whether NaN and infinities in inputs are refused.
-    """
+class _Plain:
+    """What a format does not have: priorities and scores."""
 
     decodes_in_thread = False
     requires_scores = False
-
-    def __init__(self, *, finite: bool) -> None:
-        self._finite = finite
-
-    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
-        """Read a body."""
-        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite, batched=served.is_batchable)
-        return Query(request.inputs, request)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
         """The format has no place for one."""
@@ -40,13 +28,58 @@ class V1:
         """Nothing: the format has no place for scores."""
         return {}
 
+
+class V1(_Plain):
+    """The dialect of TensorFlow Serving.
+
+    Args:
+        finite: whether NaN and infinities in inputs are refused.
+    """
+
+    def __init__(self, *, finite: bool) -> None:
+        self._finite = finite
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
+        """Read a body."""
+        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite, batched=served.is_batchable)
+        return Query(request.inputs, request)
+
     def encode(
         self,
         served: ServedVersion,  # noqa: ARG002 - answers do not depend on the version
-        call: Call,  # noqa: ARG002 - nor on the headers
+        call: Call,
         query: Query,
         outputs: Outputs,
         scores: Outputs | None,  # noqa: ARG002 - for which the format has no place
     ) -> Answer:
         """Write an answer."""
-        return json_answer(v1_json.encode(query.details, outputs))
+        return json_answer(call, v1_json.encode(query.details, outputs))
+
+
+class Examples(_Plain):
+    """The dialect of TensorFlow Serving's classify and regress: examples with features by name.
+
+    Args:
+        task: what the answer is.
+        finite: whether NaN and infinities in inputs are refused.
+    """
+
+    def __init__(self, task: v1_examples.Task, *, finite: bool) -> None:
+        self._task = task
+        self._finite = finite
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
+        """Read a body."""
+        v1_examples.require_task(served.manifest, self._task)
+        return Query(v1_examples.decode(body, served.manifest.inputs, self._task, finite=self._finite), None)
+
+    def encode(
+        self,
+        served: ServedVersion,
+        call: Call,
+        query: Query,  # noqa: ARG002 - answers do not depend on what was asked
+        outputs: Outputs,
+        scores: Outputs | None,  # noqa: ARG002 - for which the format has no place
+    ) -> Answer:
+        """Write an answer."""
+        return json_answer(call, v1_examples.encode(served.manifest, outputs, self._task))

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Call, Query
+from service.inference.dialect import JSON, Answer, Call, Query, compressed_answer
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import v2_request, v2_response
-from service.wire.compression import compress, negotiate
 
 _JSON_LENGTH = b"inference-header-content-length"
-_MIN_COMPRESSED_BYTES = 1 << 10
 _MAX_SEARCHED_BYTES = 1 << 16
 """Of a body in which a priority is looked for while the queue is full: about what comes together with the head."""
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -63,12 +61,7 @@ class V2:
             batched=served.is_batchable,
         )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
-        accepted = call.headers.get(b"accept-encoding")
-        if accepted and len(body) >= _MIN_COMPRESSED_BYTES and (encoding := negotiate(str(accepted, "latin-1"))):
-            body = compress(body, encoding)
-            headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
-        headers.append((b"content-length", b"%d" % len(body)))
-        return Answer(headers, body)
+        return compressed_answer(call, headers, body)
 
 
 def score(observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:

@@ -30,8 +30,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Vary": "Accept",
     "Cache-Control": "no-cache",  # browsers keep a file, and revalidate it by its tag
 }
+
+
+_ALIVE = b'{"status":"alive"}'
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ def router() -> APIRouter:
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     async def get_page(request: Request) -> Response:
+        # KServe's V1 clients ask here whether the server is alive; browsers ask for HTML.
+        if "text/html" not in request.headers.get("accept", ""):
+            return Response(_ALIVE, headers={"Vary": "Accept"}, media_type="application/json")
         return respond(served["index.html"], request)
 
     @routes.api_route("/dashboard/{path:path}", methods=["GET", "HEAD"])

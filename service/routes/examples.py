@@ -21,13 +21,16 @@ class Examples:
     Attributes:
         image: a handwritten seven, PNG, 28 x 28, grey.
         infer: V2 requests for the `mlp` starter.
-        predict: V1 requests for it.
+        predict: V1 requests for it, and `classify` the same as examples.
+        regress: a request with examples, for no model in particular.
         layer_batch: one row for its normalisation layer.
     """
 
     image: bytes
     infer: dict[str, dict[str, Any]]
     predict: dict[str, dict[str, Any]]
+    classify: dict[str, dict[str, Any]]
+    regress: dict[str, dict[str, Any]]
     layer_batch: list[list[float]]
 
 
@@ -42,6 +45,8 @@ def for_starter() -> Examples:
         image=image,
         infer={"seven": {"summary": summary, "value": {"inputs": [tensor]}}},
         predict={"seven": {"summary": summary, "value": {"instances": [row]}}},
+        classify={"seven": {"summary": summary, "value": {"examples": [{"input": row}]}}},
+        regress={"one": {"summary": "For a model with one number a row.", "value": {"examples": [{"x": 1.0}]}}},
         layer_batch=[[round(float(np.sin(channel)), 2) for channel in range(64)]],
     )
 

@@ -8,21 +8,11 @@ from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.host.lifecycle import Lifecycle
 from service.http.access import PUBLIC
+from service.routes.extensions import OFFERED
 from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.metrics import Metrics
-
-EXTENSIONS = (
-    "binary_tensor_data",
-    "classification",
-    "model_configuration",
-    "model_repository",
-    "parameters",
-    "schedule_policy",
-    "statistics",
-)
-"""Of the Open Inference Protocol, as its specification and Triton name them."""
 
 
 class Liveness(BaseModel):
@@ -50,7 +40,7 @@ class ServerMetadata(BaseModel):
 
     name: str = "denge"
     version: str = VERSION
-    extensions: tuple[str, ...] = EXTENSIONS
+    extensions: tuple[str, ...] = OFFERED
 
 
 def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:

@@ -10,6 +10,7 @@ from service.http.addresses import PREDICTIONS
 from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.predictions import PredictionResponder
+from service.routes.queries import STRICT_BOOLEAN
 from service.routes.versions import for_default_and_named
 
 _BODY: dict[str, Any] = {
@@ -22,7 +23,9 @@ _BODY: dict[str, Any] = {
 }
 
 LayerStatistics = Annotated[
-    bool, Query(description="Also return how unusual each layer finds the image.", openapi_examples=example(True))
+    bool,
+    STRICT_BOOLEAN,
+    Query(description="Also return how unusual each layer finds the image.", openapi_examples=example(True)),
 ]
 
 

@@ -4,10 +4,12 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.openapi.models import Example
-from fastapi.params import Depends
+from fastapi.params import Depends as Dependency
 from pydantic import BaseModel, Field
+
+from service.routes.queries import require_known
 
 Tag = Literal["predict", "models", "layers", "watch", "recalibration", "rollout", "repository", "health"]
 
@@ -33,14 +35,14 @@ class Error(BaseModel):
     )
 
 
-def api_router(tag: Tag, access: Depends | None = None) -> APIRouter:
-    """A router whose operations have a tag, and their endpoints' names as ids.
+def api_router(tag: Tag, access: Dependency | None = None) -> APIRouter:
+    """A router whose operations have a tag, their endpoints' names as ids, and no other query parameters than theirs.
 
     Args:
         tag: groups the operations on the docs page.
         access: of all routes; None where each one declares its own.
     """
-    dependencies = [] if access is None else [access]
+    dependencies = [Depends(require_known), *([] if access is None else [access])]
     return APIRouter(tags=[tag], dependencies=dependencies, generate_unique_id_function=attrgetter("name"))
 
 

@@ -15,6 +15,10 @@ LayerName = Annotated[
     str, Path(description="Name of a normalisation layer of the model.", openapi_examples=example("hidden.0.norm"))
 ]
 
+VersionLabel = Annotated[
+    str, Path(description="`stable`, `canary`, or a label of the rollout.", openapi_examples=example("stable"))
+]
+
 
 def _require_digits(value: str) -> str:
     # Left to itself, a path parameter takes "1.0" for 1.

@@ -1,16 +1,17 @@
-"""Predictions from rows: TensorFlow Serving's REST format, V1."""
+"""Predictions in TensorFlow Serving's REST format, V1: from rows, columns or examples."""
+
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from service.catalog.catalog import Catalog
-from service.http.access import PREDICT, PUBLIC
+from service.http.access import PREDICT
 from service.http.addresses import PREDICTIONS
 from service.routes.examples import Examples
 from service.routes.openapi import api_router, error_responses, json_body, json_response
 from service.routes.parameters import ModelName
 from service.routes.predictions import PredictionResponder
-from service.routes.schemas import PREDICT_REQUEST, PREDICT_RESPONSE
+from service.routes.schemas import EXAMPLES_REQUEST, EXAMPLES_RESPONSE, PREDICT_REQUEST, PREDICT_RESPONSE
 from service.routes.versions import for_default_and_named
 
 _PREDICTED = json_response(
@@ -18,37 +19,33 @@ _PREDICTED = json_response(
     PREDICT_RESPONSE,
     {"predictions": [[0.1, 9.7]]},
 )
-
-
-class VersionStatus(BaseModel):
-    """State of a version, in TensorFlow Serving's format."""
-
-    version: str
-    state: str = "AVAILABLE"
-    status: dict[str, str] = {"error_code": "OK", "error_message": ""}
-
-
-class ModelStatus(BaseModel):
-    """States of the loaded versions."""
-
-    name: str
-    ready: bool = True
-    model_version_status: list[VersionStatus]
+_CLASSIFIED = json_response(
+    "For each example the label and the probability of every class, in the order of the model's output.",
+    EXAMPLES_RESPONSE,
+    {"results": [[["no", 0.1], ["yes", 0.9]]]},
+)
+_REGRESSED = json_response("One number for each example.", EXAMPLES_RESPONSE, {"results": [0.5]})
 
 
 def router(catalog: Catalog, responder: PredictionResponder, examples: Examples) -> APIRouter:
-    """Predictions and model status."""
-    routes = api_router("predict")
+    """Predictions by the default version of a model, or by one that is named by its number or a label."""
+    routes = api_router("predict", PREDICT)
+    errors = error_responses(400, 401, 404, 413, 415, 503)
+
+    def options(dialect: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "path": PREDICTIONS[dialect].default,
+            "find_version": catalog.labelled,
+            "response_class": Response,
+            "openapi_extra": body,
+        }
 
     @for_default_and_named(
         routes,
         "POST",
-        PREDICTIONS["v1"].default,
         summary="Predict from rows (V1)",
-        dependencies=[PREDICT],
-        response_class=Response,
-        responses=_PREDICTED | error_responses(400, 401, 404, 413, 415, 503),
-        openapi_extra=json_body(PREDICT_REQUEST, examples.predict),
+        responses=_PREDICTED | errors,
+        **options("v1", json_body(PREDICT_REQUEST, examples.predict)),
     )
     async def predict(model: ModelName, version: int | None, request: Request) -> Response:
         """Predict with TensorFlow Serving's REST format: `instances` are rows, `inputs` are columns."""
@@ -56,16 +53,24 @@ def router(catalog: Catalog, responder: PredictionResponder, examples: Examples)
 
     @for_default_and_named(
         routes,
-        "GET",
-        "/v1/models/{model}",
-        summary="Model status (V1)",
-        dependencies=[PUBLIC],
-        responses=error_responses(404, 503),
+        "POST",
+        summary="Classify examples (V1)",
+        responses=_CLASSIFIED | errors,
+        **options("classify", json_body(EXAMPLES_REQUEST, examples.classify)),
     )
-    async def get_model_status(model: ModelName, version: int | None) -> ModelStatus:
-        """The loaded versions of the model, in TensorFlow Serving's format."""
-        served = catalog.get(model, version)
-        versions = catalog.versions(model) if version is None else [served.version]
-        return ModelStatus(name=model, model_version_status=[VersionStatus(version=str(number)) for number in versions])
+    async def classify(model: ModelName, version: int | None, request: Request) -> Response:
+        """Classify examples with TensorFlow Serving's REST format, by a model with scores of several classes."""
+        return await responder.respond("classify", model, version, request)
+
+    @for_default_and_named(
+        routes,
+        "POST",
+        summary="Regress examples (V1)",
+        responses=_REGRESSED | errors,
+        **options("regress", json_body(EXAMPLES_REQUEST, examples.regress)),
+    )
+    async def regress(model: ModelName, version: int | None, request: Request) -> Response:
+        """Predict a number for each example with TensorFlow Serving's REST format, by a model that gives one a row."""
+        return await responder.respond("regress", model, version, request)
 
     return routes

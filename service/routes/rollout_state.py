@@ -78,6 +78,7 @@ class RolloutState(BaseModel):
     previous: list[str] = Field(description="Earlier defaults, latest last.")
     canary: Canary | None
     shadow: str | None
+    labels: dict[str, str] = Field(description="Versions by label, besides `stable` and `canary`.")
     versions: list[VersionState]
 
     @classmethod
@@ -137,6 +138,7 @@ class RolloutState(BaseModel):
             previous=[str(version) for version in rollout.previous],
             canary=rollout.canary,
             shadow=None if rollout.shadow is None else str(rollout.shadow),
+            labels={label: str(version) for label, version in rollout.labels.items()},
             versions=[describe(version) for version in sorted({*versions, *loaded})],
         )
 

@@ -111,11 +111,18 @@ INFERENCE_RESPONSE: Schema = {
     },
 }
 
+_SIGNATURE_NAME: Schema = {
+    "type": "string",
+    "default": "serving_default",
+    "description": "`serving_default`: a model has one signature.",
+}
+
 PREDICT_REQUEST: Schema = {
     "title": "PredictRequest",
     "type": "object",
     "oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
     "properties": {
+        "signature_name": _SIGNATURE_NAME,
         "instances": {
             **_ARRAY,
             "minItems": 1,
@@ -136,6 +143,29 @@ PREDICT_RESPONSE: Schema = {
         "predictions": {**_ARRAY, "description": "One item per row, for a request with `instances`."},
         "outputs": {"type": ["array", "object"], "description": "Columns, for a request with `inputs`."},
     },
+}
+
+EXAMPLES_REQUEST: Schema = {
+    "title": "ExamplesRequest",
+    "type": "object",
+    "required": ["examples"],
+    "properties": {
+        "signature_name": _SIGNATURE_NAME,
+        "context": {"type": "object", "description": "Features that all examples share, by name."},
+        "examples": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object"},
+            "description": "The features of each example by name: a value, or a flat list of them, for each input.",
+        },
+    },
+}
+
+EXAMPLES_RESPONSE: Schema = {
+    "title": "ExamplesResponse",
+    "type": "object",
+    "required": ["results"],
+    "properties": {"results": {**_ARRAY, "description": "One item per example."}},
 }
 
 _BATCH: Schema = {**_ARRAY, "description": "Mini-batch of shape (N, C, ...) as nested lists."}

@@ -1,17 +1,28 @@
 """Endpoints of a model's version: written once, registered for the default version and for one that the path names."""
 
+import re
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter
+from starlette.convertors import StringConvertor, register_url_convertor
 
-from service.routes.parameters import Version
+from service.routes.parameters import Version, VersionLabel
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-_MODEL = "{model}"
+_MODEL = re.compile(r"\{model(:\w+)?\}")
+
+
+class _BeforeVerb(StringConvertor):
+    """A part of a path in which no `:predict` or the like follows."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("before_verb", _BeforeVerb())
 
 
 def for_default_and_named(
@@ -20,21 +31,27 @@ def for_default_and_named(
     path: str,
     *,
     summary: str,
+    find_version: Callable[[str, str], int] | None = None,
     **options: Any,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Decorator that registers an endpoint at two paths.
+    """Decorator that registers an endpoint at two paths, or at three.
 
     The endpoint has a parameter `version: int | None`, None for the default version of the model. Its docstring is the
-    description of both operations, its name the id of the first one; the other id is that with `_version` behind it.
+    description of all operations, its name the id of the first one; the others' is that with `_version` or `_label`
+    behind it.
 
     Args:
         routes: get both routes.
-        method: of both.
-        path: for the default version, with `{model}` in it. In the other path, `/versions/{version}` follows that.
+        method: of all.
+        path: for the default version, with `{model}` in it. In the other paths, `/versions/{version}` or
+            `/labels/{label}` follows that. `{model:before_verb}` is a path of which no verb is a part.
         summary: for the default version.
-        options: of FastAPI, for both routes.
+        find_version: the version of a model that a label names; None for endpoints that know no labels.
+        options: of FastAPI, for all routes.
     """
-    head, tail = path.split(_MODEL)
+    found = _MODEL.search(path)
+    assert found is not None  # noqa: S101
+    head, model, tail, convertor = path[: found.start()], found[0], path[found.end() :], found[1] or ""
 
     def register(endpoint: Endpoint) -> Endpoint:
         name = endpoint.__name__
@@ -45,15 +62,37 @@ def for_default_and_named(
         by_default.__signature__, by_name.__signature__ = _signatures(endpoint)  # type: ignore[attr-defined]
         routes.add_api_route(path, by_default, name=name, summary=summary, **described)
         routes.add_api_route(
-            f"{head}{_MODEL}/versions/{{version}}{tail}",
+            f"{head}{model}/versions/{{version{convertor}}}{tail}",
             by_name,
             name=f"{name}_version",
             summary=f"{summary} (one version)",
             **described,
         )
+        if find_version is not None:
+            routes.add_api_route(
+                f"{head}{model}/labels/{{label{convertor}}}{tail}",
+                _by_label(endpoint, find_version),
+                name=f"{name}_label",
+                summary=f"{summary} (one label)",
+                **described,
+            )
         return endpoint
 
     return register
+
+
+def _by_label(endpoint: Callable[..., Any], find_version: Callable[[str, str], int]) -> Callable[..., Any]:
+    """The endpoint with a label in place of the version."""
+
+    @wraps(endpoint)
+    async def call(*, model: str, label: str, **others: Any) -> Any:
+        return await endpoint(model=model, version=find_version(model, label), **others)
+
+    written = signature(endpoint)
+    label = Parameter("label", Parameter.POSITIONAL_OR_KEYWORD, annotation=VersionLabel)
+    parameters = [label if name == "version" else parameter for name, parameter in written.parameters.items()]
+    call.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return call
 
 
 def _signatures(endpoint: Callable[..., Any]) -> tuple[Signature, Signature]:

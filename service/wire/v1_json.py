@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from models.datatypes import Array
+from models.datatypes import Array, Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire.json_arrays import to_array, to_json
@@ -20,6 +20,9 @@ from service.wire.tensors import validate_row_counts, validate_tensor
 
 BASE64 = "b64"
 """The only member of an object that stands for bytes."""
+
+SIGNATURE = "serving_default"
+"""Name of the only signature that a model has."""
 
 _BYTES_SUFFIX = "_bytes"
 """Outputs whose names end so are written in base64."""
@@ -54,6 +57,7 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, ba
         InvalidInput: anything about the request is wrong; the field says what.
     """
     request = parse_object(body)
+    require_signature(request)
     by_row = "instances" in request
     if by_row == ("inputs" in request):
         raise InvalidInput("expected either 'instances' or 'inputs'", "body")
@@ -109,11 +113,30 @@ def _to_base64(values: Any) -> Any:
 
 def _array(data: Any, spec: TensorSpec, field: str, *, finite: bool) -> Array:
     # A scalar is read as the only value of a list.
-    values = data if spec.shape else [data]
-    if spec.datatype == "BYTES" and isinstance(values, list):
-        _decode_base64(values, field)
-    array = to_array(values, spec.datatype, field, finite=finite)
+    array = read_values(data if spec.shape else [data], spec.datatype, field, finite=finite)
     return array if spec.shape else array.reshape(array.shape[1:])
+
+
+def read_values(values: Any, datatype: Datatype, field: str, *, finite: bool) -> Array:
+    """Nested lists to an array of the same nesting. Objects with base64 are text.
+
+    Raises:
+        InvalidInput: as `json_arrays.to_array`.
+    """
+    if datatype == "BYTES" and isinstance(values, list):
+        _decode_base64(values, field)
+    return to_array(values, datatype, field, finite=finite)
+
+
+def require_signature(request: Mapping[str, Any], *names: str) -> None:
+    """Check that a request asks for the signature that a model has: `serving_default`, or one of these names.
+
+    Raises:
+        InvalidInput: it asks for another one.
+    """
+    name = require_string(request.get("signature_name", SIGNATURE), "signature_name")
+    if name not in ("", SIGNATURE, *names):
+        raise InvalidInput(f"got '{name}', expected '{SIGNATURE}', the only one of a model", "signature_name")
 
 
 def _decode_base64(values: list[Any], field: str) -> None:

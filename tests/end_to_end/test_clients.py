@@ -175,7 +175,6 @@ class TestTriton:
             priority=1,
             timeout=60_000_000,
             headers={"X-Request-ID": "mine"},
-            query_params={"ignored": "1"},
             parameters={"mine": "x", "number": 1.5, "switch": True},
         )
 
@@ -253,9 +252,13 @@ class TestTriton:
     def test_reads_configurations(self, triton) -> None:
         configuration = triton.get_model_config("tiny", "1")
 
-        assert configuration["input"] == [{"name": "input", "data_type": "TYPE_FP32", "dims": [4]}]
+        assert configuration["input"][0]["dims"] == [4]
         assert configuration["max_batch_size"] == 32
         assert triton.get_model_config("bytes")["input"][0]["data_type"] == "TYPE_STRING"
+
+    def test_refuses_query_parameters_that_the_service_does_not_have(self, triton) -> None:
+        with pytest.raises(InferenceServerException, match="mine: unknown query parameter, this path has none"):
+            triton.infer("tiny", [triton_input()], query_params={"mine": "1"})
 
     def test_manages_the_repository(self, triton) -> None:
         ready = {"name": "tiny", "version": "1", "state": "READY", "reason": ""}
@@ -301,7 +304,7 @@ class TestTriton:
         ],
     )
     def test_is_told_clearly_what_is_not_offered(self, triton, method: str, arguments: tuple[Any, ...]) -> None:
-        with pytest.raises(InferenceServerException, match="no such path"):
+        with pytest.raises(InferenceServerException, match="this service does not have the extension"):
             getattr(triton, method)(*arguments)
 
 
@@ -431,6 +434,7 @@ class TestKServe:
 
     def test_reads_health(self, process: Process) -> None:
         assert self.call(process, "is_server_live") is True
+        assert self.call(process, "is_server_live", protocol="v1") is True
         assert self.call(process, "is_server_ready") is True
 
     def test_shows_the_servers_errors(self, process: Process) -> None:

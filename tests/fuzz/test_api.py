@@ -52,11 +52,6 @@ CONFIG: dict[str, Any] = {
             "include-operation-id": ["get_drift", "get_drift_version"],
             "checks": {"positive_data_acceptance": {"enabled": False}},
         },
-        # ":predict" is the end of a path's segment, so these are paths of the status of a model as well.
-        {
-            "include-operation-id": ["predict", "predict_version"],
-            "checks": {"allow_header_conformance": {"enabled": False}, "unsupported_method": {"enabled": False}},
-        },
     ],
 }
 

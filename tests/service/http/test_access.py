@@ -1,5 +1,6 @@
 """Access of the routes: tokens, keys, pages of other origins, and that no route is left out."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,11 @@ def bearer(token: str) -> dict[str, str]:
 
 def requests(app: FastAPI, wanted: object) -> list[tuple[str, str]]:
     """Method and path of every route with this access."""
-    values = {"model": "tiny", "version": "1", "layer": "norm"}
+    values = {"model": "tiny", "version": "1", "layer": "norm", "label": "stable"}
     found = []
     for path, methods, declared in access.declared(app):
         if declared is getattr(wanted, "dependency", None) and path not in FRAMEWORK_PATHS:
-            template = path.replace(":path}", "}")
+            template = re.sub(r":\w+}", "}", path)
             found += [(method, template.format_map(Filled(values))) for method in sorted(methods)]
     return found
 
@@ -78,9 +79,11 @@ def test_every_route_declares_its_access(guarded: tuple[FastAPI, TestClient]) ->
 
 
 def test_what_is_public_changes_nothing(guarded: tuple[FastAPI, TestClient]) -> None:
-    changing = {(method, path) for method, path in requests(guarded[0], PUBLIC) if method not in {"GET", "HEAD"}}
+    app, client = guarded
+    changing = {(method, path) for method, path in requests(app, PUBLIC) if method not in {"GET", "HEAD"}}
+    offered = {(method, path) for method, path in changing if client.request(method, path).status_code != 501}
 
-    assert changing == {("POST", "/v2/repository/index")}
+    assert offered == {("POST", "/v2/repository/index")}
 
 
 def test_every_admin_route_needs_the_admin_token(guarded: tuple[FastAPI, TestClient]) -> None:

@@ -1,5 +1,7 @@
 """The configuration of a model, as load generators read it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,27 @@ def test_the_configuration_leaves_the_batch_axis_out(client: TestClient, url: st
     assert configuration["max_batch_size"] == 32
     assert configuration["dynamic_batching"] == {"max_queue_delay_microseconds": 0}
     assert configuration["parameters"] == {"inline_ms": {"string_value": "1"}}
-    assert configuration["input"] == [{"name": "input", "data_type": "TYPE_FP32", "dims": [1, 8, 8]}]
+    assert configuration["input"] == [
+        {"name": "input", "data_type": "TYPE_FP32", "format": "FORMAT_NCHW", "dims": [1, 8, 8], "optional": False}
+    ]
     assert configuration["output"] == [{"name": "logits", "data_type": "TYPE_FP32", "dims": [3]}]
+    assert configuration["version_policy"] == {"specific": {"versions": [1]}}
+    assert configuration["instance_group"] == [{"name": "shapes", "kind": "KIND_CPU", "count": 2, "gpus": []}]
+
+
+def test_the_configuration_is_one_of_tritons(client: TestClient) -> None:
+    """In the form that its own tools parse. Their messages take a process of their own."""
+    parse = (
+        "import sys; from google.protobuf import json_format; from tritonclient.grpc.model_config_pb2 import *; "
+        "found = json_format.Parse(sys.stdin.read(), ModelConfig()); "
+        "print(ModelInput.Format.Name(found.input[0].format), found.max_batch_size, found.instance_group[0].count)"
+    )
+    for model, expected in (("shapes", "FORMAT_NCHW 32 2"), ("tiny", "FORMAT_NONE 32 2")):
+        text = client.get(f"/v2/models/{model}/config").text
+
+        found = subprocess.run([sys.executable, "-c", parse], input=text, capture_output=True, text=True, timeout=60)
+
+        assert found.stdout.strip() == expected, found.stderr
 
 
 def test_the_configuration_shows_what_the_model_says_itself(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ FILES = sorted(
 )
 
 
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
 def paths() -> list[str]:
     return ["/", *(f"/dashboard/{name}" for name in FILES)]
 
 
 @pytest.mark.parametrize("path", paths())
 def test_every_part_says_what_browsers_may_do_with_it(client: TestClient, path: str) -> None:
-    answer = client.get(path)
+    answer = client.get(path, headers=BROWSER)
 
     assert answer.status_code == 200
     policy = dict(rule.split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split("; "))
@@ -39,17 +42,17 @@ def test_every_part_says_what_browsers_may_do_with_it(client: TestClient, path: 
 
 @pytest.mark.parametrize("path", paths())
 def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -> None:
-    first = client.get(path)
+    first = client.get(path, headers=BROWSER)
     tag = first.headers["ETag"]
 
     assert first.headers["Cache-Control"] == "no-cache"
     for known in (tag, f"W/{tag}", f'"other", {tag}'):
-        again = client.get(path, headers={"If-None-Match": known})
+        again = client.get(path, headers=BROWSER | {"If-None-Match": known})
         assert again.status_code == 304
         assert not again.content
         assert again.headers["ETag"] == tag
-    assert client.get(path, headers={"If-None-Match": '"other"'}).content == first.content
-    head = client.head(path)
+    assert client.get(path, headers=BROWSER | {"If-None-Match": '"other"'}).content == first.content
+    head = client.head(path, headers=BROWSER)
     assert head.status_code == 200
     assert head.headers["ETag"] == tag
 
@@ -96,3 +99,11 @@ def test_markup_is_never_made_of_text() -> None:
     for name in FILES:
         text = (FOLDER / name).read_text("utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b", text), name
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "application/json"}])
+def test_who_does_not_ask_for_html_learns_that_the_server_is_alive(client: TestClient, headers: dict[str, str]) -> None:
+    response = client.get("/", headers=headers)
+
+    assert response.json() == {"status": "alive"}
+    assert response.headers["Vary"] == client.get("/", headers=BROWSER).headers["Vary"] == "Accept"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.testclient import TestClient
 
 Schema = dict[str, Any]
@@ -16,7 +17,7 @@ KEYWORDS = {
     *("$ref", "title", "description", "default", "examples", "type", "enum", "const", "format", "contentMediaType"),
     *("allOf", "anyOf", "oneOf", "not", "properties", "required", "additionalProperties", "items", "prefixItems"),
     *("minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "multipleOf"),
-    *("exclusiveMinimum", "exclusiveMaximum"),
+    *("exclusiveMinimum", "exclusiveMaximum", "propertyNames"),
     # OpenAPI 3.1
     *("discriminator", "readOnly"),
 }
@@ -60,6 +61,12 @@ def inside(place: str, schema: Any) -> Iterator[tuple[str, Schema]]:
 def test_the_document_is_valid(described: Schema) -> None:
     assert described["openapi"].startswith("3.1.")
     schemathesis.openapi.from_dict(described).validate()
+    assert [error.message for error in OpenAPIV31SpecValidator(described).iter_errors()] == []
+
+
+@pytest.mark.parametrize("change", [{"openapi": 3}, {"info": {"title": "no version"}}])
+def test_what_is_no_openapi_is_found(described: Schema, change: Schema) -> None:
+    assert list(OpenAPIV31SpecValidator(described | change).iter_errors())
 
 
 def test_an_invalid_document_is_found(described: Schema) -> None:

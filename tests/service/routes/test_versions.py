@@ -47,13 +47,18 @@ def client(app: FastAPI) -> TestClient:
         ("/models/mlp/name", "mlp None"),
         ("/models/mlp/versions/3/name", "mlp 3"),
         ("/models/mlp/versions/3/name?mark=!", "mlp 3!"),
-        ("/models/mlp/name?version=3", "mlp None"),
         ("/models/mlp:threaded", "mlp None"),
         ("/models/mlp/versions/3:threaded", "mlp 3"),
     ],
 )
 def test_the_endpoint_gets_the_version_of_the_path_or_none(client: TestClient, path: str, answer: str) -> None:
     assert client.get(path).json() == answer
+
+
+def test_a_version_in_the_query_is_refused(client: TestClient) -> None:
+    response = client.get("/models/mlp/name?version=3")
+
+    assert response.json() == {"error": "version: unknown query parameter, expected only ['mark']"}
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "1.0", "latest", "1000000000000000000", "٣"])

@@ -225,6 +225,7 @@ def test_the_configuration_has_whole_shapes(client: TestClient, name: str) -> No
 
     is_batched = name == "free-vector"
     assert (configuration["max_batch_size"] == 0) is not is_batched
+    assert ("dynamic_batching" in configuration) is is_batched
     dims = [tensor["dims"] for tensor in configuration["input"]]
     assert dims == [tensor["shape"][is_batched:] for tensor in metadata["inputs"]]
     assert is_batched or statistics["inference_count"] == statistics["inference_stats"]["success"]["count"]
