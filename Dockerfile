@@ -16,9 +16,10 @@ WORKDIR /build
 RUN python -m venv /opt/denge
 COPY pyproject.toml constraints.txt ./
 # The dependencies have a layer of their own, which a change of the code leaves in place.
-RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies'][sys.argv[1]], sep='\n')" "$RUNTIME" > requirements.txt \
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *(line for extra in (sys.argv[1], 'grpc', 'otel') for line in project['optional-dependencies'][extra]), sep='\n')" "$RUNTIME" > requirements.txt \
     && pip install --no-cache-dir --quiet --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE ./
+COPY denge denge
 COPY models models
 COPY service service
 COPY training training
@@ -39,7 +40,7 @@ ENV HOME=/tmp
 WORKDIR /runs
 COPY --from=build-training /opt/denge /opt/denge
 USER 10001:10001
-ENTRYPOINT ["python", "-m", "training"]
+ENTRYPOINT ["denge"]
 CMD ["--help"]
 
 
@@ -48,10 +49,11 @@ ENV DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository \
     DENGE_ADMIN_TOKEN_FILE=/secrets/admin-token
 WORKDIR /tmp
 COPY --from=build /opt/denge /opt/denge
+COPY deploy/healthcheck.py /usr/local/lib/denge/healthcheck.py
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 8001
 VOLUME /repository /secrets
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=2)"]
-ENTRYPOINT ["python", "-m", "service"]
+    CMD ["python", "/usr/local/lib/denge/healthcheck.py"]
+ENTRYPOINT ["denge", "serve"]

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Callable
 
 from service import settings
 from service.app import create_app
@@ -38,10 +39,15 @@ def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certific
 
 
 def main(arguments: list[str]) -> int:
-    """Read the settings and serve."""
+    """Read the settings and serve. Returns the exit code."""
+    return serve_with(lambda: settings.load(arguments))
+
+
+def serve_with(load: Callable[[], Settings]) -> int:
+    """Load the settings and serve. Returns the exit code."""
     streams.reserve_standard_streams()
     try:
-        return serve(settings.load(arguments))
+        return serve(load())
     except ConfigurationError as error:
         streams.standard_error().write(f"{error}\n".encode())
         return USAGE_ERROR

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -13,7 +14,6 @@ import orjson
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    CliApp,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -56,11 +56,6 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX,
         extra="forbid",
         frozen=True,
-        cli_prog_name="python -m service",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
     )
 
     host: str = Field(
@@ -198,6 +193,26 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         "json", description="Format of the log: one JSON object per line, or text for people."
     )
+
+    @classmethod
+    def from_flags(cls, given: Mapping[str, Any]) -> Self:
+        """The settings from flags, environment and file.
+
+        Args:
+            given: flags by name of the setting, as text; switches as booleans.
+
+        Raises:
+            ConfigurationError: a value is invalid, or a name is not a setting.
+        """
+        _refuse_unknown_variables(os.environ)
+        if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
+            raise ConfigurationError(f"{CONFIG_VARIABLE}: the file {file} does not exist")
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(_describe(problem) for problem in error.errors())) from error
+        except (SettingsError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
 
     @classmethod
     def settings_customise_sources(
@@ -398,7 +413,7 @@ class Settings(BaseSettings):
 
 
 def load(arguments: Sequence[str] | None = None) -> Settings:
-    """Load the settings from flags, environment and file.
+    """Load the settings from flags, environment and file. With `--help` among the flags, print it and exit.
 
     Args:
         arguments: the command line without the name of the program; None reads no flags.
@@ -406,17 +421,21 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         ConfigurationError: a value is invalid, or a name is not a setting.
     """
-    _refuse_unknown_variables(os.environ)
-    if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
-        raise ConfigurationError(f"{CONFIG_VARIABLE}: the file {file} does not exist")
+    if arguments is None:
+        return Settings.from_flags({})
+    # Not needed by workers, and slow to import.
+    from cyclopts import CycloptsError  # noqa: PLC0415
+
+    from service.host.flags import build_app  # noqa: PLC0415
+
+    app = build_app("python -m service", Settings.__doc__ or "", Settings.model_fields, Settings.from_flags)
     try:
-        if arguments is None:
-            return Settings()
-        return CliApp.run(Settings, cli_args=list(arguments))
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_describe(problem) for problem in error.errors())) from error
-    except (SettingsError, ValueError) as error:
+        loaded: Settings | None = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
         raise ConfigurationError(str(error)) from error
+    if loaded is None:  # the help has been printed
+        sys.exit()
+    return loaded
 
 
 def from_json(text: str) -> Settings:

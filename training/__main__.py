@@ -222,13 +222,19 @@ def inspect(path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code."""
+    return run(app, arguments)
+
+
+def run(commands: App, arguments: Sequence[str] | None) -> int:
+    """Run one of these commands, and return the exit code: its own if it returns one."""
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        return commands(arguments, exit_on_error=False, print_error=False) or 0
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed: pip install torch 'denge[training]'", 1)
     except (CycloptsError, InvalidInput) as error:
         return _fail(error, 2)
     except (DengeError, OSError) as error:
         return _fail(error, 1)
-    return 0
 
 
 def _log_test(network: "nn.Module", rows: "Rows", data: "Dataset") -> None:
@@ -251,7 +257,7 @@ def _publish(repository: Path, bundle: Bundle, *, candidate: bool = False) -> No
     print(f"published {bundle.manifest.model} version {version}: {repository / bundle.manifest.model / str(version)}")
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: Exception | str, code: int) -> int:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     return code
 

@@ -147,6 +147,7 @@ def test_what_does_not_start_says_why_in_one_line(tmp_path: Path, repository: Pa
             (["--uds", str(path), "--workers", "2"], 3, f"{path}: another process listens on this socket"),
             (["--repository", str(Path(__file__))], 2, "repository: "),
             (["--ssl-keyfile", "key"], 2, "ssl_keyfile requires a certificate"),
+            (["--prot", "1"], 2, "Did you mean --port?"),
         ]
         found = start(repository, [given for given, _, _ in cases])
         for (code, message), (_, expected, words) in zip(found, cases, strict=True):
@@ -158,16 +159,24 @@ def test_what_does_not_start_says_why_in_one_line(tmp_path: Path, repository: Pa
 def start(repository: Path, cases: list[list[str]]) -> list[tuple[int, str]]:
     """Exit code and standard error of services that do not start, one after the other in one process."""
     program = f"""
-import contextlib, io, json
+import json, os
 from service.__main__ import main
 
 for case in json.loads({json.dumps(json.dumps(cases))}):
-    with contextlib.redirect_stderr(io.TextIOWrapper(io.BytesIO(), write_through=True)) as errors:
-        code = main(["--repository", {str(repository)!r}, *case])
-    print(json.dumps([code, errors.buffer.getvalue().decode()]))
+    begin = os.fstat(2).st_size
+    code = main([*case, *([] if "--repository" in case else ["--repository", {str(repository)!r}])])
+    print(json.dumps([code, begin, os.fstat(2).st_size]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
-    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+    errors = repository.parent / "errors"
+    with errors.open("w") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=file,
+            timeout=TIMEOUT_SECONDS,
+            env=environment(),
+        )
+    said = errors.read_bytes()
+    assert done.returncode == 0, said
+    results = map(json.loads, done.stdout.splitlines())
+    return [(code, said[begin:end].decode()) for code, begin, end in results]
