@@ -11,6 +11,7 @@ from models.errors import LayerNotFound
 from models.manifest import Manifest, NormLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
+from service.wire.grpc_decoder import GrpcDecoder
 from service.wire.v2_decoder import V2Decoder
 
 
@@ -23,6 +24,7 @@ class ServedVersion:
         manifest: as published.
         engine: runs the folded graph.
         decoder: decodes V2 requests.
+        grpc_decoder: decodes V2 requests in protobuf.
         layers: the normalisation layers by name.
         is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
@@ -32,14 +34,16 @@ class ServedVersion:
     manifest: Manifest
     engine: Engine
     decoder: V2Decoder = field(init=False, compare=False)
+    grpc_decoder: GrpcDecoder = field(init=False, compare=False)
     layers: Mapping[str, NormLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         layers = {layer.name: layer for layer in self.manifest.norm_layers}
         is_batchable = self.manifest.is_batchable
-        decoder = V2Decoder(self.manifest.inputs, self.manifest.outputs, batched=is_batchable)
-        object.__setattr__(self, "decoder", decoder)
+        tensors = self.manifest.inputs, self.manifest.outputs
+        object.__setattr__(self, "decoder", V2Decoder(*tensors, batched=is_batchable))
+        object.__setattr__(self, "grpc_decoder", GrpcDecoder(*tensors, batched=is_batchable))
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "is_batchable", is_batchable)
 

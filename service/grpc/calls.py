@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import grpc
 from grpc.aio import ServicerContext
 
-from models.errors import ClientDisconnected, InvalidInput
+from models.errors import ClientDisconnected, InvalidInput, NotSupported
 from service.access import Guard
 from service.errors import public_error
-from service.grpc.errors import NotServed, failure
+from service.grpc.errors import failure
 from service.http.context import REQUEST_ID, choose_request_id
 from service.inference.dialect import Headers
 from service.telemetry import logs
@@ -150,7 +150,7 @@ def not_served(sentence: str) -> Respond:
     """Answers every message with UNIMPLEMENTED."""
 
     async def respond(_client: Client, _message: bytes) -> bytes:
-        raise NotServed(sentence)
+        raise NotSupported(sentence)
 
     return respond
 

@@ -1,49 +1,33 @@
 """From an error of the domain to the status of a call: the only place with gRPC's codes.
 
-`service.errors` has what the client is told. Overload is UNAVAILABLE, as in Triton: clients retry that by themselves.
+`service.errors` says what the client is told and which status it is in HTTP; the code follows from that. Overload is
+UNAVAILABLE, as in Triton: clients with a retry policy try again by themselves.
 """
 
+from http import HTTPStatus
 from typing import NamedTuple
 
 import structlog
 from grpc import StatusCode
 
-from models.errors import (
-    BundleError,
-    ClientDisconnected,
-    DengeError,
-    Forbidden,
-    InferenceFailed,
-    InvalidInput,
-    NotFound,
-    NotReady,
-    NotSupported,
-    Overloaded,
-    TooLarge,
-    Unauthenticated,
-)
+from models.errors import DengeError, Overloaded
 from service.errors import INTERNAL, public_error
 
 log = structlog.get_logger()
 
-_CODES: dict[type[DengeError], StatusCode] = {
-    InvalidInput: StatusCode.INVALID_ARGUMENT,
-    TooLarge: StatusCode.RESOURCE_EXHAUSTED,
-    ClientDisconnected: StatusCode.CANCELLED,
-    Unauthenticated: StatusCode.UNAUTHENTICATED,
-    Forbidden: StatusCode.PERMISSION_DENIED,
-    NotFound: StatusCode.NOT_FOUND,
-    NotSupported: StatusCode.UNIMPLEMENTED,
-    NotReady: StatusCode.UNAVAILABLE,
-    Overloaded: StatusCode.UNAVAILABLE,
-    BundleError: StatusCode.UNAVAILABLE,
-    InferenceFailed: StatusCode.INTERNAL,
-    DengeError: StatusCode.INTERNAL,
+CODES = {
+    HTTPStatus.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.UNAUTHORIZED: StatusCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: StatusCode.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: StatusCode.NOT_FOUND,
+    HTTPStatus.CONFLICT: StatusCode.FAILED_PRECONDITION,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: StatusCode.INVALID_ARGUMENT,
+    HTTPStatus.INTERNAL_SERVER_ERROR: StatusCode.INTERNAL,
+    HTTPStatus.NOT_IMPLEMENTED: StatusCode.UNIMPLEMENTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: StatusCode.UNAVAILABLE,
 }
-
-
-class NotServed(Exception):
-    """A method of the protocol that this service does not have. The message says what to do instead."""
+"""By the status of the same error in HTTP."""
 
 
 class Failure(NamedTuple):
@@ -64,15 +48,12 @@ class Failure(NamedTuple):
 
 def failure(error: Exception) -> Failure:
     """How a call ends with an error. Internal errors are logged, and the client is told no details."""
-    if isinstance(error, NotServed):
-        return Failure(StatusCode.UNIMPLEMENTED, str(error), 501)
     if not isinstance(error, DengeError):
         log.error("unexpected_error", exc_info=error)
         return Failure(StatusCode.INTERNAL, INTERNAL.message, INTERNAL.status)
-    code = next(_CODES[cls] for cls in type(error).__mro__ if cls in _CODES)
     public = public_error(error)
     metadata: tuple[tuple[str, str], ...] = ()
     if isinstance(error, Overloaded):
         # Clients with a retry policy wait for so long: github.com/grpc/proposal/blob/master/A6-client-retries.md
         metadata = (("grpc-retry-pushback-ms", str(round(error.retry_after * 1e3))),)
-    return Failure(code, public.message, public.status, metadata)
+    return Failure(CODES[public.status], public.message, public.status, metadata)

@@ -25,9 +25,7 @@ _SENTENCES = {
         "CudaSharedMemoryRegister",
         "CudaSharedMemoryUnregister",
     ),
-    "traces are not recorded by request: see docs/operating.md for what the log and the metrics show": (
-        "TraceSetting",
-    ),
+    "traces are not recorded by request: the log and the metrics have every call": ("TraceSetting",),
     "the log is configured at start, by --log-level and --log-format": ("LogSettings",),
 }
 """Methods of Triton that are not served, by what their callers are told."""

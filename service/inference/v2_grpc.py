@@ -8,7 +8,7 @@ from service.inference.dialect import Answer, Call, Query
 from service.inference.queue import Outputs
 from service.inference.v2 import score
 from service.watching.observed_model import ObservedModel
-from service.wire import grpc_request, grpc_response
+from service.wire import grpc_response
 
 
 class V2Grpc:
@@ -26,10 +26,7 @@ class V2Grpc:
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002 - all is in the body
         """Read a message."""
-        manifest = served.manifest
-        request = grpc_request.decode(
-            body, manifest.inputs, manifest.outputs, finite=self._finite, batched=served.is_batchable
-        )
+        request = served.grpc_decoder.decode(body, finite=self._finite)
         return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002

@@ -54,6 +54,12 @@ def read_id(body: bytes) -> str:
         return ""
 
 
+def raw_tail(body: bytes) -> int:
+    """Bytes of the raw contents that end a valid request; 0 where another field does."""
+    last = protobuf.fields(memoryview(body), "body")[-1]
+    return len(last.raw) if last.number == _RAW else 0
+
+
 def parse_version(text: str, place: str) -> int | None:
     """A version of a model; None for an empty text.
 
