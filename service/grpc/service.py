@@ -25,7 +25,7 @@ _SENTENCES = {
         "CudaSharedMemoryRegister",
         "CudaSharedMemoryUnregister",
     ),
-    "traces are not recorded by request: the log and the metrics have every call": ("TraceSetting",),
+    "requests are traced by OpenTelemetry, if the service was started with it: no call changes that": ("TraceSetting",),
     "the log is configured at start, by --log-level and --log-format": ("LogSettings",),
 }
 """Methods of Triton that are not served, by what their callers are told."""

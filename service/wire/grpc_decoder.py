@@ -1,7 +1,8 @@
 """Decodes requests in protobuf for one version of a model, quickly if a request is like an earlier one.
 
-Clients send the same request again and again with other numbers. Where the raw contents of the one input end the message,
-all bytes before them are a template: they are validated the first time, by `grpc_request`, and recognised from then on.
+Clients send the same request again and again with other numbers. Where the raw contents of the one input end the
+message, all bytes before them are a template: they are validated the first time, by `grpc_request`, and recognised from
+then on.
 """
 
 from collections.abc import Sequence

@@ -82,7 +82,7 @@ def test_calls_are_counted_by_method_and_status(own: Serving) -> None:
     [
         ("SystemSharedMemoryStatus", "shared memory"),
         ("CudaSharedMemoryRegister", "shared memory"),
-        ("TraceSetting", "trace"),
+        ("TraceSetting", "OpenTelemetry"),
         ("LogSettings", "--log-level"),
     ],
 )
