@@ -76,3 +76,41 @@ def test_versions_that_are_gone_are_forgotten() -> None:
     assert rollout.without_missing([1, 2]) == Rollout(default=2, previous=(1,), loaded=(1,), unloaded=(2,))
     assert rollout.without_missing([7]) == Rollout()
     assert rollout.without_missing(list(range(1, 10))) == rollout
+
+
+class TestLabels:
+    """Other names of versions."""
+
+    def test_a_label_moves_from_version_to_version(self) -> None:
+        rollout = Rollout(unloaded=(2,)).with_label("tested", 1).with_label("tested", 2)
+
+        assert rollout.labels == {"tested": 2}
+        assert rollout.in_use == {2}
+        assert rollout.unloaded == ()
+        assert rollout.without_label("tested").labels == {}
+
+    def test_a_version_with_a_label_stays_loaded(self) -> None:
+        rollout = Rollout().with_label("old", 1)
+
+        assert rollout.versions_to_load([1, 2, 3], newest=1) == {1, 3}
+        with pytest.raises(InvalidInput, match="has a label"):
+            rollout.with_unloaded(1, default=3)
+
+    def test_labels_of_versions_that_are_gone_are_gone(self) -> None:
+        rollout = Rollout().with_label("old", 1).with_label("new", 2)
+
+        assert rollout.without_missing([2]).labels == {"new": 2}
+
+    @pytest.mark.parametrize("label", ["stable", "canary", "", "1", "-a", "a b", "é", "a" * 64])
+    def test_what_is_no_label_is_refused(self, label: str) -> None:
+        with pytest.raises(InvalidInput, match="label: "):
+            Rollout().with_label(label, 1)
+
+    def test_labels_are_few(self) -> None:
+        rollout = Rollout()
+        for number in range(32):
+            rollout = rollout.with_label(f"a{number}", number + 1)
+
+        assert rollout.with_label("a0", 9).labels["a0"] == 9
+        with pytest.raises(InvalidInput, match="32 labels already"):
+            rollout.with_label("more", 1)
