@@ -1,4 +1,4 @@
-"""Query parameters, read strictly: none is unknown or repeated, and a boolean is `true` or `false`."""
+"""Query parameters of the paths that have some: none is unknown or repeated, and a boolean is `true` or `false`."""
 
 from difflib import get_close_matches
 
@@ -12,13 +12,13 @@ from models.validation import shorten
 async def require_known(request: Request) -> None:
     """Check that a request has only the query parameters of its route, each at most once. A dependency of routes.
 
+    A route without any ignores them, as the servers of its protocol do: Triton's clients send some of their own.
+
     Raises:
         InvalidInput: names a parameter that is unknown or repeated, and the known one that is most like it.
     """
-    given = [name for name, _ in request.query_params.multi_items()]
-    if not given:
-        return
     known = [field.alias for field in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()] if known else []
     for name in given:
         if name not in known:
             raise InvalidInput(f"unknown query parameter, {_expected(name, known)}", shorten(name))
@@ -29,7 +29,7 @@ async def require_known(request: Request) -> None:
 def _expected(name: str, known: list[str]) -> str:
     if near := get_close_matches(name, known, n=1):
         return f"did you mean '{near[0]}'?"
-    return f"expected only {sorted(known)}" if known else "this path has none"
+    return f"expected only {sorted(known)}"
 
 
 def _require_true_or_false(value: object) -> object:

@@ -25,7 +25,7 @@ from tritonclient.utils import InferenceServerException
 
 from models.datatypes import DATATYPES, Datatype, to_numpy
 from models.repository.repository import Repository
-from tests.bundles import echo_bundle, tiny_bundle
+from tests.bundles import echo_bundle, text_bundle, tiny_bundle
 from tests.end_to_end.conftest import Process, running
 
 ROWS = np.random.default_rng(0).normal(scale=3, size=(5, 4)).astype(np.float32)
@@ -40,12 +40,20 @@ VALUES: dict[Datatype, Any] = {
 }
 EMPTY = {name: values[:0] for name, values in VALUES.items()}
 
+_TENSORS = "({0}[N, 16] INPUT0, {0}[N, 16] INPUT1) => ({0}[N, 16] OUTPUT0, {0}[N, 16] OUTPUT1)"
+SIMPLE = {
+    "simple": f"{_TENSORS.format('int32')} {{ OUTPUT0 = Add(INPUT0, INPUT1) OUTPUT1 = Sub(INPUT0, INPUT1) }}",
+    "simple_string": f"{_TENSORS.format('string')} {{ a = Cast <to = 6> (INPUT0) b = Cast <to = 6> (INPUT1) "
+    "sum = Add(a, b) difference = Sub(a, b) OUTPUT0 = Cast <to = 8> (sum) OUTPUT1 = Cast <to = 8> (difference) }",
+}
+"""Models of Triton's examples: the sum and the difference of numbers, or of numbers as text."""
+
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory):
     root: Path = tmp_path_factory.mktemp("clients") / "repository"
     repository = Repository(root)
-    for bundle in (tiny_bundle(), *map(echo_bundle, DATATYPES)):
+    for bundle in (tiny_bundle(), *map(echo_bundle, DATATYPES), *(text_bundle(*model) for model in SIMPLE.items())):
         repository.publish(bundle)
     with running(root) as process:
         yield process
@@ -175,12 +183,35 @@ class TestTriton:
             priority=1,
             timeout=60_000_000,
             headers={"X-Request-ID": "mine"},
+            query_params={"ignored": "1"},
             parameters={"mine": "x", "number": 1.5, "switch": True},
         )
 
         assert close(result.as_numpy("logits"))
         response = result.get_response()
         assert (response["model_name"], response["model_version"], response["id"]) == ("tiny", "1", "a b\n")
+
+    @pytest.mark.parametrize("model", SIMPLE)
+    def test_calls_what_its_examples_call(self, triton, model: str) -> None:
+        kind = object if model == "simple_string" else np.int32
+        one, two = np.arange(16, dtype=np.int32)[None], np.full((1, 16), -1, np.int32)
+        tensors = []
+        for name, values, binary in (("INPUT0", one, False), ("INPUT1", two, True)):
+            tensor = InferInput(name, [1, 16], "BYTES" if kind is object else "INT32")
+            tensor.set_data_from_numpy(values.astype(str).astype(object) if kind is object else values, binary)
+            tensors.append(tensor)
+        wanted = [InferRequestedOutput("OUTPUT0", binary_data=True), InferRequestedOutput("OUTPUT1", binary_data=False)]
+
+        for outputs in (wanted, None):
+            result = triton.infer(model, tensors, outputs=outputs, query_params={"test_1": 1, "test_2": 2})
+
+            assert (result.as_numpy("OUTPUT0").astype(np.int32) == one + two).all()
+            assert (result.as_numpy("OUTPUT1").astype(np.int32) == one - two).all()
+        assert len(triton.get_inference_statistics(model)["model_stats"]) == 1
+        assert triton.get_model_metadata(model, query_params={"test_1": 1, "test_2": 2})["name"] == model
+        assert triton.is_server_live(query_params={"test_1": 1, "test_2": 2})
+        with pytest.raises(InferenceServerException, match="Request for unknown model"):
+            triton.infer("wrong_model_name", tensors)
 
     @pytest.mark.parametrize("binary", [True, False])
     @pytest.mark.parametrize("count", [1, 2, 9])
@@ -255,10 +286,6 @@ class TestTriton:
         assert configuration["input"][0]["dims"] == [4]
         assert configuration["max_batch_size"] == 32
         assert triton.get_model_config("bytes")["input"][0]["data_type"] == "TYPE_STRING"
-
-    def test_refuses_query_parameters_that_the_service_does_not_have(self, triton) -> None:
-        with pytest.raises(InferenceServerException, match="mine: unknown query parameter, this path has none"):
-            triton.infer("tiny", [triton_input()], query_params={"mine": "1"})
 
     def test_manages_the_repository(self, triton) -> None:
         ready = {"name": "tiny", "version": "1", "state": "READY", "reason": ""}

@@ -15,12 +15,8 @@ from tests.image_files import encode, random_pixels
             "/v2/models/tiny/drift?x=1",
             "x: unknown query parameter, expected only ['false_alarm_rate', 'window']",
         ),
-        ("GET", "/v2/health/live?x=1", "x: unknown query parameter, this path has none"),
         ("GET", "/v2/drift?window=1h&window=1d", "window: given more than once"),
-        ("POST", "/v2/models/tiny/infer?x=1", "x: unknown query parameter, this path has none"),
-        ("POST", "/v1/models/tiny:predict?x", "x: unknown query parameter, this path has none"),
-        ("POST", "/v2/repository/index?ready=true", "ready: unknown query parameter, this path has none"),
-        ("PUT", "/v2/models/tiny/rollout/canary?x=1", "x: unknown query parameter, this path has none"),
+        ("GET", "/v2/models/tiny/recalibrations/1?wiat=1", "wiat: unknown query parameter, did you mean 'wait'?"),
     ],
 )
 def test_unknown_and_repeated_ones_are_refused(client: TestClient, method: str, url: str, message: str) -> None:

@@ -55,10 +55,11 @@ def test_the_endpoint_gets_the_version_of_the_path_or_none(client: TestClient, p
     assert client.get(path).json() == answer
 
 
-def test_a_version_in_the_query_is_refused(client: TestClient) -> None:
-    response = client.get("/models/mlp/name?version=3")
+def test_a_version_in_the_query_names_none(client: TestClient) -> None:
+    refused = client.get("/models/mlp/name?version=3")
 
-    assert response.json() == {"error": "version: unknown query parameter, expected only ['mark']"}
+    assert refused.json() == {"error": "version: unknown query parameter, expected only ['mark']"}
+    assert client.get("/models/mlp:threaded?version=3").json() == "mlp None"
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "1.0", "latest", "1000000000000000000", "٣"])
