@@ -30,10 +30,12 @@ from service.catalog.tried_versions import TriedVersions
 from service.host import memory
 from service.host.blocking_pool import BlockingPool
 from service.host.lifecycle import Lifecycle
+from service.host.memory_budget import MemoryBudget
 from service.http import access, errors
 from service.http.context import RequestContext
 from service.http.cors import allow_origins
 from service.http.forward import Forward, ForwardOthers, unavailable
+from service.http.limits import ConnectionLimits
 from service.http.predictions import Application, PlainPredictions
 from service.http.proxies import FromWorkers, Proxies
 from service.http.tls import Certificate, CertificateMetrics
@@ -102,9 +104,6 @@ Serves batch-normalised networks, and shows what their normalisation layers reme
 Every example on this page runs as it stands against the starter models. Errors are `{"error": ...}`; every response
 carries an `X-Request-ID`, the client's own if it sent one, under which the service's log has the details.
 """
-
-SMALL_BODY_BYTES = 1 << 16
-"""Largest body that holds a few parameters."""
 
 LOOK_SECONDS = 10.0
 """How long a request waits for the repository to be read."""
@@ -200,12 +199,10 @@ def create_app(
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
-    app.include_router(repository_routes.router(catalog, rollouts, looks, changes), max_body_size=SMALL_BODY_BYTES)
-    app.include_router(
-        rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes), max_body_size=SMALL_BODY_BYTES
-    )
-    app.include_router(labels.router(rollouts, looks, changes), max_body_size=SMALL_BODY_BYTES)
     routers = (
+        repository_routes.router(catalog, rollouts, looks, changes),
+        rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes),
+        labels.router(rollouts, looks, changes),
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
         *predictions.routers,
@@ -271,7 +268,8 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
     _add_routes(app, guard, predictions.routers)
     here = predictions.application(app, _proxies(settings))
     forward = Forward(control, predictions.context.around(unavailable))
-    return Application(ForwardOthers(here, app.routes, forward), here.plain, app, here.proxies)
+    others = ForwardOthers(here, app.routes, forward)
+    return Application(others, app, here.context, here.plain, here.limits, here.bodies, here.proxies)
 
 
 @dataclass(frozen=True)
@@ -282,14 +280,16 @@ class _Predictions:
     context: RequestContext
     examples: Examples
     routers: tuple[APIRouter, ...]
-    max_body_bytes: int
+    limits: ConnectionLimits
+    bodies: MemoryBudget
     origins: Sequence[str]
     closers: tuple[Callable[[], None], ...]
 
     def application(self, app: FastAPI, proxies: Proxies) -> Application:
         """The application that answers plain predictions itself, and leaves everything else to `app`."""
-        plain = PlainPredictions(self.handler, self.context, self.max_body_bytes, has_origins=bool(self.origins))
-        return Application(self.context.around(allow_origins(app, self.origins)), plain, app, proxies)
+        plain = PlainPredictions(self.handler, self.context, has_origins=bool(self.origins))
+        whole = self.context.around(allow_origins(app, self.origins))
+        return Application(whole, app, self.context, plain, self.limits, self.bodies, proxies)
 
     def close(self) -> None:
         """Wait for what runs, and refuse what comes."""
@@ -340,7 +340,8 @@ def _build_predictions(
         RequestContext(RequestRecorder(statistics, request_logger(settings.log_level, settings.log_format))),
         shown,
         (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
-        settings.max_body_bytes,
+        ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
+        MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,
         (batcher.close, *closers),
     )

@@ -83,6 +83,8 @@ def _headers(error: DengeError) -> dict[str, str]:
             return {"Connection": "close"}
         case StorageError():
             return {"Retry-After": str(_RETRY_SECONDS)}
+        case UnsupportedEncoding():
+            return {"Accept-Encoding": "gzip, deflate"}
         case Unauthenticated():
             return {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.presented else "Bearer"}
         case Overloaded():

@@ -176,9 +176,22 @@ class Settings(BaseSettings):
     )
     webhook_secret_file: Path | None = Field(None, description="File with the webhook secret.")
     max_body_mib: Mebibytes = Field(64, description="Largest request body, in MiB.")
+    max_bodies_mib: int | None = Field(
+        None,
+        gt=0,
+        description="Most memory for the bodies of all requests in flight, in MiB. Further ones are refused with 503, "
+        "and so are those of a client that has as much as is left for others. If absent, 8 times max_body_mib.",
+    )
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image, in millions of pixels.")
     max_collected_mib: Mebibytes = Field(
         64, description="Most memory for the rows collected by one re-calibration, in MiB."
+    )
+    head_seconds: float = Field(
+        20.0, gt=0, description="How long the head of a request may take, and the first byte on a new connection."
+    )
+    body_seconds: float = Field(60.0, gt=0, description="How long the body of a request may take.")
+    write_seconds: float = Field(
+        60.0, gt=0, description="How long a client may take to read the next 64 KiB of its response."
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="How long an idle connection stays open. Set it longer than that of a proxy in front."
@@ -296,6 +309,12 @@ class Settings(BaseSettings):
             raise ValueError(f"a service on {self.host} requires an admin token: set {ENV_PREFIX}ADMIN_TOKEN_FILE")
         return self
 
+    @model_validator(mode="after")
+    def _require_room_for_a_body(self) -> Self:
+        if self.max_bodies_mib is not None and self.max_bodies_mib < 2 * self.max_body_mib:
+            raise ValueError("max_bodies_mib: a client may use half of it, so it is at least twice max_body_mib")
+        return self
+
     def read_admin_token(self) -> str | None:
         """Returns the admin token, and creates it if its file does not exist yet.
 
@@ -367,6 +386,11 @@ class Settings(BaseSettings):
     def max_load_bytes(self) -> int:
         """Most memory for the trial of a version, in bytes."""
         return self.load_mib << 20
+
+    @property
+    def max_bodies_bytes(self) -> int:
+        """Most memory for the bodies of all requests in flight, in bytes."""
+        return (8 * self.max_body_mib if self.max_bodies_mib is None else self.max_bodies_mib) << 20
 
     @property
     def finite(self) -> bool:

@@ -1,7 +1,10 @@
 """Memory that the process has freed but the system has not got back."""
 
+import asyncio
 import ctypes
 from contextlib import suppress
+
+_SOON_SECONDS = 1.0
 
 
 def release_freed() -> None:
@@ -12,3 +15,9 @@ def release_freed() -> None:
     """
     with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def release_freed_soon() -> None:
+    """Do so in a thread, when what is about to be freed has been."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(_SOON_SECONDS, loop.run_in_executor, None, release_freed)

@@ -1,26 +1,49 @@
-"""Reads request bodies: raw, bounded in size and time."""
+"""Request bodies: collected from their pieces, bounded in size, inflated where they are compressed."""
 
-import asyncio
-from time import perf_counter
+from io import BytesIO
 
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import InvalidInput, TooLarge
+from service.host.memory_budget import Reservation
 from service.wire.compression import decompress
 
-MAX_SECONDS = 60.0
 
-BEGAN = "denge.began"
-"""Key of the scope: when a part of the body was received before, on the clock of `perf_counter`, seconds."""
+class CollectedBody:
+    """The pieces of a body, in one block of memory: many tiny ones cost no more than their bytes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._first = b""
+        self._all: BytesIO | None = None
+
+    def add(self, piece: bytes) -> None:
+        """Add the next piece."""
+        if not self.size:
+            self._first = piece
+        else:
+            if self._all is None:
+                self._all = BytesIO()
+                self._all.write(self._first)
+            self._all.write(piece)
+        self.size += len(piece)
+
+    def take(self) -> bytes:
+        """The whole body. Nothing is collected any more."""
+        body = self._first if self._all is None else self._all.getvalue()  # which is not copied
+        self.size, self._first, self._all = 0, b"", None
+        return body
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds: float = MAX_SECONDS) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """The whole body, inflated where it is compressed.
+
+    `service.http.protocol` has collected it, in the time that it has, and bounded by the limit of all bodies.
 
     Raises:
         UnsupportedEncoding: it is compressed in another way than gzip or deflate.
         TooLarge: it is, says it is, or holds more than allowed; the rest is neither read nor inflated.
-        InvalidInput: it did not arrive in time, the client disconnected, or it is broken.
+        InvalidInput: the client disconnected, or it is broken.
     """
     encoding = None
     for name, value in scope["headers"]:
@@ -28,12 +51,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, max_seconds:
             raise TooLarge(f"{value.decode('latin-1')} bytes, at most {max_bytes} are read", "body")
         if name == b"content-encoding":
             encoding = str(value, "latin-1")
-    try:
-        waited = perf_counter() - scope[BEGAN] if BEGAN in scope else 0.0
-        async with asyncio.timeout(max_seconds - waited):
-            body = await _receive_all(receive, max_bytes)
-    except TimeoutError:
-        raise InvalidInput(f"did not arrive within {max_seconds:g} seconds", "body") from None
+    body = await _receive_all(receive, max_bytes)
     return body if encoding is None else decompress(body, encoding, max_bytes)
 
 
@@ -44,16 +62,37 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+    collected = CollectedBody()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidInput("the client disconnected before its end", "body")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > max_bytes:
+        collected.add(message.get("body", b""))
+        if collected.size > max_bytes:
             raise TooLarge(f"more than {max_bytes} bytes", "body")
         if not message.get("more_body", False):
-            return b"".join((*chunks, chunk)) if chunks else chunk
-        chunks.append(chunk)
+            return collected.take()
+
+
+class Held:
+    """ASGI application for one request, whose memory is held until it has been answered.
+
+    Args:
+        app: answers it.
+        reservation: of the memory.
+    """
+
+    def __init__(self, app: ASGIApp, reservation: Reservation) -> None:
+        self._app = app
+        self._reservation = reservation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._reservation.release()

@@ -11,9 +11,11 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import DengeError
-from service.errors import INTERNAL
+from service.errors import INTERNAL, PublicError
 from service.http.access import client_address, local_path
+from service.http.addresses import parse_url
 from service.http.errors import error_response
+from service.http.response import Response, from_error
 from service.telemetry import logs
 from service.telemetry.requests import RequestRecorder
 
@@ -22,6 +24,9 @@ log = structlog.get_logger()
 REQUEST_ID = b"x-request-id"
 # A client's id is repeated in the log and in the response, so it may hold nothing that either would misread.
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+_NO_ROUTE = "none"
+_MAX_LOGGED_URL_BYTES = 256
 
 ROUTE = "denge.route"
 """Key of the scope under which an application without a router leaves the template of the path."""
@@ -47,6 +52,10 @@ class RequestContext:
             await app(scope, receive, partial(_send_startup_failure, send))
             return
         start = perf_counter()
+        method = scope["method"]
+        is_head = method == "HEAD"  # answered like GET, without the body
+        if is_head:
+            scope = {**scope, "method": "GET"}
         request_id = choose_request_id(dict(scope["headers"]))
         header = (REQUEST_ID, request_id.encode("ascii"))
         path = local_path(scope)  # before a router changes it
@@ -57,7 +66,11 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = int(message["status"])
                 message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
+                await send(message)
+                if is_head:
+                    await send({"type": "http.response.body", "body": b""})
+            elif not is_head:
+                await send(message)
 
         token = logs.request_id.set(request_id)
         try:
@@ -68,11 +81,29 @@ class RequestContext:
             if not status:
                 await error_response(INTERNAL)(scope, receive, send_with_id)
         finally:
-            route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", "none"))
+            route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _NO_ROUTE))
             seconds = perf_counter() - start
-            address = client_address(scope)
-            self.recorder.record(route, scope["method"], path, status, request_id, seconds, address)
+            self.recorder.record(route, method, path, status, request_id, seconds, client_address(scope))
             logs.request_id.reset(token)
+
+    def refuse(
+        self, error: PublicError, method: str, url: bytes, headers: Mapping[bytes, bytes], client: str
+    ) -> Response:
+        """The response to a request that no application sees.
+
+        Args:
+            error: why.
+            method, url, headers: of the request, as far as they have come.
+            client: network address of the client.
+        """
+        request_id = choose_request_id(headers)
+        address = parse_url(url)
+        route = _NO_ROUTE if address is None else address.route
+        path = url.partition(b"?")[0][:_MAX_LOGGED_URL_BYTES].decode("latin-1")
+        self.recorder.record(route, method, path, error.status, request_id, 0.0, client)
+        response = from_error(error)
+        response.headers.append((REQUEST_ID, request_id.encode("ascii")))
+        return response
 
 
 async def _send_startup_failure(send: Send, message: Message) -> None:

@@ -51,7 +51,8 @@ def _allowed_methods(request: Request) -> list[str]:
     path = local_path(request.scope)
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
     found = [route.methods or () for route in routes if route.path_regex.match(path)]
-    return sorted(set().union(*found))
+    allowed = set().union(*found)
+    return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)
 
 
 def _validation_error(_request: Request, error: Exception) -> JSONResponse:

@@ -11,18 +11,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service.errors import INTERNAL, public_error
+from service.host.memory_budget import MemoryBudget
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
 from service.http.context import REQUEST_ID, ROUTE, RequestContext, choose_request_id
 from service.http.errors import error_response
+from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
+from service.http.response import Response, from_error
 from service.inference.dialect import Answer, Call
 from service.inference.handler import Admitted, Handler, Prediction
 from service.telemetry import logs
 
 log = structlog.get_logger()
 
-_NOT_PLAIN = frozenset({b"content-encoding", b"expect", b"upgrade"})
+_NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
 
 
@@ -51,14 +54,6 @@ class PlainRequest(NamedTuple):
     start: float
 
 
-class Response(NamedTuple):
-    """What is to be sent."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
 class PlainPredictions:
     """Answers plain predictions without ASGI: from the bytes of a body to those of a response, in one call.
 
@@ -67,34 +62,33 @@ class PlainPredictions:
     Args:
         handler: answers them.
         context: of every request.
-        max_body_bytes: larger bodies are left to ASGI, which refuses them.
         has_origins: whether pages of other origins are allowed. Their requests are left to ASGI, which knows them.
     """
 
-    def __init__(
-        self, handler: Handler, context: RequestContext, max_body_bytes: int, *, has_origins: bool = False
-    ) -> None:
-        self._not_plain = _NOT_PLAIN | {b"origin"} if has_origins else _NOT_PLAIN
+    def __init__(self, handler: Handler, context: RequestContext, *, has_origins: bool = False) -> None:
+        self._has_origins = has_origins
         self._handler = handler
         self._context = context
         self._record = context.recorder.record
-        self.max_body_bytes = max_body_bytes
 
-    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | None:
-        """Whether a POST request is plain, and may be answered. None: ASGI answers or refuses it."""
+    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
+        """Decide about a POST request before its body has come.
+
+        Returns:
+            The request, if it is plain; the response, if it is a prediction that is refused whatever its body is; None
+            where ASGI is to answer it.
+        """
         address = parse_url(url)
-        if address is None or not self._not_plain.isdisjoint(headers):
-            return None
-        length = headers.get(b"content-length", b"0")
-        if not (length.isdigit() and int(length) <= self.max_body_bytes):
+        if address is None or (self._has_origins and b"origin" in headers):
             return None
         start = perf_counter()
         try:
             call = Call(address.dialect, address.model, address.version, headers, client_address)
             admitted = self._handler.admit(call)
-        except DengeError:
-            return None
-        return PlainRequest(address, admitted, start)
+        except Exception as error:  # noqa: BLE001 - as in `answer`
+            request_id = choose_request_id(headers)
+            return self._finish(address, start, request_id, client_address, _failure(error, request_id))
+        return PlainRequest(address, admitted, start) if _NOT_PLAIN.isdisjoint(headers) else None
 
     def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
         """Answer a request.
@@ -110,13 +104,16 @@ class PlainPredictions:
             if answer is None:
                 deferred = _DeferredAnswer(self._handler, address, admitted, prediction, body)
                 return self._context.around(deferred)
-            status, headers, content = _OK, *answer
+            response = Response(_OK, *answer)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
-            status, headers, content = _failure(error, request_id)
-        seconds, client = perf_counter() - start, admitted.call.address
-        self._record(address.route, "POST", address.path, status, request_id, seconds, client)
-        headers.append((REQUEST_ID, request_id.encode("ascii")))
-        return Response(status, headers, content)
+            response = _failure(error, request_id)
+        return self._finish(address, start, request_id, admitted.call.address, response)
+
+    def _finish(self, address: Address, start: float, request_id: str, client: str, response: Response) -> Response:
+        seconds = perf_counter() - start
+        self._record(address.route, "POST", address.path, response.status, request_id, seconds, client)
+        response.headers.append((REQUEST_ID, request_id.encode("ascii")))
+        return response
 
 
 class _DeferredAnswer:
@@ -158,30 +155,43 @@ def _failure(error: Exception, request_id: str) -> Response:
     token = logs.request_id.set(request_id)
     try:
         if isinstance(error, DengeError):
-            response = error_response(public_error(error))
-        else:
-            log.error("unexpected_error", exc_info=error)
-            response = error_response(INTERNAL)
+            return from_error(public_error(error))
+        log.error("unexpected_error", exc_info=error)
+        return from_error(INTERNAL)
     finally:
         logs.request_id.reset(token)
-    return Response(response.status_code, response.raw_headers, bytes(response.body))
 
 
 class Application:
-    """An ASGI application, and beside it the plain predictions that need no ASGI: what `service.http.protocol` serves.
+    """An ASGI application, and beside it what `service.http.protocol` needs to serve it.
 
     Args:
         app: responds to everything.
-        plain: answers plain predictions in the same way.
         framework: the application inside of `app` that has the routes.
+        context: of every request.
+        plain: answers plain predictions in the same way as `app`.
+        limits: of every connection.
+        bodies: memory for the bodies of all requests.
         proxies: in front of the service.
     """
 
-    def __init__(self, app: ASGIApp, plain: PlainPredictions, framework: FastAPI, proxies: Proxies) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        framework: FastAPI,
+        context: RequestContext,
+        plain: PlainPredictions,
+        limits: ConnectionLimits,
+        bodies: MemoryBudget,
+        proxies: Proxies,
+    ) -> None:
         self._app = app
-        self.proxies = proxies
-        self.plain = plain
         self.framework = framework
+        self.context = context
+        self.plain = plain
+        self.limits = limits
+        self.bodies = bodies
+        self.proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""

@@ -40,6 +40,7 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
         app,
         loop="uvloop",
         http=Protocol,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

@@ -9,6 +9,7 @@ from fastapi.openapi.models import Example
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel, Field
 
+from service.http.typed_bodies import TypedBodyRoute
 from service.routes.queries import require_known
 
 Tag = Literal["predict", "models", "layers", "watch", "recalibration", "rollout", "repository", "health"]
@@ -43,7 +44,12 @@ def api_router(tag: Tag, access: Dependency | None = None) -> APIRouter:
         access: of all routes; None where each one declares its own.
     """
     dependencies = [Depends(require_known), *([] if access is None else [access])]
-    return APIRouter(tags=[tag], dependencies=dependencies, generate_unique_id_function=attrgetter("name"))
+    return APIRouter(
+        tags=[tag],
+        dependencies=dependencies,
+        generate_unique_id_function=attrgetter("name"),
+        route_class=TypedBodyRoute,
+    )
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

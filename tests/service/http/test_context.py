@@ -31,6 +31,10 @@ def client() -> TestClient:
     async def failed() -> None:
         raise InferenceFailed("secret: /etc/passwd")
 
+    @app.get("/well")
+    async def well() -> str:
+        return "well"
+
     @app.get("/half")
     async def half() -> StreamingResponse:
         async def chunks() -> Iterator[bytes]:
@@ -60,3 +64,14 @@ def test_an_answer_that_breaks_off_is_still_logged_and_counted(client: TestClien
         client.get("/half")
 
     assert [event["event"] for event in events] == ["unexpected_error", "request"]
+
+
+def test_head_is_answered_like_get_without_the_body(client: TestClient) -> None:
+    for path in ("/well", "/half"):
+        with structlog.testing.capture_logs() as events:
+            head, get = client.head(path), client.get(path)
+
+        assert head.status_code == get.status_code == 200
+        assert {**head.headers, "x-request-id": ""} == {**get.headers, "x-request-id": ""}
+        assert head.content == b""
+        assert [event["method"] for event in events if event["event"] == "request"] == ["HEAD", "GET"]

@@ -1,5 +1,6 @@
 """Errors of requests that no endpoint sees."""
 
+import gzip
 from typing import Annotated, Any
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from service.http import errors
+from service.http.typed_bodies import MAX_BYTES, TypedBodyRoute
 
 
 class Choice(BaseModel):
@@ -20,7 +22,7 @@ class Choice(BaseModel):
 def client() -> TestClient:
     app = FastAPI()
     errors.install(app)
-    routes = APIRouter()
+    routes = APIRouter(route_class=TypedBodyRoute)
 
     @app.get("/choices/{name}")
     async def read(name: str, window: Annotated[int, Query(le=9)] = 1) -> str:
@@ -42,8 +44,8 @@ def test_a_wrong_method_names_those_of_all_routes_with_the_path(client: TestClie
     response = client.post("/choices/a")
 
     assert response.status_code == 405
-    assert response.headers["Allow"] == "DELETE, GET, PUT"
-    assert response.json() == {"error": "method: got POST, this path allows DELETE, GET, PUT"}
+    assert response.headers["Allow"] == "DELETE, GET, HEAD, PUT"
+    assert response.json() == {"error": "method: got POST, this path allows DELETE, GET, HEAD, PUT"}
 
 
 def test_an_unknown_path_is_named(client: TestClient) -> None:
@@ -69,3 +71,29 @@ def test_an_invalid_parameter_is_named_with_what_was_expected(
 
     assert response.status_code == 400
     assert response.json()["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "status", "words"),
+    [
+        (b" " * MAX_BYTES + b"{}", None, 413, "body: "),
+        (b"{}", "br", 415, "Content-Encoding"),
+        (b"x", None, 400, "body"),
+    ],
+    ids=["too large", "unsupported encoding", "not JSON"],
+)
+def test_a_body_that_the_framework_parses_is_refused_in_the_format_of_every_error(
+    client: TestClient, content: bytes, encoding: str | None, status: int, words: str
+) -> None:
+    headers = {"Content-Type": "application/json"} | ({} if encoding is None else {"Content-Encoding": encoding})
+    response = client.put("/choices/a", content=content, headers=headers)
+
+    assert response.status_code == status
+    assert words in response.json()["error"]
+    assert response.headers.get("Accept-Encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+def test_a_body_that_the_framework_parses_may_be_compressed(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+
+    assert client.put("/choices/a", content=gzip.compress(b'{"version": 2}'), headers=headers).json() == "aa"

@@ -1,0 +1,180 @@
+"""A connection: what is sent on it, how long its client may take, and how it ends."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from service.http.bodies import Held
+from service.http.predictions import Application
+from service.http.proxies import Client
+from service.http.response import Response
+from service.http.writing import WriteTimeout
+
+LINGER_SECONDS = 5.0
+"""How long a client may go on sending after its last response. Were the connection closed at once, the system would
+reset it, and the client would not see the response."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, with limits of time. `service.http.protocol` reads the requests.
+
+    Args:
+        config, server_state, app_state: of uvicorn. The application is an `Application`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        assert isinstance(config.app, Application)  # noqa: S101
+        self._application = config.app
+        self._limits = config.app.limits
+        self._deadline: asyncio.TimerHandle | None = None
+        self._is_tls = False
+        self._peer: Client | None = None  # a proxy that is trusted to name its clients
+        self._is_last = False  # nothing that comes after the current request is answered
+        self._is_ended = False  # nothing that comes is answered
+        self._last_response: Response | None = None  # waits for those to earlier requests
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected, or a proxy."""
+        super().connection_made(transport)
+        self._is_tls = self.scheme == "https"
+        if self._application.proxies.trusts(self._address):
+            self._peer = Client(self._address, self.scheme or "http")
+        self._writing = WriteTimeout(self.loop, transport, self._limits.write_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has disconnected, or the connection was closed."""
+        super().connection_lost(exc)
+        self._is_ended = True
+        self._stop_deadline()
+        self._unset_keepalive_if_required()
+        self._writing.stop()
+        for _, app in self.pipeline:
+            if isinstance(app, Held):
+                app.release()
+        self.pipeline.clear()
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than the client takes."""
+        super().pause_writing()
+        self._writing.start()
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._writing.stop()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection has been idle for too long."""
+        super().timeout_keep_alive_handler()
+        self._writing.start()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client sends no more. It may have closed one direction only, and wait for the response to its request."""
+        if self._is_tls or not self._is_busy() or self.cycle.response_started:
+            return None
+        self._is_last = True
+        self.cycle.keep_alive = False
+        return True
+
+    def on_response_complete(self) -> None:
+        """A response has been written."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._writing.start()
+        elif self._last_response is not None and not self._is_busy():
+            self._send_last(self._last_response)
+
+    @property
+    def _address(self) -> str:
+        """Network address of the client; empty on a unix socket."""
+        return "" if self.client is None else self.client[0]
+
+    def _resolve_client(self) -> None:
+        """Find the client behind a proxy, and the path below the root path, of the request whose head has come."""
+        proxies = self._application.proxies
+        self.url = proxies.local(self.url)
+        if self._peer is not None:
+            address, self.scheme = proxies.client(self._peer, self.headers)  # type: ignore[assignment]
+            self.client = (address, 0) if address else None
+
+    def _is_busy(self) -> bool:
+        """Whether a request that has been read is still to be answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _start_task(self, app: ASGIApp, body: bytes) -> None:
+        """Show uvicorn the whole request whose head is in `url` and `headers`: it makes a task of it.
+
+        Args:
+            app: answers it.
+            body: what the application receives.
+        """
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        self.headers.extend(headers)
+        whole, self.app = self.app, app
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = whole
+        self.cycle.body = body  # type: ignore[assignment]  # passed on without a copy
+        if self._is_last:
+            self.cycle.keep_alive = False
+        super().on_message_complete()
+
+    def _send(self, response: Response) -> None:
+        """Send a response, while no other is to be sent before it."""
+        if self._is_last:
+            response = response.closing()
+        self.transport.write(response.to_bytes(self.server_state.default_headers))
+        if response.closes:
+            self.transport.close()
+
+    def _end(self, response: Response) -> None:
+        """End the connection with this response, after those to earlier requests."""
+        self._is_ended = True
+        self._stop_deadline()
+        if self._is_busy():
+            self._last_response = response.closing()
+        else:
+            self._send_last(response.closing())
+
+    def _send_last(self, response: Response) -> None:
+        """Send a response, and read on for a moment, so that the client can read it."""
+        self._last_response = None
+        self._unset_keepalive_if_required()
+        self.server_state.total_requests += 1
+        self.transport.write(response.to_bytes(self.server_state.default_headers))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._start_deadline(LINGER_SECONDS, self.transport.abort)
+
+    def _start_deadline(self, seconds: float, on_timeout: Callable[[], None]) -> None:
+        """Call this after some seconds, unless a deadline is set already."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self._on_deadline, seconds, on_timeout)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _on_deadline(self, seconds: float, on_timeout: Callable[[], None]) -> None:
+        self._deadline = None
+        if self.flow.read_paused:  # it is not the client that is late
+            self._start_deadline(seconds, on_timeout)
+        else:
+            on_timeout()
