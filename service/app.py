@@ -144,6 +144,8 @@ def create_app(
         settings.loaded_versions,
         partial(replicas.publish_from_thread, CATALOG_MESSAGE),
         trials=trials.start if settings.load_seconds else trust,
+        # Stored observations are read now, not when they are asked for.
+        on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
     )
     rollouts = Rollouts(catalog)
     looks, changes = (

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 from models.errors import StorageError
 
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 5.0
 """How long to wait for a lock that another process holds."""
 
 _LOCK_PAUSE_SECONDS = 0.02

@@ -22,8 +22,8 @@ _SHORT_SECONDS = 0.01
 """Runs that take longer are measured once: the service waits for the measurement when it starts."""
 
 _RUN_SECONDS = 60.0
-_DISTRUST_SECONDS = 60.0
-"""How long nothing short is expected of a graph after a run that had to be ended."""
+_DISTRUST_SECONDS = 10.0
+"""How long nothing short is expected of a graph after a run that was not. After one of `run_seconds`: for ever."""
 
 
 class Engine:
@@ -108,7 +108,8 @@ class Engine:
             return self._run(inputs, options)
         except Exception as error:
             if options.terminate:
-                self._distrusted_until = monotonic() + _DISTRUST_SECONDS
+                # A run that was only to be short may have had no processor.
+                self._distrusted_until = inf if limit == self._run_seconds else monotonic() + _DISTRUST_SECONDS
                 raise RunTooLong(f"the model did not finish within {limit:g} s, and was ended") from error
             # A node fails with InvalidArgument on an index out of range, for example. Whether a text is valid, only the
             # graph can tell.

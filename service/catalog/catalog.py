@@ -18,7 +18,7 @@ from models.repository.rollout import Rollout
 from models.runtime.engine import Engine
 from service.catalog import snapshot
 from service.catalog.index import IndexEntry, index_versions
-from service.catalog.loader import Loader, Trials, VersionKey, trust
+from service.catalog.loader import Loader, Trials, VersionKey, as_completed, trust
 from service.catalog.lookups import Lookups
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot
@@ -40,6 +40,7 @@ class Catalog(Lookups):
             it returns.
         draw: a number from 0 to 1, evenly distributed; drawn for each request that a canary could answer.
         trials: start the trials of versions that are to be loaded.
+        on_loaded: called with every version that has been loaded, before it is served.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class Catalog(Lookups):
         publish: Callable[[bytes], None] = lambda _snapshot: None,
         draw: Callable[[], float] = random.random,
         trials: Trials = trust,
+        on_loaded: Callable[[ServedVersion], object] = lambda _served: None,
     ) -> None:
         super().__init__(draw)
         self.repository = repository
-        self._loader = Loader(repository, start, trials)
+        self._loader = Loader(repository, start, trials, on_loaded)
         self._loaded_versions = loaded_versions
         self._publish = publish
         self._changes = NamedLocks("model")
@@ -77,17 +79,17 @@ class Catalog(Lookups):
         """
         listing = self.repository.listing()
         self._remember(listing, are_wanted=True)
-        wanted: dict[str, list[int]] = {}
+        wanted: dict[str, list[VersionKey]] = {name: [] for name in listing}
         for name, found in listing.items():
             with suppress(DengeError):  # raised again when the model is loaded
-                wanted[name] = self._to_load(self.repository.rollout(name), found.versions)
-        keys = [(name, version) for name, versions in wanted.items() for version in versions]
-        trials = self._loader.start_trials(keys)
-        # Those that wait for no trial answer first.
-        for name in sorted(listing, key=lambda name: any(not trials[name, v].done() for v in wanted.get(name, ()))):
+                to_load = self._to_load(self.repository.rollout(name), found.versions)
+                wanted[name] = [(name, version) for version in to_load]
+        trials = self._loader.start_trials([key for keys in wanted.values() for key in keys])
+        for name in as_completed({name: [trials[key] for key in keys] for name, keys in wanted.items()}):
             try:
                 with self._changes.held(name):
-                    self._refresh(name, trials=trials)
+                    if self._current(name).is_wanted:  # not unloaded meanwhile
+                        self._refresh(name, trials=trials)
             except ProviderUnavailable:
                 raise
             except DengeError as error:

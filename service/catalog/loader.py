@@ -1,7 +1,7 @@
 """From versions in the repository to versions that are ready to run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import MappingProxyType
 
 import structlog
@@ -30,6 +30,16 @@ def trust(versions: Sequence[VersionKey]) -> Mapping[VersionKey, "Future[str]"]:
     return outcomes
 
 
+def as_completed(trials: Mapping[str, Sequence["Future[str]"]]) -> Iterator[str]:
+    """Names, each when all of its trials have ended."""
+    left = dict(trials)
+    while left:
+        for name in [name for name, each in left.items() if all(trial.done() for trial in each)]:
+            del left[name]
+            yield name
+        wait([trial for each in left.values() for trial in each if not trial.done()], return_when=FIRST_COMPLETED)
+
+
 class Loader:
     """Loads versions, each after its trial.
 
@@ -37,11 +47,19 @@ class Loader:
         repository: where the bundles are.
         start: makes the engine of a bundle.
         trials: start the trials of versions.
+        on_loaded: called with every version that has been loaded, before it is served.
     """
 
-    def __init__(self, repository: Repository, start: Callable[[Bundle], Engine], trials: Trials) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        start: Callable[[Bundle], Engine],
+        trials: Trials,
+        on_loaded: Callable[[ServedVersion], object],
+    ) -> None:
         self._repository = repository
         self._start = start
+        self._on_loaded = on_loaded
         self.start_trials = trials
 
     def load(
@@ -83,5 +101,6 @@ class Loader:
         served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
         del bundle
         memory.release_freed()
+        self._on_loaded(served)
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served

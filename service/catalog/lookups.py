@@ -116,4 +116,4 @@ def _reason(model: ModelSnapshot) -> str:
         return reason
     if model.failed:
         return "; ".join(f"version {version}: {reason}" for version, reason in model.failed.items())
-    return "no version of it could be loaded" if model.is_wanted else "it is not loaded"
+    return "it is being loaded" if model.is_wanted else "it is not loaded"

@@ -32,11 +32,13 @@ class Order(BaseModel):
         repository: path of the folder of bundles.
         versions: models and versions.
         threads: inside one run.
+        service: process id of the service.
     """
 
     repository: str
     versions: list[tuple[str, int]]
     threads: int
+    service: int
 
 
 def main(order: Order, progress: IO[bytes]) -> None:
@@ -58,16 +60,20 @@ def _try(repository: Repository, model: str, version: int, threads: int) -> None
             Engine(graph, manifest.inputs, threads=threads, run_seconds=inf, batched=manifest.is_batchable)
 
 
-def _stand_back() -> None:
+def _stand_back(service: int) -> None:
     """Leave the machine to the service, and end with it."""
-    with suppress(OSError, AttributeError):  # other systems have less of this
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.nice(_NICENESS)
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    with suppress(OSError, AttributeError):  # other systems have no such call
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != service:
+        sys.exit("the service has ended")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(_NICENESS)
+    with suppress(OSError):  # not allowed, or no such file
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 if __name__ == "__main__":
-    _stand_back()
-    main(Order.model_validate_json(sys.stdin.buffer.read()), sys.stdout.buffer)
+    order = Order.model_validate_json(sys.stdin.buffer.read())
+    _stand_back(order.service)
+    main(order, sys.stdout.buffer)
     os._exit(0)

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -23,7 +24,11 @@ log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-m", "service.catalog.trial_process")
 
+FIRST_TURN_SECONDS = 10.0
+"""A version that takes longer is tried again after all others."""
+
 _LOOK_MILLISECONDS = 50
+_TOO_LATE = "its trial was not finished after"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -86,49 +91,61 @@ class Trials:
         return outcomes
 
     def _try_all(self, digests: Mapping[VersionKey, str], outcomes: Mapping[VersionKey, "Future[str]"]) -> None:
-        left = list(digests)
+        """Try all versions. Those that take long come again last, so that the others need not wait for them."""
+        again: list[VersionKey] = []
+        left, seconds = list(digests), min(FIRST_TURN_SECONDS, self._seconds)
         while left:
-            try:
-                reasons = self._run(left)
-            except OSError as error:
-                reasons = [f"its trial could not be started: {error.strerror}"]
-            for key, reason in zip(left, reasons, strict=False):
-                if not reason:
-                    self._tried.add(digests[key])
-                outcomes[key].set_result(reason)
-            left = left[len(reasons) :]
+            ended = 0
+            with closing(self._run(left, seconds)) as reasons:
+                for key, reason in zip(left, reasons, strict=False):
+                    ended += 1
+                    if reason.startswith(_TOO_LATE) and seconds < self._seconds:
+                        again.append(key)
+                        continue
+                    if reason:
+                        log.error("trial_failed", model=key[0], version=key[1], reason=reason)
+                    else:
+                        self._tried.add(digests[key])
+                    outcomes[key].set_result(reason)
+            left = left[ended:]
+            if not left:
+                left, again, seconds = again, [], self._seconds
 
-    def _run(self, versions: Sequence[VersionKey]) -> list[str]:
-        """Try versions in one process, up to the first one that ends it. Returns why each must not be loaded."""
+    def _run(self, versions: Sequence[VersionKey], seconds: float) -> Generator[str, None, None]:
+        """Try versions in one process, up to the first one that ends it: why each must not be loaded."""
         root = self._repository.root.absolute()
-        order = Order(repository=str(root), versions=list(versions), threads=self._threads)
-        reasons: list[str] = []
-        with subprocess.Popen(  # noqa: S603 - the command is ours
-            self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as process:
+        order = Order(repository=str(root), versions=list(versions), threads=self._threads, service=os.getpid())
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the command is ours
+                self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            yield f"its trial could not be started: {error.strerror}"
+            return
+        with process:
             try:
                 assert process.stdin is not None  # noqa: S101 - for the type checker
-                process.stdin.write(order.model_dump_json().encode())
-                process.stdin.close()
-                for model, version in versions:
-                    reasons.append(self._watch(process))
-                    if reasons[-1]:
-                        log.error("trial_failed", model=model, version=version, reason=reasons[-1])
+                with suppress(BrokenPipeError):  # it has died: its exit code says how
+                    process.stdin.write(order.model_dump_json().encode())
+                    process.stdin.close()
+                for _ in versions:
+                    reason = self._watch(process, seconds)
+                    yield reason
+                    if reason:
                         break
             finally:
                 process.kill()
-        return reasons
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> str:
+    def _watch(self, process: subprocess.Popen[bytes], seconds: float) -> str:
         """Wait for the next version. Returns why it must not be loaded."""
         output = process.stdout
         assert output is not None  # noqa: S101 - for the type checker
         poll = select.poll()  # `select.select` takes no descriptors above 1023
         poll.register(output, select.POLLIN)
-        deadline = monotonic() + self._seconds
+        deadline = monotonic() + seconds
         while not poll.poll(_LOOK_MILLISECONDS):
             if monotonic() > deadline:
-                return f"its trial was not finished after {self._seconds:g} s (load_seconds)"
+                return f"{_TOO_LATE} {seconds:g} s (load_seconds)"
             if _resident_bytes(process.pid) > self._max_bytes:
                 return f"its trial took more than {self._max_bytes >> 20} MiB of memory (load_mib)"
         return "" if output.read(1) else f"its trial ended {_describe(process.wait())}"

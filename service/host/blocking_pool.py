@@ -66,7 +66,7 @@ class BlockingPool:
                 return await future
         except TimeoutError:
             raise StorageError(
-                f"{what}: not finished after {self._seconds} s. It goes on: a disk or a lock may not answer"
+                f"{what}: not finished after {self._seconds or 0:g} s. It goes on: a disk or a lock may not answer"
             ) from None
         except OSError as error:
             raise StorageError(f"{what}: {error.strerror or error}") from error

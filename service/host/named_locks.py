@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from models.errors import StorageError
 
-LOCK_SECONDS = 15.0
+LOCK_SECONDS = 8.0
 """Longer than the wait for a lock of another process, whose message says more."""
 
 

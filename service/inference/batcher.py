@@ -20,8 +20,8 @@ from service.inference.queue import ModelQueue, Outputs, QueuedRequest
 from service.inference.scheduler import Scheduler
 from service.telemetry.statistics import Refusal, ServiceStatistics
 
-INLINE_SECONDS = 0.1
-"""A run on the event loop that takes longer after all is ended, and done again in a thread."""
+INLINE_SECONDS = 0.25
+"""A run on the event loop that takes so much longer than expected is ended, and done again in a thread."""
 
 OnResult = Callable[[ServedVersion, Mapping[str, Array], Outputs, str], None]
 """Gets the version, inputs, outputs and client of a request that was answered."""
@@ -132,12 +132,13 @@ class Batcher:
             InferenceFailed: the runtime broke on these inputs.
         """
         rows = served.count_rows(inputs)
-        if not self._runs_inline(served, rows):
+        inline = self._limits.for_model(served.manifest.batching).inline
+        if served.engine.expected_seconds(rows) >= inline:
             return None
         counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
         try:
-            outputs = served.engine.run(inputs, INLINE_SECONDS)
+            outputs = served.engine.run(inputs, inline + INLINE_SECONDS)
         except RunTooLong:
             return None
         except Exception:

@@ -16,6 +16,7 @@ import structlog
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady
 from service.watching import stored_observations
 from service.watching.observation import Observation
@@ -24,6 +25,8 @@ from service.watching.version_monitor import JudgedWindow, VersionMonitor
 log = structlog.get_logger()
 
 SAVE_SECONDS = 30.0
+DISK_SECONDS = 20.0
+"""How long to wait for observations to be saved."""
 
 AlarmCallback = Callable[[ServedVersion, JudgedWindow], None]
 """Called with the window with which an alarm begins or ends."""
@@ -61,20 +64,22 @@ class DriftMonitor:
         self._save_lock = threading.Lock()
         self._writable = True
         self._recording = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._disk = BlockingPool("observations", 1, DISK_SECONDS)
 
     def on_alarm_change(self, callback: AlarmCallback) -> None:
         """Call this, from any thread, when an alarm begins or ends."""
         self._callbacks.append(callback)
 
     def of(self, served: ServedVersion) -> VersionMonitor:
-        """Returns the monitor of a version, with its stored observations."""
+        """Returns the monitor of a version, with its stored observations. The first call reads them from the disk."""
         key = served.model, served.version
         with self._lock:
-            if key not in self._versions:
-                version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock)
-                self._restore(key, version)
-                self._versions[key] = version
-            return self._versions[key]
+            if known := self._versions.get(key):
+                return known
+        version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock)
+        self._restore(key, version)
+        with self._lock:
+            return self._versions.setdefault(key, version)
 
     def record(self, observation: Observation) -> None:
         """Record an observation; ignored if its version is not served any more."""
@@ -101,14 +106,20 @@ class DriftMonitor:
         async def save_periodically() -> None:
             while True:
                 await asyncio.sleep(seconds)
-                await asyncio.to_thread(self.save)
+                await self._save_in_thread()
 
         task = asyncio.create_task(save_periodically())
         try:
             yield
         finally:
             task.cancel()
-            await asyncio.to_thread(self.save)
+            await self._save_in_thread()
+
+    async def _save_in_thread(self) -> None:
+        try:
+            await self._disk.run("save the observations", self.save)
+        except DengeError as error:
+            log.warning("observations_not_saved", folder=str(self._folder), reason=str(error))
 
     def save(self) -> None:
         """Write new observations to the folder, and forget versions that are not served any more.

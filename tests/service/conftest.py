@@ -12,6 +12,7 @@ from service.app import create_app
 from service.settings import Settings
 from tests.bundles import image_bundle, tiny_bundle
 from tests.rollouts import promote
+from tests.service.disk import watched
 
 
 def fill(root: Path) -> Repository:
@@ -28,6 +29,21 @@ def started(repository: Repository) -> Iterator[TestClient]:
     settings = Settings(repository=repository.root, max_body_mib=1, concurrency=2)
     with TestClient(create_app(settings), "http://127.0.0.1:8000", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def disk_calls() -> Iterator[list[str]]:
+    """Calls of what touches a disk, on an event loop."""
+    with watched() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_disk_on_the_event_loop(disk_calls: list[str]) -> Iterator[None]:
+    yield
+    found = list(disk_calls)
+    disk_calls.clear()
+    assert not found, "the event loop waits for a disk"
 
 
 @pytest.fixture(scope="session")

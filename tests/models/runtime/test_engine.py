@@ -4,6 +4,7 @@ The oracle is onnx's reference implementation, and plain runs.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from onnx import TensorProto, helper
 from onnx.external_data_helper import convert_model_to_external_data
 from onnx.reference import ReferenceEvaluator
 
-from models.errors import InferenceFailed, InvalidInput
+from models.errors import InferenceFailed, InvalidInput, RunTooLong
 from models.manifest import TensorSpec
 from models.runtime import providers, values
 from models.runtime.engine import Engine, buckets
+from tests import hostile
 from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
 
 GENERATOR = np.random.default_rng(7)
@@ -269,3 +271,22 @@ def test_a_graph_that_gives_a_sequence_is_refused_when_it_is_loaded() -> None:
 
     with pytest.raises(InferenceFailed, match=r"takes or gives a seq\(tensor\(float\)\); only tensors are served"):
         Engine(model.SerializeToString(), (TensorSpec(name="input", datatype="FP32", shape=(-1,)),))
+
+
+def test_a_run_that_takes_too_long_is_ended() -> None:
+    bundle = hostile.endless_on_ones()
+    engine = Engine(bundle.folded, bundle.manifest.inputs)
+    zeros, ones = (np.full((1, 2), value, np.float32) for value in (0, 1))
+    assert engine.expected_seconds(1) < 1
+
+    with pytest.raises(RunTooLong, match=r"did not finish within 0\.1 s"):
+        engine.run({"input": ones}, 0.1)
+    assert engine.expected_seconds(1) == inf, "for a while, nothing is run at once"
+    np.testing.assert_array_equal(engine.run({"input": zeros})["logits"], zeros)
+
+
+def test_a_graph_that_never_ends_is_not_loaded() -> None:
+    bundle = hostile.endless()
+
+    with pytest.raises(RunTooLong):
+        Engine(bundle.folded, bundle.manifest.inputs, run_seconds=0.1)

@@ -72,6 +72,30 @@ def test_a_trial_that_crashes_or_cannot_start_says_so(repository: Repository) ->
     ]
 
 
+def test_a_version_need_not_wait_for_one_that_takes_long(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials_module, "FIRST_TURN_SECONDS", 3.0)
+    for name in ("first", "slow", "last"):
+        repository.publish(tiny_bundle(name))
+    stuck = """
+import json, sys
+for model, _ in json.load(sys.stdin)["versions"]:
+    if model == "slow":
+        import threading; threading.Event().wait()
+    print(flush=True)
+"""
+    started = trials(repository, [sys.executable, "-c", stuck], seconds=6.0).start(
+        [("first", 1), ("slow", 1), ("last", 1)]
+    )
+
+    assert started["first", 1].result(60) == ""
+    assert not started["slow", 1].done()
+    assert started["last", 1].result(60) == ""
+    assert not started["slow", 1].done(), "it gets a second turn"
+    assert started["slow", 1].result(60) == "its trial was not finished after 6 s (load_seconds)"
+
+
 def test_a_version_is_tried_once(repository: Repository) -> None:
     repository.publish(tiny_bundle())
     assert outcomes(trials(repository), ("tiny", 1)) == [""]

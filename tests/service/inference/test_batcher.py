@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.datatypes import DATATYPES, Datatype, to_numpy
-from models.errors import ClientDisconnected, InferenceFailed, Overloaded
+from models.errors import ClientDisconnected, InferenceFailed, Overloaded, RunTooLong
 from models.manifest import Batching
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
 from service.inference.limits import Limits
 from service.telemetry.statistics import ServiceStatistics
+from tests import hostile
 from tests.bundles import echo_bundle, tiny_bundle
 
 BAD = 666.0
@@ -112,6 +113,21 @@ def test_a_short_run_is_done_at_once_without_a_thread(engine: FakeEngine) -> Non
         return threading.active_count() - before
 
     assert play(scenario()) == 0
+
+
+def test_a_run_that_does_not_end_leaves_the_event_loop_and_is_ended() -> None:
+    bundle = hostile.endless_on_ones()
+    engine = Engine(bundle.folded, bundle.manifest.inputs, run_seconds=0.3)
+    served = ServedVersion("moody", 1, bundle.manifest, engine)
+
+    async def scenario() -> Any:
+        under_test = batcher(inline=0.001)
+        with pytest.raises(RunTooLong, match=r"did not finish within 0\.3 s"):
+            await under_test.run(served, row(1, width=2))
+        assert under_test.run_now(served, row(0, width=2)) is None, "nothing is run at once for a while"
+        return await under_test.run(served, row(0, width=2))
+
+    assert (play(scenario())["logits"] == 0).all()
 
 
 @pytest.mark.parametrize(

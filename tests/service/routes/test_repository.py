@@ -42,7 +42,11 @@ def test_a_new_version_is_served_once_it_is_loaded(own_client: TestClient, repos
 
 def test_an_unloaded_model_does_not_answer_until_it_is_loaded_again(own_client: TestClient) -> None:
     assert own_client.post("/v2/repository/models/tiny/unload").status_code == 200
+    assert own_client.post(
+        "/v2/repository/models/tiny/unload", json={"parameters": {"unload_dependents": False}}
+    ).is_success
     assert own_client.get("/v2/models/tiny/ready").status_code == 503
+    assert own_client.get("/v2/health/ready").status_code == 200
     assert states(own_client)["tiny", "1"] == "UNAVAILABLE"
     assert own_client.post("/v2/repository/models/tiny/load").status_code == 200
     assert own_client.get("/v2/models/tiny/ready").json() == {"name": "tiny", "ready": True}
@@ -101,3 +105,26 @@ def test_old_versions_are_pruned_and_those_in_use_stay(three: Repository) -> Non
         left = client.get("/v2/models/tiny/rollout").json()["versions"]
         assert [version["version"] for version in left] == ["1", "3", "6"]
         assert client.post("/v2/repository/models/tiny/prune", json={"keep": 0}).status_code == 400
+
+
+@pytest.mark.parametrize("keep", [True, 1.0, "1", None])
+def test_what_is_no_integer_keeps_no_versions(own_client: TestClient, keep: object) -> None:
+    assert own_client.post("/v2/repository/models/tiny/prune", json={"keep": keep}).status_code == 400
+
+
+def test_what_cannot_be_used_is_in_the_index(own_client: TestClient, repository: Repository) -> None:
+    (repository.root / "tiny" / "2").symlink_to("nowhere")
+    (repository.root / "broken").symlink_to("nowhere")
+    (repository.root / "empty" / "1").mkdir(parents=True)
+
+    index = own_client.post("/v2/repository/index").json()
+    reasons = {(entry["name"], entry["version"]): entry["reason"] for entry in index if entry["reason"]}
+    assert reasons == {
+        ("tiny", "2"): "it is a link to nothing",
+        ("broken", ""): "it is a link to nothing",
+        ("empty", "1"): "not loaded",
+    }
+    refused = own_client.post("/v2/repository/models/empty/load")
+    assert refused.status_code == 503
+    assert "1 is not a bundle: it has no SHA256SUMS" in refused.json()["error"]
+    assert own_client.get("/v2/health/ready").status_code == 200

@@ -1,11 +1,13 @@
 """Rollouts over HTTP: canary, shadow, promotion and rollback, and that a restart changes none of it."""
 
+import fcntl
 import os
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from models.repository import folder
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 from tests.rollouts import promote
@@ -151,6 +153,34 @@ class TestDefault:
             assert refused.status_code == 503
             assert refused.json()["error"] == "the repository cannot be written: Read-only file system"
             assert answered_by(client) == "1"
+
+    def test_a_refused_change_of_an_unloaded_model_changes_nothing(self, three: Repository) -> None:
+        with started(three) as client:
+            client.post("/v2/repository/models/tiny/unload")
+            assert client.put(f"{ROLLOUT}/canary", json={"version": 1, "share": 0.5}).status_code == 400
+            assert client.put(f"{ROLLOUT}/shadow", json={"version": 1}).status_code == 400
+            assert client.post(f"{ROLLOUT}/promote", json={"version": 9}).status_code == 404
+
+            assert client.get("/v2/health/ready").status_code == 200
+            assert client.get("/v2/models").json()["models"] == ["shapes"]
+            assert three.rollout("tiny").canary is None
+
+    def test_a_lock_that_another_process_holds_is_named(
+        self, three: Repository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(folder, "monotonic", iter(range(0, 10**6, 100)).__next__)
+        with started(three) as client:
+            descriptor = os.open(three.root / "tiny", os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                refused = client.post(f"{ROLLOUT}/promote", json={"version": 2})
+            finally:
+                os.close(descriptor)
+
+            assert refused.status_code == 503
+            assert refused.json()["error"] == "'tiny' has been locked by another process for 5 s"
+            assert refused.headers["retry-after"] == "5"
+            assert client.post(f"{ROLLOUT}/promote", json={"version": 2}).status_code == 200
 
     def test_a_damaged_default_is_replaced_by_the_one_before(self, three: Repository) -> None:
         promote(three, "tiny", 3)
