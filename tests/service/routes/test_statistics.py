@@ -26,6 +26,7 @@ def test_rows_runs_and_requests_are_counted(own_client: TestClient) -> None:
     assert set(times) >= {"fail", "compute_input", "compute_output", "cache_hit", "cache_miss"}
     assert [(entry["batch_size"], entry["compute_infer"]["count"]) for entry in after["batch_stats"]] == [(3, 2)]
     assert after["last_inference"] > 0
+    assert (after["pending"], after["refused"]) == (0, {"queue_full": 0, "evicted": 0, "timeout": 0})
 
 
 def test_statistics_are_of_all_models_or_of_one_version(client: TestClient) -> None:

@@ -14,7 +14,7 @@ from service.telemetry.metrics import VERSION_LABELS
 
 DASHBOARD = Path(__file__).parents[3] / "deploy/grafana/denge.json"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-LABELS = {*VERSION_LABELS, "layer", "status", "method", "route", "outcome", "le"}
+LABELS = {*VERSION_LABELS, "layer", "status", "method", "route", "outcome", "reason", "le"}
 
 
 def dashboard() -> dict[str, Any]:

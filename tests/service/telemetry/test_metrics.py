@@ -66,3 +66,16 @@ def test_a_collector_is_read_at_every_scrape() -> None:
     for queue.length in (1, 7):
         lengths.append(scrape(exposed)["queue_length"].samples[0].value)
     assert lengths == [1, 7]
+
+
+def test_what_waits_and_what_was_refused_are_shown_by_version() -> None:
+    statistics = ServiceStatistics()
+    statistics.of("mlp", 2).pending = 3
+    statistics.of("mlp", 2).refused["evicted"] += 2
+
+    families = scrape(metrics(statistics))
+
+    version = {"model": "mlp", "version": "2"}
+    assert [(sample.labels, sample.value) for sample in families["denge_inferences_pending"].samples] == [(version, 3)]
+    refused = {sample.labels["reason"]: sample.value for sample in families["denge_refused_requests"].samples}
+    assert refused == {"queue_full": 0, "evicted": 2, "timeout": 0}
