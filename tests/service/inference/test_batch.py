@@ -7,15 +7,15 @@ import numpy as np
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.inference.batch import BatchResult, run_batch
-from service.inference.queue import RequestQueue
+from service.inference.queue import ModelQueue
 from tests.bundles import text_bundle
 
 
 def run_together(served: ServedVersion, *requests: np.ndarray) -> BatchResult:
     async def take() -> BatchResult:
-        queue = RequestQueue()
+        queue = ModelQueue()
         for rows in requests:
-            queue.push(served, {"x": rows}, 0)
+            queue.push(served, {"x": rows}, "client", 0)
         return run_batch(queue.take_batch(100))
 
     return asyncio.run(take())
