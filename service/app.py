@@ -29,6 +29,7 @@ from service.catalog.trials import Trials
 from service.catalog.tried_versions import TriedVersions
 from service.host import memory
 from service.host.blocking_pool import BlockingPool
+from service.host.codec_pool import CodecPool
 from service.host.lifecycle import Lifecycle
 from service.host.memory_budget import MemoryBudget
 from service.http import access, errors
@@ -109,6 +110,9 @@ LOOK_SECONDS = 10.0
 """How long a request waits for the repository to be read."""
 START_SECONDS = 15.0
 """How long the port stays closed for models that are still being loaded."""
+
+MAX_CODEC_THREADS = 4
+"""More would keep the event loop waiting for too long, since Python runs one of them at a time."""
 
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
@@ -206,9 +210,9 @@ def create_app(
         rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes),
         labels.router(rollouts, looks, changes),
         health.router(catalog, metrics, lifecycle),
-        recalibrations_routes.router(catalog, recalibrations, settings.max_body_bytes),
+        recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),
         *predictions.routers,
-        layers.router(catalog, settings.max_body_bytes, predictions.examples.layer_batch),
+        layers.router(catalog, predictions.codec_pool, settings.max_body_bytes, predictions.examples.layer_batch),
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
@@ -285,6 +289,7 @@ class _Predictions:
     limits: ConnectionLimits
     bodies: MemoryBudget
     origins: Sequence[str]
+    codec_pool: CodecPool
     closers: tuple[Callable[[], None], ...]
 
     def application(self, app: FastAPI, proxies: Proxies) -> Application:
@@ -334,8 +339,9 @@ def _build_predictions(
         "regress": v1.Examples("regress", finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),
     }
-    handler = Handler(catalog, batcher, guard, scorer, dialects)
-    responder = PredictionResponder(handler, settings.max_body_bytes)
+    codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
+    handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool)
+    responder = PredictionResponder(handler, codec_pool, settings.max_body_bytes)
     shown = examples.for_starter()
     return _Predictions(
         handler,
@@ -345,7 +351,8 @@ def _build_predictions(
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,
-        (batcher.close, *closers),
+        codec_pool,
+        (batcher.close, *closers, codec_pool.close),
     )
 
 

@@ -182,6 +182,11 @@ class Settings(BaseSettings):
         description="Most memory for the bodies of all requests in flight, in MiB. Further ones are refused with 503, "
         "and so are those of a client that has as much as is left for others. If absent, 8 times max_body_mib.",
     )
+    codec_mib: Mebibytes = Field(
+        256,
+        description="Most memory for decoding large bodies and images and encoding large responses at the same time, "
+        "in MiB. What does not fit waits; 503 when too many wait.",
+    )
     max_image_megapixels: float = Field(32.0, gt=0, description="Largest image, in millions of pixels.")
     max_collected_mib: Mebibytes = Field(
         64, description="Most memory for the rows collected by one re-calibration, in MiB."
@@ -391,6 +396,11 @@ class Settings(BaseSettings):
     def max_bodies_bytes(self) -> int:
         """Most memory for the bodies of all requests in flight, in bytes."""
         return (8 * self.max_body_mib if self.max_bodies_mib is None else self.max_bodies_mib) << 20
+
+    @property
+    def codec_bytes(self) -> int:
+        """Most memory for decoding and encoding what is large, in bytes."""
+        return self.codec_mib << 20
 
     @property
     def finite(self) -> bool:

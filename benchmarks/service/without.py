@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import __main__ as program
 from service.http import server
-from service.wire import json_tensors, v2_request
+from service.wire import json_numbers, json_tensors, v2_request
 from service.wire.v2_decoder import V2Decoder
 
 
@@ -32,7 +32,7 @@ def templates() -> None:
 
 def simdjson() -> None:
     """Numbers in JSON become Python objects before they become an array."""
-    json_tensors.FAST = False
+    json_tensors.FAST = json_numbers.FAST = False
 
 
 PIECES: dict[str, Callable[[], None]] = {"plain": plain_predictions, "templates": templates, "simdjson": simdjson}

@@ -1,12 +1,15 @@
 """Request bodies: collected from their pieces, bounded in size, inflated where they are compressed."""
 
+from functools import partial
 from io import BytesIO
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import InvalidInput, TooLarge
+from service.host.codec_pool import CodecPool
 from service.host.memory_budget import Reservation
-from service.wire.compression import decompress
+from service.http.access import client_address
+from service.wire.compression import decompress, inflate_small
 
 
 class CollectedBody:
@@ -35,10 +38,15 @@ class CollectedBody:
         return body
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, codec_pool: CodecPool | None = None) -> bytes:
     """The whole body, inflated where it is compressed.
 
     `service.http.protocol` has collected it, in the time that it has, and bounded by the limit of all bodies.
+
+    Args:
+        scope, receive: of the request.
+        max_bytes: most bytes of the body, as it comes and inflated.
+        codec_pool: inflates what is large. Not needed where nothing large is read.
 
     Raises:
         UnsupportedEncoding: it is compressed in another way than gzip or deflate.
@@ -52,7 +60,12 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
         if name == b"content-encoding":
             encoding = str(value, "latin-1")
     body = await _receive_all(receive, max_bytes)
-    return body if encoding is None else decompress(body, encoding, max_bytes)
+    if encoding is None:
+        return body
+    if codec_pool is None or (inflated := inflate_small(body, encoding)) is None:
+        inflate = partial(decompress, body, encoding, max_bytes)
+        return inflate() if codec_pool is None else await codec_pool.run(client_address(scope), max_bytes, inflate)
+    return inflated
 
 
 async def disconnected(receive: Receive) -> None:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import DengeError
 from service.errors import INTERNAL, public_error
+from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
@@ -29,14 +30,16 @@ _NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
 
 
-async def respond(handler: Handler, call: Call, scope: Scope, receive: Receive, max_body_bytes: int) -> Answer:
+async def respond(
+    handler: Handler, call: Call, scope: Scope, receive: Receive, codec_pool: CodecPool, max_body_bytes: int
+) -> Answer:
     """Answer a prediction whose body is still to be read.
 
     Raises:
         DengeError: the request is wrong, or cannot be answered now.
     """
     admitted = handler.admit(call)
-    body = await read_body(scope, receive, max_body_bytes)
+    body = await read_body(scope, receive, max_body_bytes, codec_pool)
     return await handler.answer(admitted, body, partial(disconnected, receive))
 
 

@@ -12,9 +12,13 @@ from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
+from service.wire.pieces import LARGE_BYTES
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
+
+_BYTES_PER_BYTE = 2
+"""Of FP32 for each of JSON, whose shortest number and comma take two."""
 
 JSON = (b"content-type", b"application/json")
 
@@ -74,9 +78,8 @@ class Answer(NamedTuple):
 class Dialect(Protocol):
     """One way to write predictions."""
 
-    @property
-    def decodes_in_thread(self) -> bool:
-        """Whether decoding takes so long that it must not run on the event loop."""
+    def decoding_memory(self, body: bytes) -> int:
+        """Bytes of memory that decoding a body in a thread takes; 0 where it is short enough for the event loop."""
 
     @property
     def requires_scores(self) -> bool:
@@ -109,6 +112,11 @@ class Dialect(Protocol):
             outputs: of the model.
             scores: from `score`; None where they were not asked for, or there are none.
         """
+
+
+def memory_of_numbers(body: bytes) -> int:
+    """Bytes that decoding tensors takes beside their body; 0 where that is short."""
+    return _BYTES_PER_BYTE * len(body) if len(body) > LARGE_BYTES else 0
 
 
 def json_answer(call: Call, body: bytes) -> Answer:

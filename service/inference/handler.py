@@ -10,16 +10,21 @@ A skin (HTTP, gRPC) makes a `Call` of what it knows before the body, and then go
 `await handler.answer(admitted, body, disconnected)` is all but the first. Errors are those of `models.errors`.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
+from service.host.codec_pool import CodecPool
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
 from service.inference.scoring import Scorer
+from service.wire.pieces import LARGE_BYTES
+
+_JSON_BYTES_PER_BYTE = 4
+"""Of what is written, and its parts, for each of an output."""
 
 Disconnected = Callable[[], Awaitable[None]]
 """Returns when the client has disconnected."""
@@ -59,6 +64,7 @@ class Handler:
         guard: knows the clients.
         scorer: scores rows by what the layers meet in them.
         dialects: by name.
+        codec_pool: decodes and encodes what is large.
     """
 
     def __init__(
@@ -68,12 +74,14 @@ class Handler:
         guard: Guard,
         scorer: Scorer,
         dialects: Mapping[str, Dialect],
+        codec_pool: CodecPool,
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
         self._guard = guard
         self._scorer = scorer
         self._dialects = dialects
+        self._codec_pool = codec_pool
 
     def admit(self, call: Call) -> Admitted:
         """Authenticate the client, and choose the version: all that is decided before the body is there.
@@ -98,7 +106,7 @@ class Handler:
         call, dialect, served, _, needs_priority = admitted
         if needs_priority and not dialect.has_priority(call, body):
             raise self._batcher.refuse(served, "queue_full")
-        return None if dialect.decodes_in_thread else Prediction(admitted, dialect.decode(served, call, body))
+        return None if dialect.decoding_memory(body) else Prediction(admitted, dialect.decode(served, call, body))
 
     def run_now(self, prediction: Prediction) -> Answer | None:
         """Run the model at once. None where that would keep others waiting: `run` queues it.
@@ -136,7 +144,11 @@ class Handler:
             priority=query.priority,
             timeout=query.timeout,
         )
-        return dialect.encode(served, call, query, outputs, scores)
+        encode = partial(dialect.encode, served, call, query, outputs, scores)
+        size = sum(output.nbytes for output in outputs.values())
+        return (
+            encode() if size <= LARGE_BYTES else await self._codec_pool.run(client, _JSON_BYTES_PER_BYTE * size, encode)
+        )
 
     async def answer(self, admitted: Admitted, body: bytes, disconnected: Disconnected | None) -> Answer:
         """Decode and run.
@@ -146,8 +158,9 @@ class Handler:
         """
         prediction = self.decode(admitted, body)
         if prediction is None:
-            call, dialect, served, _, _ = admitted
-            prediction = Prediction(admitted, await asyncio.to_thread(dialect.decode, served, call, body))
+            call, dialect, served, client, _ = admitted
+            decode = partial(dialect.decode, served, call, body)
+            prediction = Prediction(admitted, await self._codec_pool.run(client, dialect.decoding_memory(body), decode))
         return await self.run(prediction, disconnected)
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:

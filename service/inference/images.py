@@ -23,12 +23,14 @@ class Images:
         max_pixels: width times height of the largest image that is decoded.
     """
 
-    # A small file can hold an image that takes long to decode.
-    decodes_in_thread = True
     requires_scores = False
 
     def __init__(self, *, max_pixels: int) -> None:
         self._max_pixels = max_pixels
+
+    def decoding_memory(self, body: bytes) -> int:
+        """Of its pixels: a small file can hold an image that takes long to decode."""
+        return images.decoding_bytes(body)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a file as the manifest says."""

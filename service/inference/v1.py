@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, json_answer
+from service.inference.dialect import Answer, Call, Query, json_answer, memory_of_numbers
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import v1_examples, v1_json
@@ -13,8 +13,11 @@ from service.wire import v1_examples, v1_json
 class _Plain:
     """What a format does not have: priorities and scores."""
 
-    decodes_in_thread = False
     requires_scores = False
+
+    def decoding_memory(self, body: bytes) -> int:
+        """Of what is as large as its numbers are many."""
+        return memory_of_numbers(body)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
         """The format has no place for one."""

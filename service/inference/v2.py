@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Call, Query, compressed_answer
+from service.inference.dialect import JSON, Answer, Call, Query, compressed_answer, memory_of_numbers
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import v2_request, v2_response
@@ -22,11 +22,14 @@ class V2:
         finite: whether NaN and infinities in inputs are refused.
     """
 
-    decodes_in_thread = False
     requires_scores = True
 
     def __init__(self, *, finite: bool) -> None:
         self._finite = finite
+
+    def decoding_memory(self, body: bytes) -> int:
+        """Of what is as large as its numbers are many."""
+        return memory_of_numbers(body)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a body."""

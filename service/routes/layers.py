@@ -1,17 +1,26 @@
 """Normalisation layers: the statistics that they remember from training, and batch normalisation itself."""
 
+from collections.abc import Callable
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from models.manifest import NormLayer, Placement
 from service.catalog.catalog import Catalog
-from service.http.access import PREDICT, PUBLIC
+from service.host.codec_pool import CodecPool
+from service.http.access import PREDICT, PUBLIC, client_address
 from service.http.bodies import read_body
 from service.routes.openapi import api_router, error_responses, json_body, json_response
 from service.routes.parameters import LayerName, ModelName
 from service.routes.schemas import LAYER_NORMALIZE_REQUEST, NORMALIZE_REQUEST, NORMALIZE_RESPONSE
 from service.routes.versions import for_default_and_named
 from service.wire import normalize_json
+from service.wire.normalize_json import NormalizeRequest
+from service.wire.pieces import LARGE_BYTES
+
+_ARRAYS = 4
+"""Bytes that normalising takes for each of the body."""
 
 UNITS = {
     "running_mean": "mean of the layer's input in training, in the units of that input",
@@ -76,8 +85,21 @@ _NORMALIZED = json_response(
 )
 
 
-def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list[float]] | None) -> APIRouter:
+def router(
+    catalog: Catalog, codec_pool: CodecPool, max_body_bytes: int, example_layer_batch: list[list[float]] | None
+) -> APIRouter:
     """Layers of the models, and batch normalisation of a request's own data."""
+
+    async def respond(request: Request, decode: Callable[[bytes], NormalizeRequest]) -> Response:
+        body = await read_body(request.scope, request.receive, max_body_bytes, codec_pool)
+        client, size = client_address(request.scope), _ARRAYS * len(body)
+
+        def normalize() -> bytes:
+            return normalize_json.respond(decode(body))
+
+        is_large = len(body) > LARGE_BYTES
+        return _json(await codec_pool.run(client, size, normalize) if is_large else normalize())
+
     routes = api_router("layers")
     layer_examples = {"one row": {"value": {"data": example_layer_batch}}} if example_layer_batch else {}
 
@@ -124,8 +146,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     async def normalize_with_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
         """Batch normalisation with the parameters and running statistics of a layer of the default version."""
         found = catalog.get(model).layer(layer)
-        body = await read_body(request.scope, request.receive, max_body_bytes)
-        return _json(normalize_json.respond(normalize_json.decode_for_layer(body, found)))
+        return await respond(request, partial(normalize_json.decode_for_layer, layer=found))
 
     @routes.post(
         "/v2/normalize",
@@ -137,8 +158,7 @@ def router(catalog: Catalog, max_body_bytes: int, example_layer_batch: list[list
     )
     async def normalize(request: Request) -> Response:
         """Batch normalisation with the parameters in the request, as torch or Keras compute it. No model is needed."""
-        body = await read_body(request.scope, request.receive, max_body_bytes)
-        return _json(normalize_json.respond(normalize_json.decode(body)))
+        return await respond(request, normalize_json.decode)
 
     return routes
 

@@ -2,6 +2,7 @@
 
 from fastapi import Request, Response
 
+from service.host.codec_pool import CodecPool
 from service.http.access import client_address
 from service.http.predictions import respond
 from service.inference.dialect import Call
@@ -13,11 +14,13 @@ class PredictionResponder:
 
     Args:
         handler: answers predictions.
+        codec_pool: inflates what is large.
         max_body_bytes: larger bodies are refused.
     """
 
-    def __init__(self, handler: Handler, max_body_bytes: int) -> None:
+    def __init__(self, handler: Handler, codec_pool: CodecPool, max_body_bytes: int) -> None:
         self._handler = handler
+        self._codec_pool = codec_pool
         self._max_body_bytes = max_body_bytes
 
     async def respond(
@@ -26,7 +29,9 @@ class PredictionResponder:
         """The response to one request."""
         headers, address = dict(request.scope["headers"]), client_address(request.scope)
         call = Call(dialect, model, version, headers, address, layer_statistics)
-        answer = await respond(self._handler, call, request.scope, request.receive, self._max_body_bytes)
+        answer = await respond(
+            self._handler, call, request.scope, request.receive, self._codec_pool, self._max_body_bytes
+        )
         response = Response(answer.body)
         response.raw_headers = answer.headers
         return response

@@ -1,6 +1,6 @@
 """Re-calibrations: start, follow and cancel them."""
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from models import capabilities
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from service.catalog.catalog import Catalog
-from service.http.access import ADMIN, PUBLIC
+from service.host.codec_pool import CodecPool
+from service.http.access import ADMIN, PUBLIC, client_address
 from service.http.bodies import read_body
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import Recalibrations
@@ -54,7 +55,7 @@ class JobList(BaseModel):
     recalibrations: list[Job]
 
 
-def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int) -> APIRouter:
+def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPool, max_body_bytes: int) -> APIRouter:
     """Re-calibrations of models."""
     routes = api_router("recalibration")
 
@@ -76,11 +77,10 @@ def router(catalog: Catalog, recalibrations: Recalibrations, max_body_bytes: int
         """
         served = catalog.get(model, version)
         capabilities.require(served.manifest, "recalibration")
-        body = await read_body(request.scope, request.receive, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes, codec_pool)
         manifest = served.manifest
-        decoded = await asyncio.to_thread(
-            recalibration.decode, body, request.headers.get(_HEADER), manifest.inputs, manifest.outputs
-        )
+        decode = partial(recalibration.decode, body, request.headers.get(_HEADER), manifest.inputs, manifest.outputs)
+        decoded = await codec_pool.run(client_address(request.scope), 2 * len(body), decode)
         return await recalibrations.start(served, decoded)
 
     @routes.get(

@@ -2,15 +2,24 @@
 
 import gzip
 import zlib
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
+from service.wire.pieces import LARGE_BYTES
 
 Encoding = Literal["gzip", "deflate"]
 
 _FIELD = "Content-Encoding"
 _WINDOW_BITS: dict[str, int] = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """zlib's values for the gzip format, and for its own format, which HTTP calls deflate."""
+
+_MAX_RATIO = 200
+_MIN_RATIO_BYTES = 8 << 20
+"""Data that inflates to more must not have a higher ratio: numbers have 2 to 20, nothing but zeros has 200 to 1000."""
+
+_PIECE_BYTES = 1 << 18
+"""Bytes that are inflated at a time. Other threads need not wait for it."""
 
 _LEVEL = 1
 """The fastest one: higher levels make numbers hardly any smaller."""
@@ -26,7 +35,7 @@ def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
 
     Raises:
         UnsupportedEncoding: the encoding is not gzip, deflate or identity.
-        TooLarge: the inflated body has more bytes.
+        TooLarge: the inflated body has more bytes, or far more than such data has.
         InvalidInput: the data is damaged, truncated, or followed by something else.
     """
     name = encoding.strip().lower()
@@ -34,21 +43,56 @@ def decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
         return data
     if name not in _WINDOW_BITS:
         raise UnsupportedEncoding(f"got '{encoding}', expected gzip, deflate or identity", _FIELD)
+    most = min(max_bytes, max(_MAX_RATIO * len(data), _MIN_RATIO_BYTES))
     inflater = zlib.decompressobj(_WINDOW_BITS[name])
+    pieces: list[bytes] = []
+    size = 0
     try:
-        inflated = inflater.decompress(data, max_bytes + 1)
+        for piece in _inflate(inflater, data):
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                break
     except zlib.error as error:
         raise InvalidInput(f"not valid {name}", "body") from error
-    if len(inflated) > max_bytes:
+    if size > max_bytes:
         raise TooLarge(f"got more than {max_bytes} bytes after decompression, which is the limit", "body")
+    if size > most:
+        raise TooLarge(f"got more than {_MAX_RATIO} bytes for each compressed one, which is the limit", "body")
     if not inflater.eof or inflater.unused_data:
         raise InvalidInput(f"truncated, or followed by other bytes; expected exactly one {name} stream", "body")
-    return inflated
+    return b"".join(pieces)
+
+
+def inflate_small(data: bytes, encoding: str) -> bytes | None:
+    """The decompressed body; None if that is large.
+
+    Raises:
+        UnsupportedEncoding, InvalidInput: as `decompress`.
+    """
+    if len(data) > LARGE_BYTES:
+        return None
+    try:
+        return decompress(data, encoding, LARGE_BYTES)
+    except TooLarge:
+        return None
 
 
 def compress(data: bytes, encoding: Encoding) -> bytes:
     """Compress a body."""
     return gzip.compress(data, _LEVEL, mtime=0) if encoding == "gzip" else zlib.compress(data, _LEVEL)
+
+
+def _inflate(inflater: Any, data: bytes) -> Iterator[bytes]:
+    """What the data inflates to, piece by piece. What follows its end becomes the inflater's `unused_data`."""
+    for start in range(0, len(data), _PIECE_BYTES):
+        rest = data[start : start + _PIECE_BYTES]
+        while True:
+            piece = inflater.decompress(rest, _PIECE_BYTES)
+            yield piece
+            rest = inflater.unconsumed_tail
+            if not rest and len(piece) < _PIECE_BYTES:
+                break
 
 
 def negotiate(accept_encoding: str) -> Encoding | None:

@@ -12,7 +12,7 @@ import numpy as np
 from models.datatypes import Array, from_numpy
 from models.errors import InvalidInput, TooLarge
 from service.wire import protobuf
-from service.wire.json_arrays import require_finite
+from service.wire.json_values import require_finite
 from service.wire.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field
 from service.wire.v2_binary import decode_text
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from models.manifest import TensorSpec
 from service.wire import grpc_request, v2_binary
-from service.wire.json_arrays import require_finite
+from service.wire.json_values import require_finite
 from service.wire.v2_request import InferRequest
 
 _MAX_TEMPLATE_BYTES = 1 << 12

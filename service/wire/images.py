@@ -15,10 +15,19 @@ from PIL import Image, ImageOps
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
 from models.preprocessing import prepare_pixels
+from service.wire import image_header
 
 FIELD = "body"
 
 _MODES = {"grey": "L", "rgb": "RGB"}
+
+_STRIP_PIXELS = 1 << 18
+_MAX_SIDE = 1 << 16
+"""Of a JPEG as well, which has no longer ones."""
+
+_SCAN = b"\xff\xda"
+_MAX_SCANS = 100
+"""Each goes through all pixels of a progressive JPEG. Usual files have about ten."""
 
 # Pillow only warns about sizes up to twice its own limit; `decode` refuses what exceeds its own argument.
 Image.MAX_IMAGE_PIXELS = None
@@ -39,19 +48,45 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> N
         TooLarge: the image has more pixels than `max_pixels`.
         InvalidInput: the file is not PNG or JPEG, or it is damaged or truncated.
     """
-    image = _pixels(data, _MODES[preprocessing.mode], max_pixels)
-    image = image.resize((preprocessing.width, preprocessing.height), Image.Resampling.BILINEAR)
+    image = _resized(data, preprocessing, max_pixels)
     pixels = np.asarray(image).reshape(preprocessing.height, preprocessing.width, -1)
     return prepare_pixels(np.moveaxis(pixels, -1, 0), preprocessing)  # (channels, height, width)
 
 
-def _pixels(data: bytes, mode: str, max_pixels: int) -> Image.Image:
+def decoding_bytes(data: bytes) -> int:
+    """Memory that decoding a file takes; 1 if it cannot be told, since the file is damaged."""
+    return image_header.decoding_bytes(data) or 1
+
+
+def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> Image.Image:
+    if image_header.decoding_bytes(data) is None:
+        raise _unreadable()
+    if data.count(_SCAN) > _MAX_SCANS:
+        raise TooLarge(f"got more than {_MAX_SCANS} scans of a progressive JPEG, which is the limit", FIELD)
     with _reading():
         image: Image.Image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
     if image.width * image.height > max_pixels:
         raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {max_pixels}", FIELD)
+    if max(image.size) > _MAX_SIDE:
+        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {_MAX_SIDE} of a side", FIELD)
     with _reading():
-        return _flatten(ImageOps.exif_transpose(image)).convert(mode)
+        ImageOps.exif_transpose(image, in_place=True)
+        return _resize(image, preprocessing.width, preprocessing.height, _MODES[preprocessing.mode])
+
+
+def _resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
+    """The image in another size and mode.
+
+    As Pillow resizes: first each row, then each column. The rows go by strips, since some steps before keep all other
+    threads waiting, and take several times the memory.
+    """
+    narrow = Image.new(mode, (width, image.height))
+    step = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        strip = _flatten(image.crop((0, top, image.width, bottom))).convert(mode)
+        narrow.paste(strip.resize((width, bottom - top), Image.Resampling.BILINEAR), (0, top))
+    return narrow.resize((width, height), Image.Resampling.BILINEAR)
 
 
 @contextmanager
@@ -62,9 +97,11 @@ def _reading() -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        raise InvalidInput(
-            "expected a PNG or JPEG image; this is another format, or damaged or truncated", FIELD
-        ) from error
+        raise _unreadable() from error
+
+
+def _unreadable() -> InvalidInput:
+    return InvalidInput("expected a PNG or JPEG image; this is another format, or damaged or truncated", FIELD)
 
 
 def _flatten(image: Image.Image) -> Image.Image:

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from models.datatypes import FLOATING, Array, Datatype, to_numpy
+from models.datatypes import Array, Datatype, to_numpy
 from models.errors import InvalidInput
-from service.wire.json_object import kind_of, require_list
-
-_MAX_RANK = 32
-_LEAVES: dict[Datatype, set[type]] = {"BOOL": {bool}, "BYTES": {str}, **{name: {int, float} for name in FLOATING}}
-"""Python types of the values of a datatype; of the integers, int only."""
+from service.wire.json_object import require_list
+from service.wire.json_values import convert
+from service.wire.json_writer import set_aside
+from service.wire.long_list import MAX_RANK, LongList
 
 
 def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) -> Array:
     """Nested lists to an array of the same nesting.
 
     Args:
-        data: lists of lists of values, all lists of one level equally long; or an array that was made of them.
+        data: lists of lists of values, all lists of one level equally long; or what was made of them: an array, or a
+            `LongList`.
         datatype: what the values must be.
         field: where the data stands in the request, for the error.
         finite: whether NaN and infinities are refused; if they are accepted, null is NaN.
@@ -33,6 +33,8 @@ def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) 
         if data.dtype != to_numpy(datatype):
             raise InvalidInput(f"got {data.dtype}, expected {datatype}", field)
         return data
+    if isinstance(data, LongList):
+        return data.read(datatype, field, finite=finite)
     dims: list[int] = []
     level: list[Any] = [require_list(data, field)]
     while True:
@@ -42,15 +44,11 @@ def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) 
         lengths = set(map(len, level)) if len(kinds) == 1 else set()
         if len(lengths) != 1:
             raise InvalidInput(f"got lists that differ in length or kind at depth {len(dims)}, expected none", field)
-        if len(dims) == _MAX_RANK:
-            raise InvalidInput(f"got lists that nest deeper, expected at most {_MAX_RANK} levels", field)
+        if len(dims) == MAX_RANK:
+            raise InvalidInput(f"got lists that nest deeper, expected at most {MAX_RANK} levels", field)
         dims.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    _require_kinds(level, kinds, datatype, field, finite=finite)
-    array = _convert(level, datatype, field)
-    if finite:
-        require_finite(array, field)
-    return array.reshape(dims)
+    return convert(level, datatype, field, finite=finite).reshape(dims)
 
 
 def match_shape(array: Array, shape: Sequence[int], field: str) -> Array:
@@ -72,56 +70,11 @@ def match_shape(array: Array, shape: Sequence[int], field: str) -> Array:
 
 
 def to_json(array: Array) -> Any:
-    """What orjson can write of a tensor: the array itself, nested lists of strings, or numbers of a type it knows."""
+    """What `json_writer` writes of a tensor: nested lists of strings, or numbers of a type it knows."""
     match array.dtype.kind:
         case "O":
             return array.tolist()
         case "V":  # bfloat16
-            return array.astype(np.float32)
+            return set_aside(array.astype(np.float32))
         case _:
-            return array
-
-
-def require_finite(array: Array, field: str) -> None:
-    """Refuse NaN and infinities, which would silently spread through the network.
-
-    Raises:
-        InvalidInput: names the first such value.
-    """
-    # Of kind V is bfloat16, which is not numpy's own.
-    if array.dtype.kind in "fV" and not np.isfinite(array).all():
-        index = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise InvalidInput(f"got {array.reshape(-1)[index]}, expected a finite number", f"{field}[{index}]")
-
-
-def _require_kinds(leaves: list[Any], kinds: set[type], datatype: Datatype, field: str, *, finite: bool) -> None:
-    allowed = _LEAVES.get(datatype, {int})
-    if not finite and datatype in FLOATING:
-        allowed = {*allowed, type(None)}
-    if wrong := kinds - allowed:
-        index = next(i for i, leaf in enumerate(leaves) if type(leaf) in wrong)
-        leaf = leaves[index]
-        shown = repr(leaf) if isinstance(leaf, float) else kind_of(leaf)
-        raise InvalidInput(f"got {shown}, expected {datatype}", f"{field}[{index}]")
-
-
-def _convert(leaves: list[Any], datatype: Datatype, field: str) -> Array:
-    dtype = to_numpy(datatype)
-    try:
-        if datatype not in FLOATING:
-            return np.array(leaves, dtype=dtype)
-        wide = np.array(leaves, dtype=np.float64)  # null becomes NaN
-    except OverflowError:
-        limits = np.finfo(np.float64) if datatype in FLOATING else np.iinfo(dtype)
-        bad = next(i for i, leaf in enumerate(leaves) if type(leaf) is int and not limits.min <= leaf <= limits.max)
-        raise _out_of_range(leaves, bad, datatype, field) from None
-    with np.errstate(over="ignore"):
-        array = wide.astype(dtype, copy=False)
-    beyond = np.isinf(array) & np.isfinite(wide)
-    if beyond.any():
-        raise _out_of_range(leaves, int(np.flatnonzero(beyond)[0]), datatype, field)
-    return array
-
-
-def _out_of_range(leaves: list[Any], index: int, datatype: Datatype, field: str) -> InvalidInput:
-    return InvalidInput(f"got {leaves[index]}, expected a number in the range of {datatype}", f"{field}[{index}]")
+            return set_aside(array)

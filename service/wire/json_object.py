@@ -1,44 +1,26 @@
 """JSON objects and their members, read strictly: a value of another type than expected is an error that names it."""
 
-import json
 from collections.abc import Collection
 from contextlib import suppress
-from math import isfinite, isinf
+from math import isfinite
 from typing import Any, TypeVar
 
-import orjson
-
 from models.errors import InvalidInput
+from service.wire import json_skeleton
+from service.wire.json_text import kind_of, parse
+from service.wire.long_list import LongList
+from service.wire.pieces import LARGE_BYTES
 
 Value = TypeVar("Value")
 
-_KINDS = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "an object",
-}
-
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """A JSON object. In a large one, long lists are `LongList`s.
 
     Raises:
         InvalidInput: the body is not JSON, nests too deep, or is not an object.
     """
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        parsed = _parse_nan_tokens(body, error)
-    return require_object(parsed, "body")
-
-
-def kind_of(value: object) -> str:
-    """What a value is in JSON, for an error message."""
-    return _KINDS.get(type(value), "a list")  # else an array that was made of one
+    return require_object(parse(body) if len(body) <= LARGE_BYTES else json_skeleton.parse(body), "body")
 
 
 def require_object(value: object, field: str) -> dict[str, Any]:
@@ -126,31 +108,11 @@ def require_known(members: Collection[str], known: Collection[str]) -> None:
 
 def _require(kind: type[Value], value: object, expected: str, field: str) -> Value:
     if not isinstance(value, kind):
+        if isinstance(value, LongList):
+            raise InvalidInput(f"got a list of {len(value)} bytes, expected {expected} that is shorter", field)
         raise InvalidInput(f"got {kind_of(value)}, expected {expected}", field)
     return value
 
 
 def _shown(value: object) -> str:
     return repr(value) if type(value) in (int, float, str) and len(repr(value)) <= 40 else kind_of(value)
-
-
-def _parse_nan_tokens(body: bytes, error: orjson.JSONDecodeError) -> Any:
-    # Python clients write bare NaN and Infinity, which JSON does not have. Where these are refused, the error can then
-    # name the value.
-    if b"NaN" in body or b"Infinity" in body:
-        try:
-            parsed = json.loads(body, parse_float=_finite)
-            if b"\\u" in body:
-                json.dumps(parsed, ensure_ascii=False).encode()  # fails on half a surrogate pair, as orjson does
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return parsed
-    raise InvalidInput(f"not valid JSON: {error}", "body") from error
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if isinf(value):
-        raise ValueError("beyond the largest number")
-    return value

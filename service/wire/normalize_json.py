@@ -1,17 +1,19 @@
 """Requests and responses of batch normalisation: a mini-batch, and the parameters and statistics to normalise with."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from models import batchnorm
-from models.errors import InvalidInput
+from models.errors import InvalidInput, TooLarge
 from models.manifest import NormLayer
-from service.wire.json_arrays import to_array
+from service.wire import json_writer
+from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_choice, require_integer, require_known, require_number
+from service.wire.long_list import LongList
 
 Float64 = NDArray[np.float64]
 Statistics = Literal["batch", "running"]
@@ -39,6 +41,9 @@ _DEFAULTS: dict[Convention, _Defaults] = {
     "torch": _Defaults(axis=1, eps=1e-5, momentum=0.1, unbiased=True),
     "keras": _Defaults(axis=-1, eps=1e-3, momentum=0.99, unbiased=False),
 }
+
+_MAX_VALUES = 1 << 21
+"""Normalising takes the memory of several arrays of doubles."""
 
 _LAYER_MEMBERS = ("data", "statistics", "axis")
 _MEMBERS = (*_LAYER_MEMBERS, "convention", "gamma", "beta", "running_mean", "running_var", "eps", "momentum")
@@ -156,8 +161,9 @@ def respond(request: NormalizeRequest) -> bytes:
             "running_mean": batchnorm.update_running(request.running_mean, mean, request.momentum),
             "running_var": batchnorm.update_running(request.running_var, observed_var, request.momentum),
         }
-    body["data"] = batchnorm.normalize(request.data, mean, var, request.gamma, request.beta, request.eps, request.axis)
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    data = batchnorm.normalize(request.data, mean, var, request.gamma, request.beta, request.eps, request.axis)
+    body["data"] = to_json(data)
+    return json_writer.dumps(body)
 
 
 def _choice(request: dict[str, Any], name: str, choices: tuple[str, ...], default: str) -> Any:
@@ -165,7 +171,10 @@ def _choice(request: dict[str, Any], name: str, choices: tuple[str, ...], defaul
 
 
 def _data(request: dict[str, Any], default_axis: int) -> tuple[Float64, int]:
-    data = to_array(request.get("data"), "FP64", "data")
+    given = request.get("data")
+    if isinstance(given, LongList) and (count := prod(given.shape("data"))) > _MAX_VALUES:
+        raise TooLarge(f"got {count} values, expected at most {_MAX_VALUES}", "data")
+    data = to_array(given, "FP64", "data")
     if data.ndim < 2 or data.size == 0:
         raise InvalidInput(f"got shape {list(data.shape)}, expected a mini-batch of shape (N, C, ...)", "data")
     axis = require_integer(request.get("axis", default_axis), "axis", -data.ndim, data.ndim - 1)

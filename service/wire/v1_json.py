@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from models.datatypes import Array, Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
+from service.wire import json_writer
 from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_list, require_string
+from service.wire.json_writer import LongArray
+from service.wire.long_list import LongList
 from service.wire.tensors import validate_row_counts, validate_tensor
 
 BASE64 = "b64"
@@ -70,7 +71,10 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, ba
         arrays[spec.name] = array
     if batched:
         validate_row_counts(arrays, inputs)
-    return PredictRequest(arrays, len(request["instances"]) if by_row else None)
+    if not by_row:
+        return PredictRequest(arrays, None)
+    given = request["instances"]
+    return PredictRequest(arrays, len(arrays[inputs[0].name] if isinstance(given, LongList) else given))
 
 
 def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
@@ -90,12 +94,13 @@ def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
             )
     if len(columns) == 1:
         return _dump({"predictions": next(iter(columns.values()))})
-    rows = zip(*columns.values(), strict=True)
+    values = (column.array if isinstance(column, LongArray) else column for column in columns.values())
+    rows = zip(*values, strict=True)
     return _dump({"predictions": [dict(zip(columns, row, strict=True)) for row in rows]})
 
 
 def _dump(body: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return json_writer.dumps(body)
 
 
 def _values(name: str, array: Array) -> Any:
@@ -177,6 +182,9 @@ def _text(value: object, field: str) -> str:
 
 def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
     """The values of each input in all rows, with the field that they came from."""
+    if isinstance(given, LongList):
+        _require_single(specs, "instances[0]")
+        return {specs[0].name: ("instances", given)}
     instances = require_list(given, "instances")
     if not instances:
         raise InvalidInput("got an empty list, expected at least one row", "instances")

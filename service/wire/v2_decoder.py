@@ -12,8 +12,9 @@ import orjson
 
 from models.datatypes import Array
 from models.manifest import TensorSpec
-from service.wire import json_tensors, v2_binary, v2_request
-from service.wire.json_arrays import require_finite
+from service.wire import json_numbers, v2_binary, v2_request
+from service.wire.json_values import require_finite
+from service.wire.pieces import LARGE_BYTES
 from service.wire.v2_request import InferRequest
 
 _MAX_TEMPLATE_BYTES = 1 << 12
@@ -79,8 +80,10 @@ class V2Decoder:
         """
         if not self._has_one_input:
             return self._decode_new(body, header_length, finite=finite)
-        if header_length is None:
+        if header_length is None and len(body) <= LARGE_BYTES:
             return self._decode_json(body, finite=finite)
+        if header_length is None:
+            return v2_request.decode(body, None, self._inputs, self._outputs, finite=finite)
         return self._decode_binary(body, header_length, finite=finite)
 
     def _decode_json(self, body: bytes, *, finite: bool) -> InferRequest:
@@ -94,7 +97,7 @@ class V2Decoder:
         around = body[:start], body[end:]
         template = self._json.get(around)
         if template is not None:
-            array = json_tensors.parse_numbers(memoryview(body)[start:end], self._input.datatype, nested=depth > 1)
+            array = json_numbers.parse_numbers(memoryview(body)[start:end], self._input.datatype, nested=depth > 1)
             if array is not None and array.size == template.size and (array.ndim == 1 or array.shape == template.shape):
                 return self._fill(template, array.reshape(template.shape))
         request = self._decode_new(body, None, finite=finite)

@@ -9,8 +9,9 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary
-from service.wire.json_arrays import match_shape, require_finite, to_array
+from service.wire.json_arrays import match_shape, to_array
 from service.wire.json_object import require_integer, require_list, require_object, require_string
+from service.wire.json_values import require_finite
 from service.wire.tensors import validate_row_counts, validate_tensor
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from models.datatypes import Array, from_numpy
-from service.wire import classification, v2_binary
+from service.wire import classification, json_writer, v2_binary
 from service.wire.json_arrays import to_json
 from service.wire.v2_request import InferRequest
 
@@ -50,6 +48,6 @@ def encode(
     if request.id is not None:
         response["id"] = request.id
     response["outputs"] = described
-    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    header = json_writer.dumps(response)
     tail = b"".join(raw)
     return (header + tail, len(header)) if tail else (header, None)

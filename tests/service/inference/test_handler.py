@@ -13,6 +13,7 @@ from models.errors import InvalidInput, Overloaded, Unauthenticated
 from models.runtime.engine import Engine
 from service.access import Guard
 from service.catalog.served_version import ServedVersion
+from service.host.codec_pool import CodecPool
 from service.inference import scoring
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Query
@@ -47,10 +48,13 @@ class ObservedModels:
 class Raw:
     """A dialect of float32 bytes, which remembers the threads that it was called in."""
 
-    decodes_in_thread: bool = False
+    decoding_bytes: int = 0
     requires_scores: bool = False
     layer_statistics: bool = False
     threads: list[str] = field(default_factory=list)
+
+    def decoding_memory(self, _body: bytes) -> int:
+        return self.decoding_bytes
 
     def decode(self, _served: ServedVersion, _call: Call, body: bytes) -> Query:
         self.threads.append(threading.current_thread().name)
@@ -98,7 +102,8 @@ def build(
 
     batcher = Batcher(ServiceStatistics(), Limits(inline=inline, max_pending=max_pending), on_result)
     scorer = Scorer(ObservedModels())  # type: ignore[arg-type]
-    return Handler(Catalog(served), batcher, Guard(None, keys), scorer, {"raw": dialect})  # type: ignore[arg-type]
+    guard = Guard(None, keys)
+    return Handler(Catalog(served), batcher, guard, scorer, {"raw": dialect}, CodecPool(1, 1 << 20))  # type: ignore[arg-type]
 
 
 def call(**headers: str) -> Call:
@@ -146,7 +151,7 @@ def test_a_short_run_is_answered_without_waiting(seen: list[tuple[int, str]]) ->
 
 
 def test_what_takes_long_to_decode_is_decoded_in_a_thread(seen: list[tuple[int, str]]) -> None:
-    heavy, light = Raw(decodes_in_thread=True), Raw()
+    heavy, light = Raw(decoding_bytes=1), Raw()
 
     assert build(heavy, seen).decode(build(heavy, seen).admit(call()), BODY) is None
     assert answer(build(heavy, seen), call()).body == answer(build(light, seen), call()).body

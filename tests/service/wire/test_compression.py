@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from models.errors import InvalidInput, TooLarge, UnsupportedEncoding
-from service.wire.compression import compress, decompress, negotiate
+from service.wire.compression import compress, decompress, inflate_small, negotiate
+from service.wire.pieces import LARGE_BYTES
 
 PACK = {"gzip": gzip.compress, "deflate": zlib.compress}
 DAMAGES = {
@@ -40,6 +41,26 @@ def test_a_bomb_is_refused_without_being_inflated(encoding: str) -> None:
 
     with pytest.raises(TooLarge):
         decompress(bomb, encoding, 1000)
+
+
+def test_data_of_many_pieces_comes_out_whole() -> None:
+    data = np.random.default_rng(0).integers(0, 50, 3_000_000, dtype=np.uint8).tobytes()
+
+    assert decompress(gzip.compress(data, 1), "gzip", len(data)) == data
+    with pytest.raises(InvalidInput):
+        decompress(gzip.compress(data, 1) + bytes(1_000_000), "gzip", len(data))
+
+
+def test_a_ratio_that_no_numbers_have_is_refused_where_the_data_is_long() -> None:
+    assert decompress(gzip.compress(bytes(1 << 20)), "gzip", 1 << 30) == bytes(1 << 20)
+    with pytest.raises(TooLarge, match="200 bytes for each compressed one"):
+        decompress(gzip.compress(bytes(20 << 20)), "gzip", 1 << 30)
+
+
+def test_only_what_stays_small_is_inflated_on_the_event_loop() -> None:
+    assert inflate_small(gzip.compress(bytes(LARGE_BYTES)), "gzip") == bytes(LARGE_BYTES)
+    assert inflate_small(gzip.compress(bytes(LARGE_BYTES + 1)), "gzip") is None
+    assert inflate_small(bytes(LARGE_BYTES + 1), "gzip") is None
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", ""])

@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
+from service.wire import images
 from service.wire.images import decode
 from tests.image_files import encode, png_header, random_pixels
 
@@ -62,6 +63,65 @@ def test_an_image_of_another_size_is_resized_over_all_of_its_pixels() -> None:
 
     assert actual.shape == (1, 8, 6)
     assert np.abs(actual - 127.5).max() < 5
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("preprocessing", [RAW_GREY, RAW_RGB], ids=["grey", "rgb"])
+def test_strips_make_no_difference(
+    mode: str, preprocessing: ImagePreprocessing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = random_pixels(70, 50, dtype=np.uint16) if mode == "I;16" else random_pixels(70, 50, 4)
+    image = Image.fromarray(pixels)
+    data = encode(image if mode == "I;16" else image.convert(mode))
+    whole = decode(data, preprocessing, MAX_PIXELS)
+
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 120)
+
+    assert decode(data, preprocessing, MAX_PIXELS).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_image_is_resized_as_pillow_resizes_it(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 120)
+    image = Image.fromarray(random_pixels(70, 50, 3)).convert(mode)
+    expected = np.asarray(image.resize((6, 8), Image.Resampling.BILINEAR)).reshape(8, 6, -1).transpose(2, 0, 1)
+
+    assert (decode(encode(image), RAW_GREY if mode == "L" else RAW_RGB, MAX_PIXELS) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (png_header(100, 50), 20_000),
+        (encode(random_pixels(8, 6, 3), "JPEG"), 4 * 48),
+        (encode(random_pixels(8, 6, 3), "JPEG", progressive=True), 10 * 48),
+        (encode(random_pixels(8, 6), "GIF"), 1),
+        (b"\xff\xd8" + b"\xff\xe1\x00\x02" * 100_000, 1),
+        (b"", 1),
+    ],
+)
+def test_the_memory_that_decoding_takes_is_known_before(data: bytes, expected: int) -> None:
+    assert images.decoding_bytes(data) == expected
+
+
+def test_of_several_sizes_in_a_jpeg_the_largest_counts() -> None:
+    data = encode(random_pixels(8, 6, 3), "JPEG")
+    frame = data[data.index(b"\xff\xc0") :][:19]
+    larger = frame[:5] + b"\x10\x00\x10\x00" + frame[9:]
+
+    assert images.decoding_bytes(data.replace(frame, larger + frame)) == 4 << 24
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    data = encode(random_pixels(8, 6, 3), "JPEG", progressive=True)
+
+    with pytest.raises(TooLarge, match="scans"):
+        decode(data[:-2] + b"\xff\xda" * 200 + data[-2:], GREY, MAX_PIXELS)
+
+
+def test_a_side_that_no_camera_has_is_refused() -> None:
+    with pytest.raises(TooLarge, match="of a side"):
+        decode(png_header(1, 70_000), GREY, 100_000)
 
 
 def test_a_smaller_image_is_enlarged() -> None:
@@ -191,7 +251,7 @@ def test_a_bomb_is_refused_without_being_allocated(side: int, monkeypatch: pytes
 def test_a_size_that_pillow_would_warn_about_passes_where_the_limit_allows_it() -> None:
     """The one row that the file holds is too few, and that is what is refused."""
     with pytest.raises(InvalidInput, match="truncated") as refusal:
-        decode(png_header(100_000_000, 1), GREY, max_pixels=100_000_000)
+        decode(png_header(50_000, 2_000), GREY, max_pixels=100_000_000)
     assert not isinstance(refusal.value, TooLarge)
 
 
@@ -227,7 +287,7 @@ def test_running_out_of_memory_is_not_blamed_on_the_image(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Image, "open", exhausted)
     with pytest.raises(MemoryError):
-        decode(b"", GREY, MAX_PIXELS)
+        decode(png_header(6, 8), GREY, MAX_PIXELS)
 
 
 @given(data=st.binary())

@@ -1,0 +1,141 @@
+"""Numbers from JSON text to arrays, without a Python object for each of them, if simdjson is installed.
+
+This is a fast path only: whatever it is not sure about, it leaves to others, which decide what is valid and write the
+error messages. simdjson's buffers ignore nesting, so that is checked here: the lengths of all inner lists, and that the
+text has no more brackets than the shape explains.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from models.datatypes import Array, Datatype, to_numpy
+
+FAST = find_spec("simdjson") is not None
+"""It has no wheel for the newest Python."""
+
+if FAST:
+    import simdjson
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the numbers of a datatype are read.
+
+    Attributes:
+        buffer: kind of simdjson's buffer.
+        wide: what is in the buffer.
+        dtype: of the array.
+    """
+
+    buffer: str
+    wide: np.dtype[Any]
+    dtype: np.dtype[Any]
+
+
+_BUFFERS: dict[tuple[Datatype, ...], tuple[str, np.dtype[Any]]] = {
+    ("FP16", "FP32", "FP64"): ("d", np.dtype(np.float64)),
+    ("INT8", "INT16", "INT32", "INT64"): ("i", np.dtype(np.int64)),
+    ("UINT8", "UINT16", "UINT32", "UINT64"): ("u", np.dtype(np.uint64)),
+}
+_PLANS: dict[str, _Plan] = {
+    datatype: _Plan(*buffer, to_numpy(datatype)) for datatypes, buffer in _BUFFERS.items() for datatype in datatypes
+}
+
+_MIN_NUMPY_BYTES = 1 << 14
+"""From this length on, numpy counts bytes faster than Python does."""
+
+
+class ParserPool:
+    """Idle parsers. Each keeps its memory from one document to the next. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._idle: list[Any] = []  # appending and popping are atomic
+
+    def __len__(self) -> int:
+        """How many parsers are idle."""
+        return len(self._idle)
+
+    def acquire(self) -> Any:
+        """A parser that nothing else uses. It is dropped unless it is released."""
+        return self._idle.pop() if self._idle else simdjson.Parser()
+
+    def release(self, parser: Any) -> None:
+        """Put a parser back. Not after an error, which may still hold on to the parser's document."""
+        self._idle.append(parser)
+
+
+parsers = ParserPool()
+
+
+def parse_numbers(text: memoryview, datatype: str, *, nested: bool) -> Array | None:
+    """A list of numbers as an array; None if it cannot be read fast and with certainty.
+
+    Args:
+        text: the list in JSON.
+        datatype: of the array.
+        nested: whether the array has the nesting of the list, whose lists of one depth must be equally long. If not,
+            it has the shape (n,), however the list nests.
+    """
+    if not FAST or datatype not in _PLANS:
+        return None
+    parser = parsers.acquire()
+    try:
+        array = to_array(parser.parse(text), datatype) if nested else _numbers(parser.parse(text), datatype)
+    except (ValueError, TypeError, RuntimeError, LookupError, FloatingPointError):
+        return None
+    parsers.release(parser)
+    return array if not nested or count_brackets(bytes(text)) == brackets(array) else None
+
+
+def to_array(data: Any, datatype: str) -> Array:
+    """A parser's list as an array of the same nesting, but for brackets that simdjson's buffers ignore.
+
+    Raises:
+        ValueError, TypeError, RuntimeError, LookupError, FloatingPointError: it cannot be read with certainty.
+    """
+    dims = _dims(data)
+    values = _numbers(data, datatype)
+    if values.size != prod(dims):
+        raise ValueError("ragged")
+    return values.reshape(dims)
+
+
+def _numbers(data: Any, datatype: str) -> Array:
+    """All numbers of a list, however they are nested, shape (n,)."""
+    plan = _PLANS[datatype]
+    values = np.frombuffer(data.as_buffer(of_type=plan.buffer), dtype=plan.wide)
+    # JSON has no infinity, so only a number beyond the range of the type can become one.
+    with np.errstate(over="raise"):
+        array = values.astype(plan.dtype, copy=False)
+    if plan.dtype.kind != "f" and not np.array_equal(array, values):
+        raise ValueError("out of range")
+    return array
+
+
+def _dims(data: Any) -> list[int]:
+    """Lengths of the lists at each depth. All lists of one depth are equally long."""
+    dims = [len(data)]
+    level = [data]
+    while dims[-1] and isinstance(level[0][0], simdjson.Array):
+        level = [inner for outer in level for inner in outer]
+        lengths = set(map(len, level))
+        if len(lengths) != 1:
+            raise ValueError("ragged")
+        dims.append(lengths.pop())
+    return dims
+
+
+def count_brackets(body: bytes) -> int:
+    """Opening brackets in a text."""
+    if len(body) < _MIN_NUMPY_BYTES:
+        return body.count(b"[")
+    return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == ord("[")))
+
+
+def brackets(array: Array) -> int:
+    """Opening brackets of nested lists of this shape."""
+    return 1 if array.ndim == 1 else sum(prod(array.shape[:depth]) for depth in range(array.ndim))
