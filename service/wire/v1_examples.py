@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, Literal
 
-import orjson
-
 from models.classification import probabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import Manifest, TensorSpec
+from service.wire import json_writer
 from service.wire.json_arrays import to_json
 from service.wire.json_object import parse_object, require_list, require_object
 from service.wire.tensors import validate_tensor
@@ -76,7 +75,7 @@ def encode(manifest: Manifest, outputs: Mapping[str, Array], task: Task) -> byte
     else:
         labels = manifest.labels or ("",) * scores.shape[1]
         results = [list(zip(labels, row, strict=True)) for row in probabilities(scores, manifest.scores).tolist()]
-    return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return json_writer.dumps({"results": results})
 
 
 def _column(rows: Sequence[Mapping[str, Any]], spec: TensorSpec, *, finite: bool) -> Array:
