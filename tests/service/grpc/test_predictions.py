@@ -1,5 +1,6 @@
 """Predictions over gRPC: equal to those over HTTP, errors with a field, streams that go on."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -7,7 +8,17 @@ import numpy as np
 import pytest
 
 from models.repository.repository import Repository
+from service.access import Guard
+from service.grpc.calls import Access, Calls
 from service.grpc.messages import message_class
+from service.grpc.predictions import Predictions
+from service.grpc.server import GrpcServer
+from service.grpc.service import INFER, Service
+from service.host.lifecycle import Lifecycle
+from service.inference.dialect import Call
+from service.telemetry.requests import RequestRecorder
+from service.telemetry.statistics import ServiceStatistics
+from tests.awaiting import within_time
 from tests.bundles import INPUT, OUTPUT
 from tests.service.grpc.client import infer_request
 from tests.service.grpc.conftest import Serving, serving
@@ -172,3 +183,52 @@ def test_a_stream_is_answered_in_order_and_goes_on_after_an_error(shared: Servin
     assert "is not found" in answers[1].error_message
     assert list(answers[3].infer_response.outputs[0].shape) == [1, 2]
     assert answers[0].infer_response.parameters["triton_final_response"].bool_param
+
+
+class WaitingHandler:
+    """Queues every request, and says when one came and when it left."""
+
+    def __init__(self) -> None:
+        self.queued, self.left = asyncio.Event(), asyncio.Event()
+
+    def admit(self, call: Call) -> Call:
+        return call
+
+    def decode(self, admitted: Call, _body: bytes) -> Call:
+        return admitted
+
+    def run_now(self, _prediction: Call) -> None:
+        return None
+
+    async def run(self, _prediction: Call, _disconnected: object) -> None:
+        self.queued.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+
+@pytest.mark.parametrize("deadline", [None, 0.05], ids=["cancelled", "past its deadline"])
+def test_a_request_that_its_client_gives_up_leaves_the_queue(deadline: float | None) -> None:
+    async def scenario() -> Any:
+        handler, lifecycle, statistics = WaitingHandler(), Lifecycle(), ServiceStatistics()
+        calls = Calls(Guard(), RequestRecorder(statistics))
+        infer = Predictions(handler).infer  # type: ignore[arg-type]
+        service = Service({INFER: calls.unary(INFER, Access.PREDICT, infer)})
+        options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20}
+        async with (
+            GrpcServer(service, lifecycle, **options, idle_seconds=60, drain_seconds=1).serving(),
+            grpc.aio.insecure_channel(lifecycle.addresses["gRPC"]) as channel,
+        ):
+            call = channel.unary_unary(INFER)(infer_request(ROWS).SerializeToString(), timeout=deadline)
+            await handler.queued.wait()
+            if deadline is None:
+                call.cancel()
+            await handler.left.wait()
+            code = await call.code()
+        return code, dict(statistics.requests)
+
+    code, counted = asyncio.run(within_time(scenario(), "the request did not leave the queue"))
+
+    assert code in {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert list(counted) == [(INFER, "gRPC", 400)]
