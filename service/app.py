@@ -381,7 +381,15 @@ def _serving_grpc(
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"grpc_port: {error.name} is not installed: pip install 'denge[grpc]'") from error
     return build_server(
-        settings, lifecycle, guard, predictions.context.recorder, predictions.handler, catalog, limits, gather
+        settings,
+        lifecycle,
+        guard,
+        predictions.context.recorder,
+        predictions.bodies,
+        predictions.handler,
+        catalog,
+        limits,
+        gather,
     ).serving()
 
 

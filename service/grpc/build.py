@@ -11,6 +11,7 @@ from service.grpc.server import GrpcServer
 from service.grpc.tls import credentials
 from service.host.blocking_pool import BlockingPool
 from service.host.lifecycle import Lifecycle
+from service.host.memory_budget import MemoryBudget
 from service.host.sockets import resolve
 from service.inference.handler import Handler
 from service.inference.limits import Limits
@@ -27,6 +28,7 @@ def build_server(
     lifecycle: Lifecycle,
     guard: Guard,
     recorder: RequestRecorder,
+    bodies: MemoryBudget,
     handler: Handler,
     catalog: Catalog,
     limits: Limits,
@@ -38,6 +40,7 @@ def build_server(
         settings, lifecycle: of the process.
         guard: checks the tokens of clients.
         recorder: records the calls.
+        bodies: memory for the messages of calls that are answered.
         handler: answers predictions.
         catalog: what is loaded.
         limits: of the batcher.
@@ -46,7 +49,7 @@ def build_server(
     assert settings.grpc_port is not None  # noqa: S101
     return GrpcServer(
         service.build(
-            Calls(guard, recorder),
+            Calls(guard, recorder, bodies, settings.body_seconds),
             Predictions(handler),
             Models(catalog, lifecycle, limits, gather or _none),
             Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds)),

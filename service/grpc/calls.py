@@ -10,10 +10,11 @@ from urllib.parse import unquote
 import grpc
 from grpc.aio import ServicerContext
 
-from models.errors import ClientDisconnected, InvalidInput, NotSupported
+from models.errors import ClientDisconnected, InvalidInput, NotSupported, Overloaded
 from service.access import Guard
 from service.errors import public_error
 from service.grpc.errors import failure
+from service.host.memory_budget import MemoryBudget
 from service.http.context import REQUEST_ID, choose_request_id
 from service.inference.dialect import Headers
 from service.telemetry import logs
@@ -22,8 +23,11 @@ from service.telemetry.requests import RequestRecorder
 METHOD = "gRPC"
 """Under which calls are counted and logged, where HTTP has GET or POST."""
 
-MAX_SECONDS = 60.0
-"""Until the message of a unary call is there."""
+_LARGE_BYTES = 1 << 16
+"""Larger messages are held against the client's share of memory."""
+
+_ONCE = (b"authorization", b"origin")
+"""Metadata that no call may have twice: which one counts would be left to chance."""
 
 _OK = 200
 _REQUEST_ID = REQUEST_ID.decode()
@@ -46,16 +50,22 @@ class Client:
     Attributes:
         headers: metadata of the call by lower-case name.
         address: network address; empty on a unix socket.
+        repeated: name of metadata that the call has twice, and may have once; None where there is none.
     """
 
-    __slots__ = ("address", "headers")
+    __slots__ = ("address", "headers", "repeated")
 
     def __init__(self, context: Context) -> None:
-        self.headers: Headers = {
-            name.encode(): value if isinstance(value, bytes) else value.encode("latin-1")
+        metadata = [
+            (name.encode(), value if isinstance(value, bytes) else value.encode())
             for name, value in context.invocation_metadata() or ()
-        }
+        ]
+        self.headers: Headers = dict(metadata)
         self.address = parse_peer(context.peer())
+        self.repeated: str | None = None
+        if len(self.headers) < len(metadata):
+            names = [name for name, _ in metadata]
+            self.repeated = next((name.decode() for name in _ONCE if names.count(name) > 1), None)
 
 
 Respond = Callable[[Client, bytes], Awaitable[bytes]]
@@ -71,11 +81,15 @@ class Calls:
     Args:
         guard: checks the tokens of clients.
         recorder: records the calls.
+        bodies: memory for the messages of calls that are answered, and for the bodies of HTTP.
+        body_seconds: until the message of a unary call is there.
     """
 
-    def __init__(self, guard: Guard, recorder: RequestRecorder) -> None:
+    def __init__(self, guard: Guard, recorder: RequestRecorder, bodies: MemoryBudget, body_seconds: float) -> None:
         self._guard = guard
         self._recorder = recorder
+        self._bodies = bodies
+        self._body_seconds = body_seconds
 
     def unary(self, path: str, access: Access, respond: Respond) -> MethodHandler:
         """The handler of a method with one message and one answer.
@@ -85,14 +99,16 @@ class Calls:
 
         async def call(_messages: object, context: Context) -> bytes:
             async def answer(client: Client) -> bytes:
+                message = await self._read(context)
+                if len(message) <= _LARGE_BYTES:
+                    return await respond(client, message)
+                held = self._bodies.open(self._guard.identify(client.headers.items(), client.address))
+                if not held.grow(len(message)):
+                    raise Overloaded("too many large messages are being answered: try again later")
                 try:
-                    async with asyncio.timeout(MAX_SECONDS):
-                        message = await context.read()
-                except TimeoutError:
-                    raise InvalidInput(f"did not arrive within {MAX_SECONDS:g} seconds", "body") from None
-                if not isinstance(message, bytes):  # the end of the messages
-                    raise InvalidInput("the call ends without a message", "body")
-                return await respond(client, message)
+                    return await respond(client, message)
+                finally:
+                    held.release()
 
             return await self._run(path, access, context, answer)
 
@@ -110,6 +126,16 @@ class Calls:
             await self._run(path, access, context, answer)
 
         return grpc.stream_stream_rpc_method_handler(call)
+
+    async def _read(self, context: Context) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                message = await context.read()
+        except TimeoutError:
+            raise InvalidInput(f"did not arrive within {self._body_seconds:g} seconds", "body") from None
+        if not isinstance(message, bytes):  # the end of the messages
+            raise InvalidInput("the call ends without a message", "body")
+        return message
 
     async def _run(
         self, path: str, access: Access, context: Context, answer: Callable[[Client], Awaitable[bytes]]
@@ -139,6 +165,8 @@ class Calls:
             logs.request_id.reset(token)
 
     def _authorise(self, access: Access, client: Client) -> None:
+        if client.repeated is not None:
+            raise InvalidInput("got it twice, expected it once", client.repeated)
         if access is Access.PREDICT:
             self._guard.authenticate(client.headers.items(), client.address)
         elif access is Access.ADMIN:

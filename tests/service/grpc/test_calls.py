@@ -1,5 +1,8 @@
 """What every call gets: access, an id, a record, and a status."""
 
+import asyncio
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -7,9 +10,17 @@ import numpy as np
 import pytest
 
 from models.repository.repository import Repository
-from service.grpc.calls import parse_peer
+from service.access import Guard
+from service.grpc.calls import Access, Calls, parse_peer
 from service.grpc.messages import message_class
-from tests.service.grpc.client import infer_request
+from service.grpc.server import GrpcServer
+from service.grpc.service import Service
+from service.host.lifecycle import Lifecycle
+from service.host.memory_budget import MemoryBudget
+from service.telemetry.requests import RequestRecorder
+from service.telemetry.statistics import ServiceStatistics
+from tests.awaiting import within_time
+from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import Serving, serving
 
 KEY, TOKEN = "a-key-of-the-tests-of-grpc", "a-token-of-the-tests-of-grpc"
@@ -56,6 +67,57 @@ def test_a_client_without_a_key_is_refused_before_its_message_is_read(repository
     with serving(repository, api_keys=KEY) as guarded:
         assert code(guarded, "ModelInfer", bytes(1 << 21)) == grpc.StatusCode.UNAUTHENTICATED
         assert code(guarded, "ModelInfer", bytes(1 << 21), KEY) == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_two_keys_are_refused_whatever_they_are(repository: Repository) -> None:
+    with serving(repository, api_keys=KEY) as guarded, pytest.raises(grpc.RpcError) as failed:
+        guarded.grpc.call("ModelInfer", infer_request(ROW), [("authorization", f"Bearer {KEY}")] * 2)
+
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert failed.value.details().startswith("authorization: ")
+
+
+def test_large_messages_have_a_share_of_memory() -> None:
+    async def respond(_client: object, message: bytes) -> bytes:
+        return message[:1]
+
+    async def scenario() -> list[grpc.StatusCode]:
+        lifecycle, budget = Lifecycle(), MemoryBudget(1 << 20)  # of which one client has half
+        calls = Calls(Guard(), RequestRecorder(ServiceStatistics()), budget, SECONDS)
+        service = Service({"/test/Take": calls.unary("/test/Take", Access.PREDICT, respond)})
+        options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20}
+        codes = []
+        async with (
+            GrpcServer(service, lifecycle, **options, idle_seconds=60, drain_seconds=1).serving(),
+            grpc.aio.insecure_channel(lifecycle.addresses["gRPC"]) as channel,
+        ):
+            for size in (400_000, 600_000, 400_000):
+                call = channel.unary_unary("/test/Take")(bytes(size), timeout=SECONDS)
+                codes.append(await call.code())
+        assert budget.used == 0
+        return codes
+
+    codes = asyncio.run(within_time(scenario(), "the calls were not answered"))
+
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK]
+
+
+def test_a_message_that_does_not_come_ends_the_call(repository: Repository) -> None:
+    never = threading.Event()
+
+    def no_message() -> Iterator[bytes]:
+        never.wait(SECONDS)
+        yield from ()
+
+    with serving(repository, body_seconds=0.05) as hasty:
+        path = "/inference.GRPCInferenceService/ModelInfer"
+        with pytest.raises(grpc.RpcError) as failed:
+            hasty.grpc.channel.stream_unary(path)(no_message(), timeout=SECONDS)
+        never.set()
+        assert hasty.grpc.call("ServerLive").live
+
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "did not arrive" in failed.value.details()
 
 
 def test_the_id_of_a_request_is_that_of_its_client(shared: Serving) -> None:

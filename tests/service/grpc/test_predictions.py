@@ -15,12 +15,13 @@ from service.grpc.predictions import Predictions
 from service.grpc.server import GrpcServer
 from service.grpc.service import INFER, Service
 from service.host.lifecycle import Lifecycle
+from service.host.memory_budget import MemoryBudget
 from service.inference.dialect import Call
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
 from tests.bundles import INPUT, OUTPUT
-from tests.service.grpc.client import infer_request
+from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import Serving, serving
 
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -212,7 +213,7 @@ class WaitingHandler:
 def test_a_request_that_its_client_gives_up_leaves_the_queue(deadline: float | None) -> None:
     async def scenario() -> Any:
         handler, lifecycle, statistics = WaitingHandler(), Lifecycle(), ServiceStatistics()
-        calls = Calls(Guard(), RequestRecorder(statistics))
+        calls = Calls(Guard(), RequestRecorder(statistics), MemoryBudget(1 << 20), SECONDS)
         infer = Predictions(handler).infer  # type: ignore[arg-type]
         service = Service({INFER: calls.unary(INFER, Access.PREDICT, infer)})
         options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20}
