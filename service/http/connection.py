@@ -19,6 +19,10 @@ LINGER_SECONDS = 5.0
 """How long a client may go on sending after its last response. Were the connection closed at once, the system would
 reset it, and the client would not see the response."""
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+PROBE_SECONDS = 1.0
+"""Between two looks whether a client that sends no more is still there."""
+
 
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol, with limits of time. `service.http.protocol` reads the requests.
@@ -87,6 +91,7 @@ class Connection(HttpToolsProtocol):
             return None
         self._is_last = True
         self.cycle.keep_alive = False
+        self._start_deadline(PROBE_SECONDS, self._probe)
         return True
 
     def on_response_complete(self) -> None:
@@ -96,6 +101,16 @@ class Connection(HttpToolsProtocol):
             self._writing.start()
         elif self._last_response is not None and not self._is_busy():
             self._send_last(self._last_response)
+
+    def _probe(self) -> None:
+        """Send an interim response. A client that has closed both directions resets the connection at the second one.
+
+        Any client of HTTP/1.1 skips it. Without it, a request whose client has disconnected would stay in its queue.
+        """
+        waits = self._is_busy() and not self.pipeline and not self.cycle.response_started
+        if waits and self.cycle.scope["http_version"] == "1.1":
+            self.transport.write(CONTINUE)
+            self._start_deadline(PROBE_SECONDS, self._probe)
 
     @property
     def _address(self) -> str:

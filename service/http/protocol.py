@@ -27,7 +27,7 @@ from service.errors import PublicError, public_error
 from service.host.memory_budget import Reservation
 from service.http import heads
 from service.http.bodies import CollectedBody, Held
-from service.http.connection import Connection
+from service.http.connection import CONTINUE, Connection
 from service.http.heads import Refused
 from service.http.predictions import PlainRequest
 from service.http.response import Response
@@ -249,7 +249,7 @@ class Protocol(Connection):
         waits = self._expects_continue and self._phase is _Phase.BODY and not self._body.size
         if waits and not self._is_busy():
             self._expects_continue = False
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.write(CONTINUE)
 
     def _leave_to_uvicorn(self, app: ASGIApp, body: bytes, held: int) -> None:
         """Have an application answer the request, of whose body so many bytes are held until then."""

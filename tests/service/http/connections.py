@@ -25,11 +25,13 @@ class Transport(asyncio.Transport):
         self.unsent = 0
         self.asked = asyncio.Event()
         self.over = asyncio.Event()
+        self.wrote = asyncio.Event()
 
     def write(self, data: Any) -> None:
         assert not self.closed
         assert not self.ended
         self.written += data
+        self.wrote.set()
 
     def close(self) -> None:
         self.closed = True

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from models.errors import Overloaded
 from service.app import create_app
+from service.http import connection as connection_module
 from service.http.bodies import CollectedBody
 from service.http.heads import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from service.http.predictions import Application
@@ -488,6 +489,32 @@ def test_a_half_closed_connection_gets_its_response(tmp_path_factory: pytest.Tem
                 assert statuses(client) == [200]
                 assert client.transport.closed
             assert not connection.protocol.eof_received()
+
+        talk(app, conversation)
+
+
+def test_a_client_that_closed_both_directions_is_found_out(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By interim responses, while the request waits: the system answers the second one with a reset."""
+    monkeypatch.setattr(connection_module, "PROBE_SECONDS", 0.0)
+    answered = asyncio.Event()
+
+    async def waits(*_: object) -> None:
+        await within_time(answered.wait(), "the client was not asked for")
+
+    monkeypatch.setattr(Handler, "run", waits)
+    monkeypatch.setattr(Handler, "answer", waits)
+    with started(tmp_path_factory, inline_ms=0) as app:
+
+        async def conversation(client: Connection) -> None:
+            client.protocol.data_received(PLAIN)
+            assert client.protocol.eof_received()
+            for _ in range(3):
+                client.transport.wrote.clear()
+                await within_time(client.transport.wrote.wait(), "the client was not asked for")
+            assert set(statuses(client)) == {100}
+            answered.set()
 
         talk(app, conversation)
 
