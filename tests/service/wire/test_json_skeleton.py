@@ -14,7 +14,7 @@ from service.wire.json_arrays import to_array
 from service.wire.json_object import parse_object, require_list
 from service.wire.long_list import LongList
 from service.wire.pieces import LARGE_BYTES
-from tests.faults.bodies import HOSTILE_BODIES, V1, V2
+from tests.faults.attacks.bodies import HOSTILE_BODIES, V1, V2
 
 NUMBERS = list(range(1000))
 
