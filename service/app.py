@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -96,6 +97,9 @@ from service.watching.observed_model import ObservedModel
 from service.watching.observed_models import ObservedModels
 from service.watching.observer import MAX_OBSERVED_ROWS, Observer
 from service.watching.webhook import Webhook
+
+if TYPE_CHECKING:
+    from service.http.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -289,12 +293,14 @@ class _Predictions:
     limits: ConnectionLimits
     bodies: MemoryBudget
     origins: Sequence[str]
+    tracing: "Tracing | None"
     codec_pool: CodecPool
     closers: tuple[Callable[[], None], ...]
 
     def application(self, app: FastAPI, proxies: Proxies) -> Application:
         """The application that answers plain predictions itself, and leaves everything else to `app`."""
-        plain = PlainPredictions(self.handler, self.context, has_origins=bool(self.origins))
+        make = PlainPredictions if self.tracing is None else self.tracing.plain_predictions
+        plain = make(self.handler, self.context, has_origins=bool(self.origins))
         whole = self.context.around(allow_origins(app, self.origins))
         return Application(whole, app, self.context, plain, self.limits, self.bodies, proxies)
 
@@ -330,7 +336,10 @@ def _build_predictions(
         shadow.offer(served, inputs, outputs)
         collector.offer(served, inputs, client)
 
-    batcher = Batcher(statistics, limits, on_result)
+    tracing = _open_tracing(settings)
+    batcher = (
+        Batcher(statistics, limits, on_result) if tracing is None else tracing.batcher(statistics, limits, on_result)
+    )
     dialects: dict[str, Dialect] = {
         "v2": V2(finite=settings.finite),
         "v1": V1(finite=settings.finite),
@@ -339,18 +348,25 @@ def _build_predictions(
         "regress": v1.Examples("regress", finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),
     }
+    write = request_logger(settings.log_level, settings.log_format)
+    context = RequestContext(RequestRecorder(statistics, write))
+    if tracing is not None:
+        dialects = tracing.dialects(dialects)
+        context = tracing.context(statistics, write)
+        closers.append(tracing.close)
     codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
     handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool)
     responder = PredictionResponder(handler, codec_pool, settings.max_body_bytes)
     shown = examples.for_starter()
     return _Predictions(
         handler,
-        RequestContext(RequestRecorder(statistics, request_logger(settings.log_level, settings.log_format))),
+        context,
         shown,
         (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,
+        tracing,
         codec_pool,
         (batcher.close, *closers, codec_pool.close),
     )
@@ -417,6 +433,22 @@ async def _load_all(repository: Repository, catalog: Catalog, settings: Settings
 def _log_failure(loading: "asyncio.Future[None]") -> None:
     if not loading.cancelled() and (error := loading.exception()):
         log.error("models_not_loaded", exc_info=error)
+
+
+def _open_tracing(settings: Settings) -> "Tracing | None":
+    """Traces, where they are asked for.
+
+    Raises:
+        ConfigurationError: OpenTelemetry is not installed.
+    """
+    if settings.traces == "none":
+        return None
+    try:
+        from service.http.tracing import Tracing  # noqa: PLC0415 - slow to import, and an extra
+        from service.telemetry.tracing import open_provider  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"traces: {error.name} is not installed: pip install 'denge[otel]'") from error
+    return Tracing(open_provider())
 
 
 def _proxies(settings: Settings) -> Proxies:

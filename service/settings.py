@@ -207,6 +207,11 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         30, ge=1, description="How long requests in flight may take to finish after the port has closed."
     )
+    traces: Literal["none", "otlp"] = Field(
+        "none",
+        description="Whether to trace requests by OpenTelemetry and export the spans by OTLP over HTTP. The standard "
+        "OTEL_* variables configure the exporter.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
     log_format: Literal["json", "console"] = Field(
         "json", description="Format of the log: one JSON object per line, or text for people."

@@ -1,0 +1,133 @@
+"""Spans of HTTP requests, by ASGI and without it."""
+
+from collections.abc import Callable, Mapping
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Tracer
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from models.version import VERSION
+from service.http.context import RequestContext
+from service.http.predictions import PlainPredictions, PlainRequest
+from service.http.response import Response
+from service.inference.batcher import Batcher, OnResult
+from service.inference.dialect import Dialect
+from service.inference.handler import Handler
+from service.inference.limits import Limits
+from service.inference.tracing import TracedBatcher, TracedDialect
+from service.telemetry.requests import RequestRecorder
+from service.telemetry.statistics import ServiceStatistics
+from service.telemetry.tracing import describe_request, start_request, with_trace_id
+
+_SPAN = "denge.span"
+"""Key of the scope for the span of a request that has begun without ASGI."""
+
+
+class TracedRecorder(RequestRecorder):
+    """Records requests as `RequestRecorder`, in their spans as well."""
+
+    def record(
+        self, route: str, method: str, path: str, status: int, request_id: str, seconds: float, client: str
+    ) -> None:
+        """Record a request."""
+        describe_request(route, method, status, request_id, client)
+        super().record(route, method, path, status, request_id, seconds, client)
+
+
+class TracedContext(RequestContext):
+    """What every request gets, and a span.
+
+    Args:
+        recorder: records the requests.
+        tracer: makes the spans.
+    """
+
+    def __init__(self, recorder: TracedRecorder, tracer: Tracer) -> None:
+        super().__init__(recorder)
+        self._tracer = tracer
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an application respond to one request."""
+        if scope["type"] != "http":
+            await super().run(app, scope, receive, send)
+            return
+        span = scope.pop(_SPAN, None) or start_request(self._tracer, dict(scope["headers"]))
+        with trace.use_span(span, end_on_exit=True):
+            await super().run(app, scope, receive, send)
+
+
+class TracedPredictions(PlainPredictions):
+    """Answers plain predictions as `PlainPredictions`, each in a span.
+
+    Args:
+        tracer: makes the spans.
+        handler, context, has_origins: as there.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        handler: Handler,
+        context: RequestContext,
+        *,
+        has_origins: bool = False,
+    ) -> None:
+        super().__init__(handler, context, has_origins=has_origins)
+        self._tracer = tracer
+
+    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
+        """Decide about a request. A refusal has a span; the span of a request that is answered begins in `answer`."""
+        span = start_request(self._tracer, headers)
+        with trace.use_span(span, end_on_exit=False):
+            decided = super().admit(url, headers, client_address)
+        if isinstance(decided, Response):
+            span.end()  # of others it is dropped
+        return decided
+
+    def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
+        """Answer a request, or leave it and its span to ASGI."""
+        span = start_request(self._tracer, request.admitted.call.headers)
+        with trace.use_span(span, end_on_exit=False):
+            response = super().answer(request, body)
+        if isinstance(response, Response):
+            span.end()
+            return response
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[_SPAN] = span
+            await response(scope, receive, send)
+
+        return respond
+
+
+class Tracing:
+    """Makes the parts of a service that traces its requests.
+
+    Args:
+        provider: exports the spans.
+    """
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("denge", VERSION)
+
+    def batcher(self, statistics: ServiceStatistics, limits: Limits, on_result: OnResult) -> Batcher:
+        """Runs models."""
+        return TracedBatcher(self._tracer, statistics, limits, on_result)
+
+    def dialects(self, dialects: Mapping[str, Dialect]) -> dict[str, Dialect]:
+        """Read and write predictions."""
+        return {name: TracedDialect(self._tracer, dialect) for name, dialect in dialects.items()}
+
+    def context(self, statistics: ServiceStatistics, write: Callable[..., None]) -> RequestContext:
+        """What every request gets."""
+        return TracedContext(TracedRecorder(statistics, with_trace_id(write)), self._tracer)
+
+    def plain_predictions(self, handler: Handler, context: RequestContext, *, has_origins: bool) -> PlainPredictions:
+        """Answers plain predictions."""
+        return TracedPredictions(self._tracer, handler, context, has_origins=has_origins)
+
+    def close(self) -> None:
+        """Export what waits."""
+        self._provider.shutdown()

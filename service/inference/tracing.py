@@ -1,0 +1,94 @@
+"""Spans of a prediction, below that of its request: decode, run with the wait for it, encode."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import time_ns
+
+from opentelemetry.trace import Tracer
+
+from models.datatypes import Array
+from service.catalog.served_version import ServedVersion
+from service.inference.batcher import Batcher, OnResult
+from service.inference.dialect import Answer, Call, Dialect, Query
+from service.inference.limits import Limits
+from service.inference.queue import Outputs
+from service.telemetry.statistics import ServiceStatistics
+from service.telemetry.tracing import add_step, step
+from service.watching.observed_model import ObservedModel
+
+
+class TracedBatcher(Batcher):
+    """Runs models as `Batcher`, with a span for each request.
+
+    Args:
+        tracer: makes the spans.
+        statistics, limits, on_result: of the batcher.
+    """
+
+    def __init__(self, tracer: Tracer, statistics: ServiceStatistics, limits: Limits, on_result: OnResult) -> None:
+        super().__init__(statistics, limits, on_result)
+        self._tracer = tracer
+
+    async def run(
+        self,
+        served: ServedVersion,
+        inputs: Mapping[str, Array],
+        client: str = "",
+        *,
+        disconnected: Callable[[], Awaitable[None]] | None = None,
+        priority: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in `Batcher`
+    ) -> Outputs:
+        """All outputs of a model, by name, as `Batcher.run`."""
+        with step(self._tracer, "queue and run", **_attributes(served, inputs)):
+            return await super().run(
+                served, inputs, client, disconnected=disconnected, priority=priority, timeout=timeout
+            )
+
+    def run_now(self, served: ServedVersion, inputs: Mapping[str, Array], client: str = "") -> Outputs | None:
+        """All outputs of a model, by name, as `Batcher.run_now`. A run that has to wait has no span here."""
+        began = time_ns()
+        outputs = super().run_now(served, inputs, client)
+        if outputs is not None:
+            add_step(self._tracer, "run", began, **_attributes(served, inputs))
+        return outputs
+
+
+class TracedDialect:
+    """A dialect whose decoding and encoding are spans.
+
+    Args:
+        tracer: makes the spans.
+        dialect: reads and writes.
+    """
+
+    def __init__(self, tracer: Tracer, dialect: Dialect) -> None:
+        self._tracer = tracer
+        self._dialect = dialect
+        self.decoding_memory = dialect.decoding_memory
+        self.requires_scores = dialect.requires_scores
+        self.may_have_priority = dialect.may_have_priority
+        self.has_priority = dialect.has_priority
+
+    def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
+        """Read a body."""
+        with step(self._tracer, "decode", **{"denge.bytes": len(body)}):
+            return self._dialect.decode(served, call, body)
+
+    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+        """How unusual each row is."""
+        return self._dialect.score(observed, inputs)
+
+    def encode(
+        self, served: ServedVersion, call: Call, query: Query, outputs: Outputs, scores: Outputs | None
+    ) -> Answer:
+        """Write an answer."""
+        with step(self._tracer, "encode"):
+            return self._dialect.encode(served, call, query, outputs, scores)
+
+
+def _attributes(served: ServedVersion, inputs: Mapping[str, Array]) -> dict[str, str | int]:
+    return {
+        "denge.model": served.model,
+        "denge.version": served.version,
+        "denge.rows": served.count_rows(inputs),
+    }

@@ -1,0 +1,160 @@
+"""Spans of requests, and their export to a collector."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.testclient import TestClient
+
+from models.repository.repository import Repository
+from service.app import create_app
+from service.http.protocol import Protocol
+from service.settings import Settings
+from service.telemetry import tracing
+from service.telemetry.tracing import with_trace_id
+from tests.service.http.test_protocol import Connection, in_json
+from tests.service.routes.test_infer import request
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
+PATH = "/v2/models/tiny/infer"
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """What an application exports that is made in this test."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "open_provider", lambda: provider)
+    return exporter
+
+
+def assert_a_prediction_was_traced(spans: tuple[ReadableSpan, ...], *steps: str) -> None:
+    by_name = {span.name: span for span in spans}
+    root = by_name["POST /v2/models/{model}/infer"]
+
+    assert sorted(span.name for span in spans) == sorted([root.name, *steps])
+    assert root.context is not None
+    assert f"{root.context.trace_id:032x}" == TRACE
+    assert root.parent is not None
+    assert f"{root.parent.span_id:016x}" == PARENT
+    assert root.attributes is not None
+    assert root.attributes["http.response.status_code"] == 200
+    for step in steps:
+        span = by_name[step]
+        assert span.context is not None
+        assert span.context.trace_id == root.context.trace_id
+        if "run" in step:
+            assert span.attributes is not None
+            assert dict(span.attributes) == {"denge.model": "tiny", "denge.version": 1, "denge.rows": 2}
+
+
+RUN_AT_ONCE, RUN_IN_ITS_TURN = (1000.0, ("decode", "run", "encode")), (0.0, ("decode", "queue and run", "encode"))
+
+
+@pytest.mark.parametrize(("inline_ms", "steps"), [RUN_IN_ITS_TURN])
+def test_a_request_by_asgi_is_traced(
+    repository: Repository, exporter: InMemorySpanExporter, inline_ms: float, steps: tuple[str, ...]
+) -> None:
+    settings = Settings(repository=repository.root, traces="otlp", inline_ms=inline_ms)
+    with TestClient(create_app(settings)) as client:
+        answer = client.post(PATH, json=request(), headers={"traceparent": TRACEPARENT})
+
+    assert answer.status_code == 200
+    assert_a_prediction_was_traced(exporter.get_finished_spans(), *steps)
+
+
+@pytest.mark.parametrize(("inline_ms", "steps"), [RUN_AT_ONCE, RUN_IN_ITS_TURN])
+def test_a_plain_prediction_is_traced(
+    repository: Repository, exporter: InMemorySpanExporter, inline_ms: float, steps: tuple[str, ...]
+) -> None:
+    app = create_app(Settings(repository=repository.root, traces="otlp", inline_ms=inline_ms))
+
+    async def play() -> bytes:
+        async with asyncio.timeout(60), app.framework.router.lifespan_context(app.framework):
+            connection = Connection(app, Protocol)
+            await connection.send(in_json(request(), traceparent=TRACEPARENT))
+            if connection.state.tasks:
+                await asyncio.wait(connection.state.tasks)
+            return connection.transport.written
+
+    assert asyncio.run(play()).startswith(b"HTTP/1.1 200")
+    assert_a_prediction_was_traced(exporter.get_finished_spans(), *steps)
+
+
+def test_a_request_without_a_traceparent_or_with_a_wrong_one_begins_a_trace(
+    repository: Repository, exporter: InMemorySpanExporter
+) -> None:
+    with TestClient(create_app(Settings(repository=repository.root, traces="otlp"))) as client:
+        client.get("/v2")
+        client.get("/v2", headers={"traceparent": "nonsense"})
+        client.get("/nothing")
+
+    spans = exporter.get_finished_spans()
+    assert [span.parent for span in spans] == [None, None, None]
+    assert [span.name for span in spans] == ["GET /v2", "GET /v2", "GET none"]
+    assert len({span.context.trace_id for span in spans if span.context}) == 3
+
+
+def test_nothing_is_traced_by_default(repository: Repository, exporter: InMemorySpanExporter) -> None:
+    with TestClient(create_app(Settings(repository=repository.root))) as client:
+        assert client.post(PATH, json=request(), headers={"traceparent": TRACEPARENT}).status_code == 200
+
+    assert exporter.get_finished_spans() == ()
+
+
+@contextmanager
+def collecting(status: int = 200) -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
+    """A collector that answers with a status: its endpoint, and what it has received."""
+    received: list[ExportTraceServiceRequest] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_spans_reach_a_collector_and_its_failure_no_client(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with collecting(status) as (endpoint, received):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+        with TestClient(create_app(Settings(repository=repository.root, traces="otlp"))) as client:
+            assert client.post(PATH, json=request()).status_code == 200
+
+    resource = received[0].resource_spans[0]
+    assert {a.key: a.value.string_value for a in resource.resource.attributes}["service.name"] == "mine"
+    names = {span.name for part in received for r in part.resource_spans for s in r.scope_spans for span in s.spans}
+    assert "POST /v2/models/{model}/infer" in names
+
+
+def test_the_log_has_the_trace() -> None:
+    lines: list[dict[str, Any]] = []
+    with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
+        with_trace_id(lambda **fields: lines.append(fields))(path="/v2")
+
+    with_trace_id(lambda **fields: lines.append(fields))(path="/v1")
+    assert lines == [{"path": "/v2", "trace_id": f"{span.get_span_context().trace_id:032x}"}, {"path": "/v1"}]
