@@ -68,13 +68,20 @@ _STATUS: dict[type[DengeError], HTTPStatus] = {
 }
 
 
+_MAX_MESSAGE = 1000
+"""Characters. Messages repeat what the client has sent, which may be long."""
+
+
 def public_error(error: DengeError) -> PublicError:
     """What a client is told about an error. Internal errors are logged, and the client is told no details."""
     status = next(_STATUS[cls] for cls in type(error).__mro__ if cls in _STATUS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("internal_error", error=str(error), exc_info=error)
         return INTERNAL
-    return PublicError(status, str(error), _headers(error))
+    message = str(error)
+    if len(message) > _MAX_MESSAGE:
+        message = f"{message[:_MAX_MESSAGE]}..."
+    return PublicError(status, message, _headers(error))
 
 
 def _headers(error: DengeError) -> dict[str, str]:

@@ -6,6 +6,7 @@ depth are equally long: that follows from where the brackets are among the comma
 empty lists, one comma stands between any two neighbouring numbers, so as many precede a bracket as there are numbers.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from math import prod
@@ -67,7 +68,7 @@ class LongList:
             if places.size:
                 opens = block[places] == _OPEN
                 # Up to each bracket from the one before it. No comma is where a bracket is.
-                between = np.add.reduceat(is_comma[: places[-1] + 1], [0, *places[:-1]], dtype=np.intp)
+                between = np.add.reduceat(is_comma[: places[-1] + 1], np.append(0, places[:-1]), dtype=np.intp)
                 depth = _check_brackets(opens, commas + np.cumsum(between), depth, levels, field)
             commas += int(np.count_nonzero(is_comma))
         if not all(level.is_complete(commas + 1) for level in levels):
@@ -89,6 +90,7 @@ class LongList:
         Raises:
             InvalidInput: as `json_arrays.to_array`; or a list is empty, or a number has thousands of digits.
         """
+        self._require_regular_start(field)
         shape = self.shape(field)
         # Numbers in a list of each depth. At the start of a piece those are open that are not complete.
         sizes = [prod(shape[axis:]) for axis in range(len(shape))]
@@ -111,6 +113,12 @@ class LongList:
         if array is None or count != array.size:
             raise _irregular(field)
         return array.reshape(shape)
+
+    def _require_regular_start(self, field: str) -> None:
+        """Refuse a list whose first piece is no regular list, before the whole of it is searched for brackets."""
+        _, end = next(self._pieces(field))
+        if re.search(rb"\[\s*\]", self._text[self._start : end]):
+            raise _irregular(field)
 
     def _rank(self, field: str) -> int:
         rank = 0

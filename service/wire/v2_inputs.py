@@ -70,6 +70,8 @@ def decode(
 def decode_raw(raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) -> dict[str, Array]:
     """The one input of a model, which is the whole body. Its free axis follows from the size; BYTES is one element.
 
+    Of two free axes, the first one is 1, and the other one follows from the size.
+
     Raises:
         InvalidInput: the model has several inputs, or one whose shape does not follow from its size.
     """
@@ -85,15 +87,17 @@ def decode_raw(raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) ->
         element = np.empty([1] * len(spec.shape), dtype=object)
         element.fill(v2_binary.decode_text(raw, "body"))
         return {spec.name: element}
-    if spec.shape.count(-1) > 1:
+    # Where two axes are free and one is the batch, the body is one row.
+    shape = (1, *spec.shape[1:]) if spec.shape[:1] == (-1,) and spec.shape.count(-1) == 2 else spec.shape
+    if shape.count(-1) > 1:
         raise InvalidInput(
             f"the shape of input '{spec.name}', {list(spec.shape)}, does not follow from a body without a JSON part: "
             "send JSON",
             "body",
         )
-    known = v2_binary.size_of(spec.datatype, [size for size in spec.shape if size != -1])
-    shape = [len(raw) // max(known, 1) if size == -1 else size for size in spec.shape]
-    array = v2_binary.read(raw, spec.datatype, shape, "body")
+    known = v2_binary.size_of(spec.datatype, [size for size in shape if size != -1])
+    filled = [len(raw) // max(known, 1) if size == -1 else size for size in shape]
+    array = v2_binary.read(raw, spec.datatype, filled, "body")
     if finite:
         require_finite(array, "body")
     return {spec.name: array}

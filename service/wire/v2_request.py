@@ -142,6 +142,10 @@ def _requested_output(entry: Any, by_name: Mapping[str, TensorSpec], field: str,
     if name not in by_name:
         raise InvalidInput(f"got '{name}', the model's outputs are {sorted(by_name)}", f"{field}.name")
     parameters = require_object(output.get("parameters", {}), f"{field}.parameters")
+    if "shared_memory_region" in parameters:
+        raise InvalidInput(
+            "shared memory is not supported: outputs come in the response", f"{field}.parameters.shared_memory_region"
+        )
     classes = 0
     if "classification" in parameters:
         place = f"{field}.parameters.classification"

@@ -118,3 +118,11 @@ def test_no_piece_is_much_longer_than_it_should_be(monkeypatch: pytest.MonkeyPat
     assert array.shape == (20, 30)
     assert len(lengths) > len(text) / 30
     assert max(lengths) <= 10 + 40 + 4
+
+
+def test_many_empty_lists_are_refused_before_they_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"[" + b"[ ]," * 100 + b"[]]"
+    monkeypatch.setattr(LongList, "shape", lambda *_: pytest.fail("the whole list was searched"))
+
+    with pytest.raises(InvalidInput, match="empty"):
+        LongList(text, 0, len(text)).read("FP32", "data", finite=True)

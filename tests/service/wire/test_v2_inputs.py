@@ -1,0 +1,45 @@
+"""Inputs and requested outputs of V2 requests, where nothing but their description tells what is right."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models.errors import InvalidInput
+from models.manifest import TensorSpec
+from service.wire import v2_inputs, v2_request
+
+
+def spec(*shape: int) -> TensorSpec:
+    return TensorSpec(name="x", datatype="FP32", shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((-1, -1), (1, 6)), ((-1, 2, -1), (1, 2, 3)), ((-1, 3), (2, 3)), ((2, -1), (2, 3))]
+)
+def test_the_free_axes_of_a_raw_body_follow_from_its_size(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    values = np.arange(6, dtype=np.float32)
+
+    array = v2_inputs.decode_raw(memoryview(values.tobytes()), [spec(*shape)], finite=True)["x"]
+
+    assert array.shape == expected
+    assert (array.reshape(-1) == values).all()
+
+
+@pytest.mark.parametrize("shape", [(-1, -1, -1), (2, -1, -1)])
+def test_a_raw_body_with_more_free_axes_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="does not follow"):
+        v2_inputs.decode_raw(memoryview(bytes(24)), [spec(*shape)], finite=True)
+
+
+def test_outputs_in_shared_memory_are_refused() -> None:
+    """Sent in the response instead, they would be overlooked by a client that reads its region."""
+    request = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [0]}],
+        "outputs": [{"name": "x", "parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 4}}],
+    }
+
+    with pytest.raises(
+        InvalidInput, match=r"outputs\[0\]\.parameters\.shared_memory_region: shared memory is not supported"
+    ):
+        v2_request.decode(json.dumps(request).encode(), None, [spec(-1, 1)], [spec(-1, 1)])
