@@ -51,11 +51,6 @@ _FIXED = {"fp32_contents": FIXED32, "fp64_contents": FIXED64}
 _RAW_ONLY = "{datatype} has no typed contents: send raw_input_contents"
 
 
-def unpacks(contents: memoryview) -> bool:
-    """Whether reading contents takes long for their size: the first field holds integers or texts."""
-    return len(contents) > 0 and contents[0] >> 3 not in {6, 7}
-
-
 def decode(contents: memoryview, datatype: str, shape: Sequence[int], place: str, *, finite: bool) -> Array:
     """The elements of a tensor, shape (n,).
 

@@ -43,7 +43,7 @@ def encode(
             encode_bytes(2, datatype.encode()),
             encode_bytes(3, b"".join(map(encode_varint, array.shape))),
         ]
-        if requested.binary:
+        if requested.binary or not grpc_contents.has_typed(datatype):
             raw.append(encode_bytes(6, v2_binary.write(array)))
         else:
             tensor.append(encode_bytes(5, grpc_contents.encode(array)))

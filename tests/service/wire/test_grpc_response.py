@@ -38,6 +38,13 @@ def test_outputs_come_typed() -> None:
     assert list(response.outputs[2].contents.bytes_contents) == [b"1.5:0:no", b"3.0:1:yes"]
 
 
+def test_what_has_no_typed_contents_comes_raw() -> None:
+    half = np.array([0.5], np.float16)
+    response = read(grpc_response.encode("m", 1, InferRequest({}, (RequestedOutput("y"),)), {"y": half}))
+
+    assert list(response.raw_output_contents) == [half.tobytes()]
+
+
 def test_a_stream_has_responses_and_errors() -> None:
     answer = message_class("ModelStreamInferResponse").FromString
     response = encode(RequestedOutput("y", binary=True), identity="1")
