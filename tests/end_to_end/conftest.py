@@ -37,7 +37,8 @@ class Process:
 def environment(**variables: str) -> dict[str, str]:
     """This environment without settings of Denge but those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DENGE_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+    # No trials, which only take time here; `test_hostile` has them.
+    return {**kept, "PYTHONPATH": str(ROOT), "DENGE_LOAD_SECONDS": "0", **variables}
 
 
 @contextmanager
