@@ -61,6 +61,7 @@ from service.replicas.link import Link
 from service.routes import (
     configuration,
     dashboard,
+    description,
     examples,
     extensions,
     health,
@@ -229,6 +230,7 @@ def create_app(
         examples.router(predictions.examples),
     )
     _add_routes(app, guard, routers, FRAMEWORK_PATHS)
+    description.install(app, settings.root_path)
     # The control process gets its requests from workers.
     return predictions.application(
         app, _proxies(settings) if replicas.predicts_here else FromWorkers(root_path=settings.root_path)

@@ -11,17 +11,32 @@ from service.host.memory_budget import Reservation
 from service.http.access import client_address
 from service.wire.compression import decompress, inflate_small
 
+FREE_PIECES = 4096
+MEAN_PIECE_BYTES = 64
+"""Of the pieces of a body beyond the first `FREE_PIECES`. Each takes about as long to parse as so many bytes."""
+
 
 class CollectedBody:
-    """The pieces of a body, in one block of memory: many tiny ones cost no more than their bytes."""
+    """The pieces of a body, in one block of memory: many small ones cost no more than their bytes.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: of the whole body.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pieces = 0
         self.size = 0
         self._first = b""
         self._all: BytesIO | None = None
 
     def add(self, piece: bytes) -> None:
-        """Add the next piece."""
+        """Add the next piece.
+
+        Raises:
+            TooLarge: the body has more bytes than allowed.
+            InvalidInput: it comes in too many small pieces.
+        """
         if not self.size:
             self._first = piece
         else:
@@ -30,11 +45,16 @@ class CollectedBody:
                 self._all.write(self._first)
             self._all.write(piece)
         self.size += len(piece)
+        self._pieces += 1
+        if self.size > self._max_bytes:
+            raise TooLarge(f"more than {self._max_bytes} bytes", "body")
+        if self._pieces > FREE_PIECES + self.size // MEAN_PIECE_BYTES:
+            raise InvalidInput("sent in too many small chunks", "body")
 
     def take(self) -> bytes:
         """The whole body. Nothing is collected any more."""
         body = self._first if self._all is None else self._all.getvalue()  # which is not copied
-        self.size, self._first, self._all = 0, b"", None
+        self.size, self._pieces, self._first, self._all = 0, 0, b"", None
         return body
 
 
@@ -75,14 +95,12 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def _receive_all(receive: Receive, max_bytes: int) -> bytes:
-    collected = CollectedBody()
+    collected = CollectedBody(max_bytes)
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidInput("the client disconnected before its end", "body")
         collected.add(message.get("body", b""))
-        if collected.size > max_bytes:
-            raise TooLarge(f"more than {max_bytes} bytes", "body")
         if not message.get("more_body", False):
             return collected.take()
 

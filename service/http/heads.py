@@ -11,7 +11,8 @@ from http import HTTPStatus
 import httptools
 import structlog
 
-from service.errors import INTERNAL, PublicError
+from models.errors import DengeError
+from service.errors import INTERNAL, PublicError, public_error
 
 log = structlog.get_logger()
 
@@ -100,6 +101,8 @@ def reason(error: httptools.HttpParserError) -> PublicError:
     cause = error.__context__
     if isinstance(cause, Refused):
         return cause.error
+    if isinstance(cause, DengeError):
+        return public_error(cause)
     if cause is None or isinstance(cause, httptools.HttpParserError):
         return INVALID
     log.error("unexpected_error", exc_info=cause)

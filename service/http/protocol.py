@@ -76,7 +76,7 @@ class Protocol(Connection):
         self._plain: PlainRequest | None = None
         self._client = ""
         self._length: int | None = None  # of the body; None where it comes in chunks
-        self._body = CollectedBody()
+        self._body = CollectedBody(self._limits.max_body_bytes)
         self._reservation: Reservation | None = None
         self._expects_continue = False
 
@@ -161,8 +161,6 @@ class Protocol(Connection):
         self._overhead -= len(body) + _CHUNK_FRAMING_BYTES
         if self._phase is _Phase.BODY:
             self._body.add(body)
-            if self._body.size > self._limits.max_body_bytes:
-                raise Refused(public_error(TooLarge(f"more than {self._limits.max_body_bytes} bytes", "body")))
 
     def on_message_complete(self) -> None:
         """Answer the request."""

@@ -3,17 +3,19 @@
 import asyncio
 import json
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
 from starlette.testclient import TestClient
 
-from models.errors import Overloaded
+from models.errors import InvalidInput, Overloaded
 from service.app import create_app
 from service.http import connection as connection_module
-from service.http.bodies import CollectedBody
+from service.http.bodies import FREE_PIECES, MEAN_PIECE_BYTES, CollectedBody
 from service.http.heads import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from service.http.predictions import Application
 from service.http.protocol import MAX_SKIPPED_BYTES, Protocol
@@ -465,15 +467,23 @@ class TestMemoryOfBodies:
         talk(roomy, conversation)
         assert roomy.bodies.used == 0
 
-    def test_tiny_pieces_cost_no_more_than_their_bytes(self) -> None:
-        body = CollectedBody()
+    def test_small_pieces_cost_no_more_than_their_bytes(self) -> None:
+        body = CollectedBody(LIMIT * 4)
         tracemalloc.start()
-        for _ in range(300_000):
-            body.add(b"%d" % 12345)
+        for _ in range(50_000):
+            body.add(b"%064d" % 12345)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert body.take() == b"12345" * 300_000
-        assert peak < 2 * 5 * 300_000
+        assert body.take() == (b"%064d" % 12345) * 50_000
+        assert peak < 2 * 64 * 50_000
+
+    def test_a_body_of_tiny_pieces_is_refused(self) -> None:
+        body = CollectedBody(LIMIT)
+        add = partial(body.add, b"1")
+        for _ in range(FREE_PIECES + FREE_PIECES // MEAN_PIECE_BYTES):
+            add()
+        with pytest.raises(InvalidInput, match="too many small chunks"):
+            deque(iter(add, object()), maxlen=0)  # until it raises
 
 
 def test_a_half_closed_connection_gets_its_response(tmp_path_factory: pytest.TempPathFactory) -> None:

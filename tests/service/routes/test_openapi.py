@@ -28,6 +28,14 @@ def described(client: TestClient) -> Schema:
     return dict(client.get("/openapi.json").json())
 
 
+def test_the_document_is_made_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.get("/openapi.json")
+    monkeypatch.setattr(client.app, "openapi", lambda: {"made": "again"}, raising=False)
+
+    assert client.get("/openapi.json").content == first.content
+    assert first.headers["content-type"] == "application/json"
+
+
 def operations(described: Schema) -> Iterator[tuple[str, Schema]]:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
