@@ -12,6 +12,7 @@ from models.manifest import TensorSpec
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
 from models.validation import describe, field_of
 from service.wire import v2_binary, v2_request
+from service.wire.json_object import require_integer
 from service.wire.json_tensors import parse_request
 
 LABELS = "labels"
@@ -74,7 +75,8 @@ def decode(
     if "collect" in request:
         if "inputs" in request:
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
-        return RecalibrationRequest(None, None, _collect(request["collect"]), parameters)
+        collect = require_integer(request["collect"], "collect", MIN_ROWS_TO_ESTIMATE, MAX_ROWS_TO_ESTIMATE)
+        return RecalibrationRequest(None, None, collect, parameters)
     specs = list(inputs)
     is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
     if is_labelled:
@@ -89,12 +91,6 @@ def _names_input(request: Mapping[str, Any], name: str) -> bool:
     return isinstance(inputs, list) and any(
         isinstance(tensor, dict) and tensor.get("name") == name for tensor in inputs
     )
-
-
-def _collect(given: object) -> int:
-    if type(given) is not int or not MIN_ROWS_TO_ESTIMATE <= given <= MAX_ROWS_TO_ESTIMATE:
-        raise InvalidInput(f"must be an integer from {MIN_ROWS_TO_ESTIMATE} to {MAX_ROWS_TO_ESTIMATE}", "collect")
-    return given
 
 
 def _parameters(given: object) -> RecalibrationParameters:

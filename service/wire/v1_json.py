@@ -18,6 +18,7 @@ from service.wire.json_object import parse_object, require_list, require_string
 from service.wire.json_writer import LongArray
 from service.wire.long_list import LongList
 from service.wire.tensors import validate_row_counts, validate_tensor
+from service.wire.v2_binary import not_utf8
 
 BASE64 = "b64"
 """The only member of an object that stands for bytes."""
@@ -176,8 +177,8 @@ def read_base64(value: object, field: str) -> bytes:
 def _text(value: object, field: str) -> str:
     try:
         return read_base64(value, field).decode()
-    except UnicodeDecodeError:
-        raise InvalidInput("the bytes are not valid UTF-8, and strings of ONNX are", f"{field}.{BASE64}") from None
+    except UnicodeDecodeError as error:
+        raise not_utf8(error, f"{field}.{BASE64}") from None
 
 
 def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:

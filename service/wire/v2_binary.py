@@ -3,7 +3,7 @@
 An element of BYTES is the length of its UTF-8 in four bytes, then the UTF-8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from struct import Struct
 
@@ -83,32 +83,48 @@ def decode_text(raw: memoryview, field: str) -> str:
     try:
         return str(raw, "utf-8")
     except UnicodeDecodeError as error:
-        raise _not_utf8(error, field) from None
+        raise not_utf8(error, field) from None
 
 
-def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
+def elements(raw: memoryview, shape: Sequence[int], field: str) -> Iterator[memoryview]:
+    """The elements of a BYTES tensor, which are views of it.
+
+    Raises:
+        InvalidInput: the bytes are too few or too many for the shape.
+    """
     count = prod(shape)
     if count * _LENGTH > len(raw):
         raise InvalidInput(
             f"got {len(raw)} bytes, BYTES of shape {list(shape)} takes at least {count * _LENGTH}", field
         )
-    array = np.empty(count, dtype=object)
+    return _elements(raw, count, shape, field)
+
+
+def _elements(raw: memoryview, count: int, shape: Sequence[int], field: str) -> Iterator[memoryview]:
     size, end = len(raw), 0
     for index in range(count):
         start = end + _LENGTH
         end = start + _length_at(raw, end)[0] if start <= size else start
         if end > size:
             raise InvalidInput(f"the {size} bytes end inside this element", f"{field}[{index}]")
-        try:
-            array[index] = str(raw[start:end], "utf-8")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(error, f"{field}[{index}]") from None
+        yield raw[start:end]
     if end < size:
         raise InvalidInput(
             f"got {size - end} bytes after the {count} elements of shape {list(shape)}, expected none", field
         )
+
+
+def _read_texts(raw: memoryview, shape: Sequence[int], field: str) -> Array:
+    given = elements(raw, shape, field)  # which refuses what is too short before memory is taken for it
+    array = np.empty(prod(shape), dtype=object)
+    for index, element in enumerate(given):
+        try:
+            array[index] = str(element, "utf-8")
+        except UnicodeDecodeError as error:
+            raise not_utf8(error, f"{field}[{index}]") from None
     return array.reshape(shape)
 
 
-def _not_utf8(error: UnicodeDecodeError, field: str) -> InvalidInput:
-    return InvalidInput(f"not valid UTF-8: {error.reason}", field)
+def not_utf8(error: UnicodeDecodeError, field: str) -> InvalidInput:
+    """The error of bytes that are no text: onnxruntime takes and gives strings in UTF-8 only."""
+    return InvalidInput(f"the bytes are not valid UTF-8 ({error.reason}), and strings of ONNX are", field)

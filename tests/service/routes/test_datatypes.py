@@ -260,6 +260,13 @@ class TestText:
     def test_an_enormous_shape_is_refused_before_anything_is_made_of_it(self, client: TestClient) -> None:
         assert error_of(post_binary(client, "BYTES", [2**62, 2], self.good)).startswith("inputs[0].data: ")
 
+    def test_other_bytes_than_text_are_refused_with_the_reason(self, client: TestClient) -> None:
+        error = error_of(post_binary(client, "BYTES", [1, 2], self.good + struct.pack("<I", 2) + b"\xff\xfe"))
+
+        assert error == (
+            "inputs[0].data[1]: the bytes are not valid UTF-8 (invalid start byte), and strings of ONNX are"
+        )
+
     def test_half_a_surrogate_pair_is_no_json(self, client: TestClient) -> None:
         for tail in ("", ',"parameters":{"x":NaN}'):
             body = f'{{"inputs":[{{"name":"input","datatype":"BYTES","shape":[1,2],"data":["\\ud800","a"]}}]{tail}}}'

@@ -70,6 +70,48 @@ def test_parameters_are_those_of_json() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value", "message"),
+    [
+        ("priority", "bool_param", True, "parameters.priority: got a boolean, expected an integer"),
+        ("timeout", "bool_param", True, "parameters.timeout: got a boolean, expected an integer"),
+        ("timeout", "double_param", 1.0, "parameters.timeout: got 1.0, expected an integer"),
+        ("binary_data_output", "int64_param", 1, "parameters.binary_data_output: got a number, expected true or false"),
+        ("layer_statistics", "uint64_param", 1, "parameters.layer_statistics: got a number, expected true or false"),
+    ],
+)
+def test_booleans_are_no_numbers_in_parameters(name: str, field: str, value: object, message: str) -> None:
+    whole = request()
+    setattr(whole.parameters[name], field, value)
+
+    with pytest.raises(InvalidInput) as caught:
+        decode(whole)
+
+    assert str(caught.value).startswith(message)
+
+
+def test_booleans_are_no_counts_of_classes() -> None:
+    whole = request()
+    whole.outputs.add(name="y").parameters["classification"].bool_param = True
+
+    with pytest.raises(InvalidInput, match=r"outputs\[0\]\.parameters\.classification: got a boolean"):
+        decode(whole)
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"), [(True, r"inputs\[0\]\.data\[1\]"), (False, r"inputs\[0\]\.contents\.bytes_contents\[1\]")]
+)
+def test_bytes_that_are_no_text_are_refused_with_the_reason(raw: bool, place: str) -> None:
+    whole = request(raw=raw)
+    if raw:
+        whole.raw_input_contents[0] = b"\x01\0\0\0a\x01\0\0\0\xff"
+    else:
+        whole.inputs[0].contents.bytes_contents[1] = b"\xff"
+
+    with pytest.raises(InvalidInput, match=rf"{place}: the bytes are not valid UTF-8 .*strings of ONNX are"):
+        decode(whole)
+
+
 def test_the_head_is_read_wherever_it_stands() -> None:
     body = request().SerializeToString()
 
