@@ -18,10 +18,7 @@ from service.host.memory_budget import MemoryBudget
 from service.http.context import REQUEST_ID, choose_request_id
 from service.inference.dialect import Headers
 from service.telemetry import logs
-from service.telemetry.requests import RequestRecorder
-
-METHOD = "gRPC"
-"""Under which calls are counted and logged, where HTTP has GET or POST."""
+from service.telemetry.requests import GRPC, RequestRecorder
 
 _LARGE_BYTES = 1 << 16
 """Larger messages are held against the client's share of memory."""
@@ -110,7 +107,7 @@ class Calls:
                 finally:
                     held.release()
 
-            return await self._run(path, access, context, answer)
+            return await self.run(path, access, context, answer)
 
         return grpc.stream_unary_rpc_method_handler(call)
 
@@ -123,23 +120,14 @@ class Calls:
                     await context.write(response)
                 return b""
 
-            await self._run(path, access, context, answer)
+            await self.run(path, access, context, answer)
 
         return grpc.stream_stream_rpc_method_handler(call)
 
-    async def _read(self, context: Context) -> bytes:
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                message = await context.read()
-        except TimeoutError:
-            raise InvalidInput(f"did not arrive within {self._body_seconds:g} seconds", "body") from None
-        if not isinstance(message, bytes):  # the end of the messages
-            raise InvalidInput("the call ends without a message", "body")
-        return message
-
-    async def _run(
+    async def run(
         self, path: str, access: Access, context: Context, answer: Callable[[Client], Awaitable[bytes]]
     ) -> bytes:
+        """Answer one call."""
         start = perf_counter()
         client = Client(context)
         request_id = choose_request_id(client.headers)
@@ -161,8 +149,18 @@ class Calls:
             context.set_trailing_metadata((identity,))
             return response
         finally:
-            self._recorder.record(path, METHOD, path, status, request_id, perf_counter() - start, client.address)
+            self._recorder.record(path, GRPC, path, status, request_id, perf_counter() - start, client.address)
             logs.request_id.reset(token)
+
+    async def _read(self, context: Context) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                message = await context.read()
+        except TimeoutError:
+            raise InvalidInput(f"did not arrive within {self._body_seconds:g} seconds", "body") from None
+        if not isinstance(message, bytes):  # the end of the messages
+            raise InvalidInput("the call ends without a message", "body")
+        return message
 
     def _authorise(self, access: Access, client: Client) -> None:
         if client.repeated is not None:

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from models.errors import Overloaded
@@ -40,7 +41,7 @@ class CodecPool:
         self._peak = 0
 
     async def run(self, client: str, size: int, function: Callable[[], Result]) -> Result:
-        """Call the function in a thread when it is its turn, and return its result.
+        """Call the function in a thread, in this context, when it is its turn, and return its result.
 
         Args:
             client: identity of who has asked for it.
@@ -51,7 +52,7 @@ class CodecPool:
             Overloaded: too many calls wait, of this client or of all.
         """
         await self._take_turn(client, size)
-        running = asyncio.get_running_loop().run_in_executor(self._pool, function)
+        running = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, function)
         # Not when this is cancelled: the thread goes on.
         running.add_done_callback(lambda _: self._release(size))
         return await running

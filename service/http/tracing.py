@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +17,7 @@ from service.inference.limits import Limits
 from service.inference.tracing import TracedBatcher, TracedDialect
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
-from service.telemetry.tracing import describe_request, start_request, with_trace_id
+from service.telemetry.tracing import close_provider, describe_request, in_request, start_request, with_trace_id
 
 _SPAN = "denge.span"
 """Key of the scope for the span of a request that has begun without ASGI."""
@@ -53,7 +52,7 @@ class TracedContext(RequestContext):
             await super().run(app, scope, receive, send)
             return
         span = scope.pop(_SPAN, None) or start_request(self._tracer, dict(scope["headers"]))
-        with trace.use_span(span, end_on_exit=True):
+        with in_request(span, ends=True):
             await super().run(app, scope, receive, send)
 
 
@@ -79,7 +78,7 @@ class TracedPredictions(PlainPredictions):
     def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
         """Decide about a request. A refusal has a span; the span of a request that is answered begins in `answer`."""
         span = start_request(self._tracer, headers)
-        with trace.use_span(span, end_on_exit=False):
+        with in_request(span, ends=False):
             decided = super().admit(url, headers, client_address)
         if isinstance(decided, Response):
             span.end()  # of others it is dropped
@@ -88,7 +87,7 @@ class TracedPredictions(PlainPredictions):
     def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
         """Answer a request, or leave it and its span to ASGI."""
         span = start_request(self._tracer, request.admitted.call.headers)
-        with trace.use_span(span, end_on_exit=False):
+        with in_request(span, ends=False):
             response = super().answer(request, body)
         if isinstance(response, Response):
             span.end()
@@ -106,28 +105,31 @@ class Tracing:
 
     Args:
         provider: exports the spans.
+
+    Attributes:
+        tracer: makes the spans.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
-        self._tracer = provider.get_tracer("denge", VERSION)
+        self.tracer = provider.get_tracer("denge", VERSION)
 
     def batcher(self, statistics: ServiceStatistics, limits: Limits, on_result: OnResult) -> Batcher:
         """Runs models."""
-        return TracedBatcher(self._tracer, statistics, limits, on_result)
+        return TracedBatcher(self.tracer, statistics, limits, on_result)
 
     def dialects(self, dialects: Mapping[str, Dialect]) -> dict[str, Dialect]:
         """Read and write predictions."""
-        return {name: TracedDialect(self._tracer, dialect) for name, dialect in dialects.items()}
+        return {name: TracedDialect(self.tracer, dialect) for name, dialect in dialects.items()}
 
     def context(self, statistics: ServiceStatistics, write: Callable[..., None]) -> RequestContext:
         """What every request gets."""
-        return TracedContext(TracedRecorder(statistics, with_trace_id(write)), self._tracer)
+        return TracedContext(TracedRecorder(statistics, with_trace_id(write)), self.tracer)
 
     def plain_predictions(self, handler: Handler, context: RequestContext, *, has_origins: bool) -> PlainPredictions:
         """Answers plain predictions."""
-        return TracedPredictions(self._tracer, handler, context, has_origins=has_origins)
+        return TracedPredictions(self.tracer, handler, context, has_origins=has_origins)
 
     def close(self) -> None:
-        """Export what waits."""
-        self._provider.shutdown()
+        """Export what waits, as far as the collector takes it in time."""
+        close_provider(self._provider)

@@ -104,9 +104,19 @@ class Batcher:
         """
         if (outputs := self.run_now(served, inputs, client)) is not None:
             return outputs
-        request = self._enqueue(served, inputs, client, priority)
+        outputs = await self.run_queued(self._enqueue(served, inputs, client, priority), disconnected, timeout)
+        self._on_result(served, inputs, outputs, client)
+        return outputs
+
+    async def run_queued(
+        self,
+        request: QueuedRequest,
+        disconnected: Callable[[], Awaitable[None]] | None,
+        timeout: float | None,  # noqa: ASYNC109 - as of `run`
+    ) -> Outputs:
+        """All outputs of a model for a request that has just been queued: see `run`."""
         watchers = self._watch(request, disconnected, timeout)
-        counted = self._statistics.of(served.model, served.version)
+        counted = self._statistics.of(request.served.model, request.served.version)
         counted.pending += 1
         try:
             self._start_batches()
@@ -116,8 +126,7 @@ class Batcher:
             raise
         else:
             counted.success.add(monotonic() - request.arrived)
-            counted.queue.add(request.queued_seconds)
-            self._on_result(served, inputs, outputs, client)
+            counted.queue.add(request.began - request.arrived)
             return outputs
         finally:
             counted.pending -= 1

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from time import monotonic
 
 from models.datatypes import Array
@@ -43,8 +43,8 @@ class QueuedRequest:
         batch_key: equal for requests that can share a run; None for one that cannot.
         future: gets the outputs, or the error.
         arrived: on the clock of `monotonic`, seconds.
+        began: when it was taken for its run, on the same clock; infinite before that.
         is_queued: whether it has not been taken out of the queue.
-        queued_seconds: how long it was in the queue.
     """
 
     served: ServedVersion
@@ -56,8 +56,8 @@ class QueuedRequest:
     batch_key: object
     future: "asyncio.Future[Outputs]"
     arrived: float
+    began: float = inf
     is_queued: bool = True
-    queued_seconds: float = 0.0
 
     def fail(self, error: Exception) -> None:
         """Answer the request with an error, if it still waits in the queue."""
@@ -149,7 +149,7 @@ class ModelQueue:
         now = monotonic()
         for request in batch:
             self._left(request)
-            request.queued_seconds = now - request.arrived
+            request.began = now
         return batch
 
     def yields_to(self, client: str, priority: int) -> QueuedRequest | None:

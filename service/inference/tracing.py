@@ -1,7 +1,7 @@
-"""Spans of a prediction, below that of its request: decode, run with the wait for it, encode."""
+"""Spans of a prediction, below that of its request: decode, queue, run, encode."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from time import time_ns
+from time import monotonic, time_ns
 
 from opentelemetry.trace import Tracer
 
@@ -10,14 +10,14 @@ from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher, OnResult
 from service.inference.dialect import Answer, Call, Dialect, Query
 from service.inference.limits import Limits
-from service.inference.queue import Outputs
+from service.inference.queue import Outputs, QueuedRequest
 from service.telemetry.statistics import ServiceStatistics
 from service.telemetry.tracing import add_step, step
 from service.watching.observed_model import ObservedModel
 
 
 class TracedBatcher(Batcher):
-    """Runs models as `Batcher`, with a span for each request.
+    """Runs models as `Batcher`, with spans of each request's run and of the wait for it.
 
     Args:
         tracer: makes the spans.
@@ -28,29 +28,38 @@ class TracedBatcher(Batcher):
         super().__init__(statistics, limits, on_result)
         self._tracer = tracer
 
-    async def run(
-        self,
-        served: ServedVersion,
-        inputs: Mapping[str, Array],
-        client: str = "",
-        *,
-        disconnected: Callable[[], Awaitable[None]] | None = None,
-        priority: int = 0,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in `Batcher`
-    ) -> Outputs:
-        """All outputs of a model, by name, as `Batcher.run`."""
-        with step(self._tracer, "queue and run", **_attributes(served, inputs)):
-            return await super().run(
-                served, inputs, client, disconnected=disconnected, priority=priority, timeout=timeout
-            )
-
     def run_now(self, served: ServedVersion, inputs: Mapping[str, Array], client: str = "") -> Outputs | None:
         """All outputs of a model, by name, as `Batcher.run_now`. A run that has to wait has no span here."""
         began = time_ns()
         outputs = super().run_now(served, inputs, client)
         if outputs is not None:
-            add_step(self._tracer, "run", began, **_attributes(served, inputs))
+            add_step(self._tracer, "run", began, time_ns(), _attributes(served, inputs))
         return outputs
+
+    async def run_queued(
+        self,
+        request: QueuedRequest,
+        disconnected: Callable[[], Awaitable[None]] | None,
+        timeout: float | None,  # noqa: ASYNC109 - as in `Batcher`
+    ) -> Outputs:
+        """All outputs of a model, by name, as `Batcher.run_queued`."""
+        try:
+            outputs = await super().run_queued(request, disconnected, timeout)
+        except BaseException as error:
+            self._add_steps(request, error)
+            raise
+        self._add_steps(request, None)
+        return outputs
+
+    def _add_steps(self, request: QueuedRequest, error: BaseException | None) -> None:
+        """Add the spans of a request that has been answered. One that was never run has no `run`."""
+        ended, now = time_ns(), monotonic()
+        has_run = request.began <= now
+        arrived, began = (ended - round((now - time) * 1e9) for time in (request.arrived, min(request.began, now)))
+        attributes = _attributes(request.served, request.inputs)
+        add_step(self._tracer, "queue", arrived, began, attributes, None if has_run else error)
+        if has_run:
+            add_step(self._tracer, "run", began, ended, attributes, error)
 
 
 class TracedDialect:

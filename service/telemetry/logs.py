@@ -24,6 +24,9 @@ Style = Literal["json", "console"]
 request_id: ContextVar[str] = ContextVar("request_id")
 """Id of the current request; every event that is logged during the request has it."""
 
+trace_id: ContextVar[str] = ContextVar("trace_id")
+"""Id of its trace, where requests are traced; the events have it as well."""
+
 
 def configure(level: str, style: Style) -> None:
     """Set up the log of the whole process, for the events of Denge and of libraries.
@@ -35,7 +38,7 @@ def configure(level: str, style: Style) -> None:
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         _report_dropped,
-        add_request_id,
+        add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -103,10 +106,11 @@ def log_request(**fields: Any) -> None:
     structlog.get_logger().info("request", **fields)
 
 
-def add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Add the id of the current request, if there is one: a structlog processor."""
-    if identity := request_id.get(None):
-        event.setdefault("request_id", identity)
+def add_ids(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the ids of the current request and of its trace, where there are any: a structlog processor."""
+    for variable in (request_id, trace_id):
+        if identity := variable.get(None):
+            event.setdefault(variable.name, identity)
     return event
 
 

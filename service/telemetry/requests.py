@@ -5,7 +5,10 @@ from collections.abc import Callable
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
 
-_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "gRPC"}
+GRPC = "gRPC"
+"""The method of calls by gRPC, where HTTP has GET or POST."""
+
+_METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", GRPC}
 _NOT_LOGGED = {
     "/v2/health/live",
     "/v2/health/ready",
@@ -35,7 +38,7 @@ class RequestRecorder:
 
         Args:
             route: template of the path. Counted by it, and not by the path: clients invent paths without end.
-            method, path: of the request; of a call by gRPC, `gRPC` and the method's path.
+            method, path: of the request; of a call by gRPC, `GRPC` and the method's path.
             status: of the response.
             request_id: of the request.
             seconds: from the head of the request to the end of the response.

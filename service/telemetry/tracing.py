@@ -7,6 +7,7 @@ The current span travels in OpenTelemetry's own context.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 from opentelemetry import trace
@@ -18,17 +19,29 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from models.version import VERSION
+from service.telemetry import logs
+from service.telemetry.requests import GRPC
+
+CLOSE_SECONDS = 5.0
+"""How long the service waits at its end for the collector. What has not been sent by then is dropped."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _SERVER_ERROR = 500
 
 
 def open_provider() -> TracerProvider:
-    """A provider that exports to the collector which the environment names; `shutdown` sends what waits."""
+    """A provider that exports to the collector which the environment names."""
     resource = Resource({"service.name": "denge", "service.version": VERSION}).merge(OTELResourceDetector().detect())
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
+
+
+def close_provider(provider: TracerProvider, seconds: float = CLOSE_SECONDS) -> None:
+    """Export what waits, as far as the collector takes it in time."""
+    closing = Thread(name="traces-close", target=provider.shutdown, daemon=True)
+    closing.start()
+    closing.join(seconds)
 
 
 def start_request(tracer: Tracer, headers: Mapping[bytes, bytes]) -> Span:
@@ -41,19 +54,33 @@ def start_request(tracer: Tracer, headers: Mapping[bytes, bytes]) -> Span:
     return tracer.start_span("request", _PROPAGATOR.extract(carrier), SpanKind.SERVER)
 
 
+@contextmanager
+def in_request(span: Span, *, ends: bool) -> Iterator[None]:
+    """Let a span be that of the current request: steps are below it, and what is logged has the id of its trace.
+
+    Args:
+        span: of the request.
+        ends: whether the span ends here.
+    """
+    token = logs.trace_id.set(f"{span.get_span_context().trace_id:032x}")
+    try:
+        with trace.use_span(span, end_on_exit=ends, record_exception=False, set_status_on_exception=False):
+            yield
+    finally:
+        logs.trace_id.reset(token)
+
+
 def describe_request(route: str, method: str, status: int, request_id: str, client: str) -> None:
-    """Name the current span after its request, once that has been answered."""
+    """Name the current span after its request, once that has been answered: see `RequestRecorder.record`."""
     span = trace.get_current_span()
-    span.update_name(f"{method} {route}")
-    span.set_attributes(
-        {
-            "http.request.method": method,
-            "http.route": route,
-            "http.response.status_code": status,
-            "client.address": client,
-            "denge.request_id": request_id,
-        }
-    )
+    if method == GRPC:
+        span.update_name(route.removeprefix("/"))
+        service, _, name = route.removeprefix("/").partition("/")
+        span.set_attributes({"rpc.system": "grpc", "rpc.service": service, "rpc.method": name})
+    else:
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+    span.set_attributes({"client.address": client, "denge.request_id": request_id})
     if status >= _SERVER_ERROR:
         span.set_status(Status(StatusCode.ERROR))
 
@@ -64,21 +91,49 @@ def step(tracer: Tracer, name: str, **attributes: Any) -> Iterator[None]:
     if not trace.get_current_span().get_span_context().is_valid:
         yield
         return
-    with tracer.start_as_current_span(name, attributes=attributes):
-        yield
+    span = tracer.start_span(name, attributes=attributes)
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield
+        except BaseException as error:
+            _fail(span, error)
+            raise
 
 
-def add_step(tracer: Tracer, name: str, began: int, **attributes: Any) -> None:
-    """A span below that of the current request, from `began`, in nanoseconds since 1970, until now."""
+def add_step(
+    tracer: Tracer,
+    name: str,
+    began: int,
+    ended: int,
+    attributes: Mapping[str, str | int],
+    error: BaseException | None = None,
+) -> None:
+    """A span below that of the current request that has ended already; none outside of a request.
+
+    Args:
+        tracer, name: of the span.
+        began, ended: nanoseconds since 1970.
+        attributes: of the span.
+        error: that has ended it.
+    """
     if trace.get_current_span().get_span_context().is_valid:
-        tracer.start_span(name, start_time=began, attributes=attributes).end()
+        span = tracer.start_span(name, start_time=began, attributes=attributes)
+        if error is not None:
+            _fail(span, error)
+        span.end(ended)
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    """Mark a span as failed. The message of an error may quote inputs, so no span has it."""
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(Status(StatusCode.ERROR))
 
 
 def with_trace_id(write: Callable[..., None]) -> Callable[..., None]:
     """Let the line of a request have the id of its trace."""
 
     def write_with_trace_id(**fields: Any) -> None:
-        context = trace.get_current_span().get_span_context()
-        write(**fields, **({"trace_id": f"{context.trace_id:032x}"} if context.is_valid else {}))
+        identity = logs.trace_id.get(None)
+        write(**fields, **({"trace_id": identity} if identity else {}))
 
     return write_with_trace_id

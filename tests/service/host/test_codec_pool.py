@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import pytest
 
@@ -103,6 +104,21 @@ def test_an_error_is_raised_where_the_call_is_awaited() -> None:
         with pytest.raises(ValueError, match="wrong"):
             await pool.run("a", 1, fail)
         assert await pool.run("a", 1, lambda: 1) == 1
+        pool.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_has_the_context_of_who_has_asked_for_it() -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+
+    async def ask(pool: CodecPool, name: str) -> str:
+        variable.set(name)
+        return await pool.run("a", 1, variable.get)
+
+    async def scenario() -> None:
+        pool = CodecPool(1, 10)
+        assert await asyncio.gather(ask(pool, "one"), ask(pool, "two")) == ["one", "two"]
         pool.close()
 
     asyncio.run(scenario())

@@ -13,7 +13,7 @@ from models.errors import InferenceFailed
 from service.errors import INTERNAL
 from service.http import errors
 from service.http.context import RequestContext
-from service.telemetry.logs import add_request_id
+from service.telemetry.logs import add_ids
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 
@@ -48,7 +48,7 @@ def client() -> TestClient:
 
 @pytest.mark.parametrize("path", ["/bug", "/failed"])
 def test_details_of_a_defect_go_to_the_log_and_not_to_the_caller(client: TestClient, path: str) -> None:
-    with structlog.testing.capture_logs([add_request_id]) as events:
+    with structlog.testing.capture_logs([add_ids]) as events:
         response = client.get(path, headers={"X-Request-ID": "mine"})
 
     assert response.status_code == 500

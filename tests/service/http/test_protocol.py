@@ -22,7 +22,7 @@ from service.app import create_app
 from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
-from service.telemetry.logs import add_request_id
+from service.telemetry.logs import add_ids
 from tests.service.conftest import fill
 from tests.service.http.connections import PATH, Connection, chunked, http, in_json
 from tests.service.routes.test_infer import BAD_BINARY, BAD_REQUESTS, ROWS, binary_request, request
@@ -122,7 +122,7 @@ def events(
         await talk(connection)
         await connection.lose()
 
-    with structlog.testing.capture_logs([add_request_id]) as logged:
+    with structlog.testing.capture_logs([add_ids]) as logged:
         asyncio.run(whole())
     return [{name: value for name, value in event.items() if name != "milliseconds"} for event in logged]
 

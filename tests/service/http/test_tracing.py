@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -16,10 +17,13 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from service.app import create_app
+from service.http.predictions import Application
 from service.http.protocol import Protocol
+from service.inference.v2 import V2
 from service.settings import Settings
 from service.telemetry import tracing
-from service.telemetry.tracing import with_trace_id
+from service.telemetry.logs import add_ids
+from service.telemetry.tracing import in_request, with_trace_id
 from tests.service.http.test_protocol import Connection, in_json
 from tests.service.routes.test_infer import request
 
@@ -37,7 +41,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     return exporter
 
 
-def assert_a_prediction_was_traced(spans: tuple[ReadableSpan, ...], *steps: str) -> None:
+def assert_a_prediction_was_traced(spans: tuple[ReadableSpan, ...], *steps: str, rows: int = 2) -> None:
     by_name = {span.name: span for span in spans}
     root = by_name["POST /v2/models/{model}/infer"]
 
@@ -50,14 +54,28 @@ def assert_a_prediction_was_traced(spans: tuple[ReadableSpan, ...], *steps: str)
     assert root.attributes["http.response.status_code"] == 200
     for step in steps:
         span = by_name[step]
-        assert span.context is not None
-        assert span.context.trace_id == root.context.trace_id
-        if "run" in step:
+        assert span.parent is not None
+        assert (span.parent.trace_id, span.parent.span_id) == (root.context.trace_id, root.context.span_id)
+        if step in {"queue", "run"}:
             assert span.attributes is not None
-            assert dict(span.attributes) == {"denge.model": "tiny", "denge.version": 1, "denge.rows": 2}
+            assert dict(span.attributes) == {"denge.model": "tiny", "denge.version": 1, "denge.rows": rows}
 
 
-RUN_AT_ONCE, RUN_IN_ITS_TURN = (1000.0, ("decode", "run", "encode")), (0.0, ("decode", "queue and run", "encode"))
+def post(app: Application, body: dict[str, Any]) -> bytes:
+    """The response to a prediction that needs no ASGI."""
+
+    async def play() -> bytes:
+        async with asyncio.timeout(60), app.framework.router.lifespan_context(app.framework):
+            connection = Connection(app, Protocol)
+            await connection.send(in_json(body, traceparent=TRACEPARENT))
+            if connection.state.tasks:
+                await asyncio.wait(connection.state.tasks)
+            return connection.transport.written
+
+    return asyncio.run(play())
+
+
+RUN_AT_ONCE, RUN_IN_ITS_TURN = (1000.0, ("decode", "run", "encode")), (0.0, ("decode", "queue", "run", "encode"))
 
 
 @pytest.mark.parametrize(("inline_ms", "steps"), [RUN_IN_ITS_TURN])
@@ -78,16 +96,44 @@ def test_a_plain_prediction_is_traced(
 ) -> None:
     app = create_app(Settings(repository=repository.root, traces="otlp", inline_ms=inline_ms))
 
-    async def play() -> bytes:
-        async with asyncio.timeout(60), app.framework.router.lifespan_context(app.framework):
-            connection = Connection(app, Protocol)
-            await connection.send(in_json(request(), traceparent=TRACEPARENT))
-            if connection.state.tasks:
-                await asyncio.wait(connection.state.tasks)
-            return connection.transport.written
-
-    assert asyncio.run(play()).startswith(b"HTTP/1.1 200")
+    assert post(app, request()).startswith(b"HTTP/1.1 200")
     assert_a_prediction_was_traced(exporter.get_finished_spans(), *steps)
+
+
+def test_the_steps_of_a_body_that_is_decoded_in_a_thread_are_below_its_request(
+    repository: Repository, exporter: InMemorySpanExporter
+) -> None:
+    rows = 8192
+    app = create_app(Settings(repository=repository.root, traces="otlp", inline_ms=0.0))
+
+    answer = post(app, request([0.5] * 4 * rows, shape=[rows, 4]))
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert_a_prediction_was_traced(exporter.get_finished_spans(), "decode", "queue", "run", "encode", rows=rows)
+
+
+@pytest.mark.parametrize("rows", [2, 8192], ids=["on the event loop", "in a thread"])
+def test_an_error_marks_its_step_without_its_message_and_its_event_in_the_log_has_the_trace(
+    repository: Repository, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    def decode(*_: object) -> None:
+        raise RuntimeError("private")
+
+    monkeypatch.setattr(V2, "decode", decode)
+    app = create_app(Settings(repository=repository.root, traces="otlp", log_format="console"))
+
+    with structlog.testing.capture_logs([add_ids]) as events:
+        assert post(app, request([0.5] * 4 * rows, shape=[rows, 4])).startswith(b"HTTP/1.1 500")
+
+    decoding, root = exporter.get_finished_spans()
+    assert decoding.attributes is not None
+    assert decoding.attributes["error.type"] == "RuntimeError"
+    assert not decoding.status.is_ok
+    assert not root.status.is_ok
+    assert "private" not in decoding.to_json() + root.to_json()
+    in_request = [event for event in events if "request_id" in event]
+    assert [event["event"] for event in in_request] == ["unexpected_error", "request"]
+    assert {event["trace_id"] for event in in_request} == {TRACE}
 
 
 def test_a_request_without_a_traceparent_or_with_a_wrong_one_begins_a_trace(
@@ -153,7 +199,8 @@ def test_spans_reach_a_collector_and_its_failure_no_client(
 
 def test_the_log_has_the_trace() -> None:
     lines: list[dict[str, Any]] = []
-    with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
+    span = TracerProvider().get_tracer("test").start_span("request")
+    with in_request(span, ends=True):
         with_trace_id(lambda **fields: lines.append(fields))(path="/v2")
 
     with_trace_id(lambda **fields: lines.append(fields))(path="/v1")

@@ -37,18 +37,21 @@ def parsed(lines: list[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["denge", "library"])
-def test_events_of_denge_and_of_libraries_have_the_id_of_their_request(name: str) -> None:
+def test_events_of_denge_and_of_libraries_have_the_ids_of_their_request_and_its_trace(name: str) -> None:
     logger = {"denge": "structlog.get_logger()", "library": "logging.getLogger('library')"}[name]
     lines = logged(f"""
         log = {logger}
         log.warning("before")
         logs.request_id.set("mine")
         log.warning("during")
+        logs.trace_id.set("ours")
+        log.warning("traced")
     """)
 
     assert parsed(lines) == [
         {"event": "before", "level": "warning"},
         {"event": "during", "level": "warning", "request_id": "mine"},
+        {"event": "traced", "level": "warning", "request_id": "mine", "trace_id": "ours"},
     ]
 
 
