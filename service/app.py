@@ -408,6 +408,7 @@ def _serving_grpc(
         catalog,
         limits,
         gather,
+        predictions.tracing,
     ).serving()
 
 

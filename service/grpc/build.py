@@ -1,5 +1,9 @@
 """Builds the parts that serve gRPC."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.grpc import service
@@ -19,6 +23,9 @@ from service.settings import Settings
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import Gather, ServiceStatistics
 
+if TYPE_CHECKING:
+    from service.http.tracing import Tracing
+
 ONLY_BY_HTTP = ("ModelStatistics", "RepositoryModelLoad", "RepositoryModelUnload")
 """Methods that a worker does not answer, since it knows of itself alone."""
 
@@ -33,6 +40,7 @@ def build_server(
     catalog: Catalog,
     limits: Limits,
     gather: Gather | None,
+    tracing: "Tracing | None",
 ) -> GrpcServer:
     """The server of a process.
 
@@ -45,11 +53,13 @@ def build_server(
         catalog: what is loaded.
         limits: of the batcher.
         gather: returns the statistics of the whole service; None in one of several workers.
+        tracing: None where calls are not traced.
     """
     assert settings.grpc_port is not None  # noqa: S101
+    make_calls = Calls if tracing is None else _traced_calls(tracing)
     return GrpcServer(
         service.build(
-            Calls(guard, recorder, bodies, settings.body_seconds),
+            make_calls(guard, recorder, bodies, settings.body_seconds),
             Predictions(handler),
             Models(catalog, lifecycle, limits, gather or _none),
             Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds)),
@@ -64,6 +74,12 @@ def build_server(
         drain_seconds=settings.drain_seconds,
         shares_port=settings.workers > 1,
     )
+
+
+def _traced_calls(tracing: "Tracing") -> Callable[[Guard, RequestRecorder, MemoryBudget, float], Calls]:
+    from service.grpc.tracing import TracedCalls  # noqa: PLC0415 - needs an extra
+
+    return partial(TracedCalls, tracing.tracer)
 
 
 async def _none() -> ServiceStatistics:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +14,9 @@ from service.settings import Settings
 from tests.bundles import image_bundle, tiny_bundle
 from tests.rollouts import promote
 from tests.service.disk import watched
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
 def fill(root: Path) -> Repository:
@@ -78,3 +82,14 @@ def own_client(repository: Repository) -> Iterator[TestClient]:
     """An application for tests that change it."""
     with started(repository) as client:
         yield client
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> "InMemorySpanExporter":
+    """What an application exports that is made in this test."""
+    from service.telemetry import tracing  # noqa: PLC0415 - slow to import
+    from tests.service.tracing import exporting  # noqa: PLC0415
+
+    exporter, provider = exporting()
+    monkeypatch.setattr(tracing, "open_provider", lambda: provider)
+    return exporter

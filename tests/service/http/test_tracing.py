@@ -11,7 +11,6 @@ import pytest
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
 
@@ -21,24 +20,13 @@ from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.inference.v2 import V2
 from service.settings import Settings
-from service.telemetry import tracing
 from service.telemetry.logs import add_ids
 from service.telemetry.tracing import in_request, with_trace_id
 from tests.service.http.test_protocol import Connection, in_json
 from tests.service.routes.test_infer import request
+from tests.service.tracing import PARENT, TRACE, TRACEPARENT
 
-TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 PATH = "/v2/models/tiny/infer"
-
-
-@pytest.fixture
-def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """What an application exports that is made in this test."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "open_provider", lambda: provider)
-    return exporter
 
 
 def assert_a_prediction_was_traced(spans: tuple[ReadableSpan, ...], *steps: str, rows: int = 2) -> None:

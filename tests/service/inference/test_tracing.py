@@ -5,10 +5,7 @@ from time import time_ns
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Tracer
+from opentelemetry.sdk.trace import ReadableSpan
 
 from models.errors import Overloaded
 from service.inference.limits import Limits
@@ -16,15 +13,15 @@ from service.inference.tracing import TracedBatcher
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
 from tests.service.inference.test_batcher import BAD, FakeEngine, row, serve
+from tests.service.tracing import exporting
 
 
 class Traces:
     """Requests to one batcher, and their spans."""
 
     def __init__(self) -> None:
-        self._exporter, provider = InMemorySpanExporter(), TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self._tracer: Tracer = provider.get_tracer("test")
+        self._exporter, provider = exporting()
+        self._tracer = provider.get_tracer("test")
         limits = Limits(concurrency=1, inline=0.0, max_batch_rows=1)
         self._batcher = TracedBatcher(self._tracer, ServiceStatistics(), limits, lambda *_: None)
         self.engine = FakeEngine()
