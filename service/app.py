@@ -343,9 +343,9 @@ def _build_predictions(
         Batcher(statistics, limits, on_result) if tracing is None else tracing.batcher(statistics, limits, on_result)
     )
     dialects: dict[str, Dialect] = {
-        "v2": V2(finite=settings.finite),
-        "v1": V1(finite=settings.finite),
-        "grpc": V2Grpc(finite=settings.finite),
+        "v2": V2(finite=settings.finite, max_pixels=settings.max_image_pixels),
+        "v1": V1(finite=settings.finite, max_pixels=settings.max_image_pixels),
+        "grpc": V2Grpc(finite=settings.finite, max_pixels=settings.max_image_pixels),
         "classify": v1.Examples("classify", finite=settings.finite),
         "regress": v1.Examples("regress", finite=settings.finite),
         "images": Images(max_pixels=settings.max_image_pixels),

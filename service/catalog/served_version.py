@@ -12,6 +12,7 @@ from models.manifest import Manifest, NormLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
 from service.wire.grpc_decoder import GrpcDecoder
+from service.wire.image_reader import ImageReader
 from service.wire.v2_decoder import V2Decoder
 
 
@@ -25,6 +26,7 @@ class ServedVersion:
         engine: runs the folded graph.
         decoder: decodes V2 requests.
         grpc_decoder: decodes V2 requests in protobuf.
+        image_reader: reads image files; None if the model takes none, or has other inputs as well.
         layers: the normalisation layers by name.
         is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
@@ -35,6 +37,7 @@ class ServedVersion:
     engine: Engine
     decoder: V2Decoder = field(init=False, compare=False)
     grpc_decoder: GrpcDecoder = field(init=False, compare=False)
+    image_reader: ImageReader | None = field(init=False, compare=False)
     layers: Mapping[str, NormLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
@@ -44,6 +47,9 @@ class ServedVersion:
         tensors = self.manifest.inputs, self.manifest.outputs
         object.__setattr__(self, "decoder", V2Decoder(*tensors, batched=is_batchable))
         object.__setattr__(self, "grpc_decoder", GrpcDecoder(*tensors, batched=is_batchable))
+        inputs, preprocessing = self.manifest.inputs, self.manifest.preprocessing
+        reader = ImageReader(inputs[0], preprocessing) if preprocessing is not None and len(inputs) == 1 else None
+        object.__setattr__(self, "image_reader", reader)
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "is_batchable", is_batchable)
 

@@ -12,6 +12,7 @@ from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
+from service.wire.image_reader import ImageReader
 from service.wire.pieces import LARGE_BYTES
 
 Headers = Mapping[bytes, bytes]
@@ -23,6 +24,9 @@ _BYTES_PER_BYTE = 2
 JSON = (b"content-type", b"application/json")
 
 _MIN_COMPRESSED_BYTES = 1 << 10
+
+_HEAD_BYTES = 1 << 10
+"""Of a body, in which it names its first input."""
 
 
 class Call(NamedTuple):
@@ -78,7 +82,7 @@ class Answer(NamedTuple):
 class Dialect(Protocol):
     """One way to write predictions."""
 
-    def decoding_memory(self, body: bytes) -> int:
+    def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:
         """Bytes of memory that decoding a body in a thread takes; 0 where it is short enough for the event loop."""
 
     @property
@@ -117,6 +121,19 @@ class Dialect(Protocol):
 def memory_of_numbers(body: bytes) -> int:
     """Bytes that decoding tensors takes beside their body; 0 where that is short."""
     return _BYTES_PER_BYTE * len(body) if len(body) > LARGE_BYTES else 0
+
+
+def find_image_reader(served: ServedVersion, body: bytes, mark: bytes, head: int = _HEAD_BYTES) -> ImageReader | None:
+    """What reads the images of a body; None where the model takes none, or the head of the body does not name any.
+
+    Args:
+        served: the version that is to answer.
+        body: the request.
+        mark: what the head of a body with images has in it.
+        head: bytes of the head. Requests with numbers are searched as well, so it is short.
+    """
+    reader = served.image_reader
+    return reader if reader is not None and body.find(mark, 0, head) >= 0 else None
 
 
 def json_answer(call: Call, body: bytes) -> Answer:

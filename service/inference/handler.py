@@ -106,7 +106,11 @@ class Handler:
         call, dialect, served, _, needs_priority = admitted
         if needs_priority and not dialect.has_priority(call, body):
             raise self._batcher.refuse(served, "queue_full")
-        return None if dialect.decoding_memory(body) else Prediction(admitted, dialect.decode(served, call, body))
+        return (
+            None
+            if dialect.decoding_memory(served, call, body)
+            else Prediction(admitted, dialect.decode(served, call, body))
+        )
 
     def run_now(self, prediction: Prediction) -> Answer | None:
         """Run the model at once. None where that would keep others waiting: `run` queues it.
@@ -160,7 +164,8 @@ class Handler:
         if prediction is None:
             call, dialect, served, client, _ = admitted
             decode = partial(dialect.decode, served, call, body)
-            prediction = Prediction(admitted, await self._codec_pool.run(client, dialect.decoding_memory(body), decode))
+            size = dialect.decoding_memory(served, call, body)
+            prediction = Prediction(admitted, await self._codec_pool.run(client, size, decode))
         return await self.run(prediction, disconnected)
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:

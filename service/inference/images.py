@@ -1,7 +1,6 @@
 """Predictions from images: a PNG or JPEG file in, the likeliest class and all probabilities out."""
 
 from collections.abc import Mapping
-from math import prod
 
 import orjson
 
@@ -28,7 +27,7 @@ class Images:
     def __init__(self, *, max_pixels: int) -> None:
         self._max_pixels = max_pixels
 
-    def decoding_memory(self, body: bytes) -> int:
+    def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
         """Of its pixels: a small file can hold an image that takes long to decode."""
         return images.decoding_bytes(body)
 
@@ -36,13 +35,10 @@ class Images:
         """Read a file as the manifest says."""
         manifest = served.manifest
         require(manifest, "images")
-        assert manifest.preprocessing is not None  # noqa: S101
-        spec = manifest.inputs[0]
-        pixels = images.decode(body, manifest.preprocessing, self._max_pixels)
-        shape = [1 if size < 0 else size for size in spec.shape]  # with a batch of one, if there is a batch
-        if prod(shape) != pixels.size:
-            raise InvalidInput(f"input '{spec.name}' of shape {list(spec.shape)} is not one image", "body")
-        return Query({spec.name: pixels.reshape(shape)}, None, layer_statistics=call.layer_statistics)
+        if served.image_reader is None:
+            raise InvalidInput("the model has inputs besides the image: send tensors to /infer", "model")
+        rows = served.image_reader.read(1, [("body", body)], "body", max_pixels=self._max_pixels)
+        return Query({manifest.inputs[0].name: rows}, None, layer_statistics=call.layer_statistics)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
         """The format has no place for one."""

@@ -1,23 +1,20 @@
 """Predictions in TensorFlow Serving's REST format, V1: rows, or columns, in JSON."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, json_answer, memory_of_numbers
+from service.inference.dialect import Answer, Call, Query, find_image_reader, json_answer, memory_of_numbers
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
-from service.wire import v1_examples, v1_json
+from service.wire import image_reader, v1_examples, v1_json
 
 
 class _Plain:
     """What a format does not have: priorities and scores."""
 
     requires_scores = False
-
-    def decoding_memory(self, body: bytes) -> int:
-        """Of what is as large as its numbers are many."""
-        return memory_of_numbers(body)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
         """The format has no place for one."""
@@ -37,14 +34,30 @@ class V1(_Plain):
 
     Args:
         finite: whether NaN and infinities in inputs are refused.
+        max_pixels: of the largest image, and of all images of a request together.
     """
 
-    def __init__(self, *, finite: bool) -> None:
+    def __init__(self, *, finite: bool, max_pixels: int) -> None:
         self._finite = finite
+        self._max_pixels = max_pixels
+
+    def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
+        """Of what is as large as its numbers are many, and of images."""
+        reader = find_image_reader(served, body, image_reader.BASE64)
+        if reader is None:
+            return memory_of_numbers(body)
+        return memory_of_numbers(body) + reader.decoding_bytes(image_reader.find_base64(body), self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
         """Read a body."""
-        request = v1_json.decode(body, served.manifest.inputs, finite=self._finite, batched=served.is_batchable)
+        reader = find_image_reader(served, body, image_reader.BASE64)
+        request = v1_json.decode(
+            body,
+            served.manifest.inputs,
+            finite=self._finite,
+            batched=served.is_batchable,
+            read_images=None if reader is None else partial(reader.read, max_pixels=self._max_pixels),
+        )
         return Query(request.inputs, request)
 
     def encode(
@@ -70,6 +83,10 @@ class Examples(_Plain):
     def __init__(self, task: v1_examples.Task, *, finite: bool) -> None:
         self._task = task
         self._finite = finite
+
+    def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
+        """Of what is as large as its numbers are many."""
+        return memory_of_numbers(body)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
         """Read a body."""

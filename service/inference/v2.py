@@ -1,17 +1,29 @@
 """Predictions in the Open Inference Protocol, V2: tensors in JSON, in binary, or both."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Call, Query, compressed_answer, memory_of_numbers
+from service.inference.dialect import (
+    JSON,
+    Answer,
+    Call,
+    Query,
+    compressed_answer,
+    find_image_reader,
+    memory_of_numbers,
+)
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
-from service.wire import v2_request, v2_response
+from service.wire import image_reader, v2_request, v2_response
+from service.wire.image_reader import ImageReader
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MAX_SEARCHED_BYTES = 1 << 16
 """Of a body in which a priority is looked for while the queue is full: about what comes together with the head."""
+_MAX_DIGITS = 9
+"""Of the length of a JSON part in which images are looked for."""
 _BINARY = (b"content-type", b"application/octet-stream")
 
 
@@ -20,21 +32,39 @@ class V2:
 
     Args:
         finite: whether NaN and infinities in inputs are refused.
+        max_pixels: of the largest image, and of all images of a request together.
     """
 
     requires_scores = True
 
-    def __init__(self, *, finite: bool) -> None:
+    def __init__(self, *, finite: bool, max_pixels: int) -> None:
         self._finite = finite
+        self._max_pixels = max_pixels
 
-    def decoding_memory(self, body: bytes) -> int:
-        """Of what is as large as its numbers are many."""
-        return memory_of_numbers(body)
+    def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:
+        """Of what is as large as its numbers are many, and of images."""
+        reader = _find_image_reader(served, call, body)
+        if reader is None:
+            return memory_of_numbers(body)
+        return memory_of_numbers(body) + reader.decoding_bytes(image_reader.find_files(body), self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a body."""
         length = call.headers.get(_JSON_LENGTH)
-        request = served.decoder.decode(body, None if length is None else str(length, "latin-1"), finite=self._finite)
+        header_length = None if length is None else str(length, "latin-1")
+        reader = _find_image_reader(served, call, body)
+        if reader is None:
+            request = served.decoder.decode(body, header_length, finite=self._finite)
+        else:
+            request = v2_request.decode(
+                body,
+                header_length,
+                served.manifest.inputs,
+                served.manifest.outputs,
+                finite=self._finite,
+                batched=served.is_batchable,
+                read_images=partial(reader.read, max_pixels=self._max_pixels),
+            )
         return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
 
     def may_have_priority(self, call: Call) -> bool:
@@ -65,6 +95,14 @@ class V2:
         )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         return compressed_answer(call, headers, body)
+
+
+def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageReader | None:
+    """What reads the images of a body, which come behind its JSON part."""
+    length = call.headers.get(_JSON_LENGTH, b"")
+    if not length.isdigit() or len(length) > _MAX_DIGITS:  # JSON only, or refused
+        return None
+    return find_image_reader(served, body, image_reader.DATATYPE, int(length))
 
 
 def score(observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:

@@ -126,7 +126,8 @@ PREDICT_REQUEST: Schema = {
         "instances": {
             **_ARRAY,
             "minItems": 1,
-            "description": "Rows: the input of one row each, or an object with all inputs of the row by name.",
+            "description": "Rows: the input of one row each, or an object with all inputs of the row by name. "
+            'Where the model has preprocessing, `{"b64": ...}` stands for an image file.',
         },
         "inputs": {
             "type": ["array", "object"],

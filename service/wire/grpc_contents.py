@@ -51,7 +51,9 @@ _FIXED = {"fp32_contents": FIXED32, "fp64_contents": FIXED64}
 _RAW_ONLY = "{datatype} has no typed contents: send raw_input_contents"
 
 
-def decode(contents: memoryview, datatype: str, shape: Sequence[int], place: str, *, finite: bool) -> Array:
+def decode(
+    contents: memoryview, datatype: str, shape: Sequence[int], place: str, *, finite: bool, as_text: bool = True
+) -> Array:
     """The elements of a tensor, shape (n,).
 
     Args:
@@ -60,6 +62,7 @@ def decode(contents: memoryview, datatype: str, shape: Sequence[int], place: str
         shape: of the tensor, which says how many elements are read at most.
         place: of the contents in the request, for errors.
         finite: whether NaN and infinities are refused.
+        as_text: whether BYTES are text, `str`. If not, they are `bytes`.
 
     Raises:
         InvalidInput: the contents are in a field of another datatype, or hold a number that the datatype cannot.
@@ -81,7 +84,7 @@ def decode(contents: memoryview, datatype: str, shape: Sequence[int], place: str
     known = [field for field in given if field.number == _FIELDS.index(name) + 1]
     place = f"{place}.{name}"
     if name == "bytes_contents":
-        return _texts(known, place)
+        return _elements(known, place, as_text=as_text)
     dtype = np.dtype(datatype.lower().replace("fp", "float"))
     if name not in _FIXED:
         return _integers(known, dtype, place)
@@ -114,11 +117,12 @@ def has_typed(datatype: str) -> bool:
     return datatype in _FIELD_OF
 
 
-def _texts(given: Sequence[Field], place: str) -> Array:
-    texts = np.empty(len(given), dtype=object)
+def _elements(given: Sequence[Field], place: str, *, as_text: bool) -> Array:
+    elements = np.empty(len(given), dtype=object)
     for index, field in enumerate(given):
-        texts[index] = decode_text(protobuf.message(field, f"{place}[{index}]"), f"{place}[{index}]")
-    return texts
+        raw = protobuf.message(field, f"{place}[{index}]")
+        elements[index] = decode_text(raw, f"{place}[{index}]") if as_text else bytes(raw)
+    return elements
 
 
 def _fixed(given: Sequence[Field], kind: int, dtype: np.dtype, place: str) -> Array:

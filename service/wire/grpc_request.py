@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import grpc_contents, protobuf, v2_request
+from service.wire.image_reader import ReadImages
 from service.wire.protobuf import Field
 from service.wire.v2_request import InferRequest
 
@@ -80,6 +81,7 @@ def decode(
     *,
     finite: bool = True,
     batched: bool = True,
+    read_images: ReadImages | None = None,
 ) -> InferRequest:
     """Decode and validate a request. Outputs are binary unless the parameter `binary_data_output` is false.
 
@@ -88,6 +90,7 @@ def decode(
         inputs, outputs: of the model.
         finite: whether NaN and infinities are refused.
         batched: whether the first axis of every tensor is the batch.
+        read_images: reads BYTES that are sent to an input of numbers; None if they are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -105,7 +108,7 @@ def decode(
     request: dict[str, Any] = {
         "parameters": {"binary_data_output": True, **parameters},
         "inputs": [
-            _input(field, raw[index] if raw else None, f"inputs[{index}]", finite=finite)
+            _input(field, raw[index] if raw else None, f"inputs[{index}]", finite=finite, as_text=read_images is None)
             for index, field in enumerate(given)
         ],
         "outputs": [_output(field, f"outputs[{index}]") for index, field in enumerate(by_number.get(_OUTPUTS, ()))],
@@ -113,10 +116,12 @@ def decode(
     if (identities := by_number.get(_ID)) and (identity := protobuf.text(identities[-1], "id")):
         request["id"] = identity
     together = raw[0] if len(raw) == 1 else memoryview(b"".join(raw))
-    return v2_request.interpret(request, together, inputs, outputs, finite=finite, batched=batched)
+    return v2_request.interpret(
+        request, together, inputs, outputs, finite=finite, batched=batched, read_images=read_images
+    )
 
 
-def _input(field: Field, raw: memoryview | None, place: str, *, finite: bool) -> dict[str, Any]:
+def _input(field: Field, raw: memoryview | None, place: str, *, finite: bool, as_text: bool) -> dict[str, Any]:
     name = datatype = ""
     contents = memoryview(b"")
     repeated: dict[int, list[Field]] = {}
@@ -140,7 +145,9 @@ def _input(field: Field, raw: memoryview | None, place: str, *, finite: bool) ->
         parameters["binary_data_size"] = len(raw)
     elif "shared_memory_region" not in parameters:  # which the validation refuses
         parameters.pop("binary_data_size", None)
-        tensor["data"] = grpc_contents.decode(contents, datatype, shape, f"{place}.contents", finite=finite)
+        tensor["data"] = grpc_contents.decode(
+            contents, datatype, shape, f"{place}.contents", finite=finite, as_text=as_text
+        )
     return tensor
 
 

@@ -1,6 +1,7 @@
-"""What decoding a PNG or JPEG file takes, by the size that it states."""
+"""The size that a PNG or JPEG file states, and so what decoding it takes."""
 
 from struct import Struct
+from typing import NamedTuple
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _png_size = Struct(">II").unpack_from
@@ -15,22 +16,43 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN = 0xDA
 _MAX_SEGMENTS = 256
 
+SIGNATURES = (_PNG, _JPEG + b"\xff")
+"""How files begin."""
+
 _BYTES_PER_PIXEL = 4
 _BYTES_PER_PROGRESSIVE_PIXEL = 6
 """Of the coefficients of three colours, which a progressive file gives a few at a time."""
 
-
-def decoding_bytes(data: bytes) -> int | None:
-    """Memory that Pillow takes to decode a file; None if it is neither PNG nor JPEG, or states no size."""
-    if data.startswith(_PNG) and len(data) >= _PNG_SIZE_AT + 8:
-        width, height = _png_size(data, _PNG_SIZE_AT)
-        return int(width * height * _BYTES_PER_PIXEL)
-    return _read_jpeg(data) if data.startswith(_JPEG) else None
+MAX_BYTES_PER_PIXEL = _BYTES_PER_PIXEL + _BYTES_PER_PROGRESSIVE_PIXEL
 
 
-def _read_jpeg(data: bytes) -> int | None:
-    largest: int | None = None  # readers do not agree on which of several sizes holds
-    place = len(_JPEG)
+class ImageSize(NamedTuple):
+    """The size that a file states; the largest, if it states several.
+
+    Attributes:
+        pixels: width times height.
+        decoding_bytes: memory that Pillow takes to decode it.
+    """
+
+    pixels: int
+    decoding_bytes: int
+
+
+def read_size(data: bytes, start: int = 0) -> ImageSize | None:
+    """The size of an image; None if it is neither PNG nor JPEG, or states no size.
+
+    Args:
+        data: the file, and whatever is around it.
+        start: of the file.
+    """
+    if data.startswith(_PNG, start) and len(data) >= start + _PNG_SIZE_AT + 8:
+        width, height = _png_size(data, start + _PNG_SIZE_AT)
+        return ImageSize(width * height, width * height * _BYTES_PER_PIXEL)
+    return _read_jpeg(data, start + len(_JPEG)) if data.startswith(_JPEG, start) else None
+
+
+def _read_jpeg(data: bytes, place: int) -> ImageSize | None:
+    largest: ImageSize | None = None  # readers do not agree on which of several sizes holds
     for _ in range(_MAX_SEGMENTS):
         while data.startswith(b"\xff\xff", place):
             place += 1
@@ -43,7 +65,10 @@ def _read_jpeg(data: bytes) -> int | None:
             return largest
         if marker in _FRAMES:
             height, width = _jpeg_size(data, place + 5)
-            bytes_per_pixel = _BYTES_PER_PIXEL + (_BYTES_PER_PROGRESSIVE_PIXEL if marker in _PROGRESSIVE else 0)
-            largest = max(largest or 0, width * height * bytes_per_pixel)
+            size = ImageSize(
+                width * height,
+                width * height * (MAX_BYTES_PER_PIXEL if marker in _PROGRESSIVE else _BYTES_PER_PIXEL),
+            )
+            largest = size if largest is None else ImageSize(*map(max, largest, size))
         place += 2 + length
     return None

@@ -17,8 +17,6 @@ from models.manifest import ImagePreprocessing
 from models.preprocessing import prepare_pixels
 from service.wire import image_header
 
-FIELD = "body"
-
 _MODES = {"grey": "L", "rgb": "RGB"}
 
 _STRIP_PIXELS = 1 << 18
@@ -33,13 +31,14 @@ _MAX_SCANS = 100
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> NDArray[np.float32]:
+def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str = "body") -> NDArray[np.float32]:
     """``(pixel * scale - mean) / std`` of the image as a person sees it: upright, and black where it is transparent.
 
     Args:
         data: a whole PNG or JPEG file.
         preprocessing: of the model. An image of another size is resized, bilinear with antialiasing.
         max_pixels: width times height of the largest image that is decoded.
+        field: where the file stands in the request, for errors.
 
     Returns:
         Shape (channels, height, width), C-contiguous.
@@ -48,28 +47,29 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> N
         TooLarge: the image has more pixels than `max_pixels`.
         InvalidInput: the file is not PNG or JPEG, or it is damaged or truncated.
     """
-    image = _resized(data, preprocessing, max_pixels)
+    image = _resized(data, preprocessing, max_pixels, field)
     pixels = np.asarray(image).reshape(preprocessing.height, preprocessing.width, -1)
     return prepare_pixels(np.moveaxis(pixels, -1, 0), preprocessing)  # (channels, height, width)
 
 
 def decoding_bytes(data: bytes) -> int:
     """Memory that decoding a file takes; 1 if it cannot be told, since the file is damaged."""
-    return image_header.decoding_bytes(data) or 1
+    size = image_header.read_size(data)
+    return max(1, size.decoding_bytes) if size else 1
 
 
-def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int) -> Image.Image:
-    if image_header.decoding_bytes(data) is None:
-        raise _unreadable()
+def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str) -> Image.Image:
+    if image_header.read_size(data) is None:
+        raise _unreadable(field)
     if data.count(_SCAN) > _MAX_SCANS:
-        raise TooLarge(f"got more than {_MAX_SCANS} scans of a progressive JPEG, which is the limit", FIELD)
-    with _reading():
+        raise TooLarge(f"got more than {_MAX_SCANS} scans of a progressive JPEG, which is the limit", field)
+    with _reading(field):
         image: Image.Image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
     if image.width * image.height > max_pixels:
-        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {max_pixels}", FIELD)
+        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {max_pixels}", field)
     if max(image.size) > _MAX_SIDE:
-        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {_MAX_SIDE} of a side", FIELD)
-    with _reading():
+        raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {_MAX_SIDE} of a side", field)
+    with _reading(field):
         ImageOps.exif_transpose(image, in_place=True)
         return _resize(image, preprocessing.width, preprocessing.height, _MODES[preprocessing.mode])
 
@@ -90,18 +90,18 @@ def _resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Ima
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _reading(field: str) -> Iterator[None]:
     """Turn the errors of Pillow's readers, from OSError to struct.error, into one that blames the file."""
     try:
         yield
     except MemoryError:
         raise
     except Exception as error:
-        raise _unreadable() from error
+        raise _unreadable(field) from error
 
 
-def _unreadable() -> InvalidInput:
-    return InvalidInput("expected a PNG or JPEG image; this is another format, or damaged or truncated", FIELD)
+def _unreadable(field: str) -> InvalidInput:
+    return InvalidInput("expected a PNG or JPEG image; this is another format, or damaged or truncated", field)
 
 
 def _flatten(image: Image.Image) -> Image.Image:

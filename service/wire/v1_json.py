@@ -5,7 +5,7 @@ https://www.tensorflow.org/tfx/serving/api_rest
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from models.datatypes import Array, Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import json_writer
+from service.wire.image_reader import File, ReadImages
 from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_list, require_string
 from service.wire.json_writer import LongArray
@@ -43,7 +44,14 @@ class PredictRequest:
     rows: int | None
 
 
-def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, batched: bool = True) -> PredictRequest:
+def decode(
+    body: bytes,
+    inputs: Sequence[TensorSpec],
+    *,
+    finite: bool = True,
+    batched: bool = True,
+    read_images: ReadImages | None = None,
+) -> PredictRequest:
     """Decode and validate a request for a model with these inputs.
 
     `instances` is a list of rows: the values themselves for a model with one input, or an object with the value of each
@@ -54,6 +62,7 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, ba
         inputs: of the model.
         finite: whether NaN and infinities are refused.
         batched: whether the first axis of every tensor is the batch.
+        read_images: reads base64 that is sent to an input of numbers; None if it is refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -67,15 +76,18 @@ def decode(body: bytes, inputs: Sequence[TensorSpec], *, finite: bool = True, ba
     arrays: dict[str, Array] = {}
     for spec in inputs:
         field, data = columns[spec.name]
-        array = _array(data, spec, field, finite=finite)
+        if read_images is not None and spec.datatype != "BYTES" and (given := _base64_objects(data)):
+            array = read_images(len(given), _files(given, field), field)
+        else:
+            array = _array(data, spec, field, finite=finite)
         validate_tensor(array.shape, spec.datatype, spec, field)
         arrays[spec.name] = array
     if batched:
         validate_row_counts(arrays, inputs)
     if not by_row:
         return PredictRequest(arrays, None)
-    given = request["instances"]
-    return PredictRequest(arrays, len(arrays[inputs[0].name] if isinstance(given, LongList) else given))
+    rows = request["instances"]
+    return PredictRequest(arrays, len(arrays[inputs[0].name] if isinstance(rows, LongList) else rows))
 
 
 def encode(request: PredictRequest, outputs: Mapping[str, Array]) -> bytes:
@@ -160,6 +172,20 @@ def _decode_base64(values: list[Any], field: str) -> None:
 def is_base64(value: object) -> bool:
     """Whether a value is an object that stands for bytes."""
     return isinstance(value, dict) and value.keys() == {BASE64}
+
+
+def _base64_objects(data: Any) -> list[Any]:
+    """The list of images that the values of an input are, as the first of them shows; empty if they are none."""
+    given = [data] if is_base64(data) else data
+    return given if isinstance(given, list) and given and is_base64(given[0]) else []
+
+
+def _files(given: Sequence[Any], field: str) -> Iterator[File]:
+    for index, value in enumerate(given):
+        place = f"{field}[{index}]"
+        if not is_base64(value):
+            raise InvalidInput(f"expected an object with '{BASE64}', as the first value", place)
+        yield place, read_base64(value[BASE64], place)
 
 
 def read_base64(value: object, field: str) -> bytes:

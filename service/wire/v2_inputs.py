@@ -1,6 +1,6 @@
 """Inputs of V2 requests: tensors in JSON, as bytes behind the JSON part, or one tensor that is the whole body."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary
+from service.wire.image_reader import File, ReadImages
 from service.wire.json_arrays import match_shape, to_array
 from service.wire.json_object import require_integer, require_list, require_object, require_string
 from service.wire.json_values import require_finite
@@ -16,7 +17,13 @@ from service.wire.tensors import validate_row_counts, validate_tensor
 
 
 def decode(
-    given: Any, raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool, batched: bool
+    given: Any,
+    raw: memoryview,
+    specs: Sequence[TensorSpec],
+    *,
+    finite: bool,
+    batched: bool,
+    read_images: ReadImages | None = None,
 ) -> dict[str, Array]:
     """The inputs by name.
 
@@ -26,6 +33,7 @@ def decode(
         specs: inputs of the model.
         finite: whether NaN and infinities are refused.
         batched: whether the first axis of every input is the batch.
+        read_images: reads BYTES that are sent to an input of numbers; None if they are refused.
 
     Raises:
         InvalidInput: the inputs are not those of the model.
@@ -43,21 +51,17 @@ def decode(
         if spec.name in arrays:
             raise InvalidInput(f"got '{spec.name}' twice, expected each input once", f"{field}.name")
         shape = _shape(tensor, field)
-        validate_tensor(shape, require_string(tensor.get("datatype"), f"{field}.datatype"), spec, field)
+        datatype = require_string(tensor.get("datatype"), f"{field}.datatype")
+        read_files = read_images if datatype == "BYTES" and spec.datatype != "BYTES" else None
+        if read_files is None:
+            validate_tensor(shape, datatype, spec, field)
         size = _binary_size(tensor, field)
-        if size is None:
-            values = to_array(tensor["data"], spec.datatype, f"{field}.data", finite=finite)
-            arrays[spec.name] = match_shape(values, shape, f"{field}.data")
-            continue
-        if offset + size > len(raw):
-            raise InvalidInput(
-                f"got {len(raw) - offset} bytes behind the JSON part, expected {size}",
-                f"{field}.parameters.binary_data_size",
-            )
-        arrays[spec.name] = v2_binary.read(raw[offset : offset + size], spec.datatype, shape, f"{field}.data")
-        if finite:
-            require_finite(arrays[spec.name], f"{field}.data")
-        offset += size
+        data = tensor["data"] if size is None else _part(raw, offset, size, field)
+        if read_files is None:
+            arrays[spec.name] = _array(data, spec, shape, f"{field}.data", finite=finite)
+        else:
+            arrays[spec.name] = read_files(*_files(data, shape, field), f"{field}.shape")
+        offset += size or 0
     if missing := [name for name in names if name not in arrays]:
         raise InvalidInput(f"'{missing[0]}' is missing, expected the model's inputs {names}", "inputs")
     if offset < len(raw):
@@ -110,11 +114,43 @@ def _find_spec(tensor: dict[str, Any], by_name: Mapping[str, TensorSpec], field:
     return by_name[name]
 
 
+def _array(data: Any, spec: TensorSpec, shape: Sequence[int], field: str, *, finite: bool) -> Array:
+    if not isinstance(data, memoryview):
+        return match_shape(to_array(data, spec.datatype, field, finite=finite), shape, field)
+    array = v2_binary.read(data, spec.datatype, shape, field)
+    if finite:
+        require_finite(array, field)
+    return array
+
+
+def _files(data: Any, shape: Sequence[int], field: str) -> tuple[int, Iterator[File]]:
+    """How many images a tensor of files holds, and each of them."""
+    if len(shape) not in (1, 2) or list(shape[1:]) not in ([], [1]):
+        raise InvalidInput(f"got {list(shape)}, images as BYTES have the shape [n] or [n, 1]", f"{field}.shape")
+    place = f"{field}.data"
+    if isinstance(data, memoryview):
+        elements: Iterable[memoryview | bytes] = v2_binary.elements(data, shape, place)
+    elif isinstance(data, np.ndarray):  # contents of a message
+        elements = match_shape(data, shape, place).reshape(-1)
+    else:
+        raise InvalidInput("got JSON, images as BYTES are bytes: send a binary tensor", place)
+    return shape[0], ((f"{place}[{index}]", element) for index, element in enumerate(elements))
+
+
 def _shape(tensor: dict[str, Any], field: str) -> list[int]:
     shape = require_list(tensor.get("shape"), f"{field}.shape")
     if not all(type(size) is int and size >= 0 for size in shape):
         raise InvalidInput("expected a list of integers of at least 0", f"{field}.shape")
     return shape
+
+
+def _part(raw: memoryview, offset: int, size: int, field: str) -> memoryview:
+    if offset + size > len(raw):
+        raise InvalidInput(
+            f"got {len(raw) - offset} bytes behind the JSON part, expected {size}",
+            f"{field}.parameters.binary_data_size",
+        )
+    return raw[offset : offset + size]
 
 
 def _binary_size(tensor: dict[str, Any], field: str) -> int | None:

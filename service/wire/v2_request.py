@@ -11,6 +11,7 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v2_binary, v2_inputs
+from service.wire.image_reader import ReadImages
 from service.wire.json_object import require_boolean, require_integer, require_list, require_object, require_string
 from service.wire.json_tensors import parse_request
 
@@ -63,6 +64,7 @@ def decode(
     *,
     finite: bool = True,
     batched: bool = True,
+    read_images: ReadImages | None = None,
 ) -> InferRequest:
     """Decode and validate a request.
 
@@ -72,6 +74,7 @@ def decode(
         inputs, outputs: of the model.
         finite: whether NaN and infinities are refused.
         batched: whether the first axis of every tensor is the batch.
+        read_images: reads BYTES that are sent to an input of numbers; None if they are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
@@ -80,7 +83,8 @@ def decode(
     if header_length is not None and not header:
         arrays = v2_inputs.decode_raw(raw, inputs, finite=finite)
         return InferRequest(arrays, tuple(RequestedOutput(spec.name, binary=True) for spec in outputs))
-    return interpret(parse_request(header), raw, inputs, outputs, finite=finite, batched=batched)
+    request = parse_request(header)
+    return interpret(request, raw, inputs, outputs, finite=finite, batched=batched, read_images=read_images)
 
 
 def interpret(
@@ -91,6 +95,7 @@ def interpret(
     *,
     finite: bool = True,
     batched: bool = True,
+    read_images: ReadImages | None = None,
 ) -> InferRequest:
     """Validate a request whose JSON part has been parsed.
 
@@ -100,11 +105,14 @@ def interpret(
         inputs, outputs: of the model.
         finite: whether NaN and infinities are refused.
         batched: whether the first axis of every tensor is the batch.
+        read_images: reads BYTES that are sent to an input of numbers; None if they are refused.
 
     Raises:
         InvalidInput: anything about the request is wrong; the field says what.
     """
-    arrays = v2_inputs.decode(request.get("inputs"), raw, inputs, finite=finite, batched=batched)
+    arrays = v2_inputs.decode(
+        request.get("inputs"), raw, inputs, finite=finite, batched=batched, read_images=read_images
+    )
     identity = request.get("id")
     parameters = require_object(request.get("parameters", {}), "parameters")
     binary = require_boolean(parameters.get("binary_data_output", False), "parameters.binary_data_output")

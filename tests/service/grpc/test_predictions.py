@@ -1,6 +1,7 @@
 """Predictions over gRPC: equal to those over HTTP, errors with a field, streams that go on."""
 
 import asyncio
+from base64 import b64encode
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
 from tests.bundles import INPUT, OUTPUT
+from tests.image_files import encode, random_pixels
 from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import Serving, serving
 
@@ -48,6 +50,32 @@ def test_a_prediction_is_that_of_http(shared: Serving, raw: bool) -> None:
     assert (output.name, output.datatype, list(output.shape)) == (OUTPUT, "FP32", [3, 2])
     expected = np.array(by_http(shared, ROWS)["outputs"][0]["data"], np.float32)
     np.testing.assert_array_equal(np.frombuffer(response.raw_output_contents[0], np.float32), expected)
+
+
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "typed"])
+def test_encoded_images_are_a_batch(shared: Serving, raw: bool) -> None:
+    files = [encode(pixels) for pixels in random_pixels(2, 8, 8)]
+    request = message_class("ModelInferRequest")(model_name="shapes")
+    tensor = request.inputs.add(name=INPUT, datatype="BYTES", shape=[2])
+    if raw:
+        request.raw_input_contents.append(b"".join(len(file).to_bytes(4, "little") + file for file in files))
+    else:
+        tensor.contents.bytes_contents.extend(files)
+
+    for _ in range(2):  # no request is mistaken for an earlier one
+        response = shared.grpc.call("ModelInfer", request)
+
+        instances = [{"b64": b64encode(file).decode()} for file in files]
+        expected = shared.http.post("/v1/models/shapes:predict", json={"instances": instances}).json()["predictions"]
+        scores = np.frombuffer(response.raw_output_contents[0], np.float32).reshape(2, 3)
+        np.testing.assert_array_equal(scores, np.array(expected, np.float32))
+
+
+def test_a_file_that_is_no_image_is_refused_by_its_place(shared: Serving) -> None:
+    request = message_class("ModelInferRequest")(model_name="shapes")
+    request.inputs.add(name=INPUT, datatype="BYTES", shape=[1]).contents.bytes_contents.append(b"hello")
+
+    assert fails(shared, request).startswith("inputs[0].data[0]: expected a PNG or JPEG image")
 
 
 def test_outputs_are_typed_where_the_client_asks_for_that(shared: Serving) -> None:

@@ -53,7 +53,7 @@ class Raw:
     layer_statistics: bool = False
     threads: list[str] = field(default_factory=list)
 
-    def decoding_memory(self, _body: bytes) -> int:
+    def decoding_memory(self, _served: ServedVersion, _call: Call, _body: bytes) -> int:
         return self.decoding_bytes
 
     def decode(self, _served: ServedVersion, _call: Call, body: bytes) -> Query:
