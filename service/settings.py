@@ -187,7 +187,9 @@ class Settings(BaseSettings):
         description="Most memory for decoding large bodies and images and encoding large responses at the same time, "
         "in MiB. What does not fit waits; 503 when too many wait.",
     )
-    max_image_megapixels: float = Field(32.0, gt=0, description="Largest image, in millions of pixels.")
+    max_image_megapixels: float = Field(
+        32.0, gt=0, description="Largest image, in millions of pixels, and all images of one request together."
+    )
     max_collected_mib: Mebibytes = Field(
         64, description="Most memory for the rows collected by one re-calibration, in MiB."
     )

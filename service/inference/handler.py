@@ -106,11 +106,9 @@ class Handler:
         call, dialect, served, _, needs_priority = admitted
         if needs_priority and not dialect.has_priority(call, body):
             raise self._batcher.refuse(served, "queue_full")
-        return (
-            None
-            if dialect.decoding_memory(served, call, body)
-            else Prediction(admitted, dialect.decode(served, call, body))
-        )
+        if dialect.decoding_memory(served, call, body):
+            return None
+        return Prediction(admitted, dialect.decode(served, call, body))
 
     def run_now(self, prediction: Prediction) -> Answer | None:
         """Run the model at once. None where that would keep others waiting: `run` queues it.
