@@ -37,11 +37,11 @@ def open_provider() -> TracerProvider:
     return provider
 
 
-def close_provider(provider: TracerProvider, seconds: float = CLOSE_SECONDS) -> None:
-    """Export what waits, as far as the collector takes it in time."""
+def close_provider(provider: TracerProvider) -> None:
+    """Export what waits, as far as the collector takes it within `CLOSE_SECONDS`."""
     closing = Thread(name="traces-close", target=provider.shutdown, daemon=True)
     closing.start()
-    closing.join(seconds)
+    closing.join(CLOSE_SECONDS)
 
 
 def start_request(tracer: Tracer, headers: Mapping[bytes, bytes]) -> Span:

@@ -2,15 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 import structlog
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
 
@@ -20,11 +17,12 @@ from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.inference.v2 import V2
 from service.settings import Settings
+from service.telemetry import tracing
 from service.telemetry.logs import add_ids
 from service.telemetry.tracing import in_request, with_trace_id
 from tests.service.http.test_protocol import Connection, in_json
 from tests.service.routes.test_infer import request
-from tests.service.tracing import PARENT, TRACE, TRACEPARENT
+from tests.service.tracing import PARENT, TRACE, TRACEPARENT, collecting
 
 PATH = "/v2/models/tiny/infer"
 
@@ -145,29 +143,6 @@ def test_nothing_is_traced_by_default(repository: Repository, exporter: InMemory
     assert exporter.get_finished_spans() == ()
 
 
-@contextmanager
-def collecting(status: int = 200) -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """A collector that answers with a status: its endpoint, and what it has received."""
-    received: list[ExportTraceServiceRequest] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", received
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize("status", [200, 400])
 def test_spans_reach_a_collector_and_its_failure_no_client(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, status: int
@@ -183,6 +158,39 @@ def test_spans_reach_a_collector_and_its_failure_no_client(
     assert {a.key: a.value.string_value for a in resource.resource.attributes}["service.name"] == "mine"
     names = {span.name for part in received for r in part.resource_spans for s in r.scope_spans for span in s.spans}
     assert "POST /v2/models/{model}/infer" in names
+
+
+class Hanging(SpanExporter):
+    """A collector that does not answer until it is let."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.released = threading.Event()
+        self.ended = threading.Event()
+
+    def export(self, _spans: object) -> SpanExportResult:
+        self.begun.set()
+        self.released.wait(5)
+        self.ended.set()
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_hangs_delays_neither_requests_nor_the_end(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, provider = Hanging(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(hanging, schedule_delay_millis=1))
+    monkeypatch.setattr(tracing, "open_provider", lambda: provider)
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 0.0)
+    with TestClient(create_app(Settings(repository=repository.root, traces="otlp"))) as client:
+        client.get("/v2")
+        assert hanging.begun.wait(30)
+        statuses = [client.post(PATH, json=request()).status_code for _ in range(10)]
+
+    assert statuses == [200] * 10
+    assert not hanging.ended.is_set(), "something has waited for the collector"
+    hanging.released.set()
+    provider.shutdown()
 
 
 def test_the_log_has_the_trace() -> None:
