@@ -105,7 +105,10 @@ INFERENCE_RESPONSE: Schema = {
             "type": "array",
             "items": _tensor(
                 parameters={"type": "object", "properties": {"binary_data_size": _BINARY_DATA_SIZE}},
-                data={**_ARRAY, "description": "Flat, in row-major order."},
+                data={
+                    **_ARRAY,
+                    "description": "Flat, in row-major order. NaN and infinities are null: binary has them.",
+                },
             ),
         },
     },
@@ -131,7 +134,8 @@ PREDICT_REQUEST: Schema = {
         },
         "inputs": {
             "type": ["array", "object"],
-            "description": "Columns: the input for all rows, or an object with each input for all rows by name.",
+            "description": "Columns: the input for all rows, or an object with each input for all rows by name. "
+            "Images as in `instances`.",
         },
     },
 }

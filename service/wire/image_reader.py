@@ -26,8 +26,10 @@ ReadImages = Callable[[int, Iterable[File], str], Array]
 DATATYPE = b"BYTES"
 BASE64 = b'"b64"'
 
-_MAX_SIZES = 32
+_MAX_SIZES = 16
 _SEARCHED_BYTES = 1 << 22
+"""Bounds of what is read on the event loop to tell the memory: some milliseconds for any body."""
+
 _HEADER_CHARACTERS = 1 << 16
 """Of base64. Few files have more before their size."""
 
