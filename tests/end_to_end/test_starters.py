@@ -54,8 +54,10 @@ NEEDS_MORE = {
     ("put", "/v2/models/mlp/rollout/shadow"),
     ("post", "/v2/models/mlp/rollout/rollback"),
     ("post", "/v2/repository/models/mlp/versions/1/unload"),
+    ("post", "/v1/models/mlp:regress"),
+    ("post", "/v1/models/mlp/versions/1:regress"),
 }
-"""A newcomer has one version of each model, and rows of it are collected for the default already."""
+"""A newcomer has one version of each model, none of which is a regression, and rows are collected already."""
 
 
 def test_every_example_on_the_docs_page_runs_as_it_stands(client: httpx2.Client) -> None:

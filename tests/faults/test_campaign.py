@@ -20,7 +20,7 @@ BODIES_HELD = 4
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with target(tmp_path_factory.mktemp("faults"), MAX_BODY_MIB) as running:
+    with target(tmp_path_factory.mktemp("faults"), MAX_BODY_MIB, "--codec-mib", str(MAX_BODY_MIB * 2)) as running:
         yield running
 
 

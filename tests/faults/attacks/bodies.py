@@ -192,12 +192,16 @@ HOSTILE_BODIES: Mapping[str, Callable[[int], Request]] = {
 
 def _send(make: Callable[[int], Request], target: Target, scale: Scale) -> Iterable[str]:
     path, headers, body = make(scale.size)
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
     head = "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""])
     return [target.send([head.encode(), body])]
 
 
 ATTACKS = [
-    Attack(name, partial(_send, make), refused("415", "422", *(["200"] if name.startswith("valid") else [])))
+    Attack(
+        name,
+        partial(_send, make),
+        refused("415", "422", *(["200"] if name.startswith(("valid", "image with")) else [])),
+    )
     for name, make in HOSTILE_BODIES.items()
 ]

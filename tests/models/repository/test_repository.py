@@ -76,15 +76,13 @@ class TestPublish:
         assert repository.read("tiny", 1) == tiny_bundle(seed=1)
         assert repository.read("tiny", 2) == tiny_bundle(seed=2)
 
-    def test_a_place_that_cannot_be_taken_is_an_error_and_leaves_nothing_behind(self, repository: Repository) -> None:
+    def test_a_number_that_something_else_has_taken_is_passed_over(self, repository: Repository) -> None:
         repository.publish(tiny_bundle())
         (repository.root / "tiny" / "2").write_text("a file")
 
-        with pytest.raises(NotADirectoryError):
-            repository.publish(tiny_bundle())
-
+        assert repository.publish(tiny_bundle()) == 3
         assert hidden(repository.root) == []
-        assert repository.versions("tiny") == [1]
+        assert repository.versions("tiny") == [1, 3]
 
     def test_a_full_disk_leaves_nothing_behind(self, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
         repository.publish(tiny_bundle())

@@ -37,4 +37,4 @@ def test_they_are_not_listed(client: TestClient) -> None:
 def test_other_methods_are_not_allowed(client: TestClient) -> None:
     response = client.delete("/v2/logging")
 
-    assert (response.status_code, response.headers["Allow"]) == (405, "GET, POST")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD, POST")

@@ -57,7 +57,7 @@ def test_a_file_that_is_cut_off_is_refused(stored: StoredObservations, tmp_path:
 
 def test_a_write_that_fails_leaves_the_last_file(stored: StoredObservations, tmp_path: Path) -> None:
     stored_observations.write(tmp_path / "stored", stored)
-    (tmp_path / "stored.staged").mkdir()
+    (tmp_path / ".stored.staged").mkdir()
     with pytest.raises(OSError, match="directory"):
         stored_observations.write(tmp_path / "stored", StoredObservations("def", [], None, None, 0.0))
 
