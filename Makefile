@@ -1,6 +1,6 @@
 # make run [PORT=8123]   set up the service, without torch, and serve on 127.0.0.1
 # make test              set up everything, check and test
-# make test-all          the same with coverage, and with more random requests to every operation of the API
+# make test-all          the same with coverage, slow tests, and more random requests to every operation of the API
 # make check             format, lint, types, import rules
 # make clean             remove what the others made, but not the repository
 
@@ -12,7 +12,7 @@ run: .venv/.service
 	.venv/bin/python -m service --port $(PORT)
 
 test: check
-	scripts/test
+	scripts/test -m "not slow"
 
 test-all: check
 	FUZZ_EXAMPLES=100 scripts/test --cov --cov-report=term

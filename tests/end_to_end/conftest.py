@@ -13,6 +13,7 @@ from typing import IO
 import pytest
 
 ROOT = Path(__file__).parents[2]
+with_workers = pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 TIMEOUT_SECONDS = 60
 """Longer than anything here takes; nothing waits for it to pass."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import TIMEOUT_SECONDS, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, environment, running, with_workers
 
 TOKEN = "an-admin-token-of-the-tests"
 KEY = "an-api-key-of-the-tests"
@@ -22,7 +22,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path / "repository"
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@with_workers
 def test_every_process_asks_for_tokens(repository: Path, workers: str) -> None:
     secrets = {"DENGE_ADMIN_TOKEN": TOKEN, "DENGE_API_KEYS": KEY}
     with running(repository, "--workers", workers, **secrets) as process:
@@ -43,7 +43,7 @@ def test_every_process_asks_for_tokens(repository: Path, workers: str) -> None:
             assert httpx2.post(load, headers=headers, timeout=TIMEOUT_SECONDS).status_code == status
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@with_workers
 def test_pages_of_other_origins_are_refused_through_workers_too(repository: Path, workers: str) -> None:
     with running(repository, "--workers", workers) as process:
         load = f"{process.url}/v2/repository/models/tiny/load"

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 import httpx2 as httpx
+import pytest
 
 from models.repository.repository import Repository
 from tests import hostile
@@ -23,6 +24,7 @@ def until_ready(client: httpx.Client, *models: str) -> None:
         assert monotonic() < deadline, client.post("/v2/repository/index").text
 
 
+@pytest.mark.slow
 def test_hostile_models_and_held_locks_keep_it_from_nothing(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     for bundle in (hostile.endless(), hostile.endless_on_ones(), tiny_bundle()):

@@ -13,12 +13,11 @@ import pytest
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running, with_workers
 from tests.service.certificates import Files, make_certificate
 
 BODY = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 PREDICTION, FORWARDED = "/v2/models/tiny/infer", "/v2/models/tiny/stats"
-with_workers = pytest.mark.parametrize("workers", ["1", "2"])
 
 
 @pytest.fixture(scope="module")

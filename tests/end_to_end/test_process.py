@@ -12,7 +12,7 @@ import pytest
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, environment, running, with_workers
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(re
         assert process.popen.wait(TIMEOUT_SECONDS) == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@with_workers
 def test_a_subscriber_to_events_does_not_keep_it_from_stopping(repository: Path, workers: str) -> None:
     with running(repository, "--workers", workers, "--drain-seconds", "3600") as process:
         with httpx2.stream("GET", f"{process.url}/v2/events", timeout=TIMEOUT_SECONDS) as stream:

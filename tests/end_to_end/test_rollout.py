@@ -9,12 +9,11 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import onnx
-import pytest
 from onnx.reference import ReferenceEvaluator
 
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
-from tests.end_to_end.conftest import running
+from tests.end_to_end.conftest import running, with_workers
 
 ROWS = np.random.default_rng(3).normal(size=(3, 4)).astype(np.float32)
 BODY = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [3, 4], "data": ROWS.tolist()}]}
@@ -72,7 +71,7 @@ def test_the_versions_differ() -> None:
     assert all(np.abs(one - other).max() > 0.1 for one in logits for other in logits if one is not other)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@with_workers
 def test_changes_under_load_lose_no_request_and_every_answer_is_right(tmp_path: Path, workers: str) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(tiny_bundle(seed=1))

@@ -56,6 +56,7 @@ NEEDS_MORE = {
     ("post", "/v2/repository/models/mlp/versions/1/unload"),
     ("post", "/v1/models/mlp:regress"),
     ("post", "/v1/models/mlp/versions/1:regress"),
+    ("post", "/v1/models/mlp/labels/stable:regress"),
 }
 """A newcomer has one version of each model, none of which is a regression, and rows are collected already."""
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx2
+import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from models.repository.repository import Repository
@@ -12,6 +13,7 @@ from tests.end_to_end.test_process import BODY
 from tests.service.tracing import PARENT, TRACE, TRACEPARENT, collecting
 
 
+@pytest.mark.slow
 def test_each_process_exports_the_spans_of_its_requests(tmp_path: Path) -> None:
     Repository(tmp_path / "repository").publish(tiny_bundle())
     with collecting() as (endpoint, received):

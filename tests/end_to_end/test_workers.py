@@ -198,6 +198,7 @@ class Load(threading.Thread):
             self.broken = error
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_its_own_connections_only_and_is_replaced(repository: Repository) -> None:
     with two_workers(repository) as process, one_each(process) as (victim, other), one_each(process) as more:
         asking = next(connection for connection in more if connection.worker != victim.worker)
@@ -228,6 +229,7 @@ def asking_replaced(connection: Connection) -> bool:
     return counted["denge_workers_replaced_total"] == 1 and counted["denge_workers"] == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_later_serves_what_the_others_do(repository: Repository) -> None:
     with two_workers(repository) as process:
         with one_each(process) as (first, second):
@@ -243,6 +245,7 @@ def test_a_worker_that_starts_later_serves_what_the_others_do(repository: Reposi
         assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_what_the_layers_meet_is_one_answer_and_outlives_the_workers(repository: Repository) -> None:
     repository.publish(watched_bundle())
     live = "/v2/models/tiny/live?window=start"
@@ -284,6 +287,7 @@ def test_requests_in_flight_are_answered_after_sigterm(repository: Repository, t
         assert process.popen.wait(TIMEOUT_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_all_workers_say_not_ready_before_the_port_closes(repository: Repository) -> None:
     with (
         two_workers(repository, "--shutdown-delay-seconds", "3600") as process,
@@ -297,6 +301,7 @@ def test_all_workers_say_not_ready_before_the_port_closes(repository: Repository
         assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_is_taken_at_its_last_word(repository: Repository) -> None:
     with two_workers(repository) as process, one_each(process) as (still, asking):
         still.infer()
