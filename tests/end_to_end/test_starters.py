@@ -31,7 +31,8 @@ def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str
             # The docs page fills in examples of the parameter itself, and only shows those of its schema.
             (example,) = parameter["examples"].values()
             if parameter["in"] == "query":
-                query[parameter["name"]] = str(example["value"])
+                # As JavaScript writes it: true, and not True.
+                query[parameter["name"]] = str(example["value"]).lower()
             path = path.replace("{" + parameter["name"] + "}", str(example["value"]))
         if query:
             path = f"{path}?{urlencode(query)}"
