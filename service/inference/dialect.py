@@ -13,10 +13,12 @@ from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
 from service.wire.image_reader import ImageReader
-from service.wire.pieces import LARGE_BYTES
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
+
+_INLINE_BYTES = 1 << 19
+"""Bodies up to this length are decoded on the event loop: handing one to a thread takes as long as decoding it."""
 
 _BYTES_PER_BYTE = 2
 """Of FP32 for each of JSON, whose shortest number and comma take two."""
@@ -120,7 +122,7 @@ class Dialect(Protocol):
 
 def memory_of_numbers(body: bytes) -> int:
     """Bytes that decoding tensors takes beside their body; 0 where that is short."""
-    return _BYTES_PER_BYTE * len(body) if len(body) > LARGE_BYTES else 0
+    return _BYTES_PER_BYTE * len(body) if len(body) > _INLINE_BYTES else 0
 
 
 def find_image_reader(served: ServedVersion, body: bytes, mark: bytes, head: int = _HEAD_BYTES) -> ImageReader | None:
