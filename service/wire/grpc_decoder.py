@@ -11,9 +11,8 @@ from typing import NamedTuple
 from models.manifest import TensorSpec
 from service.wire import grpc_request, v2_binary
 from service.wire.json_values import require_finite
+from service.wire.templates import MAX_TEMPLATE_BYTES, Templates
 from service.wire.v2_request import InferRequest
-
-_MAX_TEMPLATE_BYTES = 1 << 12
 
 
 class _Template(NamedTuple):
@@ -50,8 +49,7 @@ class GrpcDecoder:
         self._inputs = inputs
         self._outputs = outputs
         self._batched = batched
-        self._max_templates = max_templates
-        self._templates: dict[int, _Template] = {}
+        self._templates: Templates[int, _Template] = Templates(max_templates)
 
     @property
     def template_count(self) -> int:
@@ -82,9 +80,7 @@ class GrpcDecoder:
         request = grpc_request.decode(body, self._inputs, self._outputs, finite=finite, batched=self._batched)
         if len(self._inputs) == 1 and request.id is None:
             head = len(body) - grpc_request.raw_tail(body)
-            if 0 < head < len(body) and head <= _MAX_TEMPLATE_BYTES:
-                if len(self._templates) >= self._max_templates:
-                    self._templates.clear()
+            if 0 < head < len(body) and head <= MAX_TEMPLATE_BYTES:
                 shape = request.inputs[self._inputs[0].name].shape
-                self._templates[len(body)] = _Template(body[:head], request._replace(inputs={}), shape)
+                self._templates.remember(len(body), _Template(body[:head], request._replace(inputs={}), shape))
         return request

@@ -6,7 +6,7 @@ and checked to be as many as before.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -15,9 +15,8 @@ from models.manifest import TensorSpec
 from service.wire import json_numbers, v2_binary, v2_request
 from service.wire.json_values import require_finite
 from service.wire.pieces import LARGE_BYTES
+from service.wire.templates import MAX_TEMPLATE_BYTES, Templates
 from service.wire.v2_request import InferRequest
-
-_MAX_TEMPLATE_BYTES = 1 << 12
 
 _DATA = b'"data"'
 
@@ -57,10 +56,9 @@ class V2Decoder:
         self._outputs = outputs
         self._input = inputs[0]
         self._has_one_input = len(inputs) == 1
-        self._max_templates = max_templates
         self._batched = batched
-        self._json: dict[tuple[bytes, bytes], _Template] = {}
-        self._binary: dict[bytes, _Template] = {}
+        self._json: Templates[tuple[bytes, bytes], _Template] = Templates(max_templates)
+        self._binary: Templates[bytes, _Template] = Templates(max_templates)
 
     @property
     def template_counts(self) -> tuple[int, int]:
@@ -78,13 +76,12 @@ class V2Decoder:
         Raises:
             InvalidInput: anything about the request is wrong; the field says what.
         """
-        if not self._has_one_input:
-            return self._decode_new(body, header_length, finite=finite)
-        if header_length is None and len(body) <= LARGE_BYTES:
-            return self._decode_json(body, finite=finite)
-        if header_length is None:
-            return v2_request.decode(body, None, self._inputs, self._outputs, finite=finite)
-        return self._decode_binary(body, header_length, finite=finite)
+        if self._has_one_input:
+            if header_length is not None:
+                return self._decode_binary(body, header_length, finite=finite)
+            if len(body) <= LARGE_BYTES:
+                return self._decode_json(body, finite=finite)
+        return self._decode_new(body, header_length, finite=finite)
 
     def _decode_json(self, body: bytes, *, finite: bool) -> InferRequest:
         start = body.find(b"[", body.find(_DATA))
@@ -92,7 +89,7 @@ class V2Decoder:
         while body.startswith(b"[", start + depth):
             depth += 1
         end = body.find(b"]" * depth, start) + depth
-        if start + len(body) - end > _MAX_TEMPLATE_BYTES or depth > len(self._input.shape):
+        if start + len(body) - end > MAX_TEMPLATE_BYTES or depth > len(self._input.shape):
             return self._decode_new(body, None, finite=finite)
         around = body[:start], body[end:]
         template = self._json.get(around)
@@ -103,7 +100,7 @@ class V2Decoder:
         request = self._decode_new(body, None, finite=finite)
         if template is None and request.id is None and _is_around_the_data(*around):
             array = request.inputs[self._input.name]
-            self._remember(self._json, around, _Template(request._replace(inputs={}), array.shape, array.size))
+            self._json.remember(around, _Template(request._replace(inputs={}), array.shape, array.size))
         return request
 
     def _decode_binary(self, body: bytes, header_length: str, *, finite: bool) -> InferRequest:
@@ -117,9 +114,9 @@ class V2Decoder:
             return self._fill(template, array)
         request = self._decode_new(body, header_length, finite=finite)
         # All bytes behind the header are the one input's.
-        if template is None and request.id is None and raw and 0 < len(header) <= _MAX_TEMPLATE_BYTES:
+        if template is None and request.id is None and raw and 0 < len(header) <= MAX_TEMPLATE_BYTES:
             shape = request.inputs[self._input.name].shape
-            self._remember(self._binary, header, _Template(request._replace(inputs={}), shape, len(raw)))
+            self._binary.remember(header, _Template(request._replace(inputs={}), shape, len(raw)))
         return request
 
     def _decode_new(self, body: bytes, header_length: str | None, *, finite: bool) -> InferRequest:
@@ -127,11 +124,6 @@ class V2Decoder:
 
     def _fill(self, template: _Template, array: Array) -> InferRequest:
         return InferRequest({self._input.name: array}, *template.request[1:])
-
-    def _remember(self, templates: dict[Any, _Template], key: object, template: _Template) -> None:
-        if len(templates) >= self._max_templates:
-            templates.clear()
-        templates[key] = template
 
 
 def _is_around_the_data(before: bytes, after: bytes) -> bool:
