@@ -1,4 +1,4 @@
-"""Attacks a service, one attack after the other, while a client that means no harm goes on asking.
+"""Attacks a service, one attack after the other, while a well-behaved client goes on sending requests.
 
 python -m tests.faults.campaign            the whole of it, for the table in docs/reliability.md
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from tests.end_to_end.conftest import ROOT, environment, running
 from tests.faults.attacks import bodies, connections, heads, images
 from tests.faults.attacks.attack import WHOLE, Attack, Scale
+from tests.faults.probe import ProbeResult
 from tests.faults.target import HANGS, Memory, Target
-from tests.faults.witness import Testimony
 
 ATTACKS = [*heads.ATTACKS, *connections.ATTACKS, *bodies.ATTACKS, *images.ATTACKS]
 
@@ -29,14 +29,14 @@ class Outcome:
     Attributes:
         attack: that was made.
         statuses: how often each was answered.
-        testimony: of the client beside it.
+        probed: of the client beside it.
         before: the service's memory before it, bytes.
         memory: the most during it, and what was left after it.
     """
 
     attack: Attack
     statuses: Counter[str]
-    testimony: Testimony
+    probed: ProbeResult
     before: int
     memory: Memory
 
@@ -44,7 +44,7 @@ class Outcome:
     def wrong(self) -> list[str]:
         """What a healthy service would not have done."""
         answers = [f"answered {status}" for status in sorted(set(self.statuses) - self.attack.allowed)]
-        return [*answers, *self.testimony.wrong]
+        return [*answers, *self.probed.wrong]
 
 
 @contextmanager
@@ -59,15 +59,15 @@ def attack(service: Target, attacked: Attack, scale: Scale) -> Outcome:
     """Make one attack."""
     before = service.memory().now
     service.forget_peak()
-    command = [sys.executable, "-m", "tests.faults.witness", str(service.port)]
+    command = [sys.executable, "-m", "tests.faults.probe", str(service.port)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
-    ) as witness:
-        assert witness.stdout is not None
-        assert witness.stdout.readline() == "watching\n"
+    ) as probe:
+        assert probe.stdout is not None
+        assert probe.stdout.readline() == "watching\n"
         statuses = Counter(attacked.run(service, scale))
-        testimony = Testimony(**json.loads(witness.communicate()[0]))
-    return Outcome(attacked, statuses, testimony, before, service.memory())
+        probed = ProbeResult(**json.loads(probe.communicate()[0]))
+    return Outcome(attacked, statuses, probed, before, service.memory())
 
 
 def table(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def table(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for outcome in outcomes:
         answered = ", ".join(f"{status} x {count}" for status, count in outcome.statuses.most_common())
-        seconds = (outcome.testimony.health_seconds, outcome.testimony.prediction_seconds)
+        seconds = (outcome.probed.health_seconds, outcome.probed.prediction_seconds)
         memory = (outcome.memory.peak, outcome.memory.now)
         cells = [
             outcome.attack.name,

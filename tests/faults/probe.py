@@ -1,4 +1,4 @@
-"""python -m tests.faults.witness PORT: a client that means no harm, in a process of its own.
+"""python -m tests.faults.probe PORT: a well-behaved client, in a process of its own.
 
 It asks for the health and for a small prediction, turn by turn, until its standard input is closed, and then prints how
 long the slowest of each took and every answer that was wrong.
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
 PAUSE_SECONDS = 0.005
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 ROUNDS_AFTER = 5
 """What an attack leaves behind may come to light after it."""
 
@@ -21,8 +21,8 @@ FEATURES = 784
 
 
 @dataclass
-class Testimony:
-    """What a client met.
+class ProbeResult:
+    """What a client observed.
 
     Attributes:
         asked: number of requests.
@@ -38,7 +38,7 @@ class Testimony:
 
 class _Client:
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes, float]:
         """Status, body and seconds of an answer."""
@@ -49,14 +49,14 @@ class _Client:
         return response.status, content, perf_counter() - start
 
 
-def watch(port: int) -> Testimony:
+def watch(port: int) -> ProbeResult:
     """Ask until standard input ends."""
     # Each as its own client would: one that waits must not delay the other.
     health, predictor = _Client(port), _Client(port)
     row = {"name": "input", "datatype": "FP32", "shape": [1, FEATURES], "data": [[0.0] * FEATURES]}
     body = json.dumps({"inputs": [row]}).encode()
     path = f"/v2/models/{MODEL}/infer"
-    testimony = Testimony()
+    probed = ProbeResult()
     expected: list[float] | None = None
     print("watching", flush=True)  # noqa: T201 - for the parent
     rounds_left = ROUNDS_AFTER
@@ -64,19 +64,19 @@ def watch(port: int) -> Testimony:
         rounds_left -= bool(select.select([sys.stdin], [], [], PAUSE_SECONDS)[0])
         try:
             status, _, seconds = health.ask("GET", "/v2/health/live")
-            testimony.health_seconds = max(testimony.health_seconds, seconds)
+            probed.health_seconds = max(probed.health_seconds, seconds)
             if status != http.client.OK:
-                testimony.wrong.append(f"health: {status}")
+                probed.wrong.append(f"health: {status}")
             status, content, seconds = predictor.ask("POST", path, body)
-            testimony.prediction_seconds = max(testimony.prediction_seconds, seconds)
+            probed.prediction_seconds = max(probed.prediction_seconds, seconds)
             scores = _scores(content) if status == http.client.OK else None
             if scores is None or scores != (expected := expected or scores):
-                testimony.wrong.append(f"prediction: {status} {content[:200]!r}")
+                probed.wrong.append(f"prediction: {status} {content[:200]!r}")
         except (OSError, http.client.HTTPException) as error:
-            testimony.wrong.append(repr(error))
+            probed.wrong.append(repr(error))
             health, predictor = _Client(port), _Client(port)
-        testimony.asked += 2
-    return testimony
+        probed.asked += 2
+    return probed
 
 
 def _scores(content: bytes) -> list[float]:
