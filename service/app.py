@@ -111,7 +111,7 @@ Every example on this page runs as it stands against the starter models. Errors 
 carries an `X-Request-ID`, the client's own if it sent one, under which the service's log has the details.
 """
 
-LOOK_SECONDS = 10.0
+READ_SECONDS = 10.0
 """How long a request waits for the repository to be read."""
 START_SECONDS = 15.0
 """How long the port stays closed for models that are still being loaded."""
@@ -157,8 +157,8 @@ def create_app(
         on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
     )
     rollouts = Rollouts(catalog)
-    looks, changes = (
-        BlockingPool("look", 4, LOOK_SECONDS),
+    reads, changes = (
+        BlockingPool("read", 4, READ_SECONDS),
         BlockingPool("change", 4, settings.change_seconds),
     )
     monitor = DriftMonitor(
@@ -211,9 +211,9 @@ def create_app(
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     routers = (
-        repository_routes.router(catalog, rollouts, looks, changes),
-        rollout_routes.router(catalog, rollouts, monitor, gather, looks, changes),
-        labels.router(rollouts, looks, changes),
+        repository_routes.router(catalog, rollouts, reads, changes),
+        rollout_routes.router(catalog, rollouts, monitor, gather, reads, changes),
+        labels.router(rollouts, reads, changes),
         health.router(catalog, metrics, lifecycle),
         recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),
         *predictions.routers,

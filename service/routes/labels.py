@@ -9,7 +9,7 @@ from service.catalog.rollouts import Rollouts
 from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN
 from service.routes.openapi import api_router, error_responses, example
-from service.routes.parameters import ModelName
+from service.routes.parameters import ModelName, VersionNumber
 
 _Label = Annotated[
     str, Path(description="Another label than `stable` and `canary`.", openapi_examples=example("tested"))
@@ -21,7 +21,7 @@ class LabelRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, lt=10**18)
+    version: VersionNumber
 
 
 class VersionLabels(BaseModel):
@@ -31,18 +31,18 @@ class VersionLabels(BaseModel):
     labels: dict[str, str] = Field(description="Versions by label.")
 
 
-def router(rollouts: Rollouts, looks: BlockingPool, changes: BlockingPool) -> APIRouter:
+def router(rollouts: Rollouts, reads: BlockingPool, changes: BlockingPool) -> APIRouter:
     """Labels. A change is complete when the response is sent.
 
     Args:
         rollouts: hold the labels.
-        looks, changes: threads that read and change the repository.
+        reads, changes: threads that read and change the repository.
     """
     routes = api_router("rollout", ADMIN)
     errors = error_responses(400, 401, 403, 404, 503)
 
     async def labels(model: str) -> VersionLabels:
-        rollout = await looks.run(f"read the rollout of model '{model}'", rollouts.get, model)
+        rollout = await reads.run(f"read the rollout of model '{model}'", rollouts.get, model)
         return VersionLabels(model_name=model, labels={label: str(v) for label, v in rollout.labels.items()})
 
     @routes.put("/v2/models/{model}/rollout/labels/{label}", summary="Label a version", responses=errors)

@@ -27,10 +27,10 @@ def _require_digits(value: str) -> str:
     return value
 
 
+VersionNumber = Annotated[int, Ge(1), Lt(10**18)]
+
 Version = Annotated[
-    int,
-    Ge(1),
-    Lt(10**18),
+    VersionNumber,
     BeforeValidator(_require_digits),
     Path(description="Version of the model.", openapi_examples=example(1)),
 ]

@@ -56,13 +56,13 @@ class PrunedVersions(BaseModel):
     deleted: list[str]
 
 
-def router(catalog: Catalog, rollouts: Rollouts, looks: BlockingPool, changes: BlockingPool) -> APIRouter:
+def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: BlockingPool) -> APIRouter:
     """The repository. Models are named, never located: no path or URL of a request is ever opened.
 
     Args:
         catalog: what is loaded.
         rollouts: change which versions are loaded.
-        looks, changes: threads that read and change the repository.
+        reads, changes: threads that read and change the repository.
     """
     routes = api_router("repository")
 
@@ -81,7 +81,7 @@ def router(catalog: Catalog, rollouts: Rollouts, looks: BlockingPool, changes: B
         only_ready = require_boolean((await _options(request)).get("ready", False), "ready")
         return [
             IndexedVersion(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
-            for entry in await looks.run("list the repository", catalog.index)
+            for entry in await reads.run("list the repository", catalog.index)
             if entry.state == "READY" or not only_ready
         ]
 

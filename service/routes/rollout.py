@@ -12,7 +12,7 @@ from service.catalog.rollouts import Rollouts
 from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN, PUBLIC
 from service.routes.openapi import api_router, error_responses
-from service.routes.parameters import ModelName
+from service.routes.parameters import ModelName, VersionNumber
 from service.routes.rollout_state import RolloutState
 from service.telemetry.statistics import Gather
 from service.watching.monitor import DriftMonitor
@@ -23,7 +23,7 @@ class ShadowRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, lt=10**18)
+    version: VersionNumber
 
 
 class CanaryRequest(BaseModel):
@@ -31,7 +31,7 @@ class CanaryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int = Field(ge=1, lt=10**18)
+    version: VersionNumber
     share: float = Field(gt=0, le=1, description="Of the requests that name no version.", examples=[0.1])
 
 
@@ -40,7 +40,7 @@ class PromoteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: int | None = Field(None, ge=1, lt=10**18, description="The canary, or else the shadow, if absent.")
+    version: VersionNumber | None = Field(None, description="The canary, or else the shadow, if absent.")
 
 
 _CANARY_OR_SHADOW = PromoteRequest(version=None)
@@ -51,7 +51,7 @@ def router(
     rollouts: Rollouts,
     monitor: DriftMonitor,
     gather: Gather,
-    looks: BlockingPool,
+    reads: BlockingPool,
     changes: BlockingPool,
 ) -> APIRouter:
     """Rollouts. A change is complete when the response is sent; requests in flight keep their version.
@@ -61,13 +61,13 @@ def router(
         rollouts: change which version answers.
         monitor: judges the versions.
         gather: collects the statistics.
-        looks, changes: threads that read and change the repository.
+        reads, changes: threads that read and change the repository.
     """
     routes = api_router("rollout")
     changing: dict[str, Any] = {"dependencies": [ADMIN], "responses": error_responses(400, 401, 403, 404, 503)}
 
     async def state(model: str) -> RolloutState:
-        rollout, versions = await looks.run(f"read the rollout of model '{model}'", _read, rollouts, catalog, model)
+        rollout, versions = await reads.run(f"read the rollout of model '{model}'", _read, rollouts, catalog, model)
         return RolloutState.of(model, rollout, versions, catalog, monitor, await gather())
 
     async def change(model: str, function: Callable[..., None], *args: Any) -> RolloutState:
