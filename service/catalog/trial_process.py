@@ -60,8 +60,8 @@ def _try(repository: Repository, model: str, version: int, threads: int) -> None
             Engine(graph, manifest.inputs, threads=threads, run_seconds=inf, batched=manifest.is_batchable)
 
 
-def _stand_back(service: int) -> None:
-    """Leave the machine to the service, and end with it."""
+def _limit_itself(service: int) -> None:
+    """Run at low priority, without a core dump, and end with the service."""
     with suppress(OSError, AttributeError):  # other systems have no such call
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != service:
@@ -74,6 +74,6 @@ def _stand_back(service: int) -> None:
 
 if __name__ == "__main__":
     order = Order.model_validate_json(sys.stdin.buffer.read())
-    _stand_back(order.service)
+    _limit_itself(order.service)
     main(order, sys.stdout.buffer)
     os._exit(0)

@@ -27,7 +27,7 @@ COMMAND = (sys.executable, "-m", "service.catalog.trial_process")
 FIRST_TURN_SECONDS = 10.0
 """A version that takes longer is tried again after all others."""
 
-_LOOK_MILLISECONDS = 50
+_POLL_MILLISECONDS = 50
 _TOO_LATE = "its trial was not finished after"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -143,7 +143,7 @@ class Trials:
         poll = select.poll()  # `select.select` takes no descriptors above 1023
         poll.register(output, select.POLLIN)
         deadline = monotonic() + seconds
-        while not poll.poll(_LOOK_MILLISECONDS):
+        while not poll.poll(_POLL_MILLISECONDS):
             if monotonic() > deadline:
                 return f"{_TOO_LATE} {seconds:g} s (load_seconds)"
             if _resident_bytes(process.pid) > self._max_bytes:

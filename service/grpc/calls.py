@@ -19,9 +19,7 @@ from service.http.context import REQUEST_ID, choose_request_id
 from service.inference.dialect import Headers
 from service.telemetry import logs
 from service.telemetry.requests import GRPC, RequestRecorder
-
-_LARGE_BYTES = 1 << 16
-"""Larger messages are held against the client's share of memory."""
+from service.wire.pieces import LARGE_BYTES
 
 _ONCE = (b"authorization", b"origin")
 """Metadata that no call may have twice: which one counts would be left to chance."""
@@ -97,7 +95,7 @@ class Calls:
         async def call(_messages: object, context: Context) -> bytes:
             async def answer(client: Client) -> bytes:
                 message = await self._read(context)
-                if len(message) <= _LARGE_BYTES:
+                if len(message) <= LARGE_BYTES:  # larger ones count against the client's share of memory
                     return await respond(client, message)
                 held = self._bodies.open(self._guard.identify(client.headers.items(), client.address))
                 if not held.grow(len(message)):

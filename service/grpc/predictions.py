@@ -32,13 +32,8 @@ class Predictions:
         """
         head = grpc_request.read_head(message)
         admitted = self._handler.admit(Call(DIALECT, head.model, head.version, client.headers, client.address))
-        prediction = self._handler.decode(admitted, message)
-        answer = None if prediction is None else self._handler.run_now(prediction)
-        if answer is None:
-            if prediction is None:
-                answer = await self._handler.answer(admitted, message, None)
-            else:
-                answer = await self._handler.run(prediction, None)
+        request = self._handler.decode(admitted, message)
+        answer = self._handler.run_now(request) or await self._handler.run(request, None)
         return answer.body
 
     async def infer_stream(self, client: Client, context: Context) -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ reset it, and the client would not see the response."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROBE_SECONDS = 1.0
-"""Between two looks whether a client that sends no more is still there."""
+"""Between two checks whether a client that sends no more is still connected."""
 
 
 class Connection(HttpToolsProtocol):

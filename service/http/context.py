@@ -100,8 +100,18 @@ class RequestContext:
         address = parse_url(url)
         route = _NO_ROUTE if address is None else address.route
         path = url.partition(b"?")[0][:_MAX_LOGGED_URL_BYTES].decode("latin-1")
-        self.recorder.record(route, method, path, error.status, request_id, 0.0, client)
-        response = from_error(error)
+        return self.finish(from_error(error), route, method, path, request_id, 0.0, client)
+
+    def finish(
+        self, response: Response, route: str, method: str, path: str, request_id: str, seconds: float, client: str
+    ) -> Response:
+        """Record a request that is answered without ASGI. Returns the response, with the request's id.
+
+        Args:
+            response: is sent.
+            route, method, path, request_id, seconds, client: as in `RequestRecorder.record`.
+        """
+        self.recorder.record(route, method, path, response.status, request_id, seconds, client)
         response.headers.append((REQUEST_ID, request_id.encode("ascii")))
         return response
 

@@ -15,13 +15,13 @@ from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
-from service.http.context import REQUEST_ID, ROUTE, RequestContext, choose_request_id
+from service.http.context import ROUTE, RequestContext, choose_request_id
 from service.http.errors import error_response
 from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
 from service.http.response import Response, from_error
 from service.inference.dialect import Answer, Call
-from service.inference.handler import Admitted, Handler, Prediction
+from service.inference.handler import Admitted, Handler, Prediction, Undecoded
 from service.telemetry import logs
 
 log = structlog.get_logger()
@@ -72,7 +72,6 @@ class PlainPredictions:
         self._has_origins = has_origins
         self._handler = handler
         self._context = context
-        self._record = context.recorder.record
 
     def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
         """Decide about a POST request before its body has come.
@@ -102,11 +101,10 @@ class PlainPredictions:
         address, admitted, start = request
         request_id = choose_request_id(admitted.call.headers)
         try:
-            prediction = self._handler.decode(admitted, body)
-            answer = None if prediction is None else self._handler.run_now(prediction)
+            decoded = self._handler.decode(admitted, body)
+            answer = self._handler.run_now(decoded)
             if answer is None:
-                deferred = _DeferredAnswer(self._handler, address, admitted, prediction, body)
-                return self._context.around(deferred)
+                return self._context.around(_DeferredAnswer(self._handler, address, decoded))
             response = Response(_OK, *answer)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
             response = _failure(error, request_id)
@@ -114,9 +112,7 @@ class PlainPredictions:
 
     def _finish(self, address: Address, start: float, request_id: str, client: str, response: Response) -> Response:
         seconds = perf_counter() - start
-        self._record(address.route, "POST", address.path, response.status, request_id, seconds, client)
-        response.headers.append((REQUEST_ID, request_id.encode("ascii")))
-        return response
+        return self._context.finish(response, address.route, "POST", address.path, request_id, seconds, client)
 
 
 class _DeferredAnswer:
@@ -125,28 +121,19 @@ class _DeferredAnswer:
     Args:
         handler: answers it.
         address: what its path names.
-        admitted: by the handler.
-        prediction: the decoded body; None where it is still to be decoded.
-        body: the body.
+        request: from `Handler.decode`.
     """
 
-    def __init__(
-        self, handler: Handler, address: Address, admitted: Admitted, prediction: Prediction | None, body: bytes
-    ) -> None:
+    def __init__(self, handler: Handler, address: Address, request: Prediction | Undecoded) -> None:
         self._handler = handler
         self._address = address
-        self._admitted = admitted
-        self._prediction = prediction
-        self._body = body
+        self._request = request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond when the model has run."""
         scope[ROUTE] = self._address.route
         try:
-            if self._prediction is None:
-                answer = await self._handler.answer(self._admitted, self._body, partial(disconnected, receive))
-            else:
-                answer = await self._handler.run(self._prediction, partial(disconnected, receive))
+            answer = await self._handler.run(self._request, partial(disconnected, receive))
         except DengeError as error:
             await error_response(public_error(error))(scope, receive, send)
             return

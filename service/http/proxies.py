@@ -67,10 +67,10 @@ class Proxies:
         A proxy sets `X-Forwarded-For` or `Forwarded`, and lets the other one pass as its client has sent it. So where
         both are there and differ, neither is believed.
         """
-        said, standard = _x_forwarded(headers), _forwarded(headers)
-        if said.addresses and standard.addresses and said.addresses != standard.addresses:
+        common, standard = _x_forwarded(headers), _forwarded(headers)
+        if common.addresses and standard.addresses and common.addresses != standard.addresses:
             return peer
-        found = said if said.addresses or not standard.addresses else standard
+        found = common if common.addresses or not standard.addresses else standard
         address = peer.address
         for address in reversed(found.addresses):
             if not self.trusts(address):
@@ -99,18 +99,18 @@ class FromWorkers(Proxies):
         return peer
 
 
-class _Said(NamedTuple):
+class _Named(NamedTuple):
     addresses: list[str]
     scheme: str
 
 
-def _x_forwarded(headers: Headers) -> _Said:
+def _x_forwarded(headers: Headers) -> _Named:
     addresses = [part for value in _values(headers, b"x-forwarded-for") for part in value.split(",")]
     schemes = [part for value in _values(headers, b"x-forwarded-proto") for part in value.split(",")]
-    return _Said(_known(addresses), _scheme(schemes))
+    return _Named(_known(addresses), _scheme(schemes))
 
 
-def _forwarded(headers: Headers) -> _Said:
+def _forwarded(headers: Headers) -> _Named:
     """RFC 7239: `for=192.0.2.1;proto=https, for="[2001:db8::1]:4711"`."""
     addresses, schemes = [], []
     for element in (part for value in _values(headers, b"forwarded") for part in value.split(",")):
@@ -118,7 +118,7 @@ def _forwarded(headers: Headers) -> _Said:
         fields = {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
         addresses.append(fields.get("for", ""))
         schemes.append(fields.get("proto", ""))
-    return _Said(_known(addresses), _scheme(schemes))
+    return _Named(_known(addresses), _scheme(schemes))
 
 
 def _values(headers: Headers, wanted: bytes) -> list[str]:

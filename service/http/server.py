@@ -171,12 +171,11 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at once at the second."""
-        delay = self._settings.shutdown_delay_seconds
-        if self._lifecycle.stopping or not delay:
-            self._lifecycle.stop(self._settings.stop_seconds)
+        delay, is_second = self._settings.shutdown_delay_seconds, self._lifecycle.stopping
+        self._lifecycle.stop(self._settings.stop_seconds)
+        if is_second or not delay:
             super().handle_exit(sig, frame)
             return
-        self._lifecycle.stop(self._settings.stop_seconds)
         log.info("stopping", seconds=delay)
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, delay, super().handle_exit, sig, frame)

@@ -62,9 +62,9 @@ class Batcher:
 
     def has_place(self, served: ServedVersion, client: str, priority: int) -> bool:
         """Whether a request of one row would be run now, in its turn or at once."""
-        if not self.is_full or self._runs_inline(served, 1):
+        if not self.is_full or served.engine.expected_seconds(1) < self._inline_seconds(served):
             return True
-        return self._scheduler.yields_to(served.model, client, priority) is not None
+        return self._scheduler.choose_evicted(served.model, client, priority) is not None
 
     def refuse(self, served: ServedVersion, reason: Refusal) -> Overloaded:
         """Count a request that is refused. Returns the error that says so."""
@@ -141,7 +141,7 @@ class Batcher:
             InferenceFailed: the runtime broke on these inputs.
         """
         rows = served.count_rows(inputs)
-        inline = self._limits.for_model(served.manifest.batching).inline
+        inline = self._inline_seconds(served)
         if served.engine.expected_seconds(rows) >= inline:
             return None
         counted = self._statistics.of(served.model, served.version)
@@ -165,8 +165,9 @@ class Batcher:
         """Wait for what runs, and refuse what comes."""
         self._pool.shutdown()
 
-    def _runs_inline(self, served: ServedVersion, rows: int) -> bool:
-        return served.engine.expected_seconds(rows) < self._limits.for_model(served.manifest.batching).inline
+    def _inline_seconds(self, served: ServedVersion) -> float:
+        """Runs that are expected to be shorter are done on the event loop."""
+        return self._limits.for_model(served.manifest.batching).inline
 
     def _enqueue(self, served: ServedVersion, inputs: Mapping[str, Array], client: str, priority: int) -> QueuedRequest:
         """Add a request to the queue, where it has a place or another one gives up its own.
@@ -175,7 +176,7 @@ class Batcher:
             Overloaded: it has no place.
         """
         if self._scheduler.is_full:
-            evicted = self._scheduler.yields_to(served.model, client, priority)
+            evicted = self._scheduler.choose_evicted(served.model, client, priority)
             if evicted is None:
                 raise self.refuse(served, "queue_full")
             evicted.fail(self.refuse(evicted.served, "evicted"))

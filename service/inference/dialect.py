@@ -4,7 +4,7 @@ The handler knows no dialect, and a dialect knows no transport: it turns bytes i
 outputs of the model into bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from models.datatypes import Array
@@ -12,10 +12,14 @@ from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
+from service.wire.image_header import ImageSize
 from service.wire.image_reader import ImageReader
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
+
+FindImages = Callable[[bytes], Iterable[ImageSize | None]]
+"""Returns the sizes of the images in a body; None for one that states no size."""
 
 _INLINE_BYTES = 1 << 19
 """Bodies up to this length are decoded on the event loop: handing one to a thread takes as long as decoding it."""
@@ -120,9 +124,34 @@ class Dialect(Protocol):
         """
 
 
+class WithoutPriority:
+    """The part of a dialect whose requests have no place for a priority."""
+
+    def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
+        """No."""
+        return False
+
+
 def memory_of_numbers(body: bytes) -> int:
     """Bytes that decoding tensors takes beside their body; 0 where that is short."""
     return _BYTES_PER_BYTE * len(body) if len(body) > _INLINE_BYTES else 0
+
+
+def memory_of_tensors(body: bytes, reader: ImageReader | None, find: FindImages, max_pixels: int) -> int:
+    """Bytes that decoding tensors of numbers or images takes beside their body; 0 where that is short.
+
+    Args:
+        body: the request.
+        reader: from `find_image_reader`.
+        find: returns the sizes of the images in a body.
+        max_pixels: of the largest image, and of all images of a request together.
+    """
+    numbers = memory_of_numbers(body)
+    return numbers if reader is None else numbers + reader.decoding_bytes(find(body), max_pixels)
 
 
 def find_image_reader(served: ServedVersion, body: bytes, mark: bytes, head: int = _HEAD_BYTES) -> ImageReader | None:

@@ -3,9 +3,9 @@
 A skin (HTTP, gRPC) makes a `Call` of what it knows before the body, and then goes through these steps:
 
     admitted = handler.admit(call)                             who may predict, and which version answers
-    prediction = handler.decode(admitted, body)                the body, checked
-    answer = handler.run_now(prediction)                       where the run is short: at once
-    answer = await handler.run(prediction, disconnected)       else: queued, joined with others, in a thread
+    request = handler.decode(admitted, body)                   the body, checked, unless it is large
+    answer = handler.run_now(request)                          where the run is short: at once
+    answer = await handler.run(request, disconnected)          else: queued, joined with others, in a thread
 
 `await handler.answer(admitted, body, disconnected)` is all but the first. Errors are those of `models.errors`.
 """
@@ -55,6 +55,20 @@ class Prediction(NamedTuple):
     query: Query
 
 
+class Undecoded(NamedTuple):
+    """A request whose body is to be decoded in a thread.
+
+    Attributes:
+        admitted: the request without its body.
+        body: of the request.
+        memory: bytes that decoding it takes.
+    """
+
+    admitted: Admitted
+    body: bytes
+    memory: int
+
+
 class Handler:
     """Answers predictions.
 
@@ -96,8 +110,8 @@ class Handler:
         needs_priority = self._batcher.is_full and self._needs_priority(call, dialect, served, client)
         return Admitted(call, dialect, served, client, needs_priority)
 
-    def decode(self, admitted: Admitted, body: bytes) -> Prediction | None:
-        """Read the body. None where that takes long: `answer` does it in a thread.
+    def decode(self, admitted: Admitted, body: bytes) -> Prediction | Undecoded:
+        """Decode the body, unless that takes long: `run` does it in a thread.
 
         Raises:
             InvalidInput: the body is not a request that the version can answer.
@@ -106,36 +120,40 @@ class Handler:
         call, dialect, served, _, needs_priority = admitted
         if needs_priority and not dialect.has_priority(call, body):
             raise self._batcher.refuse(served, "queue_full")
-        if dialect.decoding_memory(served, call, body):
-            return None
+        if memory := dialect.decoding_memory(served, call, body):
+            return Undecoded(admitted, body, memory)
         return Prediction(admitted, dialect.decode(served, call, body))
 
-    def run_now(self, prediction: Prediction) -> Answer | None:
+    def run_now(self, request: Prediction | Undecoded) -> Answer | None:
         """Run the model at once. None where that would keep others waiting: `run` queues it.
 
         Raises:
             InferenceFailed: the runtime broke on these inputs.
         """
-        (call, dialect, served, client, _), query = prediction
+        if isinstance(request, Undecoded):
+            return None
+        (call, dialect, served, client, _), query = request
         if query.layer_statistics:
             return None
         outputs = self._batcher.run_now(served, query.inputs, client)
         return None if outputs is None else dialect.encode(served, call, query, outputs, None)
 
-    async def run(self, prediction: Prediction, disconnected: Disconnected | None) -> Answer:
+    async def run(self, request: Prediction | Undecoded, disconnected: Disconnected | None) -> Answer:
         """Run the model when it is the request's turn.
 
         Args:
-            prediction: from `decode`.
+            request: from `decode`.
             disconnected: waited for only while the request is queued. None where this coroutine is cancelled instead.
 
         Raises:
             Overloaded: too many requests wait, or this one has waited for longer than its timeout.
             ClientDisconnected: nobody waits for the answer any more.
-            InvalidInput: layer statistics of a version that has none.
+            InvalidInput: layer statistics of a version that has none; or the body, if it was not decoded before.
             InferenceFailed: the runtime broke on these inputs.
         """
-        (call, dialect, served, client, _), query = prediction
+        (call, dialect, served, client, _), query = (
+            await self._decode_in_thread(request) if isinstance(request, Undecoded) else request
+        )
         # First, since it may be refused.
         scores = await self._scorer.score(dialect, served, query) if query.layer_statistics else None
         outputs = await self._batcher.run(
@@ -158,13 +176,12 @@ class Handler:
         Raises:
             DengeError: as `decode` and `run`.
         """
-        prediction = self.decode(admitted, body)
-        if prediction is None:
-            call, dialect, served, client, _ = admitted
-            decode = partial(dialect.decode, served, call, body)
-            size = dialect.decoding_memory(served, call, body)
-            prediction = Prediction(admitted, await self._codec_pool.run(client, size, decode))
-        return await self.run(prediction, disconnected)
+        return await self.run(self.decode(admitted, body), disconnected)
+
+    async def _decode_in_thread(self, request: Undecoded) -> Prediction:
+        call, dialect, served, client, _ = request.admitted
+        decode = partial(dialect.decode, served, call, request.body)
+        return Prediction(request.admitted, await self._codec_pool.run(client, request.memory, decode))
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:
         """Whether a request gets a place in the queue only by a priority that its body may state.

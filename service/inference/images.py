@@ -9,13 +9,13 @@ from models.classification import probabilities as to_probabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, json_answer
+from service.inference.dialect import Answer, Call, Query, WithoutPriority, json_answer
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import images
 
 
-class Images:
+class Images(WithoutPriority):
     """The dialect of image files, for models whose manifest has labels and a preprocessing.
 
     Args:
@@ -39,14 +39,6 @@ class Images:
             raise InvalidInput("the model has inputs besides the image: send tensors to /infer", "model")
         rows = served.image_reader.read(1, [("body", body)], "body", max_pixels=self._max_pixels)
         return Query({manifest.inputs[0].name: rows}, None, layer_statistics=call.layer_statistics)
-
-    def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
-        """The format has no place for one."""
-        return False
-
-    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
-        """The format has no place for one."""
-        return False
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
         """The score of the image in each layer."""

@@ -152,7 +152,7 @@ class ModelQueue:
             request.began = now
         return batch
 
-    def yields_to(self, client: str, priority: int) -> QueuedRequest | None:
+    def choose_evicted(self, client: str, priority: int) -> QueuedRequest | None:
         """Returns the request that gives up its place to another one; None where that has less right to it.
 
         Args:

@@ -85,7 +85,7 @@ class Scheduler:
         if seconds:
             queue.learn(sum(request.rows for request in batch), seconds)
 
-    def yields_to(self, model: str, client: str, priority: int) -> QueuedRequest | None:
+    def choose_evicted(self, model: str, client: str, priority: int) -> QueuedRequest | None:
         """Returns the request that gives up its place to another one; None where that has less right to a place.
 
         Another model gives one up only if it then still has more waiting than this one: by the expected seconds.
@@ -96,7 +96,7 @@ class Scheduler:
             return None
         if largest is not own and _seconds_without_last(largest) > own.seconds:
             return largest.last
-        return own.yields_to(client, priority) if own else None
+        return own.choose_evicted(client, priority) if own else None
 
     def expected_wait(self, model: str) -> float:
         """Seconds until what waits for this model has run, where all models that wait take turns."""

@@ -5,31 +5,32 @@ from functools import partial
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, find_image_reader, json_answer, memory_of_numbers
+from service.inference.dialect import (
+    Answer,
+    Call,
+    Query,
+    WithoutPriority,
+    find_image_reader,
+    json_answer,
+    memory_of_numbers,
+    memory_of_tensors,
+)
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import image_reader, v1_examples, v1_json
 
 
-class _Plain:
-    """What a format does not have: priorities and scores."""
+class _WithoutExtras(WithoutPriority):
+    """The part of a dialect without priorities and scores."""
 
     requires_scores = False
-
-    def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
-        """The format has no place for one."""
-        return False
-
-    def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
-        """The format has no place for one."""
-        return False
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002
         """Nothing: the format has no place for scores."""
         return {}
 
 
-class V1(_Plain):
+class V1(_WithoutExtras):
     """The dialect of TensorFlow Serving.
 
     Args:
@@ -44,9 +45,7 @@ class V1(_Plain):
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
         """Of what is as large as its numbers are many, and of images."""
         reader = find_image_reader(served, body, image_reader.BASE64)
-        if reader is None:
-            return memory_of_numbers(body)
-        return memory_of_numbers(body) + reader.decoding_bytes(image_reader.find_base64(body), self._max_pixels)
+        return memory_of_tensors(body, reader, image_reader.find_base64, self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002
         """Read a body."""
@@ -72,7 +71,7 @@ class V1(_Plain):
         return json_answer(call, v1_json.encode(query.details, outputs))
 
 
-class Examples(_Plain):
+class Examples(_WithoutExtras):
     """The dialect of TensorFlow Serving's classify and regress: examples with features by name.
 
     Args:

@@ -12,12 +12,13 @@ from service.inference.dialect import (
     Query,
     compressed_answer,
     find_image_reader,
-    memory_of_numbers,
+    memory_of_tensors,
 )
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import image_reader, v2_request, v2_response
 from service.wire.image_reader import ImageReader
+from service.wire.v2_request import InferRequest
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MAX_SEARCHED_BYTES = 1 << 16
@@ -27,8 +28,8 @@ _MAX_DIGITS = 9
 _BINARY = (b"content-type", b"application/octet-stream")
 
 
-class V2:
-    """The dialect of the Open Inference Protocol.
+class OpenInference:
+    """What the dialects of the Open Inference Protocol share.
 
     Args:
         finite: whether NaN and infinities in inputs are refused.
@@ -41,12 +42,24 @@ class V2:
         self._finite = finite
         self._max_pixels = max_pixels
 
+    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+        """Two more outputs: the score of each row, and the layer in which it is most unusual."""
+        scores, layers = observed.score(inputs)
+        return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}
+
+
+def to_query(request: InferRequest) -> Query:
+    """The query of a validated request."""
+    return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
+
+
+class V2(OpenInference):
+    """The dialect of the Open Inference Protocol over HTTP."""
+
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:
         """Of what is as large as its numbers are many, and of images."""
         reader = _find_image_reader(served, call, body)
-        if reader is None:
-            return memory_of_numbers(body)
-        return memory_of_numbers(body) + reader.decoding_bytes(image_reader.find_files(body), self._max_pixels)
+        return memory_of_tensors(body, reader, image_reader.find_files, self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
         """Read a body."""
@@ -65,7 +78,7 @@ class V2:
                 batched=served.is_batchable,
                 read_images=partial(reader.read, max_pixels=self._max_pixels),
             )
-        return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
+        return to_query(request)
 
     def may_have_priority(self, call: Call) -> bool:
         """Whether the body is small enough to look for a parameter."""
@@ -75,10 +88,6 @@ class V2:
     def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
         """Whether the body has the name of the parameter in it."""
         return b'"priority"' in body
-
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
-        """Two more outputs: the score of each row, and the layer in which it is most unusual."""
-        return score(observed, inputs)
 
     def encode(
         self, served: ServedVersion, call: Call, query: Query, outputs: Outputs, scores: Outputs | None
@@ -103,9 +112,3 @@ def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageR
     if not length.isdigit() or len(length) > _MAX_DIGITS:  # JSON only, or refused
         return None
     return find_image_reader(served, body, image_reader.DATATYPE, int(length))
-
-
-def score(observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
-    """The outputs that layer statistics add: the score of each row, and the layer in which it is most unusual."""
-    scores, layers = observed.score(inputs)
-    return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}

@@ -1,37 +1,21 @@
 """Predictions in the Open Inference Protocol, V2, in protobuf: what gRPC carries."""
 
-from collections.abc import Mapping
 from functools import partial
 
-from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, find_image_reader, memory_of_numbers
+from service.inference.dialect import Answer, Call, Query, find_image_reader, memory_of_tensors
 from service.inference.queue import Outputs
-from service.inference.v2 import score
-from service.watching.observed_model import ObservedModel
+from service.inference.v2 import OpenInference, to_query
 from service.wire import grpc_request, grpc_response, image_reader
 
 
-class V2Grpc:
-    """The dialect of the Open Inference Protocol over gRPC.
-
-    Args:
-        finite: whether NaN and infinities in inputs are refused.
-        max_pixels: of the largest image, and of all images of a request together.
-    """
-
-    requires_scores = True
-
-    def __init__(self, *, finite: bool, max_pixels: int) -> None:
-        self._finite = finite
-        self._max_pixels = max_pixels
+class V2Grpc(OpenInference):
+    """The dialect of the Open Inference Protocol over gRPC."""
 
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
         """Of what is as large as its numbers are many, and of images."""
         reader = find_image_reader(served, body, image_reader.DATATYPE)
-        if reader is None:
-            return memory_of_numbers(body)
-        return memory_of_numbers(body) + reader.decoding_bytes(image_reader.find_files(body), self._max_pixels)
+        return memory_of_tensors(body, reader, image_reader.find_files, self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:  # noqa: ARG002 - all is in the body
         """Read a message."""
@@ -47,7 +31,7 @@ class V2Grpc:
                 batched=served.is_batchable,
                 read_images=partial(reader.read, max_pixels=self._max_pixels),
             )
-        return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
+        return to_query(request)
 
     def may_have_priority(self, call: Call) -> bool:  # noqa: ARG002
         """Yes: the message is there already."""
@@ -56,10 +40,6 @@ class V2Grpc:
     def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
         """Whether the message has the name of the parameter in it."""
         return b"priority" in body
-
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
-        """Two more outputs: the score of each row, and the layer in which it is most unusual."""
-        return score(observed, inputs)
 
     def encode(
         self,

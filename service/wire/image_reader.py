@@ -24,7 +24,9 @@ ReadImages = Callable[[int, Iterable[File], str], Array]
 """`ImageReader.read` with a limit."""
 
 DATATYPE = b"BYTES"
-BASE64 = b'"b64"'
+BASE64_MEMBER = "b64"
+"""The only member of an object that stands for bytes."""
+BASE64 = f'"{BASE64_MEMBER}"'.encode()
 
 _MAX_SIZES = 16
 _SEARCHED_BYTES = 1 << 22

@@ -13,16 +13,13 @@ from models.datatypes import Array, Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import json_writer
-from service.wire.image_reader import File, ReadImages
+from service.wire.image_reader import BASE64_MEMBER, File, ReadImages
 from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_list, require_string
 from service.wire.json_writer import LongArray
 from service.wire.long_list import LongList
 from service.wire.tensors import validate_row_counts, validate_tensor
 from service.wire.v2_binary import not_utf8
-
-BASE64 = "b64"
-"""The only member of an object that stands for bytes."""
 
 SIGNATURE = "serving_default"
 """Name of the only signature that a model has."""
@@ -126,7 +123,7 @@ def _values(name: str, array: Array) -> Any:
 def _to_base64(values: Any) -> Any:
     if isinstance(values, list):
         return [_to_base64(value) for value in values]
-    return {BASE64: b64encode(values.encode()).decode()}
+    return {BASE64_MEMBER: b64encode(values.encode()).decode()}
 
 
 def _array(data: Any, spec: TensorSpec, field: str, *, finite: bool) -> Array:
@@ -166,12 +163,12 @@ def _decode_base64(values: list[Any], field: str) -> None:
             if isinstance(value, list):
                 lists.append(value)
             elif is_base64(value):
-                level[position] = _text(value[BASE64], field)
+                level[position] = _text(value[BASE64_MEMBER], field)
 
 
 def is_base64(value: object) -> bool:
     """Whether a value is an object that stands for bytes."""
-    return isinstance(value, dict) and value.keys() == {BASE64}
+    return isinstance(value, dict) and value.keys() == {BASE64_MEMBER}
 
 
 def _base64_objects(data: Any) -> list[Any]:
@@ -184,8 +181,8 @@ def _files(given: Sequence[Any], field: str) -> Iterator[File]:
     for index, value in enumerate(given):
         place = f"{field}[{index}]"
         if not is_base64(value):
-            raise InvalidInput(f"expected an object with '{BASE64}', as the first value", place)
-        yield place, read_base64(value[BASE64], place)
+            raise InvalidInput(f"expected an object with '{BASE64_MEMBER}', as the first value", place)
+        yield place, read_base64(value[BASE64_MEMBER], place)
 
 
 def read_base64(value: object, field: str) -> bytes:
@@ -195,16 +192,16 @@ def read_base64(value: object, field: str) -> bytes:
         InvalidInput: it is not base64.
     """
     try:
-        return b64decode(require_string(value, f"{field}.{BASE64}"), validate=True)
+        return b64decode(require_string(value, f"{field}.{BASE64_MEMBER}"), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidInput("not valid base64", f"{field}.{BASE64}") from None
+        raise InvalidInput("not valid base64", f"{field}.{BASE64_MEMBER}") from None
 
 
 def _text(value: object, field: str) -> str:
     try:
         return read_base64(value, field).decode()
     except UnicodeDecodeError as error:
-        raise not_utf8(error, f"{field}.{BASE64}") from None
+        raise not_utf8(error, f"{field}.{BASE64_MEMBER}") from None
 
 
 def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:

@@ -17,7 +17,7 @@ from service.host.codec_pool import CodecPool
 from service.inference import scoring
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Query
-from service.inference.handler import Handler
+from service.inference.handler import Handler, Undecoded
 from service.inference.limits import Limits
 from service.inference.scoring import Scorer
 from service.telemetry.statistics import ServiceStatistics
@@ -153,7 +153,8 @@ def test_a_short_run_is_answered_without_waiting(seen: list[tuple[int, str]]) ->
 def test_what_takes_long_to_decode_is_decoded_in_a_thread(seen: list[tuple[int, str]]) -> None:
     heavy, light = Raw(decoding_bytes=1), Raw()
 
-    assert build(heavy, seen).decode(build(heavy, seen).admit(call()), BODY) is None
+    admitted = build(heavy, seen).admit(call())
+    assert build(heavy, seen).decode(admitted, BODY) == Undecoded(admitted, BODY, memory=1)
     assert answer(build(heavy, seen), call()).body == answer(build(light, seen), call()).body
     assert light.threads == [threading.main_thread().name]
     assert heavy.threads != light.threads

@@ -151,7 +151,7 @@ def test_who_gives_up_its_place(
         scheduler = Scheduler(len(waiting), 1)
         requests = fill(scheduler, *waiting)
         assert scheduler.is_full
-        yields = scheduler.yields_to(*newcomer)
+        yields = scheduler.choose_evicted(*newcomer)
         return None if yields is None else requests.index(yields)
 
     assert in_loop(scenario) == evicted
@@ -237,7 +237,7 @@ def test_ten_thousand_requests_are_queued_and_discarded_in_steps_that_do_not_gro
             scheduler = Scheduler(requests, 1)
             queued = [scheduler.push(SLOW, row(), Name(f"client {number}"), 0) for number in range(requests)]
             for request in queued[1::2]:
-                scheduler.yields_to("slow", Name("another"), 0)
+                scheduler.choose_evicted("slow", Name("another"), 0)
                 scheduler.discard(request)
             while len(scheduler):
                 take(scheduler, 8)
