@@ -14,15 +14,13 @@ from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
 from service.wire.image_header import ImageSize
 from service.wire.image_reader import ImageReader
+from service.wire.pieces import INLINE_BYTES
 
 Headers = Mapping[bytes, bytes]
 """Headers of a request by lower-case name; of several with one name, the last."""
 
 FindImages = Callable[[bytes], Iterable[ImageSize | None]]
 """Returns the sizes of the images in a body; None for one that states no size."""
-
-_INLINE_BYTES = 1 << 19
-"""Bodies up to this length are decoded on the event loop: handing one to a thread takes as long as decoding it."""
 
 _BYTES_PER_BYTE = 2
 """Of FP32 for each of JSON, whose shortest number and comma take two."""
@@ -138,7 +136,7 @@ class WithoutPriority:
 
 def memory_of_numbers(body: bytes) -> int:
     """Bytes that decoding tensors takes beside their body; 0 where that is short."""
-    return _BYTES_PER_BYTE * len(body) if len(body) > _INLINE_BYTES else 0
+    return _BYTES_PER_BYTE * len(body) if len(body) > INLINE_BYTES else 0
 
 
 def memory_of_tensors(body: bytes, reader: ImageReader | None, find: FindImages, max_pixels: int) -> int:

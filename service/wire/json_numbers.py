@@ -5,6 +5,7 @@ error messages. simdjson's buffers ignore nesting, so that is checked here: the 
 text has no more brackets than the shape explains.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
@@ -71,16 +72,18 @@ class ParserPool:
 parsers = ParserPool()
 
 
-def parse_numbers(text: memoryview, datatype: str, *, nested: bool) -> Array | None:
+def parse_numbers(text: memoryview, datatype: str, shape: Sequence[int] | None = None) -> Array | None:
     """A list of numbers as an array; None if it cannot be read fast and with certainty.
 
     Args:
         text: the list in JSON.
         datatype: of the array.
-        nested: whether the array has the nesting of the list, whose lists of one depth must be equally long. If not,
-            it has the shape (n,), however the list nests.
+        shape: of the array, which must be the nesting of the list. None for the shape (n,), however the list nests.
     """
     if not FAST or datatype not in _PLANS:
+        return None
+    nested = shape is not None and len(shape) > 1
+    if nested and count_brackets(text) != brackets(shape or ()):  # before the parser makes an object of each list
         return None
     parser = parsers.acquire()
     try:
@@ -88,7 +91,7 @@ def parse_numbers(text: memoryview, datatype: str, *, nested: bool) -> Array | N
     except (ValueError, TypeError, RuntimeError, LookupError, FloatingPointError):
         return None
     parsers.release(parser)
-    return array if not nested or count_brackets(bytes(text)) == brackets(array) else None
+    return array if shape is None or array.shape == tuple(shape) else None
 
 
 def to_array(data: Any, datatype: str) -> Array:
@@ -129,13 +132,13 @@ def _dims(data: Any) -> list[int]:
     return dims
 
 
-def count_brackets(body: bytes) -> int:
+def count_brackets(text: bytes | memoryview) -> int:
     """Opening brackets in a text."""
-    if len(body) < _MIN_NUMPY_BYTES:
-        return body.count(b"[")
-    return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == ord("[")))
+    if len(text) < _MIN_NUMPY_BYTES:
+        return bytes(text).count(b"[")
+    return int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == ord("[")))
 
 
-def brackets(array: Array) -> int:
+def brackets(shape: Sequence[int]) -> int:
     """Opening brackets of nested lists of this shape."""
-    return 1 if array.ndim == 1 else sum(prod(array.shape[:depth]) for depth in range(array.ndim))
+    return sum(prod(shape[:depth]) for depth in range(len(shape)))

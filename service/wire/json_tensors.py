@@ -11,12 +11,17 @@ import orjson
 from models.datatypes import Array
 from service.wire.json_numbers import FAST, brackets, count_brackets, parsers, to_array
 from service.wire.json_object import parse_object
-from service.wire.pieces import LARGE_BYTES
+from service.wire.pieces import INLINE_BYTES
 
 if FAST:
     import simdjson
 
 _MAX_MEMBERS = 16
+_MAX_TENSORS = 256
+_MAX_LISTS = 1 << 12
+"""Of any depth in the whole text: each becomes a Python object, and so do the values of those that hold no tensor."""
+_MAX_VALUES = 1 << 12
+"""Of a list or an object that holds no tensor."""
 
 
 def parse_request(body: bytes) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def parse_request(body: bytes) -> dict[str, Any]:
     Raises:
         InvalidInput: as `json_object.parse_object`.
     """
-    if not FAST or len(body) > LARGE_BYTES:
+    if not FAST or len(body) > INLINE_BYTES:
         return parse_object(body)
     parser = parsers.acquire()
     try:
@@ -37,16 +42,25 @@ def parse_request(body: bytes) -> dict[str, Any]:
 
 
 def _parse(parser: Any, body: bytes) -> dict[str, Any]:
+    lists = count_brackets(body)
+    if lists > _MAX_LISTS:
+        raise ValueError("too many lists")
     arrays: list[Array] = []
     request = {}
     document = parser.parse(body)
     for key in _keys(document):
         value = document[key]
-        request[key] = [_tensor(tensor, arrays) for tensor in value] if key == "inputs" else _plain(value)
-    explained = orjson.dumps(request, default=_no_brackets).count(b"[") + sum(map(brackets, arrays))
-    if explained != count_brackets(body):
+        request[key] = _tensors(value, arrays) if key == "inputs" else _plain(value)
+    explained = orjson.dumps(request, default=_no_brackets).count(b"[") + sum(brackets(array.shape) for array in arrays)
+    if explained != lists:
         raise ValueError("lists among numbers")
     return request
+
+
+def _tensors(tensors: Any, arrays: list[Array]) -> list[dict[str, Any]]:
+    if len(tensors) > _MAX_TENSORS:
+        raise LookupError("too many tensors")
+    return [_tensor(tensor, arrays) for tensor in tensors]
 
 
 def _tensor(tensor: Any, arrays: list[Array]) -> dict[str, Any]:
@@ -67,6 +81,8 @@ def _keys(document: Any) -> list[str]:
 
 def _plain(value: Any) -> Any:
     kind = type(value)
+    if kind in (simdjson.Array, simdjson.Object) and len(value) > _MAX_VALUES:
+        raise LookupError("too many values")
     if kind is simdjson.Array:
         return value.as_list()
     return value.as_dict() if kind is simdjson.Object else value

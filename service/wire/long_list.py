@@ -101,7 +101,7 @@ class LongList:
             depth = sum(count % size > 0 for size in sizes)
             after = depth + text.count(b"[") - text.count(b"]")
             piece = b"".join((b"[" * depth, text, b"]" * after))
-            values = json_numbers.parse_numbers(memoryview(piece), datatype, nested=False)
+            values = json_numbers.parse_numbers(memoryview(piece), datatype)
             if values is None:
                 values = convert(_flat(piece, len(shape), field), datatype, field, finite=finite, first=count)
             if array is None:  # not earlier: the first piece shows whether the list is worth the memory

@@ -14,7 +14,7 @@ from models.datatypes import Array
 from models.manifest import TensorSpec
 from service.wire import json_numbers, v2_binary, v2_request
 from service.wire.json_values import require_finite
-from service.wire.pieces import LARGE_BYTES
+from service.wire.pieces import INLINE_BYTES
 from service.wire.templates import MAX_TEMPLATE_BYTES, Templates
 from service.wire.v2_request import InferRequest
 
@@ -79,7 +79,7 @@ class V2Decoder:
         if self._has_one_input:
             if header_length is not None:
                 return self._decode_binary(body, header_length, finite=finite)
-            if len(body) <= LARGE_BYTES:
+            if len(body) <= INLINE_BYTES:
                 return self._decode_json(body, finite=finite)
         return self._decode_new(body, header_length, finite=finite)
 
@@ -94,8 +94,9 @@ class V2Decoder:
         around = body[:start], body[end:]
         template = self._json.get(around)
         if template is not None:
-            array = json_numbers.parse_numbers(memoryview(body)[start:end], self._input.datatype, nested=depth > 1)
-            if array is not None and array.size == template.size and (array.ndim == 1 or array.shape == template.shape):
+            shape = (template.size,) if depth == 1 else template.shape
+            array = json_numbers.parse_numbers(memoryview(body)[start:end], self._input.datatype, shape)
+            if array is not None:
                 return self._fill(template, array.reshape(template.shape))
         request = self._decode_new(body, None, finite=finite)
         if template is None and request.id is None and _is_around_the_data(*around):

@@ -72,6 +72,37 @@ def test_what_buffers_would_flatten_is_left_to_the_careful_way(data: str) -> Non
     assert parse_request(body) == parse_object(body)
 
 
+def long(unit: str, size: int = 1 << 18) -> str:
+    return ",".join([unit] * (size // (len(unit) + 1)))
+
+
+@pytest.mark.parametrize("row", ["0.5", "[" + ",".join(["0.5"] * 784) + "]"], ids=["flat", "nested"])
+def test_large_bodies_of_numbers_take_the_fast_way(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_tensors, "parse_object", lambda _: pytest.fail("the careful way was taken"))
+
+    array = parse_request(f'{{"inputs":[{{"datatype":"FP32","data":[{long(row)}]}}]}}'.encode())["inputs"][0]["data"]
+
+    assert set(array.ravel()) == {0.5}
+    assert array.nbytes > 1 << 17
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"inputs":[{{"datatype":"FP32","data":[{long("[1]")}]}}]}}',
+        f'{{"inputs":[{long("{}")}]}}',
+        f'{{"inputs":[{long("{}")},{{"datatype":"FP32","data":[1]}}]}}',
+        f'{{"inputs":[],"outputs":[{long("[]")}]}}',
+        f'{{"inputs":[],"outputs":[{long("1")}]}}',
+        f'{{"inputs":[],"parameters":{{{long(chr(34) + "a" + chr(34) + ":1")}}}}}',
+    ],
+)
+def test_large_bodies_of_other_things_are_left_to_the_careful_way(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_tensors, "parse_object", lambda given: {"left": given})
+
+    assert parse_request(body.encode()) == {"left": body.encode()}
+
+
 def test_without_the_library_everything_takes_the_careful_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_tensors, "FAST", False)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.datatypes import Datatype
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from service.wire import v2_request
+from service.wire import json_numbers, v2_request
 from service.wire.v2_decoder import V2Decoder
 
 OUTPUTS = (TensorSpec(name="y", datatype="FP32", shape=(-1, 2)),)
@@ -142,6 +142,29 @@ def test_what_is_known_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert reader.decode(in_json("[5, 6, 7, 8]"), None).inputs["x"].tolist() == [[5, 6], [7, 8]]
     assert reader.decode(in_json("[[5, 6], [7, 8]]"), None).inputs["x"].tolist() == [[5, 6], [7, 8]]
     assert reader.decode(*in_binary(np.ones(4, np.float32).tobytes())).inputs["x"].tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_large_bodies_are_known_as_well(nested: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simdjson", reason="the fast path needs pysimdjson, which this Python has no wheel of")
+    reader = V2Decoder(specs(), OUTPUTS)
+    rows = np.random.default_rng(0).random((9000, 2), dtype=np.float32)
+    lists = [(sent if nested else sent.ravel()).tolist() for sent in (rows, -rows)]
+    bodies = [in_json(json.dumps(data), shape="[9000, 2]") for data in lists]
+    assert all(1 << 18 < len(body) < 1 << 19 for body in bodies)
+    reader.decode(bodies[0], None)
+    monkeypatch.setattr(v2_request, "decode", None)
+
+    np.testing.assert_array_equal(reader.decode(bodies[1], None).inputs["x"], -rows)
+
+
+def test_lists_that_are_not_those_of_the_shape_get_no_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simdjson", reason="the fast path needs pysimdjson, which this Python has no wheel of")
+    reader = V2Decoder(specs(), OUTPUTS)
+    reader.decode(in_json("[[1, 2], [3, 4]]"), None)
+    monkeypatch.setattr(json_numbers, "to_array", lambda *_: pytest.fail("it was parsed"))
+
+    check(reader, "FP32", in_json("[[]," + "[]," * 1000 + "[]]"))
 
 
 def test_little_is_remembered() -> None:
