@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -12,8 +12,6 @@ from prometheus_client.registry import Collector
 from service.settings import Settings
 
 log = structlog.get_logger()
-
-_SEQUENCE, _VERSION, _UTC_TIME = 0x30, 0xA0, 0x17
 
 
 class Certificate:
@@ -55,10 +53,12 @@ class Certificate:
             log.info("certificate_reloaded", expires=self.expires.isoformat())
 
     def _load(self, context: ssl.SSLContext) -> datetime:
+        from cryptography import x509  # noqa: PLC0415 - slow to import, and only needed for TLS
+
         try:
             # An encrypted key without a password would be asked for at the terminal.
             context.load_cert_chain(self._chain, self._key, password=self._password or "")
-            return read_expiry(self._chain.read_text("ascii"))
+            return x509.load_pem_x509_certificate(self._chain.read_bytes()).not_valid_after_utc
         except (OSError, ValueError) as error:
             files = str(self._chain) if self._key is None else f"{self._chain} with {self._key}"
             is_encrypted = isinstance(error, ssl.SSLError) and "ENCRYPTED" in (self._key or self._chain).read_text()
@@ -97,45 +97,6 @@ class CertificateMetrics(Collector):
                 "When the TLS certificate expires, in seconds since 1970.",
                 value=self._certificate.expires.timestamp(),
             )
-
-
-def read_expiry(pem: str) -> datetime:
-    """When the first certificate of a PEM file expires.
-
-    Raises:
-        ValueError: the file has no certificate.
-    """
-    begin = pem.find(ssl.PEM_HEADER)
-    end = pem.find(ssl.PEM_FOOTER, begin)
-    if begin < 0 or end < 0:
-        raise ValueError("no certificate")
-    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(ssl.PEM_FOOTER)])
-    # RFC 5280: Certificate { TBSCertificate { [0] version, serial, algorithm, issuer, Validity { from, to }, ... } }
-    fields = list(_elements(_content(_content(der, _SEQUENCE), _SEQUENCE)))
-    validity = fields[4 if fields[0][0] == _VERSION else 3]
-    _, (tag, to) = _elements(validity[1])
-    text = to.decode("ascii")
-    return datetime.strptime(text, "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-
-
-def _content(der: bytes, tag: int) -> bytes:
-    """Content of the first element."""
-    found, content = next(_elements(der))
-    if found != tag:
-        raise ValueError("no certificate")
-    return content
-
-
-def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tags and contents of the elements that follow each other in DER."""
-    at = 0
-    while at < len(der):
-        tag, length, start = der[at], der[at + 1], at + 2
-        if length & 0x80:
-            start += length & 0x7F
-            length = int.from_bytes(der[at + 2 : start], "big")
-        at = start + length
-        yield tag, der[start:at]
 
 
 def _new_context() -> ssl.SSLContext:

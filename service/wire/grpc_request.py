@@ -16,7 +16,7 @@ from service.wire.v2_request import InferRequest
 
 _MODEL_NAME, _MODEL_VERSION, _ID, _PARAMETERS, _INPUTS, _OUTPUTS, _RAW = range(1, 8)
 _MAX_RANK = 32
-_MAX_VERSION_DIGITS = 9
+_MAX_VERSION_DIGITS = 18  # 64 bits, as over HTTP
 
 
 class Head(NamedTuple):

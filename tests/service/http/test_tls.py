@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from service.http.tls import Certificate, CertificateMetrics, open_certificate, read_expiry
+from service.http.tls import Certificate, CertificateMetrics, open_certificate
 from service.settings import Settings
 from tests.service.certificates import Files, make_certificate
 
@@ -72,7 +72,9 @@ def test_the_expiry_is_what_openssl_says(tmp_path: Path, days: int) -> None:
 
     certificate = Certificate(*made)
     assert certificate.expires == expected
-    assert read_expiry("a comment\n" + made.certificate.read_text()) == expected
+    commented = tmp_path / "commented.pem"
+    commented.write_text("a comment\n" + made.certificate.read_text())
+    assert Certificate(commented, made.key).expires == expected
     (metric,) = CertificateMetrics(certificate).collect()
     assert isinstance(metric, Metric)
     assert [sample.value for sample in metric.samples] == [expected.timestamp()]
