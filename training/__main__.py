@@ -56,11 +56,13 @@ def train(
 ) -> None:
     """Train a network and publish it.
 
+    Started by torchrun, several processes train it together: torchrun --nproc-per-node 4 -m training train ...
+
     Args:
         model: Network to train.
         data: Data set to train on. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir.
         epochs: Number of times that the network sees every row.
-        batch_size: Rows per step, at least 2.
+        batch_size: Rows per step, at least 2, over all processes.
         learning_rate: Learning rate of Adam at the first step. It falls to zero along a half cosine.
         seed: Seed of the initial weights and of every shuffle.
         depth: Hidden layers (mlp), blocks (convnet) or weighted layers (resnet: 6n + 2). 0 stands for 1, 3 and 8.
@@ -75,17 +77,21 @@ def train(
     """
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import bundle, run
+    from training import bundle, processes, run
     from training.data.load import load
 
     validate_model_name(name, "name")
     Repository(repository).validate_writable()
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
-    network = run.train(config, dataset, rows, run_dir or Path("runs") / name, resume=resume, log=_log)
-    _log_test(network, rows, dataset)
-    if publish:
-        _publish_new(repository, bundle.make(name, config, network, dataset, rows))
+    with processes.join() as group:
+        folder = run_dir or Path("runs") / name
+        network = run.train(config, dataset, rows, folder, resume=resume, log=_log, processes=group)
+        if group.rank == 0:
+            _log_test(network, rows, dataset)
+        metrics = bundle.store_statistics(network, rows, group) if publish else None
+    if metrics is not None and group.rank == 0:
+        _publish_new(repository, bundle.make(name, config, network, dataset, rows, metrics))
 
 
 @app.command
@@ -122,7 +128,8 @@ def export(
     network = build(config, dataset)
     found.restore_network(network)
     _log_test(network, rows, dataset)
-    _publish_new(repository, bundle.make(name, config, network, dataset, rows))
+    metrics = bundle.store_statistics(network, rows)
+    _publish_new(repository, bundle.make(name, config, network, dataset, rows, metrics))
 
 
 @app.command(name="import")

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from models.errors import DengeError
+from training.processes import ALONE, Processes
 
 _EVALUATION_ROWS = 500
 
@@ -33,6 +34,7 @@ def train_epoch(
     batch_size: int,
     learning_rate: Callable[[int], float],
     on_step: Callable[[], object] = lambda: None,
+    processes: Processes = ALONE,
 ) -> float:
     """Train the network on every row once, in an order drawn from torch's global generator.
 
@@ -44,6 +46,7 @@ def train_epoch(
         batch_size: rows of a step, at least 2. A last batch of one row is skipped: it has no variance.
         learning_rate: the rate of a step, by its number within this epoch.
         on_step: called after each step.
+        processes: each takes its share of every batch, drawn in the same order.
 
     Returns:
         The mean loss (cross entropy, in nats) over the rows of all steps.
@@ -59,16 +62,17 @@ def train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
         optimizer.zero_grad()
-        loss = functional.cross_entropy(network(rows[batch]), labels[batch])
+        mine = processes.share(batch)
+        loss = functional.cross_entropy(network(rows[mine]), labels[mine], reduction="sum") / len(batch)
         value = loss.item()
         if not math.isfinite(value):
             raise Diverged(f"the loss became {value} at step {step} of the epoch: try a smaller learning rate")
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * processes.count).backward()  # type: ignore[no-untyped-call] # gradients of processes are averaged
         optimizer.step()
         total += value * len(batch)
         seen += len(batch)
         on_step()
-    return total / seen
+    return processes.total(total) / seen
 
 
 def count_steps(num_rows: int, batch_size: int) -> int:

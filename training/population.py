@@ -18,14 +18,14 @@ on the split: the less, the larger the batches are.
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from models.errors import InvalidInput
 from models.moments.channel import Moments
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+from training.processes import ALONE, BatchNorm, Processes
 
 _BATCH_ROWS = 256
 
@@ -36,7 +36,11 @@ def batches(rows: Tensor) -> Iterable[Tensor]:
 
 
 @torch.no_grad()
-def store_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moments]:
+def store_statistics(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    processes: Processes = ALONE,
+) -> dict[str, Moments]:
     """Estimate population statistics over all batches, and store them in the normalisation layers of a network.
 
     `running_mean` and `running_var` become the mean and the population (biased) variance. Nothing else changes, and
@@ -45,6 +49,7 @@ def store_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str,
     Args:
         network: its weights are final. Layers other than batch normalisation run in evaluation mode.
         batches: each of shape (N, ...), with N at least 2.
+        processes: take every so many-th batch each, and merge what they find. All have the same batches.
 
     Returns:
         The moments of each layer's input, by the layer's name.
@@ -60,7 +65,7 @@ def store_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str,
     moments = {name: Moments.empty(layer.num_features) for name, layer in layers.items()}
 
     with _batch_statistics(network, layers), _recorded_inputs(layers) as inputs:
-        for batch in batches:
+        for batch in islice(batches, processes.rank, None, processes.count):
             if len(batch) < 2:
                 raise InvalidInput("a batch of fewer than 2 rows has no variance")
             inputs.clear()
@@ -71,6 +76,7 @@ def store_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str,
                     raise InvalidInput(f"layer '{name}' is used {len(calls)} times in one forward pass, must be once")
                 moments[name] = moments[name].merge(calls[0])
 
+    moments = processes.merge(moments)
     if any(found.count == 0 for found in moments.values()):
         raise InvalidInput("there are no rows to estimate population statistics from")
     for name, (running_mean, running_var) in statistics.items():

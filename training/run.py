@@ -14,6 +14,7 @@ from training import checkpoint, loop
 from training.config import Config
 from training.data.dataset import Dataset
 from training.networks import build
+from training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,14 @@ class Rows:
 
 
 def train(
-    config: Config, data: Dataset, rows: Rows, folder: Path, *, resume: bool, log: Callable[[str], None]
+    config: Config,
+    data: Dataset,
+    rows: Rows,
+    folder: Path,
+    *,
+    resume: bool,
+    log: Callable[[str], None],
+    processes: Processes = ALONE,
 ) -> nn.Module:
     """Train a network, and write a checkpoint to `folder` after every epoch.
 
@@ -53,6 +61,7 @@ def train(
         folder: of the run. An earlier run's checkpoint there is replaced unless it is resumed.
         resume: continue from the checkpoint. The weights are, bit for bit, those of an uninterrupted run.
         log: called with a line of text after each epoch.
+        processes: train the network together. The first one writes the checkpoints, tests and logs.
 
     Raises:
         InvalidInput: there is no checkpoint to resume, or it is of a run with other settings.
@@ -61,6 +70,7 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     network = build.build(config, data)
+    parallel = processes.parallel(network)
     optimizer = Adam(network.parameters(), lr=config.learning_rate)
     path = folder / checkpoint.FILE
     done = _resume(path, config, network, optimizer) if resume else 0
@@ -72,16 +82,21 @@ def train(
             return config.learning_rate * loop.cosine(before + step, config.epochs * epoch_steps)
 
         title = f"epoch {epoch + 1}/{config.epochs}"
-        with tqdm(total=epoch_steps, desc=title, unit="step", disable=None, leave=False) as bar:
+        with tqdm(
+            total=epoch_steps, desc=title, unit="step", disable=True if processes.rank else None, leave=False
+        ) as bar:
             loss = loop.train_epoch(
-                network,
+                parallel,
                 optimizer,
                 rows.train,
                 rows.train_labels,
                 batch_size=config.batch_size,
                 learning_rate=learning_rate,
                 on_step=bar.update,
+                processes=processes,
             )
+        if processes.rank:
+            continue
         checkpoint.write(path, config, epoch + 1, network, optimizer)
         correct = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
         log(f"{title}: loss {loss:.4f}, test accuracy {correct:.2%}")

@@ -18,7 +18,8 @@ def test_the_bundle_is_of_the_network_with_population_statistics(few_digits: Dat
     rows, network = Rows.of(CONFIG, few_digits), build(CONFIG, few_digits)
     before = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
 
-    made = bundle.make("tiny", CONFIG, network, few_digits, rows)
+    metrics = bundle.store_statistics(network, rows)
+    made = bundle.make("tiny", CONFIG, network, few_digits, rows, metrics)
 
     manifest = made.manifest
     with torch.no_grad():
