@@ -17,6 +17,7 @@ from models.classification import ScoreKind, predicted_classes
 from models.datatypes import Arrays, Run
 from models.drift import calibration
 from models.errors import GraphError, InvalidInput
+from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import serialize
 from models.graph.observe import observe
@@ -28,13 +29,13 @@ from models.manifest import (
     Manifest,
     NormLayer,
     Parent,
+    Placement,
     RecalibrationRecord,
     TensorSpec,
     TrainingRecord,
 )
 from models.observation import ObservationReader, RowStatistics
-from models.parity.check import check_folded, check_observed
-from models.parity.comparison import TOLERANCE
+from models.parity.check import WatchedGraph, check
 from models.repository.bundle import Bundle
 from models.repository.repository import validate_model_name
 from models.rows import count_rows
@@ -100,7 +101,7 @@ def assemble(
     oracle: Run | None = None,
     rows: Arrays | None = None,
     held_out: bytes | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> Bundle:
     """Make the bundle of a source graph. Nothing is published.
 
@@ -113,7 +114,7 @@ def assemble(
         rows: rows that the weights were not trained on. The graphs are compared on some of them, and 64 or more set the
             thresholds of drift alarms.
         held_out: rows to keep in the bundle, as `models.repository.held_out.keep` returns them.
-        tolerance: bound on the differences, relative to the largest output.
+        tolerance: bound on the differences, relative to the largest value; derived from the source graph by default.
 
     Raises:
         InvalidInput: the name cannot be a model's, the tolerance is not positive, or the number of labels is wrong.
@@ -121,7 +122,7 @@ def assemble(
         GraphError: the graph has no normalisation layer, cannot be folded or observed, or onnxruntime cannot run it.
     """
     validate_model_name(info.model, "name")
-    if not tolerance > 0:
+    if tolerance is not None and not tolerance > 0:
         raise InvalidInput("must be more than 0", "tolerance")
     folded = fold(source)
     if not folded.norm_layers:
@@ -132,10 +133,16 @@ def assemble(
     source_bytes, folded_bytes = serialize(source), serialize(folded.model)
     inputs, outputs = specs(source_bytes)
     _validate_labels(info.labels, outputs[0])
-    parity = check_folded(source_bytes, folded_bytes, inputs, oracle, rows, tolerance=tolerance)
-
     observed_bytes = serialize(observe(folded.model, folded.norm_layers))
-    observed_comparison = check_observed(folded_bytes, observed_bytes, inputs)
+    parity = check(
+        _watch_source(source, folded.norm_layers),
+        folded_bytes,
+        WatchedGraph(observed_bytes, folded.norm_layers),
+        inputs,
+        oracle,
+        rows,
+        tolerance=tolerance,
+    )
 
     manifest = Manifest(
         model=info.model,
@@ -147,7 +154,7 @@ def assemble(
         preprocessing=info.preprocessing,
         batching=info.batching,
         norm_layers=folded.norm_layers,
-        parity=parity.model_copy(update={"comparisons": (*parity.comparisons, observed_comparison)}),
+        parity=parity,
         drift=_drift_reference(observed_bytes, folded.norm_layers, outputs[0], rows),
         lineage=lineage,
         training=training,
@@ -158,6 +165,15 @@ def assemble(
 def sample_rows(count: int, seed: int = 0) -> NDArray[np.int64]:
     """Ascending indices of the rows that set the thresholds: at most `MAX_REFERENCE_ROWS`, drawn at random."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_REFERENCE_ROWS])
+
+
+def _watch_source(source: onnx.ModelProto, layers: Sequence[NormLayer]) -> WatchedGraph:
+    """The source graph with the moments of its layers' own outputs."""
+    own = tuple(
+        layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=found.output)})
+        for layer, found in zip(layers, find(source), strict=True)
+    )
+    return WatchedGraph(serialize(observe(source, own)), own)
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:

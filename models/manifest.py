@@ -155,7 +155,14 @@ class ParityComparison(Record):
     candidate: str
     max_absolute: float = Field(ge=0)
     max_relative: float = Field(
-        ge=0, description="largest difference, divided by the largest value of the same output of the reference"
+        ge=0, description="largest difference, divided by the largest value of the same tensor of the reference"
+    )
+    share_of_tolerance: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="largest max_relative of a tensor, divided by the tolerance of that tensor; moments of norm layers "
+        "have tolerances of their own",
     )
 
 
@@ -164,7 +171,15 @@ class Parity(Record):
 
     rows: int = Field(gt=0)
     seed: int
-    tolerance: float = Field(gt=0, description="bound on max_relative")
+    rounding: float | None = Field(
+        default=None,
+        ge=0,
+        description="largest change of an output of the source graph, relative to its largest value, when every input "
+        "moves to a neighbouring number of its type; absent where a tolerance was given",
+    )
+    tolerance: float = Field(
+        gt=0, description="bound on max_relative for the outputs: given, or a multiple of their rounding"
+    )
     comparisons: tuple[ParityComparison, ...]
 
 

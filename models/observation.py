@@ -38,6 +38,11 @@ def variance_output(layer: str) -> str:
     return f"{_PREFIX}.variance.{layer}"
 
 
+def is_observation(output: str) -> bool:
+    """Whether an output of the observed graph is one of these, and not one of the network's."""
+    return output.startswith(f"{_PREFIX}.")
+
+
 @dataclass(frozen=True)
 class Units:
     """The map from the tensor that a layer is read at to z units: ``z = factor * tensor + offset``.

@@ -18,7 +18,6 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from models.errors import DengeError, InvalidInput
-from models.parity.comparison import TOLERANCE
 from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
@@ -139,7 +138,7 @@ def import_(
     name: str,
     labels: str = "",
     held_out: Path | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
@@ -153,7 +152,8 @@ def import_(
         labels: Names of the classes in the order of the first output, separated by commas.
         held_out: .npy or .npz file with at least 64 rows that the network was not trained on. Thresholds of drift
             alarms are estimated from them; without, the model is watched but raises no alarms.
-        tolerance: Largest difference allowed between the folded graph and the file, relative to the largest output.
+        tolerance: Largest difference allowed between the folded graph and the file, relative to the largest output. By
+            default it is derived from what rounding alone changes in the file's graph.
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.

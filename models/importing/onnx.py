@@ -9,7 +9,6 @@ from models.datatypes import Arrays
 from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import InvalidInput
 from models.graph.load import parse, serialize
-from models.parity.comparison import TOLERANCE
 from models.repository import held_out as held_out_file
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
@@ -29,19 +28,19 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def import_graph(
-    source: onnx.ModelProto, info: ModelInfo, held_out: Arrays | None = None, tolerance: float = TOLERANCE
+    source: onnx.ModelProto, info: ModelInfo, held_out: Arrays | None = None, tolerance: float | None = None
 ) -> Bundle:
     """Make the bundle of a source graph.
 
-    The folded graph is compared with the source graph on random rows. A deep network in float32, or any in float16, can
-    differ by more than the default tolerance through rounding alone. The manifest records the tolerance.
+    The folded graph is compared with the source graph on random rows. The manifest records how, and the tolerance.
 
     Args:
         source: the graph, as `read` returns it.
         info: name, labels, preprocessing and the like.
         held_out: rows that the network was not trained on, for every input. The graphs are compared on some of them,
             they set the thresholds of drift alarms, and some are kept in the bundle.
-        tolerance: bound on the largest difference, relative to the largest value of the output.
+        tolerance: bound on the largest difference, relative to the largest value of the output; by default derived
+            from what rounding changes in the source graph.
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.

@@ -1,45 +1,103 @@
 """The comparisons that graphs must pass before they are published.
 
-Every graph runs in onnxruntime twice, with its own graph optimisations and without, since `predict` runs with them and
-they are the part that is least ours. The reference is the network itself in float64 where there is one, else the
-unoptimised source graph. Batches of 1, 3 and 17 rows exercise the free batch axis.
+Every graph runs in onnxruntime, the folded graph twice: with its own graph optimisations and without, since `predict`
+runs with them and they are the part that is least ours. The reference is the network itself in float64 where there is
+one, else the source graph. Batches of several sizes exercise the free batch axis.
+
+Norm layers are compared one by one, by the moments of their outputs in the observed graph and in the source graph: a
+wrong weight that changes the network's output by less than rounding does is found at its own layer.
 
 Finally, no row may depend on another: while every second row is replaced, the outputs of the others must stay.
+
+Tolerances come from the source graph itself: see `models.parity.rounding`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
 
 from models.datatypes import Array, Arrays, Run
-from models.manifest import Parity, ParityComparison, TensorSpec
-from models.parity.comparison import OBSERVED_TOLERANCE, TOLERANCE, compare
+from models.manifest import NormLayer, Parity, ParityComparison, TensorSpec
+from models.observation import ObservationReader, is_observation
+from models.parity import rounding
+from models.parity.comparison import compare
 from models.parity.rows import random_rows
 from models.rows import count_rows
 from models.runtime.load import load
 
 _BATCHES = (1, 3, 17)
+_MOST_VALUES = 1 << 19
+"""Of the inputs of a batch. Larger batches than the second are left out."""
+
 _REAL_ROWS = 32
 
+ORACLE = "torch, float64"
 
-def check_folded(
-    source: bytes,
+
+_MOMENTS = "moments of "
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class WatchedGraph:
+    """A serialized graph whose further outputs are the moments of norm layers.
+
+    Attributes:
+        graph: as `models.graph.observe.observe` makes it.
+        layers: with their placements in the graph.
+    """
+
+    graph: bytes
+    layers: tuple[NormLayer, ...] = ()
+
+    def load(self, *, optimize: bool) -> Run:
+        """The graph as a function that returns its outputs and, of every watched layer, means and mean squares.
+
+        These are of the layer's own output over positions, of shape (rows, 2, C).
+
+        Raises:
+            GraphError: onnxruntime cannot load the graph.
+        """
+        run = load(self.graph, optimize=optimize)
+        layers = [_in_its_own_units(layer) for layer in self.layers]
+
+        def tensors(rows: Arrays) -> Arrays:
+            outputs = run(rows)
+            moments = ObservationReader(layers, outputs).read(outputs)
+            return {name: values for name, values in outputs.items() if not is_observation(name)} | {
+                f"{_MOMENTS}{name}": np.stack([found.mean, found.mean_square], axis=1)
+                for name, found in moments.items()
+            }
+
+        return tensors
+
+
+def check(
+    source: WatchedGraph,
     folded: bytes,
+    observed: WatchedGraph,
     inputs: Sequence[TensorSpec],
     oracle: Run | None = None,
     real: Arrays | None = None,
     *,
     seed: int = 0,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> Parity:
-    """Compare the folded graph and its source with the oracle, and each with itself beside other rows.
+    """Compare the graphs of a version with the oracle or the source graph, and each with itself beside other rows.
 
     Args:
-        source: a serialized ONNX graph.
-        folded: another, with the same inputs and outputs.
-        inputs: of both.
-        oracle: the network itself, in float64; the unoptimised source graph when absent.
+        source: the source graph.
+        folded: the serialized folded graph, with the same inputs and outputs.
+        observed: the observed graph.
+        inputs: of all graphs.
+        oracle: the network itself, in float64; the source graph when absent.
         real: real rows to compare on besides random ones; the first 32 are used.
         seed: of the random rows.
-        tolerance: bound on the largest difference, relative to the largest value of the output.
+        tolerance: bound on the largest difference, relative to the largest value of the tensor. By default each tensor
+            has its own, derived from its rounding in the source graph.
 
     Returns:
         The largest difference of each pair.
@@ -48,52 +106,85 @@ def check_folded(
         ParityError: a pair differs by more, or has a value that is not finite; the message names it.
         GraphError: onnxruntime cannot load or run a graph.
     """
-    runs = {
-        f"{name}, {how}": load(graph, optimize=optimize)
-        for name, graph in (("source", source), ("folded", folded))
-        for how, optimize in (("unoptimized", False), ("optimized", True))
-    }
-    batches = _random_batches(inputs, seed)
-    if real is not None:
-        batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
+    samples = _Samples.draw(inputs, real, seed)
+    run = source.load(optimize=False)
+    computed = [run(batch) for batch in samples.batches]
+    moved = [run(rounding.round_differently(batch, seed)) for batch in samples.batches]
+    changes = rounding.measure(zip(computed, moved, strict=True))
+    tolerances = {name: tolerance or rounding.tolerance(change) for name, change in changes.items()}
 
-    if oracle is None:
-        reference, run_reference = next(iter(runs.items()))
-    else:
-        reference, run_reference = "torch, float64", oracle
-    expected = [run_reference(batch) for batch in batches]
-    comparisons = [
-        compare(reference, name, zip(expected, map(run, batches), strict=True), tolerance)
-        for name, run in runs.items()
-        if name != reference
-    ]
+    name = "source, unoptimized"
+    outputs = [_without_moments(tensors) for tensors in computed]
+    reference, expected = (name, outputs) if oracle is None else (ORACLE, list(map(oracle, samples.batches)))
+    comparisons = [samples.compare_beside_other_rows(name, run, tolerances)]
+    if oracle is not None:
+        comparisons.insert(0, compare(reference, name, zip(expected, outputs, strict=True), tolerances))
+    del run  # a session has a copy of the weights
 
-    whole = batches[len(_BATCHES) - 1]
-    other = random_rows(inputs, max(_BATCHES), seed)
-    mixed = {name: _replace_every_second(values, other[name]) for name, values in whole.items()}
-    for name, run in runs.items():
-        before, after = ({key: values[::2] for key, values in run(rows).items()} for rows in (whole, mixed))
-        comparisons.append(compare(name, f"{name}, beside other rows", [(before, after)], tolerance))
+    for candidate, optimize in (("folded, unoptimized", False), ("folded, optimized", True)):
+        comparisons += samples.compare(reference, expected, candidate, load(folded, optimize=optimize), tolerances)
+    comparisons += samples.compare(name, computed, "observed, optimized", observed.load(optimize=True), tolerances)
 
-    rows = sum(map(count_rows, batches))
-    return Parity(rows=rows, seed=seed, tolerance=tolerance, comparisons=tuple(comparisons))
+    return Parity(
+        rows=sum(map(count_rows, samples.batches)),
+        seed=seed,
+        rounding=None if tolerance else max(_without_moments(changes).values()),
+        tolerance=max(tolerances[output] for output in outputs[0]),
+        comparisons=tuple(comparisons),
+    )
 
 
-def check_observed(folded: bytes, observed: bytes, inputs: Sequence[TensorSpec], seed: int = 0) -> ParityComparison:
-    """Compare the predictions of the observed graph with those of the folded one, as they are served.
+@dataclass(frozen=True)
+class _Samples:
+    """The rows to compare on.
 
-    Raises:
-        ParityError: they differ by more than 1e-6 of the largest value.
-        GraphError: onnxruntime cannot load or run a graph.
+    Attributes:
+        batches: of several sizes, the last one of real rows where there are some.
+        whole, mixed: a batch, and the same batch with other values in every second row.
     """
-    batches = _random_batches(inputs, seed)
-    run, run_observed = load(folded, optimize=True), load(observed, optimize=True)
-    pairs = zip(map(run, batches), map(run_observed, batches), strict=True)
-    return compare("folded, optimized", "observed, optimized", pairs, OBSERVED_TOLERANCE)
+
+    batches: tuple[Arrays, ...]
+    whole: Arrays
+    mixed: Arrays
+
+    @classmethod
+    def draw(cls, inputs: Sequence[TensorSpec], real: Arrays | None, seed: int) -> "_Samples":
+        drawn = [random_rows(inputs, size, seed + size) for size in _BATCHES]
+        values = [sum(array.size for array in batch.values()) for batch in drawn]
+        batches = [batch for batch, size in zip(drawn, values, strict=True) if size <= max(values[1], _MOST_VALUES)]
+        whole = batches[-1]
+        other = random_rows(inputs, count_rows(whole), seed)
+        mixed = {name: _replace_every_second(values, other[name]) for name, values in whole.items()}
+        if real is not None:
+            batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
+        return cls(tuple(batches), whole, mixed)
+
+    def compare(
+        self, reference: str, expected: Iterable[Arrays], candidate: str, run: Run, tolerances: Mapping[str, float]
+    ) -> tuple[ParityComparison, ParityComparison]:
+        """Of a graph with what is expected of each batch, and with itself beside other rows."""
+        pairs = zip(expected, map(run, self.batches), strict=True)
+        return (
+            compare(reference, candidate, pairs, tolerances),
+            self.compare_beside_other_rows(candidate, run, tolerances),
+        )
+
+    def compare_beside_other_rows(self, name: str, run: Run, tolerances: Mapping[str, float]) -> ParityComparison:
+        before, after = ({key: values[::2] for key, values in run(rows).items()} for rows in (self.whole, self.mixed))
+        return compare(name, f"{name}, beside other rows", [(before, after)], tolerances)
 
 
-def _random_batches(inputs: Sequence[TensorSpec], seed: int) -> list[Arrays]:
-    return [random_rows(inputs, size, seed + size) for size in _BATCHES]
+def _without_moments(tensors: Mapping[str, _T]) -> dict[str, _T]:
+    return {name: value for name, value in tensors.items() if not name.startswith(_MOMENTS)}
+
+
+def _in_its_own_units(layer: NormLayer) -> NormLayer:
+    """The layer with a gamma of 1 and a beta of 0, so that its z units are those of its output.
+
+    z units proper magnify the rounding of beta in a channel without spread.
+    """
+    size = layer.num_features
+    return layer.model_copy(update={"gamma": (1.0,) * size, "beta": (0.0,) * size})
 
 
 def _replace_every_second(values: Array, other: Array) -> Array:

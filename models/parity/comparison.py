@@ -1,62 +1,74 @@
 """The largest difference between two runs of what should be one function.
 
-A difference counts relative to the largest value of the same output: an output near zero among large ones carries their
+A difference counts relative to the largest value of the same tensor: a value near zero among large ones carries their
 rounding error.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.batchnorm import Float64
-from models.datatypes import Arrays
+from models.datatypes import Array, Arrays
 from models.errors import ParityError
 from models.manifest import ParityComparison
 
-TOLERANCE = 1e-5
-"""About 80 units in the last place of float32. Small networks differ by 1 to 10 of them; a forgotten bias or a wrong
-epsilon makes far more."""
 
-OBSERVED_TOLERANCE = 1e-6
-"""Of the observed and the folded graph, whose weights are the same: they differ by onnxruntime's fusions alone."""
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference of two arrays of one shape, as it is and relative to the largest expected value."""
+
+    absolute: float
+    relative: float
+
+    @classmethod
+    def between(cls, expected: Array, actual: Array) -> "Difference":
+        """Of numbers, not a number if there is one among them; text is equal or differs by 1."""
+        if expected.dtype == object:
+            differs = float((actual != expected).any())
+            return cls(differs, differs)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            absolute, scale = _largest(_exact(actual) - _exact(expected)), _largest(_exact(expected))
+        return cls(absolute, absolute / scale if scale > 0 else absolute)
 
 
 def compare(
-    reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Arrays]], tolerance: float
+    reference: str, candidate: str, pairs: Iterable[tuple[Arrays, Arrays]], tolerances: Mapping[str, float]
 ) -> ParityComparison:
-    """The largest difference over pairs of (expected, actual) outputs.
+    """The largest difference over pairs of (expected, actual) tensors.
 
     Args:
-        reference, candidate: what the expected and the actual outputs come from, for the record and the message.
-        pairs: outputs by name; text is equal or differs by 1.
-        tolerance: bound on the difference, relative to the largest expected value of the same output.
+        reference, candidate: what the expected and the actual tensors come from, for the record and the message.
+        pairs: tensors by name; those that are expected are compared.
+        tolerances: bound on the difference of each, relative to its largest expected value.
 
     Raises:
         ParityError: a pair differs by more, in its shapes, or has a value that is not finite.
     """
-    max_absolute = max_relative = 0.0
+    max_absolute = max_relative = largest_share = 0.0
     for expected, actual in pairs:
         for name, values in expected.items():
             if actual[name].shape != values.shape:
                 raise ParityError(
                     f"{candidate}: '{name}' has shape {actual[name].shape} where {reference} has {values.shape}"
                 )
-            if values.dtype == object:
-                difference, scale = float((actual[name] != values).any()), 1.0
-            else:
-                with np.errstate(invalid="ignore"):  # infinity less infinity: refused below
-                    difference, scale = _largest(_exact(actual[name]) - _exact(values)), _largest(_exact(values))
-            relative = difference / scale if scale > 0 else difference
+            found, allowed = Difference.between(values, actual[name]), tolerances[name]
             # Stated so that a NaN, which is in no order with anything, fails.
-            if not relative <= tolerance:
+            if not found.relative <= allowed:
                 raise ParityError(
-                    f"{candidate} differs from {reference}: '{name}' by {difference:.3g}, "
-                    f"which is {relative:.3g} of its largest value ({tolerance:g} is allowed)"
+                    f"{candidate} differs from {reference}: '{name}' by {found.absolute:.3g}, "
+                    f"which is {found.relative:.3g} of its largest value ({allowed:.3g} is allowed)"
                 )
-            max_absolute, max_relative = max(max_absolute, difference), max(max_relative, relative)
+            max_absolute, max_relative = max(max_absolute, found.absolute), max(max_relative, found.relative)
+            largest_share = max(largest_share, found.relative / allowed)
     return ParityComparison(
-        reference=reference, candidate=candidate, max_absolute=max_absolute, max_relative=max_relative
+        reference=reference,
+        candidate=candidate,
+        max_absolute=max_absolute,
+        max_relative=max_relative,
+        share_of_tolerance=largest_share,
     )
 
 

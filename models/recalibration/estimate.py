@@ -72,7 +72,7 @@ def recalibrate(
         ),
         rows=rows,  # two numbers a channel were estimated from them: thresholds from them are as good as from others
         held_out=parent.held_out,
-        tolerance=parent.manifest.parity.tolerance,
+        tolerance=parent.manifest.parity.tolerance if parent.manifest.parity.rounding is None else None,
     )
 
     on_step("checking")

@@ -30,8 +30,8 @@ def test_every_graph_is_compared_and_the_comparisons_are_recorded() -> None:
     bundle = assembled()
 
     assert bundle.source == serialize(linear_norm())
-    assert [each.candidate for each in bundle.manifest.parity.comparisons][-1] == "observed, optimized"
-    assert len(bundle.manifest.parity.comparisons) == 8
+    assert "observed, optimized" in {each.candidate for each in bundle.manifest.parity.comparisons}
+    assert len(bundle.manifest.parity.comparisons) == 7
     assert bundle.observed is not None
     outputs = [load(graph, optimize=True)(ROWS)["y"] for graph in (bundle.source, bundle.folded, bundle.observed)]
     np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)

@@ -12,8 +12,8 @@ from models.errors import GraphError, MissingStatistics, ParityError, TrainingMo
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
-from models.parity.check import check_folded
 from models.runtime.specs import specs
+from tests.models.parity.watched import checked
 from training import export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
@@ -49,12 +49,7 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     folded = fold(source)
 
     assert [layer.placement.kind for layer in folded.norm_layers] == ["folded_back"] * norm_layers
-    check_folded(
-        serialize(source),
-        serialize(folded.model),
-        specs(serialize(source))[0],
-        export.oracle(network),
-    )
+    checked(source, oracle=export.oracle(network))
     modules = [name for name, module in network.named_modules() if isinstance(module, export.BatchNorm)]
     assert sorted(layer.name for layer in folded.norm_layers) == sorted(modules)
 
@@ -63,12 +58,7 @@ def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> Non
     with torch.no_grad():
         next(module for module in changed.modules() if isinstance(module, export.BatchNorm)).running_mean += 0.01
     with pytest.raises(ParityError):
-        check_folded(
-            serialize(source),
-            serialize(folded.model),
-            specs(serialize(source))[0],
-            export.oracle(changed),
-        )
+        checked(source, oracle=export.oracle(changed))
 
 
 @pytest.fixture(scope="module")

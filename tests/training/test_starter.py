@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from models import starter
-from models.parity.check import check_folded
+from models.graph.fold import Folded
+from models.graph.load import parse
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.load import load
+from tests.models.parity.watched import checked
 from training.data import mnist
 from training.data.dataset import GREY_28
 
@@ -45,7 +47,7 @@ def test_a_starter_is_small_and_names_no_folder(bundle: Bundle) -> None:
 
 
 def test_the_graphs_of_a_starter_still_agree(bundle: Bundle) -> None:
-    check_folded(bundle.source, bundle.folded, bundle.manifest.inputs)
+    checked(parse(bundle.source), Folded(parse(bundle.folded), bundle.manifest.norm_layers))
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not beside this checkout")

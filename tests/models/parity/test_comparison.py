@@ -13,7 +13,7 @@ EXPECTED = np.array([[1.0, -200.0]])
 
 def compared(actual: Any, expected: Any = EXPECTED, tolerance: float = 1e-3) -> tuple[float, float]:
     pairs = [({"y": np.asarray(expected)}, {"y": np.asarray(actual)})]
-    found = compare("a", "b", pairs, tolerance)
+    found = compare("a", "b", pairs, {"y": tolerance})
     assert (found.reference, found.candidate) == ("a", "b")
     return found.max_absolute, found.max_relative
 
@@ -35,9 +35,20 @@ def test_the_largest_of_all_pairs_and_outputs_is_kept() -> None:
     small = ({"y": np.ones(2), "z": np.ones(2)}, {"y": np.ones(2), "z": np.full(2, 1.01)})
     large = ({"y": np.full(2, 100.0), "z": np.ones(2)}, {"y": np.full(2, 100.5), "z": np.ones(2)})
 
-    found = compare("a", "b", [small, large], tolerance=0.1)
+    found = compare("a", "b", [small, large], {"y": 0.1, "z": 0.1})
 
     assert (found.max_absolute, found.max_relative) == (pytest.approx(0.5), pytest.approx(0.01))
+    assert found.share_of_tolerance == pytest.approx(0.1)
+
+
+def test_every_tensor_has_its_own_tolerance() -> None:
+    pair = ({"y": np.ones(2), "z": np.ones(2)}, {"y": np.full(2, 1.01), "z": np.full(2, 1.001)})
+
+    found = compare("a", "b", [pair], {"y": 0.02, "z": 0.002})
+
+    assert (found.max_relative, found.share_of_tolerance) == (pytest.approx(0.01), pytest.approx(0.5))
+    with pytest.raises(ParityError, match="'z'"):
+        compare("a", "b", [pair], {"y": 0.02, "z": 0.0005})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

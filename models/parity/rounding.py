@@ -1,0 +1,62 @@
+"""How far rounding alone moves what a graph computes: the yardstick of every comparison.
+
+A deep network in float32 amplifies the rounding of its operations, some by a hundred thousand. No fixed bound tells
+that from a fault: what is noise in one network is a wrong weight in another. So the source graph is compared with
+itself: every value of its inputs moves to a neighbouring number of its type, up or down at random, after which each
+operation rounds differently (Monte Carlo arithmetic, Parker 1997). The change is as large as the error of the graph
+against float64, and needs no second implementation of its operators. The folded graph rounds differently as well, and
+may differ by `FACTOR` times as much.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from models.datatypes import FLOATING, Array, Arrays, to_numpy
+from models.parity.comparison import Difference
+
+FACTOR = 10.0
+"""Folded graphs differ from their sources by up to 3 times the yardstick: see docs/folding.md."""
+
+SMALLEST = 1e-5
+"""The least tolerance, about 80 units in the last place of float32. Integers are not rounded, and inputs that reach an
+output by few operations say little of the rounding of weights."""
+
+_FLOATING = frozenset(map(to_numpy, FLOATING))
+
+LARGEST = 0.1
+"""The largest tolerance. What a graph computes that rounding moves further cannot be compared in its own type."""
+
+
+def measure(pairs: Iterable[tuple[Arrays, Arrays]]) -> dict[str, float]:
+    """The largest change of each tensor, relative to its largest value.
+
+    Args:
+        pairs: what the source graph computes of rows, and of the same rows after `round_differently`.
+    """
+    largest: dict[str, float] = {}
+    for before, after in pairs:
+        for name, values in before.items():
+            largest[name] = max(largest.get(name, 0.0), Difference.between(values, after[name]).relative)
+    return largest
+
+
+def tolerance(rounding: float) -> float:
+    """Bound on the difference of a tensor that rounding moves so far, both relative to its largest value."""
+    if np.isnan(rounding):  # refused at any bound
+        return SMALLEST
+    return float(np.clip(FACTOR * rounding, SMALLEST, LARGEST))
+
+
+def round_differently(rows: Arrays, seed: int) -> Arrays:
+    """The rows, every floating-point number moved to the next one of its type, up or down at random."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: _neighbours(values, generator) if values.dtype in _FLOATING else values for name, values in rows.items()
+    }
+
+
+def _neighbours(values: Array, generator: np.random.Generator) -> Array:
+    direction = np.where(generator.random(values.shape) < 0.5, -np.inf, np.inf).astype(values.dtype)
+    moved: Array = np.nextafter(values, direction)
+    return moved

@@ -1,0 +1,139 @@
+"""Tolerances follow from the network: deep ones pass, and faults of a single weight are found all the same."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from models.datatypes import Array
+from models.errors import ParityError
+from models.graph.fold import Folded, fold
+from models.graph.load import serialize
+from models.parity import rounding
+from models.runtime.load import load
+from tests.models.graph.cases import Graph
+from tests.models.graph.oracle import reference
+from tests.models.parity.watched import checked
+
+DEPTH, WIDTH = 9, 24
+
+
+def deep(dtype: type = np.float32) -> onnx.ModelProto:
+    """A network whose layers amplify every difference: rounding in float32 grows far beyond 1e-5."""
+    graph = Graph(seed=4)
+    x = graph.input(WIDTH)
+    for depth in range(DEPTH):
+        x = graph.op("Gemm", x, graph.weight(WIDTH, WIDTH, name=f"w{depth}"), graph.weight(WIDTH, name=f"b{depth}"))
+        graph.constant(graph.random.uniform(1.5, 2.5, WIDTH), f"bn{depth}.weight")
+        graph.constant(graph.random.normal(size=WIDTH), f"bn{depth}.bias")
+        graph.constant(graph.random.normal(size=WIDTH), f"bn{depth}.running_mean")
+        graph.constant(np.full(WIDTH, 5.0), f"bn{depth}.running_var")
+        x = graph.op("Tanh", graph.bn(x, WIDTH, f"bn{depth}"))
+    return graph.model(x, dtype=dtype)
+
+
+SOURCE = deep()
+FOLDED = fold(SOURCE)
+
+
+def faulty(tensor: str, change: Callable[[Array], None]) -> Folded:
+    """The folded graph with a change in one of its tensors."""
+    model = onnx.ModelProto()
+    model.CopyFrom(FOLDED.model)
+    found = next(each for each in model.graph.initializer if each.name == tensor)
+    values = numpy_helper.to_array(found).copy()
+    change(values)
+    found.CopyFrom(numpy_helper.from_array(values, tensor))
+    return Folded(model, FOLDED.norm_layers)
+
+
+def flip_one(values: Array) -> None:
+    values.flat[5] *= -1
+
+
+def lose_one(values: Array) -> None:
+    values.flat[7] = 0
+
+
+def swap_channels(values: Array) -> None:
+    values[..., [2, 3]] = values[..., [3, 2]]
+
+
+def round_down(values: Array) -> None:
+    values[...] = np.nextafter(values, -np.inf)
+
+
+def test_a_deep_network_is_compared_within_its_own_rounding() -> None:
+    parity = checked(SOURCE)
+
+    assert parity.rounding is not None
+    assert parity.rounding > 1e-5
+    assert parity.tolerance == pytest.approx(rounding.FACTOR * parity.rounding)
+    assert all(0 < (each.share_of_tolerance or 0) < 1 for each in parity.comparisons if "beside" not in each.candidate)
+    with pytest.raises(ParityError, match="1e-05 is allowed"):
+        checked(SOURCE, tolerance=1e-5)
+
+
+def test_the_yardstick_is_the_error_of_the_source_graph_against_float64() -> None:
+    rows = np.random.default_rng(8).normal(size=(64, WIDTH)).astype(np.float32)
+    output = SOURCE.graph.output[0].name
+    exact = reference(deep(np.float64), {"x": rows.astype(np.float64)}, [output])[output]
+    run = load(serialize(SOURCE), optimize=False)
+    own = np.abs(run({"x": rows})[output] - exact).max() / np.abs(exact).max()
+
+    measured = rounding.measure([(run({"x": rows}), run(rounding.round_differently({"x": rows}, seed=0)))])[output]
+
+    assert own / 5 < measured < own * 5
+
+
+@pytest.mark.parametrize("depth", [0, DEPTH // 2, DEPTH - 1])
+@pytest.mark.parametrize(
+    ("kind", "fault"), [("w", flip_one), ("w", lose_one), ("w", swap_channels), ("b", lose_one), ("b", swap_channels)]
+)
+def test_a_fault_in_one_layer_is_found(depth: int, kind: str, fault: Callable[[Array], None]) -> None:
+    with pytest.raises(ParityError, match="differs from source, unoptimized"):
+        checked(SOURCE, faulty(f"{kind}{depth}", fault))
+
+
+@pytest.mark.parametrize("depth", [0, DEPTH - 1])
+def test_weights_that_round_differently_are_no_fault(depth: int) -> None:
+    checked(SOURCE, faulty(f"w{depth}", round_down))
+
+
+def test_a_fault_that_the_output_hides_is_found_at_its_layer() -> None:
+    """Zeros after the layer: the network's output says nothing of it."""
+    graph = Graph()
+    hidden = graph.bn(graph.gemm(graph.input(4), 4, 3), 3)
+    source = graph.model(graph.op("Gemm", hidden, graph.constant(np.zeros((3, 2)))), dtype=np.float32)
+    folded = fold(source)
+    model = onnx.ModelProto()
+    model.CopyFrom(folded.model)
+    tensor = next(each for each in model.graph.initializer if each.name == "c0")
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.001), "c0"))
+
+    with pytest.raises(ParityError, match="observed, optimized differs from source, unoptimized: 'moments of bn'"):
+        checked(source, Folded(model, folded.norm_layers))
+    checked(source)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+def test_every_float_moves_to_its_neighbour(dtype: str) -> None:
+    import ml_dtypes  # noqa: F401, PLC0415 - registers bfloat16
+
+    values = np.ones(64, dtype)
+    moved = rounding.round_differently({"x": values, "n": np.arange(3)}, seed=0)
+
+    away = np.unique(np.abs(moved["x"].astype(np.float64) - 1))
+    unit = float(np.nextafter(values[:1], np.full(1, np.inf, dtype)).astype(np.float64)[0] - 1)
+    assert away.tolist() == [unit / 2, unit]  # below 1 numbers lie half as far apart
+    assert moved["x"].dtype == values.dtype
+    np.testing.assert_array_equal(moved["n"], np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "bound"), [(0.0, 1e-5), (1e-7, 1e-5), (1e-4, 1e-3), (0.5, 0.1), (float("nan"), 1e-5)]
+)
+def test_a_tolerance_is_a_multiple_of_rounding_within_limits(change: float, bound: float) -> None:
+    assert rounding.tolerance(change) == pytest.approx(bound)
