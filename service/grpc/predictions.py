@@ -33,7 +33,7 @@ class Predictions:
         head = grpc_request.read_head(message)
         admitted = self._handler.admit(Call(DIALECT, head.model, head.version, client.headers, client.address))
         request = self._handler.decode(admitted, message)
-        answer = self._handler.run_now(request) or await self._handler.run(request, None)
+        answer = await self._handler.run(request, None)
         return answer.body
 
     async def infer_stream(self, client: Client, context: Context) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""A connection: what is sent on it, how long its client may take, and how it ends."""
+"""A connection: what waits to be parsed, what is sent, how long its client may take, and how it ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,8 +9,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from models.errors import Overloaded
+from service.errors import public_error
+from service.host.memory_budget import Reservation
 from service.http.bodies import Held
-from service.http.predictions import Application
+from service.http.heads import Refused
+from service.http.incoming import Incoming
+from service.http.predictions import Application, PendingPrediction
 from service.http.proxies import Client
 from service.http.response import Response
 from service.http.writing import WriteTimeout
@@ -22,6 +27,9 @@ reset it, and the client would not see the response."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROBE_SECONDS = 1.0
 """Between two checks whether a client that sends no more is still connected."""
+
+
+_BODIES_EXHAUSTED = public_error(Overloaded("too many request bodies are in flight: try again later"))
 
 
 class Connection(HttpToolsProtocol):
@@ -47,7 +55,13 @@ class Connection(HttpToolsProtocol):
         self._peer: Client | None = None  # a proxy that is trusted to name its clients
         self._is_last = False  # nothing that comes after the current request is answered
         self._is_ended = False  # nothing that comes is answered
-        self._last_response: Response | None = None  # waits for those to earlier requests
+        self._incoming = Incoming()
+        self._parses_soon = False
+        self._has_come = False  # all that the client sends, some of which is still to be parsed
+        self._is_half_closed = False  # the client sends no more
+        self._pending: PendingPrediction | None = None
+        self._client = ""  # the identity of who sent the current request
+        self._reservation: Reservation | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, or a proxy."""
@@ -64,10 +78,6 @@ class Connection(HttpToolsProtocol):
         self._stop_deadline()
         self._unset_keepalive_if_required()
         self._writing.stop()
-        for _, app in self.pipeline:
-            if isinstance(app, Held):
-                app.release()
-        self.pipeline.clear()
 
     def pause_writing(self) -> None:
         """More waits to be sent than the client takes."""
@@ -79,6 +89,8 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._writing.stop()
+        if self._incoming:
+            self._parse_soon()
 
     def timeout_keep_alive_handler(self) -> None:
         """The connection has been idle for too long."""
@@ -87,11 +99,17 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more. It may have closed one direction only, and wait for the response to its request."""
-        if self._is_tls or not self._is_busy() or self.cycle.response_started:
+        if self._incoming:
+            self._has_come = True
+            return True
+        if self._is_tls or not self._is_busy():
             return None
-        self._is_last = True
-        self.cycle.keep_alive = False
-        self._start_deadline(PROBE_SECONDS, self._probe)
+        if self._pending is None:
+            if self.cycle.response_started:
+                return None
+            self.cycle.keep_alive = False
+            self._start_deadline(PROBE_SECONDS, self._probe)
+        self._is_last = self._is_half_closed = True
         return True
 
     def on_response_complete(self) -> None:
@@ -99,15 +117,26 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._writing.start()
-        elif self._last_response is not None and not self._is_busy():
-            self._send_last(self._last_response)
+        elif self._is_last:
+            self.transport.close()
+        elif self._incoming:
+            self._parse_soon()
+
+    def _parse_soon(self) -> None:
+        """Parse what waits in the next iteration of the event loop."""
+        if not self._parses_soon:
+            self._parses_soon = True
+            self.loop.call_soon(self._parse)
+
+    def _parse(self) -> None:
+        raise NotImplementedError
 
     def _probe(self) -> None:
         """Send an interim response. A client that has closed both directions resets the connection at the second one.
 
         Any client of HTTP/1.1 skips it. Without it, a request whose client has disconnected would stay in its queue.
         """
-        waits = self._is_busy() and not self.pipeline and not self.cycle.response_started
+        waits = self._pending is None and self._is_busy() and not self.cycle.response_started
         if waits and self.cycle.scope["http_version"] == "1.1":
             self.transport.write(CONTINUE)
             self._start_deadline(PROBE_SECONDS, self._probe)
@@ -127,7 +156,40 @@ class Connection(HttpToolsProtocol):
 
     def _is_busy(self) -> bool:
         """Whether a request that has been read is still to be answered."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._pending is not None or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _respond(self, response: Response | ASGIApp) -> None:
+        """Send the response to a plain prediction, or leave it to uvicorn."""
+        self._pending = None
+        if isinstance(response, Response):
+            self._release()
+            self._send(response)
+            self.on_response_complete()
+        else:
+            self._leave_to_uvicorn(response, b"")
+
+    def _hold(self, size: int) -> None:
+        """Hold so many bytes of a body until the request has been answered.
+
+        Raises:
+            Refused: the client's share has no room for them.
+        """
+        if self._reservation is None:
+            if not size:
+                return
+            self._reservation = self._application.bodies.open(self._client)
+        if not self._reservation.grow(size):
+            raise Refused(_BODIES_EXHAUSTED)
+
+    def _leave_to_uvicorn(self, app: ASGIApp, body: bytes) -> None:
+        """Have an application answer the request."""
+        reservation, self._reservation = self._reservation, None
+        self._start_task(app if reservation is None else Held(app, reservation), body)
+
+    def _release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.release()
+            self._reservation = None
 
     def _start_task(self, app: ASGIApp, body: bytes) -> None:
         """Show uvicorn the whole request whose head is in `url` and `headers`: it makes a task of it.
@@ -148,10 +210,12 @@ class Connection(HttpToolsProtocol):
         self.cycle.body = body  # type: ignore[assignment]  # passed on without a copy
         if self._is_last:
             self.cycle.keep_alive = False
+        if self._is_half_closed:
+            self._start_deadline(PROBE_SECONDS, self._probe)
         super().on_message_complete()
 
     def _send(self, response: Response) -> None:
-        """Send a response, while no other is to be sent before it."""
+        """Send a response."""
         if self._is_last:
             response = response.closing()
         self.transport.write(response.to_bytes(self.server_state.default_headers))
@@ -159,20 +223,12 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _end(self, response: Response) -> None:
-        """End the connection with this response, after those to earlier requests."""
+        """End the connection with this response, and read on for a moment, so that the client can read it."""
         self._is_ended = True
         self._stop_deadline()
-        if self._is_busy():
-            self._last_response = response.closing()
-        else:
-            self._send_last(response.closing())
-
-    def _send_last(self, response: Response) -> None:
-        """Send a response, and read on for a moment, so that the client can read it."""
-        self._last_response = None
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
-        self.transport.write(response.to_bytes(self.server_state.default_headers))
+        self.transport.write(response.closing().to_bytes(self.server_state.default_headers))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._start_deadline(LINGER_SECONDS, self.transport.abort)

@@ -1,6 +1,7 @@
 """Predictions over HTTP: the handler's errors and answers as responses, by ASGI or without it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.errors import DengeError
+from models.errors import ClientDisconnected, DengeError
 from service.errors import INTERNAL, public_error
 from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
@@ -28,6 +29,9 @@ log = structlog.get_logger()
 
 _NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
+
+Respond = Callable[[Response | ASGIApp], None]
+"""Gets a response, or the ASGI application that gives it."""
 
 
 async def respond(
@@ -58,7 +62,7 @@ class PlainRequest(NamedTuple):
 
 
 class PlainPredictions:
-    """Answers plain predictions without ASGI: from the bytes of a body to those of a response, in one call.
+    """Answers plain predictions without ASGI: from the bytes of a body to those of a response.
 
     Plain is a prediction whose body comes as it is, under a path without escapes and query. ASGI answers all others.
 
@@ -87,32 +91,94 @@ class PlainPredictions:
         try:
             call = Call(address.dialect, address.model, address.version, headers, client_address)
             admitted = self._handler.admit(call)
-        except Exception as error:  # noqa: BLE001 - as in `answer`
+        except Exception as error:  # noqa: BLE001 - as in `PendingPrediction`
             request_id = choose_request_id(headers)
-            return self._finish(address, start, request_id, client_address, _failure(error, request_id))
+            return self._context.finish(
+                _failure(error, request_id),
+                address.route,
+                "POST",
+                address.path,
+                request_id,
+                perf_counter() - start,
+                client_address,
+            )
         return PlainRequest(address, admitted, start) if _NOT_PLAIN.isdisjoint(headers) else None
 
-    def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
-        """Answer a request.
+    def submit(self, request: PlainRequest, body: bytes, respond: Respond) -> "PendingPrediction":
+        """Answer a request, in this context, when the event loop has read all sockets that had something.
 
-        Returns:
-            The response; or, where a run or the decoding would keep others waiting, what gives it by ASGI.
+        Args:
+            request: from `admit`.
+            body: all of it.
+            respond: gets the response; or what gives it by ASGI, where the run or decoding would keep others waiting.
         """
-        address, admitted, start = request
-        request_id = choose_request_id(admitted.call.headers)
-        try:
-            decoded = self._handler.decode(admitted, body)
-            answer = self._handler.run_now(decoded)
-            if answer is None:
-                return self._context.around(_DeferredAnswer(self._handler, address, decoded))
-            response = Response(_OK, *answer)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
-            response = _failure(error, request_id)
-        return self._finish(address, start, request_id, admitted.call.address, response)
+        pending = PendingPrediction(self._handler, self._context, request, body, respond)
+        self._handler.prepare(partial(copy_context().run, pending.prepare))
+        return pending
 
-    def _finish(self, address: Address, start: float, request_id: str, client: str, response: Response) -> Response:
-        seconds = perf_counter() - start
-        return self._context.finish(response, address.route, "POST", address.path, request_id, seconds, client)
+
+class PendingPrediction:
+    """A plain prediction that has been read, and is still to be answered.
+
+    Args:
+        handler: answers it.
+        context: of every request.
+        request: without its body.
+        body: of the request.
+        respond: gets the response, or the ASGI application that gives it.
+    """
+
+    __slots__ = ("_body", "_context", "_handler", "_is_cancelled", "_request", "_request_id", "_respond", "_undone")
+
+    def __init__(
+        self, handler: Handler, context: RequestContext, request: PlainRequest, body: bytes, respond: Respond
+    ) -> None:
+        self._handler = handler
+        self._context = context
+        self._request = request
+        self._request_id = choose_request_id(request.admitted.call.headers)
+        self._body = body
+        self._undone: Prediction | Undecoded | None = None
+        self._respond = respond
+        self._is_cancelled = False
+
+    def prepare(self) -> None:
+        """Decode the body, and submit the run."""
+        if self._is_cancelled:
+            return
+        try:
+            self._undone = self._handler.decode(self._request.admitted, self._body)
+            if not self._handler.submit(self._undone, self._finish):
+                self._finish(None)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a response and the log the details
+            self._finish(error)
+
+    def cancel(self) -> None:
+        """Record that the client has disconnected. It gets no response."""
+        self._is_cancelled = True
+        self._record(_failure(ClientDisconnected("the client has disconnected"), self._request_id))
+
+    def _finish(self, outcome: Answer | Exception | None) -> None:
+        if outcome is None:
+            assert self._undone is not None  # noqa: S101 - only what has been decoded, or is too large, is deferred
+            deferred = _DeferredAnswer(self._handler, self._request.address, self._undone)
+            self._respond(self._context.around(deferred))
+        elif isinstance(outcome, Exception):
+            self._respond(self._record(_failure(outcome, self._request_id)))
+        else:
+            self._respond(self._record(Response(_OK, *outcome)))
+
+    def _record(self, response: Response) -> Response:
+        address, admitted, start = self._request
+        return self._context.finish(
+            response,
+            address.route,
+            "POST",
+            address.path,
+            self._request_id,
+            perf_counter() - start,
+            admitted.call.address,
+        )
 
 
 class _DeferredAnswer:

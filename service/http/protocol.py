@@ -1,14 +1,16 @@
 """HTTP as uvicorn speaks it, except that a request reaches an application when all of it is there.
 
-    head ──> body ──> a plain prediction is answered at once: `service.http.predictions`
+    head ──> body ──> a plain prediction is answered together with others: `service.http.predictions`
       │        │  └─> another request is shown to uvicorn as a whole, which makes a task of it for the ASGI application
       └────────┴────> what is refused gets its response; what the client still sends is read and dropped for a moment
 
 uvicorn makes a task of every request, and passes its parts to and fro as messages. For a small model that costs as
 much as the model. Here the body is collected as it comes, so one place bounds its size, its time and its memory, for
-all routes alike; and a plain prediction is answered by one call.
+all routes alike; and a plain prediction needs no task.
 
-uvicorn keeps what follows a request: its task, the order of responses, keep-alive, and how the server stops.
+What follows a request on its connection is not parsed before the request has been answered, and then in another
+iteration of the event loop: responses keep the order of their requests, and a client that sends very many in line keeps
+nobody else waiting. uvicorn keeps the tasks, keep-alive, and how the server stops.
 """
 
 import asyncio
@@ -18,15 +20,13 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from models.errors import InvalidInput, Overloaded, TooLarge
+from models.errors import InvalidInput, TooLarge
 from service.errors import PublicError, public_error
-from service.host.memory_budget import Reservation
 from service.http import heads
-from service.http.bodies import CollectedBody, Held
+from service.http.bodies import CollectedBody
 from service.http.connection import CONTINUE, Connection
 from service.http.heads import Refused
 from service.http.predictions import PlainRequest
@@ -68,16 +68,16 @@ class Protocol(Connection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._phase = _Phase.IDLE
+        self._is_complete = False  # whether a request has ended in what is parsed
         self._begins_here = False  # whether the request began in the segment that is parsed
         self._overhead = 0  # bytes of the request that are not its body, except in the segment in which it began
         self._method = b""
         self.url = b""
         self.headers = []
         self._plain: PlainRequest | None = None
-        self._client = ""
         self._length: int | None = None  # of the body; None where it comes in chunks
+        self._received = 0  # of the body
         self._body = CollectedBody(self._limits.max_body_bytes)
-        self._reservation: Reservation | None = None
         self._expects_continue = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -86,24 +86,19 @@ class Protocol(Connection):
         self._start_deadline(self._limits.head_seconds, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Parse a segment, and bound what is not complete yet."""
+        """Parse a segment, up to the end of one request."""
         if self._is_ended:
             return
-        self._unset_keepalive_if_required()
-        self._begins_here = False
-        try:
-            self._parse(memoryview(data))
-        except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, _Stop):
-                self._refuse(heads.reason(error))
-            return
-        if self._phase is not _Phase.IDLE:
-            self._bound(len(data))
-        elif self.timeout_keep_alive_task is None and not self._is_busy():
-            self._start_deadline(self._limits.head_seconds, self.transport.abort)
+        self._incoming.add(data)
+        if self._parses_soon:
+            self.flow.pause_reading()
+        else:
+            self._parse()
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._is_busy():
+            raise Refused(heads.INVALID)
         self._stop_deadline()
         self._phase = _Phase.HEAD
         self._begins_here = True
@@ -134,6 +129,7 @@ class Protocol(Connection):
             heads.validate_upgrade(self._method, headers)
             return
         self._phase = _Phase.BODY
+        self._received = 0
         self._resolve_client()
         self._length = None if b"transfer-encoding" in headers else int(headers.get(b"content-length", 0))
         max_bytes = self._limits.max_body_bytes
@@ -142,14 +138,7 @@ class Protocol(Connection):
         self._expects_continue = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
         self._client = self._address
         self._plain = None
-        # Answers keep the order of their requests, and wait for a client that does not read.
-        if (
-            self._method == b"POST"
-            and version == "1.1"
-            and self.parser.should_keep_alive()
-            and not self.flow.write_paused
-            and not self._is_busy()
-        ):
+        if self._method == b"POST" and version == "1.1" and self.parser.should_keep_alive():
             admitted = self._application.plain.admit(self.url, headers, self._client)
             if isinstance(admitted, Response):
                 self._answer_early(admitted)
@@ -158,6 +147,7 @@ class Protocol(Connection):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
+        self._received += len(body)
         self._overhead -= len(body) + _CHUNK_FRAMING_BYTES
         if self._phase is _Phase.BODY:
             self._body.add(body)
@@ -166,6 +156,7 @@ class Protocol(Connection):
         """Answer the request."""
         if self._phase is _Phase.HEAD:  # to be parsed again, without its upgrade
             return
+        self._is_complete = True
         self._stop_deadline()
         phase, self._phase = self._phase, _Phase.IDLE
         if phase is _Phase.SKIPPED:
@@ -173,51 +164,68 @@ class Protocol(Connection):
             return
         plain, self._plain = self._plain, None
         body = self._body.take()
+        self._hold(len(body))
         if plain is None:
-            self._leave_to_uvicorn(self.app, body, len(body))
-            return
-        response = self._application.plain.answer(plain, body)
-        if not isinstance(response, Response):
-            self._leave_to_uvicorn(response, b"", len(body))
-            return
-        self._release()
-        self._send(response)
-        self.on_response_complete()
-
-    def on_response_complete(self) -> None:
-        """A response has been written, while another request may be read already."""
-        super().on_response_complete()
-        if self._phase is not _Phase.IDLE:
-            self._unset_keepalive_if_required()
-            self._send_continue()
-        elif self._is_last and not self._is_busy():
-            self.transport.close()
+            self._leave_to_uvicorn(self.app, body)
+        else:
+            self._pending = self._application.plain.submit(plain, body, self._respond)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has disconnected, or the connection was closed."""
         super().connection_lost(exc)
-        if self._phase is _Phase.BODY:
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
+        elif self._phase is _Phase.BODY:
             self._record(_DISCONNECTED)
         self._drop()
 
     def shutdown(self) -> None:
         """The service stops. A request whose head has come is still answered."""
-        if self._phase in {_Phase.BODY, _Phase.SKIPPED}:
+        if self._phase in {_Phase.BODY, _Phase.SKIPPED} or self._pending is not None:
             self._is_last = True
         else:
             super().shutdown()
 
-    def _parse(self, data: memoryview) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                # The parser takes the end of such a head for the end of the request: it is parsed again.
-                data = data[upgrade.args[0] :]
-                self.parser = heads.new_parser(self)
-                self.parser.feed_data(heads.without_upgrade(self._method, self.url, self.headers))
-            else:
-                return
+    def _parse(self) -> None:
+        """Parse what has come, up to the end of one request, and bound a request that is not complete."""
+        self._parses_soon = False
+        if self._is_ended or self._is_busy() or self.flow.write_paused:
+            self.flow.pause_reading()
+            return
+        self._unset_keepalive_if_required()
+        self._begins_here = self._is_complete = False
+        size = len(self._incoming)
+        try:
+            while self._incoming and not self._is_complete:
+                self._parse_part()
+        except httptools.HttpParserError as error:
+            if not isinstance(error.__context__, _Stop):
+                self._refuse(heads.reason(error))
+            return
+        if self._phase is not _Phase.IDLE:
+            self._bound(size - len(self._incoming))
+        elif self.timeout_keep_alive_task is None and not self._is_busy():
+            self._start_deadline(self._limits.head_seconds, self.transport.abort)
+        if not self._incoming:
+            self.flow.resume_reading()
+            if self._has_come and not self.eof_received():
+                self.transport.close()
+        else:
+            self.flow.pause_reading()
+            if not self._is_busy():
+                self._parse_soon()
+
+    def _parse_part(self) -> None:
+        has_length = self._phase in {_Phase.BODY, _Phase.SKIPPED} and self._length is not None
+        part = self._incoming.take((self._length or 0) - self._received if has_length else None)
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The parser takes the end of such a head for the end of the request: it is parsed again.
+            self._incoming.give_back(len(part) - upgrade.args[0])
+            self.parser = heads.new_parser(self)
+            self.parser.feed_data(heads.without_upgrade(self._method, self.url, self.headers))
 
     def _bound(self, size: int) -> None:
         """Bound a request that is not complete after a segment of so many bytes."""
@@ -227,10 +235,10 @@ class Protocol(Connection):
                 self._refuse(heads.HEAD_TOO_LARGE)
                 return
         if self._phase is _Phase.BODY:
-            if self._reservation is None:
-                self._reservation = self._application.bodies.open(self._client)
-            if not self._reservation.grow(max(self._length or 0, self._body.size)):
-                self._refuse(_BODIES_EXHAUSTED)
+            try:
+                self._hold(max(self._length or 0, self._body.size))
+            except Refused as refused:
+                self._refuse(refused.error)
                 return
             self._send_continue()
         seconds = self._limits.head_seconds if self._phase is _Phase.HEAD else self._limits.body_seconds
@@ -244,20 +252,9 @@ class Protocol(Connection):
             self._refuse(PublicError(HTTPStatus.REQUEST_TIMEOUT, message))
 
     def _send_continue(self) -> None:
-        waits = self._expects_continue and self._phase is _Phase.BODY and not self._body.size
-        if waits and not self._is_busy():
+        if self._expects_continue and not self._body.size:
             self._expects_continue = False
             self.transport.write(CONTINUE)
-
-    def _leave_to_uvicorn(self, app: ASGIApp, body: bytes, held: int) -> None:
-        """Have an application answer the request, of whose body so many bytes are held until then."""
-        if held:
-            reservation = self._reservation or self._application.bodies.open(self._client)
-            if not reservation.grow(held):
-                raise Refused(_BODIES_EXHAUSTED)
-            app = Held(app, reservation)
-        self._start_task(app, body)
-        self._reservation = None
 
     def _answer_early(self, response: Response) -> None:
         """Answer a request whose body has not been read."""
@@ -287,11 +284,5 @@ class Protocol(Connection):
         self._body.take()
         self._release()
 
-    def _release(self) -> None:
-        if self._reservation is not None:
-            self._reservation.release()
-            self._reservation = None
-
 
 _DISCONNECTED = public_error(InvalidInput("the client disconnected before its end", "body"))
-_BODIES_EXHAUSTED = public_error(Overloaded("too many request bodies are in flight: try again later"))

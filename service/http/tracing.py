@@ -8,12 +8,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.version import VERSION
 from service.http.context import RequestContext
-from service.http.predictions import PlainPredictions, PlainRequest
+from service.http.predictions import PendingPrediction, PlainPredictions, PlainRequest, Respond
 from service.http.response import Response
-from service.inference.batcher import Batcher, OnResult
+from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
 from service.inference.handler import Handler
 from service.inference.limits import Limits
+from service.inference.short_runs import OnResult
 from service.inference.tracing import TracedBatcher, TracedDialect
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
@@ -76,7 +77,7 @@ class TracedPredictions(PlainPredictions):
         self._tracer = tracer
 
     def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
-        """Decide about a request. A refusal has a span; the span of a request that is answered begins in `answer`."""
+        """Decide about a request. A refusal has a span; the span of a request that is answered begins in `submit`."""
         span = start_request(self._tracer, headers)
         with in_request(span, ends=False):
             decided = super().admit(url, headers, client_address)
@@ -84,20 +85,24 @@ class TracedPredictions(PlainPredictions):
             span.end()  # of others it is dropped
         return decided
 
-    def answer(self, request: PlainRequest, body: bytes) -> Response | ASGIApp:
+    def submit(self, request: PlainRequest, body: bytes, respond: Respond) -> PendingPrediction:
         """Answer a request, or leave it and its span to ASGI."""
         span = start_request(self._tracer, request.admitted.call.headers)
+
+        def end_span(response: Response | ASGIApp) -> None:
+            if isinstance(response, Response):
+                span.end()
+                respond(response)
+                return
+
+            async def respond_in_span(scope: Scope, receive: Receive, send: Send) -> None:
+                scope[_SPAN] = span
+                await response(scope, receive, send)
+
+            respond(respond_in_span)
+
         with in_request(span, ends=False):
-            response = super().answer(request, body)
-        if isinstance(response, Response):
-            span.end()
-            return response
-
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[_SPAN] = span
-            await response(scope, receive, send)
-
-        return respond
+            return super().submit(request, body, end_span)
 
 
 class Tracing:

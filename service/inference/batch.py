@@ -1,8 +1,9 @@
-"""Requests that share a run of the model, off the event loop."""
+"""Requests that share a run of the model: their inputs and outputs, and runs off the event loop."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from time import perf_counter
 
 import numpy as np
@@ -47,18 +48,39 @@ def run_batch(batch: Sequence[QueuedRequest]) -> BatchResult:
     return result
 
 
-def _run_joined(result: BatchResult, batch: Sequence[QueuedRequest]) -> list[Outputs]:
-    joined = {name: np.concatenate([request.inputs[name] for request in batch]) for name in batch[0].inputs}
-    rows = sum(request.rows for request in batch)
-    outputs = _run(result, batch[0].served, joined, rows)
-    if any(len(array) != rows for array in outputs.values()):
+def join_inputs(requests: Sequence[Mapping[str, Array]]) -> Mapping[str, Array]:
+    """The inputs of several requests, one behind the other; of a single one, its own."""
+    first = requests[0]
+    if len(requests) == 1:
+        return first
+    return {name: np.concatenate([inputs[name] for inputs in requests]) for name in first}
+
+
+def split_outputs(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
+    """The outputs of each request, from those of a joined run.
+
+    Args:
+        outputs: of the run, by name.
+        rows: of each request.
+
+    Raises:
+        InferenceFailed: an output has another number of rows than all requests together.
+    """
+    if len(rows) == 1:
+        return [outputs]
+    if any(array.shape[:1] != (sum(rows),) for array in outputs.values()):
         raise InferenceFailed("an output has another number of rows than the inputs")
-    results: list[Outputs] = []
-    start = 0
-    for request in batch:
-        results.append({name: array[start : start + request.rows] for name, array in outputs.items()})
-        start += request.rows
-    return results
+    ends = list(accumulate(rows))
+    return [
+        {name: array[end - count : end] for name, array in outputs.items()}
+        for end, count in zip(ends, rows, strict=True)
+    ]
+
+
+def _run_joined(result: BatchResult, batch: Sequence[QueuedRequest]) -> list[Outputs]:
+    rows = [request.rows for request in batch]
+    outputs = _run(result, batch[0].served, join_inputs([request.inputs for request in batch]), sum(rows))
+    return split_outputs(outputs, rows)
 
 
 def _run(result: BatchResult, served: ServedVersion, inputs: Mapping[str, Array], rows: int) -> Outputs:

@@ -1,30 +1,27 @@
 """Joins concurrent requests into batches, and runs them off the event loop where that pays.
 
-A run that is shorter than handing it to a thread takes is done at once, on the event loop. Longer ones go to a few
-threads, behind bounded queues (`service.inference.scheduler`). A batch is whatever waits when a thread gets free:
-nothing waits while one is idle, and batches grow by themselves as the load does. `batch_wait` lets a batch that is not
-full wait longer, but only while another run keeps the machine busy.
+A run that is shorter than handing it to a thread takes is done on the event loop (`service.inference.short_runs`).
+Longer ones go to a few threads, behind bounded queues (`service.inference.scheduler`). A batch is whatever waits when a
+thread gets free: nothing waits while one is idle, and batches grow by themselves as the load does. `batch_wait` lets a
+batch that is not full wait longer, but only while another run keeps the machine busy.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, perf_counter
+from functools import partial
+from time import monotonic
+from typing import Any
 
 from models.datatypes import Array
-from models.errors import ClientDisconnected, Overloaded, RunTooLong
+from models.errors import ClientDisconnected, Overloaded
 from service.catalog.served_version import ServedVersion
 from service.inference.batch import BatchResult, run_batch
 from service.inference.limits import Limits
 from service.inference.queue import ModelQueue, Outputs, QueuedRequest
 from service.inference.scheduler import Scheduler
+from service.inference.short_runs import OnResult, Outcome, ShortRun, ShortRuns
 from service.telemetry.statistics import Refusal, ServiceStatistics
-
-INLINE_SECONDS = 0.25
-"""A run on the event loop that takes so much longer than expected is ended, and done again in a thread."""
-
-OnResult = Callable[[ServedVersion, Mapping[str, Array], Outputs, str], None]
-"""Gets the version, inputs, outputs and client of a request that was answered."""
 
 
 class Batcher:
@@ -47,6 +44,7 @@ class Batcher:
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
         self._scheduler = Scheduler(limits.max_pending, limits.concurrency)
+        self._short_runs = ShortRuns(statistics, on_result)
         self._running = 0
         self._batch_timer: asyncio.TimerHandle | None = None
 
@@ -102,7 +100,8 @@ class Batcher:
             ClientDisconnected: the client disconnected before the run.
             InferenceFailed: the runtime broke on these inputs.
         """
-        if (outputs := self.run_now(served, inputs, client)) is not None:
+        soon: asyncio.Future[Outputs | None] = asyncio.get_running_loop().create_future()
+        if self.submit(served, inputs, client, partial(_resolve, soon)) and (outputs := await soon) is not None:
             return outputs
         outputs = await self.run_queued(self._enqueue(served, inputs, client, priority), disconnected, timeout)
         self._on_result(served, inputs, outputs, client)
@@ -134,32 +133,33 @@ class Batcher:
                 watcher.cancel()
             self._scheduler.discard(request)
 
-    def run_now(self, served: ServedVersion, inputs: Mapping[str, Array], client: str = "") -> Outputs | None:
-        """All outputs of a model, by name, where its run is short. None where it is not: `run` queues it.
+    def prepare(self, preparation: Callable[[], None]) -> None:
+        """Call this, which decodes a request and submits it, when the event loop has read all sockets."""
+        self._short_runs.prepare(preparation)
 
-        Raises:
-            InferenceFailed: the runtime broke on these inputs.
+    def submit(
+        self,
+        served: ServedVersion,
+        inputs: Mapping[str, Array],
+        client: str,
+        on_outcome: Callable[[Outcome], None],
+    ) -> bool:
+        """Run a model on the event loop, together with other requests that have arrived, if its run is short.
+
+        Args:
+            served: what to run.
+            inputs: by name.
+            client: the identity of who sent them.
+            on_outcome: gets the outputs, the error, or None where the run took too long: `run` queues it then.
+
+        Returns:
+            Whether it is run. If not, `run` queues it.
         """
-        rows = served.count_rows(inputs)
-        inline = self._inline_seconds(served)
-        if served.engine.expected_seconds(rows) >= inline:
-            return None
-        counted = self._statistics.of(served.model, served.version)
-        start = perf_counter()
-        try:
-            outputs = served.engine.run(inputs, inline + INLINE_SECONDS)
-        except RunTooLong:
-            return None
-        except Exception:
-            counted.failed_runs += 1
-            counted.fail.add(perf_counter() - start)
-            raise
-        seconds = perf_counter() - start
-        counted.record_run(rows, seconds)
-        counted.success.add(seconds)
-        counted.queue.add(0.0)
-        self._on_result(served, inputs, outputs, client)
-        return outputs
+        rows, limits = served.count_rows(inputs), self._limits.for_model(served.manifest.batching)
+        if served.engine.expected_seconds(rows) >= limits.inline:
+            return False
+        self._short_runs.add(ShortRun(served, inputs, rows, client, on_outcome), limits.max_batch_rows, limits.inline)
+        return True
 
     def close(self) -> None:
         """Wait for what runs, and refuse what comes."""
@@ -238,10 +238,14 @@ class Batcher:
         for rows, seconds in result.runs:
             counted.record_run(rows, seconds)
         for request, outcome in zip(batch, result.results, strict=True):
-            if request.future.done():  # cancelled meanwhile
-                continue
-            if isinstance(outcome, Exception):
-                request.future.set_exception(outcome)
-            else:
-                request.future.set_result(outcome)
+            _resolve(request.future, outcome)
         self._start_batches()
+
+
+def _resolve(future: "asyncio.Future[Any]", outcome: Outcome) -> None:
+    if future.done():  # cancelled meanwhile
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

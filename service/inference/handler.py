@@ -4,10 +4,11 @@ A skin (HTTP, gRPC) makes a `Call` of what it knows before the body, and then go
 
     admitted = handler.admit(call)                             who may predict, and which version answers
     request = handler.decode(admitted, body)                   the body, checked, unless it is large
-    answer = handler.run_now(request)                          where the run is short: at once
-    answer = await handler.run(request, disconnected)          else: queued, joined with others, in a thread
+    answer = await handler.run(request, disconnected)          a short run on the event loop, a longer one in a thread
 
-`await handler.answer(admitted, body, disconnected)` is all but the first. Errors are those of `models.errors`.
+`await handler.answer(admitted, body, disconnected)` is all but the first. Without a task, `handler.prepare` puts
+decoding off until the event loop has read all sockets, and `handler.submit(request, on_answer)` does short runs only.
+Errors are those of `models.errors`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ from service.host.codec_pool import CodecPool
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
 from service.inference.scoring import Scorer
+from service.inference.short_runs import Outcome
 from service.wire.pieces import LARGE_BYTES
 
 _JSON_BYTES_PER_BYTE = 4
@@ -28,6 +30,9 @@ _JSON_BYTES_PER_BYTE = 4
 
 Disconnected = Callable[[], Awaitable[None]]
 """Returns when the client has disconnected."""
+
+OnAnswer = Callable[[Answer | Exception | None], None]
+"""Gets the answer to a request, or its error; None where its run has to be queued."""
 
 
 class Admitted(NamedTuple):
@@ -124,19 +129,36 @@ class Handler:
             return Undecoded(admitted, body, memory)
         return Prediction(admitted, dialect.decode(served, call, body))
 
-    def run_now(self, request: Prediction | Undecoded) -> Answer | None:
-        """Run the model at once. None where that would keep others waiting: `run` queues it.
+    def prepare(self, preparation: Callable[[], None]) -> None:
+        """Call this, which decodes a request and submits it, when the event loop has read all sockets."""
+        self._batcher.prepare(preparation)
 
-        Raises:
-            InferenceFailed: the runtime broke on these inputs.
+    def submit(self, request: Prediction | Undecoded, on_answer: OnAnswer) -> bool:
+        """Run the model on the event loop, together with other requests that have arrived, if its run is short.
+
+        Args:
+            request: from `decode`.
+            on_answer: gets the answer, the error, or None where the run took too long: `run` queues it then.
+
+        Returns:
+            Whether it is run. If not, `run` decodes or queues it.
         """
-        if isinstance(request, Undecoded):
-            return None
+        if isinstance(request, Undecoded) or request.query.layer_statistics:
+            return False
         (call, dialect, served, client, _), query = request
-        if query.layer_statistics:
-            return None
-        outputs = self._batcher.run_now(served, query.inputs, client)
-        return None if outputs is None else dialect.encode(served, call, query, outputs, None)
+
+        def encode(outcome: Outcome) -> None:
+            if outcome is None or isinstance(outcome, Exception):
+                on_answer(outcome)
+                return
+            answer: Answer | Exception
+            try:
+                answer = dialect.encode(served, call, query, outcome, None)
+            except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
+                answer = error
+            on_answer(answer)
+
+        return self._batcher.submit(served, query.inputs, client, encode)
 
     async def run(self, request: Prediction | Undecoded, disconnected: Disconnected | None) -> Answer:
         """Run the model when it is the request's turn.

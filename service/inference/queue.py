@@ -107,7 +107,7 @@ class ModelQueue:
             priority or LOWEST_PRIORITY,
             rows,
             self.expected_seconds(rows),
-            _batch_key(served, inputs),
+            batch_key(served, inputs),
             asyncio.get_running_loop().create_future(),
             monotonic(),
         )
@@ -283,7 +283,8 @@ class _Level:
             self.most_waiting = now
 
 
-def _batch_key(served: ServedVersion, inputs: Mapping[str, Array]) -> object:
+def batch_key(served: ServedVersion, inputs: Mapping[str, Array]) -> object:
+    """What is equal for requests that can share a run; None for one that cannot."""
     if not served.is_batchable:
         return None
     return id(served), *((name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs))

@@ -1,16 +1,18 @@
 """Spans of a prediction, below that of its request: decode, queue, run, encode."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from time import monotonic, time_ns
 
 from opentelemetry.trace import Tracer
 
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.inference.batcher import Batcher, OnResult
+from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
 from service.inference.limits import Limits
 from service.inference.queue import Outputs, QueuedRequest
+from service.inference.short_runs import OnResult, Outcome
 from service.telemetry.statistics import ServiceStatistics
 from service.telemetry.tracing import add_step, step
 from service.watching.observed_model import ObservedModel
@@ -28,13 +30,23 @@ class TracedBatcher(Batcher):
         super().__init__(statistics, limits, on_result)
         self._tracer = tracer
 
-    def run_now(self, served: ServedVersion, inputs: Mapping[str, Array], client: str = "") -> Outputs | None:
-        """All outputs of a model, by name, as `Batcher.run_now`. A run that has to wait has no span here."""
-        began = time_ns()
-        outputs = super().run_now(served, inputs, client)
-        if outputs is not None:
-            add_step(self._tracer, "run", began, time_ns(), _attributes(served, inputs))
-        return outputs
+    def submit(
+        self,
+        served: ServedVersion,
+        inputs: Mapping[str, Array],
+        client: str,
+        on_outcome: Callable[[Outcome], None],
+    ) -> bool:
+        """Run a model as `Batcher.submit`. The span begins here: what it is joined with is decoded meanwhile."""
+        began, context = time_ns(), copy_context()
+
+        def add_span(outcome: Outcome) -> None:
+            if outcome is not None:
+                error = outcome if isinstance(outcome, Exception) else None
+                add_step(self._tracer, "run", began, time_ns(), _attributes(served, inputs), error)
+            on_outcome(outcome)
+
+        return super().submit(served, inputs, client, lambda outcome: context.run(add_span, outcome))
 
     async def run_queued(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import uvicorn
@@ -88,12 +89,16 @@ class Connection:
 
     async def settle(self) -> None:
         """Until everything waits for more bytes, or is done."""
-        while self.state.tasks and self.protocol.cycle.more_body is False and not self.transport.closed:
-            await asyncio.sleep(0)
-            if self.protocol.flow.write_paused:
-                break
-        for _ in range(5):
-            await asyncio.sleep(0)
+        written = -1
+        while self.is_answering() or len(self.transport.written) > written:
+            written = len(self.transport.written)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    def is_answering(self) -> bool:
+        """Whether a task has all that it waits for from the client."""
+        waits = self.transport.closed or self.protocol.flow.write_paused
+        return not waits and bool(self.state.tasks) and self.protocol.cycle.more_body is False
 
     async def lose(self) -> None:
         """The client goes away."""
@@ -101,6 +106,12 @@ class Connection:
         self.protocol.connection_lost(None)
         if self.state.tasks:
             await asyncio.wait(self.state.tasks)
+
+
+def cut(data: bytes, places: list[float]) -> list[bytes]:
+    """The segments between these fractions of the data."""
+    at = [0, *sorted(round(place * len(data)) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(at) if start < end]
 
 
 def http(body: bytes = b"", method: str = "POST", path: str = PATH, version: str = "1.1", **headers: str) -> bytes:

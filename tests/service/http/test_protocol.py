@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Coroutine, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from service.http.protocol import Protocol
 from service.settings import Settings
 from service.telemetry.logs import add_ids
 from tests.service.conftest import fill
-from tests.service.http.connections import PATH, Connection, chunked, http, in_json
+from tests.service.http.connections import PATH, Connection, chunked, cut, http, in_json
 from tests.service.routes.test_infer import BAD_BINARY, BAD_REQUESTS, ROWS, binary_request, request
 
 LIMIT = 1 << 20
@@ -71,6 +70,7 @@ BAD = {
     "broken gzip": http(BODY, Content_Encoding="gzip"),
     "another encoding": http(BODY, Content_Encoding="br"),
 }
+HALF = GOOD["plain"][:-20]
 LAST = {
     "1.0": http(BODY, version="1.0"),
     "1.0 keep-alive": http(BODY, version="1.0", Connection="keep-alive"),
@@ -127,11 +127,6 @@ def events(
     return [{name: value for name, value in event.items() if name != "milliseconds"} for event in logged]
 
 
-def cut(data: bytes, places: list[float]) -> list[bytes]:
-    at = [0, *sorted(round(place * len(data)) for place in places), len(data)]
-    return [data[start:end] for start, end in pairwise(at) if start < end]
-
-
 ALL = {**GOOD, **BAD, **LAST}
 
 
@@ -152,7 +147,7 @@ def test_good_requests_are_answered_well(app: Application) -> None:
 def test_plain_requests_need_no_task(app: Application, name: str) -> None:
     async def ask() -> None:
         connection = Connection(app, Protocol)
-        connection.protocol.data_received(GOOD[name])
+        await connection.send(GOOD[name])
         assert connection.protocol.cycle is None
         assert not connection.state.tasks
         assert connection.transport.written
@@ -168,7 +163,7 @@ def test_plain_requests_stay_plain_while_their_rows_are_collected(tmp_path_facto
 
         async def ask() -> None:
             connection = Connection(app, Protocol)
-            connection.protocol.data_received(GOOD["plain"])
+            await connection.send(GOOD["plain"])
             assert connection.transport.written.startswith(b"HTTP/1.1 200 OK")
             assert not connection.state.tasks, "the request was left to ASGI"
 
@@ -313,6 +308,79 @@ def test_a_connection_that_stays_idle_is_closed(app: Application) -> None:
         assert connection.transport.closed
 
     asyncio.run(wait())
+
+
+async def talk_at_once(app: Application, *sent: bytes) -> list[Connection]:
+    """Connections on which these bytes have come in one iteration of the event loop."""
+    connections = [Connection(app, Protocol) for _ in sent]
+    for connection, data in zip(connections, sent, strict=True):
+        connection.protocol.data_received(data)
+    return connections
+
+
+def statuses(connection: Connection) -> list[bytes]:
+    return re.findall(rb"HTTP/1.1 (\d+)", connection.transport.written)
+
+
+def test_predictions_that_come_together_share_a_run(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their dialects. One that is wrong, or whose client has left, disturbs no other."""
+    runs: list[int] = []
+    run = Engine.run
+    monkeypatch.setattr(Engine, "run", lambda *args: runs.append(len(args[1]["input"])) or run(*args))
+    v1 = in_json({"instances": ROWS.tolist()}).replace(PATH.encode(), b"/v1/models/tiny:predict")
+    sent = [GOOD["plain"], BAD["json, wrong width"], GOOD["raw"], GOOD["plain"], v1, GOOD["binary"]]
+
+    async def ask() -> list[Connection]:
+        connections = await talk_at_once(app, *sent)
+        await connections[3].lose()
+        assert not any(connection.transport.written for connection in connections)
+        await connections[0].settle()
+        return connections
+
+    with structlog.testing.capture_logs() as logged:
+        connections = asyncio.run(ask())
+
+    assert [statuses(connection) for connection in connections] == [
+        [b"200"],
+        [b"400"],
+        [b"200"],
+        [],
+        [b"200"],
+        [b"200"],
+    ]
+    assert runs == [4 * len(ROWS)]
+    assert sorted(event["status"] for event in logged) == [200, 200, 200, 200, 400, 400]
+    assert app.bodies.used == 0
+    monkeypatch.undo()
+    alone = [answers(app, HttpToolsProtocol, [each])[0] for each in sent]
+    for place in (0, 1, 2, 4, 5):
+        assert connections[place].transport.written == alone[place]
+
+
+def test_a_request_in_line_is_not_parsed_before_the_one_before_it_is_answered(app: Application) -> None:
+    """So that a client that sends very many at once keeps nobody else waiting."""
+
+    async def ask() -> None:
+        many, one = await talk_at_once(app, GOOD["plain"] * 100 + HALF, GOOD["plain"])
+        await one.transport.wrote.wait()
+        assert len(statuses(many)) <= 1
+        await many.settle()
+        assert statuses(many) == [b"200"] * 100
+        await many.send(GOOD["plain"][len(HALF) :])
+        assert statuses(many) == [b"200"] * 101
+
+    asyncio.run(ask())
+
+
+def test_what_was_sent_before_the_end_is_answered(app: Application) -> None:
+    async def ask() -> None:
+        (connection,) = await talk_at_once(app, GOOD["plain"] * 3)
+        assert connection.protocol.eof_received()
+        await connection.settle()
+        assert statuses(connection) == [b"200"] * 3
+        assert connection.transport.closed
+
+    asyncio.run(ask())
 
 
 def test_predictions_need_a_key_where_keys_are_set(tmp_path_factory: pytest.TempPathFactory) -> None:

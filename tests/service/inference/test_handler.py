@@ -141,13 +141,12 @@ def test_the_identity_of_a_client_with_a_key_is_not_its_address(seen: list[tuple
     assert KEY not in seen[0][1]
 
 
-def test_a_short_run_is_answered_without_waiting(seen: list[tuple[int, str]]) -> None:
-    quick, slow = build(Raw(), seen), build(Raw(), seen, inline=0.0)
+def test_short_runs_alone_are_done_without_a_task(seen: list[tuple[int, str]]) -> None:
+    async def submit(handler: Handler) -> bool:
+        return handler.submit(handler.decode(handler.admit(call()), BODY), lambda _: None)
 
-    for handler, at_once in ((quick, True), (slow, False)):
-        prediction = handler.decode(handler.admit(call()), BODY)
-        assert prediction is not None
-        assert (handler.run_now(prediction) is not None) == at_once
+    assert asyncio.run(submit(build(Raw(), seen)))
+    assert not asyncio.run(submit(build(Raw(), seen, inline=0.0)))
 
 
 def test_what_takes_long_to_decode_is_decoded_in_a_thread(seen: list[tuple[int, str]]) -> None:

@@ -1,0 +1,47 @@
+"""What has come on a connection and is still to be parsed, in parts of which none reaches beyond a request."""
+
+_EMPTY_LINE = b"\r\n\r\n"
+
+
+class Incoming:
+    """Bytes of one connection."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._start = 0
+        self._tail = b""  # of what was taken: an empty line may come in two segments
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def add(self, segment: bytes) -> None:
+        """Add what has come."""
+        self._data = self._data[self._start :] + segment if self else segment
+        self._start = 0
+
+    def take(self, size: int | None) -> bytes | memoryview:
+        """Take the next part, which is not empty.
+
+        Args:
+            size: bytes, if there are as many; None for all up to the end of an empty line, which ends a head, and also
+                a body that comes in chunks.
+        """
+        start = self._start
+        end = self._find_empty_line() if size is None else min(start + size, len(self._data))
+        self._start = end
+        return self._data if end - start == len(self._data) else memoryview(self._data)[start:end]
+
+    def give_back(self, size: int) -> None:
+        """Take the last bytes of the last part once more."""
+        self._start -= size
+
+    def _find_empty_line(self) -> int:
+        """Where the first empty line ends, or everything."""
+        data, start, tail = self._data, self._start, self._tail
+        self._tail = b""
+        if tail and (found := (tail + data[start : start + 3]).find(_EMPTY_LINE)) >= 0:
+            return start + found + len(_EMPTY_LINE) - len(tail)
+        if (found := data.find(_EMPTY_LINE, start)) >= 0:
+            return found + len(_EMPTY_LINE)
+        self._tail = (tail + data[max(start, len(data) - 3) :])[-3:]
+        return len(data)

@@ -1,0 +1,48 @@
+"""What has come is taken in parts of which none reaches beyond a request, however it was cut into segments."""
+
+from itertools import accumulate
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.http.incoming import Incoming
+from tests.service.http.connections import cut
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@given(places=st.lists(st.floats(0, 1), max_size=30))
+def test_every_empty_line_ends_a_part(places: list[float]) -> None:
+    incoming = Incoming()
+    parts: list[bytes] = []
+    for segment in cut(HEAD * 3, places):
+        incoming.add(segment)
+        while incoming:
+            parts.append(bytes(incoming.take(None)))
+
+    assert b"".join(parts) == HEAD * 3
+    assert {len(HEAD), 2 * len(HEAD), 3 * len(HEAD)} <= set(accumulate(map(len, parts)))
+
+
+@given(places=st.lists(st.floats(0, 1), max_size=9), size=st.integers(1, 40))
+def test_no_more_is_taken_than_a_length(places: list[float], size: int) -> None:
+    incoming = Incoming()
+    left = size
+    for segment in cut(HEAD * 2, places):
+        incoming.add(segment)
+        while incoming and left:
+            left -= len(incoming.take(left))
+
+    assert left == 0
+    assert len(incoming) == len(HEAD * 2) - size
+
+
+def test_what_is_given_back_is_taken_again() -> None:
+    incoming = Incoming()
+    incoming.add(HEAD)
+
+    incoming.take(10)
+    incoming.give_back(4)
+
+    assert bytes(incoming.take(4)) == HEAD[6:10]
+    assert bytes(incoming.take(None)) == HEAD[10:]
