@@ -9,7 +9,14 @@ from hypothesis import HealthCheck, settings
 os.environ["KERAS_BACKEND"] = "torch"
 
 # A property holds or not; how long an example takes on a busy machine says nothing.
-settings.register_profile("denge", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+# Examples are the same in every run, so that more of them find what they find once: `make test-all` has more.
+settings.register_profile(
+    "denge",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    max_examples=max(30, int(os.environ.get("FUZZ_EXAMPLES", "1"))),
+)
 settings.load_profile("denge")
 
 # Without a configuration of its own, structlog draws tracebacks with every local variable, which takes seconds.
