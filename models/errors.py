@@ -29,6 +29,11 @@ DengeError
 └── InferenceFailed           onnxruntime failed; the details belong in the log
 """
 
+from collections.abc import Sequence
+
+_MAX_LISTED = 8
+"""Names that a message lists."""
+
 
 class DengeError(Exception):
     """Base of every error that Denge raises on purpose."""
@@ -77,18 +82,31 @@ class NotFound(DengeError):
 
 
 class ModelNotFound(NotFound):
-    """No model of this name."""
+    """No model of this name.
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"Request for unknown model: '{model}' is not found")
+    Args:
+        model: the name.
+        known: names that there are, for the message.
+    """
+
+    def __init__(self, model: str, known: Sequence[str] = ()) -> None:
+        super().__init__(f"Request for unknown model: '{model}' is not found{_list('models', known)}")
         self.model = model
 
 
 class VersionNotFound(NotFound):
-    """The model exists, this version of it does not."""
+    """The model exists, this version of it does not.
 
-    def __init__(self, model: str, version: int | str) -> None:
-        super().__init__(f"Request for unknown model: '{model}' version {version} is not found")
+    Args:
+        model: the name.
+        version: the number.
+        known: versions that there are, for the message.
+    """
+
+    def __init__(self, model: str, version: int | str, known: Sequence[int] = ()) -> None:
+        super().__init__(
+            f"Request for unknown model: '{model}' version {version} is not found{_list('versions', known)}"
+        )
         self.model = model
         self.version = version
 
@@ -177,3 +195,10 @@ class RunTooLong(DengeError):
 
 class InferenceFailed(DengeError):
     """onnxruntime failed. The details belong in the log, not in the response."""
+
+
+def _list(what: str, known: Sequence[object]) -> str:
+    if not known:
+        return ""
+    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+    return f"; {what}: {', '.join(map(str, known[:_MAX_LISTED]))}{more}"

@@ -1,5 +1,7 @@
 """Problems that pydantic finds in data, in the form of the project's error messages."""
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 _MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
@@ -32,6 +34,13 @@ def describe(problem: Any, *, with_value: bool = True) -> str:
     if expected == message:
         return message
     return f"got {shorten(repr(problem['input']))}, expected {expected}" if with_value else f"expected {expected}"
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """What an unknown name may have meant: ``did you mean 'window'?``, or all that is known."""
+    if near := get_close_matches(name[:_MAX_SHOWN], known, n=1):
+        return f"did you mean '{near[0]}'?"
+    return f"expected only {sorted(known)}"
 
 
 def shorten(text: str) -> str:

@@ -64,7 +64,7 @@ class Lookups:
         if number in model.failed or number in model.stored:
             reason = model.failed.get(number, "it is not loaded")
             raise NotReady(f"model '{name}' version {number} is not ready: {reason}")
-        raise VersionNotFound(name, number)
+        raise VersionNotFound(name, number, sorted(model.loaded))
 
     def choose(self, name: str, version: int | None = None) -> ServedVersion:
         """The version that answers a request: the one it names, else the canary or the default.
@@ -107,7 +107,7 @@ class Lookups:
         try:
             return self._models[name]
         except KeyError:
-            raise ModelNotFound(name) from None
+            raise ModelNotFound(name, self.names()) from None
 
 
 def _reason(model: ModelSnapshot) -> str:

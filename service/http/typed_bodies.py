@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 16
 
 
 class TypedBodyRoute(APIRoute):
-    """A route whose body, where the framework parses it, has at most `MAX_BYTES`."""
+    """A route whose body, where the framework parses it, is JSON of at most `MAX_BYTES`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The framework's handler, which gets a body that has been read."""
@@ -24,7 +24,10 @@ class TypedBodyRoute(APIRoute):
 
         async def handle_read(request: Request) -> Response:
             body = await read_body(request.scope, request.receive, MAX_BYTES)
-            return await handle(_ReadRequest(request.scope, request.receive, body))
+            # `curl -d` states a form, and the framework would not parse that.
+            headers = [header for header in request.scope["headers"] if header[0] != b"content-type"]
+            scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+            return await handle(_ReadRequest(scope, request.receive, body))
 
         return handle_read
 

@@ -1,12 +1,10 @@
 """Query parameters of the paths that have some: none is unknown or repeated, and a boolean is `true` or `false`."""
 
-from difflib import get_close_matches
-
 from fastapi import Request
 from pydantic import BeforeValidator
 
 from models.errors import InvalidInput
-from models.validation import shorten
+from models.validation import shorten, suggest
 
 
 async def require_known(request: Request) -> None:
@@ -21,15 +19,9 @@ async def require_known(request: Request) -> None:
     given = [name for name, _ in request.query_params.multi_items()] if known else []
     for name in given:
         if name not in known:
-            raise InvalidInput(f"unknown query parameter, {_expected(name, known)}", shorten(name))
+            raise InvalidInput(f"unknown query parameter, {suggest(name, known)}", shorten(name))
         if given.count(name) > 1:
             raise InvalidInput("given more than once", name)
-
-
-def _expected(name: str, known: list[str]) -> str:
-    if near := get_close_matches(name, known, n=1):
-        return f"did you mean '{near[0]}'?"
-    return f"expected only {sorted(known)}"
 
 
 def _require_true_or_false(value: object) -> object:

@@ -27,6 +27,9 @@ _SCAN = b"\xff\xda"
 _MAX_SCANS = 100
 """Each goes through all pixels of a progressive JPEG. Usual files have about ten."""
 
+_FORM_HEAD = 300
+"""Bytes in which a form says what it is."""
+
 # Pillow only warns about sizes up to twice its own limit; `decode` refuses what exceeds its own argument.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -60,6 +63,8 @@ def decoding_bytes(data: bytes) -> int:
 
 def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str) -> Image.Image:
     if image_header.read_size(data) is None:
+        if data.startswith(b"--") and b"form-data" in data[:_FORM_HEAD]:
+            raise InvalidInput("got a form; send the file itself: curl --data-binary @image.png", field)
         raise _unreadable(field)
     if data.count(_SCAN) > _MAX_SCANS:
         raise TooLarge(f"got more than {_MAX_SCANS} scans of a progressive JPEG, which is the limit", field)

@@ -10,13 +10,15 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
-from models.validation import describe, field_of
+from models.validation import describe, field_of, shorten, suggest
 from service.wire import v2_binary, v2_request
 from service.wire.json_object import require_integer
 from service.wire.json_tensors import parse_request
 
 LABELS = "labels"
 """Name of the input that holds the classes of the rows."""
+
+_FIELDS = ("inputs", "collect", "parameters", "id", "outputs")
 
 
 class RecalibrationParameters(BaseModel):
@@ -78,12 +80,21 @@ def decode(
         collect = require_integer(request["collect"], "collect", MIN_ROWS_TO_ESTIMATE, MAX_ROWS_TO_ESTIMATE)
         return RecalibrationRequest(None, None, collect, parameters)
     specs = list(inputs)
+    if "inputs" not in request and (request or header_length is None):
+        _refuse_unknown(request)
     is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
     if is_labelled:
         specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
     rows = dict(v2_request.decode(body, header_length, specs, outputs).inputs)
     labels = rows.pop(LABELS) if is_labelled else None
     return RecalibrationRequest(rows, labels, 0, parameters)
+
+
+def _refuse_unknown(request: Mapping[str, Any]) -> None:
+    for name in request:
+        if name not in _FIELDS:
+            raise InvalidInput(f"unknown field, {suggest(name, _FIELDS)}", shorten(name))
+    raise InvalidInput("missing; give rows here, or the number of rows to collect in 'collect'", "inputs")
 
 
 def _names_input(request: Mapping[str, Any], name: str) -> bool:

@@ -43,6 +43,8 @@ def test_invalid_input_without_a_place_is_the_message_alone() -> None:
 def test_what_is_not_found_is_named_and_kept() -> None:
     assert str(ModelNotFound("m")) == "Request for unknown model: 'm' is not found"
     assert str(VersionNotFound("m", 3)) == "Request for unknown model: 'm' version 3 is not found"
+    assert str(ModelNotFound("m", ["mlp", "net"])).endswith("'m' is not found; models: mlp, net")
+    assert str(VersionNotFound("m", 3, range(1, 11))).endswith("; versions: 1, 2, 3, 4, 5, 6, 7, 8 and 2 more")
     assert str(LayerNotFound("m", "bn1")) == "Model 'm' has no normalisation layer 'bn1'"
     error = VersionNotFound("m", 3)
     assert (error.model, error.version) == ("m", 3)

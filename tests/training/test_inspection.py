@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import ForeignBundle, InvalidInput
+from models.errors import InvalidInput
 from models.graph.load import serialize
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
@@ -31,5 +31,13 @@ def test_a_file_is_described_as_it_would_be_folded(tmp_path: Path) -> None:
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no bundle or file"):
         describe(tmp_path / "nothing")
-    with pytest.raises(ForeignBundle):
+    with pytest.raises(InvalidInput, match="not a bundle, a model or a repository"):
         describe(tmp_path)
+
+
+def test_folders_of_bundles_name_them(tmp_path: Path) -> None:
+    for _ in range(2):
+        Repository(tmp_path).publish(tiny_bundle())
+
+    assert describe(tmp_path / "tiny").splitlines()[1:] == [f"  {tmp_path / 'tiny' / version}" for version in "12"]
+    assert describe(tmp_path).splitlines()[1:] == [f"  {tmp_path / 'tiny' / '2'}"]

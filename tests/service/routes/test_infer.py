@@ -181,8 +181,8 @@ def test_a_compressed_body_is_refused(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("/v2/models/nobody/infer", "Request for unknown model: 'nobody' is not found"),
-        ("/v2/models/tiny/versions/7/infer", "Request for unknown model: 'tiny' version 7 is not found"),
+        ("/v2/models/nobody/infer", "Request for unknown model: 'nobody' is not found; models: "),
+        ("/v2/models/tiny/versions/7/infer", "Request for unknown model: 'tiny' version 7 is not found; versions: 1"),
         ("/v2/models/..%2Ftiny/infer", "no such path"),
         ("/v2/models/%2e%2e/infer", "Request for unknown model"),
         ("/v2/models/tiny%00/infer", "Request for unknown model"),

@@ -247,3 +247,12 @@ def test_a_shadow_is_compared_with_the_default_version(three: Repository) -> Non
     assert compared["largest_difference"] > 0
     assert compared["errors"] == 0
     assert [version["compared"] for version in shown["versions"]][::2] == [None, None]
+
+
+def test_a_body_is_json_whatever_its_header_says(client: TestClient) -> None:
+    """As `curl -X PUT -d` sends it."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    response = client.put("/v2/models/tiny/rollout/canary", content=b'{"version": 9, "share": 0.1}', headers=headers)
+
+    assert response.status_code == 404, response.text

@@ -310,3 +310,10 @@ def test_a_damaged_image_is_an_array_or_invalid_input(prefix: bytes, place: floa
         return
     assert values.shape == (1, 8, 6)
     assert np.isfinite(values).all()
+
+
+def test_a_form_is_refused_with_the_command_that_sends_the_file() -> None:
+    form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.png"\r\n\r\n'
+
+    with pytest.raises(InvalidInput, match=r"curl --data-binary @image\.png"):
+        decode(form + encode(random_pixels(8, 6)), GREY, MAX_PIXELS)

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 
+from models.errors import InvalidInput
 from models.recalibration.limits import DEFAULT_PRIOR
 from service.wire.recalibration import decode
 from tests.bundles import tiny_bundle
@@ -41,3 +43,10 @@ def test_an_input_of_the_model_called_labels_is_an_input() -> None:
     assert request.rows is not None
     assert list(request.rows) == ["labels"]
     assert request.labels is None
+
+
+def test_a_misspelt_field_is_named_with_the_one_it_may_mean() -> None:
+    with pytest.raises(InvalidInput, match="colect: unknown field, did you mean 'collect'"):
+        decode(body(colect=64), None, INPUTS, OUTPUTS)
+    with pytest.raises(InvalidInput, match="inputs: missing; give rows here, or"):
+        decode(body(), None, INPUTS, OUTPUTS)
