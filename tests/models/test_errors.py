@@ -24,7 +24,9 @@ def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
 
 
 def test_every_error_of_the_module_is_in_the_tree_and_says_what_it_means() -> None:
-    for _, cls in inspect.getmembers(errors, inspect.isclass):
+    for _, cls in inspect.getmembers(
+        errors, lambda found: inspect.isclass(found) and found.__module__ == errors.__name__
+    ):
         assert issubclass(cls, DengeError)
         assert cls.__doc__
 
