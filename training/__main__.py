@@ -133,38 +133,44 @@ def export(
 
 @app.command(name="import")
 def import_(
-    file: Path,
+    source: str,
     *,
     name: str,
     labels: str = "",
     held_out: Path | None = None,
+    state_dict: Path | None = None,
+    weights: Path | None = None,
+    input_shape: str = "",
     tolerance: float | None = None,
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     repository: Path = Path("repository"),
 ) -> None:
-    """Publish an ONNX file that has BatchNormalization nodes.
+    """Publish an ONNX file, a Keras model, or a torch network that your code builds.
 
     Args:
-        file: ONNX file.
+        source: ONNX file; or .keras file, for which Keras must be installed; or package.module:function, a function
+            without arguments that returns a torch network, or one and its example inputs.
         name: Name of the model in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
         held_out: .npy or .npz file with at least 64 rows that the network was not trained on. Thresholds of drift
             alarms are estimated from them; without, the model is watched but raises no alarms.
-        tolerance: Largest difference allowed between the folded graph and the file, relative to the largest output. By
-            default it is derived from what rounding alone changes in the file's graph.
+        state_dict: .safetensors file of the network, or .keras file of the model, that the ONNX file was exported from.
+            Normalisation layers that the exporter merged into others are put back by it.
+        weights: .safetensors file with the state dict of the network that the function builds.
+        input_shape: Shape of one row of the network's only input, e.g. 3,224,224, if the function returns no example
+            inputs. By default, rows of --held-out are the example.
+        tolerance: Largest difference allowed between the folded graph and the source, relative to the largest output.
+            By default it is derived from what rounding alone changes in the source graph.
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         repository: Folder to publish into.
     """
     from models.assemble import ModelInfo
-    from models.graph.load import serialize
-    from models.importing import onnx
     from models.manifest import Batching
-    from models.runtime.specs import specs
-    from training import row_files
+    from training.imports import Import, parse_shape
 
     validate_model_name(name, "name")
     Repository(repository).validate_writable()
@@ -174,9 +180,16 @@ def import_(
         labels=labels.split(",") if labels else None,
         batching=batching if batching != Batching() else None,
     )
-    source = onnx.read(file)
-    rows = None if held_out is None else row_files.read(held_out, "held-out", specs(serialize(source))[0])
-    _publish_new(repository, onnx.import_graph(source, info, rows, tolerance))
+    requested = Import(
+        source,
+        info,
+        held_out,
+        tolerance,
+        state_dict=state_dict,
+        weights=weights,
+        input_shape=parse_shape(input_shape),
+    )
+    _publish_new(repository, requested.make_bundle())
 
 
 @app.command

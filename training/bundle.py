@@ -8,12 +8,15 @@ from models.assemble import ModelInfo, assemble, signed_lineage
 from models.manifest import TrainingRecord
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import export, loop, population
+from training import loop, population
 from training.config import Config
 from training.data.dataset import Dataset
-from training.networks import build
+from training.export import export
 from training.processes import ALONE, Processes
 from training.run import Rows
+
+INPUT = "input"
+OUTPUT = "logits"
 
 
 def store_statistics(network: nn.Module, rows: Rows, processes: Processes = ALONE) -> dict[str, float]:
@@ -49,13 +52,14 @@ def make(
     Raises:
         GraphError: the network cannot be exported, or a graph does not compute the same as the network.
     """
-    test_rows = {export.INPUT: rows.test.numpy()}
+    test_rows = {INPUT: rows.test.numpy()}
+    exported = export(network, rows.test[:2], input_names=[INPUT], output_names=[OUTPUT])
     return assemble(
-        export.source_graph(network, build.row_shape(config, data)),
+        exported.graph,
         ModelInfo(name, labels=data.class_names, preprocessing=data.preprocessing),
         signed_lineage("trained"),
         training=TrainingRecord(config=config.to_dict(), metrics=dict(metrics)),
-        oracle=export.oracle(network),
+        oracle=exported.oracle,
         rows=test_rows,
         held_out=held_out.keep(test_rows),
     )

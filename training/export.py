@@ -1,4 +1,4 @@
-"""A trained network -> its source graph, with every normalisation layer still a BatchNormalization node.
+"""A torch network -> its source graph, with every normalisation layer a BatchNormalization node.
 
 torch's exporter folds normalisation by default, and the layers' statistics are lost: so it runs with
 ``optimize=False``. That leaves the zero bias of a convolution without bias as a small computation, which no tool folds
@@ -8,11 +8,11 @@ through: so constants are folded afterwards, and nothing else is.
 import copy
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir
 import torch
@@ -20,74 +20,123 @@ from onnxscript import optimizer
 from torch import nn
 
 from models.datatypes import Arrays, Run
-from models.errors import GraphError, MissingStatistics, TrainingModeGraph
+from models.errors import GraphError, InvalidInput
 from models.graph.find import find
-
-INPUT = "input"
-OUTPUT = "logits"
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+from training.example_inputs import ExampleInputs, Inputs
+from training.norm_modules import make_explicit, validate_evaluation_mode
 
 
-def source_graph(network: nn.Module, row_shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The source graph of a network of one input and one output, with a free batch axis.
+@dataclass(frozen=True)
+class Exported:
+    """A network as a graph.
+
+    Attributes:
+        graph: with explicit normalisation layers and a free batch axis. Weights have the names of the network's
+            state_dict. No file or machine is named in it.
+        oracle: a float64 copy of the network as a function, to compare graphs with.
+    """
+
+    graph: onnx.ModelProto
+    oracle: Run
+
+
+def export(
+    network: nn.Module,
+    example_inputs: Inputs,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> Exported:
+    """Export a network; it is not changed.
+
+    A SyncBatchNorm is exported like any other layer: at inference they are the same. Frozen layers and subclasses with
+    an activation inside become a BatchNormalization node and what follows it: see `training.norm_modules`. A layer that
+    is used twice becomes two, ``bn`` and ``bn#2``.
 
     Args:
-        network: in evaluation mode. A SyncBatchNorm is exported like any other: at inference they are the same.
-        row_shape: the input's shape without its first axis.
-
-    Returns:
-        A graph from `input`, float32, to `logits`. Weights have the names of the network's state_dict. No file or
-        machine is named in it.
+        network: in evaluation mode.
+        example_inputs: one row or more for every input, on the network's device.
+        input_names: by default, the names of the arguments of `forward`.
+        output_names: by default, "output" for a single tensor, else the keys or fields of the result, or
+            "output_0" and so on.
 
     Raises:
+        InvalidInput: the inputs or names are not the network's.
         TrainingModeGraph: a module of the network is in training mode.
         MissingStatistics: a normalisation layer keeps no running statistics.
-        GraphError: the graph has other normalisation layers than the network.
+        GraphError: torch cannot export the network with a free batch axis, or the graph has fewer normalisation layers
+            than were used.
     """
-    if network.training or any(module.training for module in network.modules()):
-        raise TrainingModeGraph("the network is in training mode: call network.eval() before exporting it")
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, BatchNorm)}
-    for name, layer in layers.items():
-        if layer.running_mean is None or layer.running_var is None:
-            raise MissingStatistics(f"layer '{name}' keeps no running statistics (track_running_stats=False)")
-
-    # Two rows: with one, the exporter would make the batch axis a constant.
-    example = torch.zeros(2, *row_shape)
-    with _quiet():
-        program: Any = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            optimize=False,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+    validate_evaluation_mode(network)
+    examples = ExampleInputs.of(network, example_inputs, input_names)
+    # First, since weights that hooks compute can be copied only after a pass without gradients.
+    outputs = _output_names(examples.run(network), output_names)
+    examples = examples.cpu()
+    explicit = copy.deepcopy(network).cpu()
+    explicit.requires_grad_(requires_grad=False)
+    used = make_explicit(explicit, examples.run)
+    graph = _source_graph(explicit, examples, outputs)
+    found = len(find(graph))
+    if found < used.calls:
+        raise GraphError(
+            f"normalisation layers were used {used.calls} times, the graph has {found} BatchNormalization nodes: "
+            f"use torch's BatchNorm for the layers that compute something of their own: {', '.join(used.unlike)}"
         )
+    return Exported(graph, _oracle(network, examples, outputs))
+
+
+def _output_names(outputs: Iterable[str], names: Sequence[str] | None) -> tuple[str, ...]:
+    found = tuple(outputs)
+    if names is None:
+        return found
+    if len(names) != len(found):
+        raise InvalidInput(f"got {list(names)}, the network has {len(found)} outputs", "output_names")
+    return tuple(names)
+
+
+def _source_graph(network: nn.Module, examples: ExampleInputs, outputs: Sequence[str]) -> onnx.ModelProto:
+    free = {0: torch.export.Dim("batch")}
+    keywords = examples.keywords
+    with _quiet():
+        try:
+            program: Any = torch.onnx.export(
+                network,
+                examples.arguments,
+                kwargs=keywords or None,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                input_names=list(examples.names),
+                output_names=list(outputs),
+                dynamic_shapes=dict.fromkeys(keywords, free) if keywords else tuple(free for _ in examples.arguments),
+            )
+        except Exception as error:  # torch raises what it comes across
+            raise GraphError(f"torch cannot export the network with a free batch axis: {_reason(error)}") from error
         optimizer.fold_constants(program.model)
         optimizer.remove_unused_nodes(program.model)
     graph = onnx_ir.to_proto(program.model)
+    if any(not value.type.tensor_type.shape.dim[0].dim_param for value in graph.graph.input):
+        raise GraphError("the network fixes the number of rows: its first axis must be a batch of any size")
     _strip(graph)
-
-    found = len(find(graph))
-    if found != len(layers):
-        raise GraphError(
-            f"the network has {len(layers)} normalisation layers, its graph {found}: "
-            "each must be used exactly once in a forward pass"
-        )
     return graph
 
 
-def oracle(network: nn.Module) -> Run:
-    """A float64 copy of the network as a function, to compare the graphs with."""
-    exact = copy.deepcopy(network).double().eval()
+def _oracle(network: nn.Module, examples: ExampleInputs, outputs: Sequence[str]) -> Run:
+    exact = copy.deepcopy(network).cpu().double()
 
-    @torch.no_grad()
     def run(inputs: Arrays) -> Arrays:
-        return {OUTPUT: exact(torch.from_numpy(inputs[INPUT].astype(np.float64))).numpy()}
+        found = examples.of_arrays(inputs, torch.float64).run(exact)
+        return {name: tensor.cpu().numpy() for name, tensor in zip(outputs, found.values(), strict=True)}
 
     return run
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of the error that torch's exporter began with."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager
@@ -99,6 +148,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*LeafSpec.*is deprecated", FutureWarning)
+            warnings.filterwarnings("ignore", r".*axis name: batch will not be used", UserWarning)
             yield
     finally:
         logger.setLevel(level)

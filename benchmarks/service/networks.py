@@ -14,7 +14,8 @@ from benchmarks.service.cases import ROW_SHAPES
 from models.assemble import ModelInfo, assemble, signed_lineage
 from models.repository import held_out
 from models.repository.repository import Repository
-from training import export, population
+from training import population
+from training.export import export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
 
@@ -66,13 +67,13 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
     shape = ROW_SHAPES[name]
     rows = torch.rand(CALIBRATION_ROWS, *shape)
     population.store_statistics(network.eval(), population.batches(rows))
-    source = export.source_graph(network, shape)
-    real = {export.INPUT: rows[:8].numpy()}
+    exported = export(network, rows[:2], input_names=["input"], output_names=["logits"])
+    real = {"input": rows[:8].numpy()}
     bundle = assemble(
-        source,
+        exported.graph,
         ModelInfo(name),
         signed_lineage("trained"),
-        oracle=export.oracle(network),
+        oracle=exported.oracle,
         rows=real,
         held_out=held_out.keep(real),
     )

@@ -1,18 +1,32 @@
 """Any ONNX file with normalisation layers -> a bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
 from models.assemble import ModelInfo, assemble, signed_lineage
-from models.datatypes import Arrays
+from models.datatypes import Arrays, Run
 from models.drift.calibration import MIN_HELD_OUT_ROWS
-from models.errors import InvalidInput
+from models.errors import GraphError, InvalidInput
+from models.graph.find import OP_TYPE
 from models.graph.load import parse, serialize
+from models.graph.nodes import is_standard
+from models.importing.exporters import advice
+from models.importing.merged import find_merged
+from models.importing.restore import restore
+from models.importing.trained import TrainedParameters
+from models.parity import rounding
+from models.parity.comparison import compare
+from models.parity.rows import random_rows
 from models.repository import held_out as held_out_file
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
+from models.runtime.load import load
 from models.runtime.specs import specs
+
+_MOST_NAMES = 5
+"""Layers that a message names."""
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -28,7 +42,12 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def import_graph(
-    source: onnx.ModelProto, info: ModelInfo, held_out: Arrays | None = None, tolerance: float | None = None
+    source: onnx.ModelProto,
+    info: ModelInfo,
+    held_out: Arrays | None = None,
+    tolerance: float | None = None,
+    oracle: Run | None = None,
+    trained: TrainedParameters | None = None,
 ) -> Bundle:
     """Make the bundle of a source graph.
 
@@ -41,21 +60,74 @@ def import_graph(
             they set the thresholds of drift alarms, and some are kept in the bundle.
         tolerance: bound on the largest difference, relative to the largest value of the output; by default derived
             from what rounding changes in the source graph.
+        oracle: the network itself, to compare the graphs with; the source graph by default.
+        trained: parameters of the network that the graph was exported from. Layers that the exporter merged or
+            decomposed are put back by them.
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
-        GraphError: the graph cannot be served; the message says why.
+        GraphError: the graph cannot be served, or its exporter merged layers; the message says which, and what to do.
     """
     if held_out is not None:
         _validate_held_out(held_out, source)
+    if trained is None:
+        graph, merged = source, tuple(str(layer) for layer in find_merged(source) if layer.certain)
+    else:
+        graph, merged = _restore(source, trained)
+    if merged:
+        raise GraphError(_describe_merged(source, merged))
     return assemble(
-        source,
+        graph,
         info,
         signed_lineage("imported"),
         rows=held_out,
         held_out=None if held_out is None else held_out_file.keep(held_out),
+        oracle=oracle,
         tolerance=tolerance,
     )
+
+
+def _restore(source: onnx.ModelProto, trained: TrainedParameters) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph with the trained network's layers, and the names of those that are not in it.
+
+    Raises:
+        GraphError: no layer is in it.
+        ParityError: it does not compute the same as the given one.
+    """
+    restored = restore(source, trained)
+    if len(restored.missing) == len(trained.layers):
+        raise GraphError(f"no layer of {trained.source} is in the graph: is it of another network, or trained further?")
+    before, after = serialize(source), serialize(restored.model)
+    inputs, _ = specs(before)
+    rows = random_rows(inputs, 3, seed=0)
+    run = load(before, optimize=False)
+    expected = run(rows)
+    changes = rounding.measure([(expected, run(rounding.round_differently(rows, seed=0)))])
+    tolerances = {name: rounding.tolerance(change) for name, change in changes.items()}
+    pairs = [(expected, load(after, optimize=False)(rows))]
+    compare("the file", "the file with its layers put back", pairs, tolerances)
+    return restored.model, restored.missing
+
+
+def _describe_merged(source: onnx.ModelProto, merged: Sequence[str]) -> str:
+    """All that is wrong with a file whose layers are not all there, and what to do."""
+    left = sum(is_standard(node, OP_TYPE) for node in source.graph.node)
+    names = ", ".join(merged[:_MOST_NAMES]) + (
+        f" and {len(merged) - _MOST_NAMES} more" if len(merged) > _MOST_NAMES else ""
+    )
+    problems = [
+        f"normalisation layers were merged by the exporter, and their statistics are not in the file: {names}",
+        f"{left} layers are left, and re-calibrating these alone would be wrong"
+        if left
+        else "no layer is left to watch and re-calibrate",
+    ]
+    if any(value.type.tensor_type.shape.dim[:1] and not _is_free(value) for value in source.graph.input):
+        problems.append("the number of rows is fixed, so that rows cannot be batched, watched or collected")
+    return f"{'; '.join(problems)}. To import it with its layers, {advice(source)}."
+
+
+def _is_free(value: onnx.ValueInfoProto) -> bool:
+    return not value.type.tensor_type.shape.dim[0].HasField("dim_value")
 
 
 def _validate_held_out(rows: Arrays, source: onnx.ModelProto) -> None:

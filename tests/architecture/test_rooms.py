@@ -26,6 +26,7 @@ LONGER = {
 WITH_CODE = {
     "models/runtime/__init__.py": "onnxruntime's telemetry is switched off before any module of the room imports it",
     "models/starter/__init__.py": "the folder holds bundles, and the one function that copies them",
+    "training/__init__.py": "the Python API, which is imported when it is asked for, since it needs torch",
 }
 """Packages with code of their own, and why."""
 

@@ -1,5 +1,6 @@
 """Anybody's ONNX file -> bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from models.assemble import ModelInfo
 from models.errors import ExternalData, GraphError, InvalidInput, MissingStatistics, ParityError, TrainingModeGraph
 from models.graph.load import serialize
 from models.importing.onnx import import_graph, read
+from models.importing.trained import TrainedParameters
 from models.repository.bundle import Bundle
 from tests.graphs import linear_norm
+from tests.models.importing.trained_network import Graph, layer, scale_shift, trained, weight
 
 THEIRS = ModelInfo("theirs")
 
@@ -131,3 +134,47 @@ def test_held_out_rows_that_are_not_the_models_are_refused(rows: np.ndarray, mes
         import_graph(linear_norm(), THEIRS, {"x": rows})
     with pytest.raises(InvalidInput, match="held-out: the model's inputs are x"):
         import_graph(linear_norm(), THEIRS, {"y": rows})
+
+
+def merged_file() -> tuple[onnx.ModelProto, TrainedParameters]:
+    """A convolution that a layer was merged into, as torch writes it by default, and the network's parameters."""
+    bn, kernel = layer("bn", 4, seed=1), weight(4, 3, 3, 3)
+    scale, shift = scale_shift(bn)
+    graph = Graph((3, 6, 6)).op("Conv", kernel * scale[:, None, None, None], shift, name="node_Conv_1")
+    model = graph.op("Relu").model("pytorch")
+    model.graph.node[0].metadata_props.add(key="pkg.onnxscript.rewriter.rule_name", value="FuseBatchNormIntoConv")
+    model.graph.node[0].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="['', 'bn', 'batch_norm']")
+    return model, trained(bn, weight=kernel)
+
+
+def test_a_file_that_has_lost_layers_is_refused_with_all_that_is_wrong_and_what_to_do() -> None:
+    model, _ = merged_file()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+    with pytest.raises(GraphError) as refused:
+        import_graph(model, THEIRS)
+
+    for part in ("bn in Conv 'node_Conv_1'", "number of rows is fixed", "optimize=False", "--state-dict", "publish("):
+        assert part in str(refused.value)
+
+
+def test_lost_layers_are_put_back_by_the_state_dict() -> None:
+    model, parameters = merged_file()
+
+    bundle = import_graph(model, THEIRS, trained=parameters)
+
+    assert [layer.name for layer in bundle.manifest.norm_layers] == ["bn"]
+
+
+def test_a_state_dict_of_another_network_is_refused() -> None:
+    model, parameters = merged_file()
+
+    with pytest.raises(GraphError, match=r"no layer of net.safetensors is in the graph"):
+        import_graph(model, THEIRS, trained=trained(layer("bn", 4, seed=7), weight=parameters.weights[0].value))
+
+
+def test_a_layer_that_stays_lost_is_named() -> None:
+    model, parameters = merged_file()
+
+    with pytest.raises(GraphError, match="not in the file: lost"):
+        import_graph(model, THEIRS, trained=replace(parameters, layers=(*parameters.layers, layer("lost", 4, seed=7))))

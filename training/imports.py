@@ -1,0 +1,112 @@
+"""What `import` takes -> a bundle: a file, or a function that builds a torch network. Only the latter needs torch."""
+
+# ruff: noqa: PLC0415
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.assemble import ModelInfo
+from models.errors import InvalidInput
+from models.graph.load import serialize
+from models.importing import keras_file, onnx, state_dict
+from models.importing.trained import TrainedParameters
+from models.repository.bundle import Bundle
+from models.runtime.specs import specs
+from training import row_files
+
+
+@dataclass(frozen=True)
+class Import:
+    """The arguments of an import.
+
+    Attributes:
+        source: an ONNX file, a ``.keras`` file, or ``package.module:function``.
+        info: what is known of the model besides.
+        held_out: file with rows that the network was not trained on.
+        tolerance: as `models.importing.onnx.import_graph`.
+        state_dict: .safetensors or .keras file of the network that an ONNX file was exported from.
+        weights: .safetensors file for the network that the function builds.
+        input_shape: of one row of its only input, where the function does not return example inputs.
+    """
+
+    source: str
+    info: ModelInfo
+    held_out: Path | None = None
+    tolerance: float | None = None
+    state_dict: Path | None = None
+    weights: Path | None = None
+    input_shape: Sequence[int] = ()
+
+    def make_bundle(self) -> Bundle:
+        """Read the source and make its bundle.
+
+        Raises:
+            InvalidInput: the source, another file or an argument is wrong.
+            GraphError: the network cannot be exported or served; the message says why.
+        """
+        return self._from_function() if self._is_function else self._from_file(Path(self.source))
+
+    @property
+    def _is_function(self) -> bool:
+        module, separator, function = self.source.partition(":")
+        names = (*module.split("."), function)
+        return bool(separator) and all(name.isidentifier() for name in names) and not Path(self.source).exists()
+
+    def _from_file(self, path: Path) -> Bundle:
+        for field, given in (("weights", self.weights), ("input-shape", self.input_shape)):
+            if given:
+                raise InvalidInput("only a network that a function builds (package.module:function) takes it", field)
+        trained = None if self.state_dict is None else _read_trained(self.state_dict)
+        if path.suffix == ".keras":
+            from training import keras_models
+
+            trained = keras_file.read(path)
+            source = keras_models.export(path)
+        else:
+            source = onnx.read(path)
+        rows = None
+        if self.held_out is not None:
+            rows = row_files.read(self.held_out, "held-out", specs(serialize(source))[0])
+        return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained)
+
+    def _from_function(self) -> Bundle:
+        import torch
+
+        from training import user_networks
+        from training.publishing import make_bundle
+
+        network, inputs = user_networks.build(self.source)
+        if self.weights is not None:
+            user_networks.load_weights(network, self.weights)
+        rows = None if self.held_out is None else row_files.load(self.held_out, "held-out")
+        if inputs is None and self.input_shape:
+            inputs = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
+        if inputs is None and rows is not None:
+            inputs = (
+                {name: torch.from_numpy(values[:2]) for name, values in rows.items()}
+                if isinstance(rows, dict)
+                else torch.from_numpy(rows[:2])
+            )
+        if inputs is None:
+            raise InvalidInput(
+                f"the shape of the network's input is not known: have {self.source} return the network and its example "
+                "inputs, or give --input-shape 3,224,224 or --held-out"
+            )
+        return make_bundle(network, inputs, self.info, rows, tolerance=self.tolerance)
+
+
+def _read_trained(path: Path) -> TrainedParameters:
+    return keras_file.read(path) if path.suffix == ".keras" else state_dict.read(path)
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Sizes separated by commas.
+
+    Raises:
+        InvalidInput: one is no positive number.
+    """
+    sizes = [size.strip() for size in text.split(",")] if text else []
+    if any(not size.isdigit() or not int(size) for size in sizes):
+        raise InvalidInput(f"'{text}' is no shape of a row, e.g. 3,224,224", "input-shape")
+    return tuple(map(int, sizes))
