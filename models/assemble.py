@@ -4,49 +4,47 @@ A trained network, an imported file and a re-calibrated version all pass through
 model besides its graph (`ModelInfo`), where the version comes from (`lineage`), and what its graphs are compared with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from models.classification import ScoreKind, predicted_classes
+from models.classification import ScoreKind
 from models.datatypes import Arrays, Run
-from models.drift import calibration
-from models.errors import GraphError, InvalidInput
+from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
+from models.graph.activations import choose_activations
+from models.graph.editor import GraphEditor
 from models.graph.find import find
-from models.graph.fold import fold
+from models.graph.fold import Folded, fold
 from models.graph.load import serialize
+from models.graph.norms import find_norms
 from models.graph.observe import observe
 from models.manifest import (
     Batching,
-    DriftReference,
+    Capability,
     ImagePreprocessing,
     Lineage,
     Manifest,
     NormLayer,
     Parent,
+    Parity,
     Placement,
     RecalibrationRecord,
     TensorSpec,
     TrainingRecord,
+    WatchedLayer,
 )
-from models.observation import ObservationReader, RowStatistics
 from models.parity.check import WatchedGraph, check
+from models.parity.observations import mark_unwatched
+from models.parity.probe import Probe, probe
+from models.parity.rounding import SMALLEST
+from models.reference import estimate_reference
 from models.repository.bundle import Bundle
 from models.repository.repository import validate_model_name
-from models.rows import count_rows
-from models.runtime.load import load
 from models.runtime.specs import specs
 from models.version import PROGRAM
-
-MAX_REFERENCE_ROWS = 5000
-"""Rows that thresholds are estimated from. More hardly change them, and would leave none to check them on."""
-
-_BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,8 @@ def assemble(
     rows: Arrays | None = None,
     held_out: bytes | None = None,
     tolerance: float | None = None,
+    allow_unfolded: bool = False,
+    warnings: Sequence[str] = (),
 ) -> Bundle:
     """Make the bundle of a source graph. Nothing is published.
 
@@ -115,69 +115,160 @@ def assemble(
             thresholds of drift alarms.
         held_out: rows to keep in the bundle, as `models.repository.held_out.keep` returns them.
         tolerance: bound on the differences, relative to the largest value; derived from the source graph by default.
+        allow_unfolded: make a bundle also of a graph that has nothing to fold, cannot be folded, or has no batch axis.
+            It is served as it is; the manifest says what cannot be done with it, and why.
+        warnings: for the manifest.
 
     Raises:
         InvalidInput: the name cannot be a model's, the tolerance is not positive, or the number of labels is wrong.
         ParityError: the graphs differ by more than the tolerance.
-        GraphError: the graph has no normalisation layer, cannot be folded or observed, or onnxruntime cannot run it.
+        TrainingModeGraph: a layer of the graph normalises by its batch.
+        GraphError: the graph has no normalisation layer or no batch axis, or cannot be folded, unless that is allowed;
+            it cannot be observed, or onnxruntime cannot load it.
     """
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:
         raise InvalidInput("must be more than 0", "tolerance")
-    folded = fold(source)
-    if not folded.norm_layers:
-        raise GraphError(
-            "the graph has no BatchNormalization node. If the network has such layers, its exporter has folded them "
-            "and their statistics are lost: export it again without, e.g. by torch.onnx.export(..., optimize=False)"
-        )
-    source_bytes, folded_bytes = serialize(source), serialize(folded.model)
+    source_bytes = serialize(source)
     inputs, outputs = specs(source_bytes)
     _validate_labels(info.labels, outputs[0])
-    observed_bytes = serialize(observe(folded.model, folded.norm_layers))
-    parity = check(
-        _watch_source(source, folded.norm_layers),
-        folded_bytes,
-        WatchedGraph(observed_bytes, folded.norm_layers),
-        inputs,
-        oracle,
-        rows,
-        tolerance=tolerance,
+    probed = probe(source_bytes, inputs, outputs)
+    folded, limits = _fold(source, probed)
+    if limits and not allow_unfolded:
+        raise GraphError(next(iter(limits.values())))
+    folded_bytes = serialize(folded.model)
+    layers = _layers(folded, inputs, probed)
+    observed_bytes = None
+    if any(layer.unwatched is None for layer in layers):
+        observed_bytes = serialize(observe(folded.model, layers))
+    elif layers and probed.batch_problem is None:
+        limits["watching"] = f"no layer can be observed: '{layers[0].name}': {layers[0].unwatched}"
+    parity = _check(
+        _Graphs(source, folded, layers, folded_bytes, observed_bytes), inputs, probed, oracle, rows, tolerance
     )
+    layers, drift = estimate_reference(observed_bytes, layers, probed.outputs[0], rows)
 
     manifest = Manifest(
         model=info.model,
         description=info.description,
         inputs=inputs,
-        outputs=outputs,
+        outputs=probed.outputs,
         labels=tuple(info.labels) if info.labels is not None else None,
         scores=info.scores or _score_kind(source),
         preprocessing=info.preprocessing,
         batching=info.batching,
-        norm_layers=folded.norm_layers,
+        batch_axis=None if probed.batch_problem is None else False,
+        limits=limits,
+        warnings=tuple(warnings),
+        norm_layers=tuple(layer for layer in layers if isinstance(layer, NormLayer)),
+        watched_layers=tuple(layer for layer in layers if not isinstance(layer, NormLayer)),
         parity=parity,
-        drift=_drift_reference(observed_bytes, folded.norm_layers, outputs[0], rows),
+        drift=drift,
         lineage=lineage,
         training=training,
     )
     return Bundle(manifest, folded=folded_bytes, source=source_bytes, observed=observed_bytes, held_out=held_out)
 
 
-def sample_rows(count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Ascending indices of the rows that set the thresholds: at most `MAX_REFERENCE_ROWS`, drawn at random."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_REFERENCE_ROWS])
+def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capability, str]]:
+    """The folded graph, or the source graph itself where nothing is folded; and what is not possible, with the reason.
+
+    A fold that cannot be compared with its source is not served.
+    """
+    limits: dict[Capability, str] = {}
+    folded = Folded(source, ())
+    try:
+        folded = fold(source)
+    except TrainingModeGraph:
+        raise
+    except GraphError as error:
+        limits |= dict.fromkeys(("folding", "recalibration"), f"the graph cannot be folded: {error}")
+    else:
+        if not folded.norm_layers:
+            limits |= dict.fromkeys(("folding", "recalibration"), "the graph has no BatchNormalization node")
+        elif probed.run_problem is not None:
+            folded = Folded(source, ())
+            reason = f"a folded graph could not be compared with its source: {probed.run_problem}"
+            limits |= dict.fromkeys(("folding", "recalibration"), reason)
+    if probed.batch_problem is not None:
+        limits["batching"] = f"the model has no batch axis: {probed.batch_problem}"
+    return folded, limits
+
+
+def _layers(folded: Folded, inputs: Sequence[TensorSpec], probed: Probe) -> tuple[WatchedLayer, ...]:
+    """The layers of the folded graph. Those that cannot be observed say why."""
+    if probed.batch_problem is not None:
+        reason = f"the model has no batch axis: {probed.batch_problem}"
+        return tuple(layer.model_copy(update={"unwatched": reason}) for layer in folded.norm_layers)
+    editor = GraphEditor(folded.model)
+    others = find_norms(editor, [layer.name for layer in folded.norm_layers])
+    layers = (*folded.norm_layers, *others) or choose_activations(editor)
+    return mark_unwatched(folded.model, layers, inputs)
+
+
+class _Graphs(NamedTuple):
+    """The graphs of a version.
+
+    Attributes:
+        source: with explicit normalisation layers.
+        folded: the same as `folded_bytes`, with its batch-normalisation layers.
+        layers: all that are observed, or say why they are not.
+    """
+
+    source: onnx.ModelProto
+    folded: Folded
+    layers: Sequence[WatchedLayer]
+    folded_bytes: bytes
+    observed_bytes: bytes | None
+
+
+def _check(
+    graphs: _Graphs,
+    inputs: Sequence[TensorSpec],
+    probed: Probe,
+    oracle: Run | None,
+    rows: Arrays | None,
+    tolerance: float | None,
+) -> Parity:
+    """Compare the graphs. Where nothing was folded there is nothing of ours to refuse: a difference is the reason."""
+    if probed.run_problem is not None:
+        return _skipped(probed.run_problem)
+    norm_layers = tuple(layer for layer in graphs.layers if isinstance(layer, NormLayer) and layer.unwatched is None)
+    try:
+        return check(
+            _watch_source(graphs.source, norm_layers),
+            graphs.folded_bytes,
+            WatchedGraph(graphs.observed_bytes or graphs.folded_bytes, norm_layers),
+            inputs,
+            oracle,
+            rows,
+            tolerance=tolerance,
+            has_batch_axis=probed.batch_problem is None,
+        )
+    except ParityError as error:
+        if graphs.folded.norm_layers:
+            raise
+        return _skipped(str(error))
+
+
+def _skipped(reason: str) -> Parity:
+    return Parity(rows=0, seed=0, tolerance=SMALLEST, comparisons=(), skipped=reason)
 
 
 def _watch_source(source: onnx.ModelProto, layers: Sequence[NormLayer]) -> WatchedGraph:
     """The source graph with the moments of its layers' own outputs."""
+    if not layers:
+        return WatchedGraph(serialize(source))
+    outputs = {found.name: found.output for found in find(source)}
     own = tuple(
-        layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=found.output)})
-        for layer, found in zip(layers, find(source), strict=True)
+        layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=outputs[layer.name])})
+        for layer in layers
     )
     return WatchedGraph(serialize(observe(source, own)), own)
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:
-    classes = output.shape[-1]
+    classes = output.shape[-1] if output.shape else 1
     if labels is not None and classes not in (-1, len(labels)):
         raise InvalidInput(
             f"got {len(labels)}, expected one for each of the {classes} values of output '{output.name}'", "labels"
@@ -188,31 +279,3 @@ def _score_kind(graph: onnx.ModelProto) -> ScoreKind:
     output = graph.graph.output[0].name
     is_softmax = any(node.op_type == "Softmax" and output in node.output for node in graph.graph.node)
     return "probabilities" if is_softmax else "logits"
-
-
-def _drift_reference(
-    observed: bytes, layers: Sequence[NormLayer], output: TensorSpec, rows: Arrays | None
-) -> DriftReference | None:
-    """Statistics of the rows in the observed graph, and thresholds from them; None where there are too few rows."""
-    if rows is None:
-        return None
-    chosen = sample_rows(count_rows(rows))
-    if len(chosen) < calibration.MIN_HELD_OUT_ROWS:
-        return None
-    run = load(observed, optimize=True)
-    parts: dict[str, list[RowStatistics]] = {}
-    predicted = []
-    for batch in _batches(rows, chosen):
-        outputs = run(batch)
-        for name, statistics in ObservationReader(layers, outputs).read(outputs).items():
-            parts.setdefault(name, []).append(statistics)
-        if output.num_classes is not None:
-            predicted.append(predicted_classes(outputs[output.name]))
-    by_layer = {name: RowStatistics.concatenate(found) for name, found in parts.items()}
-    return calibration.estimate(by_layer, np.concatenate(predicted) if predicted else None, output.num_classes or 0)
-
-
-def _batches(rows: Arrays, chosen: NDArray[np.int64]) -> Iterator[Arrays]:
-    for start in range(0, len(chosen), _BATCH_ROWS):
-        part = chosen[start : start + _BATCH_ROWS]
-        yield {name: values[part] for name, values in rows.items()}

@@ -1,29 +1,36 @@
 """What can be done with a version besides predicting, as far as its manifest decides it."""
 
-from typing import Literal
-
 from models.errors import InvalidInput
-from models.manifest import Manifest
-
-Capability = Literal["batching", "watching", "layer_statistics", "recalibration", "images"]
+from models.manifest import Capability, Manifest
 
 _NO_BATCH_AXIS = "the model has no batch axis, so its tensors are not made of independent rows"
-_NO_LAYERS = "the model has no normalisation layers"
+_NO_LAYERS = "the model has no layers that can be observed"
+_NO_BATCH_NORM = "the model has no batch-normalisation layers"
 
 
 def unavailable(manifest: Manifest) -> dict[Capability, str]:
     """The capabilities that a version does not have, and why."""
-    reasons: dict[Capability, str] = {}
+    reasons: dict[Capability, str] = dict(manifest.limits)
+
+    def add(reason: str, *capabilities: Capability) -> None:
+        for capability in capabilities:
+            reasons.setdefault(capability, reason)
+
+    if not manifest.norm_layers:
+        add(_NO_BATCH_NORM, "folding")
     if not manifest.is_batchable:
-        reasons |= dict.fromkeys(("batching", "watching", "layer_statistics", "recalibration"), _NO_BATCH_AXIS)
-    elif not manifest.norm_layers:
-        reasons |= dict.fromkeys(("watching", "layer_statistics", "recalibration"), _NO_LAYERS)
+        no_rows = reasons.get("batching", _NO_BATCH_AXIS)
+        add(no_rows, "batching", "watching", "layer_statistics", "recalibration")
+    elif all(layer.unwatched is not None for layer in manifest.layers):
+        add(reasons.get("watching", _NO_LAYERS), "watching", "layer_statistics")
     elif manifest.drift is None:
-        reasons["layer_statistics"] = "the version has no held-out rows to compare with"
+        add("the version has no held-out rows to compare with", "layer_statistics")
+    if not manifest.norm_layers:
+        add(_NO_BATCH_NORM, "recalibration")
     if any(spec.datatype == "BYTES" for spec in manifest.inputs):
-        reasons.setdefault("recalibration", "the model takes text, which has no statistics")
+        add("the model takes text, which has no statistics", "recalibration")
     if manifest.preprocessing is None or manifest.labels is None:
-        reasons["images"] = "the manifest has no labels or no preprocessing: send tensors to /infer"
+        add("the manifest has no labels or no preprocessing: send tensors to /infer", "images")
     return reasons
 
 

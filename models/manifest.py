@@ -20,6 +20,9 @@ SCHEMA_VERSION: Literal[1] = 1
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
 
+Capability = Literal["batching", "watching", "layer_statistics", "recalibration", "folding", "images"]
+"""What can be done with a version besides predicting: see `models.capabilities`."""
+
 ModelName = Annotated[str, StringConstraints(pattern=rf"^{MODEL_NAME.pattern}$")]
 Channels = tuple[float, ...]
 """One number per channel, shape (C,)."""
@@ -105,27 +108,49 @@ class Placement(Record):
         return self
 
 
-class NormLayer(Record):
-    """A batch-normalisation layer of the source graph: its parameters, its stored statistics, and its placement."""
+LayerKind = Literal["batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation"]
+"""What a watched layer is. Only batch normalisation has running statistics, which can be folded and re-calibrated."""
+
+
+class WatchedLayer(Record):
+    """A layer whose output is observed. Its z units are ``(y - beta) / gamma`` per channel."""
 
     name: str
+    kind: LayerKind
     num_features: int = Field(gt=0, description="number of channels")
+    gamma: Channels | None = Field(
+        default=None, description="learned scale per channel (torch: weight); absent where it is not one per channel"
+    )
+    beta: Channels | None = Field(default=None, description="learned shift per channel (torch: bias)")
+    placement: Placement
+    unwatched: str | None = Field(default=None, description="why the layer is not observed after all")
+
+    @model_validator(mode="after")
+    def _one_number_per_channel(self) -> "WatchedLayer":
+        for field in ("gamma", "beta", "running_mean", "running_var"):
+            values = getattr(self, field, None)
+            if values is not None and len(values) != self.num_features:
+                raise ValueError(
+                    f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels"
+                )
+        if (self.gamma is None) != (self.beta is None):
+            raise ValueError(f"layer '{self.name}': gamma and beta come together")
+        return self
+
+
+class NormLayer(WatchedLayer):
+    """A batch-normalisation layer of the source graph: its parameters, its stored statistics, and its placement."""
+
+    kind: Literal["batch_norm"] = "batch_norm"
     running_mean: Channels = Field(description="mean of the layer's input at training time, per channel")
     running_var: Channels = Field(description="variance of the layer's input at training time, per channel")
     gamma: Channels = Field(description="learned scale per channel (torch: weight)")
     beta: Channels = Field(description="learned shift per channel (torch: bias)")
     eps: float = Field(gt=0, description="added to the variance before the root")
     momentum: float = Field(ge=0, le=1, description="fraction of the running value kept at each training step")
-    placement: Placement
 
     @model_validator(mode="after")
-    def _one_number_per_channel(self) -> "NormLayer":
-        for field in ("running_mean", "running_var", "gamma", "beta"):
-            values = getattr(self, field)
-            if len(values) != self.num_features:
-                raise ValueError(
-                    f"layer '{self.name}': {field} has {len(values)} values for {self.num_features} channels"
-                )
+    def _variances_are_not_negative(self) -> "NormLayer":
         if min(self.running_var) < 0:
             raise ValueError(f"layer '{self.name}': running_var has a negative value")
         return self
@@ -169,7 +194,7 @@ class ParityComparison(Record):
 class Parity(Record):
     """The comparisons that the graphs passed before they were published."""
 
-    rows: int = Field(gt=0)
+    rows: int = Field(ge=0)
     seed: int
     rounding: float | None = Field(
         default=None,
@@ -181,6 +206,15 @@ class Parity(Record):
         gt=0, description="bound on max_relative for the outputs: given, or a multiple of their rounding"
     )
     comparisons: tuple[ParityComparison, ...]
+    skipped: str | None = Field(
+        default=None, description="why nothing was compared, for a version that is served as it came"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_is_skipped_silently(self) -> "Parity":
+        if bool(self.comparisons) == (self.skipped is not None):
+            raise ValueError("parity needs comparisons, or the reason why there are none")
+        return self
 
 
 class Parent(Record):
@@ -348,7 +382,17 @@ class Manifest(Record):
         description="whether the first axis of every tensor is the batch, whose rows do not depend on each other; "
         "absent: it is where that axis is of free size in every tensor",
     )
-    norm_layers: tuple[NormLayer, ...]
+    limits: dict[Capability, str] = Field(
+        default_factory=dict,
+        description="what was found not to be possible with this version when it was made, and why",
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="what its publisher should know, and can do")
+    norm_layers: tuple[NormLayer, ...] = Field(description="the batch-normalisation layers")
+    watched_layers: tuple[WatchedLayer, ...] = Field(
+        default=(),
+        description="layers of other kinds that are observed too: of other normalisations, or, where there is none, "
+        "some activations",
+    )
     parity: Parity
     drift: DriftReference | None = Field(default=None, description="absent for a version without held-out rows")
     lineage: Lineage
@@ -359,6 +403,11 @@ class Manifest(Record):
         if self.batch_axis and not self._has_free_first_axes:
             raise ValueError("batch_axis: the first axis of every input and output must be of free size, -1")
         return self
+
+    @property
+    def layers(self) -> tuple[WatchedLayer, ...]:
+        """All layers: those of batch normalisation, then those of other kinds."""
+        return (*self.norm_layers, *self.watched_layers)
 
     @property
     def is_batchable(self) -> bool:

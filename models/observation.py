@@ -1,7 +1,9 @@
-"""What the observed graph returns of each norm layer: statistics of every row, in z units.
+"""What the observed graph returns of each watched layer: statistics of every row, in z units.
 
 A layer's output in z units is ``z = (y - beta) / |gamma|``: mean 0 and variance about 1 in every channel of every layer
-while nothing has moved. The observed graph returns the mean and the mean square of each row and channel over positions.
+while nothing has moved. A layer without a gamma and beta of its own for each channel gets its units from reference
+rows (`models.reference`). The observed graph returns the mean and the mean square of each row and channel over its
+positions.
 Rows, not positions, are the independent unit: the pixels of one image are alike, and if they count as samples, half of
 all undisturbed windows look disturbed.
 """
@@ -15,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.batchnorm import Float64
 from models.errors import InvalidInput
-from models.manifest import NormLayer
+from models.manifest import WatchedLayer
 
 _MIN_SCALE = 1e-3
 """Of the layer's median |gamma|: a channel with a smaller one is not magnified further."""
@@ -55,9 +57,10 @@ class Units:
     offset: Float64
 
     @classmethod
-    def of(cls, layer: NormLayer) -> "Units":
+    def of(cls, layer: WatchedLayer) -> "Units":
         """The units of a layer of a folded graph."""
-        gamma, beta = np.array(layer.gamma), np.array(layer.beta)
+        gamma = np.ones(layer.num_features) if layer.gamma is None else np.array(layer.gamma)
+        beta = np.zeros(layer.num_features) if layer.beta is None else np.array(layer.beta)
         spread = np.abs(gamma)
         floor = _MIN_SCALE * float(np.median(spread))
         spread = np.maximum(spread, floor if floor > 0 else 1.0)
@@ -122,7 +125,7 @@ class ObservationReader:
         outputs: names of the graph's outputs.
     """
 
-    def __init__(self, layers: Iterable[NormLayer], outputs: Iterable[str]) -> None:
+    def __init__(self, layers: Iterable[WatchedLayer], outputs: Iterable[str]) -> None:
         names = frozenset(outputs)
         self._units = {layer.name: Units.of(layer) for layer in layers if mean_output(layer.name) in names}
 

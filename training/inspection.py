@@ -26,7 +26,8 @@ def describe(path: Path) -> str:
         return _contents(path)
     if path.is_dir():
         manifest = bundle.read(path).manifest
-        return "\n".join([*_facts(manifest), report.layers(manifest.norm_layers), report.parity(manifest.parity)])
+        layers = [report.layers(manifest.norm_layers), *report.watched(manifest.watched_layers)]
+        return "\n".join([*_facts(manifest), *layers, report.parity(manifest.parity)])
     if path.is_file():
         return report.layers(fold(parse(path.read_bytes())).norm_layers)
     raise InvalidInput(f"there is no bundle or file {path}")

@@ -5,12 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Channels, DriftReference, Gate, Manifest, NormLayer, Parity, Placement
+from models.manifest import Channels, DriftReference, Gate, Manifest, NormLayer, Parity, Placement, WatchedLayer
 
 
 def bundle(manifest: Manifest) -> str:
     """What was made of a network or file: its layers, the parity of its graphs, the thresholds of its alarms."""
-    lines = [layers(manifest.norm_layers), parity(manifest.parity), thresholds(manifest.drift)]
+    lines = [
+        layers(manifest.norm_layers),
+        *watched(manifest.watched_layers),
+        parity(manifest.parity),
+        thresholds(manifest.drift),
+        *(f"not possible: {capability.replace('_', ' ')}: {reason}" for capability, reason in manifest.limits.items()),
+        *(f"warning: {warning}" for warning in manifest.warnings),
+    ]
     if manifest.training is not None:
         accuracy = manifest.training.metrics["test_accuracy"]
         lines.insert(0, f"test accuracy with population statistics {accuracy:.2%}")
@@ -24,7 +31,9 @@ def confusion(counts: NDArray[np.int64], names: Sequence[str]) -> str:
 
 
 def layers(norm_layers: Sequence[NormLayer]) -> str:
-    """The statistics of each normalisation layer, and what it was folded into."""
+    """The statistics of each batch-normalisation layer, and what it was folded into."""
+    if not norm_layers:
+        return "no batch-normalisation layers"
     header = ["layer", "channels", "mean", "variance", "placement"]
     lines = [
         [
@@ -40,8 +49,17 @@ def layers(norm_layers: Sequence[NormLayer]) -> str:
     return f"{_table([header, *lines])}\n{folded} of {len(norm_layers)} folded"
 
 
+def watched(others: Sequence[WatchedLayer]) -> Sequence[str]:
+    """The layers of other kinds that are observed, or why one is not."""
+    header = ["layer", "kind", "channels", "observed"]
+    lines = [[layer.name, layer.kind, str(layer.num_features), layer.unwatched or "yes"] for layer in others]
+    return [_table([header, *lines])] if others else []
+
+
 def parity(checks: Parity) -> str:
     """The number of comparisons, and the largest difference of them."""
+    if checks.skipped is not None:
+        return f"parity: nothing was compared: {checks.skipped}"
     worst = max(checks.comparisons, key=lambda comparison: comparison.max_relative)
     return (
         f"parity on {checks.rows} rows: {len(checks.comparisons)} comparisons within {checks.tolerance:g}, "

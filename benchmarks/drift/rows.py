@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import starter
-from models.assemble import sample_rows
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader, RowStatistics
+from models.reference import sample_rows
 from models.repository.repository import Repository
 from models.runtime.load import load
 from training.data import mnist

@@ -1,4 +1,4 @@
-"""Any ONNX file with normalisation layers -> a bundle."""
+"""Any ONNX file -> a bundle."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,14 @@ from models.datatypes import Arrays, Run
 from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import GraphError, InvalidInput
 from models.graph.find import OP_TYPE
+from models.graph.interface import serve_tensors
 from models.graph.load import parse, serialize
 from models.graph.nodes import is_standard
 from models.importing.exporters import advice
 from models.importing.merged import find_merged
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
+from models.manifest import Capability
 from models.parity import rounding
 from models.parity.comparison import compare
 from models.parity.rows import random_rows
@@ -24,6 +26,14 @@ from models.repository.bundle import Bundle
 from models.rows import validate_rows
 from models.runtime.load import load
 from models.runtime.specs import specs
+
+_LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""What exporters merge normalisation layers into."""
+
+_NO_NORM_LAYERS = (
+    "the graph has no BatchNormalization node. If the network has such layers, its exporter has merged them, and their "
+    "statistics are not in the file. To import it with its layers"
+)
 
 _MOST_NAMES = 5
 """Layers that a message names."""
@@ -51,7 +61,9 @@ def import_graph(
 ) -> Bundle:
     """Make the bundle of a source graph.
 
-    The folded graph is compared with the source graph on random rows. The manifest records how, and the tolerance.
+    A graph that cannot be folded or has no batch axis is imported as it is, and one whose exporter merged layers is not
+    re-calibrated: the manifest has the reasons, and what to do. A folded graph is compared with the source graph on
+    random rows. The manifest records how, and the tolerance.
 
     Args:
         source: the graph, as `read` returns it.
@@ -66,16 +78,23 @@ def import_graph(
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
-        GraphError: the graph cannot be served, or its exporter merged layers; the message says which, and what to do.
+        GraphError: the graph cannot be served, or has not all layers of the trained network; the message says what to do.
     """
+    served, warnings = serve_tensors(source)
     if held_out is not None:
-        _validate_held_out(held_out, source)
+        _validate_held_out(held_out, served)
     if trained is None:
-        graph, merged = source, tuple(str(layer) for layer in find_merged(source) if layer.certain)
+        graph, merged = served, tuple(str(layer) for layer in find_merged(served) if layer.certain)
     else:
-        graph, merged = _restore(source, trained)
+        graph, merged = _restore(served, trained)
+        if merged:
+            raise GraphError(_describe_merged(served, merged))
+    limits: dict[Capability, str] = {}
     if merged:
-        raise GraphError(_describe_merged(source, merged))
+        limits["recalibration"] = "the exporter merged layers, and re-calibrating those that are left would be wrong"
+        warnings = (_describe_merged(served, merged), *warnings)
+    elif not _has_node(served, OP_TYPE) and _has_node(served, *_LINEAR):
+        warnings = (f"{_NO_NORM_LAYERS}, {advice(served)}", *warnings)
     return assemble(
         graph,
         info,
@@ -84,7 +103,14 @@ def import_graph(
         held_out=None if held_out is None else held_out_file.keep(held_out),
         oracle=oracle,
         tolerance=tolerance,
+        allow_unfolded=True,
+        limits=limits,
+        warnings=warnings,
     )
+
+
+def _has_node(model: onnx.ModelProto, *op_types: str) -> bool:
+    return any(is_standard(node, *op_types) for node in model.graph.node)
 
 
 def _restore(source: onnx.ModelProto, trained: TrainedParameters) -> tuple[onnx.ModelProto, tuple[str, ...]]:

@@ -85,6 +85,7 @@ def check(
     *,
     seed: int = 0,
     tolerance: float | None = None,
+    has_batch_axis: bool = True,
 ) -> Parity:
     """Compare the graphs of a version with the oracle or the source graph, and each with itself beside other rows.
 
@@ -98,6 +99,7 @@ def check(
         seed: of the random rows.
         tolerance: bound on the largest difference, relative to the largest value of the tensor. By default each tensor
             has its own, derived from its rounding in the source graph.
+        has_batch_axis: whether the inputs are made of rows, none of which may depend on another.
 
     Returns:
         The largest difference of each pair.
@@ -106,7 +108,7 @@ def check(
         ParityError: a pair differs by more, or has a value that is not finite; the message names it.
         GraphError: onnxruntime cannot load or run a graph.
     """
-    samples = _Samples.draw(inputs, real, seed)
+    samples = _Samples.draw(inputs, real, seed, has_batch_axis=has_batch_axis)
     run = source.load(optimize=False)
     computed = [run(batch) for batch in samples.batches]
     moved = [run(rounding.round_differently(batch, seed)) for batch in samples.batches]
@@ -116,7 +118,7 @@ def check(
     name = "source, unoptimized"
     outputs = [_without_moments(tensors) for tensors in computed]
     reference, expected = (name, outputs) if oracle is None else (ORACLE, list(map(oracle, samples.batches)))
-    comparisons = [samples.compare_beside_other_rows(name, run, tolerances)]
+    comparisons = [*samples.compare_beside_other_rows(name, run, tolerances)]
     if oracle is not None:
         comparisons.insert(0, compare(reference, name, zip(expected, outputs, strict=True), tolerances))
     del run  # a session has a copy of the weights
@@ -126,7 +128,7 @@ def check(
     comparisons += samples.compare(name, computed, "observed, optimized", observed.load(optimize=True), tolerances)
 
     return Parity(
-        rows=sum(map(count_rows, samples.batches)),
+        rows=sum(map(count_rows, samples.batches)) if has_batch_axis else len(samples.batches),
         seed=seed,
         rounding=None if tolerance else max(_without_moments(changes).values()),
         tolerance=max(tolerances[output] for output in outputs[0]),
@@ -140,38 +142,41 @@ class _Samples:
 
     Attributes:
         batches: of several sizes, the last one of real rows where there are some.
-        whole, mixed: a batch, and the same batch with other values in every second row.
+        mixed: a batch, and the same batch with other values in every second row; None without a batch axis.
     """
 
     batches: tuple[Arrays, ...]
-    whole: Arrays
-    mixed: Arrays
+    mixed: tuple[Arrays, Arrays] | None
 
     @classmethod
-    def draw(cls, inputs: Sequence[TensorSpec], real: Arrays | None, seed: int) -> "_Samples":
+    def draw(cls, inputs: Sequence[TensorSpec], real: Arrays | None, seed: int, *, has_batch_axis: bool) -> "_Samples":
         drawn = [random_rows(inputs, size, seed + size) for size in _BATCHES]
         values = [sum(array.size for array in batch.values()) for batch in drawn]
         batches = [batch for batch, size in zip(drawn, values, strict=True) if size <= max(values[1], _MOST_VALUES)]
+        if not has_batch_axis:
+            return cls(tuple(batches), None)
         whole = batches[-1]
         other = random_rows(inputs, count_rows(whole), seed)
         mixed = {name: _replace_every_second(values, other[name]) for name, values in whole.items()}
         if real is not None:
             batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
-        return cls(tuple(batches), whole, mixed)
+        return cls(tuple(batches), (whole, mixed))
 
     def compare(
         self, reference: str, expected: Iterable[Arrays], candidate: str, run: Run, tolerances: Mapping[str, float]
-    ) -> tuple[ParityComparison, ParityComparison]:
+    ) -> list[ParityComparison]:
         """Of a graph with what is expected of each batch, and with itself beside other rows."""
         pairs = zip(expected, map(run, self.batches), strict=True)
-        return (
+        return [
             compare(reference, candidate, pairs, tolerances),
-            self.compare_beside_other_rows(candidate, run, tolerances),
-        )
+            *self.compare_beside_other_rows(candidate, run, tolerances),
+        ]
 
-    def compare_beside_other_rows(self, name: str, run: Run, tolerances: Mapping[str, float]) -> ParityComparison:
-        before, after = ({key: values[::2] for key, values in run(rows).items()} for rows in (self.whole, self.mixed))
-        return compare(name, f"{name}, beside other rows", [(before, after)], tolerances)
+    def compare_beside_other_rows(self, name: str, run: Run, tolerances: Mapping[str, float]) -> list[ParityComparison]:
+        if self.mixed is None:
+            return []
+        before, after = ({key: values[::2] for key, values in run(rows).items()} for rows in self.mixed)
+        return [compare(name, f"{name}, beside other rows", [(before, after)], tolerances)]
 
 
 def _without_moments(tensors: Mapping[str, _T]) -> dict[str, _T]:

@@ -12,13 +12,17 @@ _FREE_SIZE = 64
 
 
 def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:
-    """Rows for every input: standard normal, or 0 and 1 where the type has no fractions, as digits where it is text."""
+    """Rows for every input: standard normal, or 0 and 1 where the type has no fractions, as digits where it is text.
+
+    An input whose first axis is not of free size gets one tensor of its shape.
+    """
     generator = np.random.default_rng(seed)
     rows: Arrays = {}
     for spec in inputs:
-        shape = (count, *(size if size > 0 else _FREE_SIZE for size in spec.shape[1:]))
+        free = [count if axis == 0 else _FREE_SIZE for axis in range(len(spec.shape))]
+        shape = tuple(free[axis] if size < 0 else size for axis, size in enumerate(spec.shape))
         fractional = spec.datatype in FLOATING
         values = generator.standard_normal(shape) if fractional else generator.integers(0, 2, shape)
-        written = values.astype(str) if spec.datatype == "BYTES" else values
+        written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
         rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows

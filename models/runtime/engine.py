@@ -37,7 +37,8 @@ class Engine:
         buckets: numbers of rows, ascending. A run of fewer rows than the largest is filled up with zeros to the next
             one, so that a device meets no other sizes, and has met these before the first request.
         run_seconds: a run that takes longer is ended.
-        batched: whether the first axis of every input is the batch.
+        batched: whether the first axis of every input is the batch. A graph without may refuse zeros, with which it is
+            warmed up: it may take a divisor, or the shape of another input.
 
     Attributes:
         output_names: of the graph, in its order.
@@ -88,7 +89,9 @@ class Engine:
         bound = values.BFLOAT16 in types or provider == "cuda" or bool(buckets)
         self._run = self._run_bound if bound and values.TEXT not in types else self._run_plain
         self._input_memory = providers.input_memory(provider)
-        self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
+        self._seconds_per_run, self._seconds_per_row = inf, 0.0
+        with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
+            self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
 
     def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.

@@ -29,7 +29,7 @@ def specs(graph: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
     """Inputs and outputs of a serialized graph, with -1 for free axes.
 
     Raises:
-        GraphError: onnxruntime cannot load it, a tensor is of a type that is not served, or its first axis is not free.
+        GraphError: onnxruntime cannot load it, or a tensor is of a type that is not served.
     """
     session = open_session(graph, optimize=False)
     return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))
@@ -38,10 +38,5 @@ def specs(graph: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 def _spec(tensor: onnxruntime.NodeArg) -> TensorSpec:
     if tensor.type not in _DATATYPES:
         raise GraphError(f"'{tensor.name}' is a {tensor.type}, which is not served")
-    shape = [size if isinstance(size, int) else -1 for size in tensor.shape]
-    if not shape or shape[0] != -1:
-        raise GraphError(
-            f"'{tensor.name}' of shape {shape} has no batch axis: its first axis must be of free size. "
-            "Export the network with a dynamic batch size"
-        )
-    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=tuple(shape))
+    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
+    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=shape)

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.errors import LayerNotFound
-from models.manifest import Manifest, NormLayer
+from models.manifest import Manifest, WatchedLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
 from service.wire.grpc_decoder import GrpcDecoder
@@ -27,7 +27,7 @@ class ServedVersion:
         decoder: decodes V2 requests.
         grpc_decoder: decodes V2 requests in protobuf.
         image_reader: reads image files; None if the model takes none, or has other inputs as well.
-        layers: the normalisation layers by name.
+        layers: by name.
         is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
 
@@ -38,11 +38,11 @@ class ServedVersion:
     decoder: V2Decoder = field(init=False, compare=False)
     grpc_decoder: GrpcDecoder = field(init=False, compare=False)
     image_reader: ImageReader | None = field(init=False, compare=False)
-    layers: Mapping[str, NormLayer] = field(init=False, compare=False)
+    layers: Mapping[str, WatchedLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        layers = {layer.name: layer for layer in self.manifest.norm_layers}
+        layers = {layer.name: layer for layer in self.manifest.layers}
         is_batchable = self.manifest.is_batchable
         tensors = self.manifest.inputs, self.manifest.outputs
         object.__setattr__(self, "decoder", V2Decoder(*tensors, batched=is_batchable))
@@ -57,8 +57,8 @@ class ServedVersion:
         """Number of rows in a request's inputs; 1 for a model without a batch axis."""
         return count_rows(inputs) if self.is_batchable else 1
 
-    def layer(self, name: str) -> NormLayer:
-        """A normalisation layer by name.
+    def layer(self, name: str) -> WatchedLayer:
+        """A layer by name.
 
         Raises:
             LayerNotFound: the version has no layer of this name.

@@ -1,4 +1,4 @@
-"""Normalisation layers: the statistics that they remember from training, and batch normalisation itself."""
+"""Layers: the statistics that they remember from training, and batch normalisation itself."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,7 +6,8 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from models.manifest import NormLayer, Placement
+from models.errors import InvalidInput
+from models.manifest import Channels, LayerKind, NormLayer, Placement, WatchedLayer
 from service.catalog.catalog import Catalog
 from service.host.codec_pool import CodecPool
 from service.http.access import PREDICT, PUBLIC, client_address
@@ -33,24 +34,30 @@ UNITS = {
 
 
 class LayerSummary(BaseModel):
-    """A normalisation layer without its channels."""
+    """A layer without its channels."""
 
     name: str
+    kind: LayerKind = Field(description="Only `batch_norm` has running statistics, and can be re-calibrated.")
     num_features: int = Field(description="Number of channels.")
     placement: Placement
+    unwatched: str | None = Field(description="Why the layer is not observed; null if it is.")
 
 
 class LayerList(BaseModel):
-    """The normalisation layers of a version, from the input to the output."""
+    """The layers of a version that are observed: first those of batch normalisation, from the input to the output."""
 
     model_name: str
     model_version: str
     layers: list[LayerSummary]
 
 
-class LayerStatistics(NormLayer):
-    """The statistics that a normalisation layer remembers from training, one number per channel."""
+class LayerStatistics(WatchedLayer):
+    """What a layer remembers from training, one number per channel. Only batch normalisation has running statistics."""
 
+    running_mean: Channels | None = Field(None, description="Null for a layer without running statistics.")
+    running_var: Channels | None = None
+    eps: float | None = None
+    momentum: float | None = None
     model_name: str
     model_version: str
     units: dict[str, str] = Field(description="Meaning and unit of each field.")
@@ -107,15 +114,21 @@ def router(
         routes,
         "GET",
         "/v2/models/{model}/layers",
-        summary="List normalisation layers",
+        summary="List layers",
         dependencies=[PUBLIC],
         responses=error_responses(404, 503),
     )
     async def list_layers(model: ModelName, version: int | None) -> LayerList:
-        """The normalisation layers, and where each one was folded, or why it could not be."""
+        """The layers that are observed, and where each one was folded, or why it could not be."""
         served = catalog.get(model, version)
         layers = [
-            LayerSummary(name=layer.name, num_features=layer.num_features, placement=_without_channels(layer.placement))
+            LayerSummary(
+                name=layer.name,
+                kind=layer.kind,
+                num_features=layer.num_features,
+                placement=_without_channels(layer.placement),
+                unwatched=layer.unwatched,
+            )
             for layer in served.layers.values()
         ]
         return LayerList(model_name=served.model, model_version=str(served.version), layers=layers)
@@ -146,6 +159,8 @@ def router(
     async def normalize_with_layer(model: ModelName, layer: LayerName, request: Request) -> Response:
         """Batch normalisation with the parameters and running statistics of a layer of the default version."""
         found = catalog.get(model).layer(layer)
+        if not isinstance(found, NormLayer):
+            raise InvalidInput(f"'{layer}' is of kind {found.kind}; only batch_norm layers have statistics", "layer")
         return await respond(request, partial(normalize_json.decode_for_layer, layer=found))
 
     @routes.post(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from models.drift.assessment import LayerShift
 from models.drift.reference import ChannelShifts
-from models.manifest import DriftReference, NormLayer
+from models.manifest import DriftReference, WatchedLayer
 from models.moments.window import WindowMoments
 from service.catalog.catalog import Catalog
 from service.host.clock import to_date
@@ -133,7 +133,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
             observed=ObservationCost(
                 batches=effort.batches, rows=effort.rows, dropped_batches=effort.skipped, seconds=effort.seconds
             ),
-            layers=[_summary(layer, shifts.get(layer.name)) for layer in served.manifest.norm_layers],
+            layers=[_summary(layer, shifts.get(layer.name)) for layer in served.manifest.layers],
         )
 
     @for_default_and_named(
@@ -164,7 +164,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     return routes
 
 
-def _summary(layer: NormLayer, shift: LayerShift | None) -> LiveLayerSummary:
+def _summary(layer: WatchedLayer, shift: LayerShift | None) -> LiveLayerSummary:
     return LiveLayerSummary(
         name=layer.name,
         num_features=layer.num_features,

@@ -46,6 +46,7 @@ class ModelCard(BaseModel):
     unavailable: dict[Capability, str] = Field(
         description="What cannot be done with the version besides predicting, and why."
     )
+    warnings: list[str] = Field(description="What the publisher of the version should know, and can do.")
 
 
 class ModelList(BaseModel):
@@ -105,6 +106,7 @@ def router(catalog: Catalog) -> APIRouter:
             lineage=manifest.lineage,
             training=manifest.training,
             unavailable=unavailable(manifest),
+            warnings=list(manifest.warnings),
         )
 
     return routes

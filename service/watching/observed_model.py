@@ -25,7 +25,7 @@ class ObservedModel:
 
     def __init__(self, served: ServedVersion, engine: Engine) -> None:
         self._engine = engine
-        self._reader = ObservationReader(served.manifest.norm_layers, engine.output_names)
+        self._reader = ObservationReader(served.manifest.layers, engine.output_names)
         self._detector = Detector(served.manifest.drift)
         self._scores = served.manifest.outputs[0].name
         self._num_classes = served.manifest.num_classes

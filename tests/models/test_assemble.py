@@ -1,14 +1,17 @@
 """The assembly line: what each origin says, and what the manifest then says."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from models.assemble import MAX_REFERENCE_ROWS, ModelInfo, assemble, sample_rows, signed_lineage
+from models.assemble import ModelInfo, assemble, signed_lineage
 from models.datatypes import Arrays
-from models.errors import GraphError, InvalidInput, ParityError
+from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import parse, serialize
 from models.manifest import Batching, Parent, TrainingRecord
 from models.repository import held_out
@@ -103,15 +106,6 @@ def test_rows_set_the_thresholds_and_only_held_out_rows_are_kept() -> None:
     assert assembled().manifest.drift is None
 
 
-def test_thresholds_come_from_a_bounded_number_of_rows_drawn_from_all_over() -> None:
-    assert sample_rows(10).tolist() == list(range(10))
-    chosen = sample_rows(20_000)
-    assert len(chosen) == len(set(chosen.tolist())) == MAX_REFERENCE_ROWS
-    assert (np.diff(chosen) > 0).all()
-    assert chosen[0] < 100
-    assert chosen[-1] > 19_900
-
-
 def test_labels_must_be_as_many_as_the_classes() -> None:
     with pytest.raises(InvalidInput, match="labels: got 2, expected one for each of the 3 values of output 'y'"):
         assembled(ModelInfo("tiny", labels=["a", "b"]))
@@ -129,10 +123,50 @@ def test_a_tolerance_that_is_not_positive_is_refused(tolerance: float) -> None:
         assembled(tolerance=tolerance)
 
 
-def test_a_graph_without_normalisation_is_refused_with_advice() -> None:
+def without_norm() -> onnx.ModelProto:
     model = linear_norm()
     del model.graph.node[1]
     model.graph.node[0].output[0] = "y"
+    return model
 
-    with pytest.raises(GraphError, match="optimize=False"):
+
+@pytest.mark.parametrize(
+    ("model", "reason", "capabilities"),
+    [
+        (without_norm(), "the graph has no BatchNormalization node", {"folding", "recalibration"}),
+        (linear_norm(statistics=False), "the graph cannot be folded: .* running mean", {"folding", "recalibration"}),
+        (linear_norm(batch="1"), "the model has no batch axis: the first axis of 'x'", {"batching"}),
+    ],
+    ids=["no norm layer", "no statistics", "no batch axis"],
+)
+def test_a_graph_is_served_as_it_is_only_where_that_is_allowed(
+    model: onnx.ModelProto, reason: str, capabilities: set[str]
+) -> None:
+    with pytest.raises(GraphError, match=reason):
         assemble(model, INFO, signed_lineage("imported"))
+
+    bundle = assemble(model, INFO, signed_lineage("imported"), allow_unfolded=True, warnings=["export it again"])
+
+    assert set(bundle.manifest.limits) >= capabilities
+    assert all(re.match(reason, bundle.manifest.limits[name]) for name in capabilities)  # type: ignore[index]
+    assert bundle.manifest.warnings == ("export it again",)
+    assert (bundle.folded == bundle.source) == ("folding" in capabilities)
+
+
+def test_a_fold_that_cannot_be_compared_is_not_served() -> None:
+    late = linear_norm(final="y = Reshape(normalized, three_by_three)")
+    late.graph.initializer.append(numpy_helper.from_array(np.array([7, 3]), "three_by_three"))
+
+    bundle = assemble(late, INFO, signed_lineage("imported"), allow_unfolded=True)
+
+    assert "could not be compared with its source" in bundle.manifest.limits["folding"]
+    assert "cannot be run on random inputs" in (bundle.manifest.parity.skipped or "")
+    assert bundle.folded == bundle.source
+    assert not bundle.manifest.is_batchable
+
+
+def test_a_graph_in_training_mode_is_refused_also_where_it_need_not_be_folded() -> None:
+    model = linear_norm("training_mode = 1", outputs="y, new_mean, new_var")
+
+    with pytest.raises(TrainingModeGraph):
+        assemble(model, INFO, signed_lineage("imported"), allow_unfolded=True)

@@ -10,7 +10,7 @@ from models.manifest import Manifest, TensorSpec
 from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
 from tests.watching import watched_bundle
 
-NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", "images"}
+NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", "folding", "images"}
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,24 @@ NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", 
         (tiny_bundle().manifest, {"layer_statistics", "images"}),
         (image_bundle().manifest, {"layer_statistics"}),
         (watched_bundle().manifest, {"images"}),
-        (echo_bundle("FP32").manifest, {"watching", "layer_statistics", "recalibration", "images"}),
+        (echo_bundle("FP32").manifest, {"watching", "layer_statistics", "recalibration", "folding", "images"}),
         (text_bundle("sum", "(float[3] x) => (float y) { y = ReduceSum(x) }").manifest, NOTHING_BY_ROWS),
     ],
     ids=["no held-out rows", "images", "calibrated", "no norm layers", "no batch axis"],
 )
 def test_capabilities_follow_from_the_manifest(manifest: Manifest, missing: set[str]) -> None:
     assert set(unavailable(manifest)) == missing
+
+
+def test_what_was_found_when_the_version_was_made_is_the_reason() -> None:
+    found = "the model has no batch axis: the first axis of 'x' is not of free size"
+    fixed = text_bundle("sum", "(float[3] x) => (float y) { y = ReduceSum(x) }").manifest
+    manifest = fixed.model_copy(update={"limits": {"batching": found, "folding": "it is inside a loop"}})
+
+    reasons = unavailable(manifest)
+
+    assert reasons["watching"] == reasons["recalibration"] == found
+    assert reasons["folding"] == "it is inside a loop"
 
 
 def test_text_cannot_be_re_calibrated() -> None:

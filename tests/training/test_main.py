@@ -129,7 +129,8 @@ def test_held_out_rows_of_a_file_set_the_thresholds(onnx_file: str, capsys: pyte
 def test_a_file_that_cannot_be_served_is_one_line_and_exit_code_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "network.onnx").write_bytes(serialize(linear_norm(batch="1")))
+    model = linear_norm("training_mode = 1", outputs="y, new_mean, new_var")
+    (tmp_path / "network.onnx").write_bytes(serialize(model))
 
     assert main(["import", "network.onnx", "--name", "theirs"]) == 1
 

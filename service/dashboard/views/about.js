@@ -8,6 +8,16 @@ import { factList } from "./tables.js";
 
 /** @import { ModelCard, Shown, Tensor } from "../types" */
 
+/** @type {Record<string, string>} */
+const CAPABILITIES = {
+  batching: "Batching",
+  watching: "Watching",
+  layer_statistics: "Layer statistics of one request",
+  recalibration: "Re-calibration",
+  folding: "Folding",
+  images: "Predicting from images",
+};
+
 /** @param {Shown} state */
 export function about({ card, metadata }) {
   const { lineage, training, parity, provider, description } = card;
@@ -21,7 +31,7 @@ export function about({ card, metadata }) {
         ["Runs on", provider],
         ["Inputs", metadata.inputs.map(tensor).join("; ")],
         ["Outputs", metadata.outputs.map(tensor).join("; ")],
-        ["Folding error", `at most ${largestError(parity)} of the largest output, on ${count(parity.rows)} rows`],
+        ["Folding error", foldingError(parity)],
         ...(recalibration ? [recalibrationFact(recalibration)] : []),
         ...Object.entries(training?.metrics ?? {}).map(
           ([name, value]) =>
@@ -31,6 +41,8 @@ export function about({ card, metadata }) {
       "long",
     ),
     recalibration && [h("h3", null, "Gates"), gateTable(recalibration.gates)],
+    notes("Not possible", Object.entries(card.unavailable).map(([name, reason]) => `${CAPABILITIES[name]}: ${reason}.`)),
+    notes("Warnings", card.warnings),
   ];
 }
 
@@ -48,4 +60,19 @@ const tensor = ({ name, datatype, shape }) =>
   `${name} ${datatype} [${shape.map((size) => (size < 0 ? "n" : size)).join(", ")}]`;
 
 /** @param {ModelCard["parity"]} parity */
-const largestError = ({ comparisons }) => Math.max(...comparisons.map((one) => one.max_relative)).toExponential(1);
+function foldingError({ comparisons, rows, skipped }) {
+  if (comparisons.length === 0) return `not measured: ${skipped}`;
+  const largest = Math.max(...comparisons.map((one) => one.max_relative)).toExponential(1);
+  return `at most ${largest} of the largest output, on ${count(rows)} rows`;
+}
+
+/** @param {string} title @param {string[]} texts */
+const notes = (title, texts) =>
+  texts.length > 0 && [
+    h("h3", null, title),
+    h(
+      "ul",
+      { class: "notes" },
+      texts.map((text) => h("li", null, text)),
+    ),
+  ];

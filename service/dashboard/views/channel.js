@@ -81,13 +81,20 @@ function comparison({ channels, reference, rows }, at, width) {
 }
 
 /** What the layer has stored of a channel, in its own units. @param {StoredLayer} stored @param {number} at */
-const storedFacts = (stored, at) =>
-  factList([
-    ["running mean", number(stored.running_mean[at])],
-    ["running variance", number(stored.running_var[at])],
-    ["gamma", number(stored.gamma[at])],
-    ["beta", number(stored.beta[at])],
-  ]);
+function storedFacts({ running_mean, running_var, gamma, beta }, at) {
+  /** @type {Array<[string, number[] | null]>} */
+  const known = [
+    ["running mean", running_mean],
+    ["running variance", running_var],
+    ["gamma", gamma],
+    ["beta", beta],
+  ];
+  return factList(
+    known.flatMap(([name, values]) =>
+      values === null ? [] : [/** @type {[string, string]} */ ([name, number(values[at])])],
+    ),
+  );
+}
 
 /** In place of the heat map, where there is none to choose from. @param {StoredLayer} stored @param {number} at */
 function channelField({ num_features: channels }, at) {

@@ -15,13 +15,24 @@ import { WINDOWS } from "./title.js";
 
 const MEASURE_NAMES = { drift: MEASURES.drift.name, mean: MEASURES.mean.name, spread: MEASURES.spread.name };
 
+/** @type {Record<Layer["kind"], string>} */
+const KINDS = {
+  batch_norm: "batch normalisation",
+  layer_norm: "layer normalisation",
+  rms_norm: "RMS normalisation",
+  group_norm: "group normalisation",
+  instance_norm: "instance normalisation",
+  activation: "activation",
+};
+
 /** @param {Shown} state */
 export function layerTitle(state) {
   const layer = selectedLayer(state);
   if (layer === null) return null;
   return [
     h("h3", null, layer.name),
-    h("p", { class: "muted" }, `${compact(layer.num_features)} channels, ${placement(layer)}`),
+    h("p", { class: "muted" }, `${KINDS[layer.kind]}, ${compact(layer.num_features)} channels, ${placement(layer)}`),
+    layer.unwatched && h("p", null, `Not observed: ${layer.unwatched}.`),
     liveLayer(state) &&
       choice("measure", "Colour the channels by", MEASURE_NAMES, state.measure, (measure) => update({ measure })),
   ];
@@ -29,7 +40,7 @@ export function layerTitle(state) {
 
 /** @param {Layer} layer */
 function placement({ placement: { kind, into, reason } }) {
-  return kind === "kept" ? `kept: ${reason}` : `${PLACEMENTS[kind]} into ${into.join(", ")}`;
+  return kind === "kept" ? `not folded: ${reason}` : `${PLACEMENTS[kind]} into ${into.join(", ")}`;
 }
 
 /** @param {Shown} state */

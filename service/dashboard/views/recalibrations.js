@@ -35,7 +35,7 @@ export function recalibrations({ jobs, card }) {
       "Estimates the statistics of every normalisation layer again, from rows of incoming traffic. If the gates pass, " +
         "the result is published as a new version, which answers only requests that name it until it is promoted.",
     ),
-    form(card.version),
+    card.unavailable.recalibration ? h("p", null, `Not possible: ${card.unavailable.recalibration}.`) : form(card.version),
     jobs.length > 0 &&
       h(
         "ol",

@@ -20,7 +20,7 @@ export const PLACEMENTS = {
 /** In rows of much the same length. Layers are tabs: the arrow keys go from one to the next. @param {Shown} state */
 export function strip(state) {
   const { layers, widths } = state;
-  if (layers.length === 0) return h("p", { class: "muted" }, "This version has no normalisation layer.");
+  if (layers.length === 0) return h("p", { class: "muted" }, "This version has no layers that are observed.");
   const lines = Math.ceil(layers.length / Math.max(2, Math.floor(widths.strip / NARROWEST)));
   return [
     h("span", { class: "end", "aria-hidden": "true" }, "input"),

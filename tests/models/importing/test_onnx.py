@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from models.assemble import ModelInfo
-from models.errors import ExternalData, GraphError, InvalidInput, MissingStatistics, ParityError, TrainingModeGraph
+from models.errors import ExternalData, GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import serialize
 from models.importing.onnx import import_graph, read
 from models.importing.trained import TrainedParameters
@@ -65,8 +65,6 @@ def test_inputs_and_outputs_may_be_of_any_type(file: Path, takes: str, gives: st
     ("model", "error", "message"),
     [
         (linear_norm("training_mode = 1", outputs="y, new_mean, new_var"), TrainingModeGraph, "training mode"),
-        (linear_norm(statistics=False), MissingStatistics, "running mean"),
-        (linear_norm(batch="1"), GraphError, "no batch axis"),
     ],
 )
 def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
@@ -74,6 +72,35 @@ def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(error, match=message):
         imported(model, file)
+
+
+@pytest.mark.parametrize(
+    ("model", "limited"),
+    [
+        (linear_norm(statistics=False), {"folding", "recalibration"}),
+        (linear_norm(batch="1"), {"batching"}),
+    ],
+)
+def test_a_file_that_cannot_be_folded_or_batched_is_imported_without(
+    file: Path, model: onnx.ModelProto, limited: set[str]
+) -> None:
+    bundle = imported(model, file)
+
+    assert set(bundle.manifest.limits) >= limited
+    assert not bundle.manifest.warnings
+    assert bundle.observed is None
+
+
+def test_a_file_without_normalisation_layers_is_imported_with_advice(file: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18]> network (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }'
+    )
+
+    manifest = imported(model, file).manifest
+
+    assert manifest.is_batchable
+    assert manifest.limits["recalibration"] == "the graph has no BatchNormalization node"
+    assert "optimize=False" in manifest.warnings[0]
 
 
 def test_tensors_in_other_files_are_not_followed(file: Path) -> None:

@@ -8,9 +8,11 @@ from models.runtime.specs import specs
 from tests.graphs import linear_norm
 
 
-def test_a_fixed_first_axis_is_refused() -> None:
-    with pytest.raises(GraphError, match=r"'x' of shape \[1, 4\] has no batch axis"):
-        specs(serialize(linear_norm(batch="1")))
+@pytest.mark.parametrize(("batch", "size"), [("1", 1), ("N", -1)])
+def test_the_first_axis_may_be_fixed_or_free(batch: str, size: int) -> None:
+    inputs, outputs = specs(serialize(linear_norm(batch=batch)))
+
+    assert [spec.shape for spec in (*inputs, *outputs)] == [(size, 4), (size, 3)]
 
 
 def test_what_onnxruntime_cannot_load_is_an_error() -> None:

@@ -1,0 +1,199 @@
+"""A graph whose inputs and outputs are tensors of types that are served, computing what the given one does.
+
+Sequences of tensors become one tensor, stacked along a new first axis; optional values become values; types that the
+protocol does not have become the next wider one; the maps of scikit-learn's classifiers become their scores. Inputs
+that have a value in the file become constants, as onnxruntime takes them.
+"""
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import TensorProto, helper
+
+from models.errors import GraphError
+from models.graph.nodes import attribute, subgraphs
+
+_FIRST_IR_WITH_CONSTANTS = 4
+"""Before, every initializer had to be an input as well."""
+
+_WIDER = {
+    TensorProto.FLOAT8E4M3FN: TensorProto.FLOAT,
+    TensorProto.FLOAT8E4M3FNUZ: TensorProto.FLOAT,
+    TensorProto.FLOAT8E5M2: TensorProto.FLOAT,
+    TensorProto.FLOAT8E5M2FNUZ: TensorProto.FLOAT,
+    TensorProto.FLOAT8E8M0: TensorProto.FLOAT,
+    TensorProto.INT4: TensorProto.INT8,
+    TensorProto.UINT4: TensorProto.UINT8,
+    TensorProto.INT2: TensorProto.INT8,
+    TensorProto.UINT2: TensorProto.UINT8,
+}
+"""Element types that are not served, and those that have all of their values."""
+
+
+def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph with an interface that can be served, and what was changed, in words; `model` is not changed.
+
+    Raises:
+        GraphError: an input or output can have no such form, or there is none.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    interface = _Interface(changed)
+    interface.drop_inputs_with_values()
+    for value in list(changed.graph.input):
+        interface.serve_input(value)
+    for value in list(changed.graph.output):
+        interface.serve_output(value)
+    if not changed.graph.input or not changed.graph.output:
+        raise GraphError("the graph has no inputs or no outputs: there is nothing to predict")
+    return changed, tuple(interface.changes)
+
+
+class _Interface:
+    """The inputs and outputs of a graph while they are changed."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._graph = model.graph
+        self._names = set(_names(model.graph))
+        self.changes: list[str] = []
+
+    def drop_inputs_with_values(self) -> None:
+        """Make constants of the inputs that have an initializer."""
+        values = {tensor.name for tensor in self._graph.initializer}
+        inputs = [value for value in self._graph.input if value.name not in values]
+        if len(inputs) < len(self._graph.input):
+            del self._graph.input[:]
+            self._graph.input.extend(inputs)
+            self._model.ir_version = max(self._model.ir_version, _FIRST_IR_WITH_CONSTANTS)
+
+    def serve_input(self, value: onnx.ValueInfoProto) -> None:
+        """Have the graph take a tensor, from which new nodes make what it took."""
+        kind, steps = value.type, list[str]()
+        if kind.HasField("optional_type"):
+            kind = kind.optional_type.elem_type
+            steps.append("Optional")
+        if kind.HasField("sequence_type"):
+            kind = kind.sequence_type.elem_type
+            steps.append("SplitToSequence")
+        tensor = _tensor(value.name, kind)
+        if not tensor.HasField("shape"):
+            raise GraphError(f"input '{value.name}' states no shape: state one, with free sizes where it may vary")
+        wider = _WIDER.get(tensor.elem_type)
+        if not steps and wider is None:
+            return
+        name, inner = value.name, self._rename_uses(f"{value.name}_given", value.name)
+        nodes: list[tuple[str, dict[str, int]]] = [] if wider is None else [("Cast", {"to": tensor.elem_type})]
+        nodes += [(step, {"keepdims": 0} if step == "SplitToSequence" else {}) for step in reversed(steps)]
+        self._graph.input[[each.name for each in self._graph.input].index(name)].CopyFrom(
+            _value(name, tensor, stacked="SplitToSequence" in steps)
+        )
+        for position, node in enumerate(self._chain(nodes, name, inner)):
+            self._graph.node.insert(position, node)
+        self._note(name, steps, wider)
+
+    def serve_output(self, value: onnx.ValueInfoProto) -> None:
+        """Have the graph return a tensor, which new nodes make of what it returned."""
+        if self._serve_scores(value):
+            return
+        kind, steps = value.type, list[str]()
+        if kind.HasField("optional_type"):
+            kind = kind.optional_type.elem_type
+            steps.append("OptionalGetElement")
+        if kind.HasField("sequence_type"):
+            kind = kind.sequence_type.elem_type
+            steps.append("ConcatFromSequence")
+        tensor = _tensor(value.name, kind)
+        wider = _WIDER.get(tensor.elem_type)
+        if not steps and wider is None:
+            return
+        name, inner = value.name, self._rename_uses(f"{value.name}_returned", value.name)
+        nodes: list[tuple[str, dict[str, int]]]
+        nodes = [(step, {"axis": 0, "new_axis": 1} if step == "ConcatFromSequence" else {}) for step in steps]
+        nodes += [] if wider is None else [("Cast", {"to": wider})]
+        self._graph.output[[each.name for each in self._graph.output].index(name)].CopyFrom(
+            _value(name, tensor, stacked="ConcatFromSequence" in steps)
+        )
+        self._graph.node.extend(self._chain(nodes, inner, name))
+        self._note(name, steps, wider)
+
+    def _serve_scores(self, value: onnx.ValueInfoProto) -> bool:
+        """Return the scores that ZipMap makes maps of, if the output is a ZipMap's."""
+        for node in self._graph.node:
+            if node.op_type == "ZipMap" and value.name in node.output:
+                scores = node.input[0]
+                self._graph.node.remove(node)
+                self._graph.node.append(helper.make_node("Identity", [scores], [value.name], self._fresh("scores")))
+                classes = attribute(node, "classlabels_strings") or attribute(node, "classlabels_int64s")
+                shape = [None, len(classes)]
+                value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape))
+                self.changes.append(f"output '{value.name}' is a tensor of scores, in place of a map for each row")
+                return True
+        return False
+
+    def _rename_uses(self, base: str, name: str) -> str:
+        """Give a tensor another name wherever the graph's nodes have it."""
+        inner = self._fresh(base)
+        _rename(self._graph, name, inner)
+        return inner
+
+    def _chain(self, steps: list[tuple[str, dict[str, int]]], first: str, last: str) -> Iterator[onnx.NodeProto]:
+        tensor = first
+        for position, (op_type, attributes) in enumerate(steps):
+            result = last if position == len(steps) - 1 else self._fresh(f"{last}_{op_type}")
+            yield helper.make_node(op_type, [tensor], [result], self._fresh(op_type), **attributes)
+            tensor = result
+
+    def _fresh(self, base: str) -> str:
+        name, number = base, 1
+        while name in self._names:
+            number += 1
+            name = f"{base}_{number}"
+        self._names.add(name)
+        return name
+
+    def _note(self, name: str, steps: list[str], wider: int | None) -> None:
+        if any("Sequence" in step for step in steps):
+            self.changes.append(f"'{name}' is one tensor, in place of a sequence: its first axis counts the elements")
+        if any("Optional" in step for step in steps):
+            self.changes.append(f"'{name}' must have a value, although the graph says that it is optional")
+        if wider is not None:
+            self.changes.append(f"'{name}' is served as {TensorProto.DataType.Name(wider)}")
+
+
+def _tensor(name: str, kind: onnx.TypeProto) -> onnx.TypeProto.Tensor:
+    if not kind.HasField("tensor_type"):
+        found = (kind.WhichOneof("value") or "value of no type").removesuffix("_type")
+        raise GraphError(f"'{name}' is a {found}, which is not served: only tensors, and sequences of them, are")
+    return kind.tensor_type
+
+
+def _value(name: str, tensor: onnx.TypeProto.Tensor, *, stacked: bool) -> onnx.ValueInfoProto:
+    """A value of the tensor's type, or the wider one, with one more axis in front if it is stacked."""
+    kind = _WIDER.get(tensor.elem_type, tensor.elem_type)
+    if not tensor.HasField("shape"):
+        return helper.make_tensor_value_info(name, kind, None)
+    dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in tensor.shape.dim]
+    return helper.make_tensor_value_info(name, kind, [f"{name}_elements", *dims] if stacked else dims)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """In nodes and their subgraphs: names are never shadowed in ONNX."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == old:
+                    names[position] = new
+        for inner in subgraphs(node):
+            _rename(inner, old, new)
+            for value in inner.output:
+                if value.name == old:
+                    value.name = new
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
+    for node in graph.node:
+        yield from (node.name, *node.input, *node.output)
+        for inner in subgraphs(node):
+            yield from _names(inner)

@@ -1,0 +1,66 @@
+"""Which layers of a graph can be observed: the statistics of a row must be the same, whatever the other rows are."""
+
+from collections.abc import Sequence
+
+import onnx
+
+from models.datatypes import Array, Arrays
+from models.errors import GraphError, ParityError
+from models.graph.load import serialize
+from models.graph.observe import observe
+from models.manifest import TensorSpec, WatchedLayer
+from models.parity.comparison import compare
+from models.parity.rows import random_rows
+from models.runtime.load import load
+
+_ROWS = 5
+_TOLERANCE = 1e-3
+
+
+def mark_unwatched(
+    folded: onnx.ModelProto, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec], seed: int = 0
+) -> tuple[WatchedLayer, ...]:
+    """The layers; those that cannot be observed say why.
+
+    Args:
+        folded: a graph whose first axis is the batch, and which runs on random inputs.
+        layers: with their placements in it.
+        inputs: of the graph.
+        seed: of the random inputs.
+    """
+    if not layers or _problem(folded, layers, inputs, seed) is None:
+        return tuple(layers)
+    return tuple(layer.model_copy(update={"unwatched": _problem(folded, [layer], inputs, seed)}) for layer in layers)
+
+
+def _problem(
+    folded: onnx.ModelProto, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec], seed: int
+) -> str | None:
+    rows, other = random_rows(inputs, _ROWS, seed), random_rows(inputs, _ROWS, seed + 1)
+    mixed = {name: _replace_every_second(values, other[name]) for name, values in rows.items()}
+    own = {output.name for output in folded.graph.output}
+    try:
+        run = load(serialize(observe(folded, layers)), optimize=False)
+        before, after = (
+            {name: values for name, values in run(batch).items() if name not in own} for batch in (rows, mixed)
+        )
+        for name, values in before.items():
+            if len(values) != _ROWS:
+                return f"it has {len(values)} statistics ('{name}') for {_ROWS} rows"
+        pair = _every_second(before), _every_second(after)
+        compare("rows", "rows beside others", [pair], dict.fromkeys(before, _TOLERANCE))
+    except ParityError as error:
+        return f"its statistics of a row depend on the other rows ({error})"
+    except GraphError as error:
+        return str(error).strip().splitlines()[0][:300]
+    return None
+
+
+def _every_second(outputs: Arrays) -> Arrays:
+    return {name: values[::2] for name, values in outputs.items()}
+
+
+def _replace_every_second(values: Array, other: Array) -> Array:
+    mixed = values.copy()
+    mixed[1::2] = other[1::2]
+    return mixed
