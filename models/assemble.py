@@ -4,9 +4,10 @@ A trained network, an imported file and a re-calibrated version all pass through
 model besides its graph (`ModelInfo`), where the version comes from (`lineage`), and what its graphs are compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import onnx
@@ -32,6 +33,7 @@ from models.manifest import (
     Parity,
     Placement,
     RecalibrationRecord,
+    ReferenceRecord,
     TensorSpec,
     TrainingRecord,
     WatchedLayer,
@@ -76,9 +78,10 @@ class ModelInfo:
 
 
 def signed_lineage(
-    origin: Literal["trained", "imported", "recalibrated"],
+    origin: Literal["trained", "imported", "recalibrated", "referenced"],
     parent: Parent | None = None,
     recalibration: RecalibrationRecord | None = None,
+    reference: ReferenceRecord | None = None,
 ) -> Lineage:
     """A lineage that states this program and the present time."""
     return Lineage(
@@ -87,6 +90,7 @@ def signed_lineage(
         created_by=PROGRAM,
         parent=parent,
         recalibration=recalibration,
+        reference=reference,
     )
 
 
@@ -101,6 +105,7 @@ def assemble(
     held_out: bytes | None = None,
     tolerance: float | None = None,
     allow_unfolded: bool = False,
+    limits: Mapping[Capability, str] = MappingProxyType({}),
     warnings: Sequence[str] = (),
 ) -> Bundle:
     """Make the bundle of a source graph. Nothing is published.
@@ -117,6 +122,7 @@ def assemble(
         tolerance: bound on the differences, relative to the largest value; derived from the source graph by default.
         allow_unfolded: make a bundle also of a graph that has nothing to fold, cannot be folded, or has no batch axis.
             It is served as it is; the manifest says what cannot be done with it, and why.
+        limits: what is known not to be possible with the version, and why.
         warnings: for the manifest.
 
     Raises:
@@ -133,9 +139,10 @@ def assemble(
     inputs, outputs = specs(source_bytes)
     _validate_labels(info.labels, outputs[0])
     probed = probe(source_bytes, inputs, outputs)
-    folded, limits = _fold(source, probed)
-    if limits and not allow_unfolded:
-        raise GraphError(next(iter(limits.values())))
+    folded, found = _fold(source, probed)
+    if found and not allow_unfolded:
+        raise GraphError(next(iter(found.values())))
+    limits = {**limits, **found}
     folded_bytes = serialize(folded.model)
     layers = _layers(folded, inputs, probed)
     observed_bytes = None

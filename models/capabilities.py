@@ -20,15 +20,15 @@ def unavailable(manifest: Manifest) -> dict[Capability, str]:
         add(_NO_BATCH_NORM, "folding")
     if not manifest.is_batchable:
         no_rows = reasons.get("batching", _NO_BATCH_AXIS)
-        add(no_rows, "batching", "watching", "layer_statistics", "recalibration")
+        add(no_rows, "batching", "watching", "layer_statistics", "reference", "recalibration")
     elif all(layer.unwatched is not None for layer in manifest.layers):
-        add(reasons.get("watching", _NO_LAYERS), "watching", "layer_statistics")
+        add(reasons.get("watching", _NO_LAYERS), "watching", "layer_statistics", "reference")
     elif manifest.drift is None:
         add("the version has no held-out rows to compare with", "layer_statistics")
     if not manifest.norm_layers:
         add(_NO_BATCH_NORM, "recalibration")
     if any(spec.datatype == "BYTES" for spec in manifest.inputs):
-        add("the model takes text, which has no statistics", "recalibration")
+        add("the model takes text, which has no statistics", "recalibration", "reference")
     if manifest.preprocessing is None or manifest.labels is None:
         add("the manifest has no labels or no preprocessing: send tensors to /infer", "images")
     return reasons

@@ -20,7 +20,7 @@ SCHEMA_VERSION: Literal[1] = 1
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
 
-Capability = Literal["batching", "watching", "layer_statistics", "recalibration", "folding", "images"]
+Capability = Literal["batching", "watching", "layer_statistics", "reference", "recalibration", "folding", "images"]
 """What can be done with a version besides predicting: see `models.capabilities`."""
 
 ModelName = Annotated[str, StringConstraints(pattern=rf"^{MODEL_NAME.pattern}$")]
@@ -259,14 +259,33 @@ class RecalibrationRecord(Record):
     forced: bool = Field(default=False, description="published on request although a gate did not pass")
 
 
+class ReferenceRecord(Record):
+    """How a version's reference was estimated, and the gates that were checked before it was published."""
+
+    rows: int = Field(gt=0, description="rows that the reference was estimated from")
+    gates: tuple[Gate, ...]
+    forced: bool = Field(default=False, description="published on request although a gate did not pass")
+
+
 class Lineage(Record):
     """Where the version came from."""
 
-    origin: Literal["trained", "imported", "recalibrated"]
+    origin: Literal["trained", "imported", "recalibrated", "referenced"] = Field(
+        description="`referenced`: the parent, with a reference from other rows"
+    )
     created_at: datetime
     created_by: str = Field(description="program and version, e.g. 'denge 0.1.0'")
     parent: Parent | None = None
     recalibration: RecalibrationRecord | None = None
+    reference: ReferenceRecord | None = None
+
+    @model_validator(mode="after")
+    def _referenced_from_a_parent(self) -> "Lineage":
+        if (self.origin == "referenced") != (self.reference is not None):
+            raise ValueError("a version with another reference needs a record of it, and no other version has one")
+        if self.reference is not None and self.parent is None:
+            raise ValueError("a version with another reference needs a parent")
+        return self
 
     @model_validator(mode="after")
     def _recalibrated_from_a_parent(self) -> "Lineage":

@@ -15,22 +15,47 @@ def parse(data: bytes) -> onnx.ModelProto:
         ExternalData: a tensor, however deeply nested, is stored in another file.
         GraphError: the bytes are not an ONNX model, or a malformed one.
     """
+    model = decode(data)
+    validate(model)
+    return model
+
+
+def decode(data: bytes) -> onnx.ModelProto:
+    """Read a model that is still to be validated.
+
+    Raises:
+        GraphError: the bytes are not an ONNX model.
+    """
     try:
-        model = onnx.ModelProto.FromString(data)
+        return onnx.ModelProto.FromString(data)
     except DecodeError as error:
         raise GraphError(f"not an ONNX file: {error}") from error
+
+
+def validate(model: onnx.ModelProto) -> None:
+    """Check a model against the ONNX specification. Functions and custom domains are not checked.
+
+    Raises:
+        ExternalData: a tensor, however deeply nested, is stored in another file.
+        GraphError: the model is malformed.
+    """
     # Before the checker, which would look for the files.
-    for tensor in _tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise ExternalData(
-                f"tensor '{tensor.name}' is stored in another file, which is never opened: "
-                "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
-            )
+    for tensor in external_tensors(model):
+        raise ExternalData(
+            f"tensor '{tensor.name}' is stored in another file, which is never opened: "
+            "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
+        )
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise GraphError(f"not a valid ONNX model: {error}") from error
-    return model
+
+
+def external_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The tensors, however deeply nested, that are stored in other files."""
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            yield tensor
 
 
 def serialize(model: onnx.ModelProto) -> bytes:

@@ -11,9 +11,10 @@ from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import GraphError, InvalidInput
 from models.graph.find import OP_TYPE
 from models.graph.interface import serve_tensors
-from models.graph.load import parse, serialize
+from models.graph.load import decode, serialize, validate
 from models.graph.nodes import is_standard
 from models.importing.exporters import advice
+from models.importing.external_data import take_in
 from models.importing.merged import find_merged
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
@@ -44,11 +45,15 @@ def read(path: Path) -> onnx.ModelProto:
 
     Raises:
         InvalidInput: there is no such file.
-        GraphError: it is not ONNX, or keeps tensors in other files.
+        ExternalData: it keeps tensors in files that may not be read, or in more than a bundle can hold.
+        GraphError: it is not ONNX.
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
-    return parse(path.read_bytes())
+    model = decode(path.read_bytes())
+    take_in(model, path.parent)
+    validate(model)
+    return model
 
 
 def import_graph(
@@ -78,7 +83,8 @@ def import_graph(
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
-        GraphError: the graph cannot be served, or has not all layers of the trained network; the message says what to do.
+        GraphError: the graph cannot be served, or has not all layers of the trained network; the message says what to
+            do.
     """
     served, warnings = serve_tensors(source)
     if held_out is not None:

@@ -1,10 +1,10 @@
-"""A re-calibrated version before it is published."""
+"""A version that was made from rows, before it is published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import RecalibrationRefused
-from models.manifest import Gate, RecalibrationRecord
+from models.manifest import Gate, RecalibrationRecord, ReferenceRecord
 from models.recalibration.gates import describe
 from models.repository.bundle import Bundle
 
@@ -21,7 +21,7 @@ class Candidate:
 
     @classmethod
     def of(cls, bundle: Bundle, gates: Sequence[Gate]) -> "Candidate":
-        """The bundle of a re-calibrated version, with these gates in its manifest."""
+        """The bundle of a version that was made from rows, with these gates in its manifest."""
         return cls(_change_record(bundle, gates=tuple(gates)))
 
     @property
@@ -50,13 +50,14 @@ class Candidate:
         return _change_record(self.bundle, forced=True)
 
 
-def _record(bundle: Bundle) -> RecalibrationRecord:
-    record = bundle.manifest.lineage.recalibration
-    assert record is not None  # noqa: S101 - for the type checker: every re-calibrated version has one
+def _record(bundle: Bundle) -> RecalibrationRecord | ReferenceRecord:
+    record = bundle.manifest.lineage.recalibration or bundle.manifest.lineage.reference
+    assert record is not None  # noqa: S101 - for the type checker: every version that was made from rows has one
     return record
 
 
 def _change_record(bundle: Bundle, **changes: object) -> Bundle:
     record = _record(bundle).model_copy(update=changes)
-    lineage = bundle.manifest.lineage.model_copy(update={"recalibration": record})
+    name = "recalibration" if isinstance(record, RecalibrationRecord) else "reference"
+    lineage = bundle.manifest.lineage.model_copy(update={name: record})
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"lineage": lineage}))

@@ -1,4 +1,4 @@
-"""The gates that a re-calibrated version must pass before it is published. Each is one figure between two bounds.
+"""The gates that a version made from rows must pass before it is published. Each is one figure between two bounds.
 
 Adaptation can destroy a healthy model: rows of one class move the statistics as much as a changed input does. None of
 these gates would notice every harm; together they stop what was seen to do harm (docs/recalibration.md). The average
@@ -21,11 +21,24 @@ MAX_EXPLAINED = 0.5
 SMALL_DRIFT = 0.02
 MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
+MAX_FALSE_ALARMS = 0.2
 
 
 def rows(count: int) -> Gate:
     """Enough rows to estimate statistics from."""
     return _gate("rows", "rows that the statistics were estimated from", count, lower=MIN_ROWS)
+
+
+def false_alarms(scores: Float64) -> Gate:
+    """Rows that the reference was not estimated from are usual by it.
+
+    A reference from too few rows, or from rows that are seldom alike, finds many of the next ones unusual.
+
+    Args:
+        scores: of rows that were set aside, at a false-alarm rate of 0.05: 1 is the threshold, shape (n,).
+    """
+    about = "share of rows set aside that score above the threshold for 1 row in 20"
+    return _gate("false_alarms", about, float(np.mean(scores > 1)), upper=MAX_FALSE_ALARMS)
 
 
 def diversity(predicted: NDArray[np.int64], reference: NDArray[np.int64] | None = None) -> Gate:

@@ -8,7 +8,7 @@ import { refresh } from "./poller.js";
 import { shownPath } from "./selectors.js";
 import { current, update } from "./state.js";
 
-/** @import { CanaryChoice, Promotion, RecalibrationRequest, ShadowChoice } from "./types" */
+/** @import { CanaryChoice, Job, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
 
 /**
  * Send a request that changes the service, and say how it went.
@@ -121,9 +121,17 @@ export const unloadVersion = (version) =>
 export const startRecalibration = (request) =>
   act("The re-calibration has started.", "POST", `${shownPath(current())}/recalibrations`, request);
 
-/** @param {string} job its id */
-export const cancelRecalibration = (job) =>
-  act("The re-calibration is cancelled.", "DELETE", `${modelPath()}/recalibrations/${encodeURIComponent(job)}`);
+/** Collect a reference for the version that is shown. @param {ReferenceRequest} request */
+export const startReference = (request) =>
+  act("Rows for the reference are being collected.", "POST", `${shownPath(current())}/reference`, request);
+
+/** @param {Job} job */
+export const cancelJob = ({ id, kind }) =>
+  act(
+    "The job is cancelled.",
+    "DELETE",
+    `${modelPath()}/${kind === "reference" ? "reference" : "recalibrations"}/${encodeURIComponent(id)}`,
+  );
 
 // --------------------------------------------------------------------------------------------------------------- token
 

@@ -7,7 +7,7 @@ import { ingestCounters } from "./traffic.js";
 
 /**
  * @import {
- *   Drift, History, IndexedVersion, Job, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard,
+ *   Drift, History, IndexedVersion, Job, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard, ReferenceList,
  *   ModelMetadata, Query, Rollout, ServerMetadata, State, StatisticsList, StoredLayer
  * } from "./types"
  */
@@ -170,6 +170,19 @@ const jobs = query({
       : [],
 });
 
+/** @type {Query<ReferenceList>} */
+const references = query({
+  name: "references",
+  path: (state) => belowModel(state, "/reference"),
+  sections: ["recalibration"],
+  interval: ({ references }) => (references.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
+  receive: ({ references }) => ({ references }),
+  invalidates: ({ references }, state) =>
+    references.some((job) => job.published !== null && state.references.some(isUnpublished(job.id)))
+      ? [index, loaded, rollout].map(({ name }) => name)
+      : [],
+});
+
 /** @param {string} id @returns {(job: Job) => boolean} */
 const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 
@@ -188,6 +201,7 @@ export const QUERIES = [
   live,
   rollout,
   jobs,
+  references,
 ];
 
 /** Out of date when an alarm begins or ends. */

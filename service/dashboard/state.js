@@ -20,6 +20,7 @@ export const NOTHING_KNOWN = {
   live: null,
   rollout: null,
   jobs: [],
+  references: [],
   trial: null,
 };
 

@@ -27,11 +27,13 @@ export type VersionState = Rollout["versions"][number];
 export type Lineage = ModelCard["lineage"];
 export type Job = Responses["GET /v2/models/{model}/recalibrations/{job}"];
 export type JobList = Responses["GET /v2/models/{model}/recalibrations"];
+export type ReferenceList = Responses["GET /v2/models/{model}/reference"];
 export type Gate = Job["gates"][number];
 export type Promotion = RequestBodies["POST /v2/models/{model}/rollout/promote"];
 export type CanaryChoice = RequestBodies["PUT /v2/models/{model}/rollout/canary"];
 export type ShadowChoice = RequestBodies["PUT /v2/models/{model}/rollout/shadow"];
 export type RecalibrationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/recalibrations"];
+export type ReferenceRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/reference"];
 export type Prediction = Responses["POST /v2/models/{model}/versions/{version}/predict"];
 export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
@@ -90,6 +92,7 @@ export interface VersionKnowledge {
   live: LiveModel | null;
   rollout: Rollout | null;
   jobs: Job[];
+  references: Job[];
   trial: Trial | null;
 }
 

@@ -1,4 +1,4 @@
-"""One re-calibration as clients see it and as its record stores it. Its rows are not part of it."""
+"""One job that makes a version from rows, as clients see it and as its record stores it, without the rows."""
 
 from datetime import datetime
 from typing import Literal
@@ -24,21 +24,29 @@ JobState = Literal[
 FINISHED: frozenset[JobState] = frozenset({"published", "refused", "cancelled", "failed", "lost"})
 
 
+JobKind = Literal["recalibration", "reference"]
+
+
 class Job(BaseModel):
-    """A re-calibration and its progress."""
+    """A job that makes a new version from rows, and its progress."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
+    kind: JobKind = Field(
+        "recalibration",
+        description="`recalibration`: new statistics for the batch-normalisation layers. `reference`: what the next "
+        "rows are compared with.",
+    )
     model: str
     version: int = Field(description="The version to start from.")
     state: JobState
     reason: str | None = Field(None, description="Why the job ended without a new version.")
     rows: int = Field(description="Rows sent, or collected so far.")
-    target_rows: int = Field(description="Rows that the statistics are to be estimated from.")
+    target_rows: int = Field(description="Rows that are to be estimated from.")
     seen: int = Field(0, description="Rows of the traffic that the collected rows were drawn from.")
     labelled: bool = Field(False, description="Whether classes were sent with the rows.")
-    prior: float = Field(description="Rows that the parent's statistics count for.")
+    prior: float | None = Field(description="Rows that the parent's statistics count for; null for a reference.")
     force: bool = Field(description="Publish although a gate does not pass.")
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
     published: int | None = Field(None, description="The new version.")
@@ -53,10 +61,11 @@ class Job(BaseModel):
 
 
 class JobNotFound(NotFound):
-    """The model has no re-calibration with this id."""
+    """The model has no job with this id."""
 
-    def __init__(self, model: str, job: str) -> None:
-        super().__init__(f"model '{model}' has no re-calibration '{job}'")
+    def __init__(self, model: str, kind: JobKind, job: str) -> None:
+        noun = "re-calibration" if kind == "recalibration" else "job of a reference"
+        super().__init__(f"model '{model}' has no {noun} '{job}'")
 
 
 class JobStopped(Exception):

@@ -1,4 +1,4 @@
-"""All re-calibrations of a service: started, followed to their end, cancelled, remembered.
+"""All jobs that make a version from rows, re-calibrations and references: started, followed, cancelled, remembered.
 
 The rows of a job are sent or collected, and stay in memory. A process of its own does the work, one job at a time.
 Every change of a job is recorded on disk, without rows: a service that starts again reports the jobs that it has lost.
@@ -23,7 +23,7 @@ from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
 from service.recalibrating.collector import CollectedRows, RowCollectors
-from service.recalibrating.job import Job, JobNotFound, JobStopped
+from service.recalibrating.job import Job, JobKind, JobNotFound, JobStopped
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
 from service.wire.recalibration import RecalibrationRequest
@@ -98,31 +98,32 @@ class Recalibrations:
             task.cancel(_BY_SHUTDOWN)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def jobs_of(self, model: str) -> list[Job]:
-        """All jobs of a model, latest first."""
-        return [self._current(job) for job in reversed(self._jobs.values()) if job.model == model]
+    def jobs_of(self, model: str, kind: JobKind = "recalibration") -> list[Job]:
+        """All jobs of a kind and model, latest first."""
+        jobs = reversed(self._jobs.values())
+        return [self._current(job) for job in jobs if (job.model, job.kind) == (model, kind)]
 
-    def get(self, model: str, job_id: str) -> Job:
-        """One job.
+    def get(self, model: str, job_id: str, kind: JobKind = "recalibration") -> Job:
+        """One job of a kind.
 
         Raises:
             JobNotFound: the model has no such job.
         """
         job = self._jobs.get(job_id)
-        if job is None or job.model != model:
-            raise JobNotFound(model, job_id)
+        if job is None or (job.model, job.kind) != (model, kind):
+            raise JobNotFound(model, kind, job_id)
         return self._current(job)
 
-    async def wait(self, model: str, job_id: str, timeout_seconds: float) -> Job:
+    async def wait(self, model: str, job_id: str, timeout_seconds: float, kind: JobKind = "recalibration") -> Job:
         """One job when it is finished, or as it is when the time is up.
 
         Raises:
             JobNotFound: the model has no such job.
         """
-        job = self.get(model, job_id)
+        job = self.get(model, job_id, kind)
         if task := self._tasks.get(job_id):
             await asyncio.wait([task], timeout=timeout_seconds)
-            job = self.get(model, job_id)
+            job = self.get(model, job_id, kind)
         return job
 
     async def start(self, served: ServedVersion, request: RecalibrationRequest) -> Job:
@@ -137,19 +138,20 @@ class Recalibrations:
             Overloaded: `MAX_OPEN_JOBS` are open.
         """
         if len(self._tasks) >= MAX_OPEN_JOBS:
-            raise Overloaded(f"{MAX_OPEN_JOBS} re-calibrations are open already")
+            raise Overloaded(f"{MAX_OPEN_JOBS} jobs are open already")
         collection = self._open_collection(served, request) if request.rows is None else None
         rows = 0 if request.rows is None else count_rows(request.rows)
         now = datetime.now(UTC)
         job = Job(
             id=secrets.token_hex(8),
+            kind=request.kind,
             model=served.model,
             version=served.version,
             state="waiting" if collection is None else "collecting",
             rows=rows,
             target_rows=request.collect or rows,
             labelled=request.labels is not None,
-            prior=request.parameters.prior,
+            prior=request.prior,
             force=request.parameters.force,
             created_at=now,
             updated_at=now,
@@ -163,16 +165,16 @@ class Recalibrations:
         await self._delete_oldest()
         return job
 
-    async def cancel(self, model: str, job_id: str) -> Job:
+    async def cancel(self, model: str, job_id: str, kind: JobKind = "recalibration") -> Job:
         """Cancel a job. What its process has published stays.
 
         Raises:
             JobNotFound: the model has no such job.
             InvalidInput: it is finished.
         """
-        job = self.get(model, job_id)
+        job = self.get(model, job_id, kind)
         if job.is_finished:
-            raise InvalidInput(f"this re-calibration is {job.state} already", "id")
+            raise InvalidInput(f"this job is {job.state} already", "id")
         task = self._tasks[job_id]
         task.cancel(_BY_CLIENT)
         await asyncio.wait([task])
@@ -247,7 +249,8 @@ class Recalibrations:
         """
         job = self._jobs[job_id]
         repository = str(self._catalog.repository.root.absolute())
-        order = Order(repository=repository, model=job.model, version=job.version, prior=job.prior, force=job.force)
+        asked = job.model_dump(include={"kind", "model", "version", "prior", "force"})
+        order = Order(repository=repository, **asked)
 
         async def apply(progress: Progress) -> None:
             if progress.published is not None:

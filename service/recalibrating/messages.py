@@ -10,28 +10,30 @@ from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
 from models.manifest import Gate
-from service.recalibrating.job import JobState
+from service.recalibrating.job import JobKind, JobState
 from service.wire import arrays
 
 _LABELS = "labels"
 
 
 class Order(BaseModel):
-    """What to re-calibrate, and how.
+    """Which version to make, and how.
 
     Attributes:
+        kind: what the rows are for.
         repository: path of the folder of bundles.
         model, version: the version to start from.
-        prior: rows that the parent's statistics count for.
+        prior: rows that the parent's statistics count for; None for a reference.
         force: publish although a gate does not pass.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    kind: JobKind = "recalibration"
     repository: str
     model: str
     version: int
-    prior: float
+    prior: float | None
     force: bool
 
 

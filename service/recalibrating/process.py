@@ -1,4 +1,4 @@
-"""python -m service.recalibrating.process: re-calibrates one version, in a process of its own with low priority.
+"""python -m service.recalibrating.process: makes one version from rows, in a process of its own with low priority.
 
 So predictions keep the cores, the service needs no onnx, and a crash here harms nothing: a version is published by one
 rename, or not at all. `service.recalibrating.messages` says what is read from standard input and written to standard
@@ -15,8 +15,12 @@ from typing import IO
 
 from models.datatypes import Array
 from models.errors import DengeError, RecalibrationRefused
+from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
+from models.recalibration.limits import DEFAULT_PRIOR
+from models.recalibration.references import make_reference
 from models.recalibration.rows import LabelledRows
+from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
@@ -47,17 +51,10 @@ def main(report: Report = report) -> None:
 
 
 def _carry_out(given: OrderWithRows, report: Report) -> None:
-    order, rows, labels = given
+    order = given.order
     repository = Repository(Path(order.repository))
     try:
-        candidate = recalibrate(
-            repository.read(order.model, order.version),
-            order.version,
-            rows,
-            prior=order.prior,
-            labelled=None if labels is None else _labelled(rows, labels),
-            on_step=lambda step: report(Progress(state=step)),
-        )
+        candidate = _make(repository.read(order.model, order.version), given, report)
         report(Progress(gates=candidate.gates))
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
@@ -67,6 +64,20 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         report(Progress(state="refused", reason=str(error)))
     except OSError as error:
         report(Progress(state="failed", reason=f"the repository cannot be written: {error.strerror}"))
+
+
+def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
+    order, rows, labels = given
+    if order.kind == "reference":
+        return make_reference(parent, order.version, rows, on_step=lambda step: report(Progress(state=step)))
+    return recalibrate(
+        parent,
+        order.version,
+        rows,
+        prior=DEFAULT_PRIOR if order.prior is None else order.prior,
+        labelled=None if labels is None else _labelled(rows, labels),
+        on_step=lambda step: report(Progress(state=step)),
+    )
 
 
 def _labelled(rows: Mapping[str, Array], labels: Array) -> LabelledRows:

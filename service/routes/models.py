@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from models.capabilities import Capability, unavailable
-from models.manifest import ImagePreprocessing, Lineage, Parity, TrainingRecord
+from models.capabilities import unavailable
+from models.manifest import Capability, ImagePreprocessing, Lineage, Parity, TrainingRecord
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
 from service.routes.openapi import api_router, error_responses

@@ -1,19 +1,29 @@
-"""Requests for a re-calibration: rows as in a V2 inference request, or how many rows to collect."""
+"""Requests for a version made from rows: rows as in a V2 inference request, or how many rows to collect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from models.recalibration.limits import DEFAULT_PRIOR, MAX_ROWS_TO_ESTIMATE, MIN_ROWS_TO_ESTIMATE
+from models.recalibration.limits import (
+    DEFAULT_PRIOR,
+    MAX_REFERENCE_ROWS,
+    MAX_ROWS_TO_ESTIMATE,
+    MIN_REFERENCE_ROWS,
+    MIN_ROWS_TO_ESTIMATE,
+)
 from models.validation import describe, field_of, shorten, suggest
 from service.wire import v2_binary, v2_request
 from service.wire.json_object import require_integer
 from service.wire.json_tensors import parse_request
+
+ROWS = (MIN_ROWS_TO_ESTIMATE, MAX_ROWS_TO_ESTIMATE)
+REFERENCE_ROWS = (MIN_REFERENCE_ROWS, MAX_REFERENCE_ROWS)
+"""How many rows may be collected."""
 
 LABELS = "labels"
 """Name of the input that holds the classes of the rows."""
@@ -21,12 +31,11 @@ LABELS = "labels"
 _FIELDS = ("inputs", "collect", "parameters", "id", "outputs")
 
 
-class RecalibrationParameters(BaseModel):
-    """How to re-calibrate."""
+class ReferenceParameters(BaseModel):
+    """How to collect rows and to publish."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    prior: float = Field(DEFAULT_PRIOR, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
     force: bool = Field(False, description="Publish although a gate does not pass.")
     spread: int = Field(
         4, ge=1, le=64, description="How many rows of the traffic to draw from, as a multiple of `collect`."
@@ -41,6 +50,12 @@ class RecalibrationParameters(BaseModel):
     timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="How long to collect before giving up.")
 
 
+class RecalibrationParameters(ReferenceParameters):
+    """How to re-calibrate."""
+
+    prior: float = Field(DEFAULT_PRIOR, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
+
+
 @dataclass(frozen=True)
 class RecalibrationRequest:
     """A validated request.
@@ -49,17 +64,31 @@ class RecalibrationRequest:
         rows: for every input of the model, shape (n, ...); None if they are to be collected.
         labels: a class for each row, -1 where it is not known, shape (n,).
         collect: how many rows to collect; 0 if they were sent.
-        parameters: how to re-calibrate.
+        parameters: how to collect and to publish; for a re-calibration, `RecalibrationParameters`.
     """
 
     rows: Mapping[str, Array] | None
     labels: Array | None
     collect: int
-    parameters: RecalibrationParameters
+    parameters: ReferenceParameters
+
+    @property
+    def kind(self) -> Literal["recalibration", "reference"]:
+        """What the rows are for."""
+        return "recalibration" if isinstance(self.parameters, RecalibrationParameters) else "reference"
+
+    @property
+    def prior(self) -> float | None:
+        """Rows that the parent's statistics count for; None for a reference."""
+        return self.parameters.prior if isinstance(self.parameters, RecalibrationParameters) else None
 
 
 def decode(
-    body: bytes, header_length: str | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    body: bytes,
+    header_length: str | None,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    parameters: type[ReferenceParameters] = RecalibrationParameters,
 ) -> RecalibrationRequest:
     """Decode and validate a request.
 
@@ -67,27 +96,29 @@ def decode(
         body: the whole body.
         header_length: value of `Inference-Header-Content-Length`; None if the body is JSON only.
         inputs, outputs: of the model.
+        parameters: of a re-calibration, or of a reference, for which rows have no labels.
 
     Raises:
         InvalidInput: the request is malformed, or its rows do not fit the model; the message names the field.
     """
     header = body if header_length is None else v2_binary.split(body, header_length)[0]
     request = parse_request(header) if header or header_length is None else {}
-    parameters = _parameters(request.get("parameters", {}))
+    chosen = _parameters(request.get("parameters", {}), parameters)
+    is_reference = parameters is ReferenceParameters
     if "collect" in request:
         if "inputs" in request:
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
-        collect = require_integer(request["collect"], "collect", MIN_ROWS_TO_ESTIMATE, MAX_ROWS_TO_ESTIMATE)
-        return RecalibrationRequest(None, None, collect, parameters)
+        collect = require_integer(request["collect"], "collect", *(REFERENCE_ROWS if is_reference else ROWS))
+        return RecalibrationRequest(None, None, collect, chosen)
     specs = list(inputs)
     if "inputs" not in request and (request or header_length is None):
         _refuse_unknown(request)
-    is_labelled = LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
+    is_labelled = not is_reference and LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
     if is_labelled:
         specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
     rows = dict(v2_request.decode(body, header_length, specs, outputs).inputs)
     labels = rows.pop(LABELS) if is_labelled else None
-    return RecalibrationRequest(rows, labels, 0, parameters)
+    return RecalibrationRequest(rows, labels, 0, chosen)
 
 
 def _refuse_unknown(request: Mapping[str, Any]) -> None:
@@ -104,9 +135,9 @@ def _names_input(request: Mapping[str, Any], name: str) -> bool:
     )
 
 
-def _parameters(given: object) -> RecalibrationParameters:
+def _parameters(given: object, kind: type[ReferenceParameters]) -> ReferenceParameters:
     try:
-        return RecalibrationParameters.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = field_of(first)

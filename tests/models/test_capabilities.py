@@ -10,7 +10,7 @@ from models.manifest import Manifest, TensorSpec
 from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
 from tests.watching import watched_bundle
 
-NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", "folding", "images"}
+NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "reference", "recalibration", "folding", "images"}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ NOTHING_BY_ROWS = {"batching", "watching", "layer_statistics", "recalibration", 
         (tiny_bundle().manifest, {"layer_statistics", "images"}),
         (image_bundle().manifest, {"layer_statistics"}),
         (watched_bundle().manifest, {"images"}),
-        (echo_bundle("FP32").manifest, {"watching", "layer_statistics", "recalibration", "folding", "images"}),
+        (echo_bundle("FP32").manifest, NOTHING_BY_ROWS - {"batching"}),
         (text_bundle("sum", "(float[3] x) => (float y) { y = ReduceSum(x) }").manifest, NOTHING_BY_ROWS),
     ],
     ids=["no held-out rows", "images", "calibrated", "no norm layers", "no batch axis"],

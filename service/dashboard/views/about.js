@@ -13,6 +13,7 @@ const CAPABILITIES = {
   batching: "Batching",
   watching: "Watching",
   layer_statistics: "Layer statistics of one request",
+  reference: "Collecting a reference",
   recalibration: "Re-calibration",
   folding: "Folding",
   images: "Predicting from images",

@@ -1,13 +1,13 @@
 // @ts-check
-/** Re-calibrations: start one from incoming traffic, see its progress and its gates. */
+/** Versions made from traffic: start a re-calibration or collect a reference, see progress and gates. */
 
-import { cancelRecalibration, startRecalibration } from "../actions.js";
+import { cancelJob, startRecalibration, startReference } from "../actions.js";
 import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, date, number } from "../format.js";
 import { gateTable } from "./gates.js";
 
-/** @import { Job, On, RecalibrationRequest, Shown } from "../types" */
+/** @import { Job, On, Properties, RecalibrationRequest, Shown } from "../types" */
 
 const MOST_JOBS = 5;
 
@@ -27,7 +27,8 @@ const STATES = {
 };
 
 /** @param {Shown} state */
-export function recalibrations({ jobs, card }) {
+export function recalibrations({ jobs, references, card }) {
+  const all = [...jobs, ...references].toSorted((a, b) => b.created_at.localeCompare(a.created_at));
   return [
     h(
       "p",
@@ -36,11 +37,21 @@ export function recalibrations({ jobs, card }) {
         "the result is published as a new version, which answers only requests that name it until it is promoted.",
     ),
     card.unavailable.recalibration ? h("p", null, `Not possible: ${card.unavailable.recalibration}.`) : form(card.version),
-    jobs.length > 0 &&
+    h("h3", null, "Reference"),
+    h(
+      "p",
+      { class: "muted" },
+      "Collects rows of incoming traffic that you declare good. They set the thresholds of a new version: its next rows " +
+        "are compared with them.",
+    ),
+    card.unavailable.reference
+      ? h("p", null, `Not possible: ${card.unavailable.reference}.`)
+      : referenceForm(card.version),
+    all.length > 0 &&
       h(
         "ol",
         { class: "jobs" },
-        jobs.slice(0, MOST_JOBS).map((job, at) => entry(job, at === 0)),
+        all.slice(0, MOST_JOBS).map((job, at) => entry(job, at === 0)),
       ),
   ];
 }
@@ -56,9 +67,6 @@ function form(version) {
     if (fields.get("prior") !== "") parameters.prior = Number(fields.get("prior"));
     startRecalibration({ collect: Number(fields.get("rows")), parameters });
   };
-  /** @param {string} label @param {import("../types").Properties} properties */
-  const field = (label, properties) =>
-    h("label", null, h("span", null, label), h("input", { type: "number", required: true, ...properties }));
   return h(
     "form",
     { class: "fields", onsubmit: submit },
@@ -77,9 +85,33 @@ function form(version) {
   );
 }
 
+/** @param {number} version */
+function referenceForm(version) {
+  /** @param {On<HTMLFormElement, SubmitEvent>} event */
+  const submit = (event) => {
+    event.preventDefault();
+    const fields = new FormData(event.currentTarget);
+    startReference({
+      collect: Number(fields.get("rows")),
+      parameters: { timeout_seconds: Number(fields.get("minutes")) * 60 },
+    });
+  };
+  return h(
+    "form",
+    { class: "fields", onsubmit: submit },
+    field("Rows", { name: "rows", min: 80, max: 5000, value: 1000 }),
+    field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
+    h("button", { class: "button" }, `Collect a reference for version ${version}`),
+  );
+}
+
+/** @param {string} label @param {Properties} properties */
+const field = (label, properties) =>
+  h("label", null, h("span", null, label), h("input", { type: "number", required: true, ...properties }));
+
 /** @param {Job} job @param {boolean} isLatest */
 function entry(job, isLatest) {
-  const { id, state, published, model, version, force, gates } = job;
+  const { id, kind, state, published, model, version, force, gates } = job;
   const outcome = state === "published" ? "done" : job.is_finished ? "failure" : null;
   return h(
     "li",
@@ -87,7 +119,7 @@ function entry(job, isLatest) {
     h(
       "p",
       { role: isLatest ? "status" : null },
-      h("strong", { class: outcome }, STATES[state]),
+      h("strong", { class: outcome }, kind === "reference" ? "Reference: " : "", STATES[state]),
       published !== null && [
         " as ",
         h("a", { href: link({ model, version: String(published) }) }, `version ${published}`),
@@ -98,7 +130,7 @@ function entry(job, isLatest) {
     job.reason && h("p", null, job.reason),
     state === "collecting" && h("progress", { max: job.target_rows, value: job.rows, "aria-label": "Rows collected" }),
     !job.is_finished &&
-      h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelRecalibration(id) }, "Cancel")),
+      h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelJob(job) }, "Cancel")),
     gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
   );
 }

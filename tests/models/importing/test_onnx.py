@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from models.assemble import ModelInfo
-from models.errors import ExternalData, GraphError, InvalidInput, ParityError, TrainingModeGraph
+from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import serialize
 from models.importing.onnx import import_graph, read
 from models.importing.trained import TrainedParameters
@@ -101,13 +101,6 @@ def test_a_file_without_normalisation_layers_is_imported_with_advice(file: Path)
     assert manifest.is_batchable
     assert manifest.limits["recalibration"] == "the graph has no BatchNormalization node"
     assert "optimize=False" in manifest.warnings[0]
-
-
-def test_tensors_in_other_files_are_not_followed(file: Path) -> None:
-    onnx.save(linear_norm(), file, save_as_external_data=True, size_threshold=0, location="weights")
-
-    with pytest.raises(ExternalData):
-        read(file)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a graph"])
