@@ -10,16 +10,13 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
-from models.preprocessing import prepare_pixels
+from models.preprocessing import prepare_pixels, read_pixels
 from service.wire import image_header
 
-_MODES = {"grey": "L", "rgb": "RGB"}
-
-_STRIP_PIXELS = 1 << 18
 _MAX_SIDE = 1 << 16
 """Of a JPEG as well, which has no longer ones."""
 
@@ -50,9 +47,7 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, fiel
         TooLarge: the image has more pixels than `max_pixels`.
         InvalidInput: the file is not PNG or JPEG, or it is damaged or truncated.
     """
-    image = _resized(data, preprocessing, max_pixels, field)
-    pixels = np.asarray(image).reshape(preprocessing.height, preprocessing.width, -1)
-    return prepare_pixels(np.moveaxis(pixels, -1, 0), preprocessing)  # (channels, height, width)
+    return prepare_pixels(_pixels(data, preprocessing, max_pixels, field), preprocessing)
 
 
 def decoding_bytes(data: bytes) -> int:
@@ -61,7 +56,7 @@ def decoding_bytes(data: bytes) -> int:
     return max(1, size.decoding_bytes) if size else 1
 
 
-def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str) -> Image.Image:
+def _pixels(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str) -> NDArray[np.uint8]:
     if image_header.read_size(data) is None:
         if data.startswith(b"--") and b"form-data" in data[:_FORM_HEAD]:
             raise InvalidInput("got a form; send the file itself: curl --data-binary @image.png", field)
@@ -75,23 +70,7 @@ def _resized(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, fi
     if max(image.size) > _MAX_SIDE:
         raise TooLarge(f"got {image.width} x {image.height} pixels, expected at most {_MAX_SIDE} of a side", field)
     with _reading(field):
-        ImageOps.exif_transpose(image, in_place=True)
-        return _resize(image, preprocessing.width, preprocessing.height, _MODES[preprocessing.mode])
-
-
-def _resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
-    """The image in another size and mode.
-
-    As Pillow resizes: first each row, then each column. The rows go by strips, since some steps before keep all other
-    threads waiting, and take several times the memory.
-    """
-    narrow = Image.new(mode, (width, image.height))
-    step = max(1, _STRIP_PIXELS // image.width)
-    for top in range(0, image.height, step):
-        bottom = min(top + step, image.height)
-        strip = _flatten(image.crop((0, top, image.width, bottom))).convert(mode)
-        narrow.paste(strip.resize((width, bottom - top), Image.Resampling.BILINEAR), (0, top))
-    return narrow.resize((width, height), Image.Resampling.BILINEAR)
+        return read_pixels(image, preprocessing)
 
 
 @contextmanager
@@ -107,20 +86,3 @@ def _reading(field: str) -> Iterator[None]:
 
 def _unreadable(field: str) -> InvalidInput:
     return InvalidInput("expected a PNG or JPEG image; this is another format, or damaged or truncated", field)
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """The image on a black background, with 8 bits per channel."""
-    if image.mode == "I;16":
-        return _eight_bits(image)
-    if not image.has_transparency_data:
-        return image
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upper 8 of 16 bits, which Pillow takes for colours. For grey it would clip."""
-    grey = np.array(image)
-    grey[grey == image.info.get("transparency")] = 0
-    return Image.fromarray((grey >> 8).astype(np.uint8))

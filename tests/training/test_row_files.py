@@ -7,6 +7,8 @@ import pytest
 
 from models.errors import InvalidInput
 from models.manifest import ImagePreprocessing, TensorSpec
+from service.wire.images import decode
+from tests.image_files import encode, random_pixels
 from training import row_files
 
 INPUTS = (TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),)
@@ -67,3 +69,57 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(InvalidInput, match=rf"held-out: .*{name} cannot be read as an \.npy or \.npz file"):
         row_files.read(tmp_path / name, "held-out", INPUTS)
+
+
+@pytest.mark.parametrize("header", ["", "a,b,c,d\n", "\ufeffa,b,c,d\n"])
+def test_lines_of_numbers_are_rows_with_or_without_names(tmp_path: Path, header: str) -> None:
+    values = np.random.default_rng(0).normal(size=(5, 4)).round(3)
+    text = "\n".join(",".join(map(str, row)) for row in values.tolist())
+    (tmp_path / "rows.csv").write_text(f"{header}{text}\n", "utf-8")
+
+    rows = row_files.read(tmp_path / "rows.csv", "reference", INPUTS)
+
+    np.testing.assert_array_equal(rows["x"], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("text", ["1,2\n3\n", "a,b\nc,d\n", "1;2;3;4\n1;2;3;4\n"])
+def test_lines_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text, "utf-8")
+
+    with pytest.raises(InvalidInput, match=r"reference: .* cannot be read as lines of numbers"):
+        row_files.read(tmp_path / "rows.csv", "reference", INPUTS)
+
+
+def test_fractions_are_no_integers(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1,2\n3,4.5\n", "utf-8")
+    inputs = (TensorSpec(name="ids", datatype="INT64", shape=(-1, 2)),)
+
+    with pytest.raises(InvalidInput, match="has fractions; 'ids' takes INT64"):
+        row_files.read(tmp_path / "rows.csv", "reference", inputs)
+
+
+def test_a_folder_of_images_is_read_as_the_service_reads_them(tmp_path: Path) -> None:
+    inputs = (TensorSpec(name="image", datatype="FP32", shape=(-1, 3, 6, 8)),)
+    how = ImagePreprocessing(mode="rgb", height=6, width=8, scale=1 / 255, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    (tmp_path / "more").mkdir()
+    pixels = random_pixels(2, 12, 10)
+    for path, image in zip(("b.png", "more/a.PNG"), pixels, strict=True):
+        (tmp_path / path).write_bytes(encode(image))
+    (tmp_path / "notes.txt").write_text("no image")
+
+    rows = row_files.read(tmp_path, "reference", inputs, how)
+
+    expected = [decode(encode(image), how, 1 << 20) for image in pixels]
+    np.testing.assert_allclose(rows["image"], np.stack(expected), rtol=1e-6, atol=1e-6)
+    with pytest.raises(InvalidInput, match="it is not said how they become rows"):
+        row_files.read(tmp_path, "reference", inputs)
+    (tmp_path / "c.jpg").write_bytes(b"no image")
+    with pytest.raises(InvalidInput, match=r"c\.jpg cannot be read as a PNG or JPEG image"):
+        row_files.read(tmp_path, "reference", inputs, how)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    how = ImagePreprocessing(mode="grey", height=1, width=4, scale=1, mean=(0.0,), std=(1.0,))
+
+    with pytest.raises(InvalidInput, match=r"has no files that end in \.png"):
+        row_files.read(tmp_path, "reference", INPUTS, how)

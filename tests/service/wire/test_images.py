@@ -75,14 +75,14 @@ def test_strips_make_no_difference(
     data = encode(image if mode == "I;16" else image.convert(mode))
     whole = decode(data, preprocessing, MAX_PIXELS)
 
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 120)
+    monkeypatch.setattr("models.preprocessing._STRIP_PIXELS", 120)
 
     assert decode(data, preprocessing, MAX_PIXELS).tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_an_image_is_resized_as_pillow_resizes_it(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 120)
+    monkeypatch.setattr("models.preprocessing._STRIP_PIXELS", 120)
     image = Image.fromarray(random_pixels(70, 50, 3)).convert(mode)
     expected = np.asarray(image.resize((6, 8), Image.Resampling.BILINEAR)).reshape(8, 6, -1).transpose(2, 0, 1)
 
