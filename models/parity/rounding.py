@@ -58,5 +58,5 @@ def round_differently(rows: Arrays, seed: int) -> Arrays:
 
 def _neighbours(values: Array, generator: np.random.Generator) -> Array:
     direction = np.where(generator.random(values.shape) < 0.5, -np.inf, np.inf).astype(values.dtype)
-    moved: Array = np.nextafter(values, direction)
+    moved: Array = np.asarray(np.nextafter(values, direction))  # of a scalar as well
     return moved

@@ -198,3 +198,33 @@ def test_a_layer_that_stays_lost_is_named() -> None:
 
     with pytest.raises(GraphError, match="not in the file: lost"):
         import_graph(model, THEIRS, trained=replace(parameters, layers=(*parameters.layers, layer("lost", 4, seed=7))))
+
+
+INSIDE_A_BRANCH = """
+    <ir_version: 9, opset_import: ["" : 18]> network (float[N, 3] x, bool c) => (float[N, 3] y)
+    <float[3] one = {1, 2, 3}, float[3] zero = {0, 1, 0}> {
+        y = If (c) <
+            then_branch = a () => (float[N, 3] t) { t = BatchNormalization (x, one, zero, zero, one) },
+            else_branch = b () => (float[N, 3] e) { e = Neg(x) }
+        >
+    }
+"""
+INSIDE_A_FUNCTION = """
+    <ir_version: 9, opset_import: ["" : 18, "own" : 1]> network (float[N, 3] x) => (float[N, 3] y)
+    <float[3] one = {1, 2, 3}, float[3] zero = {0, 1, 0}> { y = own.block (x, one, zero) }
+    <domain: "own", opset_import: ["" : 18]> block (x, one, zero) => (y) {
+        y = BatchNormalization (x, one, zero, zero, one)
+    }
+"""
+
+
+@pytest.mark.parametrize(("text", "where"), [(INSIDE_A_BRANCH, "inside If"), (INSIDE_A_FUNCTION, "inside function")])
+def test_a_layer_that_is_out_of_reach_stays_as_it_is(file: Path, text: str, where: str) -> None:
+    model = onnx.parser.parse_model(text)
+
+    bundle = imported(model, file)
+
+    assert where in bundle.manifest.limits["folding"]
+    assert bundle.folded == bundle.source
+    assert bundle.manifest.norm_layers == ()
+    assert bundle.manifest.parity.comparisons

@@ -137,3 +137,11 @@ def test_every_float_moves_to_its_neighbour(dtype: str) -> None:
 )
 def test_a_tolerance_is_a_multiple_of_rounding_within_limits(change: float, bound: float) -> None:
     assert rounding.tolerance(change) == pytest.approx(bound)
+
+
+def test_a_scalar_moves_as_well() -> None:
+    moved = rounding.round_differently({"x": np.array(2.5, np.float32)}, 0)["x"]
+
+    assert isinstance(moved, np.ndarray)
+    assert (moved.shape, moved.dtype) == ((), np.float32)
+    assert 0 < abs(float(moved) - 2.5) < 1e-6
