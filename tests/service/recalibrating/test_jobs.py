@@ -181,7 +181,7 @@ def test_few_jobs_are_open(catalog: Catalog) -> None:
     async def start() -> None:
         async with opened(catalog, command=STANDING_STILL) as jobs:
             started = [await jobs.start(catalog.get("tiny"), SENT) for _ in range(MAX_OPEN_JOBS)]
-            with pytest.raises(Overloaded, match=f"{MAX_OPEN_JOBS} re-calibrations are open already"):
+            with pytest.raises(Overloaded, match=f"{MAX_OPEN_JOBS} jobs are open already"):
                 await jobs.start(catalog.get("tiny"), SENT)
             await cancelled(jobs, started[-1])
             await jobs.start(catalog.get("tiny"), SENT)
@@ -195,7 +195,7 @@ def test_a_job_is_cancelled_once_and_stays_on_record(catalog: Catalog) -> None:
             job = await jobs.start(catalog.get("tiny"), SENT)
             done = await cancelled(jobs, job)
             assert (done.state, done.reason) == ("cancelled", None)
-            with pytest.raises(InvalidInput, match="id: this re-calibration is cancelled already"):
+            with pytest.raises(InvalidInput, match="id: this job is cancelled already"):
                 await jobs.cancel("tiny", job.id)
             assert records(catalog).read_all() == [done]
 
