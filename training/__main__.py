@@ -137,7 +137,8 @@ def import_(
     *,
     name: str,
     labels: str = "",
-    held_out: Path | None = None,
+    reference: Path | None = None,
+    preprocessing: Path | None = None,
     state_dict: Path | None = None,
     weights: Path | None = None,
     input_shape: str = "",
@@ -154,13 +155,15 @@ def import_(
             without arguments that returns a torch network, or one and its example inputs.
         name: Name of the model in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
-        held_out: .npy or .npz file with at least 64 rows that the network was not trained on. Thresholds of drift
-            alarms are estimated from them; without, the model is watched but raises no alarms.
+        reference: At least 64 rows that the network was not trained on: .npy, .npz or .csv file, or folder of PNG and
+            JPEG images. Thresholds of drift alarms are estimated from them; without, the model is watched but raises no
+            alarms.
+        preprocessing: JSON file that says how images become rows: mode (grey or rgb), height, width, scale, mean, std.
         state_dict: .safetensors file of the network, or .keras file of the model, that the ONNX file was exported from.
             Normalisation layers that the exporter merged into others are put back by it.
         weights: .safetensors file with the state dict of the network that the function builds.
         input_shape: Shape of one row of the network's only input, e.g. 3,224,224, if the function returns no example
-            inputs. By default, rows of --held-out are the example.
+            inputs. By default, rows of --reference are the example.
         tolerance: Largest difference allowed between the folded graph and the source, relative to the largest output.
             By default it is derived from what rounding alone changes in the source graph.
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
@@ -170,7 +173,7 @@ def import_(
     """
     from models.assemble import ModelInfo
     from models.manifest import Batching
-    from training.imports import Import, parse_shape
+    from training.imports import Import, parse_shape, read_preprocessing
 
     validate_model_name(name, "name")
     Repository(repository).validate_writable()
@@ -178,12 +181,13 @@ def import_(
     info = ModelInfo(
         name,
         labels=labels.split(",") if labels else None,
+        preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
     )
     requested = Import(
         source,
         info,
-        held_out,
+        reference,
         tolerance,
         state_dict=state_dict,
         weights=weights,

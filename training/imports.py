@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from models.assemble import ModelInfo
 from models.errors import InvalidInput
 from models.graph.load import serialize
 from models.importing import keras_file, onnx, state_dict
 from models.importing.trained import TrainedParameters
+from models.manifest import ImagePreprocessing
 from models.repository.bundle import Bundle
 from models.runtime.specs import specs
+from models.validation import describe, field_of
 from training import row_files
 
 
@@ -23,7 +27,7 @@ class Import:
     Attributes:
         source: an ONNX file, a ``.keras`` file, or ``package.module:function``.
         info: what is known of the model besides.
-        held_out: file with rows that the network was not trained on.
+        reference: file or folder of rows that the network was not trained on, as `row_files.read` takes it.
         tolerance: as `models.importing.onnx.import_graph`.
         state_dict: .safetensors or .keras file of the network that an ONNX file was exported from.
         weights: .safetensors file for the network that the function builds.
@@ -32,7 +36,7 @@ class Import:
 
     source: str
     info: ModelInfo
-    held_out: Path | None = None
+    reference: Path | None = None
     tolerance: float | None = None
     state_dict: Path | None = None
     weights: Path | None = None
@@ -66,8 +70,8 @@ class Import:
         else:
             source = onnx.read(path)
         rows = None
-        if self.held_out is not None:
-            rows = row_files.read(self.held_out, "held-out", specs(serialize(source))[0])
+        if self.reference is not None:
+            rows = row_files.read(self.reference, "reference", specs(serialize(source))[0], self.info.preprocessing)
         return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained)
 
     def _from_function(self) -> Bundle:
@@ -79,7 +83,7 @@ class Import:
         network, inputs = user_networks.build(self.source)
         if self.weights is not None:
             user_networks.load_weights(network, self.weights)
-        rows = None if self.held_out is None else row_files.load(self.held_out, "held-out")
+        rows = None if self.reference is None else row_files.load(self.reference, "reference")
         if inputs is None and self.input_shape:
             inputs = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
         if inputs is None and rows is not None:
@@ -91,13 +95,28 @@ class Import:
         if inputs is None:
             raise InvalidInput(
                 f"the shape of the network's input is not known: have {self.source} return the network and its example "
-                "inputs, or give --input-shape 3,224,224 or --held-out"
+                "inputs, or give --input-shape 3,224,224 or --reference"
             )
         return make_bundle(network, inputs, self.info, rows, tolerance=self.tolerance)
 
 
 def _read_trained(path: Path) -> TrainedParameters:
     return keras_file.read(path) if path.suffix == ".keras" else state_dict.read(path)
+
+
+def read_preprocessing(path: Path) -> ImagePreprocessing:
+    """The preprocessing in a JSON file.
+
+    Raises:
+        InvalidInput: it cannot be read, or says something else.
+    """
+    try:
+        return ImagePreprocessing.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", "preprocessing") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidInput(f"{path}: {field_of(first)}: {describe(first)}", "preprocessing") from error
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -164,6 +164,6 @@ def _is_free(value: onnx.ValueInfoProto) -> bool:
 
 def _validate_held_out(rows: Arrays, source: onnx.ModelProto) -> None:
     inputs, _ = specs(serialize(source))
-    count = validate_rows(rows, inputs, "held-out")
+    count = validate_rows(rows, inputs, "reference")
     if count < MIN_HELD_OUT_ROWS:
-        raise InvalidInput(f"got {count} rows, thresholds need at least {MIN_HELD_OUT_ROWS}", "held-out")
+        raise InvalidInput(f"got {count} rows, thresholds need at least {MIN_HELD_OUT_ROWS}", "reference")

@@ -29,7 +29,7 @@ def test_a_function_and_its_weights_become_a_bundle(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32))
 
     bundle = Import(
-        NETWORK, INFO, held_out=tmp_path / "rows.npy", weights=tmp_path / "weights.safetensors"
+        NETWORK, INFO, reference=tmp_path / "rows.npy", weights=tmp_path / "weights.safetensors"
     ).make_bundle()
 
     (layer,) = bundle.manifest.norm_layers

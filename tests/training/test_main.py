@@ -117,12 +117,12 @@ def test_held_out_rows_of_a_file_set_the_thresholds(onnx_file: str, capsys: pyte
     np.save("rows.npy", np.random.default_rng(0).normal(size=(300, 4)))
     np.save("few.npy", np.zeros((63, 4)))
 
-    assert main(["import", onnx_file, "--name", "theirs", "--held-out", "rows.npy"]) == 0
+    assert main(["import", onnx_file, "--name", "theirs", "--reference", "rows.npy"]) == 0
     assert "drift alarms: thresholds from 300 held-out rows" in capsys.readouterr().out
     assert Repository(Path("repository")).read("theirs", 1).held_out is not None
 
-    assert main(["import", onnx_file, "--name", "theirs", "--held-out", "few.npy"]) == 2
-    assert "held-out: got 63 rows, thresholds need at least 64" in capsys.readouterr().err
+    assert main(["import", onnx_file, "--name", "theirs", "--reference", "few.npy"]) == 2
+    assert "reference: got 63 rows, thresholds need at least 64" in capsys.readouterr().err
     assert Repository(Path("repository")).versions("theirs") == [1]
 
 
