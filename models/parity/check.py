@@ -18,12 +18,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.datatypes import Array, Arrays, Run
+from models.datatypes import Arrays, Run
 from models.manifest import NormLayer, Parity, ParityComparison, TensorSpec
 from models.observation import ObservationReader, is_observation
 from models.parity import rounding
 from models.parity.comparison import compare
-from models.parity.rows import random_rows
+from models.parity.rows import kept_rows, mix_rows, random_rows
 from models.rows import count_rows
 from models.runtime.load import load
 
@@ -156,8 +156,7 @@ class _Samples:
         if not has_batch_axis:
             return cls(tuple(batches), None)
         whole = batches[-1]
-        other = random_rows(inputs, count_rows(whole), seed)
-        mixed = {name: _replace_every_second(values, other[name]) for name, values in whole.items()}
+        mixed = mix_rows(whole, random_rows(inputs, count_rows(whole), seed))
         if real is not None:
             batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
         return cls(tuple(batches), (whole, mixed))
@@ -175,7 +174,7 @@ class _Samples:
     def compare_beside_other_rows(self, name: str, run: Run, tolerances: Mapping[str, float]) -> list[ParityComparison]:
         if self.mixed is None:
             return []
-        before, after = ({key: values[::2] for key, values in run(rows).items()} for rows in self.mixed)
+        before, after = (kept_rows(run(rows)) for rows in self.mixed)
         return [compare(name, f"{name}, beside other rows", [(before, after)], tolerances)]
 
 
@@ -190,9 +189,3 @@ def _in_its_own_units(layer: NormLayer) -> NormLayer:
     """
     size = layer.num_features
     return layer.model_copy(update={"gamma": (1.0,) * size, "beta": (0.0,) * size})
-
-
-def _replace_every_second(values: Array, other: Array) -> Array:
-    mixed = values.copy()
-    mixed[1::2] = other[1::2]
-    return mixed

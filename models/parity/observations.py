@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import onnx
 
-from models.datatypes import Array, Arrays
 from models.errors import GraphError, ParityError
 from models.graph.load import serialize
 from models.graph.observe import observe
 from models.manifest import TensorSpec, WatchedLayer
 from models.parity.comparison import compare
-from models.parity.rows import random_rows
+from models.parity.rows import kept_rows, mix_rows, random_rows
 from models.runtime.load import load
 
 _ROWS = 5
@@ -37,7 +36,7 @@ def _problem(
     folded: onnx.ModelProto, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec], seed: int
 ) -> str | None:
     rows, other = random_rows(inputs, _ROWS, seed), random_rows(inputs, _ROWS, seed + 1)
-    mixed = {name: _replace_every_second(values, other[name]) for name, values in rows.items()}
+    mixed = mix_rows(rows, other)
     own = {output.name for output in folded.graph.output}
     try:
         run = load(serialize(observe(folded, layers)), optimize=False)
@@ -47,20 +46,10 @@ def _problem(
         for name, values in before.items():
             if len(values) != _ROWS:
                 return f"it has {len(values)} statistics ('{name}') for {_ROWS} rows"
-        pair = _every_second(before), _every_second(after)
+        pair = kept_rows(before), kept_rows(after)
         compare("rows", "rows beside others", [pair], dict.fromkeys(before, _TOLERANCE))
     except ParityError as error:
         return f"its statistics of a row depend on the other rows ({error})"
     except GraphError as error:
         return str(error).strip().splitlines()[0][:300]
     return None
-
-
-def _every_second(outputs: Arrays) -> Arrays:
-    return {name: values[::2] for name, values in outputs.items()}
-
-
-def _replace_every_second(values: Array, other: Array) -> Array:
-    mixed = values.copy()
-    mixed[1::2] = other[1::2]
-    return mixed

@@ -11,7 +11,7 @@ from models.datatypes import Array, Arrays, Run
 from models.errors import GraphError, ParityError
 from models.manifest import TensorSpec
 from models.parity.comparison import compare
-from models.parity.rows import random_rows
+from models.parity.rows import kept_rows, mix_rows, random_rows
 from models.runtime.load import load
 
 _ROWS = (1, 3, 5)
@@ -76,8 +76,8 @@ def _batch_problem(
     most = _ROWS[-1]
     whole, other = random_rows(inputs, most, seed + most), random_rows(inputs, most, seed)
     try:
-        after = run({name: _replace_every_second(values, other[name]) for name, values in whole.items()})
-        pair = _every_second(found[-1]), _every_second(after)
+        after = run(mix_rows(whole, other))
+        pair = kept_rows(found[-1]), kept_rows(after)
         compare("rows", "rows beside others", [pair], dict.fromkeys(pair[0], _TOLERANCE))
     except (GraphError, ParityError) as error:
         return f"a row's outputs depend on the other rows ({_first_line(error)})"
@@ -91,16 +91,6 @@ def _measured(spec: TensorSpec, results: Sequence[Array]) -> TensorSpec:
             shape = (-1,) * values.ndim
         shape = tuple(stated if stated == size else -1 for stated, size in zip(shape, values.shape, strict=True))
     return spec.model_copy(update={"shape": shape})
-
-
-def _every_second(outputs: Arrays) -> Arrays:
-    return {name: values[::2] for name, values in outputs.items()}
-
-
-def _replace_every_second(values: Array, other: Array) -> Array:
-    mixed = values.copy()
-    mixed[1::2] = other[1::2]
-    return mixed
 
 
 def _first_line(error: Exception) -> str:

@@ -26,3 +26,16 @@ def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int) -> Arrays:
         written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
         rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows
+
+
+def mix_rows(rows: Arrays, other: Arrays) -> Arrays:
+    """The rows, with every second one from the others in its place."""
+    mixed = {name: values.copy() for name, values in rows.items()}
+    for name, values in mixed.items():
+        values[1::2] = other[name][1::2]
+    return mixed
+
+
+def kept_rows(outputs: Arrays) -> Arrays:
+    """What is computed of the rows that `mix_rows` keeps."""
+    return {name: values[::2] for name, values in outputs.items()}
