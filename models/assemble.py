@@ -142,7 +142,7 @@ def assemble(
     folded, found = _fold(source, probed)
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
-    limits = {**limits, **found}
+    limits = {**found, **limits}
     folded_bytes = serialize(folded.model)
     layers = _layers(folded, inputs, probed)
     observed_bytes = None
