@@ -134,4 +134,4 @@ class TestLabels:
 
         assert response.status_code == status
         assert message in response.json()["error"]
-        assert (removed.status_code, removed.json()["error"]) == (400, "label: no version has the label 'tested'")
+        assert (removed.status_code, removed.json()["error"]) == (404, "no version has the label 'tested'")
