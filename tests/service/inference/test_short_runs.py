@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,6 +26,8 @@ class ShortEngine:
     """Doubles its input, and expects a tenth of a millisecond a row."""
 
     runs: list[list[float]] = field(default_factory=list)
+
+    is_row_wise: ClassVar[bool] = True
 
     def expected_seconds(self, rows: int) -> float:
         return rows * 1e-4
@@ -104,6 +106,15 @@ def test_only_what_the_graph_cannot_tell_apart_is_joined() -> None:
     run((one, rows(1)), (other, rows(2)), (one, rows(3, width=5)), (one, rows(4, dtype=np.float64)), (one, rows(5)))
 
     assert sorted(engine.runs) == [[1, 5], [2], [3], [4]]
+
+
+def test_rows_that_change_each_other_are_never_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ShortEngine, "is_row_wise", False)
+    engine = ShortEngine()
+    served = serve(engine)
+
+    assert run(*((served, rows(value)) for value in (1, 2))) == [[2], [4]]
+    assert engine.runs == [[1], [2]]
 
 
 def test_a_bad_row_fails_alone() -> None:
