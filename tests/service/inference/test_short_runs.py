@@ -159,7 +159,7 @@ def test_a_defect_in_one_request_does_not_reach_the_others() -> None:
 def test_what_would_take_too_long_goes_on_in_the_next_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, so that sockets are read in between, and nobody is overtaken."""
     monkeypatch.setattr(short_runs, "ITERATION_SECONDS", 2.5e-4)
-    monkeypatch.setattr(short_runs, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(short_runs, "thread_time", lambda: 0.0)
     engine = ShortEngine()
 
     async def scenario() -> list[int]:
