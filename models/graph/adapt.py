@@ -159,7 +159,7 @@ class _Reduction:
         var = self._op("Max", mixed, self._constant("floor", floor, kind), output="adapted_var")
 
         for slot, name in ((3, mean), (4, var)):
-            node.input[slot] = self._cast(name, kind, editor.element_type(node.input[slot]))
+            editor.set_input(node, slot, self._cast(name, kind, editor.element_type(node.input[slot])))
         editor.replace(node, [*self._nodes, node])
         return Outputs(batch_mean, batch_var, mean, var)
 
@@ -192,7 +192,10 @@ def _layers(source: onnx.ModelProto) -> tuple[FoundLayer, ...]:
 
 
 def _node(editor: GraphEditor, layer: FoundLayer) -> onnx.NodeProto:
-    return next(node for node in editor.nodes if layer.output in node.output)
+    node = editor.producer(layer.output)
+    if node is None:
+        raise GraphError(f"layer '{layer.name}': no node computes '{layer.output}'")
+    return node
 
 
 def _opset(model: onnx.ModelProto) -> int:

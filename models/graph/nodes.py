@@ -47,7 +47,8 @@ def number(node: onnx.NodeProto, name: str, default: float) -> float:
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     """The graphs in the attributes of the node, e.g. the branches of an If."""
     for candidate in node.attribute:
-        yield from (candidate.g, *candidate.graphs)
+        if candidate.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            yield from (candidate.g, *candidate.graphs)
 
 
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
