@@ -25,6 +25,7 @@ from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
 from models.graph.find import FoundLayer, find
+from models.graph.nodes import opset
 
 VARIANCE_FLOOR = 1e-2
 """Of the stored variance. Without it, a channel that is dead in the batch multiplies later activations by up to 300."""
@@ -83,7 +84,7 @@ def adapt(source: onnx.ModelProto) -> Adaptive:
     layers = _layers(source)
     editor = GraphEditor(source)
     prior_weight = editor.fresh("prior_weight")
-    reduction = _Reduction(editor, _opset(source), prior_weight)
+    reduction = _Reduction(editor, opset(source), prior_weight)
     outputs = {layer.name: reduction.add(layer) for layer in layers}
     model = editor.finish()
     model.graph.input.append(helper.make_tensor_value_info(prior_weight, TensorProto.FLOAT, []))
@@ -196,7 +197,3 @@ def _node(editor: GraphEditor, layer: FoundLayer) -> onnx.NodeProto:
     if node is None:
         raise GraphError(f"layer '{layer.name}': no node computes '{layer.output}'")
     return node
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from models.batchnorm import Float64
-from models.graph.constants import EVALUATED, evaluate
-from models.graph.nodes import FLOATS, Dim, is_standard, subgraphs
+from models.graph.constants import COMPUTED, EVALUATED, evaluate
+from models.graph.nodes import FLOATS, Dim, is_standard, opset, subgraphs
 from models.graph.shapes import infer, without_tensors
 
 
@@ -32,6 +32,7 @@ class GraphEditor:
         self.nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
         self.outputs = frozenset(value.name for value in graph.output)
         self.inputs = frozenset(value.name for value in graph.input)
+        self._opset = opset(model)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._edited: dict[str, NDArray[Any]] = {}
         self._types: dict[str, int] = {}
@@ -80,7 +81,7 @@ class GraphEditor:
         if root in self._initializers:
             return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
         node = self.producer(root)
-        value = evaluate(node, self.constant, self.shape) if node is not None else None
+        value = evaluate(node, self.constant, self.shape, self._opset) if node is not None else None
         element_type = self.element_type(root)
         if value is None or not element_type:
             return None
@@ -112,7 +113,11 @@ class GraphEditor:
     def store_computed_constants(self) -> None:
         """Replace the nodes that compute constants by initializers."""
         for node in self.nodes.copy():
-            if node.op_type == "Constant" or not is_standard(node, *EVALUATED) or node.output[0] in self.outputs:
+            if (
+                node.op_type == "Constant"
+                or not is_standard(node, *EVALUATED, *COMPUTED)
+                or node.output[0] in self.outputs
+            ):
                 continue
             value = self.constant(node.output[0])
             if value is not None:
@@ -188,7 +193,11 @@ class GraphEditor:
     def finish(self) -> onnx.ModelProto:
         """The edited model: weights cast to their types, and constants removed that nothing reads."""
         while True:
-            dead = [node for node in self.nodes if is_standard(node, "Identity", *EVALUATED) and self._is_unread(node)]
+            dead = [
+                node
+                for node in self.nodes
+                if is_standard(node, "Identity", *EVALUATED, *COMPUTED) and self._is_unread(node)
+            ]
             if not dead:
                 break
             for node in dead:

@@ -54,3 +54,8 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
     """Whether the node is one of these operators of ONNX itself, and not of a custom domain."""
     return node.domain in ("", "ai.onnx") and node.op_type in op_types
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators that the model is written in."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
