@@ -89,7 +89,7 @@ class GraphEditor:
 
     def overflows(self, value: Float64, element_type: int) -> bool:
         """Whether a value that is finite in float64 is not finite in the graph's type."""
-        largest = float(ml_dtypes.finfo(_dtype(element_type)).max)
+        largest = float(ml_dtypes.finfo(_dtype(element_type)).max)  # type: ignore[no-untyped-call]
         return value.size > 0 and not (-largest <= value.min() and value.max() <= largest)  # true of a NaN
 
     # Edits
