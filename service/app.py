@@ -321,6 +321,7 @@ def _build_predictions(
     on_observation: Callable[[Observation], None],
     collector: RowCollector,
 ) -> _Predictions:
+    memory.keep_freed()
     observed_models = ObservedModels(_observed_model_opener(settings, catalog.repository))
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
