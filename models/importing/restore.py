@@ -147,7 +147,8 @@ class _Restoration:
         if value is None or dims is None or value.dtype != np.float64 or value.ndim > len(dims):
             return None
         long = [axis + len(dims) - value.ndim for axis, size in enumerate(value.shape) if size > 1]
-        if len(long) > 1 or 0 in long or any(dims[at] not in (value.size, None) for at in long):
+        sizes = [dims[at] for at in long]
+        if len(long) > 1 or 0 in long or any(isinstance(size, int) and size != value.size for size in sizes):
             return None
         axis = long[0] if long else next((at for at, size in enumerate(dims) if at and size == 1), 1)
         return _Channels(value.reshape(-1), axis)
