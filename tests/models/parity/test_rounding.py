@@ -137,3 +137,13 @@ def test_every_float_moves_to_its_neighbour(dtype: str) -> None:
 )
 def test_a_tolerance_is_a_multiple_of_rounding_within_limits(change: float, bound: float) -> None:
     assert rounding.tolerance(change) == pytest.approx(bound)
+
+
+def test_a_layer_may_have_several_rows_for_each_of_the_network() -> None:
+    """As in levit: tokens of all rows are normalised as one batch."""
+    graph = Graph()
+    tokens = graph.op("MatMul", graph.input(6, 3), graph.weight(3, 4))
+    normalized = graph.bn(graph.op("Reshape", tokens, graph.constant([-1, 4])), 4)
+    rows = graph.op("Reshape", normalized, graph.constant([-1, 24]))
+
+    checked(graph.model(graph.gemm(rows, 24, 2), dtype=np.float32))
