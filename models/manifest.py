@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field, model_validator
 
@@ -450,4 +451,4 @@ class Manifest(Record):
 
 def channels(values: NDArray[np.floating]) -> Channels:
     """Numbers per channel as the manifest has them: the shortest digits that give back the same bits."""
-    return tuple(float(str(value)) for value in values)
+    return tuple(orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)))

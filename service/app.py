@@ -22,6 +22,7 @@ from models.starter import seed
 from models.version import VERSION
 from service.access import Guard
 from service.catalog.catalog import Catalog
+from service.catalog.given_model import add_given_model
 from service.catalog.loader import trust
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
@@ -321,6 +322,7 @@ def _build_predictions(
     on_observation: Callable[[Observation], None],
     collector: RowCollector,
 ) -> _Predictions:
+    memory.keep_freed()
     observed_models = ObservedModels(_observed_model_opener(settings, catalog.repository))
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
@@ -417,7 +419,9 @@ async def _load_all(repository: Repository, catalog: Catalog, settings: Settings
 
     def load() -> None:
         repository.delete_abandoned()
-        if settings.starters:
+        if settings.model_path is not None and settings.model_name is not None:
+            add_given_model(settings.model_path, settings.model_name, repository, settings.state_folder)
+        elif settings.starters:
             seed(repository)
         catalog.load_all()
         log.info(

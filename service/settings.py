@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     repository: Path = Field(
         Path("repository"), description="Folder of the models, as <repository>/<model>/<version>/."
     )
+    model_path: Path | None = Field(
+        None,
+        description="One model to serve: a bundle, a model's folder of versions, an ONNX file, or a folder with one. "
+        "It is only read, and copied into the repository at the start. No starter models then.",
+    )
+    model_name: str | None = Field(None, description="Name of the model of model_path.")
     starters: bool = Field(True, description="Copy the starter models into an empty repository.")
     loaded_versions: int = Field(
         2, ge=1, description="Number of newest versions of each model to keep loaded, besides the default version."
@@ -304,6 +310,12 @@ class Settings(BaseSettings):
     def _require_webhook_secret(self) -> Self:
         if self.webhook_url is not None and self.webhook_secret is None and self.webhook_secret_file is None:
             raise ValueError(f"webhook_url requires a secret: set {ENV_PREFIX}WEBHOOK_SECRET_FILE")
+        return self
+
+    @model_validator(mode="after")
+    def _require_path_and_name(self) -> Self:
+        if (self.model_path is None) != (self.model_name is None):
+            raise ValueError("model_path and model_name come together")
         return self
 
     @model_validator(mode="after")

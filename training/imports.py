@@ -61,18 +61,23 @@ class Import:
         for field, given in (("weights", self.weights), ("input-shape", self.input_shape)):
             if given:
                 raise InvalidInput("only a network that a function builds (package.module:function) takes it", field)
-        trained = None if self.state_dict is None else _read_trained(self.state_dict)
         if path.suffix == ".keras":
             from training import keras_models
 
-            trained = keras_file.read(path)
+            self._refuse_state_dict()
+            trained: TrainedParameters | None = keras_file.read(path)
             source = keras_models.export(path)
         else:
+            trained = None if self.state_dict is None else _read_trained(self.state_dict)
             source = onnx.read(path)
         rows = None
         if self.reference is not None:
             rows = row_files.read(self.reference, "reference", specs(serialize(source))[0], self.info.preprocessing)
         return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained)
+
+    def _refuse_state_dict(self) -> None:
+        if self.state_dict is not None:
+            raise InvalidInput("only an ONNX file takes it: the others have their parameters", "state-dict")
 
     def _from_function(self) -> Bundle:
         import torch
@@ -80,6 +85,7 @@ class Import:
         from training import user_networks
         from training.publishing import make_bundle
 
+        self._refuse_state_dict()
         network, inputs = user_networks.build(self.source)
         if self.weights is not None:
             user_networks.load_weights(network, self.weights)

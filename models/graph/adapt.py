@@ -25,6 +25,7 @@ from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
 from models.graph.find import FoundLayer, find
+from models.graph.nodes import opset
 
 VARIANCE_FLOOR = 1e-2
 """Of the stored variance. Without it, a channel that is dead in the batch multiplies later activations by up to 300."""
@@ -83,7 +84,7 @@ def adapt(source: onnx.ModelProto) -> Adaptive:
     layers = _layers(source)
     editor = GraphEditor(source)
     prior_weight = editor.fresh("prior_weight")
-    reduction = _Reduction(editor, _opset(source), prior_weight)
+    reduction = _Reduction(editor, opset(source), prior_weight)
     outputs = {layer.name: reduction.add(layer) for layer in layers}
     model = editor.finish()
     model.graph.input.append(helper.make_tensor_value_info(prior_weight, TensorProto.FLOAT, []))
@@ -159,7 +160,7 @@ class _Reduction:
         var = self._op("Max", mixed, self._constant("floor", floor, kind), output="adapted_var")
 
         for slot, name in ((3, mean), (4, var)):
-            node.input[slot] = self._cast(name, kind, editor.element_type(node.input[slot]))
+            editor.set_input(node, slot, self._cast(name, kind, editor.element_type(node.input[slot])))
         editor.replace(node, [*self._nodes, node])
         return Outputs(batch_mean, batch_var, mean, var)
 
@@ -192,8 +193,7 @@ def _layers(source: onnx.ModelProto) -> tuple[FoundLayer, ...]:
 
 
 def _node(editor: GraphEditor, layer: FoundLayer) -> onnx.NodeProto:
-    return next(node for node in editor.nodes if layer.output in node.output)
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+    node = editor.producer(layer.output)
+    if node is None:
+        raise GraphError(f"layer '{layer.name}': no node computes '{layer.output}'")
+    return node

@@ -153,7 +153,7 @@ def weights(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> Float64:
     value = editor.constant(node.input[slot])
     if value is None:
         raise Refusal(f"input '{node.input[slot]}' of {label(node)} is not a constant")
-    return value.astype(np.float64)
+    return value.astype(np.float64, copy=False)
 
 
 def bias(editor: GraphEditor, node: onnx.NodeProto) -> Float64:

@@ -3,6 +3,9 @@
 torch exports a convolution without bias with a bias of ``Expand(CastLike(0, x), Shape(weight))``, and a layer without
 scale with ``Expand(CastLike(1, x), Shape(x)[1:2])``, unless constants are folded afterwards. With these few
 operators evaluated, such graphs fold like any other.
+
+Weights that are computed from constants alone (transposed, or normalised as by weight norm and spectral norm) are
+evaluated by the reference implementation of ONNX.
 """
 
 from collections.abc import Callable
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from models.graph.nodes import Dim, attribute, integer
 
@@ -24,18 +27,23 @@ MAX_VALUES = 1 << 20
 """Values in an expanded constant. No bias or scale has more, and a hostile graph could take any amount of memory."""
 
 
-def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf) -> Value:
-    """The value that the node computes, if it is the same in every run and the node is one of `EVALUATED`; else None.
+def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf, opset: int) -> Value:
+    """The value that the node computes, if it is the same in every run and the node is one of those below; else None.
 
     Args:
         node: any node.
         constant: the value of a tensor if it is a constant, floats as float64.
         shape: the shape of a tensor as far as it is known.
+        opset: the version of ONNX's operators in the graph.
 
     Returns:
         The value; its type may be wider than the node's output.
     """
-    rule = EVALUATED.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type in COMPUTED:
+        return _compute(node, constant, opset, shape)
+    rule = EVALUATED.get(node.op_type)
     return rule(node, constant, shape) if rule else None
 
 
@@ -69,6 +77,56 @@ def _expand(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:
     dims = np.broadcast_shapes(value.shape, tuple(int(dim) for dim in target))
     return np.broadcast_to(value, dims) if prod(dims) <= MAX_VALUES else None
 
+
+def _compute(node: onnx.NodeProto, constant: Lookup, opset: int, shape: ShapeOf) -> Value:
+    dims = shape(node.output[0])
+    if dims is None or not all(isinstance(dim, int) for dim in dims):
+        return None
+    given = {name: constant(name) for name in dict.fromkeys(node.input) if name}
+    values = {name: value for name, value in given.items() if value is not None}
+    size = prod(dim for dim in dims if isinstance(dim, int))
+    if len(values) < len(given) or size > max(MAX_VALUES, sum(value.size for value in values.values())):
+        return None
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - few graphs need it, and it takes long to import
+
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for name, value in values.items()
+    ]
+    outputs = [helper.make_tensor_value_info(node.output[0], onnx.TensorProto.UNDEFINED, None)]
+    graph = helper.make_graph([node], "constant", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    value: NDArray[Any] = np.asarray(ReferenceEvaluator(model).run(None, values)[0])
+    return value
+
+
+COMPUTED = frozenset(
+    {
+        "Abs",
+        "Add",
+        "Concat",
+        "Div",
+        "Exp",
+        "Flatten",
+        "Gather",
+        "MatMul",
+        "Mul",
+        "Neg",
+        "Pow",
+        "Reciprocal",
+        "ReduceL2",
+        "ReduceMean",
+        "ReduceSum",
+        "Reshape",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""Operators that are evaluated if all of their inputs are constants."""
 
 EVALUATED: dict[str, Callable[[onnx.NodeProto, Lookup, ShapeOf], Value]] = {
     "Constant": _constant,

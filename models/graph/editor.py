@@ -5,17 +5,19 @@ once, not twice.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 from models.batchnorm import Float64
-from models.errors import GraphError
-from models.graph.constants import EVALUATED, evaluate
-from models.graph.nodes import FLOATS, Dim, is_standard, subgraphs
+from models.graph.constants import COMPUTED, EVALUATED, evaluate
+from models.graph.nodes import FLOATS, Dim, is_standard, opset, subgraphs
+from models.graph.shapes import infer, without_tensors
 
 
 class GraphEditor:
@@ -30,27 +32,28 @@ class GraphEditor:
         self.nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
         self.outputs = frozenset(value.name for value in graph.output)
         self.inputs = frozenset(value.name for value in graph.input)
+        self._opset = opset(model)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._edited: dict[str, NDArray[Any]] = {}
         self._types: dict[str, int] = {}
         self._shapes: dict[str, tuple[Dim, ...] | None] | None = None
         self._producers: dict[str, onnx.NodeProto] = {}
-        self._users: dict[str, list[onnx.NodeProto]] | None = None
+        self._users: dict[str, list[onnx.NodeProto]] = {}
         self._names = {name for node in self.nodes for name in (node.name, *_used(node), *node.output)}
         self._names |= self.inputs | self.outputs | set(self._initializers)
         for node in self.nodes:
             node.name = node.name or self.fresh(node.op_type)
+            self._link(node)
 
     # Queries
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """The node that computes the tensor; None for a graph input or an initializer."""
-        self._link()
         return self._producers.get(tensor)
 
     def users(self, tensor: str) -> list[onnx.NodeProto]:
         """The nodes that read the tensor, one entry for each time; a node whose subgraph reads it counts."""
-        return self._link().get(tensor, [])
+        return self._users.get(tensor, [])
 
     def shape(self, tensor: str) -> tuple[Dim, ...] | None:
         """The shape as far as it can be inferred; None where not even the rank is known."""
@@ -78,7 +81,7 @@ class GraphEditor:
         if root in self._initializers:
             return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
         node = self.producer(root)
-        value = evaluate(node, self.constant, self.shape) if node is not None else None
+        value = evaluate(node, self.constant, self.shape, self._opset) if node is not None else None
         element_type = self.element_type(root)
         if value is None or not element_type:
             return None
@@ -86,8 +89,8 @@ class GraphEditor:
 
     def overflows(self, value: Float64, element_type: int) -> bool:
         """Whether a value that is finite in float64 is not finite in the graph's type."""
-        with np.errstate(over="ignore"):
-            return not np.isfinite(value.astype(_dtype(element_type)).astype(np.float64)).all()
+        largest = float(ml_dtypes.finfo(_dtype(element_type)).max)  # type: ignore[no-untyped-call]
+        return value.size > 0 and not (-largest <= value.min() and value.max() <= largest)  # true of a NaN
 
     # Edits
 
@@ -110,7 +113,11 @@ class GraphEditor:
     def store_computed_constants(self) -> None:
         """Replace the nodes that compute constants by initializers."""
         for node in self.nodes.copy():
-            if node.op_type == "Constant" or not is_standard(node, *EVALUATED) or node.output[0] in self.outputs:
+            if (
+                node.op_type == "Constant"
+                or not is_standard(node, *EVALUATED, *COMPUTED)
+                or node.output[0] in self.outputs
+            ):
                 continue
             value = self.constant(node.output[0])
             if value is not None:
@@ -131,11 +138,14 @@ class GraphEditor:
             self._edited[old] = value
             self._types[old] = element_type
             return
-        while len(node.input) <= slot:
-            node.input.append("")
         after_old = f"{old}_folded" if old else node.input[1].removesuffix(".weight") + ".bias"
-        node.input[slot] = self.add_constant(base or after_old, value, element_type)
-        self._users = None
+        self.set_input(node, slot, self.add_constant(base or after_old, value, element_type))
+
+    def set_input(self, node: onnx.NodeProto, slot: int, tensor: str) -> None:
+        """Make input `slot` of the node this tensor."""
+        with self._changing(node):
+            node.input.extend([""] * (slot + 1 - len(node.input)))
+            node.input[slot] = tensor
 
     def set_attribute(self, node: onnx.NodeProto, name: str, value: float) -> None:
         """Set an attribute of the node."""
@@ -149,7 +159,8 @@ class GraphEditor:
         inner = self.fresh(f"{output}_unshifted")
         self.declare(inner, like=output)
         shift = self.add_constant(f"{node.name}.shift", value, self.element_type(output))
-        node.output[0] = inner
+        with self._changing(node):
+            node.output[0] = inner
         self.replace(node, [node, helper.make_node("Add", [inner, shift], [output], self.fresh(f"{node.name}.add"))])
 
     def declare(self, tensor: str, like: str) -> None:
@@ -160,71 +171,76 @@ class GraphEditor:
     def replace(self, node: onnx.NodeProto, by: Sequence[onnx.NodeProto]) -> None:
         """Replace a node by other nodes, or by none."""
         at = next(index for index, candidate in enumerate(self.nodes) if candidate is node)
+        self._unlink(node)
         self.nodes[at : at + 1] = by
-        self._users = None
+        for new in by:
+            self._link(new)
 
     def rename_output(self, old: str, new: str) -> None:
         """Rename an output of a node. Nothing may read `old` any more."""
-        self._link()
         node = self._producers[old]
-        node.output[list(node.output).index(old)] = new
-        self._users = None
+        with self._changing(node):
+            node.output[list(node.output).index(old)] = new
 
     def redirect(self, old: str, new: str) -> None:
         """Make every node that reads `old` read `new`."""
-        for node in self.nodes:
-            for slot, name in enumerate(node.input):
-                if name == old:
-                    node.input[slot] = new
-        self._users = None
+        for node in self.users(old).copy():
+            with self._changing(node):
+                for slot, name in enumerate(node.input):
+                    if name == old:
+                        node.input[slot] = new
 
     def finish(self) -> onnx.ModelProto:
         """The edited model: weights cast to their types, and constants removed that nothing reads."""
         while True:
-            dead = [node for node in self.nodes if is_standard(node, "Identity", *EVALUATED) and self._is_unread(node)]
+            dead = [
+                node
+                for node in self.nodes
+                if is_standard(node, "Identity", *EVALUATED, *COMPUTED) and self._is_unread(node)
+            ]
             if not dead:
                 break
             for node in dead:
                 self.replace(node, [])
-        model = onnx.ModelProto()
-        model.CopyFrom(self._model)
+        model = without_tensors(self._model)
         graph = model.graph
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(self.nodes)
-        used = set(self._link()) | self.outputs | self.inputs
+        used = set(self._users) | self.outputs | self.inputs
         for name in dict.fromkeys([*self._initializers, *self._edited]):
             if name in used:
-                graph.initializer.append(self._tensor(name))
-        computed = {name for node in self.nodes for name in node.output}
-        graph.value_info.extend(value for value in self._model.graph.value_info if value.name in computed)
+                self._store(name, graph.initializer.add())
+        graph.value_info.extend(value for value in self._model.graph.value_info if value.name in self._producers)
         return model
 
     # Internals
 
-    def _link(self) -> dict[str, list[onnx.NodeProto]]:
-        if self._users is None:
-            self._users = {}
-            self._producers = {name: node for node in self.nodes for name in node.output if name}
-            for node in self.nodes:
-                for name in _used(node):
-                    self._users.setdefault(name, []).append(node)
-        return self._users
+    def _link(self, node: onnx.NodeProto) -> None:
+        self._producers |= {name: node for name in node.output if name}
+        for name in _used(node):
+            self._users.setdefault(name, []).append(node)
+
+    def _unlink(self, node: onnx.NodeProto) -> None:
+        for name in node.output:
+            self._producers.pop(name, None)
+        for name in _used(node):
+            remaining = [user for user in self._users.pop(name, []) if user is not node]
+            if remaining:
+                self._users[name] = remaining
+
+    @contextmanager
+    def _changing(self, node: onnx.NodeProto) -> Iterator[None]:
+        """Inputs and outputs of the node may change inside."""
+        self._unlink(node)
+        yield
+        self._link(node)
 
     def _inferred(self) -> dict[str, tuple[Dim, ...] | None]:
         if self._shapes is None:
-            try:
-                graph = shape_inference.infer_shapes(self._model, data_prop=True).graph
-            except shape_inference.InferenceError as error:
-                raise GraphError(f"the shapes of the graph cannot be inferred: {error}") from error
             self._shapes = {}
-            for value in (*graph.input, *graph.value_info, *graph.output):
-                tensor = value.type.tensor_type
-                self._types.setdefault(value.name, tensor.elem_type)
-                if tensor.HasField("shape"):
-                    self._shapes[value.name] = tuple(_dim(dim) for dim in tensor.shape.dim)
-            for tensor in graph.initializer:
-                self._types.setdefault(tensor.name, tensor.data_type)
-                self._shapes[tensor.name] = tuple(tensor.dims)
+            for tensor in infer(self._model):
+                self._types.setdefault(tensor.name, tensor.element_type)
+                if tensor.shape is not None:
+                    self._shapes[tensor.name] = tensor.shape
         return self._shapes
 
     def _is_private(self, name: str) -> bool:
@@ -234,19 +250,18 @@ class GraphEditor:
     def _is_unread(self, node: onnx.NodeProto) -> bool:
         return not any(name in self.outputs or self.users(name) for name in node.output)
 
-    def _tensor(self, name: str) -> onnx.TensorProto:
+    def _store(self, name: str, tensor: onnx.TensorProto) -> None:
         if name not in self._edited:
-            return self._initializers[name]
-        return numpy_helper.from_array(self._edited[name].astype(_dtype(self._types[name])), name)
+            tensor.CopyFrom(self._initializers[name])
+            return
+        value = self._edited.pop(name).astype(_dtype(self._types[name]))  # one float64 copy less in memory
+        tensor.name, tensor.data_type, tensor.raw_data = name, self._types[name], value.tobytes()
+        tensor.dims.extend(value.shape)
 
 
 def _as_float64(value: NDArray[Any]) -> NDArray[Any]:
     """Numbers of a float type as float64; others as they are."""
     return value.astype(np.float64) if helper.np_dtype_to_tensor_dtype(value.dtype) in FLOATS else value
-
-
-def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    return dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
 
 
 def _dtype(element_type: int) -> np.dtype[np.generic]:

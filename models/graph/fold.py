@@ -87,7 +87,9 @@ class _Folding:
 
     def fold(self, layer: FoundLayer) -> None:
         """Fold one layer, after those before it in the graph."""
-        node = next(node for node in self.editor.nodes if layer.output in node.output)
+        node = self.editor.producer(layer.output)
+        if node is None:
+            raise GraphError(f"layer '{layer.name}': no node computes '{layer.output}'")
         affine = ChannelMap(1, *layer.scale_shift)
         largest = np.abs(affine.scale).max()
         if largest > LARGEST_SCALE:

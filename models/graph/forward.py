@@ -5,9 +5,21 @@ W (s * x + t) + b = (W diag(s)) x + (b + W t)
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 
-from models.graph.channel_map import ChannelMap, Edit, Refusal, Step, add_after, bias, rewrite, shape, weights
+from models.graph.channel_map import (
+    ChannelMap,
+    Edit,
+    Refusal,
+    Step,
+    add_after,
+    bias,
+    known_sizes,
+    rewrite,
+    shape,
+    weights,
+)
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
 from models.graph.passing import PASSING, is_padded
@@ -102,6 +114,18 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
     return Step((*edits, add_after(editor, node, moved)) if moved.any() else edits)
 
 
+def _concat(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """The other channels keep what they are."""
+    axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
+    if axis != given.axis:
+        raise Refusal(f"{label(node)} puts other values beside those of each channel")
+    before = sum(known_sizes(node, [shape(editor, name)[axis] for name in node.input[:slot]]))
+    after = sum(known_sizes(node, [shape(editor, name)[axis] for name in node.input[slot + 1 :]]))
+    scale = np.concatenate([np.ones(before), given.scale, np.ones(after)])
+    shift = np.concatenate([np.zeros(before), given.shift, np.zeros(after)])
+    return Step(onward=((0, ChannelMap(axis, scale, shift)),))
+
+
 def _require_first(node: onnx.NodeProto, slot: int) -> None:
     if slot != 0:
         raise Refusal(f"the weights of {label(node)} are computed from it")
@@ -117,4 +141,5 @@ ABSORBING: dict[str, Rule] = {
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _mat_mul,
+    "Concat": _concat,
 }

@@ -47,9 +47,15 @@ def number(node: onnx.NodeProto, name: str, default: float) -> float:
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     """The graphs in the attributes of the node, e.g. the branches of an If."""
     for candidate in node.attribute:
-        yield from (candidate.g, *candidate.graphs)
+        if candidate.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            yield from (candidate.g, *candidate.graphs)
 
 
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
     """Whether the node is one of these operators of ONNX itself, and not of a custom domain."""
     return node.domain in ("", "ai.onnx") and node.op_type in op_types
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators that the model is written in."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)

@@ -102,6 +102,72 @@ def _axes(editor: GraphEditor, node: onnx.NodeProto) -> list[int]:
     return [int(axis) for axis in axes.reshape(-1)]
 
 
+def _slice(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+    rank = len(shape(editor, node.input[0]))
+    axes = _constant_integers(editor, node, 3) if has_input(node, 3) else range(rank)
+    if known.axis in {axis % rank for axis in axes}:
+        raise Refusal(f"{label(node)} takes some of the channels")
+    return known
+
+
+def _resize(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+    # Every value of the result is one of the values, or a mean of some whose weights add up to 1; cubic ones as well.
+    if attribute_of(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+        raise Refusal(f"{label(node)} may see values that are not in its input")
+    return known.along(known.axis, _unchanged_size(editor, node, known.axis))
+
+
+def _pad(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
+    if attribute_of(node, "mode", "constant") == "constant" and known.has_shift:
+        raise Refusal(f"the constant padding of {label(node)} cannot take the shift")
+    if has_input(node, 2) and attribute_of(node, "mode", "constant") == "constant":
+        value = editor.constant(node.input[2])
+        if value is None or value.any():
+            raise Refusal(f"the constant padding of {label(node)} cannot take the scale")
+    return known.along(known.axis, _unchanged_size(editor, node, known.axis))
+
+
+def _gather(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    rank, rank_of_indices = (len(shape(editor, name)) for name in node.input[:2])
+    chosen = integer(node, "axis", 0) % rank
+    # The axes of the indices stand in the place of the one that they choose from.
+    width = rank_of_indices if backward else 1
+    if chosen <= known.axis < chosen + width:
+        raise Refusal(f"{label(node)} takes some of the channels")
+    moved = 0 if known.axis < chosen else rank_of_indices - 1
+    return ChannelMap(known.axis - moved if backward else known.axis + moved, known.scale, known.shift)
+
+
+def _depth_to_space(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    interleaved = attribute_of(node, "mode", "DCR") == "CRD" and node.op_type == "DepthToSpace"
+    blocks = integer(node, "blocksize", 1) ** 2
+    on = _on_axis_1(editor, node, known) if not backward else known.along(1, shape(editor, node.output[0])[1])
+    if backward == (node.op_type == "DepthToSpace"):  # one channel becomes `blocks` channels, whose maps are its own
+        spread = np.repeat if interleaved else np.tile
+        return ChannelMap(1, spread(on.scale, blocks), spread(on.shift, blocks))
+    arrangement = (-1, blocks) if interleaved else (blocks, -1)
+    lines = [
+        values.reshape(arrangement).T if interleaved else values.reshape(arrangement) for values in (on.scale, on.shift)
+    ]
+    if not all((line == line[0]).all() for line in lines):
+        raise Refusal(f"{label(node)} mixes channels with positions")
+    return ChannelMap(1, lines[0][0], lines[1][0])
+
+
+def _unchanged_size(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Dim:
+    before, after = shape(editor, node.input[0])[axis], shape(editor, node.output[0])[axis]
+    if before != after:
+        raise Refusal(f"{label(node)} changes the number of channels")
+    return before
+
+
+def _constant_integers(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> list[int]:
+    value = editor.constant(node.input[slot])
+    if value is None:
+        raise Refusal(f"'{node.input[slot]}' of {label(node)} is only known when it runs")
+    return [int(item) for item in value.reshape(-1)]
+
+
 def is_padded(node: onnx.NodeProto) -> bool:
     """Whether a convolution or pooling may see values that are not in its input."""
     if attribute_of(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
@@ -123,4 +189,10 @@ PASSING: dict[str, Passing] = {
     "MaxPool": _max_pool,
     "GlobalMaxPool": _max_pool,
     "ReduceMean": _reduce_mean,
+    "Slice": _slice,
+    "Gather": _gather,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _depth_to_space,
+    "Resize": _resize,
+    "Pad": _pad,
 }

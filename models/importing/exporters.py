@@ -7,6 +7,12 @@ _STATE_DICT = "or give the weights that it was exported from: --state-dict net.s
 
 _KERAS = "save the model by Keras as model.keras, and import this file or give it: --state-dict model.keras"
 
+_TF2ONNX = (
+    "python -c \"import tf2onnx.optimizer as o; del o._optimizers['remove_back_to_back']; import tf2onnx.convert as c; "
+    'c.main()" --saved-model folder --output network.onnx'
+)
+"""Without the step that merges; tf2onnx has no option for it."""
+
 _DYNAMO = (
     "torch.onnx.export(module.eval(), args, path, dynamo=True, optimize=False, external_data=False, "
     'dynamic_shapes=({0: "batch"},))'
@@ -27,7 +33,7 @@ def advice(model: onnx.ModelProto) -> str:
         case "pytorch":
             return f"export it again by {_TORCHSCRIPT}, {_STATE_DICT}, {_PUBLISH}"
         case "tf2onnx":
-            return f"{_KERAS} (tf2onnx merges layers whatever its options are)"
+            return f"{_KERAS}, or convert a SavedModel again by {_TF2ONNX}"
     return (
         f"export it again without optimisation, from torch by {_DYNAMO} or by {_TORCHSCRIPT}, "
         f"{_STATE_DICT} (or model.keras), {_PUBLISH}"

@@ -147,7 +147,8 @@ class _Restoration:
         if value is None or dims is None or value.dtype != np.float64 or value.ndim > len(dims):
             return None
         long = [axis + len(dims) - value.ndim for axis, size in enumerate(value.shape) if size > 1]
-        if len(long) > 1 or 0 in long or any(dims[at] not in (value.size, None) for at in long):
+        sizes = [dims[at] for at in long]
+        if len(long) > 1 or 0 in long or any(isinstance(size, int) and size != value.size for size in sizes):
             return None
         axis = long[0] if long else next((at for at, size in enumerate(dims) if at and size == 1), 1)
         return _Channels(value.reshape(-1), axis)
@@ -169,6 +170,10 @@ class _Restoration:
             before = np.zeros(len(scale)) if weight.bias is None else weight.bias.astype(np.float64)
             shift = np.broadcast_to(bias.reshape(-1), scale.shape)
             found = self._choose(scale, shift, unit, before, near=weight.name)
+            if found is None and (later := self._later_shift(node, scale)) is not None:
+                found = self._choose(scale, shift + later[1], unit, before, near=weight.name)
+                if found is not None:
+                    self._remove_add(later[0])
             if found is None:
                 continue
             layer, eps = found
@@ -181,6 +186,21 @@ class _Restoration:
             node.output[0] = inner
             editor.replace(node, [node, self._node(layer, eps, inner, output, element_type)])
             return
+
+    def _later_shift(self, node: onnx.NodeProto, scale: Float64) -> tuple[onnx.NodeProto, Float64] | None:
+        """The Add of a constant per channel behind the node and Transposes: TensorFlow may leave a shift there."""
+        follower = self._only_user(node.output[0])
+        while follower is not None and (is_standard(follower, "Transpose") or self._is_passed(follower)):
+            follower = self._only_user(follower.output[0])
+        tensor = _tensor(self.editor, follower) if follower is not None and is_standard(follower, "Add") else ""
+        constant = self._channels(follower, tensor) if follower is not None and tensor else None
+        if follower is None or constant is None or constant.values.shape != scale.shape:
+            return None
+        return follower, constant.values
+
+    def _remove_add(self, node: onnx.NodeProto) -> None:
+        same = helper.make_node("Identity", [_tensor(self.editor, node)], [node.output[0]], node.name)
+        self.editor.replace(node, [same])
 
     def _alike(self, node: onnx.NodeProto, merged: Float64) -> Sequence[TrainedWeight]:
         """Weights of the same shape; one of the same name comes first."""

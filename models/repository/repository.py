@@ -23,8 +23,8 @@ from models.repository.folder import delete_abandoned, locked, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import Rollout
 
-_ROLLOUT = "rollout.json"
-_MAX_ROLLOUT_BYTES = 1 << 20
+ROLLOUT = "rollout.json"
+MAX_ROLLOUT_BYTES = 1 << 20
 
 
 def validate_model_name(name: str, field: str) -> None:
@@ -128,15 +128,15 @@ class Repository:
         """
         versions = self.versions(model)
         try:
-            text = read_file(self.root / model / _ROLLOUT, _MAX_ROLLOUT_BYTES)
+            text = read_file(self.root / model / ROLLOUT, MAX_ROLLOUT_BYTES)
         except FileNotFoundError:
             return Rollout()
         except OSError as error:
-            raise BundleError(f"{model}/{_ROLLOUT} cannot be read: {error.strerror}") from error
+            raise BundleError(f"{model}/{ROLLOUT} cannot be read: {error.strerror}") from error
         try:
             return Rollout.model_validate_json(text).without_missing(versions)
         except ValidationError as error:
-            raise BundleError(f"{model}/{_ROLLOUT} is not a rollout: correct or delete it") from error
+            raise BundleError(f"{model}/{ROLLOUT} is not a rollout: correct or delete it") from error
 
     def change_rollout(self, model: str, change: Callable[[Rollout, int], Rollout]) -> Rollout:
         """Change what has been decided about a model, while no other process does, and return it.
@@ -191,11 +191,7 @@ class Repository:
             InvalidInput: the manifest's name cannot be a model's.
             OSError: the disk is full or may not be written.
         """
-        validate_model_name(new.manifest.model, "model")  # copies of a manifest are not validated
-        self.root.mkdir(parents=True, exist_ok=True)
-        model_folder = self.root / new.manifest.model
-        model_folder.mkdir(exist_ok=True)
-        sync(self.root)
+        model_folder = self._make_model_folder(new.manifest.model)
         with staging(self.root) as staged:
             bundle.write(staged, new)
             if candidate and list_model(model_folder).versions:
@@ -203,6 +199,27 @@ class Repository:
             version = self._rename_to_next_version(staged, model_folder)
         sync(model_folder)
         return version
+
+    def publish_as(self, new: Bundle, version: int) -> None:
+        """Add a version under a number of its own, or leave it where it is if it is there already.
+
+        Args:
+            new: what to publish.
+            version: at least 1.
+
+        Raises:
+            InvalidInput: the manifest's name cannot be a model's.
+            BundleError: another bundle has the number.
+            OSError: the disk is full or may not be written.
+        """
+        model_folder = self._make_model_folder(new.manifest.model)
+        with staging(self.root) as staged:
+            bundle.write(staged, new)
+            if not _rename(staged, model_folder / str(version)) and bundle.digest(staged) != self.digest(
+                new.manifest.model, version
+            ):
+                raise BundleError(f"{new.manifest.model}/{version} is there already, and is another bundle")
+        sync(model_folder)
 
     def prune(self, model: str, keep: int) -> list[int]:
         """Delete the oldest versions but `keep`, and return those that were deleted.
@@ -250,20 +267,34 @@ class Repository:
 
     def _write_rollout(self, model: str, rollout: Rollout) -> None:
         with staging(self.root) as staged:
-            with (staged / _ROLLOUT).open("x") as file:
+            with (staged / ROLLOUT).open("x") as file:
                 file.write(rollout.model_dump_json(exclude_defaults=True))
                 file.flush()
                 os.fsync(file.fileno())
-            (staged / _ROLLOUT).rename(self.root / model / _ROLLOUT)
+            (staged / ROLLOUT).rename(self.root / model / ROLLOUT)
         sync(self.root / model)
+
+    def _make_model_folder(self, model: str) -> Path:
+        validate_model_name(model, "model")  # copies of a manifest are not validated
+        self.root.mkdir(parents=True, exist_ok=True)
+        folder = self.root / model
+        folder.mkdir(exist_ok=True)
+        sync(self.root)
+        return folder
 
     def _rename_to_next_version(self, staged: Path, model_folder: Path) -> int:
         while True:
             version = list_model(model_folder).next_version
-            try:
-                staged.rename(model_folder / str(version))
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-            else:
+            if _rename(staged, model_folder / str(version)):
                 return version
+
+
+def _rename(staged: Path, folder: Path) -> bool:
+    """Make a staged version visible. False if there is one already."""
+    try:
+        staged.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True

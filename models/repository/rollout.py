@@ -7,7 +7,7 @@ import re
 
 from pydantic import Field
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, NotFound
 from models.manifest import Record
 
 _MAX_PREVIOUS = 16
@@ -155,10 +155,10 @@ class Rollout(Record):
         """Without a label.
 
         Raises:
-            InvalidInput: no version has it.
+            NotFound: no version has it.
         """
         if label not in self.labels:
-            raise InvalidInput(f"no version has the label '{label}'", "label")
+            raise NotFound(f"no version has the label '{label}'")
         return self.model_copy(update={"labels": {name: v for name, v in self.labels.items() if name != label}})
 
     def with_loaded(self, version: int) -> "Rollout":

@@ -14,6 +14,7 @@ from models.manifest import TensorSpec
 from models.rows import count_rows
 from models.runtime import providers, values
 from models.runtime.providers import Provider, validate_provider
+from models.runtime.row_wise import is_row_wise
 from models.runtime.session import open_session
 from models.runtime.watchdog import watchdog
 
@@ -21,6 +22,10 @@ _WARM_UP_ROWS = 8
 _SHORT_SECONDS = 0.01
 """Runs that take longer are measured once: the service waits for the measurement when it starts."""
 
+_TOLERANCES: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-3}
+"""Of outputs of rows that run together, beside those that run alone: a GPU has other kernels for other sizes."""
+
+_TRY_SECONDS = 2.0
 _RUN_SECONDS = 60.0
 _DISTRUST_SECONDS = 10.0
 """How long nothing short is expected of a graph after a run that was not. After one of `run_seconds`: for ever."""
@@ -43,6 +48,7 @@ class Engine:
     Attributes:
         output_names: of the graph, in its order.
         provider: the name of the execution provider that runs it, e.g. ``CPUExecutionProvider``.
+        is_row_wise: whether rows have the same outputs beside others as alone, as far as that can be tried.
 
     Raises:
         ProviderUnavailable: the provider is not the one that onnxruntime would use.
@@ -92,6 +98,7 @@ class Engine:
         self._seconds_per_run, self._seconds_per_row = inf, 0.0
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
             self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
+        self.is_row_wise = batched and self._try_rows(inputs, _TOLERANCES[provider])
 
     def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.
@@ -167,6 +174,14 @@ class Engine:
             return one, 0.0
         per_row = max(self._fastest(inputs, _WARM_UP_ROWS) - one, 0.0) / (_WARM_UP_ROWS - 1)
         return max(one - per_row, 0.0), per_row
+
+    def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> bool:
+        if not self._takes_text and all(spec.has_free_first_axis for spec in inputs):
+            # Where random rows are refused, or free axes have to fit each other, the manifest is believed.
+            with suppress(InvalidInput, InferenceFailed, RunTooLong):
+                return is_row_wise(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
+            self._distrusted_until = 0.0
+        return True
 
     def _fastest(self, inputs: Sequence[TensorSpec], rows: int) -> float:
         feeds = {spec.name: _zeros(spec, rows) for spec in inputs}

@@ -89,7 +89,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._writing.stop()
-        if self._incoming:
+        if self._incoming.size:
             self._parse_soon()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -99,7 +99,7 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more. It may have closed one direction only, and wait for the response to its request."""
-        if self._incoming:
+        if self._incoming.size:
             self._has_come = True
             return True
         if self._is_tls or not self._is_busy():
@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
             self._writing.start()
         elif self._is_last:
             self.transport.close()
-        elif self._incoming:
+        elif self._incoming.size:
             self._parse_soon()
 
     def _parse_soon(self) -> None:

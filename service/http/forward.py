@@ -61,6 +61,7 @@ class Forward:
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
+                answer.close()
         if answer.complete or client_disconnected:
             return
         log.error("forwarding_failed", path=scope["path"], begun=answer.begun)
@@ -157,6 +158,10 @@ class _Answer:
         self._parser.feed_data(data)
         messages, self._messages = self._messages, []
         return messages
+
+    def close(self) -> None:
+        """Drop the parser. It refers to this, so that only the garbage collector would free the two."""
+        del self._parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""

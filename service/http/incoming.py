@@ -4,20 +4,23 @@ _EMPTY_LINE = b"\r\n\r\n"
 
 
 class Incoming:
-    """Bytes of one connection."""
+    """Bytes of one connection.
+
+    Attributes:
+        size: how many are still to be taken.
+    """
 
     def __init__(self) -> None:
+        self.size = 0
         self._data = b""
         self._start = 0
         self._tail = b""  # of what was taken: an empty line may come in two segments
 
-    def __len__(self) -> int:
-        return len(self._data) - self._start
-
     def add(self, segment: bytes) -> None:
         """Add what has come."""
-        self._data = self._data[self._start :] + segment if self else segment
+        self._data = self._data[self._start :] + segment if self.size else segment
         self._start = 0
+        self.size = len(self._data)
 
     def take(self, size: int | None) -> bytes | memoryview:
         """Take the next part, which is not empty.
@@ -29,11 +32,13 @@ class Incoming:
         start = self._start
         end = self._find_empty_line() if size is None else min(start + size, len(self._data))
         self._start = end
+        self.size -= end - start
         return self._data if end - start == len(self._data) else memoryview(self._data)[start:end]
 
     def give_back(self, size: int) -> None:
         """Take the last bytes of the last part once more."""
         self._start -= size
+        self.size += size
 
     def _find_empty_line(self) -> int:
         """Where the first empty line ends, or everything."""

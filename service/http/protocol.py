@@ -195,19 +195,19 @@ class Protocol(Connection):
             return
         self._unset_keepalive_if_required()
         self._begins_here = self._is_complete = False
-        size = len(self._incoming)
+        size = self._incoming.size
         try:
-            while self._incoming and not self._is_complete:
+            while self._incoming.size and not self._is_complete:
                 self._parse_part()
         except httptools.HttpParserError as error:
             if not isinstance(error.__context__, _Stop):
                 self._refuse(heads.reason(error))
             return
         if self._phase is not _Phase.IDLE:
-            self._bound(size - len(self._incoming))
+            self._bound(size - self._incoming.size)
         elif self.timeout_keep_alive_task is None and not self._is_busy():
             self._start_deadline(self._limits.head_seconds, self.transport.abort)
-        if not self._incoming:
+        if not self._incoming.size:
             self.flow.resume_reading()
             if self._has_come and not self.eof_received():
                 self.transport.close()
@@ -217,8 +217,10 @@ class Protocol(Connection):
                 self._parse_soon()
 
     def _parse_part(self) -> None:
-        has_length = self._phase in {_Phase.BODY, _Phase.SKIPPED} and self._length is not None
-        part = self._incoming.take((self._length or 0) - self._received if has_length else None)
+        is_body = self._phase is _Phase.BODY or self._phase is _Phase.SKIPPED
+        part = self._incoming.take(
+            self._length - self._received if is_body and self._length is not None else None,
+        )
         try:
             self.parser.feed_data(part)
         except httptools.HttpParserUpgrade as upgrade:

@@ -285,6 +285,6 @@ class _Level:
 
 def batch_key(served: ServedVersion, inputs: Mapping[str, Array]) -> object:
     """What is equal for requests that can share a run; None for one that cannot."""
-    if not served.is_batchable:
+    if not (served.is_batchable and served.engine.is_row_wise):
         return None
     return id(served), *((name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Lt
 from fastapi import Path
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from models.validation import shorten
 from service.routes.openapi import example
@@ -34,3 +34,13 @@ Version = Annotated[
     BeforeValidator(_require_digits),
     Path(description="Version of the model.", openapi_examples=example(1)),
 ]
+
+VersionOrZero = Annotated[
+    int,
+    Ge(0),
+    Lt(10**18),
+    BeforeValidator(_require_digits),
+    AfterValidator(lambda version: version or None),
+    Path(description="Version of the model; 0 is the default version.", openapi_examples=example(1)),
+]
+"""As clients of OpenVINO Model Server write versions in V1: None for 0."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from service.routes.parameters import Version, VersionLabel
+from service.routes.parameters import Version, VersionLabel, VersionOrZero
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -46,7 +46,8 @@ def for_default_and_named(
         path: for the default version, with `{model}` in it. In the other paths, `/versions/{version}` or
             `/labels/{label}` follows that. `{model:before_verb}` is a path of which no verb is a part.
         summary: for the default version.
-        find_version: the version of a model that a label names; None for endpoints that know no labels.
+        find_version: the version of a model that a label names, for the endpoints of V1, where version 0 is the default
+            version; None for all others.
         options: of FastAPI, for all routes.
     """
     found = _MODEL.search(path)
@@ -59,7 +60,8 @@ def for_default_and_named(
         by_default = partial(endpoint, version=None)
         by_name = partial(endpoint)
         by_default.__doc__ = by_name.__doc__ = endpoint.__doc__  # else `partial`'s own would describe the operations
-        by_default.__signature__, by_name.__signature__ = _signatures(endpoint)  # type: ignore[attr-defined]
+        named = Version if find_version is None else VersionOrZero
+        by_default.__signature__, by_name.__signature__ = _signatures(endpoint, named)  # type: ignore[attr-defined]
         routes.add_api_route(path, by_default, name=name, summary=summary, **described)
         routes.add_api_route(
             f"{head}{model}/versions/{{version{convertor}}}{tail}",
@@ -95,10 +97,10 @@ def _by_label(endpoint: Callable[..., Any], find_version: Callable[[str, str], i
     return call
 
 
-def _signatures(endpoint: Callable[..., Any]) -> tuple[Signature, Signature]:
-    """What FastAPI reads of each route: without the version, and with one that is validated."""
+def _signatures(endpoint: Callable[..., Any], version: Any) -> tuple[Signature, Signature]:
+    """What FastAPI reads of each route: without the version, and with one that is validated, of the annotated type."""
     written = signature(endpoint)
     parameters = written.parameters
     without = [parameter for name, parameter in parameters.items() if name != "version"]
-    validated = parameters | {"version": parameters["version"].replace(annotation=Version, default=Parameter.empty)}
+    validated = parameters | {"version": parameters["version"].replace(annotation=version, default=Parameter.empty)}
     return written.replace(parameters=without), written.replace(parameters=list(validated.values()))

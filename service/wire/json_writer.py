@@ -32,13 +32,15 @@ def set_aside(array: Array) -> Array | LongArray:
 
 def dumps(value: Any) -> bytes:
     """The JSON of a value with arrays, and with `LongArray`s anywhere in it. NaN and infinities are null."""
-    token = token_hex(8)  # in no client's text
+    token = ""
     long: list[Array] = []
 
     def replace(item: object) -> str:
+        nonlocal token
         if not isinstance(item, LongArray):
             raise TypeError(type(item).__name__)
         long.append(item.array)
+        token = token or token_hex(8)  # in no client's text
         return token
 
     text = orjson.dumps(value, default=replace, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -49,6 +49,14 @@ def test_a_file_takes_nothing_that_is_for_functions(tmp_path: Path) -> None:
         Import(str(tmp_path / "network.onnx"), INFO, input_shape=(3,)).make_bundle()
 
 
+def test_only_an_onnx_file_takes_a_state_dict(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").touch()
+
+    for source in (NETWORK, str(tmp_path / "model.keras")):
+        with pytest.raises(InvalidInput, match="state-dict: only an ONNX file"):
+            Import(source, INFO, state_dict=tmp_path / "net.safetensors").make_bundle()
+
+
 def test_shapes_are_sizes_with_commas() -> None:
     assert parse_shape("3, 224,224") == (3, 224, 224)
     assert parse_shape("") == ()

@@ -524,8 +524,140 @@ def bn_alone(g: Graph) -> str:
 
 @case("Conv with computed weights", KEPT, reason="input 'w_out' of Conv 'conv1' is not a constant")
 def conv_computed_weight(g: Graph) -> str:
-    weight = g.op("Exp", g.weight(4, 3, 3, 3), name="w")
+    weight = g.op("Sin", g.weight(4, 3, 3, 3), name="w")
     return g.bn(g.op("Conv", g.input(3, 5, 5), weight), 4)
+
+
+@case("Conv with weight normalisation", BACK)
+def conv_weight_norm(g: Graph) -> str:
+    direction = g.weight(4, 3, 3, 3)
+    norm = g.op("ReduceL2", direction, g.constant([1, 2, 3]), keepdims=1)
+    weight = g.op("Mul", g.op("Div", direction, norm), g.positive(4, 1, 1, 1))
+    return g.bn(g.op("Conv", g.input(3, 5, 5), weight), 4)
+
+
+@case("MatMul by a transposed weight, tokens -> Reshape", BACK)
+def mat_mul_tokens(g: Graph) -> str:
+    tokens = g.op("MatMul", g.input(6, 3), g.op("Transpose", g.weight(4, 3), perm=[1, 0]))
+    return g.bn(g.op("Reshape", tokens, g.constant([-1, 4])), 4)
+
+
+@case("ReduceMean over computed axes", BACK)
+def reduce_mean_computed_axes(g: Graph) -> str:
+    axes = g.op("Concat", g.constant([2]), g.constant([3]), axis=0)
+    mean = g.bn(g.op("ReduceMean", g.conv(g.input(3, 5, 5), 3, 4), axes, keepdims=0), 4)
+    return g.gemm(g.op("Relu", mean), 4, 2)
+
+
+@case("Conv -> Slice of positions", BACK)
+def slice_positions(g: Graph) -> str:
+    ends = (g.constant([0]), g.constant([-2]), g.constant([2]))
+    return g.bn(g.op("Slice", g.conv(g.input(3, 5, 5), 3, 4), *ends), 4)
+
+
+@case("Conv -> Slice of channels", KEPT, reason="Slice 'slice1' takes some of the channels")
+def slice_channels(g: Graph) -> str:
+    ends = (g.constant([0]), g.constant([2]), g.constant([1]))
+    return g.bn(g.op("Slice", g.conv(g.input(3, 5, 5), 3, 4), *ends), 2)
+
+
+@case("Conv -> Gather of a position -> BN over tokens", BACK)
+def gather_position(g: Graph) -> str:
+    return g.bn(g.op("Gather", g.conv(g.input(3, 5, 5), 3, 4), g.constant(1), axis=2), 4)
+
+
+@case("Relu -> BN -> Gather of positions -> Conv", FORWARD)
+def bn_gather(g: Graph) -> str:
+    x = g.op("Gather", g.bn(g.op("Relu", g.input(3, 5)), 3), g.constant([[0, 1], [3, 2]]), axis=2)
+    return g.conv(x, 3, 4, kernel=1)
+
+
+@case("Conv -> Gather of channels", KEPT, reason="Gather 'gather1' takes some of the channels")
+def gather_channels(g: Graph) -> str:
+    return g.bn(g.op("Gather", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 2]), axis=1), 2)
+
+
+@case("Conv -> nearest Resize", BACK)
+def resize_nearest(g: Graph) -> str:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    return g.bn(g.op("Resize", conv, "", "", g.constant([6, 6]), mode="nearest", axes=[2, 3]), 4)
+
+
+@case("Relu -> BN -> linear Resize -> Conv", FORWARD)
+def bn_resize(g: Graph) -> str:
+    x = g.op("Resize", g.bn(g.op("Relu", g.input(3, 4, 4)), 3), "", "", g.constant([8, 8]), mode="linear", axes=[2, 3])
+    return g.conv(x, 3, 4)
+
+
+@case("Resize that extrapolates", KEPT, reason="Resize 'resize1' may see values that are not in its input")
+def resize_crop(g: Graph) -> str:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    region, sizes = g.constant([0.0, 0.0, 1.5, 1.5]), g.constant([6, 6])
+    options = {"mode": "linear", "axes": [2, 3], "coordinate_transformation_mode": "tf_crop_and_resize"}
+    return g.bn(g.op("Resize", conv, region, "", sizes, **options), 4)
+
+
+@case("Conv -> reflect Pad", BACK)
+def pad_reflect(g: Graph) -> str:
+    return g.bn(g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"), 4)
+
+
+@case("Relu -> BN -> edge Pad -> Conv", FORWARD)
+def bn_pad(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3)
+    return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="edge"), 3, 4)
+
+
+@case("Relu -> BN -> zero Pad -> Conv", KEPT, reason="the constant padding of Pad 'pad2' cannot take the shift")
+def bn_pad_zeros(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3)
+    return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), name="pad2"), 3, 4)
+
+
+@case(
+    "BN without shift -> Pad with ones -> Conv", KEPT, reason="the constant padding of Pad 'pad2' cannot take the scale"
+)
+def bn_pad_ones(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3, shift=False)
+    return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), g.constant(1.0), name="pad2"), 3, 4)
+
+
+@case("Conv -> reflect Pad of the channels", KEPT, reason="Pad 'pad1' changes the number of channels")
+def pad_channels(g: Graph) -> str:
+    return g.bn(g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 1, 0, 0, 0, 1, 0, 0]), mode="reflect"), 6)
+
+
+@case("Conv -> DepthToSpace", BACK)
+def depth_to_space(g: Graph) -> str:
+    return g.bn(g.op("DepthToSpace", g.conv(g.input(3, 5, 5), 3, 8), blocksize=2), 2)
+
+
+@case("Conv -> DepthToSpace, channels first", BACK)
+def depth_to_space_crd(g: Graph) -> str:
+    return g.bn(g.op("DepthToSpace", g.conv(g.input(3, 5, 5), 3, 8), blocksize=2, mode="CRD"), 2)
+
+
+@case("Relu -> BN -> SpaceToDepth -> Conv", FORWARD)
+def bn_space_to_depth(g: Graph) -> str:
+    return g.conv(g.op("SpaceToDepth", g.bn(g.op("Relu", g.input(3, 6, 6)), 3), blocksize=2), 12, 4)
+
+
+@case("Conv -> SpaceToDepth", KEPT, reason="SpaceToDepth 'spacetodepth1' mixes channels with positions")
+def space_to_depth(g: Graph) -> str:
+    return g.bn(g.op("SpaceToDepth", g.conv(g.input(3, 6, 6), 3, 2), blocksize=2), 8)
+
+
+@case("BN beside another branch -> Concat -> Conv", FORWARD)
+def bn_concat(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    both = g.op("Concat", g.op("Abs", x), g.bn(g.op("Relu", x), 3), g.op("Neg", x), axis=1)
+    return g.conv(both, 9, 4)
+
+
+@case("BN -> Concat of positions", KEPT, reason="Concat 'concat3' puts other values beside those of each channel")
+def bn_concat_positions(g: Graph) -> str:
+    x = g.op("Relu", g.input(3, 5, 5))
+    return g.conv(g.op("Concat", g.bn(x, 3), g.op("Abs", x), axis=2, name="concat3"), 3, 4)
 
 
 @case("MatMul of two computed tensors", KEPT, reason="MatMul 'matmul1' multiplies two computed tensors")

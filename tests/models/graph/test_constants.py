@@ -108,3 +108,23 @@ def test_what_depends_on_the_input_is_not_a_constant() -> None:
 
     assert value_of(graph, graph.op("Expand", graph.constant(1.0), graph.op("Shape", x))) is None
     assert value_of(graph, graph.op("Cast", x, to=FLOAT)) is None
+
+
+def test_weights_that_are_computed_from_constants_are_constants() -> None:
+    graph = Graph()
+    weight = graph.weight(2, 3)
+    turned = graph.op("Transpose", weight, perm=[1, 0])
+    norm = graph.op("ReduceL2", turned, graph.constant([0]), keepdims=1)
+    value = value_of(graph, graph.op("Div", turned, norm))
+
+    expected = graph.constants[weight].T.astype(np.float32).astype(np.float64)
+    assert value is not None
+    np.testing.assert_allclose(value, expected / np.linalg.norm(expected, axis=0), rtol=1e-6)
+
+
+def test_a_product_larger_than_its_factors_is_not_carried_out() -> None:
+    graph = Graph()
+    column, row = graph.constant(np.ones((2000, 1))), graph.constant(np.ones((1, 2000)))
+
+    assert value_of(graph, graph.op("Mul", column, row)) is None
+    assert value_of(graph, graph.op("Mul", column, graph.constant(np.ones((1, 2))))) is not None

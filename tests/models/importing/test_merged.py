@@ -65,6 +65,7 @@ def test_tf2onnx_keeps_the_scope() -> None:
 
     assert [found.name for found in find_merged(model)] == ["net/stem_bn"]
     assert "--state-dict model.keras" in advice(model)
+    assert "del o._optimizers['remove_back_to_back']" in advice(model)
 
 
 def test_tf2onnx_names_what_it_merges() -> None:

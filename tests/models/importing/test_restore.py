@@ -86,6 +86,19 @@ def test_a_layer_in_the_weights_of_a_convolution_is_taken_out_with_the_original_
     assert [found.placement.kind for found in fold(model).norm_layers] == ["folded_back"]
 
 
+def test_a_shift_that_is_added_behind_a_transpose_is_taken_out_too() -> None:
+    """TensorFlow merges the scale into the kernel, and tf2onnx may leave the shift in an Add on the last axis."""
+    original = weight(4, 3, 3, 3)
+    graph = Graph((3, 6, 6)).op("Conv", original * SCALE[:, None, None, None])
+    graph.op("Transpose", perm=[0, 2, 3, 1]).op("Add", SHIFT).op("Relu")
+
+    model, layers = restored(graph.model(), trained(BN, weight=original))
+
+    assert_is(layers[0], BN)
+    assert "Add" not in {node.op_type for node in model.graph.node}
+    assert [found.placement.kind for found in fold(model).norm_layers] == ["folded_back"]
+
+
 def test_linear_and_transposed_layers_too() -> None:
     linear, transposed = weight(4, 6), weight(6, 2, 3, 3, seed=3)  # two groups of two output channels
     merged = {

@@ -145,3 +145,13 @@ def test_a_scalar_moves_as_well() -> None:
     assert isinstance(moved, np.ndarray)
     assert (moved.shape, moved.dtype) == ((), np.float32)
     assert 0 < abs(float(moved) - 2.5) < 1e-6
+
+
+def test_a_layer_may_have_several_rows_for_each_of_the_network() -> None:
+    """As in levit: tokens of all rows are normalised as one batch."""
+    graph = Graph()
+    tokens = graph.op("MatMul", graph.input(6, 3), graph.weight(3, 4))
+    normalized = graph.bn(graph.op("Reshape", tokens, graph.constant([-1, 4])), 4)
+    rows = graph.op("Reshape", normalized, graph.constant([-1, 24]))
+
+    checked(graph.model(graph.gemm(rows, 24, 2), dtype=np.float32))

@@ -1,12 +1,14 @@
 """Requests passed on over a unix socket, to a real server that says what it has seen."""
 
 import asyncio
+import gc
 from ast import literal_eval
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httptools
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -189,6 +191,29 @@ def test_the_server_learns_that_the_caller_has_gone(tmp_path: Path) -> None:
         assert call.outgoing.empty()
 
     scenario(tmp_path, wait, test)
+
+
+def test_an_answer_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    """In a service that lives for weeks, the collector seldom looks at what has survived it twice."""
+
+    def parsers() -> int:
+        return sum(isinstance(each, httptools.HttpResponseParser) for each in gc.get_objects())
+
+    async def test(forward: Forward) -> None:
+        for _ in range(3):
+            call = Call(forward, "GET")
+            call.incoming.put_nowait(END)
+            assert (await call.answer())[0] == 418
+        assert parsers() == 0
+
+    gc.collect()
+    gc.disable()
+    try:
+        scenario(tmp_path, describe, test)
+        kept = httptools.HttpResponseParser(object())
+        assert parsers() == 1, kept
+    finally:
+        gc.enable()
 
 
 def test_without_a_server_it_says_so(tmp_path: Path) -> None:

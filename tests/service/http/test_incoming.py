@@ -17,7 +17,7 @@ def test_every_empty_line_ends_a_part(places: list[float]) -> None:
     parts: list[bytes] = []
     for segment in cut(HEAD * 3, places):
         incoming.add(segment)
-        while incoming:
+        while incoming.size:
             parts.append(bytes(incoming.take(None)))
 
     assert b"".join(parts) == HEAD * 3
@@ -30,11 +30,11 @@ def test_no_more_is_taken_than_a_length(places: list[float], size: int) -> None:
     left = size
     for segment in cut(HEAD * 2, places):
         incoming.add(segment)
-        while incoming and left:
+        while incoming.size and left:
             left -= len(incoming.take(left))
 
     assert left == 0
-    assert len(incoming) == len(HEAD * 2) - size
+    assert incoming.size == len(HEAD * 2) - size
 
 
 def test_what_is_given_back_is_taken_again() -> None:

@@ -5,7 +5,7 @@ import math
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -35,6 +35,8 @@ class FakeEngine:
     seconds: float = 1.0
     gate: threading.Event = field(default_factory=threading.Event)
     runs: list[np.ndarray] = field(default_factory=list)
+
+    is_row_wise: ClassVar[bool] = True
 
     def expected_seconds(self, _rows: int) -> float:
         return self.seconds

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ class Engine:
     """Is only asked how long a row takes."""
 
     seconds: float
+
+    is_row_wise: ClassVar[bool] = True
 
     def expected_seconds(self, rows: int) -> float:
         return rows * self.seconds

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,6 +26,8 @@ class ShortEngine:
     """Doubles its input, and expects a tenth of a millisecond a row."""
 
     runs: list[list[float]] = field(default_factory=list)
+
+    is_row_wise: ClassVar[bool] = True
 
     def expected_seconds(self, rows: int) -> float:
         return rows * 1e-4
@@ -106,6 +108,15 @@ def test_only_what_the_graph_cannot_tell_apart_is_joined() -> None:
     assert sorted(engine.runs) == [[1, 5], [2], [3], [4]]
 
 
+def test_rows_that_change_each_other_are_never_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ShortEngine, "is_row_wise", False)
+    engine = ShortEngine()
+    served = serve(engine)
+
+    assert run(*((served, rows(value)) for value in (1, 2))) == [[2], [4]]
+    assert engine.runs == [[1], [2]]
+
+
 def test_a_bad_row_fails_alone() -> None:
     engine, statistics = ShortEngine(), ServiceStatistics()
     served = serve(engine)
@@ -148,7 +159,7 @@ def test_a_defect_in_one_request_does_not_reach_the_others() -> None:
 def test_what_would_take_too_long_goes_on_in_the_next_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, so that sockets are read in between, and nobody is overtaken."""
     monkeypatch.setattr(short_runs, "ITERATION_SECONDS", 2.5e-4)
-    monkeypatch.setattr(short_runs, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(short_runs, "thread_time", lambda: 0.0)
     engine = ShortEngine()
 
     async def scenario() -> list[int]:

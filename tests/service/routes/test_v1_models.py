@@ -17,7 +17,7 @@ def tensor(name: str, dtype: str, *sizes: int) -> Any:
     return {"name": name, "dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}}
 
 
-@pytest.mark.parametrize("path", ["", "/versions/1", "/labels/stable"])
+@pytest.mark.parametrize("path", ["", "/versions/1", "/versions/0", "/labels/stable"])
 def test_metadata_has_one_signature(client: TestClient, path: str) -> None:
     signature = {
         "inputs": {"input": tensor("input", "DT_FLOAT", -1, 4)},
@@ -33,6 +33,23 @@ def test_metadata_has_one_signature(client: TestClient, path: str) -> None:
 
 def test_models_are_listed(client: TestClient) -> None:
     assert client.get("/v1/models").json() == {"models": ["shapes", "tiny"]}
+
+
+def test_version_0_is_the_default(three: Repository) -> None:
+    """OpenVINO Model Server's clients send it for a version that is not named."""
+    with started(three) as client:
+        client.post("/v2/models/tiny/rollout/promote", json={"version": 2})
+        body = {"instances": ROWS}
+
+        metadata = client.get("/v1/models/tiny/versions/0/metadata").json()
+        status = client.get("/v1/models/tiny/versions/0").json()
+        predicted = client.post("/v1/models/tiny/versions/0:predict", json=body)
+
+        assert metadata == client.get("/v1/models/tiny/versions/2/metadata").json()
+        assert status == client.get("/v1/models/tiny").json()
+        assert predicted.json() == client.post("/v1/models/tiny/versions/2:predict", json=body).json()
+        assert predicted.json() != client.post("/v1/models/tiny/versions/1:predict", json=body).json()
+        assert client.get("/v2/models/tiny/versions/0").status_code == 400
 
 
 @pytest.mark.parametrize("verb", ["predict", "classify", "regress"])
@@ -117,4 +134,4 @@ class TestLabels:
 
         assert response.status_code == status
         assert message in response.json()["error"]
-        assert (removed.status_code, removed.json()["error"]) == (400, "label: no version has the label 'tested'")
+        assert (removed.status_code, removed.json()["error"]) == (404, "no version has the label 'tested'")

@@ -1,0 +1,116 @@
+"""Imports one exported network and compares its graphs with torch. A process of its own, without torch.
+
+Prints one line of JSON.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnxruntime
+
+from models.assemble import ModelInfo
+from models.errors import DengeError
+from models.graph.adapt import adapt
+from models.graph.load import serialize
+from models.importing.onnx import import_graph, read
+from models.observation import ObservationReader
+from models.runtime.load import load
+
+_ROUNDS = 15
+
+
+def measure(folder: Path, how: str) -> dict:
+    """What importing the graph takes, and how its bundle's graphs differ from torch in float64."""
+    path = folder / f"{how}.onnx"
+    result = {"size_mb": path.stat().st_size / 1e6}
+    before = _peak_mb()
+    started = time.perf_counter()
+    try:
+        source = read(path)
+        bundle = import_graph(source, ModelInfo("network"))
+    except DengeError as error:
+        return result | {"refused": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - started}
+    result |= {"seconds": time.perf_counter() - started, "peak_mb": _peak_mb() - before}
+    layers = bundle.manifest.norm_layers
+    result["found"] = len(layers)
+    result["folded"] = sum(layer.placement.kind != "kept" for layer in layers)
+    result["kept"] = {layer.name: layer.placement.reason for layer in layers if layer.placement.kind == "kept"}
+    result["tolerance"] = bundle.manifest.parity.tolerance
+    result["bundle_mb"] = sum(len(graph) for graph in (bundle.folded, bundle.source, bundle.observed)) / 1e6
+    with np.load(folder / "torch.npz") as arrays:
+        rows, expected, single, adapted = (arrays[name] for name in ("rows", "expected", "single", "adapted"))
+    given = {bundle.manifest.inputs[0].name: rows}
+    output = bundle.manifest.outputs[0].name
+    largest = np.abs(expected).max()
+    result["torch_error"] = np.abs(single - expected).max() / largest
+    for name, graph in (("source", bundle.source), ("folded", bundle.folded)):
+        errors = [np.abs(load(graph, optimize=flag)(given)[output] - expected).max() for flag in (False, True)]
+        result[f"{name}_error"] = max(errors) / largest
+    result |= _observed(bundle, given, folder)
+    result |= _adapted(source, given, output, adapted, folder)
+    result |= _speed(bundle, given)
+    return result
+
+
+def _observed(bundle, given, folder) -> dict:
+    """Largest difference of moments to those of forward hooks, in z units, relative to the largest of the layer."""
+    outputs = load(bundle.observed, optimize=True)(given)
+    found = ObservationReader(bundle.manifest.norm_layers, outputs).read(outputs)
+    worst = 0.0
+    with np.load(folder / "observed.npz") as hooks:
+        matched = sorted(set(hooks) & set(found))
+        for name in matched:
+            for actual, expected in zip((found[name].mean, found[name].mean_square), hooks[name], strict=True):
+                worst = max(worst, np.abs(actual - expected).max() / max(1.0, np.abs(expected).max()))
+    return {"watched": len(matched), "moments_error": worst}
+
+
+def _adapted(source, given, output, expected, folder) -> dict:
+    """Largest differences of the adaptive graph to AdaBN in torch."""
+    adaptive = adapt(source)
+    outputs = load(serialize(adaptive.model), optimize=True)(given | {adaptive.prior_weight: np.array(0, np.float32)})
+    worst = 0.0
+    with np.load(folder / "statistics.npz") as statistics:
+        for name in set(statistics) & set(adaptive.layers):
+            mean, var = statistics[name]
+            deviation = np.sqrt(var + var.max() * 1e-3)
+            found = adaptive.layers[name]
+            worst = max(worst, np.abs((outputs[found.batch_mean] - mean) / deviation).max())
+            worst = max(worst, np.abs((outputs[found.batch_var] - var) / deviation**2).max())
+    return {
+        "adapted_error": np.abs(outputs[output] - expected).max() / np.abs(expected).max(),
+        "statistics_error": worst,
+    }
+
+
+def _speed(bundle, given) -> dict:
+    """Median time of a row in the folded graph, relative to that in the source graph as onnxruntime optimises it."""
+    row = {name: values[:1] for name, values in given.items()}
+    sessions = [_session(graph) for graph in (bundle.source, bundle.folded)]
+    seconds = [[], []]
+    for _ in range(_ROUNDS):
+        for session, times in zip(sessions, seconds, strict=True):
+            started = time.perf_counter()
+            session.run(None, row)
+            times.append(time.perf_counter() - started)
+    source, folded = (median(times[2:]) for times in seconds)
+    return {"source_ms": source * 1000, "folded_ms": folded * 1000}
+
+
+def _session(graph: bytes):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2]), default=float))

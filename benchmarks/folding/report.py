@@ -1,0 +1,59 @@
+"""The tables of docs/folding.md, from the results."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from models.runtime.providers import runtime_version
+
+COMMAND = "python -m benchmarks.folding"
+
+
+def tables(results: Iterable[dict]) -> str:
+    """What became of every network, a line for each exporter; and of the exports with defaults."""
+    rows = sorted(results, key=lambda result: (result["exporter"], result["network"]))
+    return "\n".join([*_preserved(rows), "", *_defaults(rows), "", f"Made by `{COMMAND}` with {_versions()}."])
+
+
+def _preserved(rows: list[dict]) -> Iterator[str]:
+    columns = "network, exporter, BN, found, folded, kept, source, folded graph, moments, AdaBN, time, memory, speed"
+    yield "| " + columns.replace(", ", " | ") + " |"
+    yield "|" + "---|" * (columns.count(",") + 1)
+    for row in rows:
+        graph = row.get("graphs", {}).get(row["exporter"], {})
+        start = f"| {row['network']} | {row['exporter']} | {row.get('layers', '')} | "
+        problem = row.get("export_failed") or graph.get("refused") or graph.get("failed")
+        if problem or not graph:
+            yield f"{start}{problem or 'not exported'} |" + " |" * 9
+            continue
+        kept = len(graph["kept"])
+        errors = (graph[name] for name in ("source_error", "folded_error", "moments_error", "adapted_error"))
+        memory = graph["peak_mb"] / graph["size_mb"]
+        speed = graph["source_ms"] / graph["folded_ms"]
+        cells = [f"{graph['found']}", f"{graph['folded']}", f"{kept}", *(f"{error:.1e}" for error in errors)]
+        yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", f"{memory:.1f}", f"{speed:.2f}"]) + " |"
+
+
+def _defaults(rows: list[dict]) -> Iterator[str]:
+    counted = Counter(
+        (row["exporter"], _outcome(row, graph))
+        for row in rows
+        for how, graph in row.get("graphs", {}).items()
+        if how != row["exporter"]
+    )
+    yield "| exporter with its defaults | outcome | networks |"
+    yield "|---|---|---|"
+    for (exporter, outcome), count in sorted(counted.items()):
+        yield f"| {exporter} | {outcome} | {count} |"
+
+
+def _outcome(row: dict, graph: dict) -> str:
+    if "failed" in graph:
+        return "failed"
+    if "refused" in graph:
+        return "refused: its BN is merged" if "merged" in graph["refused"] else "refused"
+    return "imported" if graph["found"] == row["layers"] else "imported with a part of its BN"
+
+
+def _versions() -> str:
+    return f"Python {platform.python_version()}, onnxruntime {runtime_version()}"

@@ -1,0 +1,52 @@
+"""Whether rows give the same outputs beside other rows as alone, so that several requests may share a run."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from models.datatypes import Array, Arrays, to_numpy
+from models.manifest import TensorSpec
+
+_FREE_SIZE = 8
+"""Of an axis behind the first one that has any size."""
+
+
+def is_row_wise(
+    run: Callable[[Mapping[str, Array]], Arrays], inputs: Sequence[TensorSpec], tolerance: float = 1e-6
+) -> bool:
+    """Whether two random rows have the same outputs together as each alone.
+
+    Args:
+        run: runs the graph.
+        inputs: of the graph, none of them text; the first axis of each is the batch.
+        tolerance: largest difference of any output, as a fraction of the largest absolute output where that is above 1.
+
+    Raises:
+        InvalidInput, InferenceFailed: the graph cannot be run on such rows.
+    """
+    generator = np.random.default_rng(0)
+    rows = {spec.name: _random_rows(spec, generator) for spec in inputs}
+    together = run(rows)
+    for row in range(2):
+        alone = run({name: array[row : row + 1] for name, array in rows.items()})
+        if not all(_are_close(alone[name], array[row : row + 1], tolerance) for name, array in together.items()):
+            return False
+    return all(array.shape[:1] == (2,) for array in together.values())
+
+
+def _random_rows(spec: TensorSpec, generator: np.random.Generator) -> Array:
+    shape = (2, *(_FREE_SIZE if size < 0 else size for size in spec.shape[1:]))
+    dtype = to_numpy(spec.datatype)
+    if dtype.kind in "fV":  # of kind V is bfloat16
+        return generator.standard_normal(shape).astype(dtype)
+    return generator.integers(0, 2, shape).astype(dtype)  # small enough for an index into anything
+
+
+def _are_close(one: Array, other: Array, tolerance: float) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype.kind not in "fV":
+        return bool((one == other).all())
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    scale = np.abs(one[np.isfinite(one)]).max(initial=1.0)
+    return np.allclose(one, other, rtol=0.0, atol=tolerance * scale, equal_nan=True)

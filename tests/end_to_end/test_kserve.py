@@ -1,0 +1,86 @@
+"""Denge as a runtime of KServe: the manifests, and the process as KServe starts it."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from models.repository.repository import Repository
+from tests.architecture.source import ROOT
+from tests.bundles import tiny_bundle
+from tests.end_to_end.conftest import running
+
+FOLDER = ROOT / "deploy" / "kserve"
+DEFINITIONS = ROOT.parent / "shared" / "reference" / "kserve-crds"
+
+
+def manifest(name: str) -> Any:
+    return yaml.safe_load((FOLDER / name).read_text("utf-8"))
+
+
+def closed(schema: Any) -> Any:
+    """The schema with unknown fields refused, as the API server drops them."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {name: closed(part) for name, part in schema.items()}
+    keeps = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    return parts if keeps or "properties" not in schema else {**parts, "additionalProperties": False}
+
+
+def problems(name: str, definition: str, **changes: Any) -> list[str]:
+    packed = (DEFINITIONS / f"serving.kserve.io_{definition}.yaml.gz").read_bytes()
+    given = manifest(name)
+    given["spec"] |= changes
+    versions = yaml.safe_load(gzip.decompress(packed))["spec"]["versions"]
+    version = next(version for version in versions if given["apiVersion"].endswith(f"/{version['name']}"))
+    schema = closed(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return [error.message for error in Draft202012Validator(schema).iter_errors(given)]
+
+
+@pytest.mark.skipif(not DEFINITIONS.is_dir(), reason="KServe's definitions are not beside this checkout")
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [("serving-runtime.yaml", "servingruntimes"), ("inference-service.yaml", "inferenceservices")],
+)
+def test_the_manifests_fit_kserves_definitions(name: str, definition: str) -> None:
+    assert problems(name, definition) == []
+    assert problems(name, definition, nonsense=1)
+
+
+def test_a_bundle_is_served_as_the_runtime_states(tmp_path: Path) -> None:
+    """With the arguments and the environment of the manifest, and a folder of the model that may only be read."""
+    models = tmp_path / "mnt"
+    Repository(tmp_path / "source").publish(tiny_bundle())
+    (tmp_path / "source" / "tiny").rename(models)
+    (models / "1").chmod(0o555)
+    models.chmod(0o555)
+    (container,) = manifest("serving-runtime.yaml")["spec"]["containers"]
+    writable = tmp_path / "tmp"
+    writable.mkdir()
+    places = {"/tmp": str(writable), "/mnt/models": str(models), "{{.Name}}": "digits"}
+
+    def placed(text: str) -> str:
+        for place, real in places.items():
+            text = text.replace(place, real)
+        return text
+
+    flags = [placed(flag) for flag in container["args"] if not flag.startswith("--port")]
+    variables = {variable["name"]: placed(variable["value"]) for variable in container["env"]}
+    with running(Path(variables["DENGE_REPOSITORY"]), *flags, **variables) as process:
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            path = container[probe]["httpGet"]["path"]
+            assert httpx2.get(f"{process.url}{path}").status_code == 200
+        answer = httpx2.post(
+            f"{process.url}/v2/models/digits/infer",
+            json={"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]},
+        )
+        assert answer.status_code == 200
+        assert answer.json()["model_name"] == "digits"
+        assert process.stop() == 0
