@@ -46,7 +46,7 @@ def validate(model: onnx.ModelProto) -> None:
             "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
         )
     try:
-        onnx.checker.check_model(data)  # as bytes: a model would be serialized again
+        onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise GraphError(f"not a valid ONNX model: {error}") from error
 
