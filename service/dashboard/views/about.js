@@ -42,7 +42,10 @@ export function about({ card, metadata }) {
       "long",
     ),
     recalibration && [h("h3", null, "Gates"), gateTable(recalibration.gates)],
-    notes("Not possible", Object.entries(card.unavailable).map(([name, reason]) => `${CAPABILITIES[name]}: ${reason}.`)),
+    notes(
+      "Not possible",
+      Object.entries(card.unavailable).map(([name, reason]) => `${CAPABILITIES[name]}: ${reason}.`),
+    ),
     notes("Warnings", card.warnings),
   ];
 }

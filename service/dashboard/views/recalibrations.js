@@ -36,7 +36,9 @@ export function recalibrations({ jobs, references, card }) {
       "Estimates the statistics of every normalisation layer again, from rows of incoming traffic. If the gates pass, " +
         "the result is published as a new version, which answers only requests that name it until it is promoted.",
     ),
-    card.unavailable.recalibration ? h("p", null, `Not possible: ${card.unavailable.recalibration}.`) : form(card.version),
+    card.unavailable.recalibration
+      ? h("p", null, `Not possible: ${card.unavailable.recalibration}.`)
+      : form(card.version),
     h("h3", null, "Reference"),
     h(
       "p",
