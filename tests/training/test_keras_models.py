@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     """Every kind of layer that BN is folded into, a nested model, and layers without scale or shift."""
+    keras.utils.clear_session()  # it counts the names of layers
     keras.utils.set_random_seed(0)
     inner = keras.Sequential(
         [keras.Input((10, 10, 4)), layers.DepthwiseConv2D(3), layers.BatchNormalization(name="bn")], name="inner"

@@ -101,7 +101,7 @@ function referenceForm(version) {
   return h(
     "form",
     { class: "fields", onsubmit: submit },
-    field("Rows", { name: "rows", min: 80, max: 5000, value: 1000 }),
+    field("Rows of the reference", { name: "rows", min: 80, max: 5000, value: 1000 }),
     field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
     h("button", { class: "button" }, `Collect a reference for version ${version}`),
   );

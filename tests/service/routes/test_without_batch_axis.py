@@ -200,7 +200,10 @@ def test_a_tensor_of_another_shape_is_refused(client: TestClient, name: str, cas
 
 @every_case
 def test_what_needs_rows_is_refused_in_words(client: TestClient, name: str, case: Case) -> None:
-    reason = "the model has no batch axis" if name != "free-vector" else "the model has no normalisation layers"
+    unwatched = uncalibrated = "the model has no batch axis"
+    if name == "free-vector":
+        unwatched = "the model has no layers that can be observed"
+        uncalibrated = "the model has no batch-normalisation layers"
     described, _ = tensors(case, binary=False)
     url = f"/v2/models/{name}"
 
@@ -209,12 +212,12 @@ def test_what_needs_rows_is_refused_in_words(client: TestClient, name: str, case
     sent = client.post(f"{url}/recalibrations", json={"inputs": described})
     drift, live, card = (client.get(f"{url}/{path}") for path in ("drift", "live", "card"))
 
-    for refused in (scored, collected, sent):
+    for refused, reason in ((scored, unwatched), (collected, uncalibrated), (sent, uncalibrated)):
         assert refused.status_code == 400
         assert reason in refused.json()["error"]
-    assert reason in drift.json()["message"]
+    assert unwatched in drift.json()["message"]
     assert live.json()["rows"] == 0
-    assert reason in card.json()["unavailable"]["watching"]
+    assert unwatched in card.json()["unavailable"]["watching"]
 
 
 @pytest.mark.parametrize("name", CASES)
