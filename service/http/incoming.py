@@ -1,5 +1,6 @@
 """What has come on a connection and is still to be parsed, in parts of which none reaches beyond a request."""
 
+_LINE_ENDS = b"\r\n"
 _EMPTY_LINE = b"\r\n\r\n"
 
 
@@ -34,6 +35,13 @@ class Incoming:
         self._start = end
         self.size -= end - start
         return self._data if end - start == len(self._data) else memoryview(self._data)[start:end]
+
+    def skip_empty_lines(self) -> None:
+        """Drop the ends of lines that come first. Between two requests they mean nothing: RFC 9112, section 2.2."""
+        if self.size and self._data[self._start] in _LINE_ENDS:
+            self._data = self._data[self._start :].lstrip(_LINE_ENDS)
+            self._start = 0
+            self.size = len(self._data)
 
     def give_back(self, size: int) -> None:
         """Take the last bytes of the last part once more."""

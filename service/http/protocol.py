@@ -35,6 +35,9 @@ from service.http.response import Response
 MAX_SKIPPED_BYTES = 256 << 10
 """Of the body of a request that is refused by its head. A larger one ends the connection."""
 
+_MAX_PARTS = 256
+"""Parsed in one iteration of the event loop: a body in chunks can be empty lines from end to end."""
+
 _CHUNK_FRAMING_BYTES = 16
 """Of a chunk without extensions, besides its content."""
 
@@ -197,8 +200,7 @@ class Protocol(Connection):
         self._begins_here = self._is_complete = False
         size = self._incoming.size
         try:
-            while self._incoming.size and not self._is_complete:
-                self._parse_part()
+            self._parse_parts()
         except httptools.HttpParserError as error:
             if not isinstance(error.__context__, _Stop):
                 self._refuse(heads.reason(error))
@@ -215,6 +217,14 @@ class Protocol(Connection):
             self.flow.pause_reading()
             if not self._is_busy():
                 self._parse_soon()
+
+    def _parse_parts(self) -> None:
+        if self._phase is _Phase.IDLE:
+            self._incoming.skip_empty_lines()
+        for _ in range(_MAX_PARTS):
+            if not self._incoming.size or self._is_complete:
+                return
+            self._parse_part()
 
     def _parse_part(self) -> None:
         is_body = self._phase is _Phase.BODY or self._phase is _Phase.SKIPPED

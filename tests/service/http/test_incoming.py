@@ -46,3 +46,17 @@ def test_what_is_given_back_is_taken_again() -> None:
 
     assert bytes(incoming.take(4)) == HEAD[6:10]
     assert bytes(incoming.take(None)) == HEAD[10:]
+
+
+def test_empty_lines_before_a_request_are_dropped_at_once() -> None:
+    incoming = Incoming()
+    incoming.add(b"\r\n" * 1000 + HEAD)
+    incoming.skip_empty_lines()
+    assert bytes(incoming.take(None)) == HEAD
+
+    incoming.add(b"\n\r")
+    incoming.skip_empty_lines()
+    assert incoming.size == 0
+    incoming.add(HEAD)
+    incoming.skip_empty_lines()
+    assert bytes(incoming.take(None)) == HEAD

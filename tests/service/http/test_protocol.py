@@ -372,6 +372,28 @@ def test_a_request_in_line_is_not_parsed_before_the_one_before_it_is_answered(ap
     asyncio.run(ask())
 
 
+def test_a_body_of_empty_lines_in_chunks_keeps_nobody_waiting(app: Application) -> None:
+    flood = chunked(b"\r\n\r\n" * 5000)
+
+    async def ask() -> None:
+        many, one = await talk_at_once(app, flood, GOOD["plain"])
+        await one.transport.wrote.wait()
+        assert statuses(many) == []
+        await many.transport.wrote.wait()
+        assert statuses(many) == [b"400"], "it is no JSON"
+
+    asyncio.run(ask())
+
+
+def test_empty_lines_before_a_request_are_no_requests(app: Application) -> None:
+    async def ask() -> None:
+        (connection,) = await talk_at_once(app, b"\r\n" * 5000 + GOOD["plain"])
+        await connection.settle()
+        assert statuses(connection) == [b"200"]
+
+    asyncio.run(ask())
+
+
 def test_what_was_sent_before_the_end_is_answered(app: Application) -> None:
     async def ask() -> None:
         (connection,) = await talk_at_once(app, GOOD["plain"] * 3)
