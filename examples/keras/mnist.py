@@ -1,7 +1,7 @@
 """Train a Keras model and save it as Keras does; `import` brings it in.
 
     python examples/keras/mnist.py --data-dir data/mnist
-    python -m training import keras-mnist.keras --name keras-mnist --held-out held_out.npy --labels 0,1,2,3,4,5,6,7,8,9
+    python -m training import keras-mnist.keras --name keras-mnist --reference held_out.npy --labels 0,1,2,3,4,5,6,7,8,9
 
 The network is Dense 64, BatchNormalization, ReLU, Dense 10; Adam, 5 epochs, batches of 32.
 Then `denge serve` serves it.

@@ -80,7 +80,7 @@ def test_the_example_of_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, d
     example("keras/mnist.py")(QUICK)
 
     labels = ",".join(data.class_names)
-    arguments = ["keras-mnist.keras", "--name", "keras-mnist", "--labels", labels, "--held-out", "held_out.npy"]
+    arguments = ["keras-mnist.keras", "--name", "keras-mnist", "--labels", labels, "--reference", "held_out.npy"]
     assert main(["import", *arguments]) == 0
 
     (layer,) = Repository(tmp_path / "repository").read("keras-mnist", 1).manifest.norm_layers

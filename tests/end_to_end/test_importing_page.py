@@ -45,6 +45,6 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
                 assert main(shlex.split(command.removeprefix(_COMMAND))) == 0, command
 
     repository = Repository(tmp_path / "repository")
-    assert len(repository.versions("mine")) == 7
+    assert len(repository.versions("mine")) == 8
     for version in repository.versions("mine"):
         assert len(repository.read("mine", version).manifest.norm_layers) == 1
