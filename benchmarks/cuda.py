@@ -24,10 +24,10 @@ import onnxruntime
 from models import starter
 from models.datatypes import Arrays
 from models.errors import ProviderUnavailable
-from models.parity.rows import random_rows
 from models.repository import bundle
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
+from models.rows import random_rows
 from models.runtime.engine import Engine, buckets
 from models.runtime.providers import pinned_memory
 

@@ -15,9 +15,6 @@ from models.observation import ObservationReader, RowStatistics, Units
 from models.rows import count_rows
 from models.runtime.load import load
 
-MAX_REFERENCE_ROWS = 5000
-"""Rows that thresholds are estimated from. More hardly change them, and would leave none to check them on."""
-
 _BATCH_ROWS = 256
 _MIN_SPREAD = 1e-3
 """Of the median spread of a layer's channels: one that hardly varies is not magnified further."""
@@ -36,8 +33,8 @@ class Reference(NamedTuple):
 
 
 def sample_rows(count: int, seed: int = 0) -> NDArray[np.int64]:
-    """Ascending indices of the rows that set the thresholds: at most `MAX_REFERENCE_ROWS`, drawn at random."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_REFERENCE_ROWS])
+    """Ascending indices of the rows that set the thresholds: at most `MAX_HELD_OUT_ROWS`, drawn at random."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[: calibration.MAX_HELD_OUT_ROWS])
 
 
 def estimate_reference(

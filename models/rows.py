@@ -1,10 +1,10 @@
-"""Rows for the inputs of a model: validated, counted, stacked."""
+"""Rows for the inputs of a model: validated, counted, stacked, drawn at random."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.datatypes import Array, Arrays, to_numpy
+from models.datatypes import FLOATING, Array, Arrays, to_numpy
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 
@@ -51,3 +51,26 @@ def count_rows(rows: Mapping[str, Array]) -> int:
 def stack_rows(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Single rows, by name, as inputs of shape (n, ...); there is at least one."""
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int, *, free_size: int = 64) -> Arrays:
+    """Rows for every input: standard normal, or 0 and 1 where the type has no fractions, as digits where it is text.
+
+    An input whose first axis is not of free size gets one tensor of its shape.
+
+    Args:
+        inputs: of a model.
+        count: of rows.
+        seed: of the generator.
+        free_size: of axes other than the first, where the model leaves them free.
+    """
+    generator = np.random.default_rng(seed)
+    rows: Arrays = {}
+    for spec in inputs:
+        free = [count if axis == 0 else free_size for axis in range(len(spec.shape))]
+        shape = tuple(free[axis] if size < 0 else size for axis, size in enumerate(spec.shape))
+        fractional = spec.datatype in FLOATING
+        values = generator.standard_normal(shape) if fractional else generator.integers(0, 2, shape)
+        written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
+        rows[spec.name] = written.astype(to_numpy(spec.datatype))
+    return rows

@@ -7,6 +7,9 @@ from typing import Any
 _MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
 """By pydantic's type of the problem, if its own message does not read on its own."""
 
+_MAX_LINE = 300
+"""Characters of such a line."""
+
 _MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
 
@@ -41,6 +44,11 @@ def suggest(name: str, known: Collection[str]) -> str:
     if near := get_close_matches(name[:_MAX_SHOWN], known, n=1):
         return f"did you mean '{near[0]}'?"
     return f"expected only {sorted(known)}"
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    return str(error).strip().splitlines()[0][:_MAX_LINE]
 
 
 def shorten(text: str) -> str:

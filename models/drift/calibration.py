@@ -32,6 +32,9 @@ RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 MIN_HELD_OUT_ROWS = 64
 """The smallest number of held-out rows that a reference is estimated from."""
 
+MAX_HELD_OUT_ROWS = 5000
+"""The largest. More hardly change the thresholds, and would leave none to check them on."""
+
 MAX_CLASS_CHANNELS = 100_000
 """Classes times channels of a model with a reference by class. A larger one could exceed the size of the model."""
 

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from models.batchnorm import Float64
 from models.graph.constants import COMPUTED, EVALUATED, evaluate
-from models.graph.nodes import FLOATS, Dim, is_standard, opset, subgraphs
+from models.graph.nodes import FLOATS, Dim, fresh_name, is_standard, opset, subgraphs
 from models.graph.shapes import infer, without_tensors
 
 
@@ -96,12 +96,7 @@ class GraphEditor:
 
     def fresh(self, base: str) -> str:
         """A name that is not used in the graph yet: `base`, or `base` with a number."""
-        name, number = base, 1
-        while name in self._names:
-            number += 1
-            name = f"{base}_{number}"
-        self._names.add(name)
-        return name
+        return fresh_name(base, self._names)
 
     def add_constant(self, base: str, value: Float64, element_type: int) -> str:
         """Add an initializer and return its name."""

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from models.errors import GraphError
-from models.graph.nodes import attribute, subgraphs
+from models.graph.nodes import attribute, fresh_name, subgraphs
 
 _FIRST_IR_WITH_CONSTANTS = 4
 """Before, every initializer had to be an input as well."""
@@ -69,14 +69,7 @@ class _Interface:
 
     def serve_input(self, value: onnx.ValueInfoProto) -> None:
         """Have the graph take a tensor, from which new nodes make what it took."""
-        kind, steps = value.type, list[str]()
-        if kind.HasField("optional_type"):
-            kind = kind.optional_type.elem_type
-            steps.append("Optional")
-        if kind.HasField("sequence_type"):
-            kind = kind.sequence_type.elem_type
-            steps.append("SplitToSequence")
-        tensor = _tensor(value.name, kind)
+        tensor, steps = _unwrap(value, "Optional", "SplitToSequence")
         if not tensor.HasField("shape"):
             raise GraphError(f"input '{value.name}' states no shape: state one, with free sizes where it may vary")
         wider = _WIDER.get(tensor.elem_type)
@@ -85,9 +78,7 @@ class _Interface:
         name, inner = value.name, self._rename_uses(f"{value.name}_given", value.name)
         nodes: list[tuple[str, dict[str, int]]] = [] if wider is None else [("Cast", {"to": tensor.elem_type})]
         nodes += [(step, {"keepdims": 0} if step == "SplitToSequence" else {}) for step in reversed(steps)]
-        self._graph.input[[each.name for each in self._graph.input].index(name)].CopyFrom(
-            _value(name, tensor, stacked="SplitToSequence" in steps)
-        )
+        value.CopyFrom(_value(name, tensor, stacked="SplitToSequence" in steps))
         for position, node in enumerate(self._chain(nodes, name, inner)):
             self._graph.node.insert(position, node)
         self._note(name, steps, wider)
@@ -96,14 +87,7 @@ class _Interface:
         """Have the graph return a tensor, which new nodes make of what it returned."""
         if self._serve_scores(value):
             return
-        kind, steps = value.type, list[str]()
-        if kind.HasField("optional_type"):
-            kind = kind.optional_type.elem_type
-            steps.append("OptionalGetElement")
-        if kind.HasField("sequence_type"):
-            kind = kind.sequence_type.elem_type
-            steps.append("ConcatFromSequence")
-        tensor = _tensor(value.name, kind)
+        tensor, steps = _unwrap(value, "OptionalGetElement", "ConcatFromSequence")
         wider = _WIDER.get(tensor.elem_type)
         if not steps and wider is None:
             return
@@ -111,9 +95,7 @@ class _Interface:
         nodes: list[tuple[str, dict[str, int]]]
         nodes = [(step, {"axis": 0, "new_axis": 1} if step == "ConcatFromSequence" else {}) for step in steps]
         nodes += [] if wider is None else [("Cast", {"to": wider})]
-        self._graph.output[[each.name for each in self._graph.output].index(name)].CopyFrom(
-            _value(name, tensor, stacked="ConcatFromSequence" in steps)
-        )
+        value.CopyFrom(_value(name, tensor, stacked="ConcatFromSequence" in steps))
         self._graph.node.extend(self._chain(nodes, inner, name))
         self._note(name, steps, wider)
 
@@ -145,12 +127,7 @@ class _Interface:
             tensor = result
 
     def _fresh(self, base: str) -> str:
-        name, number = base, 1
-        while name in self._names:
-            number += 1
-            name = f"{base}_{number}"
-        self._names.add(name)
-        return name
+        return fresh_name(base, self._names)
 
     def _note(self, name: str, steps: list[str], wider: int | None) -> None:
         if any("Sequence" in step for step in steps):
@@ -159,6 +136,22 @@ class _Interface:
             self.changes.append(f"'{name}' must have a value, although the graph says that it is optional")
         if wider is not None:
             self.changes.append(f"'{name}' is served as {TensorProto.DataType.Name(wider)}")
+
+
+def _unwrap(value: onnx.ValueInfoProto, of_optional: str, of_sequence: str) -> tuple[onnx.TypeProto.Tensor, list[str]]:
+    """The type of the tensors in a value, and the operators between them and the value: of an optional, of a sequence.
+
+    Raises:
+        GraphError: it holds something else.
+    """
+    kind, steps = value.type, list[str]()
+    if kind.HasField("optional_type"):
+        kind = kind.optional_type.elem_type
+        steps.append(of_optional)
+    if kind.HasField("sequence_type"):
+        kind = kind.sequence_type.elem_type
+        steps.append(of_sequence)
+    return _tensor(value.name, kind), steps
 
 
 def _tensor(name: str, kind: onnx.TypeProto) -> onnx.TypeProto.Tensor:

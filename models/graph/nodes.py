@@ -59,3 +59,13 @@ def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
 def opset(model: onnx.ModelProto) -> int:
     """The version of ONNX's own operators that the model is written in."""
     return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+
+
+def fresh_name(base: str, names: set[str]) -> str:
+    """A name that is not among the names yet, to which it is added: `base`, or `base` with a number."""
+    name, number = base, 1
+    while name in names:
+        number += 1
+        name = f"{base}_{number}"
+    names.add(name)
+    return name

@@ -1,4 +1,4 @@
-"""Tensors that an ONNX file keeps in other files: taken in at import, so that a bundle has all that it needs.
+"""Tensors that an ONNX file keeps in other files: loaded at import, so that a bundle has all that it needs.
 
 A path in a file is somebody else's: only regular files inside the folder of the ONNX file are read, and no link is
 followed.
@@ -14,7 +14,7 @@ from models.repository.bundle import MAX_FILE_BYTES
 from models.repository.files import read_file
 
 
-def take_in(model: onnx.ModelProto, folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
+def load_external_data(model: onnx.ModelProto, folder: Path, max_bytes: int = MAX_FILE_BYTES) -> None:
     """Store the tensors of other files in the model itself.
 
     Args:

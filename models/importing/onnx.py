@@ -14,17 +14,16 @@ from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
 from models.graph.nodes import is_standard
 from models.importing.exporters import advice
-from models.importing.external_data import take_in
+from models.importing.external_data import load_external_data
 from models.importing.merged import find_merged
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
 from models.manifest import Capability
 from models.parity import rounding
 from models.parity.comparison import compare
-from models.parity.rows import random_rows
 from models.repository import held_out as held_out_file
 from models.repository.bundle import Bundle
-from models.rows import validate_rows
+from models.rows import random_rows, validate_rows
 from models.runtime.load import load
 from models.runtime.specs import specs
 
@@ -51,7 +50,7 @@ def read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     model = decode(path.read_bytes())
-    take_in(model, path.parent)
+    load_external_data(model, path.parent)
     validate(model)
     return model
 

@@ -23,8 +23,8 @@ from models.manifest import NormLayer, Parity, ParityComparison, TensorSpec
 from models.observation import ObservationReader, is_observation
 from models.parity import rounding
 from models.parity.comparison import compare
-from models.parity.rows import kept_rows, mix_rows, random_rows
-from models.rows import count_rows
+from models.parity.rows import kept_rows, mix_rows
+from models.rows import count_rows, random_rows
 from models.runtime.load import load
 
 _BATCHES = (1, 3, 17)

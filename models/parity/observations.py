@@ -9,8 +9,10 @@ from models.graph.load import serialize
 from models.graph.observe import observe
 from models.manifest import TensorSpec, WatchedLayer
 from models.parity.comparison import compare
-from models.parity.rows import kept_rows, mix_rows, random_rows
+from models.parity.rows import kept_rows, mix_rows
+from models.rows import random_rows
 from models.runtime.load import load
+from models.validation import first_line
 
 _ROWS = 5
 _TOLERANCE = 1e-3
@@ -51,5 +53,5 @@ def _problem(
     except ParityError as error:
         return f"its statistics of a row depend on the other rows ({error})"
     except GraphError as error:
-        return str(error).strip().splitlines()[0][:300]
+        return first_line(error)
     return None

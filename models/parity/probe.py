@@ -11,8 +11,10 @@ from models.datatypes import Array, Arrays, Run
 from models.errors import GraphError, ParityError
 from models.manifest import TensorSpec
 from models.parity.comparison import compare
-from models.parity.rows import kept_rows, mix_rows, random_rows
+from models.parity.rows import kept_rows, mix_rows
+from models.rows import random_rows
 from models.runtime.load import load
+from models.validation import first_line
 
 _ROWS = (1, 3, 5)
 _TOLERANCE = 1e-4
@@ -51,7 +53,7 @@ def probe(graph: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSp
     try:
         found.extend(run(random_rows(inputs, rows, seed + rows)) for rows in _ROWS)
     except GraphError as error:
-        run_problem = f"it cannot be run on random inputs ({_first_line(error)})"
+        run_problem = f"it cannot be run on random inputs ({first_line(error)})"
     measured = tuple(_measured(spec, [result[spec.name] for result in found]) for spec in outputs)
     return Probe(measured, _batch_problem(run, inputs, measured, found, run_problem, seed), run_problem)
 
@@ -80,7 +82,7 @@ def _batch_problem(
         pair = kept_rows(found[-1]), kept_rows(after)
         compare("rows", "rows beside others", [pair], dict.fromkeys(pair[0], _TOLERANCE))
     except (GraphError, ParityError) as error:
-        return f"a row's outputs depend on the other rows ({_first_line(error)})"
+        return f"a row's outputs depend on the other rows ({first_line(error)})"
     return None
 
 
@@ -91,7 +93,3 @@ def _measured(spec: TensorSpec, results: Sequence[Array]) -> TensorSpec:
             shape = (-1,) * values.ndim
         shape = tuple(stated if stated == size else -1 for stated, size in zip(shape, values.shape, strict=True))
     return spec.model_copy(update={"shape": shape})
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]

@@ -1,15 +1,20 @@
 """What a re-calibration accepts. Light: the serving process imports it without onnx."""
 
+from models.drift.calibration import MAX_HELD_OUT_ROWS, MIN_HELD_OUT_ROWS
+
 DEFAULT_PRIOR = 8.0
 """Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
 
 MIN_ROWS_TO_ESTIMATE = 2
 """One row has a mean, and no variance over rows."""
 
-MIN_REFERENCE_ROWS = 80
-"""Thresholds need 64 rows, and a fifth is set aside to check them."""
+SET_ASIDE = 5
+"""One row in so many checks a reference that the others give."""
 
-MAX_REFERENCE_ROWS = 5000
+MIN_REFERENCE_ROWS = MIN_HELD_OUT_ROWS * SET_ASIDE // (SET_ASIDE - 1)
+"""So that enough are left to estimate thresholds from."""
+
+MAX_REFERENCE_ROWS = MAX_HELD_OUT_ROWS
 """As many as thresholds are estimated from."""
 
 MAX_ROWS_TO_ESTIMATE = 4096

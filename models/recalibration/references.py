@@ -20,16 +20,13 @@ from models.manifest import Gate, NormLayer, Parent, ReferenceRecord
 from models.observation import ObservationReader
 from models.recalibration import gates
 from models.recalibration.candidate import Candidate
-from models.recalibration.limits import MAX_REFERENCE_ROWS, MIN_REFERENCE_ROWS
+from models.recalibration.limits import MAX_REFERENCE_ROWS, MIN_REFERENCE_ROWS, SET_ASIDE
 from models.reference import Reference, estimate_reference
 from models.repository.bundle import Bundle
 from models.rows import validate_rows
 from models.runtime.load import load
 
 Step = Literal["estimating", "checking"]
-
-_SET_ASIDE = 5
-"""One row in so many is not estimated from, but scored."""
 
 _RATE = 0.05
 
@@ -59,8 +56,8 @@ def make_reference(
     layers, drift = _estimate(parent, rows)
 
     on_step("checking")
-    aside = {name: values[::_SET_ASIDE] for name, values in rows.items()}
-    others = {name: np.delete(values, np.s_[::_SET_ASIDE], axis=0) for name, values in rows.items()}
+    aside = {name: values[::SET_ASIDE] for name, values in rows.items()}
+    others = {name: np.delete(values, np.s_[::SET_ASIDE], axis=0) for name, values in rows.items()}
     found = [gates.rows(count), gates.false_alarms(_scores(parent, _estimate(parent, others), aside))]
     if (diversity := _diversity(parent, rows)) is not None:
         found.append(diversity)

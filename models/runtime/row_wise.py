@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from models.datatypes import Array, Arrays, to_numpy
+from models.datatypes import Array, Arrays
 from models.manifest import TensorSpec
+from models.rows import random_rows
 
 _FREE_SIZE = 8
 """Of an axis behind the first one that has any size."""
@@ -24,22 +25,13 @@ def is_row_wise(
     Raises:
         InvalidInput, InferenceFailed: the graph cannot be run on such rows.
     """
-    generator = np.random.default_rng(0)
-    rows = {spec.name: _random_rows(spec, generator) for spec in inputs}
+    rows = random_rows(inputs, 2, seed=0, free_size=_FREE_SIZE)
     together = run(rows)
     for row in range(2):
         alone = run({name: array[row : row + 1] for name, array in rows.items()})
         if not all(_are_close(alone[name], array[row : row + 1], tolerance) for name, array in together.items()):
             return False
     return all(array.shape[:1] == (2,) for array in together.values())
-
-
-def _random_rows(spec: TensorSpec, generator: np.random.Generator) -> Array:
-    shape = (2, *(_FREE_SIZE if size < 0 else size for size in spec.shape[1:]))
-    dtype = to_numpy(spec.datatype)
-    if dtype.kind in "fV":  # of kind V is bfloat16
-        return generator.standard_normal(shape).astype(dtype)
-    return generator.integers(0, 2, shape).astype(dtype)  # small enough for an index into anything
 
 
 def _are_close(one: Array, other: Array, tolerance: float) -> bool:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from models.errors import NotFound
 from models.manifest import Gate
+from service.wire.recalibration import JobKind
 
 JobState = Literal[
     "collecting",
@@ -22,9 +23,6 @@ JobState = Literal[
     "lost",
 ]
 FINISHED: frozenset[JobState] = frozenset({"published", "refused", "cancelled", "failed", "lost"})
-
-
-JobKind = Literal["recalibration", "reference"]
 
 
 class Job(BaseModel):

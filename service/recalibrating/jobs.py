@@ -23,10 +23,10 @@ from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
 from service.recalibrating.collector import CollectedRows, RowCollectors
-from service.recalibrating.job import Job, JobKind, JobNotFound, JobStopped
+from service.recalibrating.job import Job, JobNotFound, JobStopped
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
-from service.wire.recalibration import RecalibrationRequest
+from service.wire.recalibration import JobKind, RecalibrationRequest
 
 log = structlog.get_logger()
 
@@ -144,7 +144,7 @@ class Recalibrations:
         now = datetime.now(UTC)
         job = Job(
             id=secrets.token_hex(8),
-            kind=request.kind,
+            kind=request.parameters.kind,
             model=served.model,
             version=served.version,
             state="waiting" if collection is None else "collecting",

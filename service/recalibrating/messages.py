@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
 from models.manifest import Gate
-from service.recalibrating.job import JobKind, JobState
+from service.recalibrating.job import JobState
 from service.wire import arrays
+from service.wire.recalibration import JobKind
 
 _LABELS = "labels"
 

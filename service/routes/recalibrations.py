@@ -1,18 +1,12 @@
 """Re-calibrations and references: start, follow and cancel the jobs that make a version from rows."""
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from models import capabilities
-from models.recalibration.limits import (
-    MAX_REFERENCE_ROWS,
-    MAX_ROWS_TO_ESTIMATE,
-    MIN_REFERENCE_ROWS,
-    MIN_ROWS_TO_ESTIMATE,
-)
 from service.catalog.catalog import Catalog
 from service.host.codec_pool import CodecPool
 from service.http.access import ADMIN, PUBLIC, client_address
@@ -23,7 +17,7 @@ from service.routes.openapi import api_router, error_responses, example, json_bo
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.wire import recalibration
-from service.wire.recalibration import RecalibrationParameters, ReferenceParameters
+from service.wire.recalibration import JobParameters, RecalibrationParameters, ReferenceParameters
 
 JobId = Annotated[str, Path(description="Id of a job.", openapi_examples=example("0123456789abcdef"))]
 
@@ -32,42 +26,42 @@ Wait = Annotated[
 ]
 
 _HEADER = "inference-header-content-length"
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "Either `inputs` or `collect`.",
-    "properties": {
-        "inputs": {
-            "type": "array",
-            "items": {"type": "object"},
-            "description": "Rows, as in an inference request. With one more input `labels` (INT64, a class for each "
-            "row or -1), accuracy is a gate as well.",
-        },
-        "collect": {
-            "type": "integer",
-            "minimum": MIN_ROWS_TO_ESTIMATE,
-            "maximum": MAX_ROWS_TO_ESTIMATE,
-            "description": "Rows to collect from the requests that the version answers.",
-        },
-        "parameters": RecalibrationParameters.model_json_schema(),
-    },
-}
-_EXAMPLES = {"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}}
 
 
-_REFERENCE_SCHEMA: dict[str, Any] = {
-    **_SCHEMA,
-    "properties": {
-        "inputs": {"type": "array", "items": {"type": "object"}, "description": "Rows, as in an inference request."},
-        "collect": {
-            "type": "integer",
-            "minimum": MIN_REFERENCE_ROWS,
-            "maximum": MAX_REFERENCE_ROWS,
-            "description": "Rows to collect from the requests that the version answers: traffic that is declared good.",
+def _schema(parameters: type[JobParameters], inputs: str, collect: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "Either `inputs` or `collect`.",
+        "properties": {
+            "inputs": {"type": "array", "items": {"type": "object"}, "description": inputs},
+            "collect": {
+                "type": "integer",
+                "minimum": parameters.min_rows,
+                "maximum": parameters.max_rows,
+                "description": collect,
+            },
+            "parameters": parameters.model_json_schema(),
         },
-        "parameters": ReferenceParameters.model_json_schema(),
-    },
-}
-_REFERENCE_EXAMPLES = {"from traffic": {"value": {"collect": 5000, "parameters": {"timeout_seconds": 86400}}}}
+    }
+
+
+_RECALIBRATION_BODY = json_body(
+    _schema(
+        RecalibrationParameters,
+        "Rows, as in an inference request. With one more input `labels` (INT64, a class for each row or -1), accuracy "
+        "is a gate as well.",
+        "Rows to collect from the requests that the version answers.",
+    ),
+    {"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}},
+)
+_REFERENCE_BODY = json_body(
+    _schema(
+        ReferenceParameters,
+        "Rows, as in an inference request.",
+        "Rows to collect from the requests that the version answers: traffic that is declared good.",
+    ),
+    {"from traffic": {"value": {"collect": 5000, "parameters": {"timeout_seconds": 86400}}}},
+)
 
 
 class JobList(BaseModel):
@@ -90,12 +84,11 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         model: str,
         version: int | None,
         request: Request,
-        capability: Literal["recalibration", "reference"],
-        parameters: type[ReferenceParameters],
+        parameters: type[JobParameters],
     ) -> Job:
         served = catalog.get(model, version)
         manifest = served.manifest
-        capabilities.require(manifest, capability)
+        capabilities.require(manifest, parameters.kind)
         body = await read_body(request.scope, request.receive, max_body_bytes, codec_pool)
         length, tensors = request.headers.get(_HEADER), (manifest.inputs, manifest.outputs)
         decode = partial(recalibration.decode, body, length, *tensors, parameters)
@@ -110,7 +103,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         status_code=202,
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 413, 415, 503),
-        openapi_extra=json_body(_SCHEMA, _EXAMPLES),
+        openapi_extra=_RECALIBRATION_BODY,
     )
     async def start_recalibration(model: ModelName, version: int | None, request: Request) -> Job:
         """Estimate the statistics of a new version from rows in the request, or from rows of the traffic.
@@ -118,7 +111,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         The new version is published and loaded if it passes its gates. It answers only requests that name it, until it
         is promoted.
         """
-        return await start(model, version, request, "recalibration", RecalibrationParameters)
+        return await start(model, version, request, RecalibrationParameters)
 
     @for_default_and_named(
         routes,
@@ -128,7 +121,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         status_code=202,
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 413, 415, 503),
-        openapi_extra=json_body(_REFERENCE_SCHEMA, _REFERENCE_EXAMPLES),
+        openapi_extra=_REFERENCE_BODY,
     )
     async def start_reference(model: ModelName, version: int | None, request: Request) -> Job:
         """Make a new version whose drift is judged against rows that are declared good: sent, or of the traffic.
@@ -136,7 +129,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         The graphs stay as they are. The new version is published and loaded if it passes its gates, and answers only
         requests that name it, until it is promoted.
         """
-        return await start(model, version, request, "reference", ReferenceParameters)
+        return await start(model, version, request, ReferenceParameters)
 
     @routes.get(
         "/v2/models/{model}/reference",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,9 +21,8 @@ from service.wire import v2_binary, v2_request
 from service.wire.json_object import require_integer
 from service.wire.json_tensors import parse_request
 
-ROWS = (MIN_ROWS_TO_ESTIMATE, MAX_ROWS_TO_ESTIMATE)
-REFERENCE_ROWS = (MIN_REFERENCE_ROWS, MAX_REFERENCE_ROWS)
-"""How many rows may be collected."""
+JobKind = Literal["recalibration", "reference"]
+"""What the rows are for."""
 
 LABELS = "labels"
 """Name of the input that holds the classes of the rows."""
@@ -31,8 +30,19 @@ LABELS = "labels"
 _FIELDS = ("inputs", "collect", "parameters", "id", "outputs")
 
 
-class ReferenceParameters(BaseModel):
-    """How to collect rows and to publish."""
+class JobParameters(BaseModel):
+    """How to collect rows and to publish.
+
+    Attributes:
+        kind: of the job.
+        min_rows, max_rows: how many rows may be collected.
+        has_labels: whether the rows may have labels.
+    """
+
+    kind: ClassVar[JobKind]
+    min_rows: ClassVar[int]
+    max_rows: ClassVar[int]
+    has_labels: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -50,8 +60,21 @@ class ReferenceParameters(BaseModel):
     timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="How long to collect before giving up.")
 
 
-class RecalibrationParameters(ReferenceParameters):
+class ReferenceParameters(JobParameters):
+    """How to collect rows and to publish."""
+
+    kind = "reference"
+    min_rows = MIN_REFERENCE_ROWS
+    max_rows = MAX_REFERENCE_ROWS
+
+
+class RecalibrationParameters(JobParameters):
     """How to re-calibrate."""
+
+    kind = "recalibration"
+    min_rows = MIN_ROWS_TO_ESTIMATE
+    max_rows = MAX_ROWS_TO_ESTIMATE
+    has_labels = True
 
     prior: float = Field(DEFAULT_PRIOR, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
 
@@ -64,18 +87,13 @@ class RecalibrationRequest:
         rows: for every input of the model, shape (n, ...); None if they are to be collected.
         labels: a class for each row, -1 where it is not known, shape (n,).
         collect: how many rows to collect; 0 if they were sent.
-        parameters: how to collect and to publish; for a re-calibration, `RecalibrationParameters`.
+        parameters: how to collect and to publish, by the kind of job.
     """
 
     rows: Mapping[str, Array] | None
     labels: Array | None
     collect: int
-    parameters: ReferenceParameters
-
-    @property
-    def kind(self) -> Literal["recalibration", "reference"]:
-        """What the rows are for."""
-        return "recalibration" if isinstance(self.parameters, RecalibrationParameters) else "reference"
+    parameters: JobParameters
 
     @property
     def prior(self) -> float | None:
@@ -88,7 +106,7 @@ def decode(
     header_length: str | None,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    parameters: type[ReferenceParameters] = RecalibrationParameters,
+    parameters: type[JobParameters] = RecalibrationParameters,
 ) -> RecalibrationRequest:
     """Decode and validate a request.
 
@@ -96,7 +114,7 @@ def decode(
         body: the whole body.
         header_length: value of `Inference-Header-Content-Length`; None if the body is JSON only.
         inputs, outputs: of the model.
-        parameters: of a re-calibration, or of a reference, for which rows have no labels.
+        parameters: those of the kind of job.
 
     Raises:
         InvalidInput: the request is malformed, or its rows do not fit the model; the message names the field.
@@ -104,16 +122,16 @@ def decode(
     header = body if header_length is None else v2_binary.split(body, header_length)[0]
     request = parse_request(header) if header or header_length is None else {}
     chosen = _parameters(request.get("parameters", {}), parameters)
-    is_reference = parameters is ReferenceParameters
     if "collect" in request:
         if "inputs" in request:
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
-        collect = require_integer(request["collect"], "collect", *(REFERENCE_ROWS if is_reference else ROWS))
+        collect = require_integer(request["collect"], "collect", parameters.min_rows, parameters.max_rows)
         return RecalibrationRequest(None, None, collect, chosen)
     specs = list(inputs)
     if "inputs" not in request and (request or header_length is None):
         _refuse_unknown(request)
-    is_labelled = not is_reference and LABELS not in {spec.name for spec in inputs} and _names_input(request, LABELS)
+    takes_labels = parameters.has_labels and LABELS not in {spec.name for spec in inputs}
+    is_labelled = takes_labels and _names_input(request, LABELS)
     if is_labelled:
         specs.append(TensorSpec(name=LABELS, datatype="INT64", shape=(-1,)))
     rows = dict(v2_request.decode(body, header_length, specs, outputs).inputs)
@@ -135,7 +153,7 @@ def _names_input(request: Mapping[str, Any], name: str) -> bool:
     )
 
 
-def _parameters(given: object, kind: type[ReferenceParameters]) -> ReferenceParameters:
+def _parameters(given: object, kind: type[JobParameters]) -> JobParameters:
     try:
         return kind.model_validate(given)
     except ValidationError as error:

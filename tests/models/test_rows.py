@@ -6,7 +6,7 @@ import pytest
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from models.rows import count_rows, stack_rows, validate_rows
+from models.rows import count_rows, random_rows, stack_rows, validate_rows
 
 INPUTS = (
     TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1)),
@@ -60,3 +60,20 @@ def test_a_model_without_a_batch_axis_has_no_rows(shape: tuple[int, ...]) -> Non
 
     with pytest.raises(InvalidInput, match="rows: the model has no batch axis"):
         validate_rows({"x": np.zeros(shape, np.float32)}, (spec,), "rows")
+
+
+def test_random_rows_have_each_inputs_type_and_shape() -> None:
+    inputs = (
+        TensorSpec(name="image", datatype="FP16", shape=(-1, 3, -1, -1)),
+        TensorSpec(name="tokens", datatype="INT64", shape=(-1, 7)),
+        TensorSpec(name="mask", datatype="BOOL", shape=(-1, 7)),
+    )
+
+    rows = random_rows(inputs, 5, seed=0)
+
+    assert {name: (values.shape, values.dtype.name) for name, values in rows.items()} == {
+        "image": ((5, 3, 64, 64), "float16"),
+        "tokens": ((5, 7), "int64"),
+        "mask": ((5, 7), "bool"),
+    }
+    assert set(rows["tokens"].ravel().tolist()) == {0, 1}

@@ -9,7 +9,7 @@ import pytest
 from models.assemble import ModelInfo
 from models.errors import ExternalData
 from models.graph.load import decode, serialize
-from models.importing.external_data import take_in
+from models.importing.external_data import load_external_data
 from models.importing.onnx import import_graph, read
 from models.runtime.load import load
 from tests.graphs import linear_norm
@@ -53,7 +53,7 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, location: str)
     (tmp_path / "weights").write_bytes(bytes(1000))
 
     with pytest.raises(ExternalData, match="is not inside the folder"):
-        take_in(pointed_to(path, location), path.parent)
+        load_external_data(pointed_to(path, location), path.parent)
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "file").symlink_to(tmp_path / "weights")
 
     with pytest.raises(ExternalData, match=r"'folder' in the path of its file .* is a link"):
-        take_in(pointed_to(path, "folder/weights"), tmp_path)
+        load_external_data(pointed_to(path, "folder/weights"), tmp_path)
     with pytest.raises(ExternalData, match="'file' cannot be read"):
-        take_in(pointed_to(path, "file"), tmp_path)
+        load_external_data(pointed_to(path, "file"), tmp_path)
     with pytest.raises(ExternalData, match="'elsewhere' cannot be read"):
-        take_in(pointed_to(path, "elsewhere"), tmp_path)
+        load_external_data(pointed_to(path, "elsewhere"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_a_part_that_the_file_does_not_have_is_refused(tmp_path: Path, entries: 
     model = pointed_to(saved(tmp_path), "weights", **entries)
 
     with pytest.raises(ExternalData, match=message):
-        take_in(model, tmp_path)
+        load_external_data(model, tmp_path)
 
 
 def test_more_than_a_bundle_can_hold_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path)
 
-    take_in(decode(path.read_bytes()), tmp_path, max_bytes=1 << 20)
+    load_external_data(decode(path.read_bytes()), tmp_path, max_bytes=1 << 20)
     with pytest.raises(ExternalData, match=r"at most 8 are read|more than 8 bytes"):
-        take_in(decode(path.read_bytes()), tmp_path, max_bytes=8)
+        load_external_data(decode(path.read_bytes()), tmp_path, max_bytes=8)
