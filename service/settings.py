@@ -33,8 +33,11 @@ Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
-_SECRET = {"admin_token", "api_keys", "ssl_keyfile_password", "webhook_secret", "webhook_url"}
-"""Settings whose values no message repeats. The URL may have a password in it."""
+_SECRET = {"admin_token", "api_keys", "ssl_keyfile_password", "store", "webhook_secret", "webhook_url"}
+"""Settings whose values no message repeats. The URLs may have a password in them."""
+
+STORE_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
+"""How the URL of a store begins."""
 
 
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -175,6 +178,13 @@ class Settings(BaseSettings):
         description="Folder for observations and re-calibration jobs, which survive a restart. If absent, "
         "<repository>/.state.",
     )
+    store: str | None = Field(
+        None,
+        description="Where replicas share what concerns more than one request: `memory`, for one process; `sqlite`, a "
+        "file in state_dir, for processes of one machine; or the URL of Valkey or Redis, with redis://, rediss:// "
+        "(TLS), valkey://, valkeys:// (TLS) or unix://. If absent, memory, and with several workers sqlite.",
+    )
+    store_password_file: Path | None = Field(None, description="File with the password of Valkey or Redis.")
     webhook_url: str | None = Field(None, description="URL that receives a message when a drift alarm begins or ends.")
     webhook_secret: credentials.WebhookSecret | None = Field(
         None,
@@ -297,14 +307,21 @@ class Settings(BaseSettings):
             raise ValueError("expected a folder, and a file is there")
         return value
 
+    @field_validator("store")
+    @classmethod
+    def _validate_store(cls, value: str | None) -> str | None:
+        if value is not None and value not in {"memory", "sqlite"}:
+            parts = urlsplit(value)
+            if not value.startswith(STORE_SCHEMES) or not (parts.hostname or parts.scheme == "unix"):
+                raise ValueError(f"expected memory, sqlite, or a URL that begins with {', '.join(STORE_SCHEMES)}")
+            if parts.password is not None:
+                raise ValueError(f"the password belongs in a file: set {ENV_PREFIX}STORE_PASSWORD_FILE")
+        return value
+
     @field_validator("webhook_url")
     @classmethod
     def _validate_webhook_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("expected a URL with a host that begins with https:// or http://")
-        return value
+        return None if value is None else _validate_http_url(value)
 
     @model_validator(mode="after")
     def _require_webhook_secret(self) -> Self:
@@ -370,6 +387,14 @@ class Settings(BaseSettings):
         if self.webhook_secret is not None:
             return credentials.signing_key(self.webhook_secret.get_secret_value())
         return _read_file("webhook_secret_file", self.webhook_secret_file, secret_files.read_signing_key) or b""
+
+    def read_store_password(self) -> str | None:
+        """Returns the password of the store.
+
+        Raises:
+            ConfigurationError: the file cannot be used.
+        """
+        return _read_file("store_password_file", self.store_password_file, secret_files.read_password)
 
     def read_key_password(self) -> str | None:
         """Returns the password of the private key of the certificate.
@@ -520,6 +545,18 @@ def _read_file(setting: str, path: Path | None, read: Callable[[Path], Content])
         return None if path is None else read(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{setting}: {error}") from error
+
+
+def _validate_http_url(value: str) -> str:
+    """Returns the URL.
+
+    Raises:
+        ValueError: it is none of HTTP, or has no host.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected a URL with a host that begins with https:// or http://")
+    return value
 
 
 def _is_loopback(hosts: str) -> bool:
