@@ -1,9 +1,11 @@
 """The composition root: builds the parts of the service, and hands them to each other."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,9 +58,14 @@ from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
 from service.recalibrating.jobs import Recalibrations
+from service.replicas.agreement import Agreement
 from service.replicas.alone import Alone
 from service.replicas.interface import CATALOG_MESSAGE, OBSERVATION_MESSAGE, STATISTICS_MESSAGE, Replicas
 from service.replicas.link import Link
+from service.replicas.member import Member, new_id
+from service.replicas.membership import Membership
+from service.replicas.metrics import ReplicaMetrics
+from service.replicas.open import open_store
 from service.routes import (
     configuration,
     dashboard,
@@ -78,6 +85,7 @@ from service.routes import drift as drift_routes
 from service.routes import events as events_routes
 from service.routes import live as live_routes
 from service.routes import recalibrations as recalibrations_routes
+from service.routes import replicas as replicas_routes
 from service.routes import repository as repository_routes
 from service.routes import rollout as rollout_routes
 from service.routes import statistics as statistics_routes
@@ -143,6 +151,7 @@ def create_app(
     repository = Repository(settings.repository)
     statistics = ServiceStatistics()
     gather = partial(replicas.gather, statistics)
+    membership = Membership(open_store(settings), _new_member(settings), partial(_count_requests, statistics))
     limits = _limits(settings)
     open_engine = _engine_opener(settings, limits)
     tried = TriedVersions(settings.state_folder / "tried.json", runtime_version())
@@ -162,6 +171,7 @@ def create_app(
         BlockingPool("read", 4, READ_SECONDS),
         BlockingPool("change", 4, settings.change_seconds),
     )
+    agreement = Agreement(catalog, membership, changes)
     monitor = DriftMonitor(
         catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
     )
@@ -174,6 +184,7 @@ def create_app(
         collectors,
         has_api_keys=guard.has_keys,
         trust=trials.trust,
+        agreement=agreement,
     )
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
     events = Events(gather, lifecycle)
@@ -185,17 +196,18 @@ def create_app(
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
         WebhookMetrics(webhook.deliveries),
+        ReplicaMetrics(membership, agreement),
         CertificateMetrics(certificate),
     )
 
-    grpc = _serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, gather)
+    grpc = _serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, agreement, gather)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         validate_provider(settings.provider)
-        await _load_all(repository, catalog, settings)
-        await recalibrations.open()
-        async with webhook.sending(), monitor.saving():
+        async with membership.running(), webhook.sending(), monitor.saving():
+            await _load_all(repository, catalog, agreement, settings)
+            await recalibrations.open()
             async with grpc if replicas.predicts_here else nullcontext():
                 yield
             await recalibrations.close()
@@ -212,10 +224,11 @@ def create_app(
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     routers = (
-        repository_routes.router(catalog, rollouts, reads, changes),
-        rollout_routes.router(catalog, rollouts, monitor, gather, reads, changes),
-        labels.router(rollouts, reads, changes),
-        health.router(catalog, metrics, lifecycle),
+        repository_routes.router(catalog, rollouts, reads, agreement),
+        rollout_routes.router(catalog, rollouts, monitor, gather, reads, agreement),
+        labels.router(rollouts, reads, agreement),
+        health.router(catalog, metrics, lifecycle, membership),
+        replicas_routes.router(membership),
         recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),
         *predictions.routers,
         layers.router(catalog, predictions.codec_pool, settings.max_body_bytes, predictions.examples.layer_batch),
@@ -383,12 +396,14 @@ def _serving_grpc(
     catalog: Catalog,
     guard: Guard,
     limits: Limits,
+    agreement: Agreement | None = None,
     gather: Gather | None = None,
 ) -> AbstractAsyncContextManager[None]:
     """Serves gRPC, where a port is set.
 
     Args:
         settings, lifecycle, predictions, catalog, guard, limits: of this process.
+        agreement: of the replicas; None in a worker.
         gather: returns the statistics of the whole service; None in a worker, which does not change what is served.
 
     Raises:
@@ -409,13 +424,15 @@ def _serving_grpc(
         predictions.handler,
         catalog,
         limits,
+        agreement,
         gather,
         predictions.tracing,
     ).serving()
 
 
-async def _load_all(repository: Repository, catalog: Catalog, settings: Settings) -> None:
+async def _load_all(repository: Repository, catalog: Catalog, agreement: Agreement, settings: Settings) -> None:
     """Load all models. Those that take longer than `START_SECONDS` are loaded while the service serves the others."""
+    pool = BlockingPool("start", 1, None)
 
     def load() -> None:
         repository.delete_abandoned()
@@ -424,17 +441,30 @@ async def _load_all(repository: Repository, catalog: Catalog, settings: Settings
         elif settings.starters:
             seed(repository)
         catalog.load_all()
+
+    async def start() -> None:
+        await agreement.start(lambda: pool.run("load all models", load))
         log.info(
             "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
         )
 
-    loading = asyncio.ensure_future(BlockingPool("start", 1, None).run("load all models", load))
+    loading = asyncio.ensure_future(start())
     done, _ = await asyncio.wait([loading], timeout=START_SECONDS)
     if done:
         await loading
     else:
         log.warning("still_loading", models=catalog.names())
         loading.add_done_callback(_log_failure)
+
+
+def _new_member(settings: Settings) -> Member:
+    scheme = "http" if settings.ssl_certfile is None else "https"
+    address = settings.replica_address or f"{scheme}://{socket.gethostname()}:{settings.port}"
+    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC))
+
+
+def _count_requests(statistics: ServiceStatistics) -> int:
+    return sum(durations.count for durations in statistics.requests.values())
 
 
 def _log_failure(loading: "asyncio.Future[None]") -> None:

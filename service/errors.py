@@ -1,6 +1,6 @@
 """From an error of the domain to what a client is told: the only place with status codes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
 from types import MappingProxyType
@@ -32,6 +32,18 @@ _RETRY_SECONDS = 5
 """After which a disk or a lock may let through what it has held up."""
 
 
+class NotAgreed(DengeError):
+    """A change is stored and served by this replica, but not by all replicas yet.
+
+    Args:
+        pending: ids of the replicas that do not serve it.
+    """
+
+    def __init__(self, pending: Sequence[str]) -> None:
+        super().__init__(f"the change is stored; not applied yet by {', '.join(pending)}, which go on trying")
+        self.pending = pending
+
+
 class PublicError(NamedTuple):
     """An error as a client sees it.
 
@@ -60,6 +72,7 @@ _STATUS: dict[type[DengeError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     NotSupported: HTTPStatus.NOT_IMPLEMENTED,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotAgreed: HTTPStatus.ACCEPTED,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
     RunTooLong: HTTPStatus.SERVICE_UNAVAILABLE,

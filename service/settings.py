@@ -185,6 +185,11 @@ class Settings(BaseSettings):
         "(TLS), valkey://, valkeys:// (TLS) or unix://. If absent, memory, and with several workers sqlite.",
     )
     store_password_file: Path | None = Field(None, description="File with the password of Valkey or Redis.")
+    replica_address: str | None = Field(
+        None,
+        description="URL at which the other replicas reach this one, such as http://10.0.0.7:8000. If absent, that of "
+        "this machine's name and the port.",
+    )
     webhook_url: str | None = Field(None, description="URL that receives a message when a drift alarm begins or ends.")
     webhook_secret: credentials.WebhookSecret | None = Field(
         None,
@@ -317,6 +322,11 @@ class Settings(BaseSettings):
             if parts.password is not None:
                 raise ValueError(f"the password belongs in a file: set {ENV_PREFIX}STORE_PASSWORD_FILE")
         return value
+
+    @field_validator("replica_address")
+    @classmethod
+    def _validate_replica_address(cls, value: str | None) -> str | None:
+        return None if value is None else _validate_http_url(value).rstrip("/")
 
     @field_validator("webhook_url")
     @classmethod

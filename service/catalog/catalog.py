@@ -21,7 +21,7 @@ from service.catalog.index import IndexEntry, index_versions
 from service.catalog.loader import Loader, Trials, VersionKey, as_completed, trust
 from service.catalog.lookups import Lookups
 from service.catalog.served_version import ServedVersion
-from service.catalog.snapshot import ModelSnapshot
+from service.catalog.snapshot import ModelSnapshot, PublishedSnapshot
 from service.host.named_locks import NamedLocks
 
 log = structlog.get_logger()
@@ -160,10 +160,14 @@ class Catalog(Lookups):
         log.info("unloaded", model=name)
 
     def apply_snapshot(self, payload: bytes) -> None:
+        """`apply_snapshots` of what another process's catalog has published."""
+        self.apply_snapshots(snapshot.from_bytes(payload))
+
+    def apply_snapshots(self, published_models: Mapping[str, PublishedSnapshot]) -> None:
         """Serve what another process's catalog serves: load its versions, then drop all others.
 
         Args:
-            payload: what that catalog has published.
+            published_models: all models of that catalog, by name.
 
         Raises:
             NotReady: some versions cannot be loaded here; the others are served.
@@ -171,7 +175,7 @@ class Catalog(Lookups):
         failures: list[str] = []
         with self._replacing:
             models: dict[str, ModelSnapshot] = {}
-            for name, published in snapshot.from_bytes(payload).items():
+            for name, published in published_models.items():
                 loaded, errors = self._loader.load(name, published.loaded, self._current(name).loaded)
                 models[name] = published.restore(loaded, _reasons(errors))
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]

@@ -28,6 +28,15 @@ class Lookups:
         """Whether every model that is to be served has a default version that is loaded."""
         return all(model.default is not None for model in self._models.values() if model.is_wanted)
 
+    @property
+    def snapshots(self) -> Mapping[str, ModelSnapshot]:
+        """What is loaded of each model, by name."""
+        return self._models
+
+    def is_wanted(self, name: str) -> bool:
+        """Whether a model is to be served."""
+        return name in self._models and self._models[name].is_wanted
+
     def names(self) -> list[str]:
         """Names of the models with a loaded version, sorted."""
         return sorted(name for name, model in self._models.items() if model.loaded)

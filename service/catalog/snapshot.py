@@ -88,9 +88,14 @@ class PublishedSnapshot:
 _PUBLISHED = TypeAdapter(dict[str, PublishedSnapshot])
 
 
+def publish(models: Mapping[str, ModelSnapshot]) -> dict[str, PublishedSnapshot]:
+    """Returns the snapshots of all models without their engines, by name."""
+    return {name: model.to_published() for name, model in models.items()}
+
+
 def to_bytes(models: Mapping[str, ModelSnapshot]) -> bytes:
     """Encode the snapshots of all models, by name."""
-    return _PUBLISHED.dump_json({name: model.to_published() for name, model in models.items()})
+    return _PUBLISHED.dump_json(publish(models))
 
 
 def from_bytes(payload: bytes) -> dict[str, PublishedSnapshot]:

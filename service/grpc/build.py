@@ -19,6 +19,7 @@ from service.host.memory_budget import MemoryBudget
 from service.host.sockets import resolve
 from service.inference.handler import Handler
 from service.inference.limits import Limits
+from service.replicas.agreement import Agreement
 from service.settings import Settings
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import Gather, ServiceStatistics
@@ -39,6 +40,7 @@ def build_server(
     handler: Handler,
     catalog: Catalog,
     limits: Limits,
+    agreement: Agreement | None,
     gather: Gather | None,
     tracing: "Tracing | None",
 ) -> GrpcServer:
@@ -52,6 +54,7 @@ def build_server(
         handler: answers predictions.
         catalog: what is loaded.
         limits: of the batcher.
+        agreement: of the replicas on what is served; None in one of several workers.
         gather: returns the statistics of the whole service; None in one of several workers.
         tracing: None where calls are not traced.
     """
@@ -62,7 +65,7 @@ def build_server(
             make_calls(guard, recorder, bodies, settings.body_seconds),
             Predictions(handler),
             Models(catalog, lifecycle, limits, gather or _none),
-            Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds)),
+            Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds), agreement),
             ONLY_BY_HTTP if gather is None else (),
         ),
         lifecycle,

@@ -16,6 +16,7 @@ from service.errors import INTERNAL, public_error
 log = structlog.get_logger()
 
 CODES = {
+    HTTPStatus.ACCEPTED: StatusCode.DEADLINE_EXCEEDED,
     HTTPStatus.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
     HTTPStatus.UNAUTHORIZED: StatusCode.UNAUTHENTICATED,
     HTTPStatus.FORBIDDEN: StatusCode.PERMISSION_DENIED,

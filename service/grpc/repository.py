@@ -5,6 +5,7 @@ from service.catalog.catalog import Catalog
 from service.grpc.calls import Client
 from service.grpc.messages import message_class, parse
 from service.host.blocking_pool import BlockingPool
+from service.replicas.agreement import Agreement
 
 
 class Repository:
@@ -12,12 +13,14 @@ class Repository:
 
     Args:
         catalog: what is loaded.
-        disk: threads that read and change the repository.
+        disk: threads that read the repository.
+        changes: change what all replicas serve; None in a worker, which is not asked to.
     """
 
-    def __init__(self, catalog: Catalog, disk: BlockingPool) -> None:
+    def __init__(self, catalog: Catalog, disk: BlockingPool, changes: Agreement | None) -> None:
         self._catalog = catalog
         self._disk = disk
+        self._changes = changes
 
     async def index(self, _client: Client, message: bytes) -> bytes:
         """RepositoryIndex."""
@@ -35,14 +38,16 @@ class Repository:
         _require_the_repository(asked.repository_name)
         if asked.parameters:
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
-        await self._disk.run(f"load model '{asked.model_name}'", self._catalog.load, asked.model_name)
+        assert self._changes is not None  # noqa: S101
+        await self._changes.run(f"load model '{asked.model_name}'", self._catalog.load, asked.model_name)
         return b""
 
     async def unload(self, _client: Client, message: bytes) -> bytes:
         """RepositoryModelUnload. Parameters, such as Triton's `unload_dependents`, mean nothing here."""
         asked = parse("RepositoryModelUnloadRequest", message)
         _require_the_repository(asked.repository_name)
-        await self._disk.run(f"unload model '{asked.model_name}'", self._catalog.unload, asked.model_name)
+        assert self._changes is not None  # noqa: S101
+        await self._changes.run(f"unload model '{asked.model_name}'", self._catalog.unload, asked.model_name)
         return b""
 
 

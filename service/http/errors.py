@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import DengeError
 from models.validation import describe, field_of, shorten
-from service.errors import INTERNAL, PublicError, public_error
+from service.errors import INTERNAL, NotAgreed, PublicError, public_error
 from service.http.access import local_path
 
 
@@ -29,6 +29,8 @@ def error_response(error: PublicError) -> JSONResponse:
 
 def _domain_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DengeError)  # noqa: S101
+    if isinstance(error, NotAgreed):
+        return JSONResponse({"message": str(error), "pending": error.pending}, HTTPStatus.ACCEPTED)
     return error_response(public_error(error))
 
 

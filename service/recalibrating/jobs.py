@@ -26,6 +26,7 @@ from service.recalibrating.collector import CollectedRows, RowCollectors
 from service.recalibrating.job import Job, JobNotFound, JobStopped
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
+from service.replicas.agreement import Agreement
 from service.wire.recalibration import JobKind, RecalibrationRequest
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Recalibrations:
         has_api_keys: whether clients are identified by API keys, rather than only by their addresses.
         command: starts the process of a job.
         trust: called with a model and its new version, which the process has run: it needs no trial.
+        agreement: has all replicas serve a new version; None where this process decides alone.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Recalibrations:
         has_api_keys: bool = False,
         command: Sequence[str] = launcher.COMMAND,
         trust: Callable[[str, int], None] = lambda _model, _version: None,
+        agreement: Agreement | None = None,
     ) -> None:
         self._catalog = catalog
         self._records = JobRecords(state_folder / "recalibrations")
@@ -80,6 +83,7 @@ class Recalibrations:
         self._collections: dict[str, Collection] = {}
         self._one_at_a_time = asyncio.Lock()
         self._disk = BlockingPool("recalibration", 2, DISK_SECONDS)
+        self._changes = agreement or self._disk
         collectors.on_rows(self._add_rows)
 
     async def open(self) -> None:
@@ -256,7 +260,7 @@ class Recalibrations:
             if progress.published is not None:
                 # A client that sees the version finds it loaded. A failure is logged by the catalog.
                 with suppress(DengeError):
-                    await self._disk.run(f"load model '{job.model}'", self._serve, job.model, progress.published)
+                    await self._changes.run(f"load model '{job.model}'", self._serve, job.model, progress.published)
             await self._update(job_id, **progress.changes())
 
         try:

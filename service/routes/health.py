@@ -1,13 +1,14 @@
 """Liveness and readiness of the service and of its models, server metadata, metrics."""
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from models.errors import NotReady
 from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.host.lifecycle import Lifecycle
 from service.http.access import PUBLIC
+from service.replicas.membership import Membership
 from service.routes.extensions import OFFERED
 from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
@@ -26,6 +27,9 @@ class Readiness(BaseModel):
 
     live: bool = True
     ready: bool = True
+    warnings: list[str] | None = Field(
+        None, description="What does not work although predictions do: the store that replicas share."
+    )
 
 
 class ModelReadiness(BaseModel):
@@ -43,7 +47,7 @@ class ServerMetadata(BaseModel):
     extensions: tuple[str, ...] = OFFERED
 
 
-def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
+def router(catalog: Catalog, metrics: Metrics, state: Lifecycle, membership: Membership) -> APIRouter:
     """Health, server metadata and metrics."""
     routes = api_router("health", PUBLIC)
 
@@ -52,13 +56,20 @@ def router(catalog: Catalog, metrics: Metrics, state: Lifecycle) -> APIRouter:
         """200 while the process is able to answer."""
         return Liveness()
 
-    @routes.get("/v2/health/ready", summary="Readiness", responses=error_responses(503))
+    @routes.get(
+        "/v2/health/ready", summary="Readiness", responses=error_responses(503), response_model_exclude_none=True
+    )
     async def get_readiness() -> Readiness:
-        """200 if all models are loaded; 503 while the service shuts down, or if a model could not be loaded."""
+        """200 if all models are loaded; 503 while the service shuts down, or if a model could not be loaded.
+
+        Without the store that replicas share, predictions go on: the answer is 200 with a warning.
+        """
         if state.stopping:
             raise NotReady("the service is shutting down: send requests to another replica")
         if not catalog.is_ready:
             raise NotReady("a model could not be loaded: POST /v2/repository/index lists which one, and why")
+        if not membership.is_available:
+            return Readiness(warnings=[f"the store ({membership.store.name}) does not answer"])
         return Readiness()
 
     @for_default_and_named(

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.catalog.rollouts import Rollouts
 from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN
-from service.routes.openapi import api_router, error_responses, example
+from service.replicas.agreement import Agreement
+from service.routes.openapi import api_router, change_responses, example
 from service.routes.parameters import ModelName, VersionNumber
 
 _Label = Annotated[
@@ -31,15 +32,16 @@ class VersionLabels(BaseModel):
     labels: dict[str, str] = Field(description="Versions by label.")
 
 
-def router(rollouts: Rollouts, reads: BlockingPool, changes: BlockingPool) -> APIRouter:
+def router(rollouts: Rollouts, reads: BlockingPool, changes: Agreement) -> APIRouter:
     """Labels. A change is complete when the response is sent.
 
     Args:
         rollouts: hold the labels.
-        reads, changes: threads that read and change the repository.
+        reads: threads that read the repository.
+        changes: change what all replicas serve.
     """
     routes = api_router("rollout", ADMIN)
-    errors = error_responses(400, 401, 403, 404, 503)
+    errors = change_responses(400, 401, 403, 404, 503)
 
     async def labels(model: str) -> VersionLabels:
         rollout = await reads.run(f"read the rollout of model '{model}'", rollouts.get, model)

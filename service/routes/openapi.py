@@ -61,6 +61,18 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described | {"default": {"model": Error, "description": "Any other error"}}
 
 
+class Pending(BaseModel):
+    """A change that is stored, but that some replicas have not applied yet."""
+
+    message: str
+    pending: list[str] = Field(description="Ids of these replicas. Each goes on trying.")
+
+
+def change_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses of a route that changes what all replicas serve, besides its success."""
+    return error_responses(*statuses) | {202: {"model": Pending, "description": "Not all replicas have applied it yet"}}
+
+
 def example(value: str | float) -> dict[str, Example]:
     """A parameter's example, in the form that the docs page fills in by itself."""
     return {str(value): {"value": value}}

@@ -12,7 +12,8 @@ from service.catalog.rollouts import Rollouts
 from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
-from service.routes.openapi import api_router, error_responses, json_body
+from service.replicas.agreement import Agreement
+from service.routes.openapi import api_router, change_responses, error_responses, json_body
 from service.routes.parameters import ModelName, Version
 from service.wire.json_object import parse_object, require_boolean
 
@@ -56,13 +57,14 @@ class PrunedVersions(BaseModel):
     deleted: list[str]
 
 
-def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: BlockingPool) -> APIRouter:
+def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: Agreement) -> APIRouter:
     """The repository. Models are named, never located: no path or URL of a request is ever opened.
 
     Args:
         catalog: what is loaded.
         rollouts: change which versions are loaded.
-        reads, changes: threads that read and change the repository.
+        reads: threads that read the repository.
+        changes: change what all replicas serve.
     """
     routes = api_router("repository")
 
@@ -89,7 +91,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: B
         "/v2/repository/models/{model}/load",
         summary="Load a model",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 503),
+        responses=change_responses(400, 401, 403, 404, 503),
         openapi_extra=_optional_body(),
     )
     async def load_model(model: ModelName, request: Request) -> LoadedVersions:
@@ -108,7 +110,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: B
         "/v2/repository/models/{model}/unload",
         summary="Unload a model",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 503),
+        responses=change_responses(400, 401, 403, 404, 503),
         openapi_extra=_optional_body(),
     )
     async def unload_model(model: ModelName, request: Request) -> UnloadedModel:
@@ -124,7 +126,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: B
         "/v2/repository/models/{model}/versions/{version}/load",
         summary="Load a version",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 503),
+        responses=change_responses(400, 401, 403, 404, 503),
     )
     async def load_version(model: ModelName, version: Version) -> LoadedVersions:
         """Load a version and keep it loaded when newer ones are published."""
@@ -135,7 +137,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: B
         "/v2/repository/models/{model}/versions/{version}/unload",
         summary="Unload a version",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 503),
+        responses=change_responses(400, 401, 403, 404, 503),
     )
     async def unload_version(model: ModelName, version: Version) -> LoadedVersions:
         """Unload a version and do not load it again until asked, even if it is the newest."""
@@ -146,7 +148,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: B
         "/v2/repository/models/{model}/prune",
         summary="Delete old versions",
         dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 503),
+        responses=change_responses(400, 401, 403, 404, 503),
     )
     async def prune_model(
         model: ModelName, pruning: Annotated[PruneRequest, Body(openapi_examples={"five": {"value": {"keep": 5}}})]

@@ -11,7 +11,8 @@ from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.host.blocking_pool import BlockingPool
 from service.http.access import ADMIN, PUBLIC
-from service.routes.openapi import api_router, error_responses
+from service.replicas.agreement import Agreement
+from service.routes.openapi import api_router, change_responses, error_responses
 from service.routes.parameters import ModelName, VersionNumber
 from service.routes.rollout_state import RolloutState
 from service.telemetry.statistics import Gather
@@ -52,7 +53,7 @@ def router(
     monitor: DriftMonitor,
     gather: Gather,
     reads: BlockingPool,
-    changes: BlockingPool,
+    changes: Agreement,
 ) -> APIRouter:
     """Rollouts. A change is complete when the response is sent; requests in flight keep their version.
 
@@ -61,10 +62,11 @@ def router(
         rollouts: change which version answers.
         monitor: judges the versions.
         gather: collects the statistics.
-        reads, changes: threads that read and change the repository.
+        reads: threads that read the repository.
+        changes: change what all replicas serve.
     """
     routes = api_router("rollout")
-    changing: dict[str, Any] = {"dependencies": [ADMIN], "responses": error_responses(400, 401, 403, 404, 503)}
+    changing: dict[str, Any] = {"dependencies": [ADMIN], "responses": change_responses(400, 401, 403, 404, 503)}
 
     async def state(model: str) -> RolloutState:
         rollout, versions = await reads.run(f"read the rollout of model '{model}'", _read, rollouts, catalog, model)

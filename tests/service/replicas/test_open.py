@@ -53,3 +53,9 @@ def test_a_store_whose_client_is_not_installed_says_what_to_install(monkeypatch:
 def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^store_password_file: "):
         name_of("--store", "redis://cache", "--store-password-file", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.7:8000", "ftp://replica", "http://"])
+def test_an_address_that_is_no_url_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^replica_address: .*expected a URL with a host"):
+        settings.load(["--replica-address", address])
