@@ -1,5 +1,9 @@
 """python -m service: settings to a server."""
 
+import gc
+
+gc.disable()  # until the service has started: hardly anything of what is imported and built is garbage
+
 import socket
 import sys
 from collections.abc import Callable

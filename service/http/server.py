@@ -1,6 +1,7 @@
 """How every process of the service runs and stops uvicorn."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -133,6 +134,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the models, listen, then print the addresses."""
         await super().startup([])
+        gc.freeze()  # what is there now stays, and need not be looked through again
+        gc.enable()
         try:
             for each in sockets or ():
                 self.servers.append(await self._listen(each))

@@ -127,15 +127,22 @@ class ShortRuns:
             asyncio.get_running_loop().call_soon(self._work)
 
     def _work(self) -> None:
-        started = thread_time()  # while others have the processor, nothing is gained by joining less
-        while self._preparations and thread_time() - started + self._expected_seconds < ITERATION_SECONDS:
-            _call(self._preparations.popleft())
+        self._prepare_runs()
         groups, self._groups, self._open_groups, self._expected_seconds = self._groups, [], {}, 0.0
         for group in groups:
             _call(self._run, group.requests, group.rows, group.max_seconds)
         self._is_scheduled = False
         if self._preparations or self._groups:
             self._schedule()
+
+    def _prepare_runs(self) -> None:
+        """Decode what waits, as long as this iteration has time."""
+        if len(self._preparations) == 1 and not self._groups:  # a request that is alone needs no clock
+            _call(self._preparations.popleft())
+            return
+        started = thread_time()  # while others have the processor, nothing is gained by joining less
+        while self._preparations and thread_time() - started + self._expected_seconds < ITERATION_SECONDS:
+            _call(self._preparations.popleft())
 
     def _run(self, requests: list[ShortRun], rows: int, max_seconds: float) -> None:
         served = requests[0].served

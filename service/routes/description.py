@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.routes.openapi import add_schemas
+
 
 class Description:
     """The description of an application, as bytes.
@@ -42,4 +44,5 @@ def install(app: FastAPI, root_path: str = "") -> None:
 
 def _make(app: FastAPI, root_path: str) -> bytes:
     described = app.openapi()
+    add_schemas(described)
     return orjson.dumps({"servers": [{"url": root_path}], **described} if root_path else described)
