@@ -26,12 +26,12 @@ class Corruption:
 
     Attributes:
         apply: one channel of an image, how much, and the row's generator -> the damaged channel, clipped afterwards.
-        amounts: how much, for severities 1 to 5.
+        amounts: how much, for each severity from 1.
         unit: what the amounts are.
     """
 
     apply: Callable[[Image, float, np.random.Generator], Image]
-    amounts: tuple[float, float, float, float, float]
+    amounts: tuple[float, ...]
     unit: str
 
 
@@ -46,7 +46,11 @@ def corrupt(images: Images, name: str, severity: int = 3, seed: int = 0) -> Imag
     """
     if severity not in SEVERITIES:
         raise ValueError(f"severity must be one of {SEVERITIES}, got {severity}")
-    corruption = CORRUPTIONS[name]
+    return damage(images, CORRUPTIONS[name], severity, seed)
+
+
+def damage(images: Images, corruption: Corruption, severity: int, seed: int) -> Images:
+    """Damage every image, by the amount of this severity."""
     amount = corruption.amounts[severity - 1]
     damaged = np.empty(images.shape, np.float32)
     for row, image in enumerate(images):

@@ -251,11 +251,25 @@ class Gate(Record):
         return (self.lower is None or self.figure >= self.lower) and (self.upper is None or self.figure <= self.upper)
 
 
+class StoredWeights(Record):
+    """How much of a layer's new statistics the parent's are: 1 leaves them as they were, 0 ignores them."""
+
+    mean: float = Field(ge=0, le=1, description="weight of the parent's mean in the new one")
+    variance: float = Field(ge=0, le=1, description="weight of the parent's variance in the new one")
+
+
 class RecalibrationRecord(Record):
     """How a version's statistics were estimated, and the gates that were checked before it was published."""
 
     rows: int = Field(gt=0, description="unlabelled rows that the statistics were estimated from")
-    prior: float = Field(ge=0, description="number of rows that the parent's statistics counted as")
+    prior: float | None = Field(
+        default=None,
+        ge=0,
+        description="number of rows that the parent's statistics counted as; absent: estimated for each layer",
+    )
+    weights: dict[str, StoredWeights] = Field(
+        default_factory=dict, description="of the parent's statistics in the new ones, by layer"
+    )
     gates: tuple[Gate, ...]
     forced: bool = Field(default=False, description="published on request although a gate did not pass")
 

@@ -18,7 +18,6 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from models.errors import DengeError, InvalidInput
-from models.recalibration.limits import DEFAULT_PRIOR
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
@@ -203,7 +202,7 @@ def recalibrate(
     data: str,
     labels: Path | None = None,
     rows: int = 256,
-    prior: float = DEFAULT_PRIOR,
+    prior: float | None = None,
     seed: int = 0,
     data_dir: Path = Path("data/mnist"),
     force: bool = False,
@@ -217,7 +216,7 @@ def recalibrate(
         data: .npy or .npz file of rows for the model's inputs, or of images as pixels; or "mnist" or "digits".
         labels: .npy file with the class of each row, to compare accuracies. Those of "mnist" and "digits" are known.
         rows: Number of rows to estimate from, drawn at random.
-        prior: Number of rows that the present statistics count for.
+        prior: Number of rows that the present statistics count for. If absent: estimated for each layer.
         seed: Seed of the draw.
         data_dir: Folder with MNIST's four files.
         force: Publish although a gate did not pass. The manifest records it.

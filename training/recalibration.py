@@ -73,7 +73,7 @@ def read_rows(
 
 
 def recalibrate(
-    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, max_rows: int, prior: float, seed: int
+    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, max_rows: int, prior: float | None, seed: int
 ) -> Candidate:
     """Estimate new statistics from rows drawn at random, and check the version that they make.
 

@@ -7,9 +7,10 @@ import onnx
 
 from models.datatypes import Arrays
 from models.drift.divergence import symmetric_kl
-from models.graph.adapt import ChannelStatistics, adapt
+from models.graph.adapt import ESTIMATED, ChannelStatistics, adapt
 from models.graph.find import find
 from models.graph.load import serialize
+from models.manifest import StoredWeights
 from models.runtime.load import load
 
 Statistics = dict[str, ChannelStatistics]
@@ -24,11 +25,13 @@ class Pass:
         outputs: of the network.
         batch: statistics of the rows.
         mixed: statistics by which the layers normalised: the stored ones and those of the rows.
+        weights: of the stored statistics in these, by layer.
     """
 
     outputs: Arrays
     batch: Statistics
     mixed: Statistics
+    weights: dict[str, StoredWeights]
 
 
 class AdaptiveNetwork:
@@ -44,19 +47,23 @@ class AdaptiveNetwork:
         self._run = load(serialize(self._adaptive.model), optimize=True)
         self._outputs = [value.name for value in source.graph.output]
 
-    def run(self, rows: Arrays, prior_weight: float) -> Pass:
+    def run(self, rows: Arrays, prior_weight: float | None = None) -> Pass:
         """Run all rows at once.
 
         Args:
             rows: for every input of the model, shape (n, ...).
-            prior_weight: share of the stored statistics: 1 is the source network itself.
+            prior_weight: of the stored statistics: 1 is the source network itself. Each layer estimates its own where
+                none is given: see `models.graph.adapt`.
         """
-        results = self._run({**rows, self._adaptive.prior_weight: np.array(prior_weight, np.float32)})
-        batch, mixed = {}, {}
+        weight = np.array(ESTIMATED if prior_weight is None else prior_weight, np.float32)
+        results = self._run({**rows, self._adaptive.prior_weight: weight})
+        batch, mixed, weights = {}, {}, {}
         for layer, names in self._adaptive.layers.items():
             batch[layer] = _statistics(results, names.batch_mean, names.batch_var)
             mixed[layer] = _statistics(results, names.mean, names.var)
-        return Pass({name: results[name] for name in self._outputs}, batch, mixed)
+            mean, variance = map(float, results[names.weights])
+            weights[layer] = StoredWeights(mean=mean, variance=variance)
+        return Pass({name: results[name] for name in self._outputs}, batch, mixed, weights)
 
     def divergence(self, statistics: Statistics, reference: Statistics) -> float:
         """Symmetric KL divergence from the reference, mean over channels and layers, in nats.

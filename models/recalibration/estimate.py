@@ -19,7 +19,6 @@ from models.manifest import Parent, RecalibrationRecord
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.candidate import Candidate
 from models.recalibration.evaluation import Estimation, evaluate
-from models.recalibration.limits import DEFAULT_PRIOR
 from models.recalibration.rows import LabelledRows, validate_estimation_rows, validate_labelled_rows
 from models.repository.bundle import Bundle
 
@@ -31,7 +30,7 @@ def recalibrate(
     version: int,
     rows: Arrays,
     *,
-    prior: float = DEFAULT_PRIOR,
+    prior: float | None = None,
     labelled: LabelledRows | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Candidate:
@@ -41,7 +40,8 @@ def recalibrate(
         parent: the version to start from.
         version: its number.
         rows: for every input of the model, shape (n, ...), of its type.
-        prior: how many rows the parent's statistics count as: N in `models.graph.adapt`.
+        prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
+            it is not given.
         labelled: rows on which the new version must not do worse.
         on_step: called with each step when it begins.
 
@@ -51,7 +51,7 @@ def recalibrate(
         GraphError: the graph cannot adapt, or the graphs with the new statistics do not agree.
     """
     count = validate_estimation_rows(rows, parent.manifest.inputs)
-    if not 0 <= prior < np.inf:
+    if prior is not None and not 0 <= prior < np.inf:
         raise InvalidInput(f"got {prior}, expected a number of rows, 0 or more", "prior")
     if labelled is not None:
         validate_labelled_rows(labelled, parent.manifest)
@@ -59,7 +59,8 @@ def recalibrate(
     on_step("estimating")
     source = parse(parent.source)
     network = AdaptiveNetwork(source)
-    before, after = network.run(rows, 1.0), network.run(rows, prior / (prior + count))
+    before = network.run(rows, 1.0)
+    after = network.run(rows, None if prior is None else prior / (prior + count))
 
     on_step("folding")
     bundle = assemble(
@@ -68,7 +69,7 @@ def recalibrate(
         signed_lineage(
             "recalibrated",
             Parent(model=parent.manifest.model, version=version),
-            RecalibrationRecord(rows=count, prior=prior, gates=()),
+            RecalibrationRecord(rows=count, prior=prior, weights=after.weights, gates=()),
         ),
         rows=rows,  # two numbers a channel were estimated from them: thresholds from them are as good as from others
         held_out=parent.held_out,

@@ -2,9 +2,6 @@
 
 from models.drift.calibration import MAX_HELD_OUT_ROWS, MIN_HELD_OUT_ROWS
 
-DEFAULT_PRIOR = 8.0
-"""Rows that the parent's statistics count for. More make label-skewed rows less harmful, and mend a real shift less."""
-
 MIN_ROWS_TO_ESTIMATE = 2
 """One row has a mean, and no variance over rows."""
 

@@ -44,7 +44,10 @@ class Job(BaseModel):
     target_rows: int = Field(description="Rows that are to be estimated from.")
     seen: int = Field(0, description="Rows of the traffic that the collected rows were drawn from.")
     labelled: bool = Field(False, description="Whether classes were sent with the rows.")
-    prior: float | None = Field(description="Rows that the parent's statistics count for; null for a reference.")
+    prior: float | None = Field(
+        description="Rows that the parent's statistics count for; null where each layer estimates them, and for a "
+        "reference."
+    )
     force: bool = Field(description="Publish although a gate does not pass.")
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
     published: int | None = Field(None, description="The new version.")

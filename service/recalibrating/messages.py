@@ -24,7 +24,7 @@ class Order(BaseModel):
         kind: what the rows are for.
         repository: path of the folder of bundles.
         model, version: the version to start from.
-        prior: rows that the parent's statistics count for; None for a reference.
+        prior: rows that the parent's statistics count for; None where each layer estimates them, and for a reference.
         force: publish although a gate does not pass.
     """
 

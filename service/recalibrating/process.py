@@ -17,7 +17,6 @@ from models.datatypes import Array
 from models.errors import DengeError, RecalibrationRefused
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
-from models.recalibration.limits import DEFAULT_PRIOR
 from models.recalibration.references import make_reference
 from models.recalibration.rows import LabelledRows
 from models.repository.bundle import Bundle
@@ -74,7 +73,7 @@ def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
         parent,
         order.version,
         rows,
-        prior=DEFAULT_PRIOR if order.prior is None else order.prior,
+        prior=order.prior,
         labelled=None if labels is None else _labelled(rows, labels),
         on_step=lambda step: report(Progress(state=step)),
     )

@@ -10,7 +10,6 @@ from models.datatypes import Array
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from models.recalibration.limits import (
-    DEFAULT_PRIOR,
     MAX_REFERENCE_ROWS,
     MAX_ROWS_TO_ESTIMATE,
     MIN_REFERENCE_ROWS,
@@ -76,7 +75,12 @@ class RecalibrationParameters(JobParameters):
     max_rows = MAX_ROWS_TO_ESTIMATE
     has_labels = True
 
-    prior: float = Field(DEFAULT_PRIOR, ge=0, le=1e9, description="Rows that the parent's statistics count for.")
+    prior: float | None = Field(
+        None,
+        ge=0,
+        le=1e9,
+        description="Rows that the parent's statistics count for. If absent: estimated for each layer.",
+    )
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class RecalibrationRequest:
 
     @property
     def prior(self) -> float | None:
-        """Rows that the parent's statistics count for; None for a reference."""
+        """Rows that the parent's statistics count for; None where each layer estimates them, and for a reference."""
         return self.parameters.prior if isinstance(self.parameters, RecalibrationParameters) else None
 
 

@@ -56,7 +56,7 @@ export function about({ card, metadata }) {
  */
 const recalibrationFact = ({ rows, prior, forced }) => [
   "Re-calibrated",
-  `from ${count(rows)} rows, prior ${number(prior)}${forced ? ", forced" : ""}`,
+  `from ${count(rows)} rows${typeof prior === "number" ? `, prior ${number(prior)}` : ""}${forced ? ", forced" : ""}`,
 ];
 
 /** @param {Tensor} tensor */

@@ -79,7 +79,7 @@ function form(version) {
       max: 1e9,
       step: "any",
       required: false,
-      placeholder: "default",
+      placeholder: "estimated",
     }),
     field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
     h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a gate fails"),

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper, parser
 from torch import Tensor, nn
 
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
-from models.graph.adapt import VARIANCE_FLOOR, Adaptive, ChannelStatistics, adapt, restate
+from models.graph.adapt import ESTIMATED, VARIANCE_FLOOR, Adaptive, ChannelStatistics, adapt, restate
 from models.graph.find import find
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
@@ -44,17 +44,38 @@ def statistics(adaptive: Adaptive, results: Mapping[str, Array]) -> dict[str, Ch
     }
 
 
-def ada_bn(source: onnx.ModelProto, given: Mapping[str, Array], prior: float) -> dict[str, ChannelStatistics]:
+def estimated_weight(stored: Array, of_rows: Array, unit: Array) -> float:
+    """The share of a layer's distance that is sampling error.
+
+    Args:
+        stored: statistic, shape (C,).
+        of_rows: the statistic of each row, shape (n, C).
+        unit: that the statistic is measured in, shape (C,).
+    """
+    scaled = (of_rows - stored) / unit
+    errors = [float(np.var(channel)) / max(len(channel) - 1, 1) for channel in scaled.T]
+    distances = [float(np.mean(channel)) ** 2 for channel in scaled.T]
+    return min(sum(errors) / sum(distances), 1.0)
+
+
+def ada_bn(source: onnx.ModelProto, given: Mapping[str, Array], prior: float | None) -> dict[str, ChannelStatistics]:
     """Layer after layer: estimate one, store it, go on. In float64, by the ONNX reference."""
     rows = len(next(iter(given.values())))
-    share = prior / (prior + rows)
     known = {layer.name: ChannelStatistics(layer.mean, layer.var) for layer in find(source)}
     for position, layer in enumerate(find(source)):
         x = reference(restate(source, known), given, [find(source)[position].input])[layer.input]
         values = np.moveaxis(x, 1, 0).reshape(len(layer.mean), -1)
-        var = share * layer.var + (1 - share) * values.var(axis=1)
+        if prior is None:
+            by_row = x.reshape(len(x), len(layer.mean), -1)  # a reshape may have made rows of positions
+            squares = np.square(by_row - values.mean(axis=1)[:, None]).mean(axis=2)
+            variance = layer.var + layer.eps
+            of_mean = estimated_weight(layer.mean, by_row.mean(axis=2), np.sqrt(variance))
+            of_var = estimated_weight(layer.var, squares, variance)
+        else:
+            of_mean = of_var = prior / (prior + rows)
+        var = of_var * layer.var + (1 - of_var) * values.var(axis=1)
         known[layer.name] = ChannelStatistics(
-            share * layer.mean + (1 - share) * values.mean(axis=1), np.maximum(var, VARIANCE_FLOOR * layer.var)
+            of_mean * layer.mean + (1 - of_mean) * values.mean(axis=1), np.maximum(var, VARIANCE_FLOOR * layer.var)
         )
     return known
 
@@ -129,14 +150,15 @@ def test_estimating_all_layers_without_adapting_any_is_not_the_same() -> None:
 
 
 @every_case
-def test_any_graph_adapts_as_layer_after_layer(case: Case) -> None:
+@pytest.mark.parametrize("prior", [5.0, None], ids=["prior 5", "estimated"])
+def test_any_graph_adapts_as_layer_after_layer(case: Case, prior: float | None) -> None:
     single = case.model(np.float32)
     given = feeds(single, 17)
     exact = restate_as(case.model(), single)
-    expected = ada_bn(exact, given, prior=5)
+    expected = ada_bn(exact, given, prior)
 
     adaptive = adapt(single)
-    results = run(adaptive, given, weight(5, 17))
+    results = run(adaptive, given, np.array(ESTIMATED, np.float32) if prior is None else weight(prior, 17))
 
     for name, found in statistics(adaptive, results).items():
         assert error(expected[name].mean, found.mean) < SINGLE
@@ -195,6 +217,33 @@ def test_a_layer_that_runs_twice_gets_statistics_for_each_time() -> None:
     assert list(new) == ["bn", "bn#2"]
     assert error(new["bn"].var, new["bn#2"].var) > 0.01
     assert [layer.name for layer in find(restate(source, new))] == ["bn", "bn#2"]
+
+
+def test_the_weight_of_the_stored_statistics_is_that_of_chance_in_the_distance() -> None:
+    """Known moves of many channels: the estimated weights are those of the least expected error."""
+    graph = Graph()
+    channels, rows, moved = 400, 40, 0.3
+    y = graph.bn(graph.input(channels), channels)
+    for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
+        graph.constant(np.full(channels, value), f"bn.{name}")
+    source = graph.model(y, dtype=np.float32)
+    random = np.random.default_rng(3)
+    usual = random.standard_normal((rows, channels))
+    adaptive = adapt(source)
+
+    def estimated(x: Array) -> Array:
+        return run(adaptive, {"x": x}, np.array(ESTIMATED, np.float32))[adaptive.layers["bn"].weights]
+
+    # The sampling error of a mean is 1 / rows; each true mean moved by about `moved`, no variance did.
+    mean, variance = estimated(usual + moved * random.standard_normal(channels))
+    assert mean == pytest.approx((1 / rows) / (1 / rows + moved**2), rel=0.15)
+    assert variance > 0.8
+    # Undisturbed rows leave the statistics as they are, whether they are few or many
+    for count in (16, rows):
+        assert min(estimated(usual[:count])) > 0.8
+    # A given weight is the weight of both.
+    given = run(adaptive, {"x": usual}, np.array(0.25, np.float32))[adaptive.layers["bn"].weights]
+    np.testing.assert_array_equal(given, [0.25, 0.25])
 
 
 def test_the_batchs_own_statistics_are_told_as_well() -> None:

@@ -42,6 +42,23 @@ def test_statistics_are_those_of_the_rows_mixed_with_the_stored_ones(prior_weigh
     np.testing.assert_allclose(found.mixed[NORM].mean, mixed, rtol=1e-4, atol=1e-6)
 
 
+def test_without_a_weight_every_layer_estimates_its_own() -> None:
+    network = AdaptiveNetwork(SOURCE)
+    found, given = network.run(ROWS), network.run(ROWS, 0.3)
+    (layer,) = find(SOURCE)
+    x = layer_inputs()
+    error = (x.var(axis=0, ddof=1) / len(x) / (layer.var + layer.eps)).mean()
+    distance = ((x.mean(axis=0) - layer.mean) ** 2 / (layer.var + layer.eps)).mean()
+
+    weights = found.weights[NORM]
+    assert weights.mean == pytest.approx(error / distance, rel=1e-3)
+    mixed = weights.mean * layer.mean + (1 - weights.mean) * x.mean(axis=0)
+    np.testing.assert_allclose(found.mixed[NORM].mean, mixed, rtol=1e-4, atol=1e-6)
+    mixed_var = weights.variance * layer.var + (1 - weights.variance) * x.var(axis=0)
+    np.testing.assert_allclose(found.mixed[NORM].var, mixed_var, rtol=1e-3)
+    assert given.weights[NORM].mean == given.weights[NORM].variance == pytest.approx(0.3)
+
+
 def test_the_divergence_is_that_from_the_reference_with_its_epsilon() -> None:
     network = AdaptiveNetwork(SOURCE)
     found = network.run(ROWS, 1.0)

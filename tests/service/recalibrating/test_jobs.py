@@ -75,7 +75,7 @@ def test_a_job_publishes_a_version_which_is_loaded(catalog: Catalog) -> None:
     async def start() -> None:
         async with opened(catalog) as jobs:
             job = await jobs.start(catalog.get("tiny"), SENT)
-            assert (job.state, job.rows, job.target_rows, job.prior) == ("waiting", 128, 128, 8)
+            assert (job.state, job.rows, job.target_rows, job.prior) == ("waiting", 128, 128, None)
             done = await finished(jobs, job)
 
         assert (done.state, done.published, done.reason) == ("published", 2, None)

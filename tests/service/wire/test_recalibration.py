@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from models.errors import InvalidInput
-from models.recalibration.limits import DEFAULT_PRIOR
 from service.wire.recalibration import decode
 from tests.bundles import tiny_bundle
 
@@ -24,7 +23,7 @@ def test_a_number_of_rows_to_collect_has_defaults_beside_it() -> None:
     request = decode(body(collect=64), None, INPUTS, OUTPUTS)
 
     assert (request.rows, request.labels, request.collect) == (None, None, 64)
-    assert (request.parameters.prior, request.parameters.timeout_seconds) == (DEFAULT_PRIOR, 3600)
+    assert (request.parameters.prior, request.parameters.timeout_seconds) == (None, 3600)
     assert not request.parameters.force
 
 
