@@ -10,6 +10,7 @@ SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
 MAX_FILE_BYTES = (2 << 30) - 1
 """What protobuf, and so ONNX, can hold in one file."""
-_MAX_DIGESTS_BYTES = 1 << 12
+MAX_DIGESTS_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,32 @@ class Bundle:
     observed: bytes | None = None
 
 
-def write(folder: Path, bundle: Bundle) -> None:
-    """Write a bundle into an empty folder, and return only when it is on the disk itself.
-
-    Raises:
-        OSError: the folder is missing or a file of the bundle already exists.
-    """
-    contents = {
+def pack(bundle: Bundle) -> dict[str, bytes]:
+    """The files of a bundle by name, the list of their digests last."""
+    files = {
         MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode(),
         SOURCE: bundle.source,
         FOLDED: bundle.folded,
     }
     if bundle.observed is not None:
-        contents[OBSERVED] = bundle.observed
+        files[OBSERVED] = bundle.observed
     if bundle.held_out is not None:
-        contents[HELD_OUT] = bundle.held_out
-    sums = "".join(f"{_digest(data)}  {name}\n" for name, data in contents.items())
-    for name, data in {**contents, DIGESTS: sums.encode()}.items():
+        files[HELD_OUT] = bundle.held_out
+    digests = "".join(f"{digest_of(data)}  {name}\n" for name, data in files.items())
+    return {**files, DIGESTS: digests.encode()}
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a bundle into an empty folder, and return only when they are on the disk itself.
+
+    Args:
+        folder: exists.
+        files: by name, as `pack` returns them.
+
+    Raises:
+        OSError: the folder is missing or a file of the bundle already exists.
+    """
+    for name, data in files.items():
         with (folder / name).open("xb") as file:
             file.write(data)
             file.flush()
@@ -99,11 +109,11 @@ def read(folder: Path) -> Bundle:
     contents: dict[str, bytes] = {}
     for name in expected:
         data = _read_file(folder, name)
-        if _digest(data) != expected[name]:
+        if digest_of(data) != expected[name]:
             raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
         contents[name] = data
     return Bundle(
-        _parse_manifest(contents[MANIFEST]),
+        parse_manifest(contents[MANIFEST]),
         folded=contents[FOLDED],
         source=contents[SOURCE],
         held_out=contents.get(HELD_OUT),
@@ -117,7 +127,7 @@ def digest(folder: Path) -> str:
     Raises:
         DamagedBundle: there is no such list.
     """
-    return _digest(_read_file(folder, DIGESTS, _MAX_DIGESTS_BYTES))
+    return digest_of(_read_file(folder, DIGESTS, MAX_DIGESTS_BYTES))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -127,35 +137,42 @@ def read_manifest(folder: Path) -> Manifest:
         DamagedBundle: it cannot be read.
         ForeignBundle: it is not a manifest.
     """
-    return _parse_manifest(_read_file(folder, MANIFEST))
+    return parse_manifest(_read_file(folder, MANIFEST))
 
 
-def _digest(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
+    """The digest of a file, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_file(folder: Path, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    try:
-        return read_file(folder / name, max_bytes)
-    except OSError as error:
-        raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
+def parse_digests(data: bytes, where: str) -> dict[str, str]:
+    """Digests by name of the file.
 
+    Args:
+        data: a list of digests.
+        where: it is from, for the error.
 
-def _expected_digests(folder: Path, present: set[str]) -> dict[str, str]:
-    if DIGESTS not in present:
-        raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
+    Raises:
+        DamagedBundle: it is no such list.
+        ForeignBundle: it lists other files than those of a bundle.
+    """
     try:
-        lines = _read_file(folder, DIGESTS, _MAX_DIGESTS_BYTES).decode("ascii").removesuffix("\n").split("\n")
+        lines = data.decode("ascii").removesuffix("\n").split("\n")
         digests = [(name, digest) for digest, name in (line.split("  ", 1) for line in lines)]
     except ValueError as error:
-        raise DamagedBundle(f"{folder.name}/{DIGESTS} is not a list of digests") from error
+        raise DamagedBundle(f"{where}/{DIGESTS} is not a list of digests") from error
     listed = sorted(name for name, _ in digests if name not in OPTIONAL_FILES)
     if listed != sorted(FILES) or len(dict(digests)) != len(digests):
-        raise ForeignBundle(f"{folder.name} is not a bundle: {DIGESTS} must list {', '.join(FILES)}")
+        raise ForeignBundle(f"{where} is not a bundle: {DIGESTS} must list {', '.join(FILES)}")
     return dict(digests)
 
 
-def _parse_manifest(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> Manifest:
+    """A manifest from its file.
+
+    Raises:
+        ForeignBundle: it is not a manifest, or of a schema that this release does not read.
+    """
     if len(data) > MAX_MANIFEST_BYTES:
         raise ForeignBundle(f"{MANIFEST} is {len(data)} bytes long; at most {MAX_MANIFEST_BYTES} are read")
     try:
@@ -168,3 +185,16 @@ def _parse_manifest(data: bytes) -> Manifest:
                 f"{MANIFEST} has schema version {first['input']!r}; this release reads {SCHEMA_VERSION}"
             ) from error
         raise ForeignBundle(f"{MANIFEST}: {where}: {describe(first)}") from error
+
+
+def _read_file(folder: Path, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    try:
+        return read_file(folder / name, max_bytes)
+    except OSError as error:
+        raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
+
+
+def _expected_digests(folder: Path, present: set[str]) -> dict[str, str]:
+    if DIGESTS not in present:
+        raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
+    return parse_digests(_read_file(folder, DIGESTS, MAX_DIGESTS_BYTES), folder.name)

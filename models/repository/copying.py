@@ -3,15 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from models.errors import BundleError, InvalidInput
-from models.repository import bundle
+from models.repository import bundle, rollout
 from models.repository.bundle import Bundle
 from models.repository.files import read_file
 from models.repository.listing import list_model
-from models.repository.repository import MAX_ROLLOUT_BYTES, ROLLOUT, Repository
-from models.repository.rollout import Rollout
+from models.repository.repository import Repository
+from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 
 
 def copy_model(folder: Path, name: str, repository: Repository) -> list[int]:
@@ -41,8 +39,8 @@ def copy_model(folder: Path, name: str, repository: Repository) -> list[int]:
     is_new = not repository.listing().get(name)
     for version in versions:
         repository.publish_as(_renamed(bundle.read(folder / str(version)), name), version)
-    if is_new and (rollout := _rollout(folder)) is not None:
-        repository.change_rollout(name, lambda _before, _default: rollout)
+    if is_new and (decided := _rollout(folder)) is not None:
+        repository.change_rollout(name, lambda _before, _default: decided)
     return [*versions]
 
 
@@ -52,8 +50,8 @@ def _renamed(found: Bundle, name: str) -> Bundle:
 
 def _rollout(folder: Path) -> Rollout | None:
     try:
-        return Rollout.model_validate_json(read_file(folder / ROLLOUT, MAX_ROLLOUT_BYTES))
+        return rollout.parse(read_file(folder / ROLLOUT, MAX_ROLLOUT_BYTES), folder.name)
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        raise BundleError(f"{folder.name}/{ROLLOUT} is not a rollout") from error
+    except OSError as error:
+        raise BundleError(f"{folder.name}/{ROLLOUT} cannot be read: {error.strerror}") from error

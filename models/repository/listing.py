@@ -32,6 +32,16 @@ class ModelListing:
         return max([*self.versions, *taken], default=0) + 1
 
 
+def is_version(name: str) -> bool:
+    """Whether something has a version's name: a number without leading zeros, however long."""
+    return _NUMBER.fullmatch(name) is not None
+
+
+def reason_against_number(name: str) -> str:
+    """Why a number is no version; empty if it is one."""
+    return f"a version has at most {_MAX_DIGITS} digits" if len(name) > _MAX_DIGITS else ""
+
+
 def list_models(root: Path) -> dict[str, ModelListing]:
     """Everything in a repository that is a model or is named like one, by name; empty if there is no repository.
 
@@ -58,7 +68,7 @@ def list_model(folder: Path) -> ModelListing:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not _NUMBER.fullmatch(entry.name):
+                if not is_version(entry.name):
                     continue
                 if reason := _reason_against(entry):
                     unusable[entry.name] = reason
@@ -88,4 +98,4 @@ def _reason_against(entry: "os.DirEntry[str]") -> str:
         return f"it cannot be read: {error.strerror}"
     if not is_folder:
         return "it is a link to nothing" if entry.is_symlink() else "it is not a folder"
-    return f"a version has at most {_MAX_DIGITS} digits" if len(entry.name) > _MAX_DIGITS else ""
+    return reason_against_number(entry.name)

@@ -1,30 +1,23 @@
-"""Names to versions: the folder of bundles, `<root>/<model>/<version>/`.
+"""Names to versions: what is in a repository, which version answers, and which versions stay.
 
-A version becomes visible by one rename of a complete, synced folder, so a kill at any point leaves the old state or the
-new one. The rename fails when the version exists, so concurrent publishers get different versions without a lock.
-
-`<root>/<model>/rollout.json` holds what has been decided about the versions of a model (`models.repository.rollout`).
+Where the bundles are, and how a version becomes visible, is a matter of the storage: `folder_storage.py`, and
+`object_storage.py` for buckets.
 """
 
-import errno
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from models.errors import BundleError, InvalidInput, ModelNotFound, StorageError, VersionNotFound
 from models.manifest import MODEL_NAME
 from models.repository import bundle
 from models.repository.bundle import Bundle
-from models.repository.files import read_file
-from models.repository.folder import delete_abandoned, locked, staging, sync
-from models.repository.listing import ModelListing, list_model, list_models
+from models.repository.cache import BundleCache
+from models.repository.folder_storage import FolderStorage
+from models.repository.listing import ModelListing
+from models.repository.location import parse_location
 from models.repository.rollout import Rollout
-
-ROLLOUT = "rollout.json"
-MAX_ROLLOUT_BYTES = 1 << 20
+from models.repository.storage import Storage, StoredModel
 
 
 def validate_model_name(name: str, field: str) -> None:
@@ -46,34 +39,51 @@ def validate_model_name(name: str, field: str) -> None:
 
 
 class Repository:
-    """A folder of bundles.
+    """Bundles by model and version, in a folder or a bucket.
 
     Args:
-        root: created on the first publish when it does not exist.
+        root: a folder, created on the first publish when it does not exist; or a URL (`models.repository.location`).
+        cache: of bundles, for a URL; without one, every read downloads the bundle.
+
+    Raises:
+        InvalidInput: the URL is not one of object storage, or the extra for it is not installed.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | str, cache: BundleCache | None = None) -> None:
+        self.root = parse_location(root)
+        self._storage = _open_storage(self.root, cache)
 
     def __repr__(self) -> str:
         return f"Repository({str(self.root)!r})"
+
+    @property
+    def location(self) -> str:
+        """The root for another process: an absolute path or a URL."""
+        return str(self.root.absolute()) if isinstance(self.root, Path) else self.root
 
     def validate_writable(self) -> None:
         """Check that versions can be published here, before the work of making one.
 
         Raises:
             InvalidInput: the root is not a folder, or may not be written.
+            StorageError: the bucket does not answer, or may not be written.
         """
-        if self.root.exists() and not (self.root.is_dir() and os.access(self.root, os.W_OK)):
-            raise InvalidInput(f"{self.root} is not a folder that may be written", "repository")
+        self._storage.validate_writable()
 
     def listing(self) -> dict[str, ModelListing]:
-        """All models by name, sorted, with the folders that cannot be used.
+        """All models by name, sorted, with what cannot be used.
 
         Raises:
             StorageError: the repository cannot be read.
         """
-        return list_models(self.root)
+        return self._storage.list_models()
+
+    def last_seen(self) -> dict[str, StoredModel]:
+        """Models by name as they were last read of a bucket, with the versions that are on this machine.
+
+        To serve them where the bucket does not answer at the start. Empty for a folder.
+        """
+        return self._storage.last_seen()
 
     def models(self) -> list[str]:
         """Names of the models with at least one version, sorted.
@@ -90,7 +100,7 @@ class Repository:
             ModelNotFound: there is none.
             StorageError: the model's folder cannot be read.
         """
-        listing = list_model(self.root / model) if MODEL_NAME.fullmatch(model) else ModelListing()
+        listing = self._storage.list_model(model) if MODEL_NAME.fullmatch(model) else ModelListing()
         if reason := listing.unusable.get(""):
             raise StorageError(f"model '{model}': {reason}")
         if not listing.versions:
@@ -99,7 +109,7 @@ class Repository:
 
     def delete_abandoned(self) -> None:
         """Delete what dead processes have left of versions that they did not publish."""
-        delete_abandoned(self.root)
+        self._storage.delete_abandoned()
 
     def validate_version(self, model: str, version: int) -> None:
         """Check that a version exists.
@@ -127,16 +137,7 @@ class Repository:
             BundleError: the rollout cannot be read. Answering with the newest version instead could be wrong.
         """
         versions = self.versions(model)
-        try:
-            text = read_file(self.root / model / ROLLOUT, MAX_ROLLOUT_BYTES)
-        except FileNotFoundError:
-            return Rollout()
-        except OSError as error:
-            raise BundleError(f"{model}/{ROLLOUT} cannot be read: {error.strerror}") from error
-        try:
-            return Rollout.model_validate_json(text).without_missing(versions)
-        except ValidationError as error:
-            raise BundleError(f"{model}/{ROLLOUT} is not a rollout: correct or delete it") from error
+        return self._storage.rollout(model).without_missing(versions)
 
     def change_rollout(self, model: str, change: Callable[[Rollout, int], Rollout]) -> Rollout:
         """Change what has been decided about a model, while no other process does, and return it.
@@ -150,12 +151,13 @@ class Repository:
             BundleError: the rollout cannot be read.
         """
         self.versions(model)
-        with locked(self.root / model):
-            before = self.rollout(model)
-            after = change(before, self.default_version(model))
-            if after != before:
-                self._write_rollout(model, after)
-        return after
+
+        def decide(stored: Rollout) -> Rollout:
+            versions = self.versions(model)
+            before = stored.without_missing(versions)
+            return change(before, before.default or versions[-1])
+
+        return self._storage.change_rollout(model, decide)
 
     def read(self, model: str, version: int) -> Bundle:
         """Read and verify one version.
@@ -164,8 +166,10 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
             BundleError: it is damaged or foreign, or its manifest is of another model.
         """
-        self.validate_version(model, version)
-        found = bundle.read(self.root / model / str(version))
+        found = self._storage.read(model, version) if MODEL_NAME.fullmatch(model) else None
+        if found is None:
+            self.validate_version(model, version)
+            raise BundleError(f"{model}/{version} was deleted meanwhile")
         if found.manifest.model != model:
             raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
         return found
@@ -176,7 +180,7 @@ class Repository:
         Raises:
             BundleError: there is no such version, or it cannot be read.
         """
-        return bundle.digest(self.root / model / str(version))
+        return self._storage.digest(model, version)
 
     def publish(self, new: Bundle, *, candidate: bool = False) -> int:
         """Add a version to the model that the manifest names, and return its number.
@@ -191,14 +195,14 @@ class Repository:
             InvalidInput: the manifest's name cannot be a model's.
             OSError: the disk is full or may not be written.
         """
-        model_folder = self._make_model_folder(new.manifest.model)
-        with staging(self.root) as staged:
-            bundle.write(staged, new)
-            if candidate and list_model(model_folder).versions:
-                self.change_rollout(model_folder.name, Rollout.pinned)
-            version = self._rename_to_next_version(staged, model_folder)
-        sync(model_folder)
-        return version
+        model = new.manifest.model
+        validate_model_name(model, "model")  # copies of a manifest are not validated
+
+        def pin_default() -> None:
+            if candidate and self._storage.list_model(model).versions:
+                self.change_rollout(model, Rollout.pinned)
+
+        return self._storage.publish(model, bundle.pack(new), pin_default)
 
     def publish_as(self, new: Bundle, version: int) -> None:
         """Add a version under a number of its own, or leave it where it is if it is there already.
@@ -212,14 +216,12 @@ class Repository:
             BundleError: another bundle has the number.
             OSError: the disk is full or may not be written.
         """
-        model_folder = self._make_model_folder(new.manifest.model)
-        with staging(self.root) as staged:
-            bundle.write(staged, new)
-            if not _rename(staged, model_folder / str(version)) and bundle.digest(staged) != self.digest(
-                new.manifest.model, version
-            ):
-                raise BundleError(f"{new.manifest.model}/{version} is there already, and is another bundle")
-        sync(model_folder)
+        model, files = new.manifest.model, bundle.pack(new)
+        validate_model_name(model, "model")  # copies of a manifest are not validated
+        if self._storage.publish_as(model, files, version):
+            return
+        if self.digest(model, version) != bundle.digest_of(files[bundle.DIGESTS]):
+            raise BundleError(f"{model}/{version} is there already, and is another bundle")
 
     def prune(self, model: str, keep: int) -> list[int]:
         """Delete the oldest versions but `keep`, and return those that were deleted.
@@ -235,66 +237,33 @@ class Repository:
         if keep < 1:
             raise InvalidInput("at least one version must be kept", "keep")
         self.versions(model)
-        with locked(self.root / model):
-            return self._prune(model, keep)
+        return self._storage.delete_versions(model, lambda: self._versions_to_prune(model, keep))
 
-    def _prune(self, model: str, keep: int) -> list[int]:
+    def _versions_to_prune(self, model: str, keep: int) -> list[int]:
         versions = self.versions(model)
         rollout = self.rollout(model)
         stay = {*versions[-keep:], *rollout.in_use, *rollout.previous[-1:], *rollout.loaded}
         stay |= self._ancestors(model, stay)
-        deleted = [version for version in versions if version not in stay]
-        for version in deleted:
-            # Two processes may prune at once: then one of them finds the version gone.
-            with staging(self.root) as staged, suppress(FileNotFoundError):
-                # Invisible in one step, so that a kill during the deletion leaves no half version.
-                (self.root / model / str(version)).rename(staged / "pruned")
-        if deleted:
-            sync(self.root / model)
-        return deleted
+        return [version for version in versions if version not in stay]
 
     def _ancestors(self, model: str, versions: set[int]) -> set[int]:
         """Parents of these versions, their parents, and so on, as far as manifests can be read."""
         found: set[int] = set()
-        left = [version for version in versions if version in list_model(self.root / model).versions]
+        left = [version for version in versions if version in self._storage.list_model(model).versions]
         while left:
             with suppress(BundleError):
-                parent = bundle.read_manifest(self.root / model / str(left.pop())).lineage.parent
+                parent = self._storage.read_manifest(model, left.pop()).lineage.parent
                 if parent is not None and parent.model == model and parent.version not in found:
                     found.add(parent.version)
                     left += [parent.version]
         return found
 
-    def _write_rollout(self, model: str, rollout: Rollout) -> None:
-        with staging(self.root) as staged:
-            with (staged / ROLLOUT).open("x") as file:
-                file.write(rollout.model_dump_json(exclude_defaults=True))
-                file.flush()
-                os.fsync(file.fileno())
-            (staged / ROLLOUT).rename(self.root / model / ROLLOUT)
-        sync(self.root / model)
 
-    def _make_model_folder(self, model: str) -> Path:
-        validate_model_name(model, "model")  # copies of a manifest are not validated
-        self.root.mkdir(parents=True, exist_ok=True)
-        folder = self.root / model
-        folder.mkdir(exist_ok=True)
-        sync(self.root)
-        return folder
-
-    def _rename_to_next_version(self, staged: Path, model_folder: Path) -> int:
-        while True:
-            version = list_model(model_folder).next_version
-            if _rename(staged, model_folder / str(version)):
-                return version
-
-
-def _rename(staged: Path, folder: Path) -> bool:
-    """Make a staged version visible. False if there is one already."""
+def _open_storage(root: Path | str, cache: BundleCache | None) -> Storage:
+    if isinstance(root, Path):
+        return FolderStorage(root)
     try:
-        staged.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        return False
-    return True
+        from models.repository.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise InvalidInput(f"{error.name} is not installed: pip install 'denge[objects]'", "repository") from error
+    return ObjectStorage(root, cache)

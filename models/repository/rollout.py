@@ -5,10 +5,13 @@ Until something is decided, the newest version is the default: it answers the re
 
 import re
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from models.errors import InvalidInput, NotFound
+from models.errors import BundleError, InvalidInput, NotFound
 from models.manifest import Record
+
+ROLLOUT = "rollout.json"
+MAX_ROLLOUT_BYTES = 1 << 20
 
 _MAX_PREVIOUS = 16
 """Earlier defaults that are remembered for rolling back."""
@@ -178,6 +181,23 @@ class Rollout(Record):
         return self.model_copy(
             update={"loaded": _without(self.loaded, version), "unloaded": (*_without(self.unloaded, version), version)}
         )
+
+
+def serialize(rollout: Rollout) -> bytes:
+    """The content of `rollout.json`."""
+    return rollout.model_dump_json(exclude_defaults=True).encode()
+
+
+def parse(data: bytes, model: str) -> Rollout:
+    """A rollout from its file.
+
+    Raises:
+        BundleError: it is not one. To go on with the newest version instead could be wrong.
+    """
+    try:
+        return Rollout.model_validate_json(data)
+    except ValidationError as error:
+        raise BundleError(f"{model}/{ROLLOUT} is not a rollout: correct or delete it") from error
 
 
 def _without(versions: tuple[int, ...], version: int) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def test_a_prior_keeps_as_much_of_the_old(parent: Bundle) -> None:
 
 def test_the_manifest_says_where_it_came_from_and_what_it_passed(parent: Bundle, tmp_path: Path) -> None:
     candidate = adapted(parent, rows(100, shift=1.0), prior=16)
-    bundles.write(tmp_path, candidate.bundle)
+    bundles.write(tmp_path, bundles.pack(candidate.bundle))
 
     found = bundles.read(tmp_path)
 

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     """A written bundle."""
     path = tmp_path / "1"
     path.mkdir()
-    bundles.write(path, tiny_bundle())
+    bundles.write(path, bundles.pack(tiny_bundle()))
     return path
 
 
@@ -53,14 +53,14 @@ def edit_manifest(folder: Path, edit: Callable[[dict], None]) -> None:
 
 @pytest.mark.parametrize("bundle", [tiny_bundle(), tiny_bundle(labels=None, seed=5), image_bundle()])
 def test_what_is_read_is_what_was_written(tmp_path: Path, bundle: Bundle) -> None:
-    bundles.write(tmp_path, bundle)
+    bundles.write(tmp_path, bundles.pack(bundle))
 
     assert bundles.read(tmp_path) == bundle
 
 
 def test_held_out_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
     bundle = replace(tiny_bundle(), held_out=b"rows")
-    bundles.write(tmp_path, bundle)
+    bundles.write(tmp_path, bundles.pack(bundle))
 
     assert bundles.read(tmp_path) == bundle
     assert agrees(tmp_path)
@@ -92,7 +92,7 @@ def test_a_bundle_signed_by_sha256sum_is_read(folder: Path) -> None:
 
 def test_nothing_is_overwritten(folder: Path) -> None:
     with pytest.raises(FileExistsError):
-        bundles.write(folder, tiny_bundle(seed=1))
+        bundles.write(folder, bundles.pack(tiny_bundle(seed=1)))
     assert bundles.read(folder) == tiny_bundle()
 
 
@@ -105,7 +105,7 @@ def test_every_file_and_then_the_folder_is_synced(tmp_path: Path, monkeypatch: p
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
-    bundles.write(tmp_path, tiny_bundle())
+    bundles.write(tmp_path, bundles.pack(tiny_bundle()))
 
     assert sorted(synced[:-1]) == sorted(ALL_FILES)
     assert synced[-1] == tmp_path.name
@@ -266,7 +266,7 @@ def test_a_manifest_of_absurd_length_is_not_parsed(folder: Path, monkeypatch: py
 @given(data=st.data())
 def test_whatever_is_read_sha256sum_finds_intact(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("bundle")
-    bundles.write(folder, tiny_bundle())
+    bundles.write(folder, bundles.pack(tiny_bundle()))
     name = data.draw(st.sampled_from(ALL_FILES))
     content = (folder / name).read_bytes()
     start = data.draw(st.integers(0, len(content)))

@@ -1,21 +1,25 @@
-"""What is in a folder, and what a reader of a repository can see."""
+"""What is in a folder or a bucket, and what a reader of a repository can see."""
 
 from pathlib import Path
 
 from models.repository.bundle import Bundle
+from models.repository.objects import Objects
 from models.repository.repository import Repository
 
 
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, and what is in the files."""
+def tree(root: Path | str) -> dict[str, bytes | None]:
+    """Every path below a folder or a URL, and what is in the files."""
+    if isinstance(root, str):
+        objects = Objects(root)
+        return {found.key: objects.get(found.key, 1 << 30).data for found in objects.list()}
     return {
-        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
-        for path in sorted(folder.rglob("*"))
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes() for path in sorted(root.rglob("*"))
     }
 
 
-def hidden(folder: Path) -> list[Path]:
-    return list(folder.rglob(".*"))
+def hidden(root: Path | str) -> list[str]:
+    """Paths that no reader looks at."""
+    return [path for path in tree(root) if any(part.startswith(".") for part in path.split("/"))]
 
 
 def everything(repository: Repository) -> dict[str, tuple[int, dict[int, Bundle]]]:
