@@ -15,16 +15,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from models.datatypes import Array
+from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
+from models.repository.cache import BundleCache
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
 from models.runtime.providers import runtime_version, validate_provider
-from models.starter import seed
 from models.version import VERSION
 from service.access import Guard
 from service.catalog.catalog import Catalog
-from service.catalog.given_model import add_given_model
 from service.catalog.loader import trust
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
@@ -66,6 +66,7 @@ from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
 from service.replicas.metrics import ReplicaMetrics
 from service.replicas.open import open_store
+from service.replicas.start import Start
 from service.routes import (
     configuration,
     dashboard,
@@ -122,8 +123,6 @@ carries an `X-Request-ID`, the client's own if it sent one, under which the serv
 
 READ_SECONDS = 10.0
 """How long a request waits for the repository to be read."""
-START_SECONDS = 15.0
-"""How long the port stays closed for models that are still being loaded."""
 
 MAX_CODEC_THREADS = 4
 """More would keep the event loop waiting for too long, since Python runs one of them at a time."""
@@ -148,7 +147,7 @@ def create_app(
     lifecycle = lifecycle or Lifecycle()
     replicas = replicas or Alone()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    repository = Repository(settings.repository)
+    repository = _open_repository(settings)
     statistics = ServiceStatistics()
     gather = partial(replicas.gather, statistics)
     membership = Membership(open_store(settings), _new_member(settings), partial(_count_requests, statistics))
@@ -205,8 +204,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         validate_provider(settings.provider)
-        async with membership.running(), webhook.sending(), monitor.saving():
-            await _load_all(repository, catalog, agreement, settings)
+        start = Start(repository, catalog, agreement, settings)
+        async with membership.running(), webhook.sending(), monitor.saving(), start.loading():
             await recalibrations.open()
             async with grpc if replicas.predicts_here else nullcontext():
                 yield
@@ -262,7 +261,7 @@ def create_worker(settings: Settings, control: Path, link: Link) -> Application:
         link: to the control process.
     """
     limits = _limits(settings)
-    catalog = Catalog(Repository(settings.repository), _engine_opener(settings, limits))
+    catalog = Catalog(_open_repository(settings), _engine_opener(settings, limits))
     statistics = ServiceStatistics()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     collector = RowCollector(lambda rows: link.send(ROWS_MESSAGE, rows.to_bytes()))
@@ -430,33 +429,6 @@ def _serving_grpc(
     ).serving()
 
 
-async def _load_all(repository: Repository, catalog: Catalog, agreement: Agreement, settings: Settings) -> None:
-    """Load all models. Those that take longer than `START_SECONDS` are loaded while the service serves the others."""
-    pool = BlockingPool("start", 1, None)
-
-    def load() -> None:
-        repository.delete_abandoned()
-        if settings.model_path is not None and settings.model_name is not None:
-            add_given_model(settings.model_path, settings.model_name, repository, settings.state_folder)
-        elif settings.starters:
-            seed(repository)
-        catalog.load_all()
-
-    async def start() -> None:
-        await agreement.start(lambda: pool.run("load all models", load))
-        log.info(
-            "ready", version=VERSION, onnxruntime=runtime_version(), provider=settings.provider, models=catalog.names()
-        )
-
-    loading = asyncio.ensure_future(start())
-    done, _ = await asyncio.wait([loading], timeout=START_SECONDS)
-    if done:
-        await loading
-    else:
-        log.warning("still_loading", models=catalog.names())
-        loading.add_done_callback(_log_failure)
-
-
 def _new_member(settings: Settings) -> Member:
     scheme = "http" if settings.ssl_certfile is None else "https"
     address = settings.replica_address or f"{scheme}://{socket.gethostname()}:{settings.port}"
@@ -465,11 +437,6 @@ def _new_member(settings: Settings) -> Member:
 
 def _count_requests(statistics: ServiceStatistics) -> int:
     return sum(durations.count for durations in statistics.requests.values())
-
-
-def _log_failure(loading: "asyncio.Future[None]") -> None:
-    if not loading.cancelled() and (error := loading.exception()):
-        log.error("models_not_loaded", exc_info=error)
 
 
 def _open_tracing(settings: Settings) -> "Tracing | None":
@@ -490,6 +457,18 @@ def _open_tracing(settings: Settings) -> "Tracing | None":
 
 def _proxies(settings: Settings) -> Proxies:
     return Proxies(settings.trusted_proxies, settings.root_path)
+
+
+def _open_repository(settings: Settings) -> Repository:
+    """The repository of the settings.
+
+    Raises:
+        ConfigurationError: the client of the bucket is not installed, or lacks a setting.
+    """
+    try:
+        return Repository(settings.repository, BundleCache(settings.cache_folder, settings.cache_bytes))
+    except InvalidInput as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _limits(settings: Settings) -> Limits:

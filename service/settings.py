@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from models.errors import InvalidInput
+from models.repository.location import parse_location
 from models.validation import describe, field_of
 from service.host import cores, credentials, secret_files, sockets
 
@@ -117,8 +119,20 @@ class Settings(BaseSettings):
         None, description="API keys, separated by commas. If set, predictions require one of them."
     )
     api_keys_file: Path | None = Field(None, description="File with the API keys, one per line.")
-    repository: Path = Field(
-        Path("repository"), description="Folder of the models, as <repository>/<model>/<version>/."
+    repository: Path | str = Field(
+        Path("repository"),
+        description="Folder of the models, as <repository>/<model>/<version>/, or URL of a bucket: s3://bucket/prefix, "
+        "gs://bucket/prefix or az://container/prefix. Credentials, region and endpoint come from the variables of the "
+        "storage, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+    )
+    cache_dir: Path | None = Field(
+        None, description="Folder for what is downloaded from a bucket. If absent, <state_dir>/cache."
+    )
+    cache_mib: int = Field(
+        10240,
+        gt=0,
+        description="Most disk space for what is downloaded from a bucket, in MiB. The least recently used "
+        "versions are deleted.",
     )
     model_path: Path | None = Field(
         None,
@@ -176,7 +190,7 @@ class Settings(BaseSettings):
     state_dir: Path | None = Field(
         None,
         description="Folder for observations and re-calibration jobs, which survive a restart. If absent, "
-        "<repository>/.state.",
+        "<repository>/.state; for a bucket .state in the working directory.",
     )
     store: str | None = Field(
         None,
@@ -305,10 +319,18 @@ class Settings(BaseSettings):
                 raise ValueError("expected exact origins, such as https://app.example or http://localhost:3000")
         return value
 
-    @field_validator("repository", "state_dir")
+    @field_validator("repository", mode="before")
     @classmethod
-    def _validate_folder(cls, value: Path | None) -> Path | None:
-        if value is not None and value.exists() and not value.is_dir():
+    def _parse_repository(cls, value: Path | str) -> Path | str:
+        try:
+            return parse_location(value)
+        except InvalidInput as error:
+            raise ValueError(str(error).removeprefix("repository: ")) from error
+
+    @field_validator("repository", "state_dir", "cache_dir")
+    @classmethod
+    def _validate_folder(cls, value: Path | str | None) -> Path | str | None:
+        if isinstance(value, Path) and value.exists() and not value.is_dir():
             raise ValueError("expected a folder, and a file is there")
         return value
 
@@ -487,7 +509,17 @@ class Settings(BaseSettings):
     @property
     def state_folder(self) -> Path:
         """Folder for what survives a restart."""
-        return self.state_dir or self.repository / ".state"
+        return self.state_dir or (self.repository / ".state" if isinstance(self.repository, Path) else Path(".state"))
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder for what is downloaded from a bucket."""
+        return self.cache_dir or self.state_folder / "cache"
+
+    @property
+    def cache_bytes(self) -> int:
+        """Most disk space for what is downloaded from a bucket, in bytes."""
+        return self.cache_mib << 20
 
     @property
     def max_collected_bytes(self) -> int:

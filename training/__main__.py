@@ -46,7 +46,7 @@ def train(
     width: int = 0,
     threads: int = 1,
     data_dir: Path = Path("data/mnist"),
-    repository: Path = Path("repository"),
+    repository: str = "repository",
     name: str = "",
     run_dir: Path | None = None,
     resume: bool = False,
@@ -67,7 +67,7 @@ def train(
         width: Units (mlp) or channels of the first block (convnet, resnet). 0 stands for 64, 16 and 16.
         threads: Threads of torch. The last bits of the weights depend on their number.
         data_dir: Folder with MNIST's four files.
-        repository: Folder to publish into.
+        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
         run_dir: Folder for the checkpoint. runs/<name> by default.
         resume: Continue from the checkpoint in --run-dir.
@@ -79,7 +79,8 @@ def train(
     from training.data.load import load
 
     validate_model_name(name, "name")
-    Repository(repository).validate_writable()
+    target = Repository(repository)
+    target.validate_writable()
     dataset = load(data, data_dir)
     rows = run.Rows.of(config, dataset)
     with processes.join() as group:
@@ -89,7 +90,7 @@ def train(
             _log_test(network, rows, dataset)
         metrics = bundle.store_statistics(network, rows, group) if publish else None
     if metrics is not None and group.rank == 0:
-        _publish_new(repository, bundle.make(name, config, network, dataset, rows, metrics))
+        _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
 
 
 @app.command
@@ -97,7 +98,7 @@ def export(
     checkpoint: Path,
     *,
     data_dir: Path = Path("data/mnist"),
-    repository: Path = Path("repository"),
+    repository: str = "repository",
     name: str = "",
 ) -> None:
     """Publish the network of a checkpoint.
@@ -105,7 +106,7 @@ def export(
     Args:
         checkpoint: File that `train` wrote.
         data_dir: Folder with MNIST's four files, to estimate population statistics from.
-        repository: Folder to publish into.
+        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
     """
     import torch
@@ -119,7 +120,8 @@ def export(
     config = found.config
     name = name or config.model
     validate_model_name(name, "name")
-    Repository(repository).validate_writable()
+    target = Repository(repository)
+    target.validate_writable()
     torch.set_num_threads(config.threads)
     dataset = load(config.data, data_dir)
     rows = run.Rows.of(config, dataset)
@@ -127,7 +129,7 @@ def export(
     found.restore_network(network)
     _log_test(network, rows, dataset)
     metrics = bundle.store_statistics(network, rows)
-    _publish_new(repository, bundle.make(name, config, network, dataset, rows, metrics))
+    _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
 
 
 @app.command(name="import")
@@ -145,7 +147,7 @@ def import_(
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
-    repository: Path = Path("repository"),
+    repository: str = "repository",
 ) -> None:
     """Publish an ONNX file, a Keras model, or a torch network that your code builds.
 
@@ -168,14 +170,15 @@ def import_(
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
-        repository: Folder to publish into.
+        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
     """
     from models.assemble import ModelInfo
     from models.manifest import Batching
     from training.imports import Import, parse_shape, read_preprocessing
 
     validate_model_name(name, "name")
-    Repository(repository).validate_writable()
+    target = Repository(repository)
+    target.validate_writable()
     batching = Batching(max_batch_rows=max_batch_rows, batch_wait_ms=batch_wait_ms, inline_ms=inline_ms)
     info = ModelInfo(
         name,
@@ -192,12 +195,12 @@ def import_(
         weights=weights,
         input_shape=parse_shape(input_shape),
     )
-    _publish_new(repository, requested.make_bundle())
+    _publish_new(target, requested.make_bundle())
 
 
 @app.command
 def recalibrate(
-    bundle: Path,
+    bundle: str,
     *,
     data: str,
     labels: Path | None = None,
@@ -212,7 +215,7 @@ def recalibrate(
     The default version stays the default. A result that does not pass its gates is not published.
 
     Args:
-        bundle: Folder of a version, or of a model in a repository: then its default version is re-calibrated.
+        bundle: Folder or URL of a version, or of a model in a repository: then its default version is re-calibrated.
         data: .npy or .npz file of rows for the model's inputs, or of images as pixels; or "mnist" or "digits".
         labels: .npy file with the class of each row, to compare accuracies. Those of "mnist" and "digits" are known.
         rows: Number of rows to estimate from, drawn at random.
@@ -228,15 +231,15 @@ def recalibrate(
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
     candidate = recalibration.recalibrate(parent, given, known, max_rows=rows, prior=prior, seed=seed)
     _log(report.gates(candidate.gates))
-    _publish(parent.repository.root, candidate.publishable(force=force), candidate=True)
+    _publish(parent.repository, candidate.publishable(force=force), candidate=True)
 
 
 @app.command
-def inspect(path: Path) -> None:
+def inspect(path: str) -> None:
     """Show the normalisation layers of a bundle or an ONNX file: their statistics, and what they are folded into.
 
     Args:
-        path: Folder of a bundle, or ONNX file.
+        path: Folder or URL of a bundle, of a model or of a repository; or ONNX file.
     """
     from training.inspection import describe
 
@@ -268,16 +271,16 @@ def _log_test(network: "nn.Module", rows: "Rows", data: "Dataset") -> None:
     _log(report.confusion(counts, data.class_names))
 
 
-def _publish_new(repository: Path, bundle: Bundle) -> None:
+def _publish_new(repository: Repository, bundle: Bundle) -> None:
     from training import report
 
     print(report.bundle(bundle.manifest))
     _publish(repository, bundle)
 
 
-def _publish(repository: Path, bundle: Bundle, *, candidate: bool = False) -> None:
-    version = Repository(repository).publish(bundle, candidate=candidate)
-    print(f"published {bundle.manifest.model} version {version}: {repository / bundle.manifest.model / str(version)}")
+def _publish(repository: Repository, bundle: Bundle, *, candidate: bool = False) -> None:
+    version = repository.publish(bundle, candidate=candidate)
+    print(f"published {bundle.manifest.model} version {version}: {repository.root}/{bundle.manifest.model}/{version}")
 
 
 def _fail(error: Exception | str, code: int) -> int:

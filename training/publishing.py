@@ -51,7 +51,7 @@ def publish(
         input_names, output_names: in requests and responses; those of the network's arguments and results by default.
         tolerance: bound on the largest difference from the network, relative to the largest value of the output; by
             default derived from the network's own rounding.
-        repository: folder to publish into.
+        repository: folder to publish into, or URL of a bucket.
 
     Raises:
         InvalidInput: the name, the inputs, rows or labels are wrong, or the repository cannot be written.
@@ -59,7 +59,7 @@ def publish(
         ParityError: a graph does not compute the same as the network.
     """
     validate_model_name(name, "name")
-    target = Repository(Path(repository))
+    target = Repository(repository)
     target.validate_writable()
     info = ModelInfo(name, description=description, labels=labels, preprocessing=preprocessing)
     return target.publish(

@@ -15,9 +15,11 @@ from models.recalibration.candidate import Candidate
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
 from models.recalibration.rows import LabelledRows
 from models.repository.bundle import DIGESTS, Bundle
+from models.repository.location import parse_location
 from models.repository.repository import Repository
 from models.rows import count_rows
 from training import row_files
+from training.bucket_urls import resolve
 from training.config import DataKind
 
 
@@ -30,14 +32,17 @@ class Parent:
     bundle: Bundle
 
     @classmethod
-    def read(cls, path: Path) -> "Parent":
-        """Read a version from its folder, or a model's default version from the model's folder.
+    def read(cls, text: str) -> "Parent":
+        """Read a version from its folder or URL, or a model's default version from the model's.
 
         Raises:
             InvalidInput: the folder is not in a repository.
             NotFound, BundleError: as `Repository.read`.
         """
-        path = path.resolve()
+        location = parse_location(text)
+        if isinstance(location, str):
+            return cls._read_from_bucket(location)
+        path = location.resolve()
         if (path / DIGESTS).is_file():
             if not path.name.isdecimal():
                 raise InvalidInput(f"{path} is not in a repository: its name is not a version number", "bundle")
@@ -45,6 +50,14 @@ class Parent:
         else:
             repository, model = Repository(path.parent), path.name
             version = repository.default_version(model)
+        return cls(repository, version, repository.read(model, version))
+
+    @classmethod
+    def _read_from_bucket(cls, url: str) -> "Parent":
+        repository, model, version = resolve(url)
+        if model is None:
+            raise InvalidInput(f"{url} is no model: there is no version in it", "bundle")
+        version = version or repository.default_version(model)
         return cls(repository, version, repository.read(model, version))
 
 

@@ -15,7 +15,7 @@ from models.repository.repository import Repository
 def main(file: str, name: str, repository: str) -> int:
     """Publish a file as the next version of a model. Returns the exit code."""
     try:
-        Repository(Path(repository)).publish(onnx.import_graph(onnx.read(Path(file)), ModelInfo(name)))
+        Repository(repository).publish(onnx.import_graph(onnx.read(Path(file)), ModelInfo(name)))
     except (DengeError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -51,6 +51,7 @@ class Repository:
 
     def __init__(self, root: Path | str, cache: BundleCache | None = None) -> None:
         self.root = parse_location(root)
+        self.cache = cache
         self._storage = _open_storage(self.root, cache)
 
     def __repr__(self) -> str:

@@ -8,17 +8,22 @@ _FOLDER = Path(__file__).parent
 
 
 def seed(repository: Repository) -> list[str]:
-    """Copy the starter models into a repository that has nothing like a model. Returns the names of those copied.
+    """Copy the starter models into a repository that has nothing else. Returns the names of those copied.
+
+    Several processes may do this at once: they copy the same, and each has all of them afterwards.
 
     Raises:
+        BundleError: something else has been published under one of the names meanwhile.
         OSError: the repository cannot be written.
     """
-    if repository.listing():
+    starters, found = Repository(_FOLDER).listing(), repository.listing()
+    if any(listing != starters.get(name) for name, listing in found.items()):
         return []
-    starters = Repository(_FOLDER)
-    for name in starters.models():
-        repository.publish(starters.read(name, starters.default_version(name)))
-    return starters.models()
+    missing = sorted(starters.keys() - found.keys())
+    for name in missing:
+        for version in starters[name].versions:
+            repository.publish_as(Repository(_FOLDER).read(name, version), version)
+    return missing
 
 
 def starter_digests() -> list[str]:

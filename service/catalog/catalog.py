@@ -95,6 +95,15 @@ class Catalog(Lookups):
             except DengeError as error:
                 log.error("model_not_loaded", model=name, error=str(error))
 
+    def load_last_seen(self) -> list[str]:
+        """Load what is known here of a repository that does not answer, and return the names of these models."""
+        seen = self.repository.last_seen()
+        for name, stored in seen.items():
+            with suppress(DengeError), self._changes.held(name):
+                loaded, errors = self._loader.load(name, self._to_load(stored.rollout, stored.versions), {})
+                self._serve(name, stored.rollout, stored.versions, loaded, _reasons(errors))
+        return [name for name in seen if self._current(name).loaded]
+
     def load(self, name: str) -> None:
         """Bring a model up to date with the repository: load new versions, then drop those no longer needed.
 
@@ -231,7 +240,7 @@ class Catalog(Lookups):
             NotReady: no version can be the default. A good version is never replaced by bad ones.
         """
         current = self._current(name)
-        default = _default(rollout, versions[-1], current, loaded)
+        default = snapshot.choose_default(rollout, versions[-1], current, loaded)
         if default is None:
             self._replace(name, replace(current, failed=failed, stored=versions))
             raise _load_error(name, failed)
@@ -277,16 +286,6 @@ class Catalog(Lookups):
     def _replace_all(self, models: Mapping[str, ModelSnapshot]) -> None:
         self._models = models
         self._publish(snapshot.to_bytes(models))
-
-
-def _default(rollout: Rollout, newest: int, current: ModelSnapshot, loaded: Mapping[int, ServedVersion]) -> int | None:
-    """The version that answers when none is named. A pinned one is replaced only by a version that was the default."""
-    if rollout.default is None:
-        return newest if newest in loaded else max(loaded, default=None)
-    if rollout.default in loaded:
-        return rollout.default
-    before = [version for version in (*rollout.previous, current.default) if version in loaded]
-    return before[-1] if before else None
 
 
 def _reasons(errors: Mapping[int, DengeError]) -> dict[int, str]:

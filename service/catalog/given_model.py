@@ -54,7 +54,7 @@ def _onnx_file(path: Path) -> Path | None:
 def _import(file: Path, name: str, repository: Repository) -> None:
     """In a process of its own: importing takes onnx, and much more memory than serving."""
     log.info("model_importing", model=name, file=file.name)
-    command = [sys.executable, "-m", "models.importing", str(file), name, str(repository.root)]
+    command = [sys.executable, "-m", "models.importing", str(file), name, repository.location]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - the command is ours
     if done.returncode:
         reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

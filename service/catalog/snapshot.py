@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from models.repository.rollout import Rollout
 from service.catalog.served_version import ServedVersion
 
 
@@ -105,3 +106,15 @@ def from_bytes(payload: bytes) -> dict[str, PublishedSnapshot]:
         ValidationError: it is something else.
     """
     return _PUBLISHED.validate_json(payload)
+
+
+def choose_default(
+    rollout: Rollout, newest: int, current: ModelSnapshot, loaded: Mapping[int, ServedVersion]
+) -> int | None:
+    """The version that answers when none is named. A pinned one is replaced only by a version that was the default."""
+    if rollout.default is None:
+        return newest if newest in loaded else max(loaded, default=None)
+    if rollout.default in loaded:
+        return rollout.default
+    before = [version for version in (*rollout.previous, current.default) if version in loaded]
+    return before[-1] if before else None

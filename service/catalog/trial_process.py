@@ -17,6 +17,7 @@ from typing import IO
 
 from pydantic import BaseModel
 
+from models.repository.cache import BundleCache
 from models.repository.repository import Repository
 from models.runtime.engine import Engine
 
@@ -29,13 +30,17 @@ class Order(BaseModel):
     """What to try.
 
     Attributes:
-        repository: path of the folder of bundles.
+        repository: path of the folder of bundles, or URL of the bucket.
+        cache: path of the folder of downloaded bundles, if there is one.
+        cache_bytes: most bytes that it has.
         versions: models and versions.
         threads: inside one run.
         service: process id of the service.
     """
 
     repository: str
+    cache: str | None
+    cache_bytes: int
     versions: list[tuple[str, int]]
     threads: int
     service: int
@@ -43,7 +48,8 @@ class Order(BaseModel):
 
 def main(order: Order, progress: IO[bytes]) -> None:
     """Try every version."""
-    repository = Repository(Path(order.repository))
+    cache = None if order.cache is None else BundleCache(Path(order.cache), order.cache_bytes)
+    repository = Repository(order.repository, cache)
     for model, version in order.versions:
         # Whatever it is: only what keeps this process from going on counts.
         with suppress(Exception):

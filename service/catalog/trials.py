@@ -113,8 +113,15 @@ class Trials:
 
     def _run(self, versions: Sequence[VersionKey], seconds: float) -> Generator[str, None, None]:
         """Try versions in one process, up to the first one that ends it: why each must not be loaded."""
-        root = self._repository.root.absolute()
-        order = Order(repository=str(root), versions=list(versions), threads=self._threads, service=os.getpid())
+        cache = self._repository.cache
+        order = Order(
+            repository=self._repository.location,
+            cache=None if cache is None else str(cache.folder.absolute()),
+            cache_bytes=0 if cache is None else cache.max_bytes,
+            versions=list(versions),
+            threads=self._threads,
+            service=os.getpid(),
+        )
         try:
             process = subprocess.Popen(  # noqa: S603 - the command is ours
                 self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -252,7 +252,7 @@ class Recalibrations:
             JobStopped: the process ended, or was killed, before the job was finished.
         """
         job = self._jobs[job_id]
-        repository = str(self._catalog.repository.root.absolute())
+        repository = self._catalog.repository.location
         asked = job.model_dump(include={"kind", "model", "version", "prior", "force"})
         order = Order(repository=repository, **asked)
 

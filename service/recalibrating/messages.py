@@ -22,7 +22,7 @@ class Order(BaseModel):
 
     Attributes:
         kind: what the rows are for.
-        repository: path of the folder of bundles.
+        repository: path of the folder of bundles, or URL of the bucket.
         model, version: the version to start from.
         prior: rows that the parent's statistics count for; None where each layer estimates them, and for a reference.
         force: publish although a gate does not pass.

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 from models.datatypes import Array
@@ -51,7 +50,7 @@ def main(report: Report = report) -> None:
 
 def _carry_out(given: OrderWithRows, report: Report) -> None:
     order = given.order
-    repository = Repository(Path(order.repository))
+    repository = Repository(order.repository)
     try:
         candidate = _make(repository.read(order.model, order.version), given, report)
         report(Progress(gates=candidate.gates))

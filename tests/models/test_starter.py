@@ -1,5 +1,6 @@
 """Starter models for a new repository."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from models import starter
@@ -17,6 +18,23 @@ def test_an_empty_repository_gets_every_starter_model(tmp_path: Path) -> None:
     for name in names:
         assert repository.read(name, 1) == shipped.read(name, 1)
         assert repository.read(name, 1).held_out is not None
+
+
+def test_what_another_process_is_copying_is_completed(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "new")
+    starter.seed(repository)
+    (repository.root / "mlp").rename(tmp_path / "mlp")
+
+    assert starter.seed(repository) == ["mlp"]
+    assert starter.seed(repository) == []
+
+
+def test_processes_that_copy_at_once_agree(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        [*pool.map(lambda _: starter.seed(Repository(tmp_path)), range(4))]
+
+    repository = Repository(tmp_path)
+    assert {name: repository.versions(name) for name in repository.models()} == {"convnet": [1], "mlp": [1]}
 
 
 def test_a_repository_with_a_model_is_left_alone(tmp_path: Path) -> None:

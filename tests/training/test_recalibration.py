@@ -112,7 +112,7 @@ def test_a_folder_that_is_no_version_is_refused(tmp_path: Path, repository: Repo
         (tmp_path / "copy" / file.name).write_bytes(file.read_bytes())
 
     with pytest.raises(InvalidInput, match="its name is not a version number"):
-        Parent.read(tmp_path / "copy")
+        Parent.read(str(tmp_path / "copy"))
 
 
 def test_pixels_are_prepared_as_the_manifest_says(tmp_path: Path) -> None:
