@@ -15,7 +15,6 @@ from service.catalog.catalog import Catalog
 from service.catalog.given_model import add_given_model
 from service.host.blocking_pool import BlockingPool
 from service.replicas.agreement import Agreement
-from service.replicas.store import StoreUnavailable
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -98,7 +97,7 @@ class Start:
         """Serve what the repository has as soon as it answers."""
         while self._is_outdated:
             await asyncio.sleep(self._retry_seconds)
-            with suppress(StorageError, StoreUnavailable):
+            with suppress(StorageError):
                 for model in await self._pool.run("list the repository", self._repository.models):
                     await self._refresh(model)
                 self._is_outdated = False
@@ -107,7 +106,7 @@ class Start:
     async def _refresh(self, model: str) -> None:
         try:
             await self._agreement.run(f"load model '{model}'", self._catalog.refresh, model)
-        except (StorageError, StoreUnavailable):
+        except StorageError:
             raise
         except DengeError:  # the catalog has logged it
             pass
