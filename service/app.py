@@ -33,6 +33,7 @@ from service.catalog.trials import Trials
 from service.catalog.tried_versions import TriedVersions
 from service.host import memory
 from service.host.blocking_pool import BlockingPool
+from service.host.clock import steady
 from service.host.codec_pool import CodecPool
 from service.host.lifecycle import Lifecycle
 from service.host.memory_budget import MemoryBudget
@@ -98,15 +99,17 @@ from service.telemetry.logs import request_logger
 from service.telemetry.metrics import Metrics
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import Gather, ServiceStatistics
-from service.watching.alarm import Alarms
+from service.watching.alarm import Alarms, log_alarm
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
+from service.watching.judge import Judge
 from service.watching.metrics import WatchingMetrics, WebhookMetrics
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from service.watching.observed_models import ObservedModels
 from service.watching.observer import MAX_OBSERVED_ROWS, Observer
+from service.watching.shared_drift import SharedDrift
 from service.watching.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -171,8 +174,14 @@ def create_app(
         BlockingPool("change", 4, settings.change_seconds),
     )
     agreement = Agreement(catalog, membership, changes)
+    events = Events(gather, lifecycle)
+    webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
     monitor = DriftMonitor(
-        catalog, settings.drift_window_rows, settings.false_alarm_rate, settings.state_folder / "watch"
+        catalog,
+        settings.drift_window_rows,
+        settings.false_alarm_rate,
+        settings.state_folder / "watch",
+        shared=_share_drift(membership, events, webhook),
     )
     replicas.on(OBSERVATION_MESSAGE, monitor.receive)
     collectors = RowCollectors(replicas)
@@ -186,8 +195,6 @@ def create_app(
         agreement=agreement,
     )
     predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
-    events = Events(gather, lifecycle)
-    webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
     monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     metrics = Metrics(
         gather,
@@ -427,6 +434,13 @@ def _serving_grpc(
         gather,
         predictions.tracing,
     ).serving()
+
+
+def _share_drift(membership: Membership, events: Events, webhook: Webhook) -> SharedDrift | None:
+    """What replicas know together of drift; None for a replica that serves alone, which judges its rows at once."""
+    if not membership.store.is_shared:
+        return None
+    return SharedDrift(membership, Judge(membership, steady, log_alarm, webhook.deliver), events.publish_alarm)
 
 
 def _new_member(settings: Settings) -> Member:

@@ -3,6 +3,7 @@
 
 import { h } from "./dom.js";
 import { number, round, signed, time, toDate } from "./format.js";
+import { isShift } from "./scale.js";
 
 /** @import { Point } from "./types" */
 
@@ -94,7 +95,7 @@ export function normals(live, reference, width) {
 }
 
 /**
- * Drift over time: the whole network, one layer of it, and where an alarm was raised.
+ * Drift over time: the whole network, one layer of it, and where the rows had shifted.
  *
  * @param {Point[]} points at least one
  * @param {string | null} layer
@@ -122,11 +123,11 @@ export function timeline(points, layer, width) {
     if (places.length === 1) places.push([places[0][0] + 2, places[0][1]]);
     return path(places);
   };
-  const alarms = points.filter((point) => point.alarm).length;
+  const shifts = points.filter((point) => isShift(point.verdict)).length;
   const latest = points[points.length - 1];
   const words =
     `Symmetric KL divergence from ${time(points[0].time)} to ${time(latest.time)}: ` +
-    `now ${number(latest.symmetric_kl)}; ${alarms} of ${points.length} windows raised an alarm.`;
+    `now ${number(latest.symmetric_kl)}; ${shifts} of ${points.length} parts have shifted.`;
   return h(
     "svg",
     { class: "timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": words },
@@ -143,11 +144,11 @@ export function timeline(points, layer, width) {
     h("path", { d: line(whole), class: "line" }),
     points.map(
       (point, at) =>
-        point.alarm &&
+        isShift(point.verdict) &&
         h(
           "path",
-          { d: triangle(x(times[at]), y(point.symmetric_kl) - 9), class: "alarm" },
-          h("title", null, `Alarm at ${time(point.time)}`),
+          { d: triangle(x(times[at]), y(point.symmetric_kl) - 9), class: "shift" },
+          h("title", null, `Shifted at ${time(point.time)}`),
         ),
     ),
   );

@@ -20,6 +20,7 @@ class MemoryStore:
     """
 
     name = "memory"
+    is_shared = False
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

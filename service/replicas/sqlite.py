@@ -52,6 +52,8 @@ class SqliteStore:
         clock: seconds since 1970.
     """
 
+    is_shared = True
+
     def __init__(self, path: Path, clock: Callable[[], float] = time) -> None:
         self.name = f"SQLite at {path}"
         self._path = path

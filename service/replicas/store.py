@@ -36,6 +36,10 @@ class Store(Protocol):
     def name(self) -> str:
         """What the store is and where, for messages."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use it."""
+
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
         """Set a value.
 

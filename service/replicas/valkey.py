@@ -81,6 +81,8 @@ class ValkeyStore:
         ValueError: the URL is not one of these.
     """
 
+    is_shared = True
+
     def __init__(self, url: str, password: str | None = None) -> None:
         parts = urlsplit(url)
         self._client: Redis = Redis.from_url(

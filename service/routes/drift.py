@@ -50,7 +50,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         for served in catalog.served():
             observed = monitor.of(served)
             found = observed.assess(_bucket(observed, window))
-            verdict = dict(DriftVerdict.of(found))
+            verdict = dict(DriftVerdict.of(found, alarm=observed.alarm))
             is_default = catalog.is_default(served)
             versions.append(
                 VersionDrift(model=served.model, version=str(served.version), is_default=is_default, **verdict)
@@ -80,6 +80,4 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
 
 
 def _bucket(observed: VersionMonitor, window: DriftWindow) -> Bucket:
-    if window != "last":
-        return observed.window(window)
-    return observed.judged.bucket if observed.judged else Bucket.empty(0.0)
+    return observed.last() if window == "last" else observed.window(window)

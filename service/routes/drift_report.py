@@ -14,6 +14,11 @@ from service.host.clock import to_date
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
+ALARM = (
+    "Whether an alarm of the version is open. It begins with a full window of rows whose shift is significant and "
+    "large, and ends with the next one whose shift is not."
+)
+
 
 class ChannelDrift(BaseModel):
     """A channel in a window, in z units."""
@@ -97,7 +102,7 @@ class DriftReport(BaseModel):
     rows: int
     verdict: Verdict
     message: str
-    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    alarm: bool = Field(description=ALARM)
     false_alarm_rate: float
     window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
     windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
@@ -139,7 +144,7 @@ class DriftReport(BaseModel):
             rows=found.rows,
             verdict=found.verdict,
             message=unavailable(served.manifest).get("watching", found.message),
-            alarm=found.alarm,
+            alarm=monitor.alarm,
             false_alarm_rate=false_alarm_rate,
             window_rows=monitor.window_rows,
             windows_per_day=windows_per_day,
@@ -160,13 +165,25 @@ class DriftVerdict(BaseModel):
 
     rows: int
     verdict: Verdict
-    alarm: bool = Field(description="Whether the shift is both significant and large.")
+    significant: bool | None = Field(description="Whether the rows differ significantly; null without thresholds.")
+    alarm: bool = Field(description=ALARM)
     symmetric_kl: float = Field(description="Mean over layers.")
 
     @classmethod
-    def of(cls, found: Assessment) -> Self:
-        """The response's form of an assessment, in short."""
-        return cls(rows=found.rows, verdict=found.verdict, alarm=found.alarm, symmetric_kl=found.symmetric_kl)
+    def of(cls, found: Assessment, *, alarm: bool) -> Self:
+        """The response's form of an assessment, in short.
+
+        Args:
+            found: of some rows.
+            alarm: whether the version has an open alarm.
+        """
+        return cls(
+            rows=found.rows,
+            verdict=found.verdict,
+            significant=found.significant,
+            alarm=alarm,
+            symmetric_kl=found.symmetric_kl,
+        )
 
 
 class VersionDrift(DriftVerdict):
@@ -192,7 +209,8 @@ class DriftPoint(BaseModel):
     symmetric_kl: float
     statistic: float | None
     threshold: float | None
-    alarm: bool
+    significant: bool | None
+    verdict: Verdict
     layers: dict[str, float] = Field(description="Symmetric KL divergence by layer.")
 
     @classmethod
@@ -204,7 +222,8 @@ class DriftPoint(BaseModel):
             symmetric_kl=found.symmetric_kl,
             statistic=found.statistic,
             threshold=found.threshold,
-            alarm=found.alarm,
+            significant=found.significant,
+            verdict=found.verdict,
             layers={name: shift.symmetric_kl for name, shift in found.layers.items()},
         )
 

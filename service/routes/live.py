@@ -75,7 +75,7 @@ class LiveLayer(BaseModel):
 
 
 class ObservationCost(BaseModel):
-    """What observing has cost since the service started."""
+    """What observing has cost since the service started, on all replicas."""
 
     batches: int = Field(description="Batches observed.")
     rows: int = Field(description="Rows observed.")
@@ -122,7 +122,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         """How far each normalisation layer's input is from its reference, and in which channels most."""
         served = catalog.get(model, version)
         observed = monitor.of(served)
-        bucket, effort = observed.window(window), observed.effort
+        bucket, effort = observed.window(window), observed.service_effort
         shifts = observed.assess(bucket).layers
         return LiveModel(
             model=served.model,

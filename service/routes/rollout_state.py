@@ -116,7 +116,8 @@ class RolloutState(BaseModel):
             served = loaded.get(version)
             counted = statistics.versions.get((model, version), VersionStatistics())
             compared = statistics.comparisons.get((model, default, version))
-            judged = None if served is None else monitor.of(served).judged
+            observed = None if served is None else monitor.of(served)
+            judged = None if observed is None else observed.judged
             return VersionState(
                 version=str(version),
                 roles=[role for role, holder in roles.items() if holder == version],
@@ -128,7 +129,9 @@ class RolloutState(BaseModel):
                 request_ms=Latency.of(counted.success),
                 run_ms=Latency.of(counted.runs),
                 compared=None if compared is None else ShadowReport.of(compared),
-                drift=None if judged is None else DriftVerdict.of(judged.assessment),
+                drift=None
+                if observed is None or judged is None
+                else DriftVerdict.of(judged.assessment, alarm=observed.alarm),
             )
 
         return cls(

@@ -63,10 +63,15 @@ class Alarms:
     def notify_subscribers(self, served: ServedVersion, judged: JudgedWindow) -> None:
         """Publish the alarm that a judged window begins or ends."""
         alarm = Alarm.of(served, judged)
-        fields = alarm.model_dump(mode="json", exclude={"alarm"})
-        if alarm.alarm:
-            log.warning("drift_alarm_started", **fields)
-        else:
-            log.info("drift_alarm_ended", **fields)
+        log_alarm(alarm)
         for subscriber in self._subscribers:
             subscriber(alarm)
+
+
+def log_alarm(alarm: Alarm) -> None:
+    """Log an alarm that begins or ends."""
+    fields = alarm.model_dump(mode="json", exclude={"alarm"})
+    if alarm.alarm:
+        log.warning("drift_alarm_started", **fields)
+    else:
+        log.info("drift_alarm_ended", **fields)

@@ -8,8 +8,9 @@ from prometheus_client.registry import Collector
 
 from service.catalog.catalog import Catalog
 from service.telemetry.metrics import VERSION_LABELS
+from service.watching.effort import Effort
 from service.watching.monitor import DriftMonitor
-from service.watching.version_monitor import Effort, JudgedWindow
+from service.watching.version_monitor import JudgedWindow
 from service.watching.webhook import Deliveries
 
 Labels = tuple[str, str]

@@ -20,6 +20,7 @@ from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady
 from service.watching import stored_observations
 from service.watching.observation import Observation
+from service.watching.shared_drift import SharedDrift
 from service.watching.version_monitor import JudgedWindow, VersionMonitor
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ class DriftMonitor:
         false_alarm_rate: at which windows are judged.
         folder: where observations are kept; None keeps them in memory only.
         clock: seconds since 1970, never going back.
+        shared: what all replicas have observed, if there are others; the store keeps it then, and no folder.
     """
 
     def __init__(
@@ -52,11 +54,15 @@ class DriftMonitor:
         false_alarm_rate: float = 0.01,
         folder: Path | None = None,
         clock: Callable[[], float] = steady,
+        shared: SharedDrift | None = None,
     ) -> None:
         self._catalog = catalog
         self._window_rows = rows
         self._false_alarm_rate = false_alarm_rate
-        self._folder = folder
+        self._folder = folder if shared is None else None
+        self._shared = shared
+        if shared is not None:
+            shared.start(self.monitored)
         self._clock = clock
         self._versions: dict[_Key, VersionMonitor] = {}
         self._callbacks: list[AlarmCallback] = []
@@ -76,10 +82,15 @@ class DriftMonitor:
         with self._lock:
             if known := self._versions.get(key):
                 return known
-        version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock)
+        share = None if self._shared is None else self._shared.share(*key)
+        version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock, share)
         self._restore(key, version)
         with self._lock:
             return self._versions.setdefault(key, version)
+
+    def monitored(self) -> list[tuple[ServedVersion, VersionMonitor]]:
+        """Returns the served versions and their monitors."""
+        return [(served, self.of(served)) for served in self._catalog.served()]
 
     def record(self, observation: Observation) -> None:
         """Record an observation; ignored if its version is not served any more."""
@@ -113,6 +124,8 @@ class DriftMonitor:
             yield
         finally:
             task.cancel()
+            if self._shared is not None:
+                self._shared.close()
             await self._save_in_thread()
 
     async def _save_in_thread(self) -> None:

@@ -12,8 +12,11 @@ from models.drift.reference import ChannelShifts
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.moments.window import WindowMoments
+from service.watching.effort import Effort
 from service.watching.observation import Observation
+from service.watching.shared_version import SharedVersion
 from service.watching.stored_observations import StoredObservations
+from service.watching.unjudged_rows import UnjudgedRows
 from service.watching.windows import HORIZONS, Bucket, TimeWindows, Window
 
 _HOURS_PER_DAY = 24
@@ -34,22 +37,6 @@ class JudgedWindow:
     assessment: Assessment
 
 
-@dataclass
-class Effort:
-    """What observing a version has cost since the service started.
-
-    Attributes:
-        batches, rows: observed.
-        skipped: batches that were not observed, to stay within the budget.
-        seconds: of processor time.
-    """
-
-    batches: int = 0
-    rows: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-
-
 class VersionMonitor:
     """The windows of one version: of time, and of rows, which are judged. Safe to use from several threads.
 
@@ -58,17 +45,25 @@ class VersionMonitor:
         window_rows: rows of a judged window.
         false_alarm_rate: at which windows are judged; the nearest measured rate is used.
         clock: seconds since 1970, never going back.
+        share: from the identity of the version, what all replicas have observed of it, if there are others: its rows
+            are then judged by one of them (`service.watching.judge`), and the windows are those of all.
 
     Attributes:
         window_rows: rows of a judged window.
-        effort: what observing has cost.
+        effort: what observing has cost this replica.
         rate: the false-alarm rate at which windows are judged.
+        identity: digest of the manifest.
     """
 
     def __init__(
-        self, manifest: Manifest, window_rows: int, false_alarm_rate: float, clock: Callable[[], float]
+        self,
+        manifest: Manifest,
+        window_rows: int,
+        false_alarm_rate: float,
+        clock: Callable[[], float],
+        share: Callable[[str], SharedVersion] | None = None,
     ) -> None:
-        self._identity = sha256(manifest.model_dump_json().encode()).hexdigest()
+        self.identity = sha256(manifest.model_dump_json().encode()).hexdigest()
         self.effort = Effort()
         self.rate = _nearest_rate(manifest, false_alarm_rate)
         self._detector = Detector(manifest.drift)
@@ -80,11 +75,29 @@ class VersionMonitor:
         self._assessments: WeakKeyDictionary[Bucket, Assessment] = WeakKeyDictionary()
         self._unsaved = False
         self._lock = threading.Lock()
+        self._shared = None if share is None else share(self.identity)
+        self._unjudged = UnjudgedRows(window_rows)
 
     @property
     def judged(self) -> JudgedWindow | None:
-        """The last full window of rows."""
+        """The last full window of rows. Where replicas share, without the rows: `last` reads them."""
         return self._judged
+
+    @property
+    def alarm(self) -> bool:
+        """Whether an alarm is open: from the judged window with which it begins to that with which it ends."""
+        return self._judged is not None and self._judged.assessment.alarm
+
+    @property
+    def service_effort(self) -> Effort:
+        """What observing has cost all replicas."""
+        return self.effort if self._shared is None else self._shared.effort()
+
+    def last(self) -> Bucket:
+        """Returns the rows of the last judged window."""
+        if self._shared is not None:
+            return self._shared.last()
+        return Bucket.empty(self._clock()) if self._judged is None else self._judged.bucket
 
     @property
     def unsaved(self) -> bool:
@@ -99,14 +112,12 @@ class VersionMonitor:
     def window(self, window: Window) -> Bucket:
         """Returns the rows observed in a window of time that ends now."""
         now = self._clock()
-        with self._lock:
-            selected = self._windows.select(window, now)
+        selected = self._select(window, now)
         return Bucket.merged([bucket for _, bucket in selected]) if selected else Bucket.empty(now)
 
     def history(self, window: Window) -> list[tuple[float, Bucket]]:
         """Returns the buckets of a window of time, oldest first, each after its end in seconds since 1970."""
-        with self._lock:
-            selected = self._windows.select(window, self._clock())
+        selected = self._select(window, self._clock())
         return [((slot + 1) * HORIZONS[window].seconds, bucket) for slot, bucket in selected]
 
     def assess(self, bucket: Bucket, rate: float | None = None) -> Assessment:
@@ -136,20 +147,20 @@ class VersionMonitor:
     def record(self, observation: Observation) -> JudgedWindow | None:
         """Add an observation. Returns the window that it fills if an alarm begins or ends with it."""
         with self._lock:
-            self.effort.batches += observation.batches
-            self.effort.rows += observation.rows
-            self.effort.skipped += observation.skipped
-            self.effort.seconds += observation.seconds
+            self.effort.add(Effort(observation.batches, observation.rows, observation.skipped, observation.seconds))
             now = self._clock()
             added = Bucket(now, observation.layers, observation.classes)
             self._windows.add(added)
             self._unsaved = True
+            if self._shared is not None:
+                self._unjudged.add(added)
+                return None
             self._filling = added if self._filling is None else Bucket.merged([self._filling, added])
             if self._filling.rows < self.window_rows:
                 return None
             full, self._filling = self._filling, None
-            was_alarm = self._judged is not None and self._judged.assessment.alarm
-            self._judged = self._judge(full, now)
+            was_alarm = self.alarm
+            self._judged = self.judge(full, now)
             return self._judged if self._judged.assessment.alarm != was_alarm else None
 
     def take_unsaved(self) -> StoredObservations | None:
@@ -160,7 +171,7 @@ class VersionMonitor:
             self._unsaved = False
             judged = self._judged
             return StoredObservations(
-                self._identity,
+                self.identity,
                 list(self._windows.items()),
                 self._filling,
                 None if judged is None else judged.bucket,
@@ -173,15 +184,42 @@ class VersionMonitor:
         Raises:
             InvalidInput: they are of another version.
         """
-        if stored.identity != self._identity:
+        if stored.identity != self.identity:
             raise InvalidInput("they are of another version that had this number")
-        judged = None if stored.judged is None else self._judge(stored.judged, stored.judged_at)
+        judged = None if stored.judged is None else self.judge(stored.judged, stored.judged_at)
         with self._lock:
             self._windows = TimeWindows(stored.windows)
             self._filling = stored.filling
             self._judged = judged
 
-    def _judge(self, full: Bucket, at: float) -> JudgedWindow:
+    def own_buckets(self) -> list[tuple[Window, int, Bucket]]:
+        """Returns window, slot and bucket of what this replica has observed."""
+        with self._lock:
+            return list(self._windows.items())
+
+    def take_unjudged(self) -> dict[int, Bucket]:
+        """Returns the rows that were not handed to the judge of all replicas yet, in numbered parts."""
+        with self._lock:
+            return self._unjudged.take()
+
+    def confirm_unjudged(self, number: int) -> None:
+        """Note that a part was handed over."""
+        with self._lock:
+            self._unjudged.confirm(number)
+
+    def apply_judgement(self, at: float, assessment: Assessment) -> None:
+        """Show what was found of the last window of rows, whichever replica has judged it."""
+        with self._lock:
+            self._judged = JudgedWindow(Bucket.empty(at), at, assessment)
+
+    def _select(self, window: Window, now: float) -> list[tuple[int, Bucket]]:
+        if self._shared is not None:
+            return self._shared.select(window, now)
+        with self._lock:
+            return self._windows.select(window, now)
+
+    def judge(self, full: Bucket, at: float) -> JudgedWindow:
+        """Returns a window of rows with its assessment."""
         return JudgedWindow(full, at, self._detector.assess(full.layers, full.classes, self.rate))
 
 

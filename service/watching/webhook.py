@@ -80,6 +80,7 @@ class Webhook:
         self._clock = clock
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._post: Post
         self.deliveries = Deliveries()
 
     @asynccontextmanager
@@ -89,7 +90,8 @@ class Webhook:
             yield
             return
         self._loop = asyncio.get_running_loop()
-        task = self._loop.create_task(self._send_all(self._connect(self._url)))
+        self._post = self._connect(self._url)
+        task = self._loop.create_task(self._send_all())
         try:
             yield
             await asyncio.sleep(0)  # what other threads have published may not be in the queue yet
@@ -103,9 +105,19 @@ class Webhook:
     def publish(self, alarm: Alarm) -> None:
         """Send an alarm that begins or ends. From any thread."""
         if self._loop is not None:
-            body = orjson.dumps({"type": "drift", "timestamp": alarm.time, "data": alarm.model_dump(mode="json")})
+            body = _body(alarm)
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(self._enqueue, f"msg_{secrets.token_hex(12)}", body)
+
+    async def deliver(self, alarm: Alarm, identity: str) -> None:
+        """Send an alarm that begins or ends. Returns when it was delivered, or has failed for the last time.
+
+        Args:
+            alarm: that begins or ends.
+            identity: of the message. A receiver that gets one twice drops the second.
+        """
+        if self._loop is not None:
+            await self._count(identity, _body(alarm))
 
     def _enqueue(self, identity: str, body: bytes) -> None:
         try:
@@ -113,22 +125,24 @@ class Webhook:
         except asyncio.QueueFull:
             self.deliveries.dropped += 1
 
-    async def _send_all(self, post: Post) -> None:
+    async def _send_all(self) -> None:
         while True:
-            identity, body = await self._queue.get()
-            if await self._send(post, identity, body):
-                self.deliveries.delivered += 1
-            else:
-                self.deliveries.failed += 1
+            await self._count(*await self._queue.get())
             self._queue.task_done()
 
-    async def _send(self, post: Post, identity: str, body: bytes) -> bool:
+    async def _count(self, identity: str, body: bytes) -> None:
+        if await self._send(identity, body):
+            self.deliveries.delivered += 1
+        else:
+            self.deliveries.failed += 1
+
+    async def _send(self, identity: str, body: bytes) -> bool:
         """Attempt to deliver a message, and retry. Returns whether it was delivered."""
         reason = ""
         for delay in (*RETRY_DELAYS, None):
             try:
                 async with asyncio.timeout(_ATTEMPT_TIMEOUT):
-                    status = await post(body, signed_headers(self._key, identity, int(self._clock()), body))
+                    status = await self._post(body, signed_headers(self._key, identity, int(self._clock()), body))
             except Exception as error:  # noqa: BLE001 - any failure to get a response is retried
                 reason = f"{type(error).__name__}: {error}"
             else:
@@ -141,6 +155,10 @@ class Webhook:
                 await self._sleep(delay)
         log.warning("webhook_failed", id=identity, reason=reason)
         return False
+
+
+def _body(alarm: Alarm) -> bytes:
+    return orjson.dumps({"type": "drift", "timestamp": alarm.time, "data": alarm.model_dump(mode="json")})
 
 
 def signed_headers(key: bytes, identity: str, seconds: int, body: bytes) -> dict[str, str]:

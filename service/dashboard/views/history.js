@@ -4,6 +4,7 @@
 import { timeline } from "../charts.js";
 import { h } from "../dom.js";
 import { count, number, time } from "../format.js";
+import { isShift } from "../scale.js";
 import { unfoldingTable } from "./tables.js";
 
 /** @import { Shown } from "../types" */
@@ -21,16 +22,21 @@ export function history({ history, layer, widths }) {
       h("span", { class: "whole" }, "whole network"),
       layer !== null && [", ", h("span", { class: "own" }, layer)],
       ", ",
-      h("span", { class: "alarms" }, "\u25bc alarm"),
+      h("span", { class: "shifts" }, "\u25bc shifted"),
       h("span", { class: "muted" }, "; symmetric KL divergence"),
     ),
     timeline(points, layer, widths.history),
     unfoldingTable(
       "Drift over time as a table",
-      ["Time", "Rows", "Drift", "Alarm"],
+      ["Time", "Rows", "Drift", "Shifted"],
       points
         .toReversed()
-        .map((point) => [time(point.time), count(point.rows), number(point.symmetric_kl), point.alarm ? "alarm" : ""]),
+        .map((point) => [
+          time(point.time),
+          count(point.rows),
+          number(point.symmetric_kl),
+          isShift(point.verdict) ? "yes" : "",
+        ]),
     ),
   ];
 }

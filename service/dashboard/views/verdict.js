@@ -3,6 +3,7 @@
 
 import { h } from "../dom.js";
 import { count, number, percent } from "../format.js";
+import { isShift } from "../scale.js";
 import { factList } from "./tables.js";
 
 /** @import { Drift, Shown, Verdict } from "../types" */
@@ -35,7 +36,8 @@ export const badge = (verdict) =>
   );
 
 /** For screen readers: it changes with the verdict, and not with every figure. @param {Shown} state */
-export const announcement = ({ model, drift }) => drift && `${model}: ${WORDS[drift.verdict]}`;
+export const announcement = ({ model, drift }) =>
+  drift && `${model}: ${drift.alarm && !isShift(drift.verdict) ? "An alarm is open" : WORDS[drift.verdict]}`;
 
 /** @param {Shown} state */
 export function verdict({ drift, driftFailure }) {
@@ -43,14 +45,16 @@ export function verdict({ drift, driftFailure }) {
     if (driftFailure === null) return h("p", { class: "headline" }, "\u2026");
     return [h("p", { class: "headline" }, "No verdict"), h("p", { class: "message" }, driftFailure)];
   }
+  const isOver = drift.alarm && !isShift(drift.verdict); // an alarm is open, although these rows show none
+  const shown = isOver ? "covariate_shift" : drift.verdict;
   return [
     h(
       "p",
-      { class: "headline", "data-verdict": drift.verdict },
-      h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[drift.verdict]),
-      WORDS[drift.verdict],
+      { class: "headline", "data-verdict": shown },
+      h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[shown]),
+      isOver ? "An alarm is open" : WORDS[shown],
     ),
-    h("p", { class: "message" }, drift.message),
+    h("p", { class: "message" }, isOver && "In the window that is shown: ", drift.message),
     drift.rows > 0 && evidence(drift),
   ];
 }

@@ -25,7 +25,7 @@ def test_drift_is_shown_in_words_and_in_numbers(alarmed: Page, drifted: Process)
         expect(tab).to_have_accessible_name(re.compile(r"channels, drift [0-9.]+, significant, folded back"))
         assert float(tab.locator(".size").inner_text().split()[0]) == pytest.approx(layer["symmetric_kl"], rel=0.05)
     expect(alarmed.locator("#classes tbody tr")).to_have_count(10)
-    expect(alarmed.locator(".timeline")).to_have_attribute("aria-label", re.compile("1 of 1 windows raised an alarm"))
+    expect(alarmed.locator(".timeline")).to_have_attribute("aria-label", re.compile("1 of 1 parts have shifted"))
 
 
 def test_a_channel_is_reached_with_the_keyboard_and_drawn_beside_its_reference(alarmed: Page, drifted: Process) -> None:

@@ -18,8 +18,8 @@ WINDOWS = ("1m", "1h", "1d", "start")
 _TIMEOUT_SECONDS = 60
 
 
-def serving(repository: Repository) -> TestClient:
-    settings = Settings(repository=repository.root, watch_percent=100, drift_window_rows=16)
+def serving(repository: Repository, **changes: Any) -> TestClient:
+    settings = Settings(repository=repository.root, watch_percent=100, drift_window_rows=16, **changes)
     return TestClient(create_app(settings), "http://127.0.0.1:8000", raise_server_exceptions=False)
 
 

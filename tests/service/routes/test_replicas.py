@@ -1,6 +1,9 @@
 """The replicas as a client sees them, and a store that does not answer."""
 
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,7 +13,10 @@ from models.version import VERSION
 from service.app import create_app
 from service.settings import Settings
 from tests import valkey
-from tests.bundles import tiny_bundle
+from tests.bundles import NORM, tiny_bundle
+from tests.service.routes.conftest import publish_observable
+from tests.service.routes.observing import TINY, get, serving, until
+from tests.watching import usual_rows
 
 ROW = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [0.0] * 4}]}
 
@@ -39,6 +45,31 @@ def test_two_services_on_one_store_serve_the_same(repository: Repository, tmp_pa
             assert second.post("/v2/models/tiny/rollout/promote", json={"version": 1}).status_code == 200
             assert first.post("/v2/models/tiny/infer", json=ROW).json()["model_version"] == "1"
         assert len(first.get("/v2/replicas").json()["replicas"]) == 1
+
+
+def test_two_services_on_one_store_have_one_drift_and_one_alarm(tmp_path: Path) -> None:
+    repository = publish_observable(tmp_path / "repository")
+    with serving(repository, store="sqlite") as first, serving(repository, store="sqlite") as second:
+        both = (first, second)
+        until(first, usual_rows(20) + 3, lambda: get(second, f"{TINY}/rollout")["versions"][0]["drift"])
+        until(second, usual_rows(20) + 3, lambda: get(first, f"{TINY}/drift")["alarm"])
+
+        for client in both:
+            assert get(client, f"{TINY}/rollout")["versions"][0]["drift"]["alarm"]
+            assert 'denge_drift_alarm{model="tiny",version="1"} 1.0' in client.get("/metrics").text
+            assert get(client, f"{TINY}/drift?window=last")["significant"]
+        window = f"{TINY}/layers/{NORM}/live?window=start"
+        await_equal(lambda: [get(client, window) for client in both])
+        assert get(first, f"{TINY}/live?window=start")["observed"]["rows"] > 0
+
+
+def await_equal(read: Callable[[], list[Any]]) -> None:
+    """Return when all replicas answer the same: what the last one has observed is written within seconds."""
+    deadline = monotonic() + 30
+    found = read()
+    while any(each != found[0] for each in found):
+        assert monotonic() < deadline, found
+        found = read()
 
 
 def test_without_the_store_predictions_go_on_and_changes_are_refused(repository: Repository) -> None:

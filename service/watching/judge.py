@@ -1,0 +1,243 @@
+"""Judges the rows of all replicas once: windows of rows, the alarms that begin and end with them, their delivery.
+
+Every replica has a judge. The one that has the lease works; when its replica dies, another one goes on from the state
+in the store. A state is written by compare-and-set together with what it has consumed, so that no rows are judged twice
+and no alarm begins twice. An alarm stays in the state until it is delivered.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.drift.assessment import Assessment
+from models.errors import InvalidInput
+from service.catalog.served_version import ServedVersion
+from service.replicas.membership import Membership
+from service.replicas.store import StoreUnavailable, revision_of
+from service.replicas.values import pack, unpack
+from service.watching.alarm import Alarm
+from service.watching.shared_windows import decode_rows
+from service.watching.stored_observations import StoredObservations
+from service.watching.version_monitor import JudgedWindow, VersionMonitor
+from service.watching.windows import Bucket
+
+SCHEMA = 1
+LEASE_SECONDS = 7.0
+"""After the death of the replica that judges, another one does."""
+_REMEMBERED_SECONDS = 7200.0
+"""Longer than unjudged rows stay in the store."""
+FINDINGS_TOPIC = "findings"
+
+Deliver = Callable[[Alarm, str], Awaitable[object]]
+"""Delivers an alarm under an id, which is the same at every attempt. Returns when it is done, or given up."""
+
+
+class Finding(BaseModel):
+    """What has been found of a version, as all replicas show it.
+
+    Attributes:
+        number: of alarms that have begun or ended.
+        judged_at: when the last window was full, in seconds since 1970.
+        assessment: of that window.
+        alarm: the last one that has begun or ended; None before the first.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+    number: int
+    judged_at: float
+    assessment: Assessment
+    alarm: Alarm | None
+
+    @classmethod
+    def from_value(cls, value: bytes) -> "Finding | None":
+        """Returns what the judge wrote; None for a value of another release."""
+        payload = unpack(SCHEMA, value)
+        try:
+            return None if payload is None else cls.model_validate_json(payload)
+        except ValidationError:
+            return None
+
+
+@dataclass(frozen=True)
+class JudgeState:
+    """How far the rows of a version have been judged.
+
+    Attributes:
+        consumed: last part of each replica's rows, and when, in seconds since 1970.
+        filling: rows of the window that is not full yet.
+        judged: the last full window; None before the first.
+        finding: of that window.
+        undelivered: numbers and alarms.
+    """
+
+    consumed: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    filling: Bucket | None = None
+    judged: Bucket | None = None
+    finding: Finding | None = None
+    undelivered: tuple[tuple[int, Alarm], ...] = ()
+
+    def to_value(self) -> bytes:
+        """Returns the value that the store holds."""
+        header = {
+            "consumed": self.consumed,
+            "finding": None if self.finding is None else self.finding.model_dump_json(),
+            "undelivered": [(number, alarm.model_dump_json()) for number, alarm in self.undelivered],
+        }
+        rows = StoredObservations("", (), self.filling, self.judged, 0.0).to_bytes()
+        return pack(SCHEMA, orjson.dumps(header) + b"\n" + rows)
+
+    @classmethod
+    def from_value(cls, value: bytes | None) -> "JudgeState | None":
+        """Returns what `to_value` wrote; the first state for no value, None for a value of another release."""
+        if value is None:
+            return cls()
+        if (payload := unpack(SCHEMA, value)) is None:
+            return None
+        line, _, rows = payload.partition(b"\n")
+        try:
+            header, stored = orjson.loads(line), StoredObservations.from_bytes(rows)
+            return cls(
+                {replica: (int(number), float(at)) for replica, (number, at) in header["consumed"].items()},
+                stored.filling,
+                stored.judged,
+                None if header["finding"] is None else Finding.model_validate_json(header["finding"]),
+                tuple((number, Alarm.model_validate_json(alarm)) for number, alarm in header["undelivered"]),
+            )
+        except (InvalidInput, ValidationError, ValueError, LookupError):
+            return None
+
+
+class Judge:
+    """Judges the rows of all replicas while this one has the lease.
+
+    Args:
+        membership: of this replica.
+        clock: seconds since 1970.
+        on_alarm: called here, and nowhere else, with every alarm that begins or ends.
+        deliver: delivers an alarm to the webhook.
+    """
+
+    def __init__(
+        self, membership: Membership, clock: Callable[[], float], on_alarm: Callable[[Alarm], None], deliver: Deliver
+    ) -> None:
+        self._membership = membership
+        self._store = membership.store
+        self._clock = clock
+        self._on_alarm = on_alarm
+        self._deliver = deliver
+        self._is_holder = False
+        self._delivering: dict[str, asyncio.Task[None]] = {}
+        self._state = asyncio.Lock()
+
+    async def work(self, versions: Mapping[str, tuple[ServedVersion, VersionMonitor]]) -> None:
+        """Judge what has come, if this replica has the lease.
+
+        Args:
+            versions: the served versions and their monitors, by key.
+
+        Raises:
+            StoreUnavailable: the store does not answer; the next call goes on.
+        """
+        # What a holder that has died has not finished is in the states, and so is what this one could not write.
+        is_new, self._is_holder = not self._is_holder, False
+        if not await self._store.lease("judge", self._membership.id, LEASE_SECONDS):
+            self._stop_delivering()
+            return
+        parts: defaultdict[str, list[tuple[str, str, int, bytes]]] = defaultdict(list)
+        for name, value in (await self._store.get_many("unjudged/")).items():
+            key, replica, number = name.removeprefix("unjudged/").rsplit("/", 2)
+            parts[key].append((name, replica, int(number), value))
+        for key, (served, monitor) in versions.items():
+            if key in parts or is_new:
+                await self._judge(key, served, monitor, sorted(parts[key], key=lambda part: part[1:3]))
+        self._is_holder = True
+
+    def close(self) -> None:
+        """Stop delivering; another replica does."""
+        self._stop_delivering()
+
+    async def _judge(
+        self, key: str, served: ServedVersion, monitor: VersionMonitor, parts: list[tuple[str, str, int, bytes]]
+    ) -> None:
+        async with self._state:
+            value = await self._store.get(f"judge/{key}")
+            before = JudgeState.from_value(value)
+            if before is None:  # of another release, which judges this version
+                return
+            after = await asyncio.to_thread(self._consume, before, served, monitor, parts)
+            if after != before and not await self._store.compare_and_set(
+                f"judge/{key}", revision_of(value), await asyncio.to_thread(after.to_value)
+            ):
+                return
+        for _, alarm in after.undelivered[len(before.undelivered) :]:
+            self._on_alarm(alarm)
+        if after.finding is not None:
+            await self._store.put(f"finding/{key}", pack(SCHEMA, after.finding.model_dump_json().encode()))
+        for name, *_ in parts:
+            await self._store.delete(name)
+        if after.finding != before.finding:
+            await self._membership.announce(FINDINGS_TOPIC)
+        if after.undelivered and (key not in self._delivering or self._delivering[key].done()):
+            self._delivering[key] = asyncio.create_task(self._deliver_all(key))
+
+    def _consume(
+        self,
+        state: JudgeState,
+        served: ServedVersion,
+        monitor: VersionMonitor,
+        parts: list[tuple[str, str, int, bytes]],
+    ) -> JudgeState:
+        now = self._clock()
+        consumed = {name: last for name, last in state.consumed.items() if last[1] > now - _REMEMBERED_SECONDS}
+        for _, replica, number, value in parts:
+            rows = decode_rows(value)
+            if number <= consumed.get(replica, (0, 0.0))[0] or rows is None:
+                continue
+            consumed[replica] = number, now
+            filling = rows if state.filling is None else Bucket.merged([state.filling, rows])
+            state = replace(state, filling=filling, consumed=dict(consumed))
+            if filling.rows >= monitor.window_rows:
+                state = self._judge_window(replace(state, filling=None), served, monitor.judge(filling, now))
+        return state
+
+    def _judge_window(self, state: JudgeState, served: ServedVersion, judged: JudgedWindow) -> JudgeState:
+        before = state.finding
+        was_alarm = before is not None and before.assessment.alarm
+        number, alarm = (0, None) if before is None else (before.number, before.alarm)
+        undelivered = state.undelivered
+        if judged.assessment.alarm != was_alarm:
+            number, alarm = number + 1, Alarm.of(served, judged)
+            undelivered = (*undelivered, (number, alarm))
+        finding = Finding(number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm)
+        return replace(state, judged=judged.bucket, finding=finding, undelivered=undelivered)
+
+    async def _deliver_all(self, key: str) -> None:
+        """Deliver the alarms of a version, oldest first. Each leaves the state when it was delivered or given up."""
+        try:
+            await self._deliver_each(key)
+        except StoreUnavailable:
+            self._is_holder = False  # `work` looks through all states once more
+
+    async def _deliver_each(self, key: str) -> None:
+        while (state := JudgeState.from_value(await self._store.get(f"judge/{key}"))) and state.undelivered:
+            number, alarm = state.undelivered[0]
+            await self._deliver(alarm, f"msg_{sha256(f'{key}/{number}/{alarm.time}'.encode()).hexdigest()[:24]}")
+            async with self._state:
+                value = await self._store.get(f"judge/{key}")
+                current = JudgeState.from_value(value)
+                if current is None:
+                    return
+                left = tuple(each for each in current.undelivered if each[0] != number)
+                changed = replace(current, undelivered=left).to_value()
+                await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed)
+
+    def _stop_delivering(self) -> None:
+        for task in self._delivering.values():
+            task.cancel()
+        self._delivering.clear()

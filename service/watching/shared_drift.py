@@ -1,0 +1,114 @@
+"""What replicas that share a store know together of the served versions: windows, verdicts, alarms."""
+
+from collections.abc import Callable, Iterable
+
+from service.catalog.served_version import ServedVersion
+from service.replicas.membership import Membership
+from service.watching.alarm import Alarm
+from service.watching.effort import Effort
+from service.watching.judge import FINDINGS_TOPIC, Finding, Judge, JudgeState
+from service.watching.shared_windows import SharedWindows
+from service.watching.version_monitor import VersionMonitor
+from service.watching.windows import Bucket, Window
+
+MonitoredVersion = tuple[ServedVersion, VersionMonitor]
+
+
+def version_key(model: str, version: int, identity: str) -> str:
+    """Returns the part of the store's keys that names a version. Another version with the same number has another."""
+    return f"{model}/{version}/{identity[:16]}"
+
+
+class SharedDrift:
+    """Shares what this replica observes, judges if it is its turn, and shows what was judged.
+
+    Args:
+        membership: of this replica.
+        judge: judges the rows of all replicas.
+        publish_alarm: called in every replica with every alarm that begins or ends.
+    """
+
+    def __init__(self, membership: Membership, judge: Judge, publish_alarm: Callable[[Alarm], None]) -> None:
+        self._membership = membership
+        self._windows = SharedWindows(membership)
+        self._judge = judge
+        self._publish_alarm = publish_alarm
+        self._findings: dict[str, Finding] | None = None
+        self._monitored: Callable[[], Iterable[MonitoredVersion]] = tuple
+
+    def share(self, model: str, version: int) -> Callable[[str], "_SharedVersion"]:
+        """Returns what gives, for the identity of a version, what all replicas have observed of it."""
+        return lambda identity: _SharedVersion(self._windows, self._membership, version_key(model, version, identity))
+
+    def start(self, monitored: Callable[[], Iterable[MonitoredVersion]]) -> None:
+        """Share and judge these versions from now on. Before the membership runs.
+
+        Args:
+            monitored: returns the served versions and their monitors.
+        """
+        self._monitored = monitored
+        self._membership.watch("observations", self.write)
+        self._membership.watch(FINDINGS_TOPIC, self.read)
+
+    async def write(self) -> None:
+        """Write what this replica has observed, and judge the rows of all replicas if it is its turn.
+
+        Raises:
+            StoreUnavailable: the store does not answer; the next call writes and judges what is missing.
+        """
+        versions = self._versions()
+        for key, (_, monitor) in versions.items():
+            await self._windows.write(key, monitor)
+        await self._judge.work(versions)
+
+    async def read(self) -> None:
+        """Show what was judged, and publish the alarms that have begun or ended.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        values = await self._membership.store.get_many("finding/")
+        found = {key.removeprefix("finding/"): Finding.from_value(value) for key, value in values.items()}
+        findings = {key: finding for key, finding in found.items() if finding is not None}
+        # What was found before this replica started is shown, but is no event.
+        known = findings if self._findings is None else self._findings
+        self._findings = findings
+        versions = self._versions()
+        for key in findings.keys() & versions.keys():
+            finding, (_, monitor) = findings[key], versions[key]
+            monitor.apply_judgement(finding.judged_at, finding.assessment)
+            if finding.alarm is not None and (key not in known or finding.number > known[key].number):
+                self._publish_alarm(finding.alarm)
+
+    def close(self) -> None:
+        """Stop judging."""
+        self._judge.close()
+
+    def _versions(self) -> dict[str, MonitoredVersion]:
+        return {
+            version_key(served.model, served.version, monitor.identity): (served, monitor)
+            for served, monitor in self._monitored()
+        }
+
+
+class _SharedVersion:
+    """An implementation of `service.watching.shared_version.SharedVersion`."""
+
+    def __init__(self, windows: SharedWindows, membership: Membership, key: str) -> None:
+        self._windows = windows
+        self._membership = membership
+        self._key = key
+
+    def select(self, window: Window, now: float) -> list[tuple[int, Bucket]]:
+        """Returns slot and bucket of the buckets in a window that ends now, oldest first."""
+        return self._windows.wait(self._windows.read(self._key, window, now))
+
+    def last(self) -> Bucket:
+        """Returns the rows of the last judged window."""
+        value = self._windows.wait(self._membership.observe(self._membership.store.get(f"judge/{self._key}")))
+        state = JudgeState.from_value(value)
+        return Bucket.empty(0.0) if state is None or state.judged is None else state.judged
+
+    def effort(self) -> Effort:
+        """Returns what observing the version has cost all replicas."""
+        return self._windows.wait(self._windows.read_effort(self._key))

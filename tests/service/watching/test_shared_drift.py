@@ -1,0 +1,246 @@
+"""Replicas that share a store: the same windows whoever is asked, one verdict, one alarm."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.catalog.served_version import ServedVersion
+from service.replicas.member import Member
+from service.replicas.membership import Membership
+from service.replicas.memory import MemoryStore
+from service.replicas.store import StoreUnavailable
+from service.watching.alarm import Alarm
+from service.watching.judge import LEASE_SECONDS, Judge
+from service.watching.monitor import DriftMonitor
+from service.watching.observed_model import ObservedModel
+from service.watching.shared_drift import SharedDrift
+from service.watching.windows import Bucket
+from tests.awaiting import until, within_time
+from tests.bundles import NORM
+from tests.service.watching.doubles import Catalog, Clock, observation
+from tests.watching import usual_rows
+
+WINDOW_ROWS = 64
+
+
+class FailingStore(MemoryStore):
+    """A store that may fail before a change, or lose the answer after it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.failing = ""
+
+    async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        if self.failing == "before":
+            raise StoreUnavailable("the store does not answer")
+        await super().put(key, value, ttl)
+        if self.failing == "after":
+            raise StoreUnavailable("the answer is lost")
+
+
+class Replica:
+    def __init__(self, name: str, served: ServedVersion, store: MemoryStore, clock: Clock, delivers: bool) -> None:
+        member = Member(id=name, address="http://127.0.0.1", version="1", started=datetime.now(UTC))
+        self.events: list[Alarm] = []
+        self.logged: list[Alarm] = []
+        self.delivered: list[tuple[Alarm, str]] = []
+        self._delivers = delivers
+        membership = Membership(store, member)
+        self.shared = SharedDrift(
+            membership, Judge(membership, clock, self.logged.append, self._deliver), self.events.append
+        )
+        self.monitor = DriftMonitor(Catalog(served), WINDOW_ROWS, clock=clock, shared=self.shared)
+        self.version = self.monitor.of(served)
+
+    async def _deliver(self, alarm: Alarm, identity: str) -> None:
+        if not self._delivers:
+            await asyncio.Event().wait()
+        self.delivered.append((alarm, identity))
+
+    async def window(self, window: str) -> Bucket:
+        return await asyncio.to_thread(self.version.window, window)
+
+
+class Fleet:
+    """Replicas of one version, whose handlers the test calls."""
+
+    def __init__(self, served: ServedVersion, observed_model: ObservedModel, clock: Clock) -> None:
+        self.clock = clock
+        self.store = FailingStore(clock)
+        self._served = served
+        self._observed_model = observed_model
+
+    def add(self, name: str, *, delivers: bool = True) -> Replica:
+        return Replica(name, self._served, self.store, self.clock, delivers)
+
+    def observe(self, replica: Replica, rows: np.ndarray) -> None:
+        replica.monitor.record(observation(self._observed_model, rows))
+
+    def alone(self, rows: np.ndarray) -> DriftMonitor:
+        """One process that has observed all rows."""
+        monitor = DriftMonitor(Catalog(self._served), WINDOW_ROWS, clock=self.clock)
+        for part in np.array_split(rows, max(1, len(rows) // 16)):
+            monitor.record(observation(self._observed_model, part))
+        return monitor
+
+
+@pytest.fixture
+def fleet(served: ServedVersion, observed_model: ObservedModel, clock: Clock) -> Fleet:
+    return Fleet(served, observed_model, clock)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(within_time(test, "the replicas do not agree"))
+
+
+async def exchange(*replicas: Replica) -> None:
+    for replica in replicas:
+        await replica.shared.write()
+    for replica in replicas:
+        await replica.shared.read()
+
+
+def assert_same(found: Bucket, expected: Bucket) -> None:
+    assert found.rows == expected.rows
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    for name in ("row_mean", "row_square", "m2_mean", "m2_square", "co"):
+        np.testing.assert_allclose(
+            getattr(found.layers[NORM], name), getattr(expected.layers[NORM], name), rtol=1e-9, atol=1e-12
+        )
+
+
+def test_windows_are_those_of_one_process_whichever_replica_is_asked(fleet: Fleet, served: ServedVersion) -> None:
+    async def test() -> None:
+        replicas = [fleet.add(name) for name in "abcd"]
+        rows = usual_rows(160)
+        for number, part in enumerate(np.array_split(rows, 10)):
+            fleet.observe(replicas[number % 4], part)
+            if number % 3 == 0:
+                await exchange(*replicas)
+        await exchange(*replicas)
+        await exchange(*replicas)
+
+        expected = fleet.alone(rows).of(served)
+        for window in ("1m", "1h", "1d", "start"):
+            for replica in replicas:
+                assert_same(await replica.window(window), expected.window(window))
+        with pytest.raises(AssertionError):
+            assert_same(await replicas[0].window("1h"), fleet.alone(rows[1:]).of(served).window("1h"))
+        effort = await asyncio.to_thread(lambda: replicas[3].version.service_effort)
+        assert effort.rows == 160
+
+    run(test())
+
+
+def test_rows_that_the_store_did_not_take_come_later_and_count_once(fleet: Fleet, served: ServedVersion) -> None:
+    async def test() -> None:
+        a, b = fleet.add("a"), fleet.add("b")
+        rows = usual_rows(90)
+        for failing, part in zip(("after", "before", "after"), np.array_split(rows, 3), strict=True):
+            fleet.observe(a, part)
+            fleet.store.failing = failing
+            with pytest.raises(StoreUnavailable):
+                await a.shared.write()
+        fleet.store.failing = ""
+        await exchange(a, b)
+
+        assert_same(await b.window("start"), fleet.alone(rows).of(served).window("start"))
+        last = await asyncio.to_thread(b.version.last)
+        assert last.rows >= WINDOW_ROWS
+        assert last.rows <= 90
+
+    run(test())
+
+
+def test_an_alarm_is_one_for_all_replicas(fleet: Fleet) -> None:
+    async def test() -> None:
+        replicas = [fleet.add(name) for name in "abc"]
+        await exchange(*replicas)
+        for shift in (0, 3, 3, 0, 3):
+            for part, replica in enumerate(replicas):
+                fleet.observe(replica, usual_rows(30, seed=10 * shift + part) + np.float32(shift))
+            await exchange(*replicas)
+            await exchange(*replicas)
+        for replica in replicas:
+            assert [alarm.alarm for alarm in replica.events] == [True, False, True]
+            assert replica.version.alarm
+            assert replica.version.judged is not None
+            assert replica.version.judged.assessment == replicas[0].version.judged.assessment  # type: ignore[union-attr]
+        await until(lambda: sum(len(replica.delivered) for replica in replicas) == 3, "an alarm is not delivered")
+        await asyncio.sleep(0)
+        assert sum(len(replica.logged) for replica in replicas) == 3
+        delivered = [alarm for replica in replicas for alarm in replica.delivered]
+        assert [alarm.alarm for alarm, _ in delivered] == [True, False, True]
+        assert len({identity for _, identity in delivered}) == 3
+
+    run(test())
+
+
+def test_when_the_judge_dies_another_one_goes_on(fleet: Fleet, clock: Clock) -> None:
+    async def test() -> None:
+        dying, heir = fleet.add("a", delivers=False), fleet.add("b")
+        await exchange(dying, heir)
+        fleet.observe(heir, usual_rows(70) + np.float32(3))
+        await exchange(heir, dying)
+        await exchange(heir, dying)
+        assert [alarm.alarm for alarm in dying.logged] == [True]
+        fleet.observe(heir, usual_rows(40))
+        await exchange(heir, dying)
+        assert heir.delivered == []
+
+        # It dies, with an alarm that it has not delivered and a window that is not full.
+        dying.shared.close()
+        await exchange(heir)
+        assert heir.delivered == []
+        clock.now += LEASE_SECONDS
+        await exchange(heir)
+        await until(lambda: heir.delivered, "the alarm is not delivered")
+        fleet.observe(heir, usual_rows(40, seed=1))
+        await exchange(heir)
+        await until(lambda: len(heir.delivered) == 2, "the end of the alarm is not delivered")
+
+        assert [alarm.alarm for alarm in heir.events] == [True, False]
+        assert [alarm.alarm for alarm in heir.logged] == [False]
+        assert [alarm.alarm for alarm, _ in heir.delivered] == [True, False]
+        assert (await asyncio.to_thread(heir.version.last)).rows == 80
+
+    run(test())
+
+
+def test_a_replica_that_starts_shows_the_alarm_and_tells_nobody(fleet: Fleet) -> None:
+    async def test() -> None:
+        a = fleet.add("a")
+        fleet.observe(a, usual_rows(70) + np.float32(3))
+        await exchange(a)
+        await exchange(a)
+        late = fleet.add("late")
+        await exchange(late)
+
+        assert late.version.alarm
+        assert late.events == []
+        assert (await late.window("start")).rows == 70
+
+    run(test())
+
+
+def test_values_of_another_release_are_ignored(fleet: Fleet) -> None:
+    async def test() -> None:
+        a = fleet.add("a")
+        fleet.observe(a, usual_rows(70) + np.float32(3))
+        await exchange(a)
+        for key, value in (await fleet.store.get_many("")).items():
+            if not key.startswith("member/"):
+                await fleet.store.put(key.replace("/a", "/newer"), b"99:" + value)
+                if key.startswith(("judge/", "finding/")):
+                    await fleet.store.put(key, b"99:" + value)
+        late = fleet.add("late")
+        await exchange(late, a)
+
+        assert (await late.window("start")).rows == 70
+        assert late.version.judged is None
+
+    run(test())
