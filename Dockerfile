@@ -16,7 +16,7 @@ WORKDIR /build
 RUN python -m venv /opt/denge
 COPY pyproject.toml constraints.txt ./
 # The dependencies have a layer of their own, which a change of the code leaves in place.
-RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *(line for extra in (sys.argv[1], 'grpc', 'otel') for line in project['optional-dependencies'][extra]), sep='\n')" "$RUNTIME" > requirements.txt \
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *(line for extra in (sys.argv[1], 'grpc', 'objects', 'otel', 'redis') for line in project['optional-dependencies'][extra]), sep='\n')" "$RUNTIME" > requirements.txt \
     && pip install --no-cache-dir --quiet --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE ./
 COPY denge denge

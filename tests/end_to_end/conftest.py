@@ -43,12 +43,22 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(repository: Path, *arguments: str, stderr: IO[str] | None = None, **variables: str) -> Iterator[Process]:
-    """A service over this repository, killed at the end where it has not stopped by then. Its log goes to `stderr`."""
+def running(
+    repository: Path | str, *arguments: str, stderr: IO[str] | None = None, cwd: Path | None = None, **variables: str
+) -> Iterator[Process]:
+    """A service over this repository, killed at the end where it has not stopped by then. Its log goes to `stderr`.
+
+    A repository that is no folder needs another folder to start in, `cwd`.
+    """
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
     # In the repository's folder: the service must not depend on where it is started.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**variables), cwd=repository.parent
+        command,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=environment(**variables),
+        cwd=cwd or Path(repository).parent,
     ) as popen:
         try:
             assert popen.stdout is not None

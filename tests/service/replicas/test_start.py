@@ -1,0 +1,59 @@
+"""What a replica loads at its start."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from models.errors import StorageError
+from models.repository.repository import Repository
+from models.repository.rollout import Rollout
+from models.repository.storage import StoredModel
+from service.replicas.memory import MemoryStore
+from service.replicas.start import Start
+from service.settings import Settings
+from tests.awaiting import until, within_time
+from tests.bundles import tiny_bundle
+from tests.service.replicas.replica import Replica
+
+
+def away(*_: object) -> None:
+    raise StorageError("the repository does not answer")
+
+
+def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository(tmp_path / "repository")
+    for seed in range(2):
+        repository.publish(tiny_bundle(seed=seed))
+    monkeypatch.setattr(repository, "last_seen", lambda: {"tiny": StoredModel((1,), Rollout(default=1))})
+
+    async def test() -> None:
+        replica = Replica("a", repository, MemoryStore())
+        settings = Settings(repository=repository.root)
+        start = Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(repository, "listing", away)
+            patch.setattr(repository, "models", away)
+            async with replica.membership.running(), start.loading():
+                assert replica.default() == 1
+                patch.undo()
+                await until(lambda: replica.default() == 2, "version 2 is not served")
+
+    asyncio.run(within_time(test(), "the replica has not read the repository again"))
+
+
+def test_a_repository_that_was_never_seen_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository(tmp_path / "repository")
+    monkeypatch.setattr(repository, "listing", away)
+
+    async def test() -> None:
+        replica = Replica("a", repository, MemoryStore())
+        start = Start(repository, replica.catalog, replica.agreement, Settings(repository=repository.root))
+        async with replica.membership.running():
+            with pytest.raises(StorageError, match="the repository does not answer"):
+                async with start.loading():
+                    pytest.fail("it serves nothing")
+
+    asyncio.run(within_time(test(), "the start has not ended"))
