@@ -179,7 +179,8 @@ class Settings(BaseSettings):
         0.5,
         ge=0,
         le=100,
-        description="Most processor time to spend on observing normalisation layers, in percent. 0 observes nothing.",
+        description="Most processor time to spend on observing normalisation layers under load, in percent. "
+        "0 observes nothing.",
     )
     drift_window_rows: int = Field(
         256, ge=16, le=1 << 20, description="Rows in each of the windows that drift alarms are raised on."

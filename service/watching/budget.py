@@ -7,18 +7,24 @@ from time import perf_counter, process_time
 HEAD_START_SECONDS = 0.25
 """Enough for the first windows of a small model."""
 
-_MAX_STRETCH = 5
-"""A process that is nearly idle makes a rest this many times longer at most."""
+SPARE_SHARE = 0.8
+"""Of one processor: what the process does not take of it is spare, and may be used for observing."""
+
+_MEASURED_SECONDS = 0.1
+"""Over which it is measured what the process takes."""
+
+_NEGLIGIBLE_SECONDS = 1e-9
 
 
 class Budget:
-    """Rests the observer's thread after each observation, so that observing stays within its share.
+    """Rests the observer's thread after each observation, so that observing stays within its share of a processor.
 
-    The share is of the processor time that the whole process takes, and of one processor at most. A process that takes
-    less than a fifth of a processor counts as if it took a fifth.
+    Under load that is a share of the processor time that the process takes, and of one processor at most. A process
+    that takes less than `SPARE_SHARE` of a processor for everything else has the rest for observing: an idle processor
+    costs nobody anything.
 
     Args:
-        percent: the share, above 0 and up to 100.
+        percent: the share under load, above 0 and up to 100.
         head_start: seconds of processor time that are free, so that there is something to see soon.
         clock: seconds that pass.
         processor_clock: seconds of processor time that the process takes.
@@ -33,25 +39,48 @@ class Budget:
         processor_clock: Callable[[], float] = process_time,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        self._rest_per_second = 100 / percent - 1
+        self._share_under_load = percent / 100
         self._head_start = head_start
         self._clock = clock
         self._processor_clock = processor_clock
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
+        self._load = 1.0
+        self._own_seconds = 0.0
+        self._measured = clock(), processor_clock()
+
+    @property
+    def has_spare_time(self) -> bool:
+        """Whether the process took less than `SPARE_SHARE` of a processor, besides observing, when last measured."""
+        return self._load < SPARE_SHARE
 
     def spend(self, seconds: float) -> None:
         """Account for an observation that took this much processor time, and rest for it."""
-        self._head_start -= seconds
-        if self._head_start <= 0:
-            self._rest(seconds * self._rest_per_second)
+        self._own_seconds += seconds
+        self._measure()
+        owed, self._head_start = max(seconds - self._head_start, 0.0), max(self._head_start - seconds, 0.0)
+        closed = False
+        while owed > _NEGLIGIBLE_SECONDS and not closed:
+            share = self._share()
+            pause = min(owed * (1 - share) / share, _MEASURED_SECONDS)
+            if pause <= 0:
+                return
+            closed = self._wait(pause)
+            owed -= pause * share / (1 - share)
+            self._measure()
 
     def close(self) -> None:
         """End the current rest, and all later ones."""
         self._closed.set()
 
-    def _rest(self, seconds: float) -> None:
-        latest, enough = self._clock() + _MAX_STRETCH * seconds, self._processor_clock() + seconds
-        closed = self._wait(seconds)
-        while not closed and self._processor_clock() < enough and self._clock() < latest:
-            closed = self._wait(seconds / 4)
+    def _share(self) -> float:
+        """Of a processor that observing may take now."""
+        return max(self._share_under_load * min(self._load, 1.0), SPARE_SHARE - self._load)
+
+    def _measure(self) -> None:
+        """Find out what share of a processor the process takes, besides observing."""
+        now, processor = self._clock(), self._processor_clock()
+        passed = now - self._measured[0]
+        if passed >= _MEASURED_SECONDS:
+            self._load = max(processor - self._measured[1] - self._own_seconds, 0.0) / passed
+            self._measured, self._own_seconds = (now, processor), 0.0

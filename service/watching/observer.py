@@ -1,7 +1,8 @@
 """Runs the observed graph on a sample of the served batches, without delaying predictions.
 
 A batch is offered when its predictions are ready, and taken if the observer is idle. One thread of low priority does
-the rest; its budget decides when it is idle again. Batches that are not taken are counted.
+the rest; its budget decides when it is idle again. While the process has spare time, a few batches wait for the thread:
+all of them are observed. Batches that are not taken are counted.
 """
 
 import threading
@@ -31,6 +32,9 @@ MAX_OBSERVED_ROWS = 32
 MAX_OBSERVED_BYTES = 1 << 20
 """Of the inputs of one observation: they are copied on the event loop."""
 
+MAX_WAITING_BATCHES = 8
+"""That wait for the thread while the process has spare time. Under load none waits for the end of its rest."""
+
 
 class Observer:
     """Observes what a batcher serves.
@@ -43,7 +47,8 @@ class Observer:
         clock: processor time of the calling thread, in seconds.
 
     Attributes:
-        busy: observing or resting; offers are ignored meanwhile. A plain attribute, so that an offer costs no clock.
+        busy: enough waits, or the thread rests; offers are ignored meanwhile. A plain attribute, so that an offer costs
+            no clock.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class Observer:
         skipped = max(succeeded - self._served_before.get((served.model, served.version), 0) - 1, 0)
         self._served_before[served.model, served.version] = succeeded
         self._queue.put((served, sample, skipped))
+        if self._budget.has_spare_time:
+            self._take_more()
 
     def close(self) -> None:
         """Finish the current observation and end the thread."""
@@ -100,6 +107,11 @@ class Observer:
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or an unloaded version would stay in memory here
             self._budget.spend(self._clock() - began)
+            self._take_more()
+
+    def _take_more(self) -> None:
+        """Take more batches, unless enough wait."""
+        if self._queue.qsize() < (MAX_WAITING_BATCHES if self._budget.has_spare_time else 1):
             self.busy = False
 
     def _observe(self, served: ServedVersion, inputs: Inputs, skipped: int) -> None:

@@ -1,6 +1,8 @@
 """Observing rests in proportion to what it took, and to what the process does meanwhile."""
 
+import math
 import threading
+from time import monotonic
 
 import pytest
 
@@ -10,36 +12,47 @@ WAIT = 30
 
 
 class Machine:
-    """A machine whose clock only moves while a budget rests, and a process that takes a share of one processor."""
+    """A machine on which time passes while a thread observes or rests; other threads take a share of one processor."""
 
-    def __init__(self, share: float = 1.0) -> None:
+    def __init__(self, load: float = 1.0) -> None:
+        self.load = load
+        self.load_ends = math.inf
         self.now = 1000.0
-        self._share = share
-
-    def clock(self) -> float:
-        return self.now
+        self._processor = 0.0
 
     def processor_clock(self) -> float:
-        return self._share * self.now
+        return self._processor
 
-    def wait(self, seconds: float) -> bool:
+    def pass_time(self, seconds: float) -> bool:
+        self._processor += self.load * max(min(seconds, self.load_ends - self.now), 0.0)
         self.now += seconds
         return False
 
     def budget(self, percent: float, head_start: float = 0.0) -> Budget:
-        return Budget(percent, head_start, self.clock, self.processor_clock, self.wait)
+        return Budget(percent, head_start, lambda: self.now, self.processor_clock, self.pass_time)
 
     def rest(self, budget: Budget, spent: float) -> float:
+        self.pass_time(spent)
+        self._processor += spent
         began = self.now
         budget.spend(spent)
         return self.now - began
 
 
-@pytest.mark.parametrize(("share", "rested"), [(2.0, 9.0), (1.0, 9.0), (0.5, 18.0), (0.1, 45.0), (0.0, 45.0)])
-def test_the_budget_is_a_share_of_the_time_and_of_what_the_process_does(share: float, rested: float) -> None:
-    machine = Machine(share)
+@pytest.mark.parametrize(("load", "rested"), [(3.0, 9.0), (1.0, 9.0), (0.9, 0.91 / 0.09), (0.8, 0.92 / 0.08)])
+def test_under_load_the_budget_is_a_share_of_what_the_process_takes(load: float, rested: float) -> None:
+    machine = Machine(load)
 
     assert machine.rest(machine.budget(percent=10), 1.0) == pytest.approx(rested)
+
+
+@pytest.mark.parametrize(("load", "rested"), [(0.0, 0.25), (0.3, 1.0), (0.7, 9.0)])
+def test_what_a_process_leaves_of_a_processor_is_spare(load: float, rested: float) -> None:
+    machine = Machine(load)
+    budget = machine.budget(percent=1)
+
+    assert machine.rest(budget, 1.0) == pytest.approx(rested)
+    assert budget.has_spare_time
 
 
 @pytest.mark.parametrize(("percent", "rested"), [(100, 0.0), (50, 2.0), (0.5, 398.0)])
@@ -49,15 +62,38 @@ def test_it_rests_in_proportion_to_what_an_observation_took(percent: float, rest
     assert machine.rest(machine.budget(percent), 2.0) == pytest.approx(rested)
 
 
+def test_a_rest_ends_when_the_load_does() -> None:
+    machine = Machine(load=1.0)
+    budget = machine.budget(percent=1)
+    assert machine.rest(budget, 1.0) == pytest.approx(99.0)
+    assert not budget.has_spare_time
+
+    machine.load_ends = machine.now + 2.0
+
+    assert machine.rest(budget, 1.0) == pytest.approx(1.0 + 0.1 + 0.25, abs=0.1)
+    assert budget.has_spare_time
+
+
+def test_a_process_that_becomes_busy_rests_again() -> None:
+    machine = Machine(load=0.0)
+    budget = machine.budget(percent=10)
+    machine.pass_time(3600.0)
+    assert machine.rest(budget, 0.01) == pytest.approx(0.0025)
+    machine.load = 1.0
+
+    assert machine.rest(budget, 0.01) == pytest.approx(0.0025), "too soon to tell"
+    assert machine.rest(budget, 0.1) == pytest.approx(0.9, rel=0.01)
+
+
 def test_it_does_not_rest_for_its_head_start() -> None:
     machine = Machine()
     budget = machine.budget(percent=50, head_start=8.0)
 
-    assert [machine.rest(budget, 3.0) for _ in range(4)] == [0.0, 0.0, 3.0, 3.0]
+    assert [machine.rest(budget, 3.0) for _ in range(4)] == pytest.approx([0.0, 0.0, 1.0, 3.0])
 
 
 def test_closing_ends_a_rest() -> None:
-    budget = Budget(percent=1e-6)
+    budget = Budget(percent=1e-6, processor_clock=lambda: 1e9 * monotonic())  # of a process that is busy
     resting = threading.Thread(target=budget.spend, args=(1.0,), daemon=True)
     resting.start()
     budget.close()

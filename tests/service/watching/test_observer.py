@@ -19,7 +19,7 @@ from service.watching.budget import Budget
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from service.watching.observed_models import ObservedModels
-from service.watching.observer import MAX_OBSERVED_ROWS, Observer
+from service.watching.observer import MAX_OBSERVED_ROWS, MAX_WAITING_BATCHES, Observer
 from tests.bundles import INPUT, NORM, tiny_bundle
 from tests.service.watching.doubles import open_observed_model
 from tests.watching import usual_rows
@@ -188,7 +188,8 @@ def test_its_budget_pays_for_an_observation_but_not_for_opening_the_model(
 def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(
     served: ServedVersion, sink: Sink, observers
 ) -> None:
-    observer = observers(sink, budget=Budget(percent=1e-9))
+    busy = Budget(percent=1e-9, processor_clock=lambda: 1e9 * monotonic())
+    observer = observers(sink, budget=busy)
     observer.offer(served, {INPUT: usual_rows(4)})
     sink.next()
     observer.offer(served, {INPUT: usual_rows(4)})
@@ -196,6 +197,22 @@ def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(
     assert observer.busy
     close(observer)
     assert sink.observations.empty()
+
+
+def test_batches_wait_for_the_thread_of_a_process_that_has_spare_time(
+    served: ServedVersion, sink: Sink, observers
+) -> None:
+    idle = Budget(percent=100, processor_clock=lambda: 0.0, clock=itertools.count().__next__)
+    idle.spend(0.0)
+    sink.gate.clear()
+    observer = observers(sink, budget=idle)
+    for size in range(1, MAX_WAITING_BATCHES + 3):
+        observer.offer(served, {INPUT: usual_rows(size)})
+    sink.gate.set()
+    close(observer)
+
+    found = [sink.next().rows for _ in range(sink.observations.qsize())]
+    assert found in (list(range(1, MAX_WAITING_BATCHES + 1)), list(range(1, MAX_WAITING_BATCHES + 2)))
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(

@@ -1,0 +1,51 @@
+"""The tour of the README, as pasted into a shell beside a service that has just started."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import running
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 240
+
+
+def commands() -> str:
+    """The shell commands from the first prediction to the promoted version."""
+    readme = (ROOT / "README.md").read_text()
+    tour = readme[readme.index("**Predict**") : readme.index("**Train**")]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", tour, re.DOTALL))
+
+
+def run_tour(url: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    pasted = commands().replace("localhost:8000", url.removeprefix("http://"))
+    pasted = pasted.replace(".venv/bin/python examples/", f"{sys.executable} {ROOT}/examples/")
+    pasted = pasted.replace("traffic.py", f"traffic.py --seed 0 --url {url}")
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", pasted],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_step_works_and_the_new_version_answers_noisy_images(tmp_path: Path) -> None:
+    with running(tmp_path / "repository", "--log-level", "warning") as service:
+        done = run_tour(service.url, tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"error"' not in done.stdout
+    shares = [float(share) for share in re.findall(r"images: ([\d.]+)%", done.stdout)]
+    clean, noisy, collected, canary, promoted = shares
+    assert clean == 100.0
+    assert max(noisy, collected) < min(canary, 35.0)
+    assert canary < 60.0 < 95.0 < promoted
+    assert re.findall(r'"verdict":"(\w+)"', done.stdout)[:2] == ["quiet", "covariate_shift"]
+    assert "by version 1 and 2" in done.stdout
+    assert '"state":"published"' in done.stdout
