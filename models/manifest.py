@@ -233,6 +233,9 @@ class Gate(Record):
     figure: float | None = Field(description="null for a figure that is not finite, which does not pass")
     lower: float | None = Field(default=None, description="smallest figure that passes")
     upper: float | None = Field(default=None, description="largest figure that passes")
+    outvoted: bool = Field(
+        default=False, description="a gain on labelled rows counts for more: the version is published either way"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -87,7 +87,7 @@ def gates(found: Sequence[Gate]) -> str:
             _figure(gate.figure, "not finite"),
             _figure(gate.lower),
             _figure(gate.upper),
-            "passed" if gate.passed else "FAILED",
+            "passed" if gate.passed else "outvoted" if gate.outvoted else "FAILED",
             gate.about,
         ]
         for gate in found

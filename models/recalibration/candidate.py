@@ -31,8 +31,8 @@ class Candidate:
 
     @property
     def failed_gates(self) -> tuple[Gate, ...]:
-        """The gates that it did not pass."""
-        return tuple(gate for gate in self.gates if not gate.passed)
+        """The gates that it did not pass, and that labelled rows do not outvote."""
+        return tuple(gate for gate in self.gates if not (gate.passed or gate.outvoted))
 
     def publishable(self, *, force: bool = False) -> Bundle:
         """The bundle, if it may be published.

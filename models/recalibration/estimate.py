@@ -77,4 +77,4 @@ def recalibrate(
     )
 
     on_step("checking")
-    return Candidate.of(bundle, evaluate(parent, bundle, Estimation(count, network, before, after), labelled))
+    return Candidate.of(bundle, evaluate(parent, bundle, Estimation(rows, network, before, after), labelled))

@@ -2,7 +2,8 @@
 
 Adaptation can destroy a healthy model: rows of one class move the statistics as much as a changed input does. None of
 these gates would notice every harm; together they stop what was seen to do harm (docs/recalibration.md). The average
-confidence of the predictions is not among them: models that were harmed had become more confident.
+confidence of the predictions is not among them: models that were harmed had become more confident. A gain on labelled
+rows outvotes the gates about unlabelled predictions, which only guess at it.
 """
 
 from collections.abc import Iterable
@@ -14,9 +15,21 @@ from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import Gate
 
+OUTVOTED = frozenset({"diversity", "information", "gain", "confident_agreement", "label_shift", "agreement"})
+"""Gates that a significant gain on labelled rows outvotes."""
+
 MIN_ROWS = 64
 MIN_DIVERSITY, MAX_DIVERSITY = 0.9, 1.1
 MIN_INFORMATION = 0.75
+MIN_DIVERSITY_IF_LOST, MIN_INFORMATION_IF_LOST = 0.75, 0.3
+LOST_INFORMATION = 1.5
+ABOVE_ONE_CLASS = 1.25
+MIN_GAIN = -0.01
+MIN_REMAINING = 0.5
+MIN_CONFIDENT_AGREEMENT = 0.95
+CONFIDENT = 0.9
+USUAL_CONFIDENCE = 0.85
+INFORMED = 0.6
 MAX_EXPLAINED = 0.5
 SMALL_DRIFT = 0.02
 MIN_AGREEMENT = 0.0
@@ -41,7 +54,23 @@ def false_alarms(scores: Float64) -> Gate:
     return _gate("false_alarms", about, float(np.mean(scores > 1)), upper=MAX_FALSE_ALARMS)
 
 
-def diversity(predicted: NDArray[np.int64], reference: NDArray[np.int64] | None = None) -> Gate:
+def is_lost(parent: Float64, candidate: Float64, drift: float, explainable: float) -> bool:
+    """Whether the parent's predictions tell much less of the rows than the new version's, and no mix of classes is why.
+
+    A version that mends this may predict less well than the parent does usually, and still be the better one.
+
+    Args:
+        parent, candidate: probabilities of the rows' classes, shape (n, K).
+        drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
+        explainable: the drift that an unusual mix of classes may have.
+    """
+    has_lost = _mutual_information(candidate) >= LOST_INFORMATION * _mutual_information(parent)
+    return has_lost and drift >= explainable
+
+
+def diversity(
+    predicted: NDArray[np.int64], reference: NDArray[np.int64] | None = None, *, is_lost: bool = False
+) -> Gate:
     """The new version predicts as many classes as there should be.
 
     The entropy of the predicted classes is compared with the expected one of as many held-out rows: a few rows never
@@ -50,15 +79,17 @@ def diversity(predicted: NDArray[np.int64], reference: NDArray[np.int64] | None 
     Args:
         predicted: rows by the new version's predicted class, shape (K,).
         reference: held-out rows, of any number, by predicted class; equally many of each when absent.
+        is_lost: what the function of this name returns: then less is enough.
     """
     share = np.full(len(predicted), 1 / len(predicted)) if reference is None else reference / reference.sum()
     expected = expected_entropy(share, int(predicted.sum()))
     figure = _entropy(predicted / predicted.sum()) / expected if expected > 0 else np.nan
     about = "entropy of the predicted classes, relative to that expected of as many held-out rows"
-    return _gate("diversity", about, figure, lower=MIN_DIVERSITY, upper=MAX_DIVERSITY)
+    lower = MIN_DIVERSITY_IF_LOST if is_lost else MIN_DIVERSITY
+    return _gate("diversity", about, figure, lower=lower, upper=MAX_DIVERSITY)
 
 
-def information(predicted: Float64, reference: Float64 | None = None) -> Gate:
+def information(predicted: Float64, reference: Float64 | None = None, *, if_lost: float | None = None) -> Gate:
     """Each row is of one class with certainty, and the rows are of many classes.
 
     Rows of one class, spread out by statistics of their own, fall into many classes, but into none with certainty.
@@ -67,14 +98,57 @@ def information(predicted: Float64, reference: Float64 | None = None) -> Gate:
     Args:
         predicted: the new version's probabilities for its rows, shape (n, K).
         reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
+        if_lost: where `is_lost`, what rows of one class reach, spread out: less than usual is enough, but not that.
     """
-    rows, classes = predicted.shape
-    usual = (
-        expected_entropy(np.full(classes, 1 / classes), rows) if reference is None else _mutual_information(reference)
-    )
-    figure = _mutual_information(predicted) / usual if usual > 0 else np.nan
     about = "mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
-    return _gate("information", about, figure, lower=MIN_INFORMATION)
+    lower = (
+        MIN_INFORMATION
+        if if_lost is None
+        else float(np.clip(ABOVE_ONE_CLASS * if_lost, MIN_INFORMATION_IF_LOST, MIN_INFORMATION))
+    )
+    return _gate("information", about, relative_information(predicted, reference), lower=lower)
+
+
+def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) -> Gate:
+    """The new version's predictions tell no less of the rows than the parent's.
+
+    Args:
+        parent, candidate: the probabilities of each for the rows, shape (n, K).
+        reference: as in `information`.
+    """
+    about = "gain of mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
+    figure = relative_information(candidate, reference) - relative_information(parent, reference)
+    return _gate("gain", about, figure, lower=MIN_GAIN)
+
+
+def confident_agreement(parent: Float64, candidate: Classes, reference: Float64) -> Gate:
+    """Where the parent is as sure as ever, there is little to mend: the new version agrees with it.
+
+    It would not, for rows of which a part has moved, or which are of few classes. A parent that is sure of one and the
+    same class is not asked: what has moved can do that.
+
+    Args:
+        parent: its probabilities for the rows, shape (n, K).
+        candidate: the classes that the new version predicts for them.
+        reference: the parent's probabilities for its held-out rows, shape (m, K).
+    """
+    sure = parent.max(axis=1) >= CONFIDENT
+    is_usual = sure.mean() >= USUAL_CONFIDENCE * (reference.max(axis=1) >= CONFIDENT).mean()
+    is_asked = sure.any() and is_usual and relative_information(parent, reference) >= INFORMED
+    figure = float(np.mean(parent.argmax(axis=1)[sure] == candidate[sure])) if is_asked else 1.0
+    about = f"agreement with the parent on rows that it predicts with {CONFIDENT:.0%} or more, if it does as usual"
+    return _gate("confident_agreement", about, figure, lower=MIN_CONFIDENT_AGREEMENT)
+
+
+def mixture(drift: float, remaining: float) -> Gate:
+    """The rows have moved together: without those that are unusual by themselves, they are still drifting.
+
+    Args:
+        drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
+        remaining: the same without the rows whose drift score is above 1; `drift` itself where hardly any are left.
+    """
+    figure = remaining / drift if drift >= SMALL_DRIFT else 1.0
+    return _gate("mixture", "share of the drift that remains without unusual rows", figure, lower=MIN_REMAINING)
 
 
 def label_shift(drift: float, unexplained: float) -> Gate:
@@ -117,6 +191,16 @@ def agreement(parent: Classes, candidate: Classes) -> Gate:
     figure = (observed - chance) / (1 - chance) if chance < 1 else 1.0
     about = "agreement with the parent on its held-out rows, beyond chance (Cohen's kappa)"
     return _gate("agreement", about, figure, lower=MIN_AGREEMENT)
+
+
+def is_gain(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> bool:
+    """Whether the new version is better than its parent on labelled rows, by more than two standard errors.
+
+    Args:
+        parent, candidate: whether each predicts the label, for every labelled row, shape (m,).
+    """
+    difference = candidate.astype(np.float64) - parent
+    return bool(difference.mean() > 2 * difference.std() / np.sqrt(len(difference)))
 
 
 def accuracy(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Gate:
@@ -175,6 +259,20 @@ def expected_entropy(share: Float64, count: int) -> float:
         chance = np.exp(log_choose + drawn * np.log(p) + (count - drawn) * np.log1p(-p))  # binomial
         total += float(chance @ part)
     return total
+
+
+def relative_information(predicted: Float64, reference: Float64 | None) -> float:
+    """Mutual information of rows and predicted classes, relative to the parent's on its held-out rows.
+
+    Args:
+        predicted: probabilities, shape (n, K).
+        reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
+    """
+    rows, classes = predicted.shape
+    usual = (
+        expected_entropy(np.full(classes, 1 / classes), rows) if reference is None else _mutual_information(reference)
+    )
+    return _mutual_information(predicted) / usual if usual > 0 else np.nan
 
 
 def _entropy(share: Float64) -> float:

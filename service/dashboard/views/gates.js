@@ -23,12 +23,15 @@ export function gateTable(gates) {
           h("th", { scope: "row" }, gate.name.replaceAll("_", " "), h("span", { class: "note" }, gate.about)),
           h("td", null, gate.figure === null ? "not finite" : number(gate.figure)),
           h("td", null, bounds(gate)),
-          h("td", { class: gate.passed ? "done" : "failure" }, gate.passed ? "\u2713 yes" : "\u2717 no"),
+          h("td", { class: gate.passed || gate.outvoted ? "done" : "failure" }, passed(gate)),
         ),
       ),
     ),
   );
 }
+
+/** @param {Gate} gate */
+const passed = (gate) => (gate.passed ? "\u2713 yes" : gate.outvoted ? "\u2717 no, outvoted by labels" : "\u2717 no");
 
 /** @param {Gate} gate */
 function bounds({ lower, upper }) {

@@ -132,14 +132,17 @@ def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) ->
     assert [gate.name for gate in candidate.gates] == [
         "rows",
         "drift",
+        "mixture",
         "growth",
         "diversity",
         "information",
+        "gain",
         "label_shift",
+        "confident_agreement",
         "agreement",
     ]
     assert "diversity" in [gate.name for gate in candidate.failed_gates]
-    with pytest.raises(RecalibrationRefused, match=r"diversity \S+ is below 0.9"):
+    with pytest.raises(RecalibrationRefused, match=r"diversity \S+ is below 0.75"):
         candidate.publishable()
     forced = candidate.publishable(force=True).manifest.lineage.recalibration
     assert forced is not None

@@ -18,9 +18,9 @@ from models.repository.bundle import Bundle
 from models.runtime.load import load
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
 
-EVERY_MODEL = ["rows", "drift", "growth"]
-CLASSIFIER = ["diversity", "information"]
-HELD_OUT = ["label_shift", "agreement"]
+EVERY_MODEL = ["rows", "drift", "mixture", "growth"]
+CLASSIFIER = ["diversity", "information", "gain"]
+HELD_OUT = ["label_shift", "confident_agreement", "agreement"]
 REFERENCE = ["false_alarms"]
 """Of a reference: see test_references.py."""
 
@@ -38,7 +38,8 @@ def parent() -> Bundle:
 @pytest.fixture(scope="module")
 def estimation(parent: Bundle) -> Estimation:
     network = AdaptiveNetwork(parse(parent.source))
-    return Estimation(100, network, network.run(rows(100, seed=2), 1.0), network.run(rows(100, seed=2), 0.0))
+    given = rows(100, seed=2)
+    return Estimation(given, network, network.run(given, 1.0), network.run(given, 0.0))
 
 
 def names(parent: Bundle, estimation: Estimation, labelled: LabelledRows | None = None) -> list[str]:
@@ -73,6 +74,27 @@ def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) 
 
     assert [gate.name for gate in others] == [*EVERY_MODEL, *CLASSIFIER, *HELD_OUT]
     assert (accuracy.name, accuracy.figure) == ("accuracy", pytest.approx(0.9))
+
+
+def test_a_gain_on_labelled_rows_outvotes_what_is_guessed_without_labels(
+    parent: Bundle, estimation: Estimation
+) -> None:
+    given = rows(50, seed=3)
+    worse = replace(parent, folded=tiny_bundle(seed=1).folded)
+    wrong, right = (load(bundle.folded, optimize=True)(given)[OUTPUT].argmax(axis=1) for bundle in (parent, worse))
+    assert np.mean(wrong != right) > 0.2
+
+    def outvoted(labels: np.ndarray) -> set[str]:
+        found = evaluate(parent, worse, lost, LabelledRows(given, labels))
+        assert {gate.name for gate in found if not gate.passed} > {"information"}
+        return {gate.name for gate in found if gate.outvoted}
+
+    # The passes say that the new version predicts the same for every row.
+    constant = replace(estimation.after, outputs={OUTPUT: np.zeros_like(estimation.after.outputs[OUTPUT])})
+    lost = replace(estimation, after=constant)
+    assert {"diversity", "information", "gain"} <= outvoted(right)
+    assert outvoted(right) <= gates.OUTVOTED
+    assert not outvoted(wrong)
 
 
 def test_every_gate_applies_to_some_model() -> None:

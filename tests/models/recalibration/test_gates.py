@@ -177,3 +177,65 @@ def test_a_gate_is_described_with_the_bound_that_it_misses(figure: float | None,
     gate = Gate(name="diversity", about="", figure=figure, lower=gates.MIN_DIVERSITY, upper=gates.MAX_DIVERSITY)
 
     assert gates.describe(gate) == words
+
+
+def one_hot(classes: np.ndarray, certainty: float) -> np.ndarray:
+    """Probabilities of ten classes, `certainty` for the one of each row."""
+    shares = np.full((len(classes), 10), (1 - certainty) / 9)
+    shares[np.arange(len(classes)), classes] = certainty
+    return shares
+
+
+USUAL = np.arange(200) % 10
+
+
+def test_a_drift_that_vanishes_without_the_unusual_rows_is_of_a_mixture() -> None:
+    assert gates.mixture(drift=0.4, remaining=0.4).passed
+    assert gates.mixture(drift=0.4, remaining=0.25).passed
+    assert not gates.mixture(drift=0.4, remaining=0.02).passed
+    assert gates.mixture(drift=0.01, remaining=0.001).passed  # nothing has drifted
+
+
+def test_predictions_must_tell_no_less_of_the_rows_than_the_parents() -> None:
+    sure, unsure = one_hot(USUAL, 0.99), one_hot(USUAL, 0.7)
+
+    assert gates.gain(unsure, sure, sure).passed
+    assert gates.gain(sure, sure, sure).figure == pytest.approx(0)
+    assert not gates.gain(sure, unsure, sure).passed
+
+
+def test_a_parent_that_is_as_sure_as_ever_must_be_agreed_with() -> None:
+    usual = one_hot(USUAL, 0.99)
+    changed = np.where(np.arange(200) < 20, (USUAL + 1) % 10, USUAL)
+
+    assert gates.confident_agreement(usual, USUAL, usual).passed
+    assert not gates.confident_agreement(usual, changed, usual).passed
+    # One that has become unsure, or sure of one class for all rows, is not asked.
+    assert gates.confident_agreement(one_hot(USUAL, 0.6), changed, usual).passed
+    assert gates.confident_agreement(one_hot(np.zeros(200, np.int64), 0.99), changed, usual).passed
+
+
+def test_a_parent_is_lost_where_its_predictions_tell_little_and_no_mix_of_classes_is_the_reason() -> None:
+    little, much, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.6), one_hot(USUAL, 0.99)
+
+    assert gates.is_lost(little, much, drift=1.0, explainable=0.3)
+    assert not gates.is_lost(little, much, drift=0.2, explainable=0.3)
+    assert not gates.is_lost(much, much, drift=1.0, explainable=0.3)
+    # Then less information is enough, and less diversity.
+    assert not gates.information(much, usual).passed
+    assert gates.information(much, usual, if_lost=0.1).passed
+    assert not gates.information(little, usual, if_lost=0.1).passed
+    assert not gates.information(much, usual, if_lost=0.7).passed  # rows of one class would look as good
+    few = counts(4, 4, 4, 4, 4, 4, 0, 0, 0, 0)
+    assert not gates.diversity(few).passed
+    assert gates.diversity(few, is_lost=True).passed
+
+
+def test_a_gain_on_labelled_rows_is_one_beyond_chance() -> None:
+    random = np.random.default_rng(0)
+    wrong, right = np.zeros(100, np.bool_), random.random(100) < 0.6
+
+    assert gates.is_gain(wrong, right)
+    assert not gates.is_gain(right, wrong)
+    assert not gates.is_gain(right, right)
+    assert not gates.is_gain(random.random(100) < 0.5, random.random(100) < 0.5)
