@@ -26,7 +26,7 @@ def serve(chosen: Settings) -> int:
     try:
         certificate = open_certificate(chosen)
         with listening(chosen) as sockets:
-            return _serve(chosen, sockets, certificate)
+            return _serve(with_port(chosen, sockets), sockets, certificate)
     except OSError as error:
         report_failure(error)
         return STARTUP_FAILURE
@@ -40,6 +40,13 @@ def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certific
     lifecycle = Lifecycle()
     config = configure(create_app(chosen, lifecycle, certificate=certificate), chosen)
     return run(Server(config, lifecycle, chosen, certificate), sockets)
+
+
+def with_port(chosen: Settings, sockets: list[socket.socket]) -> Settings:
+    """The settings with the port that the system has chosen, where none was given."""
+    if chosen.uds is not None or chosen.port:
+        return chosen
+    return chosen.model_copy(update={"port": sockets[0].getsockname()[1]})
 
 
 def main(arguments: list[str]) -> int:

@@ -1,14 +1,13 @@
 """The composition root: builds the parts of the service, and hands them to each other."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -59,6 +58,7 @@ from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
 from service.recalibrating.jobs import Recalibrations
+from service.recalibrating.shared_jobs import SharedRecalibrations
 from service.replicas.agreement import Agreement
 from service.replicas.alone import Alone
 from service.replicas.interface import CATALOG_MESSAGE, OBSERVATION_MESSAGE, STATISTICS_MESSAGE, Replicas
@@ -67,6 +67,7 @@ from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
 from service.replicas.metrics import ReplicaMetrics
 from service.replicas.open import open_store
+from service.replicas.peers import Peers
 from service.replicas.start import Start
 from service.routes import (
     configuration,
@@ -185,7 +186,10 @@ def create_app(
     )
     replicas.on(OBSERVATION_MESSAGE, monitor.receive)
     collectors = RowCollectors(replicas)
-    recalibrations = Recalibrations(
+    peers = Peers(membership, None if settings.ssl_certfile is None else str(settings.ssl_certfile))
+    recalibrations = _make_recalibrations(
+        membership,
+        peers,
         catalog,
         settings.state_folder,
         settings.max_collected_bytes,
@@ -234,7 +238,7 @@ def create_app(
         rollout_routes.router(catalog, rollouts, monitor, gather, reads, agreement),
         labels.router(rollouts, reads, agreement),
         health.router(catalog, metrics, lifecycle, membership),
-        replicas_routes.router(membership),
+        replicas_routes.router(membership, peers, recalibrations),
         recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),
         *predictions.routers,
         layers.router(catalog, predictions.codec_pool, settings.max_body_bytes, predictions.examples.layer_batch),
@@ -443,10 +447,14 @@ def _share_drift(membership: Membership, events: Events, webhook: Webhook) -> Sh
     return SharedDrift(membership, Judge(membership, steady, log_alarm, webhook.deliver), events.publish_alarm)
 
 
+def _make_recalibrations(membership: Membership, peers: Peers, *args: Any, **options: Any) -> Recalibrations:
+    if membership.store.is_shared:
+        return SharedRecalibrations(membership, peers, *args, **options)
+    return Recalibrations(*args, **options)
+
+
 def _new_member(settings: Settings) -> Member:
-    scheme = "http" if settings.ssl_certfile is None else "https"
-    address = settings.replica_address or f"{scheme}://{socket.gethostname()}:{settings.port}"
-    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC))
+    return Member(id=new_id(), address=settings.own_address, version=VERSION, started=datetime.now(UTC))
 
 
 def _count_requests(statistics: ServiceStatistics) -> int:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -448,6 +449,17 @@ class Settings(BaseSettings):
     def uds_permissions(self) -> int:
         """Permissions of the unix socket."""
         return int(self.uds_mode, 8)
+
+    @property
+    def own_address(self) -> str:
+        """URL at which other replicas reach this one."""
+        if self.replica_address is not None:
+            return self.replica_address
+        if self.uds is not None:
+            return f"unix://{self.uds.absolute()}"
+        scheme = "http" if self.ssl_certfile is None else "https"
+        host = "127.0.0.1" if _is_loopback(self.host) else socket.gethostname()
+        return f"{scheme}://{host}:{self.port}"
 
     @property
     def max_body_bytes(self) -> int:

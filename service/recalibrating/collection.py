@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from io import BytesIO
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from models.rows import count_rows, stack_rows
 from service.recalibrating.collector import CollectedRows
 from service.recalibrating.job import JobStopped
 from service.recalibrating.reservoir import Reservoir
+from service.wire import arrays
 
 
 class Collection:
@@ -28,8 +30,9 @@ class Collection:
     ) -> None:
         self.model = model
         self.version = version
-        self._target = target
-        self._candidates = candidates
+        self.target = target
+        self.candidates = candidates
+        self.per_client = per_client
         self._max_bytes = max_bytes
         self._reservoir: Reservoir[dict[str, Array]] = Reservoir(target, per_client)
         self._shapes: dict[str, tuple[int, ...]] | None = None
@@ -46,20 +49,55 @@ class Collection:
         """How many rows they were drawn from."""
         return self._reservoir.seen
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the rows take more memory than they may."""
+        return self._is_too_large
+
+    def to_bytes(self) -> bytes:
+        """Returns the sample for `merge` in another process."""
+        samples = self._reservoir.samples
+        header = {
+            "seen": self.seen,
+            "drawn": [drawn for drawn, _, _ in samples],
+            "clients": [client for _, client, _ in samples],
+        }
+        return arrays.write(header, stack_rows([row for _, _, row in samples]) if samples else {})
+
+    def merge(self, sample: bytes) -> None:
+        """Add the sample of another process, from its `to_bytes`. Rows of another shape are left out.
+
+        Raises:
+            ValueError: the bytes are something else.
+        """
+        header, inputs = arrays.read(BytesIO(sample))
+        shapes = {name: values.shape[1:] for name, values in inputs.items()}
+        if inputs and self._shapes is None:
+            self._shapes = shapes
+        rows = (
+            [_copy_row(inputs, position) for position in range(len(header["drawn"]))] if shapes == self._shapes else []
+        )
+        self._reservoir.merge(zip(header["drawn"], header["clients"], rows, strict=False), header["seen"])
+
+    @property
+    def rows(self) -> dict[str, Array]:
+        """The rows that are kept: by name, shape (kept, ...)."""
+        return stack_rows(self._reservoir.rows)
+
     def add(self, rows: CollectedRows) -> None:
         """Keep or drop each row of a request. The first request decides which shape the rows have."""
         shapes = {name: values.shape[1:] for name, values in rows.inputs.items()}
         if self._shapes is None:
             self._shapes = shapes
             row_bytes = sum(values[:1].nbytes for values in rows.inputs.values())
-            self._is_too_large = row_bytes * self._target > self._max_bytes
+            self._is_too_large = row_bytes * self.target > self._max_bytes
         if self._is_too_large:
             self._complete.set()
         if self._complete.is_set() or shapes != self._shapes:  # rows of different shapes cannot be stacked
             return
         for position in range(count_rows(rows.inputs)):
             self._reservoir.offer(rows.client, lambda position=position: _copy_row(rows.inputs, position))  # type: ignore[misc]
-            if self.kept == self._target and self.seen >= self._candidates:
+            if self.kept == self.target and self.seen >= self.candidates:
                 self._complete.set()
                 return
 
@@ -73,11 +111,11 @@ class Collection:
             async with asyncio.timeout(timeout_seconds):
                 await self._complete.wait()
         except TimeoutError:
-            reason = f"{self.kept} of {self._target} rows came in {timeout_seconds:g} seconds"
+            reason = f"{self.kept} of {self.target} rows came in {timeout_seconds:g} seconds"
             raise JobStopped("refused", reason) from None
         if self._is_too_large:
-            raise JobStopped("refused", f"{self._target} rows take more than {self._max_bytes} bytes")
-        return stack_rows(self._reservoir.rows)
+            raise JobStopped("refused", f"{self.target} rows take more than {self._max_bytes} bytes")
+        return self.rows
 
 
 def _copy_row(inputs: Mapping[str, Array], position: int) -> dict[str, Array]:

@@ -1,13 +1,15 @@
 """One job that makes a version from rows, as clients see it and as its record stores it, without the rows."""
 
-from datetime import datetime
-from typing import Literal
+import secrets
+from datetime import UTC, datetime
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from models.errors import NotFound
 from models.manifest import Gate
-from service.wire.recalibration import JobKind
+from models.rows import count_rows
+from service.wire.recalibration import JobKind, RecalibrationRequest
 
 JobState = Literal[
     "collecting",
@@ -54,6 +56,31 @@ class Job(BaseModel):
     created_at: datetime
     updated_at: datetime
 
+    @classmethod
+    def new(cls, model: str, version: int, request: RecalibrationRequest) -> Self:
+        """Returns a job that begins.
+
+        Args:
+            model, version: to start from.
+            request: the rows, or how many to collect.
+        """
+        rows = 0 if request.rows is None else count_rows(request.rows)
+        now = datetime.now(UTC)
+        return cls(
+            id=secrets.token_hex(8),
+            kind=request.parameters.kind,
+            model=model,
+            version=version,
+            state="collecting" if request.rows is None else "waiting",
+            rows=rows,
+            target_rows=request.collect or rows,
+            labelled=request.labels is not None,
+            prior=request.prior,
+            force=request.parameters.force,
+            created_at=now,
+            updated_at=now,
+        )
+
     @computed_field(description="whether the state is final")  # type: ignore[prop-decorator]
     @property
     def is_finished(self) -> bool:
@@ -79,3 +106,15 @@ class JobStopped(Exception):
     def __init__(self, state: JobState, reason: str) -> None:
         super().__init__(reason)
         self.state = state
+
+
+def died(state: JobState, code: int) -> JobStopped:
+    """Returns why a job has failed whose process has ended too early.
+
+    Args:
+        state: of the job.
+        code: exit code of the process; a signal's number, negated.
+    """
+    cause = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    hint = "; see the repository for whether a version was published" if state == "publishing" else ""
+    return JobStopped("failed", f"its process ended {cause} while it was {state}{hint}")

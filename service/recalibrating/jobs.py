@@ -5,7 +5,6 @@ Every change of a job is recorded on disk, without rows: a service that starts a
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,33 +14,32 @@ from typing import Any
 import structlog
 
 from models.datatypes import Array
-from models.errors import DengeError, InvalidInput, Overloaded
-from models.rows import count_rows
+from models.errors import DengeError, InvalidInput, NotFound, Overloaded
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
 from service.recalibrating.collector import CollectedRows, RowCollectors
-from service.recalibrating.job import Job, JobNotFound, JobStopped
+from service.recalibrating.job import Job, JobNotFound, JobStopped, died
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
 from service.replicas.agreement import Agreement
+from service.replicas.store import StoreUnavailable
 from service.wire.recalibration import JobKind, RecalibrationRequest
 
 log = structlog.get_logger()
 
+ROWS_PATH = "/v2/replicas/rows/"
+"""At which a replica gives its rows to the one that carries out the job, whose id follows."""
 MAX_OPEN_JOBS = 4
 """Jobs that are not finished: the rows of each are in memory."""
 MAX_RECORDS = 100
 """Jobs that are remembered."""
-MAX_WORK_SECONDS = 900.0
-"""A process that runs for longer is killed."""
-
 DISK_SECONDS = 60.0
 """How long a job waits for its record to be written, or its new version to be loaded."""
 
-_BY_CLIENT, _BY_SHUTDOWN = "a client has cancelled the job", "the service ended"
+BY_CLIENT, BY_SHUTDOWN = "a client has cancelled the job", "the service ended"
 """Why a job's task is cancelled."""
 
 
@@ -99,8 +97,19 @@ class Recalibrations:
         """End all open jobs: they are lost."""
         tasks = list(self._tasks.values())
         for task in tasks:
-            task.cancel(_BY_SHUTDOWN)
+            task.cancel(BY_SHUTDOWN)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Read what other replicas have changed. This process changes all jobs itself."""
+
+    def sample(self, job_id: str) -> bytes:
+        """Returns the rows that this replica has collected for a job of another one.
+
+        Raises:
+            NotFound: it collects none.
+        """
+        raise NotFound(f"no rows are collected here for job '{job_id}'")
 
     def jobs_of(self, model: str, kind: JobKind = "recalibration") -> list[Job]:
         """All jobs of a kind and model, latest first."""
@@ -144,27 +153,11 @@ class Recalibrations:
         if len(self._tasks) >= MAX_OPEN_JOBS:
             raise Overloaded(f"{MAX_OPEN_JOBS} jobs are open already")
         collection = self._open_collection(served, request) if request.rows is None else None
-        rows = 0 if request.rows is None else count_rows(request.rows)
-        now = datetime.now(UTC)
-        job = Job(
-            id=secrets.token_hex(8),
-            kind=request.parameters.kind,
-            model=served.model,
-            version=served.version,
-            state="waiting" if collection is None else "collecting",
-            rows=rows,
-            target_rows=request.collect or rows,
-            labelled=request.labels is not None,
-            prior=request.prior,
-            force=request.parameters.force,
-            created_at=now,
-            updated_at=now,
-        )
+        job = Job.new(served.model, served.version, request)
         self._jobs[job.id] = job
         if collection is not None:
             self._collections[job.id] = collection
-        self._tasks[job.id] = asyncio.create_task(self._run(job.id, request))
-        self._tasks[job.id].add_done_callback(lambda _: self._tasks.pop(job.id))
+        self._start_task(job.id, request.rows, request.labels, request.parameters.timeout_seconds)
         await self._update(job.id)
         await self._delete_oldest()
         return job
@@ -180,9 +173,17 @@ class Recalibrations:
         if job.is_finished:
             raise InvalidInput(f"this job is {job.state} already", "id")
         task = self._tasks[job_id]
-        task.cancel(_BY_CLIENT)
+        task.cancel(BY_CLIENT)
         await asyncio.wait([task])
         return self._jobs[job_id]
+
+    def _start_task(
+        self, job_id: str, rows: Mapping[str, Array] | None, labels: Array | None, timeout_seconds: float
+    ) -> None:
+        self._tasks[job_id] = asyncio.create_task(
+            self._run(job_id, rows, labels, timeout_seconds), name=f"job {job_id}"
+        )
+        self._tasks[job_id].add_done_callback(lambda _: self._tasks.pop(job_id))
 
     def _current(self, job: Job) -> Job:
         collection = self._collections.get(job.id)
@@ -209,26 +210,28 @@ class Recalibrations:
             if (rows.model, rows.version) == (collection.model, collection.version):
                 collection.add(rows)
 
-    async def _run(self, job_id: str, request: RecalibrationRequest) -> None:
+    async def _run(
+        self, job_id: str, rows: Mapping[str, Array] | None, labels: Array | None, timeout_seconds: float
+    ) -> None:
         """Carry out a job. However it ends, its record says so."""
         try:
-            rows = request.rows
             if rows is None:
-                rows = await self._collect(job_id, request.parameters.timeout_seconds)
+                rows = await self._collect(job_id, timeout_seconds)
             async with self._one_at_a_time:
-                await self._work(job_id, rows, request.labels)
+                await self._work(job_id, rows, labels)
         except JobStopped as stopped:
             await self._update(job_id, state=stopped.state, reason=str(stopped))
         except asyncio.CancelledError as error:
-            by_client = error.args == (_BY_CLIENT,)
-            await self._update(
-                job_id, state="cancelled" if by_client else "lost", reason=None if by_client else _BY_SHUTDOWN
-            )
+            await self._note_cancelled(job_id, error.args[0] if error.args else None)
         except Exception as error:
             log.error("recalibration_failed", job=job_id, exc_info=error)
             await self._update(job_id, state="failed", reason="internal error; the service's log has the details")
 
-    async def _collect(self, job_id: str, timeout_seconds: float) -> dict[str, Array]:
+    async def _note_cancelled(self, job_id: str, reason: object) -> None:
+        state, why = ("cancelled", None) if reason == BY_CLIENT else ("lost", BY_SHUTDOWN)
+        await self._update(job_id, state=state, reason=why)
+
+    async def _collect(self, job_id: str, timeout_seconds: float) -> Mapping[str, Array]:
         collection = self._collections[job_id]
         try:
             await self._publish_collect_targets()
@@ -252,9 +255,6 @@ class Recalibrations:
             JobStopped: the process ended, or was killed, before the job was finished.
         """
         job = self._jobs[job_id]
-        repository = self._catalog.repository.location
-        asked = job.model_dump(include={"kind", "model", "version", "prior", "force"})
-        order = Order(repository=repository, **asked)
 
         async def apply(progress: Progress) -> None:
             if progress.published is not None:
@@ -263,16 +263,11 @@ class Recalibrations:
                     await self._changes.run(f"load model '{job.model}'", self._serve, job.model, progress.published)
             await self._update(job_id, **progress.changes())
 
-        try:
-            async with asyncio.timeout(MAX_WORK_SECONDS):
-                code = await launcher.run(self._command, OrderWithRows(order, dict(rows), labels), apply)
-        except TimeoutError:
-            raise JobStopped("failed", f"it took more than {MAX_WORK_SECONDS:g} seconds") from None
+        order = Order.of(job, self._catalog.repository.location)
+        code = await launcher.run_within_time(self._command, OrderWithRows(order, dict(rows), labels), apply)
         job = self._jobs[job_id]
         if not job.is_finished:
-            cause = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            hint = "; see the repository for whether a version was published" if job.state == "publishing" else ""
-            raise JobStopped("failed", f"its process ended {cause} while it was {job.state}{hint}")
+            raise died(job.state, code)
         log.info("recalibration_finished", job=job_id, state=job.state, published=job.published)
 
     def _serve(self, model: str, version: int) -> None:
@@ -283,15 +278,22 @@ class Recalibrations:
         """Change a job, in memory and on disk."""
         job = self._jobs[job_id].model_copy(update={**changes, "updated_at": datetime.now(UTC)})
         self._jobs[job_id] = job
+        with suppress(StoreUnavailable):
+            await self._write(job)
+
+    async def _write(self, job: Job) -> None:
         try:
             await self._disk.run("write the record", self._records.write, job)
         except DengeError as error:
-            log.error("recalibration_not_recorded", job=job_id, error=str(error))
+            log.error("recalibration_not_recorded", job=job.id, error=str(error))
+
+    async def _delete(self, job_id: str) -> None:
+        with suppress(DengeError):
+            await self._disk.run("delete a record", self._records.delete, job_id)
 
     async def _delete_oldest(self) -> None:
         """Delete finished jobs beyond `MAX_RECORDS`, oldest first."""
         finished = [job.id for job in self._jobs.values() if job.is_finished]
         for job_id in finished[: max(len(self._jobs) - MAX_RECORDS, 0)]:
             del self._jobs[job_id]
-            with suppress(DengeError):
-                await self._disk.run("delete a record", self._records.delete, job_id)
+            await self._delete(job_id)

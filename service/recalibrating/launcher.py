@@ -5,9 +5,29 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from service.recalibrating.job import JobStopped
 from service.recalibrating.messages import OrderWithRows, Progress
 
 COMMAND = (sys.executable, "-m", "service.recalibrating.process")
+
+
+MAX_WORK_SECONDS = 900.0
+"""A process that runs for longer is killed."""
+
+
+async def run_within_time(
+    command: Sequence[str], order: OrderWithRows, on_progress: Callable[[Progress], Awaitable[None]]
+) -> int:
+    """`run`, for `MAX_WORK_SECONDS` at most.
+
+    Raises:
+        JobStopped: it took longer.
+    """
+    try:
+        async with asyncio.timeout(MAX_WORK_SECONDS):
+            return await run(command, order, on_progress)
+    except TimeoutError:
+        raise JobStopped("failed", f"it took more than {MAX_WORK_SECONDS:g} seconds") from None
 
 
 async def run(command: Sequence[str], order: OrderWithRows, on_progress: Callable[[Progress], Awaitable[None]]) -> int:

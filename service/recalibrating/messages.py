@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
 from models.manifest import Gate
-from service.recalibrating.job import JobState
+from service.recalibrating.job import Job, JobState
 from service.wire import arrays
 from service.wire.recalibration import JobKind
 
@@ -36,6 +36,12 @@ class Order(BaseModel):
     version: int
     prior: float | None
     force: bool
+
+    @classmethod
+    def of(cls, job: Job, repository: str) -> Self:
+        """The order of a job."""
+        asked = job.model_dump(include={"kind", "model", "version", "prior", "force"})
+        return cls(repository=repository, **asked)
 
 
 class OrderWithRows(NamedTuple):

@@ -3,7 +3,7 @@
 import random
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
@@ -32,6 +32,7 @@ class Reservoir(Generic[Row]):
         self._kept: list[tuple[float, int, str, Row]] = []
         self._count_by_client: Counter[str] = Counter()
         self.seen = 0
+        self._merged = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -49,7 +50,26 @@ class Reservoir(Generic[Row]):
             copy_row: makes the copy that is kept; not called for a row that is dropped.
         """
         self.seen += 1
-        drawn = self._draw()
+        self._keep(self._draw(), client, copy_row)
+
+    @property
+    def samples(self) -> list[tuple[float, str, Row]]:
+        """The number that each kept row has drawn, its client, and the row."""
+        return [(drawn, client, row) for drawn, _, client, row in self._kept]
+
+    def merge(self, samples: Iterable[tuple[float, str, Row]], seen: int) -> None:
+        """Keep or drop the rows of another reservoir: the result is that of one reservoir for both streams.
+
+        Args:
+            samples: of the other one.
+            seen: how many rows it was offered.
+        """
+        for drawn, client, row in samples:
+            self._merged += 1
+            self._keep(drawn, client, lambda row=row: row)  # type: ignore[misc]
+        self.seen += seen
+
+    def _keep(self, drawn: float, client: str, copy_row: Callable[[], Row]) -> None:
         if len(self._kept) == self._capacity and drawn >= self._kept[-1][0]:
             return
         if self._count_by_client[client] == self._per_client:
@@ -57,8 +77,8 @@ class Reservoir(Generic[Row]):
             if drawn >= self._kept[last][0]:
                 return
             self._drop(last)
-        # `seen` differs from row to row, so rows themselves are never compared.
-        insort(self._kept, (drawn, self.seen, client, copy_row()))
+        # The second number differs from row to row, so rows themselves are never compared.
+        insort(self._kept, (drawn, self.seen + self._merged, client, copy_row()))
         self._count_by_client[client] += 1
         if len(self._kept) > self._capacity:
             self._drop(-1)

@@ -91,6 +91,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         capabilities.require(manifest, parameters.kind)
         body = await read_body(request.scope, request.receive, max_body_bytes, codec_pool)
         length, tensors = request.headers.get(_HEADER), (manifest.inputs, manifest.outputs)
+        await recalibrations.refresh()
         decode = partial(recalibration.decode, body, length, *tensors, parameters)
         decoded = await codec_pool.run(client_address(request.scope), 2 * len(body), decode)
         return await recalibrations.start(served, decoded)
@@ -140,6 +141,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     async def list_references(model: ModelName) -> ReferenceList:
         """All open jobs that estimate a reference for a model, and the latest finished ones."""
         catalog.get(model)
+        await recalibrations.refresh()
         return ReferenceList(references=recalibrations.jobs_of(model, "reference"))
 
     @routes.get(
@@ -150,6 +152,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     )
     async def get_reference(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
         """State and gates of a job, now or when it is finished."""
+        await recalibrations.refresh()
         return await recalibrations.wait(model, job, wait, "reference")
 
     @routes.delete(
@@ -160,6 +163,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     )
     async def cancel_reference(model: ModelName, job: JobId) -> Job:
         """Stop a job that is not finished. Its record stays."""
+        await recalibrations.refresh()
         return await recalibrations.cancel(model, job, "reference")
 
     @routes.get(
@@ -171,6 +175,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     async def list_recalibrations(model: ModelName) -> JobList:
         """All open re-calibrations of a model, and the latest finished ones."""
         catalog.get(model)
+        await recalibrations.refresh()
         return JobList(recalibrations=recalibrations.jobs_of(model))
 
     @routes.get(
@@ -181,6 +186,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     )
     async def get_recalibration(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
         """State and gates of a re-calibration, now or when it is finished."""
+        await recalibrations.refresh()
         return await recalibrations.wait(model, job, wait)
 
     @routes.delete(
@@ -191,6 +197,7 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
     )
     async def cancel_recalibration(model: ModelName, job: JobId) -> Job:
         """Stop a re-calibration that is not finished. Its record stays."""
+        await recalibrations.refresh()
         return await recalibrations.cancel(model, job)
 
     return routes

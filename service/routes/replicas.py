@@ -1,15 +1,18 @@
 """The replicas of the service, and the store that they share."""
 
+import asyncio
 from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from service.host.clock import to_date
 from service.http.access import PUBLIC
+from service.recalibrating.jobs import ROWS_PATH, Recalibrations
 from service.replicas.member import Member
 from service.replicas.membership import Membership
+from service.replicas.peers import Peers
 from service.replicas.store import StoreUnavailable
 from service.routes.openapi import api_router, error_responses
 
@@ -64,8 +67,14 @@ class ReplicaList(BaseModel):
     store: StoreState
 
 
-def router(membership: Membership) -> APIRouter:
-    """The replicas."""
+def router(membership: Membership, peers: Peers, recalibrations: Recalibrations) -> APIRouter:
+    """The replicas.
+
+    Args:
+        membership: of this replica.
+        peers: recognises requests of other replicas.
+        recalibrations: has the rows that other replicas ask for.
+    """
     routes = api_router("health", PUBLIC)
 
     @routes.get("/v2/replicas", summary="Replicas", responses=error_responses())
@@ -78,5 +87,11 @@ def router(membership: Membership) -> APIRouter:
         return ReplicaList(
             replicas=[Replica.of(member, membership.id) for member in members], store=StoreState.of(membership)
         )
+
+    @routes.get(f"{ROWS_PATH}{{job}}", include_in_schema=False)
+    async def get_collected_rows(job: str, request: Request) -> Response:
+        """The rows that this replica has collected for a job, for the replica that carries it out."""
+        await peers.require_peer(request.headers.get("authorization", ""))
+        return Response(await asyncio.to_thread(recalibrations.sample, job), media_type="application/octet-stream")
 
     return routes

@@ -95,3 +95,15 @@ def test_rows_that_take_too_much_memory_stop_the_job_at_once(max_bytes: int, is_
         assert found.kept == 0
     else:
         assert found.kept == 1
+
+
+def test_a_collection_takes_the_sample_of_another_process() -> None:
+    found, other, odd = collection(target=6, per_client=6), collection(), collection()
+    found.add(rows(2, 2))
+    other.add(rows(3, 2))
+    odd.add(rows(3, 5))
+    for each in (other, odd, collection()):
+        found.merge(each.to_bytes())
+
+    assert (found.kept, found.seen) == (5, 8)
+    np.testing.assert_array_equal(found.rows["input"][:, 0], 2 * found.rows["row"])

@@ -74,3 +74,29 @@ def test_only_rows_that_are_kept_are_copied() -> None:
 
     # A row at place n is kept with probability 10 / n: 10 * (1 + ln(1000)), about 79.
     assert 40 < len(copies) < 140
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.randoms(use_true_random=False),
+)
+def test_merged_reservoirs_are_one_of_both_streams(
+    stream: list[tuple[str, bool]], capacity: int, per_client: int, drawing: random.Random
+) -> None:
+    drawn = [drawing.random() for _ in stream]
+
+    def filled(chosen: list[int]) -> Reservoir[int]:
+        numbers = iter([drawn[place] for place in chosen])
+        reservoir: Reservoir[int] = Reservoir(capacity, per_client, lambda: next(numbers))
+        for place in chosen:
+            reservoir.offer(stream[place][0], lambda place=place: place)
+        return reservoir
+
+    places = list(range(len(stream)))
+    one, other = (filled([place for place in places if stream[place][1] is side]) for side in (True, False))
+    one.merge(other.samples, other.seen)
+
+    assert one.rows == filled(places).rows
+    assert one.seen == len(stream)

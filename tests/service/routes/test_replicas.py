@@ -102,3 +102,11 @@ def test_a_service_starts_without_its_store(repository: Repository, store: str) 
     settings = Settings(repository=repository.root, store=store, concurrency=1)
     with TestClient(create_app(settings), "http://127.0.0.1:8000") as client:
         assert client.post("/v2/models/tiny/infer", json=ROW).status_code == 200
+
+
+def test_collected_rows_are_for_replicas_only(client: TestClient) -> None:
+    for headers in ({}, {"Authorization": "Bearer guessed"}):
+        refused = client.get("/v2/replicas/rows/0123456789abcdef", headers=headers)
+        assert refused.status_code == 403
+        assert refused.json() == {"error": "this is for replicas of this service only"}
+    assert "/v2/replicas/rows/{job}" not in client.get("/openapi.json").json()["paths"]

@@ -1,0 +1,299 @@
+"""Jobs of replicas that share a store.
+
+The record of a job is in the store. The replica that has the job's lease carries it out. While the record asks for
+rows, every replica fills a reservoir of its own. The holder fetches these from the replicas: rows are written nowhere.
+When the holder dies, another replica goes on with a job that collects; rows that were sent are lost with it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from time import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import orjson
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.datatypes import Array
+from models.errors import DengeError, InvalidInput
+from service.catalog.served_version import ServedVersion
+from service.recalibrating.collection import Collection
+from service.recalibrating.job import Job, JobStopped
+from service.recalibrating.jobs import BY_CLIENT, ROWS_PATH, Recalibrations
+from service.replicas.membership import MISSED_SECONDS, Membership
+from service.replicas.peers import Peers
+from service.replicas.store import StoreUnavailable
+from service.replicas.values import pack, unpack
+from service.wire.recalibration import JobKind, RecalibrationRequest
+
+log = structlog.get_logger()
+
+SCHEMA = 1
+LEASE_SECONDS = 20.0
+"""After the death of the replica that carries out a job, another one does."""
+KEPT_SECONDS = 90 * 86_400.0
+"""How long records stay."""
+
+_TOPIC = "jobs"
+_LOOK_SECONDS = 0.5
+_CANCEL_SECONDS = 15.0
+_ELSEWHERE = "another replica has the job's lease"
+
+
+class CollectPlan(BaseModel):
+    """Which rows a job collects.
+
+    Attributes:
+        target: rows to keep, of all replicas together.
+        candidates: rows to draw them from, at least.
+        per_client: rows of one client to keep, at most.
+        ends: when the job gives up, in seconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    target: int
+    candidates: int
+    per_client: int
+    ends: float
+
+
+class JobRecord(BaseModel):
+    """A job in the store, and what another replica needs to go on with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: dict[str, Any]
+    plan: CollectPlan | None
+
+
+class SharedRecalibrations(Recalibrations):
+    """Runs the jobs that this replica has leases of, and shows those of all.
+
+    Args:
+        membership: of this replica.
+        peers: the other replicas.
+        args, options: of `Recalibrations`.
+    """
+
+    def __init__(self, membership: Membership, peers: Peers, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._membership = membership
+        self._store = membership.store
+        self._peers = peers
+        self._plans: dict[str, CollectPlan] = {}
+        self._timeouts: WeakKeyDictionary[Collection, float] = WeakKeyDictionary()
+        self._totals: dict[str, tuple[int, int]] = {}
+        self._unwritten: set[str] = set()
+        membership.watch(_TOPIC, self.exchange)
+
+    async def open(self) -> None:
+        """Read the records. Jobs without a holder are taken over by `exchange`."""
+        with suppress(StoreUnavailable):
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the jobs of the other replicas.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        values = await self._membership.observe(self._store.get_many("job/"))
+        found = {key.removeprefix("job/"): record for key, value in values.items() if (record := _decode(value))}
+        own = {job_id: self._jobs[job_id] for job_id in self._jobs.keys() & (self._tasks.keys() | self._unwritten)}
+        self._plans |= {job_id: plan for job_id, (_, plan) in found.items() if plan is not None}
+        jobs = {job_id: job for job_id, (job, _) in found.items()} | own
+        self._jobs = dict(sorted(jobs.items(), key=lambda item: item[1].created_at))
+
+    async def exchange(self) -> None:
+        """Follow the jobs of all replicas: collect rows for them, renew leases, take over, cancel.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        for job_id in list(self._unwritten):
+            await self._write(self._jobs[job_id])
+        await self.refresh()
+        await self._follow_collections()
+        cancelled = await self._store.get_many("cancel/")
+        for job_id, job in list(self._jobs.items()):
+            if job.is_finished:
+                continue
+            is_own = job_id in self._tasks
+            has_lease = await self._store.lease(f"job/{job_id}", self._membership.id, LEASE_SECONDS)
+            if has_lease and not is_own:
+                await self._take_over(job)
+            elif is_own and (not has_lease or f"cancel/{job_id}" in cancelled):
+                self._tasks[job_id].cancel(BY_CLIENT if has_lease else _ELSEWHERE)
+
+    async def cancel(self, model: str, job_id: str, kind: JobKind = "recalibration") -> Job:
+        """Cancel a job, whichever replica carries it out. What its process has published stays."""
+        job = self.get(model, job_id, kind)
+        if job.is_finished or job_id in self._tasks:
+            return await super().cancel(model, job_id, kind)
+        await self._membership.observe(self._store.put(f"cancel/{job_id}", b"", KEPT_SECONDS))
+        await self._membership.announce(_TOPIC)
+        cancelled = await self.wait(model, job_id, _CANCEL_SECONDS, kind)
+        if not cancelled.is_finished:
+            raise InvalidInput("the replica that carries out this job has not stopped it yet", "id")
+        return cancelled
+
+    async def wait(self, model: str, job_id: str, timeout_seconds: float, kind: JobKind = "recalibration") -> Job:
+        """One job when it is finished, or as it is when the time is up."""
+        if job_id in self._tasks:
+            return await super().wait(model, job_id, timeout_seconds, kind)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + timeout_seconds
+        while not (job := self.get(model, job_id, kind)).is_finished and (left := ends - loop.time()) > 0:
+            await self._membership.wait_for_change(min(left, _LOOK_SECONDS))
+            await self.refresh()
+        return job
+
+    def sample(self, job_id: str) -> bytes:
+        """Returns the rows that this replica has collected for a job."""
+        if job_id not in self._collections:
+            return super().sample(job_id)
+        return self._collections[job_id].to_bytes()
+
+    def _current(self, job: Job) -> Job:
+        kept, seen = self._totals.get(job.id, (0, 0))
+        if job.state != "collecting":
+            return job
+        return job.model_copy(update={"rows": min(kept, job.target_rows), "seen": seen})
+
+    async def _write(self, job: Job) -> None:
+        if job.id in self._collections and job.id not in self._plans:
+            self._plans[job.id] = self._plan(job)
+        record = JobRecord(job=job.model_dump(mode="json", exclude={"is_finished"}), plan=self._plans.get(job.id))
+        self._unwritten.add(job.id)
+        if not job.is_finished:
+            await self._membership.observe(self._store.lease(f"job/{job.id}", self._membership.id, LEASE_SECONDS))
+        value = pack(SCHEMA, record.model_dump_json().encode())
+        await self._membership.observe(self._store.put(f"job/{job.id}", value, KEPT_SECONDS))
+        self._unwritten.discard(job.id)
+        await self._membership.announce(_TOPIC)
+
+    async def _delete(self, job_id: str) -> None:
+        with suppress(StoreUnavailable):
+            await self._store.delete(f"job/{job_id}")
+
+    async def _collect(self, job_id: str, timeout_seconds: float) -> Mapping[str, Array]:
+        plan = self._plans[job_id]
+        await self._publish_collect_targets()
+        while True:
+            with suppress(StoreUnavailable):
+                kept, seen, is_too_large = await self._count(job_id)
+                if is_too_large:
+                    raise JobStopped("refused", f"{plan.target} rows take more than {self._max_bytes} bytes")
+                if kept >= plan.target and seen >= plan.candidates and (rows := await self._fetch(job_id, plan)):
+                    await self._update(job_id, state="waiting", rows=len(next(iter(rows.values()))), seen=seen)
+                    return rows
+            if time() >= plan.ends:
+                kept = min(self._totals.get(job_id, (0, 0))[0], plan.target)
+                raise JobStopped("refused", f"{kept} of {plan.target} rows came in {timeout_seconds:g} seconds")
+            await asyncio.sleep(min(_LOOK_SECONDS, max(plan.ends - time(), 0)))
+
+    async def _publish_collect_targets(self) -> None:
+        collecting = [job_id for job_id in self._collections if self._jobs[job_id].state == "collecting"]
+        versions = {(self._collections[job_id].model, self._collections[job_id].version) for job_id in collecting}
+        await self._collectors.set_targets(frozenset(versions))
+
+    def _open_collection(self, served: ServedVersion, request: RecalibrationRequest) -> Collection:
+        collection = super()._open_collection(served, request)
+        self._timeouts[collection] = request.parameters.timeout_seconds
+        return collection
+
+    async def _note_cancelled(self, job_id: str, reason: object) -> None:
+        if reason == BY_CLIENT or (reason != _ELSEWHERE and job_id not in self._plans):
+            await super()._note_cancelled(job_id, reason)
+        elif reason != _ELSEWHERE:  # this replica ends: another one, or the next, goes on
+            with suppress(StoreUnavailable):
+                await self._store.release(f"job/{job_id}", self._membership.id)
+
+    def _plan(self, job: Job) -> CollectPlan:
+        collection = self._collections[job.id]
+        return CollectPlan(
+            target=collection.target,
+            candidates=collection.candidates,
+            per_client=collection.per_client,
+            ends=time() + self._timeouts[collection],
+        )
+
+    async def _follow_collections(self) -> None:
+        """Fill a reservoir for each job that collects, say how full it is, and drop those of finished jobs."""
+        before = {(job_id, self._jobs[job_id].state) for job_id in self._collections if job_id in self._jobs}
+        for job_id, plan in list(self._plans.items()):
+            job = self._jobs.get(job_id)
+            if job is None or job.is_finished:
+                del self._plans[job_id]
+                self._collections.pop(job_id, None)
+                self._totals.pop(job_id, None)
+            elif job_id not in self._collections:
+                self._collections[job_id] = self._new_collection(job, plan)
+        for job_id in [job_id for job_id in self._collections if job_id not in self._jobs]:
+            del self._collections[job_id]
+        if before != {(job_id, self._jobs[job_id].state) for job_id in self._collections}:
+            await self._publish_collect_targets()
+        for job_id, collection in self._collections.items():
+            report = orjson.dumps([collection.kept, collection.seen, collection.is_too_large])
+            await self._store.put(f"collected/{job_id}/{self._membership.id}", pack(SCHEMA, report), MISSED_SECONDS)
+            if job_id not in self._tasks:
+                await self._count(job_id)
+
+    def _new_collection(self, job: Job, plan: CollectPlan) -> Collection:
+        return Collection(
+            job.model,
+            job.version,
+            target=plan.target,
+            candidates=plan.candidates,
+            per_client=plan.per_client,
+            max_bytes=self._max_bytes,
+        )
+
+    async def _count(self, job_id: str) -> tuple[int, int, bool]:
+        """Rows that all replicas keep for a job, rows that they were drawn from, and whether they are too large."""
+        reports = await self._membership.observe(self._store.get_many(f"collected/{job_id}/"))
+        found = {
+            key.rpartition("/")[2]: orjson.loads(unpack(SCHEMA, value) or b"[0, 0, false]")
+            for key, value in reports.items()
+        }
+        own = self._collections[job_id]
+        found[self._membership.id] = [own.kept, own.seen, own.is_too_large]
+        kept, seen = sum(each[0] for each in found.values()), sum(each[1] for each in found.values())
+        self._totals[job_id] = kept, seen
+        return kept, seen, any(each[2] for each in found.values())
+
+    async def _fetch(self, job_id: str, plan: CollectPlan) -> Mapping[str, Array] | None:
+        """Returns one sample of what all replicas have collected; None where one that has died leaves too few rows."""
+        merged = self._new_collection(self._jobs[job_id], plan)
+        merged.merge(self._collections[job_id].to_bytes())
+        for member in await self._membership.members():
+            if member.id != self._membership.id:
+                try:
+                    merged.merge(await self._peers.get(member, ROWS_PATH + job_id))
+                except StoreUnavailable:
+                    raise
+                except (DengeError, ValueError) as error:
+                    log.warning("rows_not_fetched", job=job_id, replica=member.id, reason=str(error))
+        return merged.rows if merged.kept >= plan.target else None
+
+    async def _take_over(self, job: Job) -> None:
+        plan = self._plans.get(job.id)
+        if plan is None:
+            reason = f"its replica ended while it was {job.state}; its rows were in memory only"
+            await self._update(job.id, state="lost", reason=reason)
+            return
+        log.warning("recalibration_taken_over", job=job.id, state=job.state)
+        await self._update(job.id, state="collecting")
+        self._start_task(job.id, None, None, max(plan.ends - time(), 0.0))
+
+
+def _decode(value: bytes) -> tuple[Job, CollectPlan | None] | None:
+    payload = unpack(SCHEMA, value)
+    try:
+        record = None if payload is None else JobRecord.model_validate_json(payload)
+        return None if record is None else (Job.model_validate(record.job), record.plan)
+    except ValidationError:
+        return None

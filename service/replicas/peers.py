@@ -1,0 +1,88 @@
+"""Requests from one replica to another: what is too large, or too private, for the store.
+
+They carry a secret that the store holds, so that only who has the store may send them.
+"""
+
+import hmac
+import secrets
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from models.errors import Forbidden, NotReady
+from service.replicas.member import Member
+from service.replicas.membership import Membership
+from service.replicas.store import ABSENT
+from service.replicas.values import pack, unpack
+
+SCHEMA = 1
+ANSWER_SECONDS = 30.0
+_KEY = "secret"
+
+
+class Peers:
+    """The other replicas, for requests.
+
+    Args:
+        membership: of this replica.
+        certificate: file of the certificate that replicas present to each other; None where they do not speak TLS.
+    """
+
+    def __init__(self, membership: Membership, certificate: str | None = None) -> None:
+        self._membership = membership
+        self._certificate = certificate
+        self._secret: str | None = None
+
+    async def get(self, member: Member, path: str) -> bytes:
+        """Returns what another replica answers.
+
+        Raises:
+            NotReady: it does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
+        """
+        import httpx2  # noqa: PLC0415 - several MiB that a service alone does not need
+
+        secret = await self._read_secret()
+        parts, options = urlsplit(member.address), dict[str, Any]()
+        if parts.scheme == "unix":
+            options = {"transport": httpx2.AsyncHTTPTransport(uds=parts.path), "base_url": "http://replica"}
+        else:
+            options = {"base_url": member.address, "verify": self._context()}
+        try:
+            async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, **options) as client:
+                response = await client.get(path, headers={"Authorization": f"Bearer {secret}"})
+        except (httpx2.HTTPError, OSError) as error:
+            raise NotReady(f"replica {member.id} at {member.address} does not answer: {error}") from error
+        if response.status_code != 200:
+            raise NotReady(f"replica {member.id} at {member.address} answers with {response.status_code}")
+        return response.content
+
+    async def require_peer(self, authorization: str) -> None:
+        """Authorise a request of another replica.
+
+        Raises:
+            Forbidden: it comes from someone else.
+            StoreUnavailable: the store does not answer.
+        """
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {await self._read_secret()}".encode()):
+            raise Forbidden("this is for replicas of this service only")
+
+    async def _read_secret(self) -> str:
+        if self._secret is None:
+            store = self._membership.store
+            await self._membership.observe(
+                store.compare_and_set(_KEY, ABSENT, pack(SCHEMA, secrets.token_hex().encode()))
+            )
+            value = unpack(SCHEMA, await self._membership.observe(store.get(_KEY)))
+            if value is None:
+                raise NotReady("the secret in the store is of another release")
+            self._secret = value.decode()
+        return self._secret
+
+    def _context(self) -> ssl.SSLContext | bool:
+        """Replicas share a certificate, whose names are those of the service and not of a replica."""
+        if self._certificate is None:
+            return True
+        context = ssl.create_default_context(cafile=self._certificate)
+        context.check_hostname = False
+        return context

@@ -1,0 +1,52 @@
+"""Requests between replicas: with the secret of the store, over HTTP on a unix socket."""
+
+import asyncio
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models.errors import Forbidden, NotReady
+from service.replicas.member import Member
+from service.replicas.membership import Membership
+from service.replicas.memory import MemoryStore
+from service.replicas.peers import Peers
+from tests.awaiting import within_time
+
+
+def member(address: str) -> Member:
+    return Member(id="b", address=address, version="1", started=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
+    async def test(folder: Path) -> None:
+        store = MemoryStore()
+        asking, answering, stranger = (
+            Peers(Membership(each, member("http://127.0.0.1"))) for each in (store, store, MemoryStore())
+        )
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+            try:
+                await answering.require_peer(headers["Authorization"])
+                status, body = "200 OK", head.split()[1].encode()
+            except Forbidden:
+                status, body = "403 Forbidden", b""
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+            writer.close()
+
+        async with await asyncio.start_unix_server(serve, folder / "b.sock"):
+            there = member(f"unix://{folder}/b.sock")
+            assert await asking.get(there, "/rows/1") == b"/rows/1"
+            with pytest.raises(NotReady, match="answers with 403"):
+                await stranger.get(there, "/rows/1")
+        with pytest.raises(NotReady, match="replica b at unix:.* does not answer"):
+            await asking.get(there, "/rows/1")
+        for authorization in ("", "Bearer ", "Bearer x"):
+            with pytest.raises(Forbidden):
+                await answering.require_peer(authorization)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(within_time(test(Path(folder)), "no answer"))
