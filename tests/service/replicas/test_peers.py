@@ -42,7 +42,7 @@ def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
             assert await asking.get(there, "/rows/1") == b"/rows/1"
             with pytest.raises(NotReady, match="answers with 403"):
                 await stranger.get(there, "/rows/1")
-        with pytest.raises(NotReady, match="replica b at unix:.* does not answer"):
+        with pytest.raises(NotReady, match=r"replica b at unix:.* does not answer"):
             await asking.get(there, "/rows/1")
         for authorization in ("", "Bearer ", "Bearer x"):
             with pytest.raises(Forbidden):
