@@ -16,8 +16,8 @@ from service.settings import Settings
 from tests.architecture.source import PACKAGES, ROOT, modules, tree
 from training.config import DataKind, ModelKind
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FOLDERS = (*PACKAGES, "tests", "benchmarks", "scripts", "deploy", "docs")
+PAGES = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "scripts", "deploy", "docs", "examples")
 
 _FOLDER = "|".join(FOLDERS)
 _PATH = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})/[\w./-]*\w")
@@ -26,6 +26,7 @@ _DOTTED = re.compile(rf"(?<![\w/.-])(?:{_FOLDER})(?:\.\w+)+")
 _METRIC = re.compile(r"\bdenge_[a-z_]+")
 _SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -105,6 +106,19 @@ def _anchors(text: str) -> set[str]:
     """The headings of a page in the form that GitHub gives them."""
     titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(text))
     return {title.replace(" ", "-") for title in titles}
+
+
+def commands(text: str) -> set[str]:
+    """Lines of the shell examples, without their comments and indentation."""
+    lines = "\n".join(_SHELL.findall(text)).splitlines()
+    return {re.sub(r"\s+# .*", "", line).strip() for line in lines}
+
+
+def test_readmes_in_all_languages_have_the_same_commands() -> None:
+    english, turkish = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.tr.md"))
+
+    assert commands(turkish) == commands(english)
+    assert commands("```sh\nmake run  # serves\n```") == {"make run"}
 
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -45,7 +45,8 @@ def test_every_step_works_and_the_new_version_answers_noisy_images(tmp_path: Pat
     clean, noisy, collected, canary, promoted = shares
     assert clean == 100.0
     assert max(noisy, collected) < min(canary, 35.0)
-    assert canary < 60.0 < 95.0 < promoted
+    assert canary < 60.0
+    assert promoted > 95.0
     assert re.findall(r'"verdict":"(\w+)"', done.stdout)[:2] == ["quiet", "covariate_shift"]
     assert "by version 1 and 2" in done.stdout
     assert '"state":"published"' in done.stdout
