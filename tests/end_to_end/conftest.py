@@ -44,11 +44,17 @@ def environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def running(
-    repository: Path | str, *arguments: str, stderr: IO[str] | None = None, cwd: Path | None = None, **variables: str
+    repository: Path | str,
+    *arguments: str,
+    stderr: IO[str] | None = None,
+    cwd: Path | None = None,
+    user: int | None = None,
+    **variables: str,
 ) -> Iterator[Process]:
     """A service over this repository, killed at the end where it has not stopped by then. Its log goes to `stderr`.
 
-    A repository that is no folder needs another folder to start in, `cwd`.
+    A repository that is no folder needs another folder to start in, `cwd`. Only root starts it as another user, who is
+    in root's group, as platforms with random users have it.
     """
     command = [sys.executable, "-m", "service", "--port", "0", "--repository", str(repository), *arguments]
     # In the repository's folder: the service must not depend on where it is started.
@@ -59,6 +65,9 @@ def running(
         text=True,
         env=environment(**variables),
         cwd=cwd or Path(repository).parent,
+        user=user,
+        group=None if user is None else 0,
+        extra_groups=None if user is None else [],
     ) as popen:
         try:
             assert popen.stdout is not None

@@ -1,7 +1,12 @@
 """Denge as a runtime of KServe: the manifests, and the process as KServe starts it."""
 
 import gzip
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -16,6 +21,9 @@ from tests.end_to_end.conftest import running
 
 FOLDER = ROOT / "deploy" / "kserve"
 DEFINITIONS = ROOT.parent / "shared" / "reference" / "kserve-crds"
+
+RANDOM_USER = 1_000_680_000
+"""A user that no machine knows, as OpenShift has them."""
 
 
 def manifest(name: str) -> Any:
@@ -54,16 +62,49 @@ def test_the_manifests_fit_kserves_definitions(name: str, definition: str) -> No
     assert problems(name, definition, nonsense=1)
 
 
-def test_a_bundle_is_served_as_the_runtime_states(tmp_path: Path) -> None:
-    """With the arguments and the environment of the manifest, and a folder of the model that may only be read."""
-    models = tmp_path / "mnt"
-    Repository(tmp_path / "source").publish(tiny_bundle())
-    (tmp_path / "source" / "tiny").rename(models)
-    (models / "1").chmod(0o555)
-    models.chmod(0o555)
+@pytest.fixture
+def world() -> Iterator[Path]:
+    """A folder that every user may enter, unlike pytest's own."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def can_be_another_user() -> bool:
+    """Whether these tests run as root, with a Python that others may run: in a container, for example."""
+    with suppress(PermissionError):
+        return subprocess.run([sys.executable, "-c", ""], user=RANDOM_USER, group=0).returncode == 0
+    return False
+
+
+def bundle_folder(root: Path) -> Path:
+    Repository(root / "source").publish(tiny_bundle())
+    return root / "source" / "tiny" / "1"
+
+
+def model_folder(root: Path) -> Path:
+    return bundle_folder(root).parent
+
+
+def folder_with_an_onnx_file(root: Path) -> Path:
+    (root / "source").mkdir()
+    (root / "source" / "model.onnx").write_bytes(tiny_bundle().source)
+    return root / "source"
+
+
+@pytest.mark.parametrize(
+    "make", [bundle_folder, pytest.param(model_folder, marks=pytest.mark.slow), folder_with_an_onnx_file]
+)
+def test_a_model_is_served_as_the_runtime_states(world: Path, make: Callable[[Path], Path]) -> None:
+    """With the manifest's arguments and environment, a folder of the model that is read-only, and any user."""
+    models = make(world).rename(world / "mnt")
+    for path in (*models.rglob("*"), models):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = RANDOM_USER if can_be_another_user() else None
     (container,) = manifest("serving-runtime.yaml")["spec"]["containers"]
-    writable = tmp_path / "tmp"
+    writable = world / "tmp"
     writable.mkdir()
+    writable.chmod(0o777)
     places = {"/tmp": str(writable), "/mnt/models": str(models), "{{.Name}}": "digits"}
 
     def placed(text: str) -> str:
@@ -73,7 +114,7 @@ def test_a_bundle_is_served_as_the_runtime_states(tmp_path: Path) -> None:
 
     flags = [placed(flag) for flag in container["args"] if not flag.startswith("--port")]
     variables = {variable["name"]: placed(variable["value"]) for variable in container["env"]}
-    with running(Path(variables["DENGE_REPOSITORY"]), *flags, **variables) as process:
+    with running(Path(variables["DENGE_REPOSITORY"]), *flags, user=user, **variables) as process:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             path = container[probe]["httpGet"]["path"]
             assert httpx2.get(f"{process.url}{path}").status_code == 200
@@ -83,4 +124,6 @@ def test_a_bundle_is_served_as_the_runtime_states(tmp_path: Path) -> None:
         )
         assert answer.status_code == 200
         assert answer.json()["model_name"] == "digits"
+        if user is not None:
+            assert {path.stat().st_uid for path in writable.rglob("*")} == {user}
         assert process.stop() == 0

@@ -1,0 +1,1 @@
+"""Verified traffic to replicas, while they and what they share are killed."""

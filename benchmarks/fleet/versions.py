@@ -1,0 +1,38 @@
+"""Two versions of the starter `mlp` whose answers differ. Also run in a container, where only Denge is installed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+from onnx import numpy_helper
+
+from models import starter
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+
+MODEL = "mlp"
+
+
+def first() -> Bundle:
+    return Repository(Path(starter.__file__).parent).read(MODEL, 1)
+
+
+def second() -> Bundle:
+    """The first one, with its first logit larger by 10."""
+    bundle = first()
+    observed = None if bundle.observed is None else _shift(bundle.observed)
+    return replace(bundle, folded=_shift(bundle.folded), source=_shift(bundle.source), observed=observed)
+
+
+def _shift(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    (last,) = (node for node in model.graph.node if model.graph.output[0].name in node.output)
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == last.input[-1])
+    values = numpy_helper.to_array(bias).copy()
+    values[0] += 10
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    return model.SerializeToString()
+
+
+def publish(repository: str) -> int:
+    return Repository(repository).publish(second(), candidate=True)
