@@ -1,10 +1,10 @@
 """Kills replicas and the store, cuts a replica off, and promotes a version, while verified predictions are sent.
 
-    python -m benchmarks.fleet                                            three processes and a redis-server
-    python -m benchmarks.fleet --compose "docker compose --profile fleet"  containers that run already
+    python -m benchmarks.fleet                                               three processes and a redis-server
+    python -m benchmarks.fleet --compose "docker compose --profile fleet"    its containers, which run already
 
-Every answer is compared with the outputs of its version, computed here. Exits with 1 where a request was lost, an answer
-was wrong or outdated, or the replicas did not agree in time.
+Every answer is compared with the outputs of its version, computed here. Exits with 1 where a request was lost, an
+answer was wrong or outdated, or the replicas did not agree in time.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import orjson
@@ -26,6 +27,7 @@ from benchmarks.fleet.traffic import Traffic, shifted
 from benchmarks.fleet.versions import MODEL
 
 AGREE_SECONDS = 60.0
+ALARM_SECONDS = 60.0
 SETTLE_SECONDS = 3.0
 """Of traffic between two faults."""
 
@@ -41,11 +43,12 @@ class Run:
         alarms: messages of the webhook.
     """
 
-    def __init__(self, fleet: Fleet, traffic: Traffic, alarms: list[dict[str, object]]) -> None:
+    def __init__(self, fleet: Fleet, traffic: Traffic, alarms: list[dict[str, Any]]) -> None:
         self._fleet = fleet
         self._traffic = traffic
         self._alarms = alarms
         self.has_failed = False
+        self._members: set[str] = set()
         self._client = httpx2.Client(timeout=60, headers={"Authorization": f"Bearer {fleet.token()}"})
 
     def fault(self, name: str, action: Callable[[], object]) -> None:
@@ -55,18 +58,23 @@ class Run:
         after = self._traffic.counts
         self.say(f"{name}: {after.answered - before[0]} answered, {after.lost - before[1]} lost")
 
-    def repair(self, name: str, action: Callable[[], object]) -> None:
+    def repair(self, name: str, action: Callable[[], object], *, is_new: bool = False) -> None:
+        """Undo a fault, and wait for agreement: of another process among the replicas, where one has died."""
         action()
-        seconds = self.wait_for_agreement()
+        seconds = self.wait_for_agreement(self._members if is_new else set())
         self.say(f"{name}: the state agrees after {seconds:.1f} s")
         self.has_failed |= seconds > AGREE_SECONDS
 
-    def wait_for_agreement(self) -> float:
-        """Seconds until all replicas are ready and serve one revision of the catalog, and the store answers."""
+    def wait_for_agreement(self, former: set[str]) -> float:
+        """Seconds until all replicas are ready and serve one revision of the catalog, and the store answers.
+
+        Args:
+            former: ids of the replicas before one of them died.
+        """
         started = time.perf_counter()
         while (seconds := time.perf_counter() - started) < AGREE_SECONDS:
             states = [self._replicas(url) for url in self._fleet.urls]
-            if all(state is not None and self._agrees(state) for state in states):
+            if all(state is not None and self._agrees(state, former) for state in states):
                 return seconds
             time.sleep(0.2)
         print(orjson.dumps(states, option=orjson.OPT_INDENT_2).decode())
@@ -78,7 +86,7 @@ class Run:
         self.change("promote", f"/v2/models/{MODEL}/rollout/promote", {"version": 2})
         self._traffic.note_promotion()
 
-    def change(self, name: str, path: str, body: dict[str, object]) -> None:
+    def change(self, name: str, path: str, body: dict[str, Any]) -> None:
         for url in self._fleet.urls:
             try:
                 answer = self._client.post(f"{url}{path}", json=body)
@@ -90,16 +98,23 @@ class Run:
         self.has_failed = True
 
     def raise_alarm(self) -> None:
-        """Send rows that have moved until an alarm is delivered; then see whether it comes again."""
-        ends = time.perf_counter() + 60
-        while not self._alarms and time.perf_counter() < ends:
-            for each in self._fleet.urls:
-                self._client.post(f"{each}/v2/models/{MODEL}/infer", json=shifted(32))
-        time.sleep(10)
-        self.say(f"alarms delivered: {len(self._alarms)}")
-        for alarm in self._alarms:
-            self.say(f"  {alarm}")
-        self.has_failed |= len(self._alarms) != 1
+        """Send images in negative until an alarm is delivered, and see whether every change of it comes once."""
+        ends = time.perf_counter() + ALARM_SECONDS
+        while not any(self._is_raised(alarm, "2") for alarm in self._alarms) and time.perf_counter() < ends:
+            for url in self._fleet.urls:
+                self._client.post(f"{url}/v2/models/{MODEL}/infer", json=shifted(32))
+        time.sleep(ALARM_SECONDS / 6)
+        states = {version: [self._is_raised(alarm, version) for alarm in self._of(version)] for version in ("1", "2")}
+        # A change that was delivered twice would not be the opposite of the one before it.
+        is_once = all(changes == [i % 2 == 0 for i in range(len(changes))] for changes in states.values())
+        self.say(f"changes of alarms delivered, by version: {states}, each once: {is_once}")
+        self.has_failed |= not is_once or True not in states["2"]
+
+    def _of(self, version: str) -> list[dict[str, Any]]:
+        return [alarm for alarm in self._alarms if alarm["data"]["version"] == version]
+
+    def _is_raised(self, alarm: dict[str, Any], version: str) -> bool:
+        return bool(alarm["data"]["version"] == version and alarm["data"]["alarm"])
 
     def compare_statistics(self) -> None:
         """Ask every replica for the live statistics of all rows, when no more are sent."""
@@ -123,18 +138,20 @@ class Run:
     def say(self, what: str) -> None:
         print(what, flush=True)
 
-    def _replicas(self, url: str) -> dict[str, object] | None:
+    def _replicas(self, url: str) -> dict[str, Any] | None:
         try:
             return dict(self._client.get(f"{url}/v2/replicas").json())
         except (httpx2.TransportError, ValueError):
             return None
 
-    def _agrees(self, state: dict[str, object]) -> bool:
-        replicas, store = state["replicas"], state["store"]
-        assert isinstance(replicas, list)
-        assert isinstance(store, dict)
-        ready = [replica["catalog_revision"] for replica in replicas if replica["state"] == "ready"]
-        return bool(store["available"]) and len(ready) == len(replicas) == REPLICAS and len(set(ready)) == 1
+    def _agrees(self, state: dict[str, Any], former: set[str]) -> bool:
+        replicas = state["replicas"]
+        ready = {replica["id"]: replica["catalog_revision"] for replica in replicas if replica["state"] == "ready"}
+        agrees = len(ready) == len(replicas) == REPLICAS and len(set(ready.values())) == 1
+        if not agrees or ready.keys() == former or not state["store"]["available"]:
+            return False
+        self._members = {*ready}
+        return True
 
 
 REPLICAS = 3
@@ -143,13 +160,13 @@ REPLICAS = 3
 def run_all(run: Run, fleet: Fleet) -> None:
     run.repair("start", lambda: None)
     run.fault("a replica is killed", lambda: fleet.kill_replica(1))
-    run.repair("it starts again", lambda: fleet.start_replica(1))
+    run.repair("it starts again", lambda: fleet.start_replica(1), is_new=True)
     holder = run.holder()
     if holder is None:
         run.say("no replica holds a lease")
     else:
         run.fault(f"the lease's holder, replica {holder}, is killed", lambda: fleet.kill_replica(holder))
-        run.repair("it starts again", lambda: fleet.start_replica(holder))
+        run.repair("it starts again", lambda: fleet.start_replica(holder), is_new=True)
     run.fault("the store is killed", fleet.kill_store)
     run.repair("it starts again, with its data", fleet.start_store)
     run.repair("the store loses its data", lambda: fleet.ask_store("flushall"))
@@ -161,9 +178,9 @@ def run_all(run: Run, fleet: Fleet) -> None:
 
 
 @contextmanager
-def receiving(port: int) -> Iterator[tuple[int, list[dict[str, object]]]]:
+def receiving(port: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """A webhook's receiver. Yields its port and the messages."""
-    messages: list[dict[str, object]] = []
+    messages: list[dict[str, Any]] = []
 
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -35,13 +35,14 @@ class LastSeen:
     """Digests and rollouts as they were last read, in memory and in a file. Safe to use from several threads.
 
     Args:
-        file: created with the first change. If it cannot be read or written, that is as if nothing had been seen.
+        file: created with the first change; None for memory only. If it cannot be read or written, it is as if nothing
+            had been seen.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._content = _read(file)
+        self._content = _Content() if file is None else _read(file)
 
     def models(self) -> dict[str, SeenModel]:
         """Everything that was seen, by name of the model."""
@@ -84,6 +85,8 @@ class LastSeen:
             self.record_versions(name, versions)
 
     def _write(self) -> None:
+        if self._file is None:
+            return
         with suppress(OSError):
             folder = self._file.parent
             folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ _CHANGE_PAUSE_SECONDS = 0.05
 _PROBE = ".denge-write-probe"
 
 _Uploads = Mapping[str, Sequence[StoredObject]]
-"""The objects of each version of a model, by the name of its folder. What is no folder has one with an empty name."""
+"""The objects of each version of a model, by the name of its folder."""
 
 
 class ObjectStorage(Storage):
@@ -56,9 +56,8 @@ class ObjectStorage(Storage):
         self._objects = Objects(url)
         self._cache = cache
         self._now = now
-        self._seen: LastSeen | None = None
-        if cache is not None:
-            self._seen = LastSeen(cache.folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json")
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
+        self._seen = LastSeen(None if cache is None else cache.folder / name)
 
     def validate_writable(self) -> None:
         """Write an object, and delete it."""
@@ -75,15 +74,13 @@ class ObjectStorage(Storage):
                 models[model].append(found)
         listings = {model: _listing(_by_version(objects)) for model, objects in sorted(models.items())}
         found_models = {model: listing for model, listing in listings.items() if listing != ModelListing()}
-        if self._seen is not None:
-            self._seen.record_models({model: listing.versions for model, listing in found_models.items()})
+        self._seen.record_models({model: listing.versions for model, listing in found_models.items()})
         return found_models
 
     def list_model(self, model: str) -> ModelListing:
         """The versions of one model."""
         listing = _listing(self._uploads(model))
-        if self._seen is not None:
-            self._seen.record_versions(model, listing.versions)
+        self._seen.record_versions(model, listing.versions)
         return listing
 
     def read(self, model: str, version: int) -> Bundle | None:
@@ -146,7 +143,10 @@ class ObjectStorage(Storage):
         if not self._objects.create(manifest, files[MANIFEST]):
             present = self._objects.get(manifest, bundle.MAX_MANIFEST_BYTES)
             if present is None or present.data != files[MANIFEST]:
-                raise BundleError(f"{model}/{version} is being published by another process, and is another bundle")
+                raise BundleError(
+                    f"{model}/{version} is being published by another process, and is another bundle. If that process "
+                    f"has died, the number is free after {ABANDONED_HOURS} hours"
+                )
         self._upload(model, version, files)
         return self._make_visible(model, version, files)
 
@@ -170,8 +170,7 @@ class ObjectStorage(Storage):
         """Download `rollout.json`."""
         stored = self._objects.get(_rollout_key(model), MAX_ROLLOUT_BYTES)
         found = Rollout() if stored is None else rollout.parse(stored.data, model)
-        if self._seen is not None:
-            self._seen.record_rollout(model, found)
+        self._seen.record_rollout(model, found)
         return found
 
     def change_rollout(self, model: str, change: Callable[[Rollout], Rollout]) -> Rollout:
@@ -181,15 +180,14 @@ class ObjectStorage(Storage):
             before = Rollout() if stored is None else rollout.parse(stored.data, model)
             after = change(before)
             if after == before or self._objects.replace(_rollout_key(model), rollout.serialize(after), stored):
-                if self._seen is not None:
-                    self._seen.record_rollout(model, after)
+                self._seen.record_rollout(model, after)
                 return after
             sleep(_CHANGE_PAUSE_SECONDS * attempt * random.random())  # noqa: S311 - so that others do not collide again
         raise StorageError(f"the rollout of '{model}' was changed by others {_CHANGES} times meanwhile: try again")
 
     def last_seen(self) -> dict[str, StoredModel]:
         """Models as they were last read, with the versions that are in the cache."""
-        if self._cache is None or self._seen is None:
+        if self._cache is None:
             return {}
         found = {}
         for name, seen in self._seen.models().items():
@@ -202,15 +200,14 @@ class ObjectStorage(Storage):
         try:
             found = self._objects.get(_key(model, version, DIGESTS), bundle.MAX_DIGESTS_BYTES)
         except StorageError:
-            seen = None if self._seen is None else self._seen.digest(model, version)
+            seen = self._seen.digest(model, version)
             if seen is None:
                 raise
             return seen
         if found is None:
             return None
         digest = bundle.digest_of(found.data)
-        if self._seen is not None:
-            self._seen.record_digest(model, version, digest)
+        self._seen.record_digest(model, version, digest)
         return digest
 
     def _add_to_cache(self, cache: BundleCache, digest: str, model: str, version: int) -> None:
