@@ -286,6 +286,14 @@ class StoredWeights(Record):
     variance: float = Field(ge=0, le=1, description="weight of the parent's variance in the new one")
 
 
+class AccuracyEstimate(Record):
+    """An accuracy that was estimated without labels, and the interval that it is in nine times of ten."""
+
+    accuracy: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
 class RecalibrationRecord(Record):
     """How a version's statistics were estimated, and the gates that were checked before it was published."""
 
@@ -297,6 +305,12 @@ class RecalibrationRecord(Record):
     )
     weights: dict[str, StoredWeights] = Field(
         default_factory=dict, description="of the parent's statistics in the new ones, by layer"
+    )
+    accuracy_before: AccuracyEstimate | None = Field(
+        default=None, description="estimated accuracy of the parent on the rows; absent where it cannot be estimated"
+    )
+    accuracy_after: AccuracyEstimate | None = Field(
+        default=None, description="estimated accuracy of this version on the rows"
     )
     gates: tuple[Gate, ...]
     forced: bool = Field(default=False, description="published on request although a gate did not pass")

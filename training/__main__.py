@@ -235,6 +235,7 @@ def recalibrate(
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
     candidate = recalibration.recalibrate(parent, given, known, max_rows=rows, prior=prior, seed=seed)
     _log(report.gates(candidate.gates))
+    _log(report.estimated_accuracy(*candidate.estimated_accuracy))
     _publish(parent.repository, candidate.publishable(force=force), candidate=True)
 
 
