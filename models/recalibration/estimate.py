@@ -35,6 +35,7 @@ def recalibrate(
     *,
     prior: float | None = None,
     labelled: LabelledRows | None = None,
+    with_accuracy: bool = True,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Candidate:
     """Estimate new statistics, assemble a version with them, and check it. Nothing is published.
@@ -46,6 +47,7 @@ def recalibrate(
         prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
             it is not given.
         labelled: rows on which the new version must not do worse.
+        with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network.
         on_step: called with each step when it begins.
 
     Raises:
@@ -81,7 +83,8 @@ def recalibrate(
 
     on_step("checking")
     gates = evaluate(parent, bundle, Estimation(rows, network, before, after), labelled)
-    return Candidate.of(bundle, gates, _estimate_accuracy(parent, network, before, after, gates))
+    accuracy = _estimate_accuracy(parent, network, before, after, gates) if with_accuracy else None
+    return Candidate.of(bundle, gates, accuracy)
 
 
 def _estimate_accuracy(

@@ -27,12 +27,22 @@ def is_one_sided(kept: int, seen: int, target: int, candidates: int) -> bool:
     return kept < target and seen >= max(candidates, _ONE_SIDED * target)
 
 
-def describe_one_sided(kept: int, seen: int, target: int, per_client: int) -> str:
-    """Why a one-sided collection ends, and what to do."""
-    return (
-        f"too few clients: {kept} of {target} rows were kept of {seen}, as one client may send at most {per_client}; "
-        "raise 'max_share', or wait for traffic of more clients"
-    )
+def require_several_clients(kept: int, seen: int, target: int, candidates: int, per_client: int) -> None:
+    """Check that a collection is not one-sided.
+
+    Args:
+        kept, seen, target, candidates: as of `is_one_sided`.
+        per_client: rows that one client may send.
+
+    Raises:
+        JobStopped: it is; the message says what to do.
+    """
+    if is_one_sided(kept, seen, target, candidates):
+        raise JobStopped(
+            "refused",
+            f"too few clients: {kept} of {target} rows were kept of {seen}, as one client may send at most "
+            f"{per_client}; raise 'max_share', or wait for traffic of more clients",
+        )
 
 
 class Collection:
@@ -140,8 +150,7 @@ class Collection:
             raise JobStopped("refused", reason) from None
         if self._is_too_large:
             raise JobStopped("refused", f"{self.target} rows take more than {self._max_bytes} bytes")
-        if self.kept < self.target:
-            raise JobStopped("refused", describe_one_sided(self.kept, self.seen, self.target, self.per_client))
+        require_several_clients(self.kept, self.seen, self.target, self.candidates, self.per_client)
         return self.rows
 
 
