@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable
 
 from service import settings
-from service.app import create_app
 from service.host import streams
 from service.host.lifecycle import Lifecycle
-from service.http.server import STARTUP_FAILURE, Server, configure, listening, report_failure, run
+from service.http.opening import STARTUP_FAILURE, listening, report_failure
 from service.http.tls import Certificate, open_certificate
 from service.settings import ConfigurationError, Settings
 from service.telemetry import logs
@@ -34,9 +33,13 @@ def serve(chosen: Settings) -> int:
 
 def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
     if chosen.workers > 1:
-        from service.workers import control  # noqa: PLC0415 - one process does not need it
+        from service.workers import supervisor  # noqa: PLC0415 - one process does not need it
 
-        return control.serve(chosen, sockets, certificate)
+        return supervisor.serve(chosen, sockets)
+    # The process that keeps several workers answers no requests, and needs neither.
+    from service.app import create_app  # noqa: PLC0415
+    from service.http.server import Server, configure, run  # noqa: PLC0415
+
     lifecycle = Lifecycle()
     config = configure(create_app(chosen, lifecycle, certificate=certificate), chosen)
     return run(Server(config, lifecycle, chosen, certificate), sockets)

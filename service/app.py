@@ -1,17 +1,16 @@
 """The composition root: builds the parts of the service, and hands them to each other."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
+from prometheus_client import ProcessCollector
 
 from models.datatypes import Array
 from models.errors import InvalidInput
@@ -39,16 +38,15 @@ from service.host.memory_budget import MemoryBudget
 from service.http import access, errors
 from service.http.context import RequestContext
 from service.http.cors import allow_origins
-from service.http.forward import Forward, ForwardOthers, unavailable
 from service.http.limits import ConnectionLimits
 from service.http.predictions import Application, PlainPredictions
-from service.http.proxies import FromWorkers, Proxies
+from service.http.proxies import Proxies
 from service.http.tls import Certificate, CertificateMetrics
 from service.inference import v1
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
 from service.inference.handler import Handler
-from service.inference.labelled import Labelled
+from service.inference.images import Images
 from service.inference.limits import Limits
 from service.inference.queue import Outputs
 from service.inference.scoring import Scorer
@@ -56,19 +54,19 @@ from service.inference.shadow import Shadow
 from service.inference.v1 import V1
 from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
-from service.recalibrating.collector import ROWS_MESSAGE, TARGETS_MESSAGE, RowCollector, RowCollectors
+from service.recalibrating.collector import RowCollector
 from service.recalibrating.jobs import Recalibrations
 from service.recalibrating.shared_jobs import SharedRecalibrations
 from service.replicas.agreement import Agreement
-from service.replicas.alone import Alone
-from service.replicas.interface import CATALOG_MESSAGE, OBSERVATION_MESSAGE, STATISTICS_MESSAGE, Replicas
-from service.replicas.link import Link
+from service.replicas.group_statistics import GroupStatistics
 from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
 from service.replicas.metrics import ReplicaMetrics
 from service.replicas.open import open_store
 from service.replicas.peers import Peers
 from service.replicas.start import Start
+from service.replicas.worker_group import WorkerGroup
+from service.replicas.worker_processes import WorkerProcesses
 from service.routes import (
     configuration,
     dashboard,
@@ -76,8 +74,8 @@ from service.routes import (
     examples,
     extensions,
     health,
+    images,
     infer,
-    labelled,
     labels,
     layers,
     models,
@@ -104,7 +102,7 @@ from service.watching.alarm import Alarms, log_alarm
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.events import Events
 from service.watching.judge import Judge
-from service.watching.metrics import WatchingMetrics, WebhookMetrics
+from service.watching.metrics import WatchingMetrics
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
@@ -137,34 +135,31 @@ FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-o
 def create_app(
     settings: Settings,
     lifecycle: Lifecycle | None = None,
-    replicas: Replicas | None = None,
     certificate: Certificate | None = None,
+    group: WorkerGroup | None = None,
 ) -> Application:
-    """The application of a process that has everything. Nothing is loaded until its lifespan starts.
+    """The application of a replica. Nothing is loaded until its lifespan starts.
 
     Args:
         settings: of the service.
         lifecycle: shared with the server that runs the application.
-        replicas: the other processes; none when absent.
         certificate: of the port; None where it does not speak TLS.
+        group: this replica's place among those that share its port; None where it has a port of its own.
     """
     lifecycle = lifecycle or Lifecycle()
-    replicas = replicas or Alone()
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     repository = _open_repository(settings)
     statistics = ServiceStatistics()
-    gather = partial(replicas.gather, statistics)
-    membership = Membership(open_store(settings), _new_member(settings), partial(_count_requests, statistics))
+    membership = Membership(open_store(settings), _new_member(settings, group), partial(_count_requests, statistics))
+    peers = Peers(membership, None if settings.ssl_certfile is None else str(settings.ssl_certfile))
     limits = _limits(settings)
     open_engine = _engine_opener(settings, limits)
     tried = TriedVersions(settings.state_folder / "tried.json", runtime_version())
     trials = Trials(repository, tried, settings.load_seconds, settings.max_load_bytes, settings.threads)
     catalog = Catalog(
         repository,
-        # A process that answers no predictions checks that a version loads, and keeps no session of it.
-        open_engine if replicas.predicts_here else lambda bundle: open_engine(bundle).release(),
+        open_engine,
         settings.loaded_versions,
-        partial(replicas.publish_from_thread, CATALOG_MESSAGE),
         trials=trials.start if settings.load_seconds else trust,
         # Stored observations are read now, not when they are asked for.
         on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
@@ -175,37 +170,44 @@ def create_app(
         BlockingPool("change", 4, settings.change_seconds),
     )
     agreement = Agreement(catalog, membership, changes)
-    events = Events(gather, lifecycle)
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
+
+    def count() -> ServiceStatistics:
+        for served, observed in monitor.monitored():
+            statistics.of(served.model, served.version).effort = observed.effort
+        statistics.deliveries = webhook.deliveries
+        return statistics
+
+    group_statistics = GroupStatistics(membership, peers, "" if group is None else group.id, count)
+    gather = group_statistics.gather
+    events = Events(gather, lifecycle)
+    shared = _share_drift(membership, events, webhook)
     monitor = DriftMonitor(
         catalog,
         settings.drift_window_rows,
         settings.false_alarm_rate,
         settings.state_folder / "watch",
-        shared=_share_drift(membership, events, webhook),
+        shared=shared,
     )
-    replicas.on(OBSERVATION_MESSAGE, monitor.receive)
-    collectors = RowCollectors(replicas)
-    peers = Peers(membership, None if settings.ssl_certfile is None else str(settings.ssl_certfile))
+    collector = RowCollector()
     recalibrations = _make_recalibrations(
         membership,
         peers,
         catalog,
         settings.state_folder,
         settings.max_collected_bytes,
-        collectors,
+        collector,
         has_api_keys=guard.has_keys,
         trust=trials.trust,
         agreement=agreement,
     )
-    predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collectors.local)
+    predictions = _build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collector)
     monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     metrics = Metrics(
         gather,
-        replicas.processes,
+        ProcessCollector(registry=None) if group is None else WorkerProcesses(group.table),
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
-        WebhookMetrics(webhook.deliveries),
         ReplicaMetrics(membership, agreement),
         CertificateMetrics(certificate),
     )
@@ -218,7 +220,7 @@ def create_app(
         start = Start(repository, catalog, agreement, settings)
         async with membership.running(), webhook.sending(), monitor.saving(), start.loading():
             await recalibrations.open()
-            async with grpc if replicas.predicts_here else nullcontext():
+            async with grpc:
                 yield
             await recalibrations.close()
             predictions.close()
@@ -238,7 +240,7 @@ def create_app(
         rollout_routes.router(catalog, rollouts, monitor, gather, reads, agreement),
         labels.router(rollouts, reads, agreement),
         health.router(catalog, metrics, lifecycle, membership),
-        replicas_routes.router(membership, peers, recalibrations),
+        replicas_routes.router(membership, peers, recalibrations, group_statistics),
         recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),
         *predictions.routers,
         layers.router(catalog, predictions.codec_pool, settings.max_body_bytes, predictions.examples.layer_batch),
@@ -255,57 +257,7 @@ def create_app(
     )
     _add_routes(app, guard, routers, FRAMEWORK_PATHS)
     description.install(app, settings.root_path)
-    # The control process gets its requests from workers.
-    return predictions.application(
-        app, _proxies(settings) if replicas.predicts_here else FromWorkers(root_path=settings.root_path)
-    )
-
-
-def create_worker(settings: Settings, control: Path, link: Link) -> Application:
-    """The application of a worker: answers predictions, and forwards everything else to the control process.
-
-    It serves the versions that the control process publishes.
-
-    Args:
-        settings: of this worker.
-        control: the control process's unix socket.
-        link: to the control process.
-    """
-    limits = _limits(settings)
-    catalog = Catalog(_open_repository(settings), _engine_opener(settings, limits))
-    statistics = ServiceStatistics()
-    guard = Guard(settings.read_admin_token(), settings.read_api_keys())
-    collector = RowCollector(lambda rows: link.send(ROWS_MESSAGE, rows.to_bytes()))
-
-    def report(observation: Observation) -> None:
-        link.send(OBSERVATION_MESSAGE, observation.to_bytes())
-
-    async def apply_snapshot(snapshot: bytes) -> bytes:
-        await asyncio.to_thread(catalog.apply_snapshot, snapshot)
-        return b""
-
-    async def send_statistics(_nothing: bytes) -> bytes:
-        return statistics.to_json()
-
-    link.on(CATALOG_MESSAGE, apply_snapshot)
-    link.on(STATISTICS_MESSAGE, send_statistics)
-    link.on(TARGETS_MESSAGE, collector.apply_targets)
-    predictions = _build_predictions(settings, limits, catalog, guard, statistics, report, collector)
-
-    grpc = _serving_grpc(settings, Lifecycle(), predictions, catalog, guard, limits)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with grpc:
-            yield
-        predictions.close()
-
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    _add_routes(app, guard, predictions.routers)
-    here = predictions.application(app, _proxies(settings))
-    forward = Forward(control, predictions.context.around(unavailable))
-    others = ForwardOthers(here, app.routes, forward)
-    return Application(others, app, here.context, here.plain, here.limits, here.bodies, here.proxies)
+    return predictions.application(app, _proxies(settings))
 
 
 @dataclass(frozen=True)
@@ -373,7 +325,7 @@ def _build_predictions(
         "grpc": V2Grpc(finite=settings.finite, max_pixels=settings.max_image_pixels),
         "classify": v1.Examples("classify", finite=settings.finite),
         "regress": v1.Examples("regress", finite=settings.finite),
-        "labelled": Labelled(max_pixels=settings.max_image_pixels),
+        "images": Images(max_pixels=settings.max_image_pixels),
     }
     write = request_logger(settings.log_level, settings.log_format)
     context = RequestContext(RequestRecorder(statistics, write))
@@ -389,7 +341,7 @@ def _build_predictions(
         handler,
         context,
         shown,
-        (infer.router(responder, shown), predict.router(catalog, responder, shown), labelled.router(responder)),
+        (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,
@@ -406,15 +358,15 @@ def _serving_grpc(
     catalog: Catalog,
     guard: Guard,
     limits: Limits,
-    agreement: Agreement | None = None,
-    gather: Gather | None = None,
+    agreement: Agreement,
+    gather: Gather,
 ) -> AbstractAsyncContextManager[None]:
     """Serves gRPC, where a port is set.
 
     Args:
         settings, lifecycle, predictions, catalog, guard, limits: of this process.
-        agreement: of the replicas; None in a worker.
-        gather: returns the statistics of the whole service; None in a worker, which does not change what is served.
+        agreement: of the replicas, on what is served.
+        gather: returns the statistics of the replicas that share this one's port.
 
     Raises:
         ConfigurationError: gRPC is not installed.
@@ -453,8 +405,9 @@ def _make_recalibrations(membership: Membership, peers: Peers, *args: Any, **opt
     return Recalibrations(*args, **options)
 
 
-def _new_member(settings: Settings) -> Member:
-    return Member(id=new_id(), address=settings.own_address, version=VERSION, started=datetime.now(UTC))
+def _new_member(settings: Settings, group: WorkerGroup | None) -> Member:
+    address, name = (settings.own_address, "") if group is None else (group.address, group.id)
+    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC), group=name)
 
 
 def _count_requests(statistics: ServiceStatistics) -> int:

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         "cpu", description="Execution provider that runs the models. The service does not start if it is not available."
     )
     workers: int = Field(
-        1, ge=1, le=128, description="Processes that predict. With several, one more process controls them."
+        1, ge=1, le=128, description="Replicas on the one port, each a process. One more process keeps them running."
     )
     threads: int = Field(1, ge=1, description="Threads within one run of a model.")
     concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs at the same time.")
@@ -364,6 +364,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _require_shared_store(self) -> Self:
+        if self.workers > 1 and self.store == "memory":
+            raise ValueError("store: memory is for one process, and workers is above 1: leave it out for sqlite")
+        return self
+
+    @model_validator(mode="after")
     def _require_path_and_name(self) -> Self:
         if (self.model_path is None) != (self.model_name is None):
             raise ValueError("model_path and model_name come together")
@@ -473,8 +479,8 @@ class Settings(BaseSettings):
 
     @property
     def stop_seconds(self) -> float:
-        """Longest time from SIGTERM to the end of the process: workers drain before the process that controls them."""
-        return self.shutdown_delay_seconds + self.drain_seconds * min(self.workers, 2) + STOP_GRACE_SECONDS
+        """Longest time from SIGTERM to the end of the process."""
+        return self.shutdown_delay_seconds + self.drain_seconds + STOP_GRACE_SECONDS
 
     @property
     def max_load_bytes(self) -> int:
@@ -510,8 +516,7 @@ class Settings(BaseSettings):
                 "admin_token": token and SecretStr(token),
                 "api_keys": SecretStr(",".join(keys)) if keys else None,
                 "ssl_keyfile_password": password and SecretStr(password),
-                "webhook_url": None,
-                "webhook_secret": None,
+                "store": self.store or "sqlite",
             }
         )
 

@@ -36,8 +36,6 @@ class Catalog(Lookups):
         repository: where the bundles are.
         start: makes the engine of a bundle.
         loaded_versions: how many of a model's newest versions stay loaded, besides those in use.
-        publish: called with every change, encoded for `apply_snapshot` of other processes. The change is complete when
-            it returns.
         draw: a number from 0 to 1, evenly distributed; drawn for each request that a canary could answer.
         trials: start the trials of versions that are to be loaded.
         on_loaded: called with every version that has been loaded, before it is served.
@@ -48,7 +46,6 @@ class Catalog(Lookups):
         repository: Repository,
         start: Callable[[Bundle], Engine],
         loaded_versions: int = 2,
-        publish: Callable[[bytes], None] = lambda _snapshot: None,
         draw: Callable[[], float] = random.random,
         trials: Trials = trust,
         on_loaded: Callable[[ServedVersion], object] = lambda _served: None,
@@ -57,7 +54,6 @@ class Catalog(Lookups):
         self.repository = repository
         self._loader = Loader(repository, start, trials, on_loaded)
         self._loaded_versions = loaded_versions
-        self._publish = publish
         self._changes = NamedLocks("model")
         self._replacing = threading.Lock()
 
@@ -168,10 +164,6 @@ class Catalog(Lookups):
             self._replace(name, ModelSnapshot(stored=current.stored, unusable=current.unusable))
         log.info("unloaded", model=name)
 
-    def apply_snapshot(self, payload: bytes) -> None:
-        """`apply_snapshots` of what another process's catalog has published."""
-        self.apply_snapshots(snapshot.from_bytes(payload))
-
     def apply_snapshots(self, published_models: Mapping[str, PublishedSnapshot]) -> None:
         """Serve what another process's catalog serves: load its versions, then drop all others.
 
@@ -188,7 +180,7 @@ class Catalog(Lookups):
                 loaded, errors = self._loader.load(name, published.loaded, self._current(name).loaded)
                 models[name] = published.restore(loaded, _reasons(errors))
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
-            self._replace_all(models)
+            self._models = models
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
 
@@ -277,15 +269,11 @@ class Catalog(Lookups):
                 if name not in models and model.loaded:
                     models[name] = replace(model, stored=())
             if models != self._models:
-                self._replace_all(models)
+                self._models = models
 
     def _replace(self, name: str, model: ModelSnapshot) -> None:
         with self._replacing:
-            self._replace_all({**self._models, name: model})
-
-    def _replace_all(self, models: Mapping[str, ModelSnapshot]) -> None:
-        self._models = models
-        self._publish(snapshot.to_bytes(models))
+            self._models = {**self._models, name: model}
 
 
 def _reasons(errors: Mapping[int, DengeError]) -> dict[int, str]:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
-
 from models.repository.rollout import Rollout
 from service.catalog.served_version import ServedVersion
 
@@ -86,26 +84,9 @@ class PublishedSnapshot:
         )
 
 
-_PUBLISHED = TypeAdapter(dict[str, PublishedSnapshot])
-
-
 def publish(models: Mapping[str, ModelSnapshot]) -> dict[str, PublishedSnapshot]:
     """Returns the snapshots of all models without their engines, by name."""
     return {name: model.to_published() for name, model in models.items()}
-
-
-def to_bytes(models: Mapping[str, ModelSnapshot]) -> bytes:
-    """Encode the snapshots of all models, by name."""
-    return _PUBLISHED.dump_json(publish(models))
-
-
-def from_bytes(payload: bytes) -> dict[str, PublishedSnapshot]:
-    """Decode what `to_bytes` has encoded.
-
-    Raises:
-        ValidationError: it is something else.
-    """
-    return _PUBLISHED.validate_json(payload)
 
 
 def choose_default(

@@ -22,13 +22,10 @@ from service.inference.limits import Limits
 from service.replicas.agreement import Agreement
 from service.settings import Settings
 from service.telemetry.requests import RequestRecorder
-from service.telemetry.statistics import Gather, ServiceStatistics
+from service.telemetry.statistics import Gather
 
 if TYPE_CHECKING:
     from service.http.tracing import Tracing
-
-ONLY_BY_HTTP = ("ModelStatistics", "RepositoryModelLoad", "RepositoryModelUnload")
-"""Methods that a worker does not answer, since it knows of itself alone."""
 
 
 def build_server(
@@ -40,8 +37,8 @@ def build_server(
     handler: Handler,
     catalog: Catalog,
     limits: Limits,
-    agreement: Agreement | None,
-    gather: Gather | None,
+    agreement: Agreement,
+    gather: Gather,
     tracing: "Tracing | None",
 ) -> GrpcServer:
     """The server of a process.
@@ -54,8 +51,8 @@ def build_server(
         handler: answers predictions.
         catalog: what is loaded.
         limits: of the batcher.
-        agreement: of the replicas on what is served; None in one of several workers.
-        gather: returns the statistics of the whole service; None in one of several workers.
+        agreement: of the replicas on what is served.
+        gather: returns the statistics of the replicas that share this one's port.
         tracing: None where calls are not traced.
     """
     assert settings.grpc_port is not None  # noqa: S101
@@ -64,9 +61,8 @@ def build_server(
         service.build(
             make_calls(guard, recorder, bodies, settings.body_seconds),
             Predictions(handler),
-            Models(catalog, lifecycle, limits, gather or _none),
+            Models(catalog, lifecycle, limits, gather),
             Repository(catalog, BlockingPool("grpc-repository", 4, settings.change_seconds), agreement),
-            ONLY_BY_HTTP if gather is None else (),
         ),
         lifecycle,
         hosts=[address.ip for address in resolve(settings.host)],
@@ -83,7 +79,3 @@ def _traced_calls(tracing: "Tracing") -> Callable[[Guard, RequestRecorder, Memor
     from service.grpc.tracing import TracedCalls  # noqa: PLC0415 - needs an extra
 
     return partial(TracedCalls, tracing.tracer)
-
-
-async def _none() -> ServiceStatistics:
-    return ServiceStatistics()

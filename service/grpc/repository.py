@@ -14,10 +14,10 @@ class Repository:
     Args:
         catalog: what is loaded.
         disk: threads that read the repository.
-        changes: change what all replicas serve; None in a worker, which is not asked to.
+        changes: change what all replicas serve.
     """
 
-    def __init__(self, catalog: Catalog, disk: BlockingPool, changes: Agreement | None) -> None:
+    def __init__(self, catalog: Catalog, disk: BlockingPool, changes: Agreement) -> None:
         self._catalog = catalog
         self._disk = disk
         self._changes = changes
@@ -38,7 +38,6 @@ class Repository:
         _require_the_repository(asked.repository_name)
         if asked.parameters:
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
-        assert self._changes is not None  # noqa: S101
         await self._changes.run(f"load model '{asked.model_name}'", self._catalog.load, asked.model_name)
         return b""
 
@@ -46,7 +45,6 @@ class Repository:
         """RepositoryModelUnload. Parameters, such as Triton's `unload_dependents`, mean nothing here."""
         asked = parse("RepositoryModelUnloadRequest", message)
         _require_the_repository(asked.repository_name)
-        assert self._changes is not None  # noqa: S101
         await self._changes.run(f"unload model '{asked.model_name}'", self._catalog.unload, asked.model_name)
         return b""
 

@@ -1,6 +1,6 @@
 """The table of methods: who may call each, and what answers it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import grpc
 
@@ -51,14 +51,12 @@ def build(
     predictions: Predictions,
     models: Models,
     repository: Repository,
-    only_by_http: Iterable[str] = (),
 ) -> Service:
     """The service with all methods.
 
     Args:
         calls: makes handlers.
         predictions, models, repository: answer the messages.
-        only_by_http: names of methods that this process cannot answer.
     """
     unary: dict[str, tuple[Access, Respond]] = {
         "ServerLive": (PUBLIC, models.server_live),
@@ -75,8 +73,6 @@ def build(
     }
     for sentence, names in _SENTENCES.items():
         unary |= {name: (PUBLIC, not_served(sentence)) for name in names}
-    elsewhere = not_served("with several workers, this is served over HTTP only: one worker does not know the others")
-    unary |= dict.fromkeys(only_by_http, (PUBLIC, elsewhere))
 
     paths = {f"/{messages.SERVICE}/{name}": answered for name, answered in unary.items()}
     checks = Health(models)

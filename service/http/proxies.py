@@ -7,9 +7,6 @@ from typing import NamedTuple
 Headers = Iterable[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 
-WORKER_HEADER = b"denge-client"
-"""In which a worker passes the scheme and the client's address to the control process."""
-
 UNIX = "unix"
 """Stands for every client of the unix socket, which has no address."""
 
@@ -81,22 +78,6 @@ class Proxies:
         """The URL without the root path, whether or not the proxy has removed it."""
         root = self._root_path
         return url[len(root) :] if root and url.startswith(root + b"/") else url
-
-
-class FromWorkers(Proxies):
-    """For the control process, whose requests come from workers: they have resolved proxies and root path already."""
-
-    def trusts(self, peer: str) -> bool:
-        """Whether the other end may name its clients: on the private socket every one may."""
-        return not peer
-
-    def client(self, peer: Client, headers: Headers) -> Client:
-        """The client that the worker names."""
-        for name, value in headers:
-            if name == WORKER_HEADER:
-                scheme, _, address = value.decode("ascii").partition(" ")
-                return Client(address, scheme)
-        return peer
 
 
 class _Named(NamedTuple):

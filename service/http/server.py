@@ -5,25 +5,21 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import structlog
 import uvicorn
 
-from service.host import sockets, streams
 from service.host.lifecycle import Lifecycle
+from service.http.opening import STARTUP_FAILURE, announce, announce_others, report_failure
 from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.http.tls import Certificate
 from service.settings import Settings
 
 log = structlog.get_logger()
-
-STARTUP_FAILURE = 3
-"""Exit code of a service that did not start, as uvicorn has it: supervisors know it."""
 
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
@@ -53,11 +49,6 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
     )
 
 
-def report_failure(error: Exception) -> None:
-    """Print why the service does not start, in one line."""
-    streams.standard_error().write(f"the service does not start: {error}\n".encode())
-
-
 def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
     """Serve until a signal stops the process. Returns its exit code."""
     # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
@@ -68,49 +59,6 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     except SystemExit:  # uvicorn's way out when the start fails
         return STARTUP_FAILURE
     return 0 if server.started else STARTUP_FAILURE
-
-
-@contextmanager
-def listening(settings: Settings) -> Iterator[list[socket.socket]]:
-    """The sockets of the service, bound.
-
-    Raises:
-        OSError: an address or the unix socket cannot be used. The message names it.
-    """
-    with ExitStack() as stack:
-        if settings.uds is not None:
-            bound = [stack.enter_context(sockets.unix_socket(settings.uds, settings.uds_permissions))]
-        else:
-            bound = sockets.bind(sockets.resolve(settings.host), settings.port)
-            for each in bound:
-                stack.enter_context(each)
-        yield bound
-
-
-def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
-    """Print the addresses of the service, for the person who started it."""
-    scheme = "http" if settings.ssl_certfile is None else "https"
-    curl = "curl -s" if settings.uds is None else f"curl -s --unix-socket {settings.uds}"
-    if settings.uds is not None:
-        base, addresses = f"{scheme}://localhost", [f"unix:{settings.uds}"]
-    else:
-        addresses = [f"{scheme}://{sockets.describe(*each.getsockname()[:2])}" for each in bound]
-        base = addresses[0]
-    lines = [
-        f"Denge serves on {addresses[0]}",
-        *(f"  and:           {address}" for address in addresses[1:]),
-        f"  page:          {base}/",
-        f"  API:           {base}/docs",
-        f"  try:           {curl} {base}/docs/seven.png | {curl} --data-binary @- {base}/v2/models/convnet/predict",
-        f"  layers:        {curl} {base}/v2/models/mlp/layers/hidden.0.norm",
-    ]
-    streams.standard_output().write("\n".join((*lines, "")).encode())
-
-
-def announce_others(addresses: Mapping[str, str]) -> None:
-    """Print where the service serves besides HTTP, by protocol."""
-    for protocol, address in addresses.items():
-        streams.standard_output().write(f"  {protocol + ':':<14} {address}\n".encode())
 
 
 class Server(uvicorn.Server):
@@ -138,26 +86,30 @@ class Server(uvicorn.Server):
         gc.enable()
         try:
             for each in sockets or ():
-                self.servers.append(await self._listen(each))
+                await self.listen(each)
         except OSError as error:  # another process was faster
             report_failure(error)
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
         self.reload_certificate_at_hangup()
-        announce(sockets or (), self._settings)
-        announce_others(self._lifecycle.addresses)
+        self.announce(sockets or ())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close all ports, and wait for the requests in flight."""
         self._lifecycle.drain()
         await super().shutdown(sockets)
 
-    async def _listen(self, bound: socket.socket) -> asyncio.Server:
+    def announce(self, bound: Sequence[socket.socket]) -> None:
+        """Print the addresses."""
+        announce(bound, self._settings)
+        announce_others(self._lifecycle.addresses)
+
+    async def listen(self, bound: socket.socket) -> None:
+        """Accept connections on a socket."""
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         context = None if self._certificate is None else self._certificate.context
-        server: asyncio.Server = await create(self._protocol, sock=bound, ssl=context, backlog=BACKLOG)
-        return server
+        self.servers.append(await create(self._protocol, sock=bound, ssl=context, backlog=BACKLOG))
 
     def _protocol(self) -> asyncio.Protocol:
         return new_protocol(self)

@@ -20,7 +20,7 @@ from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
 from service.recalibrating.collection import Collection
-from service.recalibrating.collector import CollectedRows, RowCollectors
+from service.recalibrating.collector import CollectedRows, RowCollector
 from service.recalibrating.job import Job, JobNotFound, JobStopped, died
 from service.recalibrating.messages import Order, OrderWithRows, Progress
 from service.recalibrating.records import JobRecords
@@ -50,7 +50,7 @@ class Recalibrations:
         catalog: the models, and the repository where new versions are published.
         state_folder: where the records are stored.
         max_bytes: of the rows that one job collects.
-        collectors: deliver rows of the traffic.
+        collector: collects rows of the traffic.
         has_api_keys: whether clients are identified by API keys, rather than only by their addresses.
         command: starts the process of a job.
         trust: called with a model and its new version, which the process has run: it needs no trial.
@@ -62,7 +62,7 @@ class Recalibrations:
         catalog: Catalog,
         state_folder: Path,
         max_bytes: int,
-        collectors: RowCollectors,
+        collector: RowCollector,
         *,
         has_api_keys: bool = False,
         command: Sequence[str] = launcher.COMMAND,
@@ -72,7 +72,7 @@ class Recalibrations:
         self._catalog = catalog
         self._records = JobRecords(state_folder / "recalibrations")
         self._max_bytes = max_bytes
-        self._collectors = collectors
+        self._collector = collector
         self._has_api_keys = has_api_keys
         self._command = command
         self._trust = trust
@@ -82,7 +82,7 @@ class Recalibrations:
         self._one_at_a_time = asyncio.Lock()
         self._disk = BlockingPool("recalibration", 2, DISK_SECONDS)
         self._changes = agreement or self._disk
-        collectors.on_rows(self._add_rows)
+        collector.on_rows = self._add_rows
 
     async def open(self) -> None:
         """Read the records. Jobs that were not finished are lost."""
@@ -234,19 +234,17 @@ class Recalibrations:
     async def _collect(self, job_id: str, timeout_seconds: float) -> Mapping[str, Array]:
         collection = self._collections[job_id]
         try:
-            await self._publish_collect_targets()
+            self._set_collect_targets()
             rows = await collection.wait(timeout_seconds)
         finally:
             del self._collections[job_id]
-            await self._publish_collect_targets()
+            self._set_collect_targets()
         await self._update(job_id, state="waiting", rows=collection.kept, seen=collection.seen)
         return rows
 
-    async def _publish_collect_targets(self) -> None:
+    def _set_collect_targets(self) -> None:
         collections = self._collections.values()
-        await self._collectors.set_targets(
-            frozenset((collection.model, collection.version) for collection in collections)
-        )
+        self._collector.targets = frozenset((collection.model, collection.version) for collection in collections)
 
     async def _work(self, job_id: str, rows: Mapping[str, Array], labels: Array | None) -> None:
         """Estimate, check and publish in a process of its own.

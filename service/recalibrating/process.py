@@ -53,8 +53,7 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
     repository = Repository(order.repository)
     try:
         candidate = _make(repository.read(order.model, order.version), given, report)
-        before, after = candidate.estimated_accuracy
-        report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after))
+        report(Progress(gates=candidate.gates))
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
         version = repository.publish(bundle, candidate=True)

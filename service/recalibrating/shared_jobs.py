@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.datatypes import Array
 from models.errors import DengeError, InvalidInput
 from service.catalog.served_version import ServedVersion
-from service.recalibrating.collection import Collection, require_several_clients
+from service.recalibrating.collection import Collection
 from service.recalibrating.job import Job, JobStopped
 from service.recalibrating.jobs import BY_CLIENT, ROWS_PATH, Recalibrations
 from service.replicas.membership import MISSED_SECONDS, Membership
@@ -181,13 +181,12 @@ class SharedRecalibrations(Recalibrations):
 
     async def _collect(self, job_id: str, timeout_seconds: float) -> Mapping[str, Array]:
         plan = self._plans[job_id]
-        await self._publish_collect_targets()
+        self._set_collect_targets()
         while True:
             with suppress(StoreUnavailable):
                 kept, seen, is_too_large = await self._count(job_id)
                 if is_too_large:
                     raise JobStopped("refused", f"{plan.target} rows take more than {self._max_bytes} bytes")
-                require_several_clients(kept, seen, plan.target, plan.candidates, plan.per_client)
                 if kept >= plan.target and seen >= plan.candidates and (rows := await self._fetch(job_id, plan)):
                     await self._update(job_id, state="waiting", rows=len(next(iter(rows.values()))), seen=seen)
                     return rows
@@ -196,10 +195,10 @@ class SharedRecalibrations(Recalibrations):
                 raise JobStopped("refused", f"{kept} of {plan.target} rows came in {timeout_seconds:g} seconds")
             await asyncio.sleep(min(_LOOK_SECONDS, max(plan.ends - time(), 0)))
 
-    async def _publish_collect_targets(self) -> None:
+    def _set_collect_targets(self) -> None:
         collecting = [job_id for job_id in self._collections if self._jobs[job_id].state == "collecting"]
         versions = {(self._collections[job_id].model, self._collections[job_id].version) for job_id in collecting}
-        await self._collectors.set_targets(frozenset(versions))
+        self._collector.targets = frozenset(versions)
 
     def _open_collection(self, served: ServedVersion, request: RecalibrationRequest) -> Collection:
         collection = super()._open_collection(served, request)
@@ -236,7 +235,7 @@ class SharedRecalibrations(Recalibrations):
         for job_id in [job_id for job_id in self._collections if job_id not in self._jobs]:
             del self._collections[job_id]
         if before != {(job_id, self._jobs[job_id].state) for job_id in self._collections}:
-            await self._publish_collect_targets()
+            self._set_collect_targets()
         for job_id, collection in self._collections.items():
             report = orjson.dumps([collection.kept, collection.seen, collection.is_too_large])
             await self._store.put(f"collected/{job_id}/{self._membership.id}", pack(SCHEMA, report), MISSED_SECONDS)

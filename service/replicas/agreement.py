@@ -6,8 +6,8 @@ applies that change and then repeats its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -34,6 +34,10 @@ AGREEMENT_SECONDS = 30.0
 """How long a change waits for the other replicas."""
 RETRY_SECONDS = 10.0
 """Before a replica tries once more to load what it could not."""
+
+START_SECONDS = 15.0
+"""After the death of the replica that starts first, another one does."""
+_START_LOOK_SECONDS = 0.1
 
 _KEY = "catalog"
 _TOPIC = "catalog"
@@ -112,13 +116,8 @@ class Agreement:
         Args:
             load_all: loads what the repository has.
         """
-        async with self._changing:
-            try:
-                others = [member for member in await self._membership.members() if member.state == "ready"]
-                wanted = WantedCatalog.from_value(await self._read()) if others else None
-            except StoreUnavailable:  # models are served all the same
-                wanted = None
-            if wanted is None:
+        async with self._changing, self._first() as is_first:
+            if is_first:
                 await load_all()
                 await self._create()
             with suppress(StoreUnavailable):
@@ -126,6 +125,39 @@ class Agreement:
                 await self._membership.update(state="ready", catalog=self.revision)
                 await self._apply()  # a change that did not wait for this replica, since it was not ready
             self._is_started = True
+
+    @asynccontextmanager
+    async def _first(self) -> AsyncIterator[bool]:
+        """Whether no replica serves yet. Of those that start together, one is the first; the others wait for it."""
+        store, lease = self._membership.store, ("start", self._membership.id, START_SECONDS)
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(START_SECONDS / 3)
+                with suppress(StoreUnavailable):
+                    await store.lease(*lease)
+
+        try:
+            while not (has_lease := await self._membership.observe(store.lease(*lease))):
+                await self._membership.wait_for_change(_START_LOOK_SECONDS)
+            others = [member for member in await self._membership.members() if member.state == "ready"]
+            is_first = not others or WantedCatalog.from_value(await self._read()) is None
+        except StoreUnavailable:  # models are served all the same
+            has_lease, is_first = False, True
+        renewing = asyncio.create_task(renew()) if has_lease and is_first else None
+        if has_lease and not is_first:
+            await self._end_start()
+        try:
+            yield is_first
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+                await self._end_start()
+
+    async def _end_start(self) -> None:
+        with suppress(StoreUnavailable):
+            await self._membership.store.release("start", self._membership.id)
+            await self._membership.announce("members")
 
     async def run(
         self,

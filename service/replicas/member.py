@@ -23,6 +23,7 @@ class Member(BaseModel):
         state: whether it serves already.
         requests: that it has answered.
         catalog: revision of the catalog that it has applied; 0 before the first.
+        group: of the replicas that share its port; empty where it has a port of its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class Member(BaseModel):
     state: Literal["starting", "ready"] = "starting"
     requests: int = Field(0, ge=0)
     catalog: int = Field(0, ge=0)
+    group: str = ""
 
     def to_value(self) -> bytes:
         """Returns the value that the store holds."""

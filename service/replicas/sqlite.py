@@ -23,7 +23,7 @@ LOCK_SECONDS = 5.0
 """How long a statement waits for those of other processes."""
 CALL_SECONDS = 10.0
 """How long a caller waits for the disk."""
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 """Between two looks at new messages."""
 KEPT_SECONDS = 60.0
 """How long messages stay in the file. A subscriber that does not look for longer loses them."""

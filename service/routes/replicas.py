@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from service.host.clock import to_date
 from service.http.access import PUBLIC
 from service.recalibrating.jobs import ROWS_PATH, Recalibrations
+from service.replicas.group_statistics import STATISTICS_PATH, GroupStatistics
 from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.peers import Peers
@@ -67,13 +68,16 @@ class ReplicaList(BaseModel):
     store: StoreState
 
 
-def router(membership: Membership, peers: Peers, recalibrations: Recalibrations) -> APIRouter:
+def router(
+    membership: Membership, peers: Peers, recalibrations: Recalibrations, statistics: GroupStatistics
+) -> APIRouter:
     """The replicas.
 
     Args:
         membership: of this replica.
         peers: recognises requests of other replicas.
         recalibrations: has the rows that other replicas ask for.
+        statistics: of this replica.
     """
     routes = api_router("health", PUBLIC)
 
@@ -93,5 +97,11 @@ def router(membership: Membership, peers: Peers, recalibrations: Recalibrations)
         """The rows that this replica has collected for a job, for the replica that carries it out."""
         await peers.require_peer(request.headers.get("authorization", ""))
         return Response(await asyncio.to_thread(recalibrations.sample, job), media_type="application/octet-stream")
+
+    @routes.get(STATISTICS_PATH, include_in_schema=False)
+    async def get_replica_statistics(request: Request) -> Response:
+        """The statistics of this replica alone, for one that shares its port."""
+        await peers.require_peer(request.headers.get("authorization", ""))
+        return Response(statistics.own(), media_type="application/json")
 
     return routes

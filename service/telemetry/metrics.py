@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from service.telemetry.durations import BOUNDS, DurationHistogram
-from service.telemetry.statistics import Gather, Refusal, ServiceStatistics
+from service.telemetry.statistics import Delivery, Gather, Refusal, ServiceStatistics
 
 VERSION_LABELS = ("model", "version")
 
@@ -30,7 +30,7 @@ class Metrics:
         """Returns all metrics in Prometheus' text format."""
         statistics = await self._gather()
         registry = CollectorRegistry()
-        for collector in (*self._collectors, _Requests(statistics), _Runs(statistics)):
+        for collector in (*self._collectors, _Requests(statistics), _Runs(statistics), _Watching(statistics)):
             registry.register(collector)
         return generate_latest(registry)
 
@@ -79,6 +79,31 @@ class _Runs(Collector):
             rows.add_metric(labels, statistics.rows)
             seconds.add_metric(labels, list(_cumulative(statistics.runs)), statistics.runs.seconds)
         return (runs, rows, seconds, pending, refused)
+
+
+class _Watching(Collector):
+    def __init__(self, statistics: ServiceStatistics) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        rows = CounterMetricFamily("denge_observed_rows", "Rows observed.", labels=VERSION_LABELS)
+        batches = CounterMetricFamily("denge_observed_batches", "Batches observed.", labels=VERSION_LABELS)
+        skipped = CounterMetricFamily(
+            "denge_unobserved_batches", "Batches not observed, to stay within the budget.", labels=VERSION_LABELS
+        )
+        seconds = CounterMetricFamily(
+            "denge_observer_cpu_seconds", "Processor time spent on observing.", labels=VERSION_LABELS
+        )
+        for (model, version), statistics in self._statistics.versions.items():
+            labels, effort = (model, str(version)), statistics.effort
+            rows.add_metric(labels, effort.rows)
+            batches.add_metric(labels, effort.batches)
+            skipped.add_metric(labels, effort.skipped)
+            seconds.add_metric(labels, effort.seconds)
+        messages = CounterMetricFamily("denge_webhook_messages", "Webhook messages by outcome.", labels=("outcome",))
+        for outcome in get_args(Delivery):
+            messages.add_metric((outcome,), self._statistics.deliveries[outcome])
+        return (rows, batches, skipped, seconds, messages)
 
 
 def _cumulative(durations: DurationHistogram) -> Iterator[tuple[str, float]]:

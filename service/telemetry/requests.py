@@ -13,6 +13,7 @@ _NOT_LOGGED = {
     "/v2/health/live",
     "/v2/health/ready",
     "/metrics",
+    "/v2/replicas/statistics",
     "/grpc.health.v1.Health/Check",
     "/inference.GRPCInferenceService/ServerLive",
     "/inference.GRPCInferenceService/ServerReady",

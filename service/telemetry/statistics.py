@@ -13,9 +13,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field
 
 from service.telemetry.durations import DurationHistogram
+from service.telemetry.effort import Effort
 
 Refusal = Literal["queue_full", "evicted", "timeout"]
 """Why a request was refused: it got no place in the queue, another one got its place, or it waited for too long."""
+
+
+Delivery = Literal["delivered", "failed", "dropped"]
+"""Outcome of a webhook message: with a response of 2xx; after the last attempt; because the queue was full."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class VersionStatistics:
         batches: runs by their number of rows.
         pending: requests that wait for a run or are in one.
         refused: requests by why they were.
+        effort: what observing has cost.
     """
 
     rows: int = 0
@@ -46,6 +52,7 @@ class VersionStatistics:
     )
     pending: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
+    effort: Effort = field(default_factory=Effort)
 
     def record_run(self, rows: int, seconds: float) -> None:
         """Count a run of the model."""
@@ -67,6 +74,7 @@ class VersionStatistics:
             self.batches[rows].merge(durations)
         self.pending += other.pending
         self.refused.update(other.refused)
+        self.effort.add(other.effort)
 
 
 @dataclass(slots=True)
@@ -109,12 +117,14 @@ class ServiceStatistics:
         versions: by model and version.
         requests: durations by path template, method and status.
         comparisons: by model, version and shadow version.
+        deliveries: messages of the webhook by outcome.
     """
 
     def __init__(self) -> None:
         self.versions: defaultdict[tuple[str, int], VersionStatistics] = defaultdict(VersionStatistics)
         self.requests: defaultdict[tuple[str, str, int], DurationHistogram] = defaultdict(DurationHistogram)
         self.comparisons: defaultdict[tuple[str, int, int], ShadowComparison] = defaultdict(ShadowComparison)
+        self.deliveries: Counter[Delivery] = Counter()
 
     @property
     def pending(self) -> int:
@@ -133,6 +143,7 @@ class ServiceStatistics:
             self.requests[request].merge(durations)
         for versions, comparison in other.comparisons.items():
             self.comparisons[versions].merge(comparison)
+        self.deliveries.update(other.deliveries)
 
     def to_json(self) -> bytes:
         """Returns what `from_json` reads in another process."""
@@ -141,6 +152,7 @@ class ServiceStatistics:
                 versions=[(*version, statistics) for version, statistics in self.versions.items()],
                 requests=[(*request, durations) for request, durations in self.requests.items()],
                 comparisons=[(*versions, comparison) for versions, comparison in self.comparisons.items()],
+                deliveries=self.deliveries,
             )
             .model_dump_json()
             .encode()
@@ -158,6 +170,7 @@ class ServiceStatistics:
         statistics.comparisons.update(
             {(model, version, shadow): comparison for model, version, shadow, comparison in snapshot.comparisons}
         )
+        statistics.deliveries.update(snapshot.deliveries)
         return statistics
 
 
@@ -169,3 +182,4 @@ class _Snapshot(BaseModel):
     versions: list[tuple[str, int, VersionStatistics]]
     requests: list[tuple[str, str, int, DurationHistogram]]
     comparisons: list[tuple[str, int, int, ShadowComparison]]
+    deliveries: Counter[Delivery]

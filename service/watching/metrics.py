@@ -1,17 +1,14 @@
-"""Prometheus metrics of observation, drift and the webhook."""
+"""Prometheus metrics of drift."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.catalog.catalog import Catalog
 from service.telemetry.metrics import VERSION_LABELS
-from service.watching.effort import Effort
 from service.watching.monitor import DriftMonitor
 from service.watching.version_monitor import JudgedWindow
-from service.watching.webhook import Deliveries
 
 Labels = tuple[str, str]
 """Model and version."""
@@ -20,7 +17,7 @@ _LAYER_LABELS = (*VERSION_LABELS, "layer")
 
 
 class WatchingMetrics(Collector):
-    """What was observed of each loaded version, what that cost, and its last judged window of rows.
+    """The last judged window of rows of each loaded version, and whether its alarm is open.
 
     Args:
         catalog: the loaded versions.
@@ -36,44 +33,8 @@ class WatchingMetrics(Collector):
         versions = [
             ((served.model, str(served.version)), self._monitor.of(served)) for served in self._catalog.served()
         ]
-        efforts = [(labels, monitor.effort) for labels, monitor in versions]
         windows = [(labels, monitor.judged) for labels, monitor in versions if monitor.judged is not None]
-        return (*_effort(efforts), *_drift(windows))
-
-
-class WebhookMetrics(Collector):
-    """Messages of the webhook.
-
-    Args:
-        deliveries: counts them.
-    """
-
-    def __init__(self, deliveries: Deliveries) -> None:
-        self._deliveries = deliveries
-
-    def collect(self) -> Iterable[Metric]:
-        """Returns the metrics as of now."""
-        messages = CounterMetricFamily("denge_webhook_messages", "Webhook messages by outcome.", labels=("outcome",))
-        for outcome, count in asdict(self._deliveries).items():
-            messages.add_metric((outcome,), count)
-        return (messages,)
-
-
-def _effort(versions: Iterable[tuple[Labels, Effort]]) -> Iterable[Metric]:
-    rows = CounterMetricFamily("denge_observed_rows", "Rows observed.", labels=VERSION_LABELS)
-    batches = CounterMetricFamily("denge_observed_batches", "Batches observed.", labels=VERSION_LABELS)
-    skipped = CounterMetricFamily(
-        "denge_unobserved_batches", "Batches not observed, to stay within the budget.", labels=VERSION_LABELS
-    )
-    seconds = CounterMetricFamily(
-        "denge_observer_cpu_seconds", "Processor time spent on observing.", labels=VERSION_LABELS
-    )
-    for labels, effort in versions:
-        rows.add_metric(labels, effort.rows)
-        batches.add_metric(labels, effort.batches)
-        skipped.add_metric(labels, effort.skipped)
-        seconds.add_metric(labels, effort.seconds)
-    return (rows, batches, skipped, seconds)
+        return _drift(windows)
 
 
 def _drift(versions: Iterable[tuple[Labels, JudgedWindow]]) -> Iterable[Metric]:

@@ -7,7 +7,6 @@ other. A window of rows is judged when it is full; its assessment is the version
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -69,7 +68,6 @@ class DriftMonitor:
         self._lock = threading.Lock()
         self._save_lock = threading.Lock()
         self._writable = True
-        self._recording = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._disk = BlockingPool("observations", 1, DISK_SECONDS)
 
     def on_alarm_change(self, callback: AlarmCallback) -> None:
@@ -102,13 +100,6 @@ class DriftMonitor:
         if judged is not None:
             for callback in self._callbacks:
                 callback(served, judged)
-
-    async def receive(self, observation: bytes) -> bytes:
-        """Record an observation of another process."""
-        await asyncio.get_running_loop().run_in_executor(
-            self._recording, lambda: self.record(Observation.from_bytes(observation))
-        )
-        return b""
 
     @asynccontextmanager
     async def saving(self, seconds: float = SAVE_SECONDS) -> AsyncIterator[None]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
+from service.telemetry.effort import Effort
 from service.watching.alarm import Alarm
-from service.watching.effort import Effort
 from service.watching.judge import FINDINGS_TOPIC, Finding, Judge, JudgeState
 from service.watching.shared_windows import SharedWindows
 from service.watching.version_monitor import VersionMonitor
@@ -56,6 +56,7 @@ class SharedDrift:
         Raises:
             StoreUnavailable: the store does not answer; the next call writes and judges what is missing.
         """
+        self._windows.attach()
         versions = self._versions()
         for key, (_, monitor) in versions.items():
             await self._windows.write(key, monitor)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from service.watching.effort import Effort
+from service.telemetry.effort import Effort
 from service.watching.windows import Bucket, Window
 
 

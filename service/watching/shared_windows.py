@@ -15,7 +15,7 @@ import orjson
 from models.errors import InvalidInput
 from service.replicas.membership import Membership
 from service.replicas.values import pack, unpack
-from service.watching.effort import Effort
+from service.telemetry.effort import Effort
 from service.watching.stored_observations import StoredObservations
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import HORIZONS, Bucket, Window
@@ -45,6 +45,10 @@ class SharedWindows:
         self._loop: asyncio.AbstractEventLoop
         self._written: dict[str, dict[tuple[Window, int], Bucket]] = defaultdict(dict)
 
+    def attach(self) -> None:
+        """Let threads wait for the store, which belongs to the running event loop."""
+        self._loop = asyncio.get_running_loop()
+
     async def write(self, key: str, monitor: VersionMonitor) -> None:
         """Write what has changed since the last call.
 
@@ -55,7 +59,6 @@ class SharedWindows:
         Raises:
             StoreUnavailable: the store does not answer; the next call writes what is missing.
         """
-        self._loop = asyncio.get_running_loop()
         written, own = self._written[key], {(window, slot): bucket for window, slot, bucket in monitor.own_buckets()}
         for place in written.keys() - own.keys():
             del written[place]

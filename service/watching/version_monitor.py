@@ -12,7 +12,7 @@ from models.drift.reference import ChannelShifts
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.moments.window import WindowMoments
-from service.watching.effort import Effort
+from service.telemetry.effort import Effort
 from service.watching.observation import Observation
 from service.watching.shared_version import SharedVersion
 from service.watching.stored_observations import StoredObservations

@@ -9,15 +9,16 @@ import asyncio
 import base64
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import time
 
 import orjson
 import structlog
 
+from service.telemetry.statistics import Delivery
 from service.watching.alarm import Alarm
 
 log = structlog.get_logger()
@@ -34,21 +35,6 @@ _RETRIED_STATUS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.
 
 Post = Callable[[bytes, Mapping[str, str]], Awaitable[int]]
 """Sends a body with headers, and returns the status of the response. Raises any exception if there is none."""
-
-
-@dataclass
-class Deliveries:
-    """Messages by outcome.
-
-    Attributes:
-        delivered: with a response of 2xx.
-        failed: after the last attempt.
-        dropped: because the queue was full.
-    """
-
-    delivered: int = 0
-    failed: int = 0
-    dropped: int = 0
 
 
 class Webhook:
@@ -81,7 +67,7 @@ class Webhook:
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._post: Post
-        self.deliveries = Deliveries()
+        self.deliveries: Counter[Delivery] = Counter()
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
@@ -123,7 +109,7 @@ class Webhook:
         try:
             self._queue.put_nowait((identity, body))
         except asyncio.QueueFull:
-            self.deliveries.dropped += 1
+            self.deliveries["dropped"] += 1
 
     async def _send_all(self) -> None:
         while True:
@@ -132,9 +118,9 @@ class Webhook:
 
     async def _count(self, identity: str, body: bytes) -> None:
         if await self._send(identity, body):
-            self.deliveries.delivered += 1
+            self.deliveries["delivered"] += 1
         else:
-            self.deliveries.failed += 1
+            self.deliveries["failed"] += 1
 
     async def _send(self, identity: str, body: bytes) -> bool:
         """Attempt to deliver a message, and retry. Returns whether it was delivered."""

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from service.http.server import BACKLOG
-from service.replicas.connection_counts import ConnectionCounts
+from service.replicas.worker_group import WorkerTable
 
 log = structlog.get_logger()
 
@@ -27,25 +27,28 @@ class Connections(set[Any]):
     """Open connections of a worker, whose number the other workers see.
 
     Args:
-        counts: of all workers.
+        table: of all workers.
         worker: index of this worker.
     """
 
-    def __init__(self, counts: ConnectionCounts, worker: int) -> None:
+    def __init__(self, table: WorkerTable, worker: int) -> None:
         super().__init__()
-        self.counts = counts
+        self.table = table
         self._worker = worker
-        counts.set(worker, 0)
+
+    def serve(self) -> None:
+        """Let the other workers know that this one accepts connections."""
+        self.table.set_connections(self._worker, len(self))
 
     def add(self, connection: Any) -> None:
         """Count an open connection."""
         super().add(connection)
-        self.counts.set(self._worker, len(self))
+        self.table.set_connections(self._worker, len(self))
 
     def discard(self, connection: Any) -> None:
         """Count a closed connection no more."""
         super().discard(connection)
-        self.counts.set(self._worker, len(self))
+        self.table.set_connections(self._worker, len(self))
 
 
 class Acceptor:
@@ -91,7 +94,7 @@ class Acceptor:
         self._loop.add_reader(self._listening, self._arrived)
 
     def _arrived(self) -> None:
-        if len(self._connections) + len(self._adopting) <= self._connections.counts.fewest() + 1:
+        if len(self._connections) + len(self._adopting) <= self._connections.table.fewest_connections + 1:
             self._accept()
         else:
             self._look_again(_MOMENT_SECONDS, self._accept)

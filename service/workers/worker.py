@@ -1,8 +1,8 @@
-"""python -m service.workers.worker: one of several processes that answer predictions on one socket.
+"""python -m service.workers.worker: one of several replicas that share the port of one machine.
 
-`service.replicas.supervisor` starts it, passes the listening sockets and one end of a link, and writes the settings to
-standard input. A worker serves the versions that the control process publishes, and forwards every request that is not
-a prediction. It stops when the control process sends `drain`, or ends.
+`service.workers.supervisor` starts it, passes the listening sockets and one end of a pair of sockets, and writes the
+settings to standard input. The pair tells each of the two processes that the other one lives: the worker sends a byte
+every second, the first one when it serves, and stops when the other end is closed.
 """
 
 import argparse
@@ -10,116 +10,93 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
-
-import structlog
-import uvicorn
-import uvloop
 
 from service import settings
-from service.app import create_worker
-from service.http.server import configure, new_protocol
-from service.http.tls import Certificate, open_certificate
-from service.replicas.connection_counts import ConnectionCounts
-from service.replicas.interface import CERTIFICATE_MESSAGE
-from service.replicas.link import Link
-from service.settings import Settings
+from service.app import create_app
+from service.host.lifecycle import Lifecycle
+from service.host.sockets import unix_socket
+from service.http.server import Server, configure, new_protocol, run
+from service.http.tls import open_certificate
+from service.replicas.worker_group import WorkerGroup, WorkerTable
 from service.telemetry import logs
 from service.workers.acceptor import Acceptor, Connections
 
-log = structlog.get_logger()
+BEAT_SECONDS = 1.0
+_OWNER_ONLY = 0o600
 
 
-class _Server(uvicorn.Server):
-    """Accepts connections after the message `serve`; stops at `drain`, or when the control process ends.
+class WorkerServer(Server):
+    """Accepts its share of the connections, and requests of other replicas on a socket of its own.
 
     Args:
-        config: of uvicorn.
-        link: to the control process.
-        connections: of this worker.
-        certificate: of the port; None where it does not speak TLS.
+        args: of `Server`.
+        group: this worker's place.
+        lifeline: to the supervisor.
     """
 
-    def __init__(
-        self, config: uvicorn.Config, link: Link, connections: Connections, certificate: Certificate | None
-    ) -> None:
-        super().__init__(config)
-        self._certificate = certificate
-        self.server_state.connections = self._connections = connections
-        self._begin = asyncio.Event()
-        self._begun = asyncio.Event()
-        self._link = link
-        link.on("serve", self._serve_now)
-        link.on("drain", self._drain)
-        link.on(CERTIFICATE_MESSAGE, self._reload_certificate)
+    def __init__(self, *args: object, group: WorkerGroup, lifeline: socket.socket) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.server_state.connections = self._connections = Connections(group.table, group.number)
+        self._lifeline = lifeline
+        self.is_orphan = False
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for the message `serve`, then start."""
-        reading = asyncio.create_task(self._link.run())
-        reading.add_done_callback(lambda _: self._stop())
-        await self._begin.wait()
-        if not self.should_exit:
-            await super().startup([])
-            context = None if self._certificate is None else self._certificate.context
-            protocol = partial(new_protocol, self)
-            accepting = (Acceptor(each, self._connections, protocol, context) for each in sockets or ())
-            self.servers.extend(accepting)  # type: ignore[arg-type]
-            self._begun.set()
+    async def listen(self, bound: socket.socket) -> None:
+        """Accept connections on a socket: the private one alone, the others with the other workers."""
+        if bound.family == socket.AF_UNIX and bound.getsockname() == self.config.uds:
+            await super().listen(bound)
+            return
+        context = None if self._certificate is None else self._certificate.context
+        acceptor = Acceptor(bound, self._connections, partial(new_protocol, self), context)
+        self.servers.append(acceptor)  # type: ignore[arg-type]
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ignore signals: the control process gets them too, and sends `drain`."""
+    def announce(self, bound: Sequence[socket.socket]) -> None:  # noqa: ARG002
+        """Tell the supervisor, which prints the addresses when all workers serve."""
+        self._connections.serve()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._lifeline, self._hear)
+        self._beat(loop)
 
-    async def _serve_now(self, _nothing: bytes) -> bytes:
-        self._begin.set()
-        await self._begun.wait()
-        return b""
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(OSError):
+            self._lifeline.send(b".", socket.MSG_DONTWAIT)
+        loop.call_later(BEAT_SECONDS, self._beat, loop)
 
-    async def _drain(self, _nothing: bytes) -> bytes:
-        self._stop()
-        return b""
-
-    async def _reload_certificate(self, _nothing: bytes) -> bytes:
-        if self._certificate is not None:
-            self._certificate.reload()
-        return b""
-
-    def _stop(self) -> None:
-        self.should_exit = True
-        self._begin.set()
+    def _hear(self) -> None:
+        """Stop: the supervisor has ended."""
+        self.is_orphan = True
+        asyncio.get_running_loop().remove_reader(self._lifeline)
+        self.handle_exit(signal.SIGTERM, None)
 
 
-async def _serve(chosen: Settings, arguments: argparse.Namespace) -> bool:
-    """Serve until the worker is to stop. Returns whether the control process still runs."""
-    link = await Link.open(socket.socket(fileno=arguments.link))
-    connections = Connections(ConnectionCounts(arguments.shares, chosen.workers), arguments.number)
-    config = configure(create_worker(chosen, arguments.control, link), chosen)
-    server = _Server(config, link, connections, open_certificate(chosen))
-    await server.serve([socket.socket(fileno=each) for each in arguments.listening])
-    orphaned = link.closed
-    link.close()
-    return not orphaned
-
-
-def main(arguments: list[str]) -> None:
-    """Serve until the worker is to stop."""
+def main(arguments: list[str]) -> int:
+    """Serve until the worker is to stop. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.workers.worker")
     parser.add_argument("--number", type=int, required=True, help="of this worker, from 0")
-    parser.add_argument("--control", type=Path, required=True, help="the control process's unix socket")
-    parser.add_argument("--link", type=int, required=True, help="file descriptor of this end of the link")
-    parser.add_argument("--shares", type=int, required=True, help="file descriptor of the shared memory")
+    parser.add_argument("--group", required=True, help="id of the group of workers")
+    parser.add_argument("--folder", type=Path, required=True, help="private folder, for the socket of this worker")
+    parser.add_argument("--lifeline", type=int, required=True, help="file descriptor of a socket to the supervisor")
+    parser.add_argument("--table", type=int, required=True, help="file descriptor of the shared memory")
     parser.add_argument("--listening", type=int, nargs="+", required=True, help="file descriptors of the sockets")
     given = parser.parse_args(arguments)
     chosen = settings.from_json(sys.stdin.read())
     logs.configure(chosen.log_level, chosen.log_format)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # before uvicorn gives it to `_Server.handle_exit`, and after
-    if not uvloop.run(_serve(chosen, given)):
-        with suppress(OSError):  # it was killed, and could not clean up after itself; or another worker has done so
-            given.control.unlink()
-            given.control.parent.rmdir()
+    path = given.folder / f"{given.number}.sock"
+    path.unlink(missing_ok=True)  # of the worker that this one replaces
+    group = WorkerGroup(given.group, given.number, WorkerTable(given.table, chosen.workers), f"unix://{path}")
+    certificate, lifecycle = open_certificate(chosen), Lifecycle()
+    with unix_socket(path, _OWNER_ONLY) as private, socket.socket(fileno=given.lifeline) as lifeline:
+        config = configure(create_app(chosen, lifecycle, certificate, group), chosen, uds=str(path))
+        server = WorkerServer(config, lifecycle, chosen, certificate, group=group, lifeline=lifeline)
+        code = run(server, [private, *(socket.socket(fileno=each) for each in given.listening)])
+    if server.is_orphan:
+        with suppress(OSError):  # the supervisor was killed, and could not clean up; another worker may need it yet
+            given.folder.rmdir()
+    return code
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

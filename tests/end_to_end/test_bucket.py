@@ -9,7 +9,7 @@ import pytest
 
 from models.repository.repository import Repository
 from service.__main__ import USAGE_ERROR
-from service.http.server import STARTUP_FAILURE
+from service.http.opening import STARTUP_FAILURE
 from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import TIMEOUT_SECONDS, environment, running
 from tests.s3 import SECRET_KEY, Endpoint, bucket, proxied, s3

@@ -315,7 +315,7 @@ def test_a_worker_that_stands_still_is_taken_at_its_last_word(repository: Reposi
         assert process.stop() == 0
 
 
-def test_workers_end_with_the_control_process(repository: Repository) -> None:
+def test_workers_end_with_their_supervisor(repository: Repository) -> None:
     with two_workers(repository) as process:
         process.popen.kill()
         process.popen.wait(TIMEOUT_SECONDS)

@@ -17,7 +17,6 @@ const CAPABILITIES = {
   recalibration: "Re-calibration",
   folding: "Folding",
   images: "Predicting from images",
-  text: "Predicting from texts",
 };
 
 /** @param {Shown} state */

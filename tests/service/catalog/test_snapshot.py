@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from models.errors import NotReady
 from models.repository.repository import Repository
@@ -10,7 +11,7 @@ from service.catalog import snapshot
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.catalog.served_version import ServedVersion
-from service.catalog.snapshot import ModelSnapshot
+from service.catalog.snapshot import ModelSnapshot, PublishedSnapshot
 from tests.bundles import tiny_bundle
 from tests.service.catalogs import start
 
@@ -25,10 +26,9 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
     for seed in range(3):
         repository.publish(tiny_bundle(seed=seed))
     repository.publish(tiny_bundle("other"))
-    published: list[bytes] = []
-    leader, follower = Catalog(repository, start, publish=published.append), Catalog(repository, start)
+    leader, follower = Catalog(repository, start), Catalog(repository, start)
     leader.load_all()
-    follower.apply_snapshot(published[-1])
+    follower.apply_snapshots(sent(leader))
 
     assert follower.names() == leader.names() == ["other", "tiny"]
     assert follower.versions("tiny") == leader.versions("tiny") == [2, 3]
@@ -39,7 +39,7 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
     Rollouts(leader).promote("tiny", 2)
     Rollouts(leader).set_canary("tiny", Canary(version=3, share=1))
     leader.unload("other")
-    follower.apply_snapshot(published[-1])
+    follower.apply_snapshots(sent(leader))
 
     assert follower.names() == ["tiny"]
     assert follower.get("tiny").version == 2
@@ -50,16 +50,22 @@ def test_a_catalog_that_follows_another_serves_what_that_one_does(repository: Re
 def test_a_follower_that_cannot_load_a_version_says_so_and_serves_the_rest(repository: Repository) -> None:
     for seed in range(2):
         repository.publish(tiny_bundle(seed=seed))
-    published: list[bytes] = []
-    Catalog(repository, start, publish=published.append).load_all()
+    leader = Catalog(repository, start)
+    leader.load_all()
     (repository.root / "tiny" / "1" / "manifest.json").write_bytes(b"")
     follower = Catalog(repository, start)
 
     with pytest.raises(NotReady, match="'tiny' version 1"):
-        follower.apply_snapshot(published[-1])
+        follower.apply_snapshots(sent(leader))
     assert follower.get("tiny").version == 2
     with pytest.raises(NotReady, match="version 1 is not ready"):
         follower.get("tiny", 1)
+
+
+def sent(catalog: Catalog) -> dict[str, PublishedSnapshot]:
+    """What a catalog serves, on the way to another process."""
+    kind = TypeAdapter(dict[str, PublishedSnapshot])
+    return kind.validate_json(kind.dump_json(snapshot.publish(catalog.snapshots)))
 
 
 def answer(catalog: Catalog) -> np.ndarray:
@@ -76,7 +82,7 @@ def answer(catalog: Catalog) -> np.ndarray:
     ids=["nothing loaded", "one loaded", "canary and shadow"],
 )
 def test_a_snapshot_arrives_as_it_was_published(model: ModelSnapshot) -> None:
-    (published,) = snapshot.from_bytes(snapshot.to_bytes({"tiny": model})).values()
+    published = snapshot.publish({"tiny": model})["tiny"]
 
     assert published.loaded == sorted(model.loaded)
     assert published.restore(model.loaded, {}) == model

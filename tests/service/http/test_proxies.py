@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.proxies import WORKER_HEADER, Client, FromWorkers, Proxies
+from service.http.proxies import Client, Proxies
 
 PEER = Client("10.0.0.1", "http")
 
@@ -96,14 +96,3 @@ def test_only_addresses_and_networks_are_trusted(trusted: str) -> None:
 def test_the_root_path_is_removed(url: bytes, expected: bytes) -> None:
     assert Proxies(root_path="/denge").local(url) == expected
     assert Proxies().local(url) == url
-
-
-def test_the_control_process_believes_its_workers() -> None:
-    workers, peer = FromWorkers(), Client("", "http")
-    named = [(b"x-forwarded-for", b"198.51.100.9"), (WORKER_HEADER, b"https 192.0.2.1")]
-
-    assert workers.trusts("")
-    assert not workers.trusts("127.0.0.1")
-    assert workers.client(peer, named) == Client("192.0.2.1", "https")
-    assert workers.client(peer, [(WORKER_HEADER, b"http ")]) == Client("", "http")
-    assert workers.client(peer, []) == peer

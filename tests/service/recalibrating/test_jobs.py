@@ -13,11 +13,10 @@ import pytest
 from models.errors import InvalidInput, Overloaded
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
-from service.recalibrating.collector import RowCollectors
+from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job, JobNotFound
 from service.recalibrating.jobs import MAX_OPEN_JOBS, MAX_RECORDS, Recalibrations
 from service.recalibrating.records import JobRecords
-from service.replicas.alone import Alone
 from service.wire.recalibration import RecalibrationParameters, RecalibrationRequest
 from tests.awaiting import within_time
 from tests.bundles import tiny_bundle
@@ -36,8 +35,8 @@ STANDING_STILL = (
 @asynccontextmanager
 async def opened(catalog: Catalog, max_bytes: int = 1 << 20, **options: Any) -> AsyncIterator[Recalibrations]:
     """The jobs of a service, from its start to its end."""
-    collectors = options.pop("collectors", None) or RowCollectors(Alone())
-    jobs = Recalibrations(catalog, state_folder(catalog), max_bytes, collectors, **options)
+    collector = options.pop("collector", None) or RowCollector()
+    jobs = Recalibrations(catalog, state_folder(catalog), max_bytes, collector, **options)
     await jobs.open()
     try:
         yield jobs
@@ -110,18 +109,18 @@ def test_a_job_belongs_to_its_model(catalog: Catalog) -> None:
 def test_rows_of_its_version_are_collected_and_no_others(catalog: Catalog, repository: Repository) -> None:
     repository.publish(tiny_bundle(seed=7), candidate=True)
     catalog.load("tiny")
-    collectors = RowCollectors(Alone())
+    collector = RowCollector()
 
     async def collect() -> None:
-        async with opened(catalog, collectors=collectors) as jobs:
+        async with opened(catalog, collector=collector) as jobs:
             first = await jobs.start(catalog.get("tiny", 1), COLLECT)
             second = await jobs.start(catalog.get("tiny", 2), COLLECT)
-            collectors.local.offer(catalog.get("tiny", 1), {"input": ROWS[:40]}, "client")
+            collector.offer(catalog.get("tiny", 1), {"input": ROWS[:40]}, "client")
 
             assert (jobs.get("tiny", first.id).rows, jobs.get("tiny", first.id).seen) == (40, 40)
             assert (jobs.get("tiny", second.id).rows, jobs.get("tiny", second.id).seen) == (0, 0)
             await jobs.cancel("tiny", first.id)
-            assert collectors.local.targets == {("tiny", 2)}
+            assert collector.targets == {("tiny", 2)}
 
     asyncio.run(collect())
 
@@ -140,25 +139,25 @@ def test_only_one_job_collects_rows_of_a_version(catalog: Catalog) -> None:
 def test_one_client_fills_no_more_than_its_share(
     catalog: Catalog, has_api_keys: bool, max_share: float | None, kept: int
 ) -> None:
-    collectors = RowCollectors(Alone())
+    collector = RowCollector()
     request = RecalibrationRequest(None, None, 64, RecalibrationParameters(max_share=max_share))
 
     async def collect() -> None:
-        async with opened(catalog, collectors=collectors, has_api_keys=has_api_keys) as jobs:
+        async with opened(catalog, collector=collector, has_api_keys=has_api_keys) as jobs:
             job = await jobs.start(catalog.get("tiny"), request)
-            collectors.local.offer(catalog.get("tiny"), {"input": ROWS}, "client")
+            collector.offer(catalog.get("tiny"), {"input": ROWS}, "client")
             assert jobs.get("tiny", job.id).rows == kept
 
     asyncio.run(collect())
 
 
 def test_rows_that_take_too_much_memory_are_refused(catalog: Catalog) -> None:
-    collectors = RowCollectors(Alone())
+    collector = RowCollector()
 
     async def collect() -> None:
-        async with opened(catalog, max_bytes=1000, collectors=collectors) as jobs:
+        async with opened(catalog, max_bytes=1000, collector=collector) as jobs:
             job = await jobs.start(catalog.get("tiny"), COLLECT)
-            collectors.local.offer(catalog.get("tiny"), {"input": ROWS[:1]}, "client")  # 64 rows of 16 bytes are 1024
+            collector.offer(catalog.get("tiny"), {"input": ROWS[:1]}, "client")  # 64 rows of 16 bytes are 1024
             done = await finished(jobs, job)
         assert (done.state, done.reason) == ("refused", "64 rows take more than 1000 bytes")
 

@@ -7,11 +7,10 @@ import pytest
 
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
-from service.recalibrating.collector import RowCollectors
+from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import Recalibrations
 from service.recalibrating.messages import Order, OrderWithRows
-from service.replicas.alone import Alone
 from service.wire.recalibration import RecalibrationParameters, RecalibrationRequest
 from tests.awaiting import within_time
 from tests.recalibrating import ROWS
@@ -23,7 +22,7 @@ async def recalibrate(catalog: Catalog, *module: str) -> Job:
     """Start a job of which a module is the process, and wait for its end."""
     state_folder = catalog.repository.root / ".state"
     command = (sys.executable, "-m", *module)
-    jobs = Recalibrations(catalog, state_folder, 1 << 20, RowCollectors(Alone()), command=command)
+    jobs = Recalibrations(catalog, state_folder, 1 << 20, RowCollector(), command=command)
     await jobs.open()
     job = await jobs.start(catalog.get("tiny", 1), REQUEST)
     done = await jobs.wait("tiny", job.id, 60)

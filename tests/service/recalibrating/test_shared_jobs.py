@@ -13,11 +13,10 @@ import pytest
 from models.errors import NotFound, NotReady
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
-from service.recalibrating.collector import RowCollectors
+from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import ROWS_PATH
 from service.recalibrating.shared_jobs import LEASE_SECONDS, SharedRecalibrations
-from service.replicas.alone import Alone
 from service.replicas.member import Member
 from service.replicas.membership import MISSED_SECONDS, Membership
 from service.replicas.memory import MemoryStore
@@ -79,14 +78,14 @@ class Replica:
         self.catalog: Catalog = loaded(fleet.repository)
         member = Member(id=name, address="http://127.0.0.1", version="1", started=datetime.now(UTC))
         self.membership = Membership(fleet.store, member)
-        self.collectors = RowCollectors(Alone())
+        self.collector = RowCollector()
         options: dict[str, Any] = {"command": command or AT_ONCE}
         self.jobs = SharedRecalibrations(
-            self.membership, fleet, self.catalog, fleet.repository.root / ".state", 1 << 20, self.collectors, **options
+            self.membership, fleet, self.catalog, fleet.repository.root / ".state", 1 << 20, self.collector, **options
         )
 
     def offer(self, rows: np.ndarray, client: str = "a") -> None:
-        self.collectors.local.offer(self.catalog.get("tiny"), {"input": rows}, client)
+        self.collector.offer(self.catalog.get("tiny"), {"input": rows}, client)
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_rows_come_from_all_replicas_and_the_job_is_shown_by_all(fleet: Fleet) -
                 assert replica.jobs.jobs_of("tiny")[0].state == "published"
                 with pytest.raises(NotFound):
                     replica.jobs.sample(job.id)
-                assert not replica.collectors.local.targets
+                assert not replica.collector.targets
             assert not [
                 key for key in await fleet.store.get_many("") if b"input" in (await fleet.store.get(key) or b"")
             ]

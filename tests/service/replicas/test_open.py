@@ -16,7 +16,7 @@ def name_of(*arguments: str) -> str:
 
 def test_one_process_has_memory_and_several_a_file(tmp_path: Path) -> None:
     state = ("--state-dir", str(tmp_path))
-    assert name_of() == name_of("--workers", "2", "--store", "memory") == "memory"
+    assert name_of() == name_of("--store", "memory") == "memory"
     assert name_of("--workers", "2", *state) == name_of("--store", "sqlite", *state)
     assert name_of("--store", "sqlite", *state) == f"SQLite at {tmp_path / 'store.sqlite'}"
     assert name_of("--store", "valkey://cache/3") == "Valkey at cache, database 3"
@@ -35,6 +35,11 @@ def test_other_stores_are_refused_without_repeating_a_password(store: str, words
         settings.load(["--store", store])
 
     assert "a-password" not in str(refused.value)
+
+
+def test_workers_that_would_not_know_of_each_other_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="memory is for one process"):
+        settings.load(["--workers", "2", "--store", "memory"])
 
 
 def test_a_database_that_is_no_number_is_refused() -> None:

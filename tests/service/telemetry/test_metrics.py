@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from service.telemetry.durations import BOUNDS
+from service.telemetry.effort import Effort
 from service.telemetry.metrics import Metrics
 from service.telemetry.statistics import ServiceStatistics
 
@@ -79,3 +80,21 @@ def test_what_waits_and_what_was_refused_are_shown_by_version() -> None:
     assert [(sample.labels, sample.value) for sample in families["denge_inferences_pending"].samples] == [(version, 3)]
     refused = {sample.labels["reason"]: sample.value for sample in families["denge_refused_requests"].samples}
     assert refused == {"queue_full": 0, "evicted": 2, "timeout": 0}
+
+
+def test_what_was_observed_and_sent_is_counted() -> None:
+    statistics = ServiceStatistics()
+    statistics.of("mlp", 2).effort.add(Effort(batches=2, rows=10, skipped=3, seconds=0.75))
+    statistics.deliveries["delivered"] += 3
+    found = scrape(metrics(statistics))
+
+    version = {"model": "mlp", "version": "2"}
+    for name, value in (
+        ("denge_observed_rows", 10),
+        ("denge_observed_batches", 2),
+        ("denge_unobserved_batches", 3),
+        ("denge_observer_cpu_seconds", 0.75),
+    ):
+        assert [(sample.labels, sample.value) for sample in found[name].samples] == [(version, value)]
+    outcomes = {sample.labels["outcome"]: sample.value for sample in found["denge_webhook_messages"].samples}
+    assert outcomes == {"delivered": 3, "failed": 0, "dropped": 0}

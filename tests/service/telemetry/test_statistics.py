@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.telemetry.durations import DurationHistogram
+from service.telemetry.effort import Effort
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
 
 SECONDS = st.floats(0, 20)
@@ -93,6 +94,8 @@ def test_every_count_of_another_process_is_added(counts: type[VersionStatistics 
             value["evicted"] += 3
         elif isinstance(value, defaultdict):
             value[7].add(0.25)
+        elif isinstance(value, Effort):
+            value.add(Effort(1, 2, 3, 0.25))
         else:
             setattr(other, field.name, 3)
 

@@ -1,4 +1,4 @@
-"""Metrics of what was observed, of drift, and of the webhook."""
+"""Metrics of drift."""
 
 from collections.abc import Iterable
 
@@ -8,11 +8,9 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from service.catalog.served_version import ServedVersion
-from service.watching.metrics import WatchingMetrics, WebhookMetrics
+from service.watching.metrics import WatchingMetrics
 from service.watching.monitor import DriftMonitor
-from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
-from service.watching.webhook import Deliveries
 from tests.bundles import NORM
 from tests.service.watching.doubles import Catalog, Clock, observation
 from tests.watching import usual_rows
@@ -35,18 +33,6 @@ def monitor(catalog: Catalog, clock: Clock) -> DriftMonitor:
     return DriftMonitor(catalog, rows=64, clock=clock)
 
 
-def test_what_was_observed_adds_up(monitor: DriftMonitor, catalog: Catalog, observed_model: ObservedModel) -> None:
-    found = observation(observed_model, usual_rows(5))
-    for skipped, seconds in ((2, 0.25), (1, 0.5)):
-        monitor.record(Observation("tiny", 1, found.layers, found.classes, 1, skipped, seconds))
-
-    metrics = samples(WatchingMetrics(catalog, monitor))
-    assert metrics["denge_observed_rows"] == [(VERSION, 10)]
-    assert metrics["denge_observed_batches"] == [(VERSION, 2)]
-    assert metrics["denge_unobserved_batches"] == [(VERSION, 3)]
-    assert metrics["denge_observer_cpu_seconds"] == [(VERSION, 0.75)]
-
-
 def test_drift_is_that_of_the_last_judged_window(
     monitor: DriftMonitor, catalog: Catalog, served: ServedVersion, observed_model: ObservedModel
 ) -> None:
@@ -61,11 +47,3 @@ def test_drift_is_that_of_the_last_judged_window(
     assert metrics["denge_drift_score"] == [(layer, shift.symmetric_kl)]
     assert metrics["denge_drift_significance"] == [(layer, shift.statistic / shift.threshold)]
     assert shift.statistic > shift.threshold
-
-
-def test_messages_are_counted_by_outcome() -> None:
-    assert samples(WebhookMetrics(Deliveries(delivered=3, failed=2, dropped=1)))["denge_webhook_messages"] == [
-        ({"outcome": "delivered"}, 3),
-        ({"outcome": "failed"}, 2),
-        ({"outcome": "dropped"}, 1),
-    ]

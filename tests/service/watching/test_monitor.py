@@ -38,7 +38,7 @@ def test_a_window_is_what_numpy_says_of_its_rows(
         if index == restart:
             monitor.save()
             monitor = DriftMonitor(Catalog(served), folder=folder, clock=clock)
-        monitor.record(Observation.from_bytes(observation(observed_model, part).to_bytes()))
+        monitor.record(observation(observed_model, part))
         clock.now += seconds[index]
 
     mean, variance = oracle(observed_model, rows)

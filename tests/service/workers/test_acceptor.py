@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from service.replicas.connection_counts import ConnectionCounts
+from service.replicas.worker_group import WorkerTable
 from service.workers.acceptor import Acceptor, Connections
 
 
@@ -29,13 +29,16 @@ class Answer(asyncio.Protocol):
 @pytest.fixture
 def memory() -> Iterator[int]:
     descriptor = os.memfd_create("test")
-    os.ftruncate(descriptor, 2 * 4)
+    os.ftruncate(descriptor, WorkerTable.size(2))
+    for worker in range(2):
+        WorkerTable(descriptor, 2).set_ended(worker, died=False)
     yield descriptor
     os.close(descriptor)
 
 
 def start(listening: socket.socket, memory: int, worker: int, stack: ExitStack) -> Connections:
-    connections = Connections(ConnectionCounts(memory, 2), worker)
+    connections = Connections(WorkerTable(memory, 2), worker)
+    connections.serve()
     accepting = Acceptor(stack.enter_context(listening.dup()), connections, partial(Answer, connections))
     stack.enter_context(closing(accepting))
     return connections
@@ -66,14 +69,14 @@ def test_each_worker_gets_about_as_many(memory: int) -> None:
             for client in clients[:30]:
                 client.close()
             await until_there_are(10, *workers)
-            assert ConnectionCounts(memory, 2).fewest() == min(map(len, workers))
+            assert WorkerTable(memory, 2).fewest_connections == min(map(len, workers))
 
     asyncio.run(scenario())
 
 
 def test_what_another_worker_does_not_take_is_taken_all_the_same(memory: int) -> None:
     async def scenario() -> None:
-        ConnectionCounts(memory, 2).set(1, 0)  # it serves, and stands still
+        WorkerTable(memory, 2).set_connections(1, 0)  # it serves, and stands still
         with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as stack:
             only = start(listening, memory, 0, stack)
             await connect(listening, 10, stack)
@@ -81,11 +84,3 @@ def test_what_another_worker_does_not_take_is_taken_all_the_same(memory: int) ->
             assert len(only) == 10
 
     asyncio.run(scenario())
-
-
-def test_a_worker_that_does_not_serve_is_not_waited_for(memory: int) -> None:
-    shares = ConnectionCounts(memory, 2)
-    shares.set(0, 7)
-    shares.set_not_serving(1)
-
-    assert shares.fewest() == 7

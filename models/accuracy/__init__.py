@@ -1,1 +1,0 @@
-"""How accurate a version is on rows without labels."""
