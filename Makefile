@@ -2,11 +2,12 @@
 # make test              set up everything, check and test
 # make test-all          the same with coverage, slow tests, and more random requests to every operation of the API
 # make check             format, lint, types, import rules
+# make docs              build the site of the documentation into build/site
 # make clean             remove what the others made, but not the repository
 
 PORT ?= 8000
 
-.PHONY: run test test-all check clean
+.PHONY: run test test-all check docs clean
 
 run: .venv/.service
 	.venv/bin/python -m service --port $(PORT)
@@ -20,6 +21,9 @@ test-all: check
 check: .venv/.all
 	scripts/check
 
+docs: .venv/.docs
+	scripts/build-docs
+
 # A stamp is written when its installation has succeeded, so that one that was interrupted is done again.
 .venv/.service: pyproject.toml constraints.txt scripts/install
 	scripts/install cpu
@@ -28,6 +32,10 @@ check: .venv/.all
 .venv/.all: pyproject.toml constraints.txt scripts/install
 	scripts/install cpu,training,test,lint
 	touch $@ .venv/.service
+
+.venv/.docs: pyproject.toml constraints.txt scripts/install
+	scripts/install cpu,docs
+	touch $@
 
 clean:
 	rm -rf .venv build node_modules *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -122,6 +123,27 @@ def test_readmes_in_all_languages_have_the_same_commands() -> None:
 
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def pages_of_the_site(nav: object) -> Iterator[str]:
+    """The paths in the navigation of the site, at any depth."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        assert isinstance(nav, list | dict)
+        for entry in nav.values() if isinstance(nav, dict) else nav:
+            yield from pages_of_the_site(entry)
+
+
+def test_every_page_is_in_the_site_once() -> None:
+    site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
+
+    found = sorted(pages_of_the_site(site["nav"]))
+    # A study is found from the page that lists them.
+    listed = [page for page in PAGES if page.parent.name != "studies" or page.name == "README.md"]
+    expected = sorted(str(page.relative_to(ROOT)) for page in [*listed, ROOT / "CHANGELOG.md"])
+    assert found == expected, "nav in zensical.toml has a line for each page"
+    assert list(pages_of_the_site([{"a": [{"b": "c.md"}]}, {"d": "e.md"}])) == ["c.md", "e.md"]
 
 
 @every_page
