@@ -54,6 +54,6 @@ USER 10001:10001
 EXPOSE 8000 8001
 VOLUME /repository /secrets
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=90s --start-interval=1s \
     CMD ["python", "/usr/local/lib/denge/healthcheck.py"]
 ENTRYPOINT ["denge", "serve"]

@@ -35,6 +35,7 @@ from models.manifest import (
     RecalibrationRecord,
     ReferenceRecord,
     TensorSpec,
+    Tokenization,
     TrainingRecord,
     WatchedLayer,
 )
@@ -62,6 +63,7 @@ class ModelInfo:
     labels: Sequence[str] | None = None
     scores: ScoreKind | None = None
     preprocessing: ImagePreprocessing | None = None
+    tokenization: Tokenization | None = None
     batching: Batching | None = None
 
     @classmethod
@@ -73,6 +75,7 @@ class ModelInfo:
             labels=manifest.labels,
             scores=manifest.scores,
             preprocessing=manifest.preprocessing,
+            tokenization=manifest.tokenization,
             batching=manifest.batching,
         )
 
@@ -163,6 +166,7 @@ def assemble(
         labels=tuple(info.labels) if info.labels is not None else None,
         scores=info.scores or _score_kind(source),
         preprocessing=info.preprocessing,
+        tokenization=info.tokenization,
         batching=info.batching,
         batch_axis=None if probed.batch_problem is None else False,
         limits=limits,

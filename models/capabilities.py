@@ -29,9 +29,22 @@ def unavailable(manifest: Manifest) -> dict[Capability, str]:
         add(_NO_BATCH_NORM, "recalibration")
     if any(spec.datatype == "BYTES" for spec in manifest.inputs):
         add("the model takes text, which has no statistics", "recalibration", "reference")
-    if manifest.preprocessing is None or manifest.labels is None:
-        add("the manifest has no labels or no preprocessing: send tensors to /infer", "images")
+    for capability, reason in _no_predict(manifest).items():
+        add(reason, capability)
     return reasons
+
+
+def _no_predict(manifest: Manifest) -> dict[Capability, str]:
+    """What `/predict` does not take, and why."""
+    if manifest.labels is None:
+        reason = "the manifest has no labels: send tensors to /infer"
+        return {"images": reason, "text": reason}
+    if manifest.tokenization is not None:
+        return {"images": "the model takes texts"}
+    if manifest.preprocessing is not None:
+        return {"text": "the model takes images"}
+    reason = "the manifest has no {}: send tensors to /infer"
+    return {"images": reason.format("preprocessing"), "text": reason.format("tokenization")}
 
 
 def require(manifest: Manifest, capability: Capability) -> None:

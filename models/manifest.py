@@ -21,7 +21,9 @@ SCHEMA_VERSION: Literal[1] = 1
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
 
-Capability = Literal["batching", "watching", "layer_statistics", "reference", "recalibration", "folding", "images"]
+Capability = Literal[
+    "batching", "watching", "layer_statistics", "reference", "recalibration", "folding", "images", "text"
+]
 """What can be done with a version besides predicting: see `models.capabilities`."""
 
 ModelName = Annotated[str, StringConstraints(pattern=rf"^{MODEL_NAME.pattern}$")]
@@ -80,6 +82,29 @@ class ImagePreprocessing(Record):
             raise ValueError(f"mode '{self.mode}' needs {channels} values each of mean and std")
         if any(value <= 0 for value in self.std):
             raise ValueError("std must be positive")
+        return self
+
+
+Token = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Tokenization(Record):
+    """How a text becomes one row of the input: the indices of its tokens, then 0 up to `max_tokens`.
+
+    `models.tokenization` splits a text into tokens.
+    """
+
+    max_tokens: int = Field(gt=0, le=1024, description="of a text; longer ones are refused")
+    vocabulary: tuple[Token, ...] = Field(
+        min_length=1,
+        max_length=1 << 17,
+        description="tokens by index, from 2: index 0 fills up the row, 1 stands for every other token",
+    )
+
+    @model_validator(mode="after")
+    def _tokens_are_distinct(self) -> "Tokenization":
+        if len(set(self.vocabulary)) != len(self.vocabulary):
+            raise ValueError("vocabulary: a token is there twice")
         return self
 
 
@@ -261,6 +286,14 @@ class StoredWeights(Record):
     variance: float = Field(ge=0, le=1, description="weight of the parent's variance in the new one")
 
 
+class AccuracyEstimate(Record):
+    """An accuracy that was estimated without labels, and the interval that it is in nine times of ten."""
+
+    accuracy: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
 class RecalibrationRecord(Record):
     """How a version's statistics were estimated, and the gates that were checked before it was published."""
 
@@ -272,6 +305,12 @@ class RecalibrationRecord(Record):
     )
     weights: dict[str, StoredWeights] = Field(
         default_factory=dict, description="of the parent's statistics in the new ones, by layer"
+    )
+    accuracy_before: AccuracyEstimate | None = Field(
+        default=None, description="estimated accuracy of the parent on the rows; absent where it cannot be estimated"
+    )
+    accuracy_after: AccuracyEstimate | None = Field(
+        default=None, description="estimated accuracy of this version on the rows"
     )
     gates: tuple[Gate, ...]
     forced: bool = Field(default=False, description="published on request although a gate did not pass")
@@ -411,6 +450,7 @@ class Manifest(Record):
     labels: tuple[str, ...] | None = Field(default=None, description="names of the classes, in the order of the output")
     scores: ScoreKind = Field("logits", description="kind of the class scores in the first output")
     preprocessing: ImagePreprocessing | None = None
+    tokenization: Tokenization | None = None
     batching: Batching | None = Field(
         default=None, description="absent for a model that is batched as the service's settings say"
     )
@@ -439,6 +479,20 @@ class Manifest(Record):
     def _batch_axis_is_free(self) -> "Manifest":
         if self.batch_axis and not self._has_free_first_axes:
             raise ValueError("batch_axis: the first axis of every input and output must be of free size, -1")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_fit_the_input(self) -> "Manifest":
+        if self.tokenization is None:
+            return self
+        if self.preprocessing is not None:
+            raise ValueError("a model takes images or texts: preprocessing and tokenization exclude each other")
+        if (
+            len(self.inputs) != 1
+            or self.inputs[0].datatype != "INT64"
+            or not self.inputs[0].accepts_shape((1, self.tokenization.max_tokens))
+        ):
+            raise ValueError("tokenization: the model must have one input, INT64 of shape [-1, max_tokens]")
         return self
 
     @property

@@ -46,7 +46,7 @@ from service.inference import v1
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
 from service.inference.handler import Handler
-from service.inference.images import Images
+from service.inference.labelled import Labelled
 from service.inference.limits import Limits
 from service.inference.queue import Outputs
 from service.inference.scoring import Scorer
@@ -74,8 +74,8 @@ from service.routes import (
     examples,
     extensions,
     health,
-    images,
     infer,
+    labelled,
     labels,
     layers,
     models,
@@ -325,7 +325,7 @@ def _build_predictions(
         "grpc": V2Grpc(finite=settings.finite, max_pixels=settings.max_image_pixels),
         "classify": v1.Examples("classify", finite=settings.finite),
         "regress": v1.Examples("regress", finite=settings.finite),
-        "images": Images(max_pixels=settings.max_image_pixels),
+        "labelled": Labelled(max_pixels=settings.max_image_pixels),
     }
     write = request_logger(settings.log_level, settings.log_format)
     context = RequestContext(RequestRecorder(statistics, write))
@@ -341,7 +341,7 @@ def _build_predictions(
         handler,
         context,
         shown,
-        (infer.router(responder, shown), predict.router(catalog, responder, shown), images.router(responder)),
+        (infer.router(responder, shown), predict.router(catalog, responder, shown), labelled.router(responder)),
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,

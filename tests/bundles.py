@@ -3,7 +3,7 @@
 The folded graphs are folded here, in float64 numpy, so that they are an oracle for `models.graph` and not a copy of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -22,6 +22,7 @@ from models.manifest import (
     ParityComparison,
     Placement,
     TensorSpec,
+    Tokenization,
     channels,
 )
 from models.repository.bundle import Bundle
@@ -210,6 +211,27 @@ def text_bundle(name: str, graph: str, *, batch_axis: bool | None = None) -> Bun
     )
     serialized = model.SerializeToString()
     return Bundle(manifest, folded=serialized, source=serialized)
+
+
+def sentence_bundle(name: str = "sentences") -> Bundle:
+    """A bundle that takes texts of up to six words: ``good`` counts for the class "yes", ``bad`` for "no"."""
+    bundle = text_bundle(
+        name,
+        """(int64[N,6] input) => (float[N,2] logits) {
+            good = Constant<value = int64 {2}>()
+            bad = Constant<value = int64 {3}>()
+            axes = Constant<value = int64[1] {1}>()
+            is_good = Equal(input, good)
+            is_bad = Equal(input, bad)
+            good_words = Cast<to = 1>(is_good)
+            bad_words = Cast<to = 1>(is_bad)
+            yes = ReduceSum<keepdims = 1>(good_words, axes)
+            no = ReduceSum<keepdims = 1>(bad_words, axes)
+            logits = Concat<axis = 1>(no, yes)
+        }""",
+    )
+    fields = {"labels": ("no", "yes"), "tokenization": Tokenization(max_tokens=6, vocabulary=("good", "bad", "film"))}
+    return replace(bundle, manifest=bundle.manifest.model_copy(update=fields))
 
 
 def _normal(generator: np.random.Generator, *shape: int) -> Array:

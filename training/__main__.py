@@ -45,7 +45,7 @@ def train(
     depth: int = 0,
     width: int = 0,
     threads: int = 1,
-    data_dir: Path = Path("data/mnist"),
+    data_dir: Path | None = None,
     repository: str = "repository",
     name: str = "",
     run_dir: Path | None = None,
@@ -58,15 +58,18 @@ def train(
 
     Args:
         model: Network to train.
-        data: Data set to train on. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir.
+        data: Data set to train on. "digits" comes with scikit-learn; "mnist" is fetched if it is not in --data-dir. For
+            textcnn: "rt-polarity", or "table" for a .csv, .tsv or .txt file with a text and its class in each line.
         epochs: Number of times that the network sees every row.
         batch_size: Rows per step, at least 2, over all processes.
         learning_rate: Learning rate of Adam at the first step. It falls to zero along a half cosine.
         seed: Seed of the initial weights and of every shuffle.
-        depth: Hidden layers (mlp), blocks (convnet) or weighted layers (resnet: 6n + 2). 0 stands for 1, 3 and 8.
-        width: Units (mlp) or channels of the first block (convnet, resnet). 0 stands for 64, 16 and 16.
+        depth: Hidden layers (mlp), blocks (convnet), weighted layers (resnet: 6n + 2) or convolutions (textcnn). 0
+            stands for 1, 3, 8 and 3.
+        width: Units (mlp), channels of the first block (convnet, resnet) or of each convolution (textcnn). 0 stands for
+            64, 16, 16 and 64.
         threads: Threads of torch. The last bits of the weights depend on their number.
-        data_dir: Folder with MNIST's four files.
+        data_dir: Folder with the files of the data set, or the file of "table". data/<data> by default.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
         run_dir: Folder for the checkpoint. runs/<name> by default.
@@ -97,7 +100,7 @@ def train(
 def export(
     checkpoint: Path,
     *,
-    data_dir: Path = Path("data/mnist"),
+    data_dir: Path | None = None,
     repository: str = "repository",
     name: str = "",
 ) -> None:
@@ -105,7 +108,7 @@ def export(
 
     Args:
         checkpoint: File that `train` wrote.
-        data_dir: Folder with MNIST's four files, to estimate population statistics from.
+        data_dir: As for `train`, to estimate population statistics from.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
     """
@@ -207,7 +210,7 @@ def recalibrate(
     rows: int = 256,
     prior: float | None = None,
     seed: int = 0,
-    data_dir: Path = Path("data/mnist"),
+    data_dir: Path | None = None,
     force: bool = False,
 ) -> None:
     """Estimate the normalisation statistics from unlabelled rows, and publish the result as the next version.
@@ -216,12 +219,13 @@ def recalibrate(
 
     Args:
         bundle: Folder or URL of a version, or of a model in a repository: then its default version is re-calibrated.
-        data: .npy or .npz file of rows for the model's inputs, or of images as pixels; or "mnist" or "digits".
-        labels: .npy file with the class of each row, to compare accuracies. Those of "mnist" and "digits" are known.
+        data: .npy or .npz file of rows for the model's inputs, or of images as pixels; .txt file with a text in each
+            line; or "mnist", "digits" or "rt-polarity".
+        labels: .npy file with the class of each row, to compare accuracies. Those of data sets are known.
         rows: Number of rows to estimate from, drawn at random.
         prior: Number of rows that the present statistics count for. If absent: estimated for each layer.
         seed: Seed of the draw.
-        data_dir: Folder with MNIST's four files.
+        data_dir: Folder with the files of "mnist" or "rt-polarity".
         force: Publish although a gate did not pass. The manifest records it.
     """
     from training import recalibration, report
@@ -231,6 +235,7 @@ def recalibrate(
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
     candidate = recalibration.recalibrate(parent, given, known, max_rows=rows, prior=prior, seed=seed)
     _log(report.gates(candidate.gates))
+    _log(report.estimated_accuracy(*candidate.estimated_accuracy))
     _publish(parent.repository, candidate.publishable(force=force), candidate=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
 from models.manifest import TrainingRecord
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -45,7 +45,7 @@ def make(
         name: of the model.
         config: the settings it was trained with, for the record.
         network: in evaluation mode.
-        data: gives the names of the classes and the preprocessing.
+        data: gives the names of the classes, and how its inputs are prepared.
         rows: the graphs are compared on test rows, and these set the thresholds of drift alarms.
         metrics: of the network, for the record.
 
@@ -56,7 +56,7 @@ def make(
     exported = export(network, rows.test[:2], input_names=[INPUT], output_names=[OUTPUT])
     return assemble(
         exported.graph,
-        ModelInfo(name, labels=data.class_names, preprocessing=data.preprocessing),
+        data.info(name),
         signed_lineage("trained"),
         training=TrainingRecord(config=config.to_dict(), metrics=dict(metrics)),
         oracle=exported.oracle,

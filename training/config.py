@@ -7,13 +7,17 @@ from typing import Literal, Self, get_args
 
 from models.errors import InvalidInput
 
-ModelKind = Literal["mlp", "convnet", "resnet"]
-DataKind = Literal["digits", "mnist"]
+ModelKind = Literal["mlp", "convnet", "resnet", "textcnn"]
+DataKind = Literal["digits", "mnist", "rt-polarity", "table"]
+
+_TEXTS: frozenset[DataKind] = frozenset({"rt-polarity", "table"})
+"""Data sets of texts; the others have images."""
 
 _DEPTH_AND_WIDTH: dict[ModelKind, tuple[int, int]] = {
     "mlp": (1, 64),  # hidden layers, units of each
     "convnet": (3, 16),  # blocks, channels of the first
     "resnet": (8, 16),  # 6n + 2 layers, channels of the first stage
+    "textcnn": (3, 64),  # widths of convolutions, channels of each
 }
 
 
@@ -47,6 +51,9 @@ class Config:
     def __post_init__(self) -> None:
         _require(self.model in get_args(ModelKind), "model", f"one of {', '.join(get_args(ModelKind))}")
         _require(self.data in get_args(DataKind), "data", f"one of {', '.join(get_args(DataKind))}")
+        wanted, other = ("texts", "images") if self.model == "textcnn" else ("images", "texts")
+        kind = "texts" if self.data in _TEXTS else "images"
+        _require(kind == wanted, "data", f"a data set of {wanted} for {self.model}; '{self.data}' has {other}")
         self._complete()
         _require(self.epochs >= 1, "epochs", "at least 1")
         _require(self.batch_size >= 2, "batch-size", "at least 2, since one row has no variance to normalise by")
@@ -62,6 +69,8 @@ class Config:
             case "resnet":
                 valid = 8 <= self.depth <= 1202 and (self.depth - 2) % 6 == 0
                 _require(valid, "depth", "6n + 2 layers for a residual network: 8, 14, 20, 32, 44, 56, 110 ...")
+            case "textcnn":
+                _require(1 <= self.depth <= 8, "depth", "from 1 to 8 convolutions, over 3 to 10 tokens")
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -41,7 +41,7 @@ def train_epoch(
     Args:
         network: left in training mode.
         optimizer: of the network's parameters.
-        rows: shape (N, ...), float32.
+        rows: shape (N, ...), float32 or int64.
         labels: shape (N,), int64.
         batch_size: rows of a step, at least 2. A last batch of one row is skipped: it has no variance.
         learning_rate: the rate of a step, by its number within this epoch.
@@ -86,7 +86,7 @@ def evaluate(network: nn.Module, rows: Tensor, labels: Tensor) -> NDArray[np.int
 
     Args:
         network: gives logits of shape (N, K).
-        rows: shape (N, ...), float32.
+        rows: shape (N, ...), float32 or int64.
         labels: shape (N,), int64.
 
     Returns:

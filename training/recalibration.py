@@ -21,6 +21,7 @@ from models.rows import count_rows
 from training import row_files
 from training.bucket_urls import resolve
 from training.config import DataKind
+from training.data.dataset import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Parent:
 
 
 def read_rows(
-    data: str, manifest: Manifest, data_dir: Path, labels: Path | None = None
+    data: str, manifest: Manifest, data_dir: Path | None, labels: Path | None = None
 ) -> tuple[Arrays, NDArray[np.int64] | None]:
     """Rows for a model, and their labels where they are known.
 
     Args:
-        data: "mnist" or "digits", for the test images of that data set and their labels; else a file as
+        data: name of a data set, for its test rows and their labels; else a file as
             `row_files.read` takes it.
         manifest: of the model.
-        data_dir: the folder with MNIST's four files.
+        data_dir: the folder with the files of the data set.
         labels: an .npy file with the index of each row's class.
 
     Raises:
@@ -79,9 +80,9 @@ def read_rows(
     known: NDArray[np.int64] | None = None
     kinds: tuple[DataKind, ...] = get_args(DataKind)
     if data in kinds:
-        rows, known = _read_test_images(kinds[kinds.index(data)], manifest, data_dir)
+        rows, known = _read_test_rows(kinds[kinds.index(data)], manifest, data_dir)
     else:
-        rows = row_files.read(Path(data), "data", manifest.inputs, manifest.preprocessing)
+        rows = row_files.read(Path(data), "data", manifest.inputs, manifest.preprocessing, manifest.tokenization)
     return rows, known if labels is None else _read_labels(labels)
 
 
@@ -115,12 +116,17 @@ def recalibrate(
     return estimate.recalibrate(parent.bundle, parent.version, first(max_rows), prior=prior, labelled=labelled)
 
 
-def _read_test_images(kind: DataKind, manifest: Manifest, data_dir: Path) -> tuple[Arrays, NDArray[np.int64]]:
+def _read_test_rows(kind: DataKind, manifest: Manifest, data_dir: Path | None) -> tuple[Arrays, NDArray[np.int64]]:
     from training.data.load import load  # noqa: PLC0415 - imports scikit-learn and an HTTP client
 
     found = load(kind, data_dir)
+    tokenization = None if isinstance(found, ImageDataset) else found.tokenization
+    if tokenization != manifest.tokenization:
+        raise InvalidInput(
+            f"'{kind}' does not have the tokens of this model: give a .txt file with a text in each line", "data"
+        )
     spec = row_files.single_input(manifest.inputs, "data")
-    return {spec.name: found.prepare(found.test_images).reshape(-1, *spec.shape[1:])}, found.test_labels
+    return {spec.name: found.test_rows.reshape(-1, *spec.shape[1:])}, found.test_labels
 
 
 def _read_labels(path: Path) -> NDArray[np.int64]:

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Channels, DriftReference, Gate, Manifest, NormLayer, Parity, Placement, WatchedLayer
+from models.manifest import (
+    AccuracyEstimate,
+    Channels,
+    DriftReference,
+    Gate,
+    Manifest,
+    NormLayer,
+    Parity,
+    Placement,
+    WatchedLayer,
+)
 
 
 def bundle(manifest: Manifest) -> str:
@@ -93,6 +103,17 @@ def gates(found: Sequence[Gate]) -> str:
         for gate in found
     ]
     return _table([header, *lines])
+
+
+def estimated_accuracy(before: AccuracyEstimate | None, after: AccuracyEstimate | None) -> str:
+    """The estimated accuracies of the parent and of the new version on the rows."""
+    if before is None or after is None:
+        return "estimated accuracy on the rows: not known"
+    return f"estimated accuracy on the rows: before {_estimate(before)}, after {_estimate(after)}"
+
+
+def _estimate(estimate: AccuracyEstimate) -> str:
+    return f"{100 * estimate.accuracy:.1f} % ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
 
 
 def _figure(value: float | None, absent: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Rows for a model from files of numpy, of comma-separated numbers, or of images. Pickled arrays are refused."""
+"""Rows for a model from files of numpy, of comma-separated numbers, of images or of texts. No pickles are read."""
 
 import zipfile
 from collections.abc import Sequence
@@ -9,14 +9,19 @@ from PIL import Image
 
 from models.datatypes import Array, Arrays, to_numpy
 from models.errors import InvalidInput
-from models.manifest import ImagePreprocessing, TensorSpec
+from models.manifest import ImagePreprocessing, TensorSpec, Tokenization
 from models.preprocessing import prepare_pixels, read_pixels
+from models.tokenization import Tokenizer
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def read(
-    path: Path, field: str, inputs: Sequence[TensorSpec], preprocessing: ImagePreprocessing | None = None
+    path: Path,
+    field: str,
+    inputs: Sequence[TensorSpec],
+    preprocessing: ImagePreprocessing | None = None,
+    tokenization: Tokenization | None = None,
 ) -> Arrays:
     """Rows for every input of a model.
 
@@ -24,9 +29,11 @@ def read(
         path: an .npy file, for a model of one input, or an .npz file with an array for each input. An array of uint8
             for an input of floats is taken for pixels where there is a preprocessing. Or a .csv file with a row in each
             line, for a model of one input of numbers; its first line may be names. Or a folder of PNG and JPEG files.
+            Or a .txt file with a text in each line, for a model of texts.
         field: what the file was given as, for errors.
         inputs: of the model.
         preprocessing: how pixels become rows.
+        tokenization: how texts become rows.
 
     Raises:
         InvalidInput: the file cannot be read, or does not have an array for each input.
@@ -36,6 +43,8 @@ def read(
     if path.suffix.lower() == ".csv":
         spec = single_input(inputs, field)
         return {spec.name: _read_csv(path, field, spec)}
+    if path.suffix.lower() == ".txt":
+        return {single_input(inputs, field).name: _read_texts(path, field, tokenization)}
     found = load(path, field)
     if isinstance(found, np.ndarray):
         found = {single_input(inputs, field).name: found}
@@ -74,6 +83,16 @@ def _read_csv(path: Path, field: str, spec: TensorSpec) -> Array:
         raise InvalidInput(f"{path} has fractions; '{spec.name}' takes {spec.datatype}", field)
     sizes = [size for size in spec.shape[1:] if size > 0]
     return values.astype(wanted).reshape(len(values), *(sizes if len(sizes) == len(spec.shape) - 1 else [-1]))
+
+
+def _read_texts(path: Path, field: str, tokenization: Tokenization | None) -> Array:
+    if tokenization is None:
+        raise InvalidInput(f"{path} has texts, and the model takes none", field)
+    try:
+        texts = [line for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as lines of text in UTF-8: {error}", field) from error
+    return Tokenizer(tokenization).encode(texts, f"{field}: {path}")
 
 
 def _is_numeric(line: str) -> bool:

@@ -22,7 +22,7 @@ class Rows:
     """A data set as rows of a network's input.
 
     Attributes:
-        train, test: shape (N, *row shape), float32.
+        train, test: shape (N, *row shape), float32 for images, int64 for texts.
         train_labels, test_labels: shape (N,), int64.
     """
 
@@ -33,12 +33,9 @@ class Rows:
 
     @classmethod
     def of(cls, config: Config, data: Dataset) -> "Rows":
-        """All images, prepared and in the shape of the network's input."""
+        """All images or texts, prepared and in the shape of the network's input."""
         shape = build.row_shape(config, data)
-        train, test = (
-            torch.from_numpy(data.prepare(images)).reshape(-1, *shape)
-            for images in (data.train_images, data.test_images)
-        )
+        train, test = (torch.from_numpy(found).reshape(-1, *shape) for found in (data.train_rows, data.test_rows))
         return cls(train, torch.from_numpy(data.train_labels), test, torch.from_numpy(data.test_labels))
 
 

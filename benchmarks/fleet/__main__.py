@@ -30,6 +30,8 @@ AGREE_SECONDS = 60.0
 ALARM_SECONDS = 60.0
 SETTLE_SECONDS = 3.0
 """Of traffic between two faults."""
+CUT_OFF_SECONDS = 12.0
+"""Long enough for the others to drop the replica."""
 
 Fleet = LocalFleet | ComposeFleet
 
@@ -51,10 +53,10 @@ class Run:
         self._members: set[str] = set()
         self._client = httpx2.Client(timeout=60, headers={"Authorization": f"Bearer {fleet.token()}"})
 
-    def fault(self, name: str, action: Callable[[], object]) -> None:
+    def fault(self, name: str, action: Callable[[], object], seconds: float = SETTLE_SECONDS) -> None:
         before = self._traffic.counts.answered, self._traffic.counts.lost
         action()
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(seconds)
         after = self._traffic.counts
         self.say(f"{name}: {after.answered - before[0]} answered, {after.lost - before[1]} lost")
 
@@ -171,7 +173,7 @@ def run_all(run: Run, fleet: Fleet) -> None:
     run.repair("it starts again, with its data", fleet.start_store)
     run.repair("the store loses its data", lambda: fleet.ask_store("flushall"))
     if fleet.cut_off(2):
-        run.fault("replica 2 is cut off the store", lambda: None)
+        run.fault("replica 2 is cut off the store", lambda: None, CUT_OFF_SECONDS)
         run.repair("it is connected again", lambda: fleet.reconnect(2))
     run.fault("version 2 is promoted", run.promote)
     run.raise_alarm()

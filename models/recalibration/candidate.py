@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import RecalibrationRefused
-from models.manifest import Gate, RecalibrationRecord, ReferenceRecord
+from models.manifest import AccuracyEstimate, Gate, RecalibrationRecord, ReferenceRecord
 from models.recalibration.gates import describe
 from models.repository.bundle import Bundle
 
@@ -20,14 +20,25 @@ class Candidate:
     bundle: Bundle
 
     @classmethod
-    def of(cls, bundle: Bundle, gates: Sequence[Gate]) -> "Candidate":
-        """The bundle of a version that was made from rows, with these gates in its manifest."""
-        return cls(_change_record(bundle, gates=tuple(gates)))
+    def of(
+        cls, bundle: Bundle, gates: Sequence[Gate], accuracy: tuple[AccuracyEstimate, AccuracyEstimate] | None = None
+    ) -> "Candidate":
+        """The bundle of a version that was made from rows, with these gates and estimates in its manifest."""
+        estimates = {} if accuracy is None else {"accuracy_before": accuracy[0], "accuracy_after": accuracy[1]}
+        return cls(_change_record(bundle, gates=tuple(gates), **estimates))
 
     @property
     def gates(self) -> tuple[Gate, ...]:
         """Each gate with its figure and its bounds."""
         return _record(self.bundle).gates
+
+    @property
+    def estimated_accuracy(self) -> tuple[AccuracyEstimate | None, AccuracyEstimate | None]:
+        """Of the parent and of this version on the rows; None each where it is not known."""
+        record = _record(self.bundle)
+        return (
+            (record.accuracy_before, record.accuracy_after) if isinstance(record, RecalibrationRecord) else (None, None)
+        )
 
     @property
     def failed_gates(self) -> tuple[Gate, ...]:

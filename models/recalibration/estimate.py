@@ -5,7 +5,8 @@ these are written into the source graph, which is assembled as any other. The ga
 decide whether the result may be published. The weights stay as they are, and the parent is not changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
@@ -15,11 +16,13 @@ from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
 from models.graph.load import parse
-from models.manifest import Parent, RecalibrationRecord
-from models.recalibration.adaptation import AdaptiveNetwork
+from models.manifest import AccuracyEstimate, Gate, Parent, RecalibrationRecord
+from models.recalibration.accuracy import AccuracyEstimator
+from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.candidate import Candidate
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.rows import LabelledRows, validate_estimation_rows, validate_labelled_rows
+from models.repository import held_out
 from models.repository.bundle import Bundle
 
 Step = Literal["estimating", "folding", "checking"]
@@ -32,6 +35,7 @@ def recalibrate(
     *,
     prior: float | None = None,
     labelled: LabelledRows | None = None,
+    with_accuracy: bool = True,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Candidate:
     """Estimate new statistics, assemble a version with them, and check it. Nothing is published.
@@ -43,6 +47,7 @@ def recalibrate(
         prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
             it is not given.
         labelled: rows on which the new version must not do worse.
+        with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network.
         on_step: called with each step when it begins.
 
     Raises:
@@ -77,4 +82,21 @@ def recalibrate(
     )
 
     on_step("checking")
-    return Candidate.of(bundle, evaluate(parent, bundle, Estimation(rows, network, before, after), labelled))
+    gates = evaluate(parent, bundle, Estimation(rows, network, before, after), labelled)
+    accuracy = _estimate_accuracy(parent, network, before, after, gates) if with_accuracy else None
+    return Candidate.of(bundle, gates, accuracy)
+
+
+def _estimate_accuracy(
+    parent: Bundle, network: AdaptiveNetwork, before: Pass, after: Pass, gates: Sequence[Gate]
+) -> tuple[AccuracyEstimate, AccuracyEstimate] | None:
+    """Of the parent and of the new version on the rows; None where it cannot be estimated."""
+    if parent.held_out is None or parent.manifest.num_classes is None:
+        return None
+    kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
+    estimator = AccuracyEstimator.calibrate(parent.manifest, network, kept)
+    if estimator is None:
+        return None
+    is_label_shift = any(gate.name == "label_shift" and not gate.passed for gate in gates)
+    old, new = estimator.estimate(before, after, is_label_shift=is_label_shift)
+    return AccuracyEstimate(**asdict(old)), AccuracyEstimate(**asdict(new))

@@ -11,6 +11,7 @@ from models.errors import LayerNotFound
 from models.manifest import Manifest, WatchedLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
+from models.tokenization import Tokenizer
 from service.wire.grpc_decoder import GrpcDecoder
 from service.wire.image_reader import ImageReader
 from service.wire.v2_decoder import V2Decoder
@@ -27,6 +28,7 @@ class ServedVersion:
         decoder: decodes V2 requests.
         grpc_decoder: decodes V2 requests in protobuf.
         image_reader: reads image files; None if the model takes none, or has other inputs as well.
+        tokenizer: turns texts into rows; None if the model takes none.
         layers: by name.
         is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
@@ -38,6 +40,7 @@ class ServedVersion:
     decoder: V2Decoder = field(init=False, compare=False)
     grpc_decoder: GrpcDecoder = field(init=False, compare=False)
     image_reader: ImageReader | None = field(init=False, compare=False)
+    tokenizer: Tokenizer | None = field(init=False, compare=False)
     layers: Mapping[str, WatchedLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
@@ -50,6 +53,8 @@ class ServedVersion:
         inputs, preprocessing = self.manifest.inputs, self.manifest.preprocessing
         reader = ImageReader(inputs[0], preprocessing) if preprocessing is not None and len(inputs) == 1 else None
         object.__setattr__(self, "image_reader", reader)
+        tokenization = self.manifest.tokenization
+        object.__setattr__(self, "tokenizer", None if tokenization is None else Tokenizer(tokenization))
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "is_batchable", is_batchable)
 

@@ -38,18 +38,30 @@ const modelPath = () => api.pathOf(current().model ?? "");
 export async function predictImage(image) {
   const { trial, card } = current();
   if (!card?.preprocessing) return;
-  if (trial !== null) URL.revokeObjectURL(trial.address);
-  const address = URL.createObjectURL(image);
-  update({ trial: { address, prediction: null, failure: null } });
+  if (trial !== null) URL.revokeObjectURL(trial.sent);
+  await predict(URL.createObjectURL(image), image);
+}
+
+/** Predict a text with the version that is shown. @param {string} text */
+export const predictText = (text) => predict(text, { text });
+
+/**
+ * Send a request for one prediction, and show it when it is there.
+ *
+ * @param {string} sent what the result is shown beside
+ * @param {Blob | { text: string }} body
+ */
+async function predict(sent, body) {
+  update({ trial: { sent, prediction: null, failure: null } });
   let outcome;
   try {
-    outcome = { prediction: await api.send("POST", `${shownPath(current())}/predict?layer_statistics=true`, image) };
+    outcome = { prediction: await api.send("POST", `${shownPath(current())}/predict?layer_statistics=true`, body) };
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     outcome = { failure: error.message };
   }
-  // Another image may have been sent meanwhile.
-  update(({ trial }) => (trial?.address === address ? { trial: { ...trial, ...outcome } } : {}));
+  // Another one may have been sent meanwhile.
+  update(({ trial }) => (trial?.sent === sent ? { trial: { ...trial, ...outcome } } : {}));
 }
 
 export async function predictExample() {

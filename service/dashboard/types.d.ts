@@ -34,7 +34,7 @@ export type CanaryChoice = RequestBodies["PUT /v2/models/{model}/rollout/canary"
 export type ShadowChoice = RequestBodies["PUT /v2/models/{model}/rollout/shadow"];
 export type RecalibrationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/recalibrations"];
 export type ReferenceRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/reference"];
-export type Prediction = Responses["POST /v2/models/{model}/versions/{version}/predict"];
+export type Prediction = Extract<Responses["POST /v2/models/{model}/versions/{version}/predict"], { label: string }>;
 export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
 
@@ -58,9 +58,10 @@ export interface Sample {
   p99Ms: number | null;
 }
 
-/** An image that was sent for prediction. */
+/** An image or a text that was sent for prediction. */
 export interface Trial {
-  address: string;
+  /** Of the image, or the text itself. */
+  sent: string;
   prediction: Prediction | null;
   failure: string | null;
 }

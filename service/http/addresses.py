@@ -22,7 +22,7 @@ PREDICTIONS = {
     "v1": PathTemplates("/v1/models/{model}:predict", "/v1/models/{model}/versions/{version}:predict"),
     "classify": PathTemplates("/v1/models/{model}:classify", "/v1/models/{model}/versions/{version}:classify"),
     "regress": PathTemplates("/v1/models/{model}:regress", "/v1/models/{model}/versions/{version}:regress"),
-    "images": PathTemplates("/v2/models/{model}/predict", "/v2/models/{model}/versions/{version}/predict"),
+    "labelled": PathTemplates("/v2/models/{model}/predict", "/v2/models/{model}/versions/{version}/predict"),
 }
 """By name of the dialect."""
 

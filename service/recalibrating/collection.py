@@ -13,6 +13,37 @@ from service.recalibrating.job import JobStopped
 from service.recalibrating.reservoir import Reservoir
 from service.wire import arrays
 
+_ONE_SIDED = 4
+"""Times the rows to keep: after so many, clients that sent no more than their share are not waited for any longer."""
+
+
+def is_one_sided(kept: int, seen: int, target: int, candidates: int) -> bool:
+    """Whether enough rows came, and too few of them may be kept: one client sends almost all.
+
+    Args:
+        kept, seen: rows that are kept, and that they were drawn from.
+        target, candidates: as of `Collection`.
+    """
+    return kept < target and seen >= max(candidates, _ONE_SIDED * target)
+
+
+def require_several_clients(kept: int, seen: int, target: int, candidates: int, per_client: int) -> None:
+    """Check that a collection is not one-sided.
+
+    Args:
+        kept, seen, target, candidates: as of `is_one_sided`.
+        per_client: rows that one client may send.
+
+    Raises:
+        JobStopped: it is; the message says what to do.
+    """
+    if is_one_sided(kept, seen, target, candidates):
+        raise JobStopped(
+            "refused",
+            f"too few clients: {kept} of {target} rows were kept of {seen}, as one client may send at most "
+            f"{per_client}; raise 'max_share', or wait for traffic of more clients",
+        )
+
 
 class Collection:
     """A random sample of the rows that a version answers, until it is complete.
@@ -93,19 +124,23 @@ class Collection:
             self._is_too_large = row_bytes * self.target > self._max_bytes
         if self._is_too_large:
             self._complete.set()
-        if self._complete.is_set() or shapes != self._shapes:  # rows of different shapes cannot be stacked
+            return
+        is_full = self._complete.is_set() and self.kept == self.target
+        if is_full or shapes != self._shapes:  # rows of different shapes cannot be stacked
             return
         for position in range(count_rows(rows.inputs)):
             self._reservoir.offer(rows.client, lambda position=position: _copy_row(rows.inputs, position))  # type: ignore[misc]
             if self.kept == self.target and self.seen >= self.candidates:
                 self._complete.set()
                 return
+        if is_one_sided(self.kept, self.seen, self.target, self.candidates):
+            self._complete.set()
 
     async def wait(self, timeout_seconds: float) -> dict[str, Array]:
         """The rows, once there are enough: by name, shape (target, ...).
 
         Raises:
-            JobStopped: too few came in time, or they take too much memory.
+            JobStopped: too few came in time, or from too few clients, or they take too much memory.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -115,6 +150,7 @@ class Collection:
             raise JobStopped("refused", reason) from None
         if self._is_too_large:
             raise JobStopped("refused", f"{self.target} rows take more than {self._max_bytes} bytes")
+        require_several_clients(self.kept, self.seen, self.target, self.candidates, self.per_client)
         return self.rows
 
 

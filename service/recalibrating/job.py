@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from models.errors import NotFound
-from models.manifest import Gate
+from models.manifest import AccuracyEstimate, Gate
 from models.rows import count_rows
 from service.wire.recalibration import JobKind, RecalibrationRequest
 
@@ -52,6 +52,12 @@ class Job(BaseModel):
     )
     force: bool = Field(description="Publish although a gate does not pass.")
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
+    accuracy_before: AccuracyEstimate | None = Field(
+        None, description="Estimated accuracy of the version on the rows, with an interval; null where it is not known."
+    )
+    accuracy_after: AccuracyEstimate | None = Field(
+        None, description="Estimated accuracy of the new version on the rows."
+    )
     published: int | None = Field(None, description="The new version.")
     created_at: datetime
     updated_at: datetime

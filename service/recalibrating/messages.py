@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
-from models.manifest import Gate
+from models.manifest import AccuracyEstimate, Gate
 from service.recalibrating.job import Job, JobState
 from service.wire import arrays
 from service.wire.recalibration import JobKind
@@ -79,6 +79,8 @@ class Progress(BaseModel):
     state: JobState | None = None
     reason: str | None = None
     gates: tuple[Gate, ...] = ()
+    accuracy_before: AccuracyEstimate | None = None
+    accuracy_after: AccuracyEstimate | None = None
     published: int | None = None
 
     def to_line(self) -> bytes:

@@ -53,7 +53,8 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
     repository = Repository(order.repository)
     try:
         candidate = _make(repository.read(order.model, order.version), given, report)
-        report(Progress(gates=candidate.gates))
+        before, after = candidate.estimated_accuracy
+        report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after))
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
         version = repository.publish(bundle, candidate=True)

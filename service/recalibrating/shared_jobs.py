@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.datatypes import Array
 from models.errors import DengeError, InvalidInput
 from service.catalog.served_version import ServedVersion
-from service.recalibrating.collection import Collection
+from service.recalibrating.collection import Collection, require_several_clients
 from service.recalibrating.job import Job, JobStopped
 from service.recalibrating.jobs import BY_CLIENT, ROWS_PATH, Recalibrations
 from service.replicas.membership import MISSED_SECONDS, Membership
@@ -187,6 +187,7 @@ class SharedRecalibrations(Recalibrations):
                 kept, seen, is_too_large = await self._count(job_id)
                 if is_too_large:
                     raise JobStopped("refused", f"{plan.target} rows take more than {self._max_bytes} bytes")
+                require_several_clients(kept, seen, plan.target, plan.candidates, plan.per_client)
                 if kept >= plan.target and seen >= plan.candidates and (rows := await self._fetch(job_id, plan)):
                     await self._update(job_id, state="waiting", rows=len(next(iter(rows.values()))), seen=seen)
                     return rows

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from models.capabilities import unavailable
-from models.manifest import Capability, ImagePreprocessing, Lineage, Parity, TrainingRecord
+from models.manifest import Capability, ImagePreprocessing, Lineage, Parity, Tokenization, TrainingRecord
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
 from service.routes.openapi import api_router, error_responses
@@ -31,6 +31,13 @@ class ModelMetadata(BaseModel):
     properties: dict[str, str] = Field(description="`version` that is described, and `provider` that runs it.")
 
 
+class TextInput(BaseModel):
+    """How texts become inputs of a model, without its vocabulary."""
+
+    max_tokens: int = Field(description="Words and signs of a text; longer ones are refused.")
+    vocabulary_size: int = Field(description="Different words and signs that the model knows.")
+
+
 class ModelCard(BaseModel):
     """The manifest of a version without its tensors and layers."""
 
@@ -40,6 +47,7 @@ class ModelCard(BaseModel):
     provider: str = Field(description="Execution provider of onnxruntime, verified when the version was loaded.")
     labels: list[str] | None = Field(description="Names of the classes, in the order of the model's output.")
     preprocessing: ImagePreprocessing | None = Field(description="How images become inputs of the model.")
+    tokenization: TextInput | None = Field(description="How texts become inputs of the model.")
     parity: Parity
     lineage: Lineage
     training: TrainingRecord | None
@@ -72,6 +80,12 @@ def describe(catalog: Catalog, model: str, version: int | None) -> ModelMetadata
     )
 
 
+def _describe_text_input(tokenization: Tokenization | None) -> TextInput | None:
+    if tokenization is None:
+        return None
+    return TextInput(max_tokens=tokenization.max_tokens, vocabulary_size=len(tokenization.vocabulary))
+
+
 def router(catalog: Catalog) -> APIRouter:
     """Models and their versions."""
     routes = api_router("models", PUBLIC)
@@ -102,6 +116,7 @@ def router(catalog: Catalog) -> APIRouter:
             provider=served.engine.provider,
             labels=None if manifest.labels is None else list(manifest.labels),
             preprocessing=manifest.preprocessing,
+            tokenization=_describe_text_input(manifest.tokenization),
             parity=manifest.parity,
             lineage=manifest.lineage,
             training=manifest.training,

@@ -50,6 +50,11 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, fiel
     return prepare_pixels(_pixels(data, preprocessing, max_pixels, field), preprocessing)
 
 
+def is_image(data: bytes) -> bool:
+    """Whether data begins like a PNG or JPEG file."""
+    return image_header.read_size(data) is not None
+
+
 def decoding_bytes(data: bytes) -> int:
     """Memory that decoding a file takes; 1 if it cannot be told, since the file is damaged."""
     size = image_header.read_size(data)

@@ -1,6 +1,8 @@
 """What the documentation names exists: files, modules, metrics, targets of links. Every endpoint is documented."""
 
 import ast
+import errno
+import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
@@ -28,6 +30,7 @@ _METRIC = re.compile(r"\bdenge_[a-z_]+")
 _SUFFIXES = ("", "_total", "_bucket", "_sum", "_count")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MESSAGE = re.compile(r"^### `(.+)`$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -42,7 +45,7 @@ def missing_modules(text: str) -> Iterator[str]:
     """Dotted names that are no module, package, or top-level name in one."""
     for name in _DOTTED.findall(text):
         *parents, last = name.split(".")
-        if (ROOT / name).is_file() or _is_module(*parents, last):  # `training.md` is a file
+        if (ROOT / "docs" / name).is_file() or _is_module(*parents, last):  # `training.md` is a page
             continue
         if not (_is_module(*parents) and last in _defined(*parents)):
             yield name
@@ -192,6 +195,32 @@ def test_gates_are_documented() -> None:
 
 def test_operators_that_a_layer_folds_into_or_through_are_documented() -> None:
     assert unnamed((*PASSING, *backward.ABSORBING, *forward.ABSORBING), "folding.md") == set()
+
+
+def unknown_messages(page: str) -> Iterator[str]:
+    """Messages in headings of a page, as `this … that`, of which no module has the words beside the `…`."""
+    strings = [value for folder in PACKAGES for module in modules(folder) for value in _strings(module)]
+    source = "\n".join([*strings, *(os.strerror(number).lower() for number in errno.errorcode)])
+    for message in _MESSAGE.findall(page):
+        if not all(part.strip() in source for part in message.split("…")):
+            yield message
+
+
+def _strings(module: Path) -> Iterator[str]:
+    """Texts of a module as they are joined; what is filled into one is a line break."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "\n" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_messages_of_the_faq_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/faq.md").read_text("utf-8")
+
+    assert len(_MESSAGE.findall(page)) > 20
+    assert list(unknown_messages(page)) == []
+    assert list(unknown_messages("### `the model … did not start at all`\n")) == ["the model … did not start at all"]
 
 
 def test_a_name_that_a_page_does_not_have_is_found() -> None:

@@ -15,7 +15,7 @@ from service.app import create_app
 from service.settings import Settings
 from training.__main__ import main
 from training.data import digits
-from training.data.dataset import Dataset
+from training.data.dataset import ImageDataset
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUICK = ["--data", "digits", "--epochs", "4"]
@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def data() -> Dataset:
+def data() -> ImageDataset:
     return digits.load()
 
 
@@ -35,7 +35,7 @@ def tensor(name: str, rows: np.ndarray) -> dict[str, object]:
     return {"inputs": [{"name": name, "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}]}
 
 
-def assert_it_is_served_watched_and_recalibrated(repository: Path, model: str, data: Dataset) -> None:
+def assert_it_is_served_watched_and_recalibrated(repository: Path, model: str, data: ImageDataset) -> None:
     """Predictions are right, the verdict is that of the traffic, and rows that moved give a next version."""
     manifest = Repository(repository).read(model, 1).manifest
     (layer,) = manifest.norm_layers
@@ -67,7 +67,7 @@ def assert_it_is_served_watched_and_recalibrated(repository: Path, model: str, d
         assert done["state"] == "published", done
 
 
-def test_the_example_of_pytorch(tmp_path: Path, data: Dataset) -> None:
+def test_the_example_of_pytorch(tmp_path: Path, data: ImageDataset) -> None:
     assert example("pytorch/mnist.py")([*QUICK, "--repository", str(tmp_path)]) == 1
 
     assert_it_is_served_watched_and_recalibrated(tmp_path, "pytorch-mnist", data)
@@ -75,7 +75,7 @@ def test_the_example_of_pytorch(tmp_path: Path, data: Dataset) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras and numpy 2
-def test_the_example_of_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Dataset) -> None:
+def test_the_example_of_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: ImageDataset) -> None:
     monkeypatch.chdir(tmp_path)
     example("keras/mnist.py")(QUICK)
 

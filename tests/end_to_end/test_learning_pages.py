@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import running
 
 ROOT = Path(__file__).parents[2]
 ARTICLE = ROOT / "docs/tr/batch-normalization.md"
-TIMEOUT_SECONDS = 240
+TIMEOUT_SECONDS = 480
 _BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.data import digits
-from training.data.dataset import Dataset
+from training.data.dataset import ImageDataset
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +19,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def digit_images() -> Dataset:
+def digit_images() -> ImageDataset:
     return digits.load()
 
 
 @pytest.fixture(scope="session")
-def few_digits(digit_images: Dataset) -> Dataset:
+def few_digits(digit_images: ImageDataset) -> ImageDataset:
     """129 training rows, so that batches of 32 leave a last one of a single row, and 50 test rows."""
-    return Dataset(
+    return ImageDataset(
         digit_images.train_images[:129],
         digit_images.train_labels[:129],
         digit_images.test_images[:50],

@@ -7,14 +7,14 @@ import torch
 from models.runtime.load import load
 from training import bundle, loop
 from training.config import Config
-from training.data.dataset import Dataset
+from training.data.dataset import ImageDataset
 from training.networks.build import build
 from training.run import Rows
 
 CONFIG = Config("mlp", "digits", epochs=1, width=8)
 
 
-def test_the_bundle_is_of_the_network_with_population_statistics(few_digits: Dataset) -> None:
+def test_the_bundle_is_of_the_network_with_population_statistics(few_digits: ImageDataset) -> None:
     rows, network = Rows.of(CONFIG, few_digits), build(CONFIG, few_digits)
     before = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
 

@@ -13,7 +13,7 @@ from models.repository.repository import Repository
 from tests.graphs import linear_norm
 from training.__main__ import main
 from training.data import digits
-from training.data.dataset import Dataset
+from training.data.dataset import ImageDataset
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def onnx_file(tmp_path: Path) -> str:
 
 
 def test_training_ends_with_a_published_bundle(
-    few_digits: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few_digits: ImageDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(digits, "load", lambda: few_digits)
 
@@ -59,7 +59,7 @@ def test_training_ends_with_a_published_bundle(
 
 
 def test_training_without_publishing_leaves_only_the_checkpoint(
-    few_digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    few_digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(digits, "load", lambda: few_digits)
 

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 from sklearn.datasets import load_digits
 
-from training.data.dataset import DIGIT_NAMES, GREY_28, Dataset
+from training.data.dataset import DIGIT_NAMES, GREY_28, ImageDataset
 
 _TEST_EVERY = 5
 
 
-def load() -> Dataset:
+def load() -> ImageDataset:
     """1,433 training and 364 test images, shape (1, 28, 28) each: every fifth image of each class is a test image."""
     pixels, labels = load_digits(return_X_y=True)
     images = _enlarge(pixels.reshape(-1, 8, 8))
     labels = labels.astype(np.int64)
     test = _every_fifth_of_each_class(labels)
-    return Dataset(images[~test], labels[~test], images[test], labels[test], DIGIT_NAMES, GREY_28)
+    return ImageDataset(images[~test], labels[~test], images[test], labels[test], DIGIT_NAMES, GREY_28)
 
 
 def _enlarge(pixels: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.errors import InvalidInput
 from training.data import idx
-from training.data.dataset import DIGIT_NAMES, GREY_28, Dataset
+from training.data.dataset import DIGIT_NAMES, GREY_28, ImageDataset
 
 SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -27,7 +27,7 @@ MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.goo
 _MAX_BYTES = 16 << 20  # the largest of the files has 9.5 MiB
 
 
-def load(folder: Path, client: httpx2.Client | None = None) -> Dataset:
+def load(folder: Path, client: httpx2.Client | None = None) -> ImageDataset:
     """Images of shape (N, 1, 28, 28), fetched into the folder first if they are not there.
 
     Args:
@@ -43,7 +43,7 @@ def load(folder: Path, client: httpx2.Client | None = None) -> Dataset:
             for name in missing:
                 _fetch(folder, name, connected)
     train_images, train_labels, test_images, test_labels = (_read(folder / name) for name in SHA256)
-    return Dataset(
+    return ImageDataset(
         train_images[:, None],
         train_labels.astype(np.int64),
         test_images[:, None],

@@ -17,6 +17,7 @@ const CAPABILITIES = {
   recalibration: "Re-calibration",
   folding: "Folding",
   images: "Predicting from images",
+  text: "Predicting from texts",
 };
 
 /** @param {Shown} state */

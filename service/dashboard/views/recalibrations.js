@@ -130,12 +130,25 @@ function entry(job, isLatest) {
     ),
     h("p", { class: "note" }, progress(job), ` ${date(job.created_at)}`),
     job.reason && h("p", null, job.reason),
+    job.accuracy_before &&
+      job.accuracy_after &&
+      h(
+        "p",
+        null,
+        `Estimated accuracy on these rows: before ${accuracy(job.accuracy_before)}, after ${accuracy(job.accuracy_after)}.`,
+      ),
     state === "collecting" && h("progress", { max: job.target_rows, value: job.rows, "aria-label": "Rows collected" }),
     !job.is_finished &&
       h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelJob(job) }, "Cancel")),
     gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
   );
 }
+
+/** @param {NonNullable<Job["accuracy_before"]>} estimate */
+const accuracy = ({ accuracy: share, low, high }) => {
+  const [about, least, most] = [share, low, high].map((part) => (100 * part).toFixed(0));
+  return `${about} % (${least} to ${most})`;
+};
 
 /** @param {Job} job */
 function progress({ rows, target_rows: target, seen, prior, labelled }) {

@@ -1,68 +1,87 @@
 // @ts-check
-/** One image: its prediction, and how unusual each layer finds it. */
+/** One image or text: its prediction, and how unusual each layer finds it. */
 
-import { predictExample, predictImage } from "../actions.js";
+import { predictExample, predictImage, predictText } from "../actions.js";
 import { bar } from "../charts.js";
 import { h } from "../dom.js";
-import { number, percent } from "../format.js";
+import { count, number, percent } from "../format.js";
 import { imageOf } from "../images.js";
 import { step } from "../scale.js";
 import { tensorCommand } from "./command.js";
 
-/** @import { On, Prediction, Shown, Trial } from "../types" */
+/** @import { ModelCard, On, Prediction, Shown, Trial } from "../types" */
 
 const MOST_CLASSES = 5;
 
-/** Of a score: 1 is exceeded by one undisturbed image in a hundred. */
+/** Of a score: 1 is exceeded by one undisturbed image or text in a hundred. */
 const SCORE_EDGES = [0.7, 1, 2, 4];
 
 /** @param {Shown} state */
-export function trial({ card: { preprocessing }, trial, model, metadata }) {
-  if (!preprocessing) {
-    return [
-      h("p", { class: "muted" }, "This model takes tensors, not images. Send it rows:"),
-      tensorCommand(model, metadata),
-    ];
-  }
+export function trial({ card: { preprocessing, tokenization }, trial, model, metadata }) {
+  if (preprocessing) return [imageBox(preprocessing), trial && result(trial, { isImage: true })];
+  if (tokenization) return [textBox(tokenization), trial && result(trial, { isImage: false })];
+  return [h("p", { class: "muted" }, "This model takes tensors. Send it rows:"), tensorCommand(model, metadata)];
+}
+
+/** @param {NonNullable<ModelCard["preprocessing"]>} preprocessing */
+function imageBox(preprocessing) {
   /** @param {On<HTMLInputElement>} event */
   const choose = ({ currentTarget: field }) => {
     const image = imageOf(field);
     field.value = ""; // so that the same image can be chosen again
     if (image !== null) predictImage(image);
   };
-  return [
-    h(
-      "div",
-      { class: "drop" },
-      h(
-        "p",
-        null,
-        h(
-          "label",
-          { class: "button" },
-          "Choose an image",
-          h("input", { type: "file", accept: "image/png,image/jpeg", class: "hidden", onchange: choose }),
-        ),
-        " or drop or paste one here.",
-      ),
-      h(
-        "p",
-        { class: "muted" },
-        `It is read as ${preprocessing.width} \u00d7 ${preprocessing.height} pixels, ${preprocessing.mode}. `,
-        h("button", { type: "button", class: "link", onclick: predictExample }, "Try the example"),
-        ", a handwritten seven. Images that you send count as traffic.",
-      ),
-    ),
-    trial && result(trial),
-  ];
-}
-
-/** @param {Trial} trial */
-function result({ address, prediction, failure }) {
   return h(
     "div",
-    { class: "result" },
-    h("img", { src: address, alt: "The image that was sent" }),
+    { class: "drop" },
+    h(
+      "p",
+      null,
+      h(
+        "label",
+        { class: "button" },
+        "Choose an image",
+        h("input", { type: "file", accept: "image/png,image/jpeg", class: "hidden", onchange: choose }),
+      ),
+      " or drop or paste one here.",
+    ),
+    h(
+      "p",
+      { class: "muted" },
+      `It is read as ${preprocessing.width} \u00d7 ${preprocessing.height} pixels, ${preprocessing.mode}. `,
+      h("button", { type: "button", class: "link", onclick: predictExample }, "Try the example"),
+      ", a handwritten seven. Images that you send count as traffic.",
+    ),
+  );
+}
+
+/** @param {NonNullable<ModelCard["tokenization"]>} tokenization */
+function textBox(tokenization) {
+  /** @param {On<HTMLFormElement, SubmitEvent>} event */
+  const send = (event) => {
+    event.preventDefault();
+    predictText(String(new FormData(event.currentTarget).get("text")));
+  };
+  return h(
+    "form",
+    { class: "drop", onsubmit: send },
+    h("label", null, "Text", h("textarea", { name: "text", rows: 3, required: true })),
+    h("button", { type: "submit" }, "Predict"),
+    h(
+      "p",
+      { class: "muted" },
+      `It may have ${count(tokenization.max_tokens)} words and signs. `,
+      `The model knows ${count(tokenization.vocabulary_size)} different ones. Texts that you send count as traffic.`,
+    ),
+  );
+}
+
+/** @param {Trial} trial @param {{ isImage: boolean }} kind */
+function result({ sent, prediction, failure }, { isImage }) {
+  return h(
+    "div",
+    { class: isImage ? "result" : "result of-text" },
+    isImage ? h("img", { src: sent, alt: "The image that was sent" }) : h("blockquote", null, sent),
     failure && h("p", { class: "failure", role: "alert" }, failure),
     prediction &&
       h(
@@ -81,7 +100,7 @@ function result({ address, prediction, failure }) {
       ),
     prediction &&
       !prediction.layers &&
-      h("p", { class: "muted wide" }, "This version has no held-out images to compare its layers with."),
+      h("p", { class: "muted wide" }, "This version has no held-out rows to compare its layers with."),
   );
 }
 
@@ -114,7 +133,7 @@ const scores = (layers) =>
   h(
     "table",
     { class: "numbers" },
-    h("caption", null, "How unusual each layer finds it. One undisturbed image in 100 scores more than 1."),
+    h("caption", null, "How unusual each layer finds it. One undisturbed row in 100 scores more than 1."),
     h(
       "tbody",
       null,

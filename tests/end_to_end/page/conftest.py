@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from tests.bundles import image_bundle, tiny_bundle
+from tests.bundles import image_bundle, sentence_bundle, tiny_bundle
 from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process, running
 from tests.end_to_end.page.browser import launched, opened
 from tests.end_to_end.page.checks import HOSTILE, TOKEN, send
@@ -42,6 +42,15 @@ def alarmed(browser: Browser, drifted: Process) -> Iterator[Page]:
     with opened(browser, f"{drifted.url}/#/convnet") as page:
         expect(page.locator("#verdict .headline")).to_have_text("▲The inputs have shifted")
         yield page
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service with a model of texts."""
+    repository = Repository(tmp_path_factory.mktemp("texts") / "repository")
+    repository.publish(sentence_bundle())
+    with running(repository.root) as process:
+        yield process
 
 
 def with_layer(bundle: Bundle, name: str, layer: str) -> Bundle:

@@ -49,3 +49,18 @@ def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> N
     rows = alarmed.locator(".result .numbers tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("blocks.0.norm")
+
+
+def test_a_text_is_answered_with_its_class_and_one_that_is_too_long_in_words(browser: Browser, texts: Process) -> None:
+    with opened(browser, f"{texts.url}/#/sentences", expected_error="413 (Request Entity Too Large)") as page:
+        box = page.get_by_label("Text", exact=True)
+        box.fill("A good, good film <b>")
+        page.get_by_role("button", name="Predict").click()
+
+        expect(page.locator(".result blockquote")).to_have_text("A good, good film <b>")
+        expect(page.locator(".result .failure")).to_contain_text("more than 6 words and signs")
+
+        box.fill("Good, good film")
+        page.get_by_role("button", name="Predict").click()
+
+        expect(page.locator(".answer")).to_have_text("Prediction: yes 88.1 %")

@@ -37,6 +37,16 @@ def test_rows_are_stacked_by_input_and_stay_together() -> None:
     assert (found.kept, found.seen) == (4, 4)  # the fifth and sixth row came too late
 
 
+def test_one_client_alone_is_not_waited_for_until_the_time_is_up() -> None:
+    found = collection(per_client=2)
+    found.add(rows(15, 2))
+    found.add(rows(1, 2))
+    with pytest.raises(
+        JobStopped, match=r"2 of 4 rows were kept of 16, as one client may send at most 2; raise 'max_share'"
+    ):
+        collected(found)
+
+
 def test_rows_are_copied() -> None:
     found = collection()
     given = rows(4, 2)
@@ -60,8 +70,8 @@ def test_rows_are_drawn_from_more_rows_if_asked() -> None:
 
 def test_one_client_alone_does_not_complete_it_beyond_its_share() -> None:
     found = collection(per_client=2)
-    found.add(rows(100, 2))
-    assert (found.kept, found.seen) == (2, 100)
+    found.add(rows(13, 2))
+    assert (found.kept, found.seen) == (2, 13)
 
     found.add(rows(2, 2, client="another"))
     assert len(collected(found)["input"]) == 4

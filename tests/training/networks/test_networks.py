@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from training.config import Config, ModelKind
-from training.data.dataset import Dataset
+from training.data import texts
+from training.data.dataset import ImageDataset
 from training.networks.build import build, row_shape
+from training.networks.textcnn import TextCNN
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from training.networks.build import build, row_shape
     ],
 )
 def test_a_network_has_the_layers_it_was_asked_for(
-    model: ModelKind, depth: int, width: int, norm_layers: int, digit_images: Dataset
+    model: ModelKind, depth: int, width: int, norm_layers: int, digit_images: ImageDataset
 ) -> None:
     config = Config(model, "digits", depth=depth, width=width)
     network = build(config, digit_images)
@@ -35,18 +37,39 @@ def test_a_network_has_the_layers_it_was_asked_for(
 
 
 @pytest.mark.parametrize("model", get_args(ModelKind))
-def test_every_network_of_the_settings_classifies_and_has_norm_layers(model: ModelKind, digit_images: Dataset) -> None:
-    config = Config(model, "digits")
-    network = build(config, digit_images)
+def test_every_network_of_the_settings_classifies_and_has_norm_layers(
+    model: ModelKind, digit_images: ImageDataset
+) -> None:
+    is_text = model == "textcnn"
+    data = texts.prepare(["the film"] * 100, list("0123456789") * 10, "data") if is_text else digit_images
+    config = Config(model, "table" if is_text else "digits")
+    network = build(config, data)
+    rows = torch.zeros(2, *row_shape(config, data), dtype=torch.int64 if is_text else torch.float32)
 
-    assert network(torch.zeros(2, *row_shape(config, digit_images))).shape == (2, 10)
+    assert network(rows).shape == (2, 10)
     assert any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
 
 
-def test_the_mlp_takes_pixels_in_one_line_and_the_convnet_an_image(digit_images: Dataset) -> None:
+def test_the_mlp_takes_pixels_in_one_line_and_the_convnet_an_image(digit_images: ImageDataset) -> None:
     assert row_shape(Config("mlp", "digits"), digit_images) == (784,)
     assert row_shape(Config("convnet", "digits"), digit_images) == (1, 28, 28)
 
 
-def test_the_convnet_has_fewer_than_100_thousand_parameters(digit_images: Dataset) -> None:
+def test_the_convnet_has_fewer_than_100_thousand_parameters(digit_images: ImageDataset) -> None:
     assert sum(tensor.numel() for tensor in build(Config("convnet", "digits"), digit_images).parameters()) == 29_178
+
+
+def test_words_of_the_textcnn_count_wherever_they_stand_and_padding_has_no_vector() -> None:
+    torch.manual_seed(0)
+    network = TextCNN(10, 2).eval()
+    rows = torch.zeros(3, 20, dtype=torch.int64)
+    rows[0, 5:8] = rows[1, 9:12] = torch.tensor([4, 5, 6])
+    rows[2, 5:8] = torch.tensor([6, 5, 4])
+
+    first, moved, reversed_ = network(rows)
+
+    torch.testing.assert_close(first, moved)
+    assert not torch.allclose(first, reversed_)
+    network(rows).sum().backward()
+    assert network.words.weight[0].eq(0).all()
+    assert network.words.weight.grad[0].eq(0).all()

@@ -1,0 +1,1 @@
+"""How accurate a version is on rows without labels."""

@@ -1,0 +1,122 @@
+"""Signs of accuracy without labels -> an estimate with an interval, by a regression on shifts whose labels are known.
+
+A network and its re-calibrated twin, the same weights with the statistics of the rows themselves, fail in different
+ways: where the rows have moved, they disagree on what the network gets wrong. So their agreement follows the accuracy,
+as that of two trained networks does (Jiang et al. 2022, "Assessing generalization of SGD via disagreement"; Baek et al.
+2022, "Agreement-on-the-line"), and confidence alone does not. How exactly is learned for each network:
+
+    accuracy = 1 / (1 + exp(-(b0 + b . signs)))
+
+by logistic regression, with a small ridge, on synthetic shifts of held-out rows. The interval is conformal: each kind
+of shift is predicted by a regression on the other kinds, and the error that nine of ten stay below, in units of
+``sqrt(p (1 - p) + 0.01)``, is its half-width in the same units.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Self
+
+import numpy as np
+
+from models.batchnorm import Float64
+
+COVERAGE = 0.9
+"""Share of shifts of a kind that was not learned from, whose accuracy is within the interval."""
+
+MIN_KINDS = 4
+"""Kinds of shifts without which there is no interval."""
+
+_RIDGE = 1e-3
+_STEPS = 50
+_MIN_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy, 0 to 1, and the interval that it is in nine times of ten."""
+
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A regression of accuracy on signs.
+
+    Attributes:
+        mean, spread: of the signs among the shifts that it was fitted to, shape (s,).
+        weights: the intercept, and one for each sign in units of its spread, shape (1 + s,).
+        half_width: of the interval, in units of ``sqrt(p (1 - p) + 0.01)``.
+    """
+
+    mean: Float64
+    spread: Float64
+    weights: Float64
+    half_width: float
+
+    @classmethod
+    def fit(cls, signs: Float64, accuracy: Float64, kinds: Sequence[str]) -> Self:
+        """Fit to shifts.
+
+        Args:
+            signs: of each shift, shape (n, s).
+            accuracy: 0 to 1, shape (n,).
+            kinds: of the shifts, at least `MIN_KINDS` different ones.
+        """
+        labels = np.array(kinds)
+        errors = np.zeros(len(accuracy))
+        for kind in set(kinds):
+            other = labels != kind
+            found = cls._regress(signs[other], accuracy[other]).predict(signs[~other])
+            errors[~other] = np.abs(found - accuracy[~other]) / _unit(found)
+        rank = min(ceil((len(errors) + 1) * COVERAGE), len(errors))
+        fitted = cls._regress(signs, accuracy)
+        return cls(fitted.mean, fitted.spread, fitted.weights, float(np.sort(errors)[rank - 1]))
+
+    @classmethod
+    def _regress(cls, signs: Float64, accuracy: Float64) -> Self:
+        """Logistic regression of shares by Newton's method."""
+        mean, spread = signs.mean(axis=0), np.maximum(signs.std(axis=0), _MIN_SPREAD)
+        design = np.column_stack([np.ones(len(signs)), (signs - mean) / spread])
+        ridge = _RIDGE * len(signs) * np.diag([0.0] + [2.0] * signs.shape[1])
+        weights = np.zeros(design.shape[1])
+        for _ in range(_STEPS):
+            p = _sigmoid(design @ weights)
+            slope = design.T @ (accuracy - p) - ridge @ weights
+            curvature = (design.T * np.maximum(p * (1 - p), 1e-4)) @ design + ridge
+            step = np.linalg.solve(curvature, slope)
+            weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        return cls(mean, spread, weights, 0.0)
+
+    def predict(self, signs: Float64) -> Float64:
+        """Accuracies, shape (n,), of signs of shape (n, s)."""
+        return _sigmoid(self.weights[0] + ((signs - self.mean) / self.spread) @ self.weights[1:])
+
+    def estimate(self, signs: Float64, scale: float = 1.0) -> Estimate:
+        """The accuracy of rows.
+
+        Args:
+            signs: of the rows, shape (s,).
+            scale: the accuracy on undisturbed rows, if it is known; else it is relative to what that is.
+        """
+        (p,) = self.predict(signs[None])
+        half = self.half_width * float(_unit(p))
+        return Estimate(*(float(np.clip(scale * value, 0, 1)) for value in (p, p - half, p + half)))
+
+
+def logit(share: float) -> float:
+    """Log odds of a share, which counts as at least 0.01 and at most 0.99."""
+    p = min(max(share, 0.01), 0.99)
+    return float(np.log(p / (1 - p)))
+
+
+def _unit(p: Float64) -> Float64:
+    unit: Float64 = np.sqrt(p * (1 - p) + 0.01)
+    return unit
+
+
+def _sigmoid(t: Float64) -> Float64:
+    share: Float64 = 1 / (1 + np.exp(-np.clip(t, -30, 30)))
+    return share
