@@ -186,6 +186,11 @@ def _lines(name: str) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
+def _points(line: dict, key: str) -> float:
+    """The gain over the parent, in points; whole rows, so that no rounding decides what is more than half a point."""
+    return round(100 * (line[key] - line["before"]), 3)
+
+
 def prior_table() -> str:
     parts = ["| | prior | corruptions, mean | clean | harmed > 0.5 point |", "|---|---|---|---|---|"]
     for name in MODELS:
@@ -197,7 +202,7 @@ def prior_table() -> str:
             *((title, title) for title in PRIORS),
             ("estimated", "after"),
         ):
-            harmed = sum(line[key] < line["before"] - 0.005 for line in shifted)
+            harmed = sum(_points(line, key) < -0.5 for line in shifted)
             parts.append(
                 f"| `{name}` | {title} | {100 * np.mean([line[key] for line in shifted]):.1f} | "
                 f"{100 * np.mean([line[key] for line in clean]):.2f} | {harmed} of {len(shifted)} |"
@@ -212,13 +217,13 @@ def gate_table() -> str:
     ]
     for name, group in itertools.product(MODELS, GROUPS):
         lines = [line for line in _lines(name) if line["group"] == group]
-        gains = np.array([line["after"] - line["before"] for line in lines])
+        gains = np.array([_points(line, "after") for line in lines])
         passed = np.array([not line["failed"] for line in lines])
-        worst = f"{100 * gains[passed].min():+.1f}" if passed.any() else "-"
+        worst = f"{gains[passed].min():+.1f}" if passed.any() else "-"
         # On rows that are not the model's, no gain is measured that could be missed.
-        missed = f"{np.sum(~passed & (gains > 0.01))}" if group in ("corruption", "clean") else "-"
+        missed = f"{np.sum(~passed & (gains > 1))}" if group in ("corruption", "clean") else "-"
         parts.append(
-            f"| `{name}` | {group} | {len(lines)} | {passed.sum()} | {missed} | {np.sum(passed & (gains < -0.005))} | "
+            f"| `{name}` | {group} | {len(lines)} | {passed.sum()} | {missed} | {np.sum(passed & (gains < -0.5))} | "
             f"{worst} |"
         )
     return "\n".join(parts)

@@ -274,3 +274,18 @@ def test_the_accuracy_before_and_after_is_estimated_where_held_out_rows_are_kept
     assert (record.accuracy_before, record.accuracy_after) == (before, after)
     assert before.high < 0.5 < after.low
     assert recalibrate(replace(found, held_out=None), 1, {"input": images}).estimated_accuracy == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["half brighter", "one image repeated"])
+def test_rows_of_which_a_part_has_moved_are_refused_as_a_mixture(kind: str) -> None:
+    found = Repository(Path(starter.__file__).parent).read("mlp", 1)
+    assert found.held_out is not None
+    images = held_out.unpack(found.held_out, found.manifest.inputs)["input"][:128].copy()
+    if kind == "half brighter":
+        images[::2] += np.float32(0.5)
+    else:
+        images[:40] = np.random.default_rng(0).random(784) > 0.5
+
+    candidate = recalibrate(found, 1, {"input": images}, with_accuracy=False)
+
+    assert "mixture" in [gate.name for gate in candidate.failed_gates]
