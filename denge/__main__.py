@@ -1,6 +1,7 @@
-"""The `denge` command: `serve` is that of `python -m service`, the others are those of `python -m training`.
+"""The `denge` command: `serve` is that of `python -m service`, `doctor` its own, the others those of training.
 
-Exit codes: those of the service for `serve`, and those of training for the others.
+Exit codes: those of the service for `serve`, and those of training for the others. `doctor` ends with 1 if it has found
+a problem, and with 2 if a setting is invalid.
 """
 
 import sys
@@ -8,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import App
+from pydantic.fields import FieldInfo
 
+from denge.doctor import report
 from models.version import VERSION
-from service.__main__ import serve_with
+from service.__main__ import USAGE_ERROR, serve_with
 from service.host.flags import build_app
-from service.settings import Settings
+from service.settings import ConfigurationError, Settings
 from training import __main__ as training
 
 app = App(
@@ -27,7 +30,22 @@ def _serve(given: dict[str, Any]) -> int:
     return serve_with(lambda: Settings.from_flags(given))
 
 
+def _examine(given: dict[str, Any]) -> int:
+    as_json = given.pop("json", False)
+    try:
+        return report(Settings.from_flags(given), as_json=as_json)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE_ERROR
+
+
 app.command(build_app("serve", Settings.__doc__ or "", Settings.model_fields, _serve))
+doctor_flags = {
+    "json": FieldInfo(annotation=bool, default=False, description="Print the findings as a JSON list."),
+    **Settings.model_fields,
+}
+about = "Check this machine and the repository for a service with these settings, and say what to do. Changes nothing."
+app.command(build_app("doctor", about, doctor_flags, _examine))
 for name in ("train", "export", "import", "recalibrate", "inspect"):
     app.command(training.app[name], name=name)
 app.register_install_completion_command()
