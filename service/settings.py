@@ -36,7 +36,7 @@ Content = TypeVar("Content")
 
 Mebibytes = Annotated[int, Field(gt=0, le=2047)]
 
-_SECRET = {"admin_token", "api_keys", "ssl_keyfile_password", "store", "webhook_secret", "webhook_url"}
+_SECRET = {"admin_token", "api_keys", "repository", "ssl_keyfile_password", "store", "webhook_secret", "webhook_url"}
 """Settings whose values no message repeats. The URLs may have a password in them."""
 
 STORE_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")

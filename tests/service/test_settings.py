@@ -246,3 +246,19 @@ def test_every_setting_is_documented(name: str) -> None:
     description = Settings.model_fields[name].description
     assert description is not None
     assert description in text
+
+
+def test_a_repository_in_a_bucket_has_its_state_and_its_cache_elsewhere(tmp_path: Path) -> None:
+    settings = Settings.from_flags({"repository": "s3://bucket/models/"})
+
+    assert settings.repository == "s3://bucket/models"
+    assert settings.state_folder == Path(".state")
+    assert settings.cache_folder == Path(".state/cache")
+    assert Settings.from_flags({"repository": str(tmp_path)}).state_folder == tmp_path / ".state"
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://key:top-secret@bucket", "https://bucket/top-secret"])
+def test_a_url_that_is_no_bucket_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="repository: expected a folder, or a URL such as s3://") as refused:
+        Settings.from_flags({"repository": url})
+    assert "top-secret" not in str(refused.value)

@@ -9,7 +9,7 @@ from models.repository.copying import copy_model
 from models.repository.repository import Repository
 from models.repository.rollout import Rollout
 from tests.bundles import tiny_bundle
-from tests.models.repository.kinds import in_each_kind
+from tests.models.repository.kinds import in_each_kind_of_storage
 from tests.models.repository.trees import tree
 
 
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Repository:
     return source
 
 
-@in_each_kind
+@in_each_kind_of_storage
 def test_a_bundle_becomes_version_one_under_another_name(source: Repository, repository: Repository) -> None:
     assert copy_model(source.root / "tiny" / "3", "digits", repository) == [1]
 
@@ -33,7 +33,7 @@ def test_a_bundle_becomes_version_one_under_another_name(source: Repository, rep
     assert (copied.folded, copied.source, copied.observed) == (original.folded, original.source, original.observed)
 
 
-@in_each_kind
+@in_each_kind_of_storage
 def test_versions_keep_their_numbers_and_their_rollout(source: Repository, repository: Repository) -> None:
     assert copy_model(source.root / "tiny", "tiny", repository) == [1, 3]
 
@@ -42,7 +42,7 @@ def test_versions_keep_their_numbers_and_their_rollout(source: Repository, repos
     assert [repository.read("tiny", version) for version in (1, 3)] == [source.read("tiny", v) for v in (1, 3)]
 
 
-@in_each_kind
+@in_each_kind_of_storage
 def test_copying_again_changes_nothing(source: Repository, repository: Repository) -> None:
     copy_model(source.root / "tiny", "digits", repository)
     repository.change_rollout("digits", lambda _before, _default: Rollout(default=3))
@@ -54,7 +54,7 @@ def test_copying_again_changes_nothing(source: Repository, repository: Repositor
     assert repository.default_version("digits") == 3, "what was decided since stays"
 
 
-@in_each_kind
+@in_each_kind_of_storage
 def test_another_bundle_does_not_replace_one(source: Repository, repository: Repository) -> None:
     copy_model(source.root / "tiny" / "1", "digits", repository)
 
@@ -68,7 +68,7 @@ def test_a_folder_without_a_version_is_refused(tmp_path: Path, repository: Repos
         copy_model(tmp_path, "digits", repository)
 
 
-@in_each_kind
+@in_each_kind_of_storage
 def test_a_damaged_version_is_not_copied(source: Repository, repository: Repository) -> None:
     (source.root / "tiny" / "3" / "folded.onnx").write_bytes(b"")
 

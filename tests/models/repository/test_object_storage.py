@@ -1,7 +1,6 @@
 """Bundles in a bucket: concurrent publishers, kills, lost answers, and a storage that is away."""
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -11,11 +10,9 @@ from typing import Any
 
 import obstore
 import pytest
-from obstore.store import MemoryStore
 
 from models.errors import BundleError, DamagedBundle, StorageError, VersionNotFound
 from models.repository import bundle as bundles
-from models.repository import objects
 from models.repository.cache import BundleCache
 from models.repository.object_storage import ABANDONED_HOURS, ObjectStorage
 from models.repository.objects import Objects
@@ -162,14 +159,6 @@ class TestRollout:
             Repository(bucket).default_version("tiny")
         with pytest.raises(BundleError):
             promote(Repository(bucket), "tiny", 1)
-
-
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty repository in the memory of this process, for tests of many steps."""
-    stores: dict[str, MemoryStore] = defaultdict(MemoryStore)
-    monkeypatch.setattr(objects, "from_url", lambda url, **_: stores[url])
-    return "s3://memory/models"
 
 
 @pytest.fixture

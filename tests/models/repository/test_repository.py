@@ -13,7 +13,7 @@ from models.manifest import Parent
 from models.repository.repository import Repository
 from models.repository.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
-from tests.models.repository.kinds import in_each_kind
+from tests.models.repository.kinds import in_each_kind, in_each_kind_of_storage
 from tests.models.repository.trees import hidden, tree
 from tests.rollouts import promote
 
@@ -227,20 +227,20 @@ class TestPrune:
             repository.publish(tiny_bundle(seed=seed))
         return repository
 
-    @in_each_kind
+    @in_each_kind_of_storage
     def test_the_oldest_versions_are_deleted(self, five: Repository) -> None:
         assert five.prune("tiny", keep=2) == [1, 2, 3]
         assert five.versions("tiny") == [4, 5]
         assert hidden(five.root) == []
 
-    @in_each_kind
+    @in_each_kind_of_storage
     def test_the_default_stays(self, five: Repository) -> None:
         promote(five, "tiny", 2)
 
         assert five.prune("tiny", keep=1) == [1, 3, 4]
         assert five.versions("tiny") == [2, 5]
 
-    @in_each_kind
+    @in_each_kind_of_storage
     def test_what_is_in_use_and_what_it_was_made_from_stay(self, five: Repository) -> None:
         for parent in (None, Parent(model="tiny", version=1), Parent(model="tiny", version=7), None, None, None):
             five.publish(tiny_bundle(parent=parent))
@@ -252,13 +252,13 @@ class TestPrune:
         assert five.prune("tiny", keep=1) == [2, 3, 6, 10]
         assert five.versions("tiny") == [1, 4, 5, 7, 8, 9, 11]
 
-    @in_each_kind
+    @in_each_kind_of_storage
     def test_a_number_is_not_given_twice(self, five: Repository) -> None:
         five.prune("tiny", keep=1)
 
         assert five.publish(tiny_bundle()) == 6
 
-    @in_each_kind
+    @in_each_kind_of_storage
     def test_with_few_versions_nothing_happens(self, five: Repository) -> None:
         assert five.prune("tiny", keep=5) == []
         assert five.prune("tiny", keep=50) == []
