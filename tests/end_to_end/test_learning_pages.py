@@ -12,14 +12,16 @@ from tests.end_to_end.conftest import running
 
 ROOT = Path(__file__).parents[2]
 ARTICLE = ROOT / "docs/tr/batch-normalization.md"
+START = ROOT / "docs/start.md"
+_ELSEWHERE = ("examples/pytorch/", "examples/keras/", "make run", "scripts/install", "denge serve")
 TIMEOUT_SECONDS = 480
 _BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The examples in one language, but for training on MNIST: `test_examples` runs it on other data."""
+    """The examples in one language, but for installing, and for training: `test_examples` does that on other data."""
     found = [code for kind, code in _BLOCK.findall(page.read_text("utf-8")) if kind == language]
-    return [code for code in found if "examples/pytorch/" not in code and "examples/keras/" not in code]
+    return [code for code in found if not any(words in code for words in _ELSEWHERE)]
 
 
 def paste(commands: str, url: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -39,8 +41,9 @@ def paste(commands: str, url: str, folder: Path) -> "subprocess.CompletedProcess
     )
 
 
-def test_every_example_of_the_article_is_found() -> None:
+def test_every_example_is_found() -> None:
     assert (len(blocks(ARTICLE, "python")), len(blocks(ARTICLE, "sh"))) == (6, 4)
+    assert len(blocks(START, "sh")) == 5
 
 
 @pytest.mark.slow
@@ -60,9 +63,10 @@ def test_the_python_of_the_article_shows_what_it_says() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_article_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [ARTICLE, START], ids=lambda page: page.stem)
+def test_the_commands_work(tmp_path: Path, page: Path) -> None:
     with running(tmp_path / "repository", "--log-level", "warning") as service:
-        done = paste("\n".join(blocks(ARTICLE, "sh")), service.url, tmp_path)
+        done = paste("\n".join(blocks(page, "sh")), service.url, tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"error"' not in done.stdout
