@@ -89,7 +89,7 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Tokenization(Record):
-    """How a text becomes one row of the input: the indices of its tokens, then 0 up to `max_tokens`.
+    """How a text becomes one row of the input: the indices of its tokens, repeated up to `max_tokens`.
 
     `models.tokenization` splits a text into tokens.
     """
@@ -98,7 +98,7 @@ class Tokenization(Record):
     vocabulary: tuple[Token, ...] = Field(
         min_length=1,
         max_length=1 << 17,
-        description="tokens by index, from 2: index 0 fills up the row, 1 stands for every other token",
+        description="tokens by index, from 1: index 0 stands for every other token",
     )
 
     @model_validator(mode="after")

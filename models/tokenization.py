@@ -3,6 +3,9 @@
 A token is a run of letters, digits, hyphens and apostrophes that begins and ends with a letter or digit, or any other
 single character that is not a space. Combining marks belong to their letters. Before, a text is brought to the
 compatibility form of Unicode (NFKC) and to lower case.
+
+A text is repeated until its row is full. Zeros in place of it would be most of a row, and count in the statistics of
+every layer: these would then follow the length of the texts more than their words (`docs/training.md` has the figures).
 """
 
 import re
@@ -17,11 +20,9 @@ from numpy.typing import NDArray
 from models.errors import InvalidInput, TooLarge
 from models.manifest import Tokenization
 
-PADDING = 0
-"""Index that fills up a row."""
-UNKNOWN = 1
+UNKNOWN = 0
 """Index of all tokens that the vocabulary does not have."""
-FIRST = 2
+FIRST = 1
 """Index of the vocabulary's first token."""
 
 MAX_CHARACTERS = 1 << 16
@@ -65,7 +66,7 @@ class Tokenizer:
             TooLarge: a text has more than `max_tokens` tokens, or more than `MAX_CHARACTERS` characters.
             InvalidInput: a text has no token.
         """
-        rows = np.full((len(texts), self._max_tokens), PADDING, np.int64)
+        rows = np.empty((len(texts), self._max_tokens), np.int64)
         for number, text in enumerate(texts):
             place = field if len(texts) == 1 else f"{field}[{number}]"
             if len(text) > MAX_CHARACTERS:
@@ -82,11 +83,11 @@ class Tokenizer:
         return rows
 
     def encode_beginnings(self, texts: Sequence[Sequence[str]]) -> NDArray[np.int64]:
-        """The rows of texts that have been split. Tokens beyond `max_tokens` are left out."""
-        rows = np.full((len(texts), self._max_tokens), PADDING, np.int64)
+        """The rows of texts that have been split, with a token each or more. Those beyond `max_tokens` are left out."""
+        rows = np.empty((len(texts), self._max_tokens), np.int64)
         for row, tokens in zip(rows, texts, strict=True):
             self._write(tokens[: self._max_tokens], row)
         return rows
 
     def _write(self, tokens: Sequence[str], row: NDArray[np.int64]) -> None:
-        row[: len(tokens)] = [self._indices.get(token, UNKNOWN) for token in tokens]
+        row[:] = np.resize([self._indices.get(token, UNKNOWN) for token in tokens], row.shape)

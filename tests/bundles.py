@@ -214,19 +214,19 @@ def text_bundle(name: str, graph: str, *, batch_axis: bool | None = None) -> Bun
 
 
 def sentence_bundle(name: str = "sentences") -> Bundle:
-    """A bundle that takes texts of up to six words: ``good`` counts for the class "yes", ``bad`` for "no"."""
+    """A bundle that takes texts of up to six words: ``good`` is a reason for the class "yes", ``bad`` for "no"."""
     bundle = text_bundle(
         name,
         """(int64[N,6] input) => (float[N,2] logits) {
-            good = Constant<value = int64 {2}>()
-            bad = Constant<value = int64 {3}>()
+            good = Constant<value = int64 {1}>()
+            bad = Constant<value = int64 {2}>()
             axes = Constant<value = int64[1] {1}>()
             is_good = Equal(input, good)
             is_bad = Equal(input, bad)
             good_words = Cast<to = 1>(is_good)
             bad_words = Cast<to = 1>(is_bad)
-            yes = ReduceSum<keepdims = 1>(good_words, axes)
-            no = ReduceSum<keepdims = 1>(bad_words, axes)
+            yes = ReduceMax<keepdims = 1>(good_words, axes)
+            no = ReduceMax<keepdims = 1>(bad_words, axes)
             logits = Concat<axis = 1>(no, yes)
         }""",
     )

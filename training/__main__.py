@@ -21,6 +21,7 @@ from models.errors import DengeError, InvalidInput
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+from training.studies.command import study
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from training.run import Rows
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
+app.command(study)
 
 _log = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done
 

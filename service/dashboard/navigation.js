@@ -24,7 +24,7 @@ export function followAddress() {
     const selection = readAddress();
     const model = selection.model ?? modelNames(state)[0] ?? null;
     if (model === state.model && selection.version === state.version) return { ...selection, model };
-    if (state.trial !== null) URL.revokeObjectURL(state.trial.address);
+    if (state.trial !== null) URL.revokeObjectURL(state.trial.sent);
     return { ...selection, model, ...NOTHING_KNOWN, notice: null };
   });
 }

@@ -7,7 +7,7 @@ Every normalisation layer directly follows a convolution, so every one can be fo
 import torch
 from torch import Tensor, nn
 
-from models.tokenization import FIRST, PADDING
+from models.tokenization import FIRST
 
 _SMALLEST_WINDOW = 3
 _WORD_DIMENSIONS = 64
@@ -19,10 +19,10 @@ _INITIAL_RANGE = 0.25
 class TextCNN(nn.Module):
     """Word vectors, convolutions of several widths beside each other, the maximum over time, a linear layer.
 
-    Each convolution is followed by BatchNorm1d and ReLU. The vector of the padding is zero and stays so.
+    Each convolution is followed by BatchNorm1d and ReLU.
 
     Args:
-        vocabulary_size: tokens besides the padding and the unknown one.
+        vocabulary_size: tokens besides the unknown one.
         num_classes: outputs.
         depth: number of convolutions; they go over 3, 4, 5, ... tokens.
         width: channels of each.
@@ -30,10 +30,8 @@ class TextCNN(nn.Module):
 
     def __init__(self, vocabulary_size: int, num_classes: int, depth: int = 3, width: int = 64) -> None:
         super().__init__()
-        self.words = nn.Embedding(FIRST + vocabulary_size, _WORD_DIMENSIONS, padding_idx=PADDING)
+        self.words = nn.Embedding(FIRST + vocabulary_size, _WORD_DIMENSIONS)
         nn.init.uniform_(self.words.weight, -_INITIAL_RANGE, _INITIAL_RANGE)
-        with torch.no_grad():
-            self.words.weight[PADDING] = 0
         self.blocks = nn.ModuleList(_Block(_SMALLEST_WINDOW + i, width) for i in range(depth))
         self.dropout = nn.Dropout(_DROPOUT)
         self.output = nn.Linear(depth * width, num_classes)

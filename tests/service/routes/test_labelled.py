@@ -77,7 +77,7 @@ def test_a_text_is_answered_with_its_class(texts: TestClient, url: str, body: di
     answer = texts.post(url, **body).json()  # type: ignore[arg-type]
 
     assert answer["label"] == "yes"
-    assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-1)))
     assert [entry["label"] for entry in answer["probabilities"]] == ["no", "yes"]
     assert answer["layers"] is None
 

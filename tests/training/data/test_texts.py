@@ -48,7 +48,7 @@ def test_the_vocabulary_is_that_of_the_training_texts_the_most_frequent_first() 
     data = texts.prepare([f"only{n} the the end" for n in range(20)], ["a", "b"] * 10, "data")
 
     assert data.tokenization.vocabulary == ("the", "end")  # what occurs once trains the unknown token
-    np.testing.assert_array_equal(data.train_rows, [[1, 2, 2, 3]] * 18)
+    np.testing.assert_array_equal(data.train_rows, [[0, 1, 1, 2]] * 18)
     np.testing.assert_array_equal(data.test_rows, Tokenizer(data.tokenization).encode(["x the the end"] * 2, "t"))
 
 

@@ -1,0 +1,1 @@
+"""What is claimed for batch normalisation, measured: one experiment a file."""

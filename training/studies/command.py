@@ -1,0 +1,42 @@
+"""The command `study`. What it runs is imported when it runs."""
+
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import Literal
+
+from models.errors import InvalidInput
+
+
+def study(
+    name: str,
+    *,
+    size: Literal["quick", "medium", "full"] = "medium",
+    data: Literal["mnist", "digits"] = "mnist",
+    data_dir: Path | None = None,
+    output: Path = Path("runs/studies"),
+) -> None:
+    """Measure what is claimed for batch normalisation, and write a page with figures.
+
+    A study that was interrupted goes on with the runs that are not in its file of results.
+
+    Args:
+        name: figure-one, learning-rates, inference-mode, or all.
+        size: quick, for a look; medium, in minutes; or full, as in the source.
+        data: Data set to train on.
+        data_dir: Folder with its files. data/<data> by default.
+        output: Folder for the page, its figures and the results.
+    """
+    import torch
+
+    from training.data.dataset import ImageDataset
+    from training.data.load import load
+    from training.studies.conduct import STUDIES, conduct
+
+    torch.set_num_threads(1)
+    images = load(data, data_dir)
+    if not isinstance(images, ImageDataset):
+        raise InvalidInput(f"'{data}' has no images", "data")
+    for found in STUDIES if name == "all" else [name]:
+        print(f"{found}:", flush=True)
+        conduct(found, size, images, output, print)

@@ -1,0 +1,90 @@
+"""Conducts a study: what has been measured is kept, so that one that was interrupted goes on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from tqdm import tqdm
+
+from models.errors import InvalidInput
+from training.data.dataset import ImageDataset
+from training.studies import figure_one, inference_mode, learning_rates
+from training.studies.study import Findings, Result, Rows, Settings, Size, Study
+
+STUDIES: dict[str, Study] = {
+    "figure-one": figure_one,
+    "learning-rates": learning_rates,
+    "inference-mode": inference_mode,
+}
+"""By the name that the command takes."""
+
+
+def conduct(name: str, size: Size, data: ImageDataset, folder: Path, log: Callable[[str], None]) -> Findings:
+    """Measure every run of a study that has not been measured, and write its page and figures.
+
+    Args:
+        name: of the study.
+        size: how much is measured.
+        data: the images.
+        folder: for `<name>.md`, its figures, and `<name>.<size>.jsonl`, which has the results.
+        log: called with a line of text at the end.
+
+    Raises:
+        InvalidInput: there is no such study, or the file of results has other contents.
+    """
+    if name not in STUDIES:
+        raise InvalidInput(f"got '{name}', expected one of {', '.join(STUDIES)}", "name")
+    study = STUDIES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.{size}.jsonl"
+    known = _read(path)
+    rows = Rows.of(data)
+    for settings in tqdm(study.runs(size), desc=name, unit="run", disable=None, leave=False):
+        if _key(settings) in known:
+            continue
+        torch.manual_seed(int(settings["seed"]))
+        start = perf_counter()
+        result = study.measure(settings, rows)
+        seconds = round(perf_counter() - start, 1)
+        line = {"settings": settings, "result": result, "seconds": seconds}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        known[_key(settings)] = result, seconds
+    measured = [(settings, *known[_key(settings)]) for settings in study.runs(size)]
+    findings = study.conclude([(settings, result) for settings, result, _ in measured])
+    total = sum(seconds for *_, seconds in measured)
+    _write(folder, name, study, findings, f"`python -m training study {name} --size {size}`: {total:.0f} s.")
+    log(findings.verdict)
+    return findings
+
+
+def _key(settings: Settings) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _read(path: Path) -> dict[str, tuple[Result, float]]:
+    known = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else [], 1):
+        try:
+            found = json.loads(line)
+            known[_key(found["settings"])] = found["result"], float(found["seconds"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"line {number} is not the result of a run: delete it", str(path)) from error
+    return known
+
+
+def _write(folder: Path, name: str, study: Study, findings: Findings, command: str) -> None:
+    for figure, svg in findings.figures.items():
+        (folder / f"{name}.{figure}.svg").write_text(svg, "utf-8")
+    images = "\n\n".join(f"![{study.title}: {figure}]({name}.{figure}.svg)" for figure in findings.figures)
+    lines = [findings.header, ["---"] * len(findings.header), *findings.table]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    page = (
+        f"# {study.title}\n\n**Question.** {study.question}\n\n**Source.** {study.source}\n\n"
+        f"**Set-up.** {study.setup}\n\n{images}\n\n{table}\n\n"
+        f"Means over seeds with 95 % intervals (Student's t), where there is one. {command}\n\n"
+        f"**Verdict.** {findings.verdict}\n"
+    )
+    (folder / f"{name}.md").write_text(page, "utf-8")

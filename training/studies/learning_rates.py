@@ -1,0 +1,116 @@
+"""Ioffe & Szegedy 2015, section 3.3: larger learning rates, and so fewer steps."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from training.studies import plain_mlp
+from training.studies.chart import Axis, Series, draw
+from training.studies.plain_mlp import PlainMLP
+from training.studies.study import Findings, Result, Rows, Settings, Size, select
+
+title = "Steps to an accuracy, by learning rate and depth"
+question = (
+    "Does a network with batch normalisation stand larger learning rates, and is it trained in fewer steps by them?"
+)
+source = (
+    "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
+    "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
+)
+setup = """MNIST; hidden layers of 64 ReLU units, with torch's own initial weights; batches of 64; plain stochastic
+gradient descent, without momentum, at a constant learning rate. Every 25 steps the accuracy on 2,000
+test rows is measured; a run ends when it reaches 95 %, when the loss is not finite any more, or after
+the last step. A run that does not reach 95 % counts as not trained, for whatever reason."""
+
+_STEPS: dict[Size, int] = {"quick": 50, "medium": 800, "full": 10_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
+_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "medium": (3, 10), "full": (3, 10, 20)}
+_RATES: dict[Size, tuple[float, ...]] = {
+    "quick": (0.1,),
+    "medium": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "full": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+}
+_TARGET = 0.95
+_EVERY = 25
+_TEST_ROWS = 2000
+_WIDTH = 64
+_BATCH_ROWS = 64
+
+
+def runs(size: Size) -> Sequence[Settings]:
+    """Every learning rate at every depth, with and without, with every seed."""
+    return [
+        {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
+        for depth in _DEPTHS[size]
+        for rate in _RATES[size]
+        for normalized in (False, True)
+        for seed in range(_SEEDS[size])
+    ]
+
+
+def measure(settings: Settings, rows: Rows) -> Result:
+    """The step at which the accuracy was reached, or null; and the best accuracy."""
+    network = PlainMLP(
+        rows.train.shape[1],
+        int(settings["depth"]),
+        _WIDTH,
+        normalized=bool(settings["normalized"]),
+        activation=torch.relu,
+    )
+    descent = plain_mlp.optimizer(network, float(settings["rate"]))
+    best = 0.0
+    for number in range(1, int(settings["steps"]) + 1):
+        if not math.isfinite(plain_mlp.step(network, descent, rows, _BATCH_ROWS)):
+            break
+        if number % _EVERY == 0:
+            best = max(best, plain_mlp.accuracy(network, rows.test[:_TEST_ROWS], rows.test_labels[:_TEST_ROWS]))
+            if best >= _TARGET:
+                return {"reached": number, "best": best}
+    return {"reached": None, "best": best}
+
+
+def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
+    """Median steps by learning rate; the fewest, and the largest rate at which every seed is trained."""
+    depths = sorted({int(settings["depth"]) for settings, _ in runs})
+    rates = sorted({float(settings["rate"]) for settings, _ in runs})
+    last = max(int(settings["steps"]) for settings, _ in runs)
+    lines, table = [], []
+    largest: dict[tuple[int, bool], float] = {}
+    fewest: dict[tuple[int, bool], float] = {}
+    for depth in depths:
+        for normalized in (False, True):
+            steps = [_median_steps(select(runs, depth=depth, rate=rate, normalized=normalized)) for rate in rates]
+            trained = [rate for rate, found in zip(rates, steps, strict=True) if math.isfinite(found)]
+            name = f"{depth} layers, {'with' if normalized else 'without'} BN"
+            lines.append(Series(name, rates, steps, colour=int(normalized), dashed=depth != depths[0]))
+            largest[depth, normalized] = max(trained, default=math.nan)
+            fewest[depth, normalized] = min(steps)
+            seeds = len(select(runs, depth=depth, rate=rates[0], normalized=normalized))
+            by_rate = [f"{found:.0f}" if math.isfinite(found) else "-" for found in steps]
+            table.append([name, str(seeds), *by_rate])
+    x = Axis("learning rate", rates[0] / 1.2, rates[-1] * 1.2, is_log=True)
+    figure = draw("Median steps to 95 % test accuracy", x, Axis("steps", 0, last), lines)
+    sentences = [
+        f"{depth} layers: the largest learning rate that reaches 95 % in all seeds is {_rate(largest[depth, True])} "
+        f"with BN and {_rate(largest[depth, False])} without; the fewest steps are {_count(fewest[depth, True])} and "
+        f"{_count(fewest[depth, False])}."
+        for depth in depths
+    ]
+    header = ["arm", "seeds", *(f"rate {rate:g}" for rate in rates)]
+    return Findings({"steps": figure}, header, table, " ".join(sentences))
+
+
+def _median_steps(results: Sequence[Result]) -> float:
+    """Infinite unless every seed was trained."""
+    reached = [result["reached"] for result in results]
+    return math.inf if None in reached else float(np.median(reached))
+
+
+def _rate(value: float) -> str:
+    return "none" if math.isnan(value) else f"{value:g}"
+
+
+def _count(steps: float) -> str:
+    return f"{steps:.0f}" if math.isfinite(steps) else "none"

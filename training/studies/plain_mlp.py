@@ -1,0 +1,81 @@
+"""A multi-layer perceptron with or without batch normalisation: nothing else differs."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD, Optimizer
+
+from training.studies.study import Rows
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class PlainMLP(nn.Module):
+    """Linear, BatchNorm1d if it is `normalized`, activation, `depth` times, then a linear layer to 10 classes.
+
+    Args:
+        num_features: values of one row.
+        depth, width: hidden layers, and units of each.
+        normalized: whether there is a normalisation layer before each activation.
+        activation: of each unit.
+        initial_std: standard deviation of the initial weights, which are Gaussian; torch's own if it is None.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        depth: int,
+        width: int,
+        *,
+        normalized: bool,
+        activation: Activation,
+        initial_std: float | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = [num_features, *[width] * depth]
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) if normalized else nn.Identity() for _ in range(depth))
+        self.output = nn.Linear(width, 10)
+        self._activation = activation
+        if initial_std is not None:
+            for linear in (*self.linears, self.output):
+                nn.init.normal_(linear.weight, std=initial_std)
+                nn.init.zeros_(linear.bias)
+
+    def activation_inputs(self, x: Tensor) -> Tensor:
+        """Inputs of the last hidden layer's activations, shape (N, width)."""
+        *before, _ = zip(self.linears, self.norms, strict=True)
+        for linear, norm in before:
+            x = self._activation(norm(linear(x)))
+        return self.norms[-1](self.linears[-1](x))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, num_features) -> (N, 10), logits."""
+        return self.output(self._activation(self.activation_inputs(x)))  # type: ignore[no-any-return]
+
+
+def optimizer(network: nn.Module, learning_rate: float) -> SGD:
+    """Plain stochastic gradient descent."""
+    return SGD(network.parameters(), lr=learning_rate)
+
+
+def step(network: nn.Module, descent: Optimizer, rows: Rows, batch_size: int) -> float:
+    """One step on rows that are drawn at random, and the loss before it."""
+    batch = torch.randint(len(rows.train), (batch_size,))
+    descent.zero_grad()
+    loss = functional.cross_entropy(network(rows.train[batch]), rows.train_labels[batch])
+    loss.backward()  # type: ignore[no-untyped-call]
+    descent.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, rows: Tensor, labels: Tensor) -> float:
+    """Share of the rows that get their class in evaluation mode. The network is left in training mode."""
+    network.eval()
+    correct = int((network(rows).argmax(dim=1) == labels).sum())
+    network.train()
+    return correct / len(rows)
