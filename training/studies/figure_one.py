@@ -108,7 +108,7 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
 def _compare(with_bn: tuple[float, float], without: tuple[float, float]) -> str:
     """What two movements say, each with the half width of its interval."""
     if abs(with_bn[0] - without[0]) <= with_bn[1] + without[1]:
-        return "neither more nor less stable, as far as the intervals tell,"
+        return "not measurably more or less stable"
     return "more stable" if with_bn[0] < without[0] else "less stable"
 
 

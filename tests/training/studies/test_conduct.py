@@ -102,7 +102,7 @@ def test_the_verdict_follows_from_the_figures() -> None:
     assert "+25.0 points" in verdict([0, 4], [0, 1])
     assert "is more stable with it: its median moves 0.50 times its own spread in all" in verdict([0, 4], [0, 1])
     assert "is less stable with it" in verdict([0, 1], [0, 4])
-    assert "is neither more nor less stable" in verdict([0, 1], [0, 1])
+    assert "is not measurably more or less stable" in verdict([0, 1], [0, 1])
 
 
 def test_batches_of_one_class_mislead_training_mode_and_evaluation_mode_not(folder: Path) -> None:
