@@ -9,9 +9,11 @@ import torch
 from tqdm import tqdm
 
 from models.errors import InvalidInput
+from training.config import Config
 from training.data.dataset import ImageDataset
+from training.run import Rows
 from training.studies import figure_one, inference_mode, learning_rates
-from training.studies.study import Findings, Result, Rows, Settings, Size, Study
+from training.studies.study import Findings, Result, Settings, Size, Study
 
 STUDIES: dict[str, Study] = {
     "figure-one": figure_one,
@@ -40,7 +42,7 @@ def conduct(name: str, size: Size, data: ImageDataset, folder: Path, log: Callab
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{size}.jsonl"
     known = _read(path)
-    rows = Rows.of(data)
+    rows = Rows.of(Config("mlp", "mnist"), data)
     for settings in tqdm(study.runs(size), desc=name, unit="run", disable=None, leave=False):
         if _key(settings) in known:
             continue

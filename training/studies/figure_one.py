@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from training.run import Rows
 from training.studies import plain_mlp
 from training.studies.chart import Axis, Series, draw
 from training.studies.plain_mlp import PlainMLP
-from training.studies.study import Findings, Result, Rows, Settings, Size, interval, select
+from training.studies.study import Findings, Result, Settings, Size, interval, select
 
 title = "Accuracy over training, and the input of one unit"
 question = "Does a network with batch normalisation train faster, and are the inputs of its units more stable?"

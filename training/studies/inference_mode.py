@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.run import Rows
 from training.studies import plain_mlp
 from training.studies.chart import Axis, Series, draw
 from training.studies.plain_mlp import PlainMLP
-from training.studies.study import Findings, Result, Rows, Settings, Size, interval, select
+from training.studies.study import Findings, Result, Settings, Size, interval, select
 
 title = "Training mode at inference"
 question = "What does it cost to forget `eval()`, by the size of the batch and by the classes in it?"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from training.run import Rows
 from training.studies import plain_mlp
 from training.studies.chart import Axis, Series, draw
 from training.studies.plain_mlp import PlainMLP
-from training.studies.study import Findings, Result, Rows, Settings, Size, select
+from training.studies.study import Findings, Result, Settings, Size, select
 
 title = "Steps to an accuracy, by learning rate and depth"
 question = (

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
-from training.studies.study import Rows
+from training.run import Rows
 
 Activation = Callable[[Tensor], Tensor]
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
 from scipy.stats import t
-from torch import Tensor
 
-from training.data.dataset import ImageDataset
+from training.run import Rows
 
 Size = Literal["quick", "medium", "full"]
 """How much is measured: for the tests, in minutes, or as in the source."""
@@ -19,27 +17,6 @@ Result = Mapping[str, Any]
 """What JSON can hold."""
 
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Images in one line each.
-
-    Attributes:
-        train, test: shape (N, pixels), float32.
-        train_labels, test_labels: shape (N,), int64.
-    """
-
-    train: Tensor
-    train_labels: Tensor
-    test: Tensor
-    test_labels: Tensor
-
-    @classmethod
-    def of(cls, data: ImageDataset) -> "Rows":
-        """All images of a data set."""
-        train, test = (torch.from_numpy(rows).flatten(1) for rows in (data.train_rows, data.test_rows))
-        return cls(train, torch.from_numpy(data.train_labels), test, torch.from_numpy(data.test_labels))
 
 
 @dataclass(frozen=True)
