@@ -5,7 +5,6 @@ model besides its graph (`ModelInfo`), where the version comes from (`lineage`),
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -18,14 +17,13 @@ from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGra
 from models.graph.activations import choose_activations
 from models.graph.editor import GraphEditor
 from models.graph.find import find
-from models.graph.fold import Folded, fold
+from models.graph.fold import Folded, fold, kept_name
 from models.graph.load import serialize
+from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
 from models.manifest import (
-    Batching,
     Capability,
-    ImagePreprocessing,
     Lineage,
     Manifest,
     NormLayer,
@@ -35,10 +33,10 @@ from models.manifest import (
     RecalibrationRecord,
     ReferenceRecord,
     TensorSpec,
-    Tokenization,
     TrainingRecord,
     WatchedLayer,
 )
+from models.model_info import ModelInfo
 from models.parity.check import WatchedGraph, check
 from models.parity.observations import mark_unwatched
 from models.parity.probe import Probe, probe
@@ -48,36 +46,6 @@ from models.repository.bundle import Bundle
 from models.repository.repository import validate_model_name
 from models.runtime.specs import specs
 from models.version import PROGRAM
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What is known of a model besides its graph: fields of the manifest.
-
-    Attributes:
-        scores: by default, "probabilities" if the first output comes from a Softmax node.
-    """
-
-    model: str
-    description: str = ""
-    labels: Sequence[str] | None = None
-    scores: ScoreKind | None = None
-    preprocessing: ImagePreprocessing | None = None
-    tokenization: Tokenization | None = None
-    batching: Batching | None = None
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> "ModelInfo":
-        """The info of a version, for versions made from it."""
-        return cls(
-            model=manifest.model,
-            description=manifest.description,
-            labels=manifest.labels,
-            scores=manifest.scores,
-            preprocessing=manifest.preprocessing,
-            tokenization=manifest.tokenization,
-            batching=manifest.batching,
-        )
 
 
 def signed_lineage(
@@ -146,8 +114,9 @@ def assemble(
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
     limits = {**found, **limits}
-    folded_bytes = serialize(folded.model)
-    layers = _layers(folded, inputs, probed)
+    served = merge(folded.model)
+    folded_bytes = serialize(served.model)
+    layers = _layers(folded, inputs, probed, served)
     observed_bytes = None
     if any(layer.unwatched is None for layer in layers):
         observed_bytes = serialize(observe(folded.model, layers))
@@ -206,15 +175,23 @@ def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capabili
     return folded, limits
 
 
-def _layers(folded: Folded, inputs: Sequence[TensorSpec], probed: Probe) -> tuple[WatchedLayer, ...]:
-    """The layers of the folded graph. Those that cannot be observed say why."""
+def _layers(folded: Folded, inputs: Sequence[TensorSpec], probed: Probe, served: Merged) -> tuple[WatchedLayer, ...]:
+    """The layers of the folded graph. Those that cannot be observed say why, and those that are merged say where."""
     if probed.batch_problem is not None:
         reason = f"the model has no batch axis: {probed.batch_problem}"
         return tuple(layer.model_copy(update={"unwatched": reason}) for layer in folded.norm_layers)
     editor = GraphEditor(folded.model)
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
-    layers = (*folded.norm_layers, *others) or choose_activations(editor)
+    layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
     return mark_unwatched(folded.model, layers, inputs)
+
+
+def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:
+    conv = served.into.get(kept_name(layer.name))
+    if layer.placement.kind != "kept" or conv is None:
+        return layer
+    reason = f"{layer.placement.reason}; for predictions it is merged into {conv}"
+    return layer.model_copy(update={"placement": layer.placement.model_copy(update={"reason": reason})})
 
 
 class _Graphs(NamedTuple):
@@ -222,7 +199,7 @@ class _Graphs(NamedTuple):
 
     Attributes:
         source: with explicit normalisation layers.
-        folded: the same as `folded_bytes`, with its batch-normalisation layers.
+        folded: with its batch-normalisation layers; where parallel branches are merged it is `folded_bytes`.
         layers: all that are observed, or say why they are not.
     """
 

@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
 from models.graph.load import parse
+from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
 from tests.bundles import INPUT, tiny_bundle
 

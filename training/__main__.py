@@ -177,8 +177,8 @@ def import_(
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
     """
-    from models.assemble import ModelInfo
     from models.manifest import Batching
+    from models.model_info import ModelInfo
     from training.imports import Import, parse_shape, read_preprocessing
 
     validate_model_name(name, "name")

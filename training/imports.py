@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.assemble import ModelInfo
 from models.errors import InvalidInput
 from models.graph.load import serialize
 from models.importing import keras_file, onnx, state_dict
 from models.importing.trained import TrainedParameters
 from models.manifest import ImagePreprocessing
+from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
 from models.runtime.specs import specs
 from models.validation import describe, field_of

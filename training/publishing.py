@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from models.assemble import ModelInfo
 from models.datatypes import Array, Arrays
 from models.errors import InvalidInput
 from models.importing.onnx import import_graph
 from models.manifest import ImagePreprocessing
+from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.example_inputs import ExampleInputs, Inputs

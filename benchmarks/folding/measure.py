@@ -13,11 +13,11 @@ from statistics import median
 import numpy as np
 import onnxruntime
 
-from models.assemble import ModelInfo
 from models.errors import DengeError
 from models.graph.adapt import adapt
 from models.graph.load import serialize
 from models.importing.onnx import import_graph, read
+from models.model_info import ModelInfo
 from models.observation import ObservationReader
 from models.runtime.load import load
 

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 
 from benchmarks.pages import write_between
-from models.assemble import ModelInfo
 from models.errors import DengeError
 from models.importing import keras_file
 from models.importing.onnx import import_graph, read
+from models.model_info import ModelInfo
 from models.runtime.load import load
 
 HEADER = (

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.service.cases import ROW_SHAPES
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
+from models.model_info import ModelInfo
 from models.repository import held_out
 from models.repository.repository import Repository
 from training import population

@@ -62,7 +62,7 @@ def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, required: Channel
 
 
 def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto) -> None:
-    users = editor.users(tensor)
+    users = editor.value_users(tensor)
     if len(users) > 1:
         other = next((node for node in users if node is not user), user)
         raise Refusal(f"'{tensor}' is also used by {label(other)}")

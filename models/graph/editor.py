@@ -55,6 +55,10 @@ class GraphEditor:
         """The nodes that read the tensor, one entry for each time; a node whose subgraph reads it counts."""
         return self._users.get(tensor, [])
 
+    def value_users(self, tensor: str) -> list[onnx.NodeProto]:
+        """The users that read more of the tensor than its shape, which no fold changes."""
+        return [node for node in self.users(tensor) if not is_standard(node, "Shape", "Size")]
+
     def shape(self, tensor: str) -> tuple[Dim, ...] | None:
         """The shape as far as it can be inferred; None where not even the rank is known."""
         return self._inferred().get(tensor)

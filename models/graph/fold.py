@@ -115,6 +115,7 @@ class _Folding:
         for place, change in restated:
             place.restate(change)
         self.editor.replace(node, [])
+        self.editor.redirect(layer.input, layer.output)  # what reads its shape
         self.editor.rename_output(layer.input, layer.output)
         for place in self.places.values():
             if place.tensor == layer.input:
@@ -151,7 +152,7 @@ class _Folding:
             if editor.overflows(value, element_type):
                 raise GraphError(f"layer '{layer.name}': {np.abs(value).max():.3g} overflows the type of the graph")
             per_channel = value.reshape(-1, *[1] * (len(dims) - 2))
-            name = f"{layer.name}.{op_type.lower()}"
+            name = kept_name(layer.name, op_type)
             constant = editor.add_constant(f"{name}.constant", per_channel, element_type)
             result = layer.output if op_type == "Add" else editor.fresh(f"{name}.output")
             editor.declare(result, like=layer.output)
@@ -160,6 +161,11 @@ class _Folding:
         editor.replace(node, nodes)
         one = np.ones_like(layer.gamma)
         self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
+
+
+def kept_name(layer: str, op_type: str = "Add") -> str:
+    """The name of a node that does the work of a layer that was kept."""
+    return f"{layer}.{op_type.lower()}"
 
 
 def _record(layer: FoundLayer, place: _Place) -> NormLayer:

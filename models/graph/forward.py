@@ -42,7 +42,7 @@ def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
         tensor, given = waiting.pop()
         if tensor in editor.outputs:
             raise Refusal(f"'{tensor}' is an output of the graph")
-        for node in editor.users(tensor):
+        for node in editor.value_users(tensor):
             if list(node.input).count(tensor) != 1:
                 raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
             step = _step(editor, node, list(node.input).index(tensor), given)

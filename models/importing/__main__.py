@@ -6,9 +6,9 @@ Exit codes: 0 for success, 1 for a file that cannot be served. The reason is on 
 import sys
 from pathlib import Path
 
-from models.assemble import ModelInfo
 from models.errors import DengeError
 from models.importing import onnx
+from models.model_info import ModelInfo
 from models.repository.repository import Repository
 
 

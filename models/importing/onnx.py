@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays, Run
 from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import GraphError, InvalidInput
@@ -19,6 +19,7 @@ from models.importing.merged import find_merged
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
 from models.manifest import Capability
+from models.model_info import ModelInfo
 from models.parity import rounding
 from models.parity.comparison import compare
 from models.repository import held_out as held_out_file

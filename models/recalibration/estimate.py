@@ -11,12 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
 from models.graph.load import parse
 from models.manifest import AccuracyEstimate, Gate, Parent, RecalibrationRecord
+from models.model_info import ModelInfo
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.candidate import Candidate

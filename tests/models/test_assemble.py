@@ -9,11 +9,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from models.assemble import ModelInfo, assemble, signed_lineage
+from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
 from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import parse, serialize
 from models.manifest import Batching, Parent, TrainingRecord
+from models.model_info import ModelInfo
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.runtime.load import load

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.assemble import ModelInfo
 from models.capabilities import unavailable
 from models.datatypes import Arrays
 from models.drift.detector import Detector
 from models.graph.load import parse
 from models.importing.onnx import import_graph
+from models.model_info import ModelInfo
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader, RowStatistics
 from models.repository.bundle import Bundle

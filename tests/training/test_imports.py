@@ -7,9 +7,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from models.assemble import ModelInfo
 from models.errors import InvalidInput
 from models.graph.load import serialize
+from models.model_info import ModelInfo
 from tests.graphs import linear_norm
 from training.imports import Import, parse_shape
 from training.user_networks import build

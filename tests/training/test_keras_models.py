@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from models.assemble import ModelInfo
 from models.errors import InvalidInput
 from models.importing import keras_file
+from models.model_info import ModelInfo
 from models.runtime.load import load
 from training import keras_models
 from training.imports import Import

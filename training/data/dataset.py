@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.assemble import ModelInfo
 from models.manifest import ImagePreprocessing, Tokenization
+from models.model_info import ModelInfo
 from models.preprocessing import prepare_pixels
 
 

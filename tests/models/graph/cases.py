@@ -492,6 +492,22 @@ def bn_conv_transpose(g: Graph) -> str:
     return g.op("ConvTranspose", g.bn(g.op("Relu", g.input(4, 4, 4)), 4), g.weight(4, 3, 3, 3))
 
 
+@case("Conv output, of which the shape is read", BACK)
+def conv_shape_read(g: Graph) -> str:
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    flat = g.op("Gather", g.op("Shape", conv), g.constant(np.array([0])))
+    shape = g.op("Concat", flat, g.constant(np.array([-1])), axis=0)
+    return g.op("Reshape", g.bn(conv, 4), shape)
+
+
+@case("BN output, of which the shape is read", FORWARD)
+def bn_shape_read(g: Graph) -> str:
+    normalised = g.bn(g.op("Relu", g.input(3, 5, 5)), 3)
+    batch = g.op("Gather", g.op("Shape", normalised), g.constant(np.array([0])))
+    flat = g.op("Concat", batch, g.constant(np.array([-1])), axis=0)
+    return g.op("Reshape", g.conv(normalised, 3, 4), flat)
+
+
 @case("Conv output used elsewhere", KEPT, reason="'conv0_out' is also used by Relu 'relu2'")
 def conv_used_elsewhere(g: Graph) -> str:
     conv = g.conv(g.input(3, 5, 5), 3, 4)

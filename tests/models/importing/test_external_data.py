@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models.assemble import ModelInfo
 from models.errors import ExternalData
 from models.graph.load import decode, serialize
 from models.importing.external_data import load_external_data
 from models.importing.onnx import import_graph, read
+from models.model_info import ModelInfo
 from models.runtime.load import load
 from tests.graphs import linear_norm
 

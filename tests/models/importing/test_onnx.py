@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models.assemble import ModelInfo
 from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import serialize
 from models.importing.onnx import import_graph, read
 from models.importing.trained import TrainedParameters
+from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
 from tests.graphs import linear_norm
 from tests.models.importing.trained_network import Graph, layer, scale_shift, trained, weight

@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from models.assemble import ModelInfo
 from models.datatypes import from_numpy, to_numpy
 from models.graph.interface import serve_tensors
 from models.importing.onnx import import_graph
+from models.model_info import ModelInfo
 from models.repository.repository import Repository
 from service.grpc.messages import message_class
 from tests.service.grpc.conftest import Serving, serving

@@ -1,0 +1,37 @@
+"""What is known of a model besides its graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.classification import ScoreKind
+from models.manifest import Batching, ImagePreprocessing, Manifest, Tokenization
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model besides its graph: fields of the manifest.
+
+    Attributes:
+        scores: by default, "probabilities" if the first output comes from a Softmax node.
+    """
+
+    model: str
+    description: str = ""
+    labels: Sequence[str] | None = None
+    scores: ScoreKind | None = None
+    preprocessing: ImagePreprocessing | None = None
+    tokenization: Tokenization | None = None
+    batching: Batching | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelInfo":
+        """The info of a version, for versions made from it."""
+        return cls(
+            model=manifest.model,
+            description=manifest.description,
+            labels=manifest.labels,
+            scores=manifest.scores,
+            preprocessing=manifest.preprocessing,
+            tokenization=manifest.tokenization,
+            batching=manifest.batching,
+        )
