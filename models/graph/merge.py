@@ -115,7 +115,7 @@ def _merge(editor: GraphEditor, add: onnx.NodeProto, one: str, other: str) -> di
     weight = conv.weight.copy()
     at = [before - inner for before, inner in zip(conv.before, branch.before, strict=True)]
     inside = tuple(slice(start, start + size) for start, size in zip(at, branch.kernel, strict=True))
-    weight[(..., *inside)] += branch.weight
+    weight[(slice(None), slice(None), *inside)] += branch.weight
     gone = [add, *_nodes_between(editor, other, conv.node.input[0])]
     _replace(editor, conv, weight, conv.bias + branch.bias, add, gone)
     return {node.name: label(conv.node) for node in gone}
