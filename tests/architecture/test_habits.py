@@ -9,7 +9,7 @@ import pytest
 from service.settings import Settings
 from tests.architecture.source import PACKAGES, modules, tree
 
-ENVIRONMENT = {"service/settings.py", "models/runtime/__init__.py", "training/keras_models.py"}
+ENVIRONMENT = {"service/settings/loading.py", "models/runtime/__init__.py", "training/keras_models.py"}
 """Readers of the environment: the settings; and switches of onnxruntime and Keras, which are set before the import."""
 
 CONTEXT_VARIABLES = {"service/telemetry/logs.py"}

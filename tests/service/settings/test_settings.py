@@ -10,7 +10,7 @@ import pytest
 from service import settings
 from service.settings import ConfigurationError, Settings
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "configuration.md"
 WEBHOOK_URL = "https://alarms.example/denge"
 WEBHOOK_KEY = b"0123456789abcdef"
 

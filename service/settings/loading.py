@@ -1,0 +1,78 @@
+"""Loads settings from flags, environment and file. Nothing else reads the environment."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from models.validation import describe, field_of
+from service.settings.errors import ConfigurationError
+from service.settings.variables import CONFIG_VARIABLE, ENV_PREFIX
+
+_SECRET = {"admin_token", "api_keys", "repository", "ssl_keyfile_password", "store", "webhook_secret", "webhook_url"}
+"""Settings whose values no message repeats. The URLs may have a password in them."""
+
+
+class Loaded(BaseSettings):
+    """What is given by flags, environment variables and the file that a variable names."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    @classmethod
+    def from_flags(cls, given: Mapping[str, Any]) -> Self:
+        """The settings from flags, environment and file.
+
+        Args:
+            given: flags by name of the setting, as text; switches as booleans.
+
+        Raises:
+            ConfigurationError: a value is invalid, or a name is not a setting.
+        """
+        _refuse_unknown_variables(os.environ, cls.model_fields)
+        if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
+            raise ConfigurationError(f"{CONFIG_VARIABLE}: the file {file} does not exist")
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(_describe(problem) for problem in error.errors())) from error
+        except (SettingsError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then file: the first with a value wins."""
+        sources = [init_settings, env_settings]
+        if file := os.environ.get(CONFIG_VARIABLE):
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+        return tuple(sources)
+
+
+def _refuse_unknown_variables(environ: Iterable[str], settings: Iterable[str]) -> None:
+    # pydantic-settings ignores unknown variables even with extra="forbid": a misspelt one would have no effect.
+    known = {f"{ENV_PREFIX}{name}".upper() for name in settings} | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]} is not a setting; the settings are {', '.join(sorted(known))}")
+
+
+def _describe(problem: Any) -> str:
+    name = field_of(problem)
+    if not name:  # of several settings, secrets among them
+        return describe(problem, with_value=False)
+    return f"{name}: {describe(problem, with_value=name not in _SECRET)}"

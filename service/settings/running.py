@@ -1,0 +1,58 @@
+"""Settings of how models run."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from service.host import cores
+
+
+class Running(BaseModel):
+    """Processes, threads, queues and batches, and how long a version may take to load and to run."""
+
+    provider: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Execution provider that runs the models. The service does not start if it is not available."
+    )
+    workers: int = Field(
+        1, ge=1, le=128, description="Replicas on the one port, each a process. One more process keeps them running."
+    )
+    threads: int = Field(1, ge=1, description="Threads within one run of a model.")
+    concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs at the same time.")
+    max_pending: int = Field(
+        256, ge=1, description="Predictions waiting or running at the same time. Further ones are refused with 503."
+    )
+    max_batch_rows: int = Field(
+        32, ge=1, description="Most rows of one batch. Waiting requests are combined up to it; 1 combines none."
+    )
+    batch_wait_ms: float = Field(
+        0.0, ge=0, description="How long a batch that is not full waits for more requests while another one runs."
+    )
+    inline_ms: float = Field(
+        1.0, ge=0, description="Runs expected to be shorter start at once, without batching and without a thread."
+    )
+    load_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="How long a new version may take to load, in a process of its own, before the service loads it. "
+        "0 loads it without this trial.",
+    )
+    load_mib: int = Field(8192, ge=256, description="Most memory that a new version may take in its trial, in MiB.")
+    run_seconds: float = Field(60.0, gt=0, description="How long a run of a model may take before it is ended.")
+    nan: Literal["refuse", "accept"] = Field(
+        "refuse", description="Whether NaN and infinities in the inputs of a model are refused with 400 or accepted."
+    )
+
+    @property
+    def change_seconds(self) -> float:
+        """How long a request waits for a change of what is served: for the trial of a new version, and for disks."""
+        return self.load_seconds + 60.0
+
+    @property
+    def max_load_bytes(self) -> int:
+        """Most memory for the trial of a version, in bytes."""
+        return self.load_mib << 20
+
+    @property
+    def finite(self) -> bool:
+        """Whether NaN and infinities are refused."""
+        return self.nan == "refuse"

@@ -1,0 +1,4 @@
+"""Names of environment variables."""
+
+ENV_PREFIX = "DENGE_"
+CONFIG_VARIABLE = "DENGE_CONFIG"

@@ -1,0 +1,21 @@
+"""Settings of how inputs are watched for drift."""
+
+from pydantic import BaseModel, Field
+
+
+class Watching(BaseModel):
+    """Observations of normalisation layers, and the windows that alarms are raised on."""
+
+    watch_percent: float = Field(
+        0.5,
+        ge=0,
+        le=100,
+        description="Most processor time to spend on observing normalisation layers under load, in percent. "
+        "0 observes nothing.",
+    )
+    drift_window_rows: int = Field(
+        256, ge=16, le=1 << 20, description="Rows in each of the windows that drift alarms are raised on."
+    )
+    false_alarm_rate: float = Field(
+        0.01, gt=0, lt=1, description="Share of drift windows that are significant although the input has not moved."
+    )
