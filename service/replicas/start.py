@@ -67,12 +67,11 @@ class Start:
         else:
             log.warning("still_loading", models=self._catalog.names())
             loading.add_done_callback(_log_failure)
-        catching_up = asyncio.create_task(self._catch_up()) if self._is_outdated else None
+        catching_up = asyncio.create_task(self._catch_up(loading))
         try:
             yield
         finally:
-            if catching_up is not None:
-                catching_up.cancel()
+            catching_up.cancel()
 
     async def _start(self) -> None:
         await self._agreement.start(self._load)
@@ -93,8 +92,11 @@ class Start:
             self._is_outdated = True
             log.error("repository_unavailable", reason=str(error), models=self._catalog.names())
 
-    async def _catch_up(self) -> None:
-        """Serve what the repository has as soon as it answers."""
+    async def _catch_up(self, loading: "asyncio.Future[None]") -> None:
+        """Where the repository did not answer at the start, serve what it has as soon as it does."""
+        await asyncio.wait([loading])
+        if not self._is_outdated:
+            return
         while self._is_outdated:
             await asyncio.sleep(self._retry_seconds)
             with suppress(StorageError):

@@ -44,6 +44,30 @@ def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
     asyncio.run(within_time(test(), "the replica has not read the repository again"))
 
 
+def test_a_repository_that_fails_after_the_port_has_opened_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository(tmp_path / "repository")
+    for seed in range(2):
+        repository.publish(tiny_bundle(seed=seed))
+    monkeypatch.setattr(repository, "last_seen", lambda: {"tiny": StoredModel((1,), Rollout(default=1))})
+    monkeypatch.setattr("service.replicas.start.START_SECONDS", 0.0)
+
+    async def test() -> None:
+        replica = Replica("a", repository, MemoryStore())
+        settings = Settings(repository=repository.root)
+        start = Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(repository, "listing", away)
+            patch.setattr(repository, "models", away)
+            async with replica.membership.running(), start.loading():
+                await until(lambda: replica.catalog.names() == ["tiny"], "what was seen last is not served")
+                patch.undo()
+                await until(lambda: replica.default() == 2, "version 2 is not served")
+
+    asyncio.run(within_time(test(), "the replica has not read the repository again"))
+
+
 def test_a_repository_that_was_never_seen_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Repository(tmp_path / "repository")
     monkeypatch.setattr(repository, "listing", away)
