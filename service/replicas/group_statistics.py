@@ -85,8 +85,9 @@ class GroupStatistics:
         prefix = f"statistics/{self._group}/"
         for key, value in (await self._membership.observe(self._membership.store.get_many(prefix))).items():
             if (payload := unpack(SCHEMA, value)) is not None:
-                # What a replica has answered itself is newer than what it has written.
-                self._known.setdefault(key.removeprefix(prefix), payload)
+                # What a replica has written may be older or newer than what it has answered last.
+                replica = key.removeprefix(prefix)
+                self._known[replica] = max(payload, self._known.get(replica, payload), key=_count_all)
 
     async def _ask(self, member: Member) -> bool:
         try:
@@ -95,3 +96,12 @@ class GroupStatistics:
         except (NotReady, TimeoutError):
             return False
         return True
+
+
+def _count_all(statistics: bytes) -> int:
+    """Returns what orders the statistics of one replica in time: how much it has counted."""
+    found = ServiceStatistics.from_json(statistics)
+    versions = found.versions.values()
+    return sum(durations.count for durations in found.requests.values()) + sum(
+        each.success.count + each.fail.count + each.effort.batches + each.effort.skipped for each in versions
+    )
