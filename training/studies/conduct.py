@@ -86,7 +86,7 @@ def _write(folder: Path, name: str, study: Study, findings: Findings, command: s
     page = (
         f"# {study.title}\n\n**Question.** {study.question}\n\n**Source.** {study.source}\n\n"
         f"**Set-up.** {study.setup}\n\n{images}\n\n{table}\n\n"
-        f"Means over seeds with 95 % intervals (Student's t), where there is one. {command}\n\n"
+        f"Figures with ± are means over seeds with 95 % intervals (Student's t). {command}\n\n"
         f"**Verdict.** {findings.verdict}\n"
     )
     (folder / f"{name}.md").write_text(page, "utf-8")

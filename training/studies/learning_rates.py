@@ -23,7 +23,9 @@ source = (
 setup = """MNIST; hidden layers of 64 ReLU units, with torch's own initial weights; batches of 64; plain stochastic
 gradient descent, without momentum, at a constant learning rate. Every 25 steps the accuracy on 2,000
 test rows is measured; a run ends when it reaches 95 %, when the loss is not finite any more, or after
-the last step. A run that does not reach 95 % counts as not trained, for whatever reason."""
+the last step. A run that does not reach 95 % counts as not trained, for whatever reason. The best
+accuracy of each run is kept as well. It was read after the results of `medium` were known: 95 % had
+turned out to be too much for 800 steps."""
 
 _STEPS: dict[Size, int] = {"quick": 50, "medium": 800, "full": 10_000}
 _SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
@@ -73,33 +75,36 @@ def measure(settings: Settings, rows: Rows) -> Result:
 
 
 def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
-    """Median steps by learning rate; the fewest, and the largest rate at which every seed is trained."""
+    """Median steps by learning rate; the largest rate at which every seed is trained; the best accuracies."""
     depths = sorted({int(settings["depth"]) for settings, _ in runs})
     rates = sorted({float(settings["rate"]) for settings, _ in runs})
     last = max(int(settings["steps"]) for settings, _ in runs)
     lines, table = [], []
     largest: dict[tuple[int, bool], float] = {}
     fewest: dict[tuple[int, bool], float] = {}
+    best: dict[tuple[int, bool], str] = {}
     for depth in depths:
         for normalized in (False, True):
-            steps = [_median_steps(select(runs, depth=depth, rate=rate, normalized=normalized)) for rate in rates]
+            by_rate = [select(runs, depth=depth, rate=rate, normalized=normalized) for rate in rates]
+            steps = [_median_steps(results) for results in by_rate]
             trained = [rate for rate, found in zip(rates, steps, strict=True) if math.isfinite(found)]
             name = f"{depth} layers, {'with' if normalized else 'without'} BN"
             lines.append(Series(name, rates, steps, colour=int(normalized), dashed=depth != depths[0]))
             largest[depth, normalized] = max(trained, default=math.nan)
             fewest[depth, normalized] = min(steps)
-            seeds = len(select(runs, depth=depth, rate=rates[0], normalized=normalized))
-            by_rate = [f"{found:.0f}" if math.isfinite(found) else "-" for found in steps]
-            table.append([name, str(seeds), *by_rate])
+            best[depth, normalized] = ", ".join(f"{_median_best(results):.1f}" for results in by_rate)
+            cells = [f"{found:.0f}" if math.isfinite(found) else "-" for found in steps]
+            table.append([name, str(len(by_rate[0])), *cells])
     x = Axis("learning rate", rates[0] / 1.2, rates[-1] * 1.2, is_log=True)
     figure = draw("Median steps to 95 % test accuracy", x, Axis("steps", 0, last), lines)
     sentences = [
         f"{depth} layers: the largest learning rate that reaches 95 % in all seeds is {_rate(largest[depth, True])} "
         f"with BN and {_rate(largest[depth, False])} without; the fewest steps are {_count(fewest[depth, True])} and "
-        f"{_count(fewest[depth, False])}."
+        f"{_count(fewest[depth, False])}. At rates of {', '.join(f'{rate:g}' for rate in rates)} the best accuracy in "
+        f"{last} steps (median of the seeds) is {best[depth, True]} % with BN, and {best[depth, False]} % without."
         for depth in depths
     ]
-    header = ["arm", "seeds", *(f"rate {rate:g}" for rate in rates)]
+    header = ["median steps", "seeds", *(f"rate {rate:g}" for rate in rates)]
     return Findings({"steps": figure}, header, table, " ".join(sentences))
 
 
@@ -107,6 +112,11 @@ def _median_steps(results: Sequence[Result]) -> float:
     """Infinite unless every seed was trained."""
     reached = [result["reached"] for result in results]
     return math.inf if None in reached else float(np.median(reached))
+
+
+def _median_best(results: Sequence[Result]) -> float:
+    """In percent."""
+    return 100 * float(np.median([result["best"] for result in results]))
 
 
 def _rate(value: float) -> str:

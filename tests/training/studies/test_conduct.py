@@ -69,7 +69,7 @@ def test_an_unknown_study_is_refused_with_those_there_are(tmp_path: Path, digit_
 def test_a_rate_counts_only_if_every_seed_was_trained() -> None:
     def run(rate: float, seed: int, reached: int | None, *, normalized: bool) -> tuple[dict[str, object], object]:
         settings = {"depth": 3, "rate": rate, "normalized": normalized, "steps": 100, "seed": seed}
-        return settings, {"reached": reached, "best": 0.9}
+        return settings, {"reached": reached, "best": 0.9 if reached else 0.5}
 
     runs = [
         *(run(0.1, seed, 50 + 25 * seed, normalized=norm) for seed in (0, 1) for norm in (False, True)),
@@ -82,6 +82,8 @@ def test_a_rate_counts_only_if_every_seed_was_trained() -> None:
     assert findings.table[0][1:] == ["2", "62", "-"]
     assert findings.table[1][1:] == ["2", "62", "25"]
     assert "is 1 with BN and 0.1 without" in findings.verdict
+    assert "At rates of 0.1, 1 the best accuracy in 100 steps" in findings.verdict
+    assert "is 90.0, 90.0 % with BN, and 90.0, 70.0 % without" in findings.verdict
 
 
 def test_the_verdict_follows_from_the_figures() -> None:
