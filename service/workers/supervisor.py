@@ -56,12 +56,12 @@ class _Worker:
     Attributes:
         process: the process.
         lifeline: which it sends signs of life on.
-        heard: when the last one came, on the monotonic clock; None before it serves.
+        last_beat: when the last one came, on the monotonic clock; None before it serves.
     """
 
     process: asyncio.subprocess.Process
     lifeline: socket.socket
-    heard: float | None = None
+    last_beat: float | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -158,8 +158,8 @@ class Supervisor:
         await asyncio.wait([listening, watching])
         worker.lifeline.close()
         if not self._stopping.is_set():
-            log.error("worker_died", pid=worker.process.pid, code=code, served=worker.heard is not None)
-        return worker.heard is not None
+            log.error("worker_died", pid=worker.process.pid, code=code, served=worker.last_beat is not None)
+        return worker.last_beat is not None
 
     async def _start(self, number: int) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -188,9 +188,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         with suppress(OSError):
             while await loop.sock_recv(worker.lifeline, 64):
-                if worker.heard is None:
+                if worker.last_beat is None:
                     log.info("worker_serves", pid=worker.process.pid)
-                worker.heard = monotonic()
+                worker.last_beat = monotonic()
                 if not self._is_announced and self._table.serving == self._settings.workers:
                     self._is_announced = True
                     announce(self._listening, self._settings)
@@ -198,7 +198,7 @@ class Supervisor:
 
     async def _watch(self, worker: _Worker) -> None:
         """Kill a worker that hangs."""
-        while worker.heard is None or monotonic() - worker.heard < _HUNG_SECONDS:  # noqa: ASYNC110 - nothing happens
+        while worker.last_beat is None or monotonic() - worker.last_beat < _HUNG_SECONDS:  # noqa: ASYNC110 - nothing happens
             await asyncio.sleep(1.0)
         log.error("worker_hangs", pid=worker.process.pid)
         with suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
 """python -m service.workers.worker: one of several replicas that share the port of one machine.
 
 `service.workers.supervisor` starts it, passes the listening sockets and one end of a pair of sockets, and writes the
-settings to standard input. The pair tells each of the two processes that the other one lives: the worker sends a byte
-every second, the first one when it serves, and stops when the other end is closed.
+settings to standard input. By the pair each process notices the end of the other: the worker sends a byte every second,
+the first one when it serves, and stops when the other end is closed.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class WorkerServer(Server):
         """Tell the supervisor, which prints the addresses when all workers serve."""
         self._connections.serve()
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._lifeline, self._hear)
+        loop.add_reader(self._lifeline, self._stop_as_orphan)
         self._beat(loop)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,8 +65,8 @@ class WorkerServer(Server):
             self._lifeline.send(b".", socket.MSG_DONTWAIT)
         loop.call_later(BEAT_SECONDS, self._beat, loop)
 
-    def _hear(self) -> None:
-        """Stop: the supervisor has ended."""
+    def _stop_as_orphan(self) -> None:
+        """Stop, since the supervisor has ended."""
         self.is_orphan = True
         asyncio.get_running_loop().remove_reader(self._lifeline)
         self.handle_exit(signal.SIGTERM, None)
