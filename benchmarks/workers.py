@@ -1,7 +1,7 @@
 """One process with threads against several worker processes, on the same cores, measured in the same run.
 
     python -m benchmarks.workers --seconds 2 --rounds 3                    a first look
-    python -m benchmarks.workers --out benchmarks/results/workers.jsonl --write docs/operations.md
+    python -m benchmarks.workers --out benchmarks/results/workers.jsonl --write docs/workers.md
 
 Server and load share all cores, as on a small machine: with `--workers 2 4 8` on a larger one, give it cores to spare.
 Exits with 1 where an answer was wrong or a request failed. Needs wrk and two cores.
