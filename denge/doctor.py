@@ -131,7 +131,7 @@ def _token(settings: Settings) -> Iterator[Finding]:
     file = settings.admin_token_file
     if settings.admin_token is None and file is None:
         advice = "set --admin-token-file where others share this machine, or a proxy stands in front"
-        yield Finding("admin token", "warning", "none: whoever reaches the port may change what is served", advice)
+        yield Finding("admin token", "warning", "none: everyone who reaches the port may change what is served", advice)
     elif settings.admin_token is None and file is not None and not file.exists():
         yield Finding("admin token", "ok", f"{file} is created at the start")
     else:

@@ -26,6 +26,7 @@ from benchmarks.fleet.fleets import ComposeFleet, LocalFleet
 from benchmarks.fleet.traffic import Traffic, shifted
 from benchmarks.fleet.versions import MODEL
 
+REPLICAS = 3
 AGREE_SECONDS = 60.0
 ALARM_SECONDS = 60.0
 SETTLE_SECONDS = 3.0
@@ -154,9 +155,6 @@ class Run:
             return False
         self._members = {*ready}
         return True
-
-
-REPLICAS = 3
 
 
 def run_all(run: Run, fleet: Fleet) -> None:

@@ -21,7 +21,7 @@ SECONDS = 20.0
 
 @dataclass
 class Counts:
-    """What came of the requests.
+    """Outcomes of the requests.
 
     Attributes:
         sent, answered: requests, and correct answers.

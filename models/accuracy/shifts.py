@@ -1,6 +1,6 @@
 """Synthetic shifts of held-out rows: known damage, on which an estimate of accuracy learns what its signs mean.
 
-They know nothing of what rows are: the last two axes of rows with three axes or more count as positions, as do the
+Nothing is assumed of what rows are: the last two axes of rows with three axes or more count as positions, as do the
 features of a plain row. Mild and strong forms of each kind are there, since what matters is how accuracy falls.
 """
 

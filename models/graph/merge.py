@@ -27,7 +27,7 @@ class Merged:
 
     Attributes:
         model: the graph.
-        into: by the name of each node that is gone: the convolution that does its work.
+        into: by the name of each node that was removed: the convolution that does its work.
     """
 
     model: onnx.ModelProto
@@ -116,9 +116,9 @@ def _merge(editor: GraphEditor, add: onnx.NodeProto, one: str, other: str) -> di
     at = [before - inner for before, inner in zip(conv.before, branch.before, strict=True)]
     inside = tuple(slice(start, start + size) for start, size in zip(at, branch.kernel, strict=True))
     weight[(slice(None), slice(None), *inside)] += branch.weight
-    gone = [add, *_nodes_between(editor, other, conv.node.input[0])]
-    _replace(editor, conv, weight, conv.bias + branch.bias, add, gone)
-    return {node.name: label(conv.node) for node in gone}
+    removed = [add, *_nodes_between(editor, other, conv.node.input[0])]
+    _replace(editor, conv, weight, conv.bias + branch.bias, add, removed)
+    return {node.name: label(conv.node) for node in removed}
 
 
 def _replace(
@@ -127,7 +127,7 @@ def _replace(
     weight: Float64,
     shift: Float64,
     last: onnx.NodeProto,
-    gone: Sequence[onnx.NodeProto],
+    removed: Sequence[onnx.NodeProto],
 ) -> None:
     """Have a convolution with other weights do the work of some nodes, of which `last` computes the result.
 
@@ -139,7 +139,7 @@ def _replace(
         edits.append(rewrite(editor, conv.node, 2, np.broadcast_to(shift, weight.shape[:1]), like=1))
     for edit in edits:
         edit()
-    for node in gone:
+    for node in removed:
         editor.replace(node, [])
     (computed,), (result,) = conv.node.output, last.output
     editor.redirect(result, computed)

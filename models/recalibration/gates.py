@@ -55,7 +55,7 @@ def false_alarms(scores: Float64) -> Gate:
 
 
 def is_lost(parent: Float64, candidate: Float64, drift: float, explainable: float) -> bool:
-    """Whether the parent's predictions tell much less of the rows than the new version's, and no mix of classes is why.
+    """Whether the parent has much less mutual information of rows and classes, and no mix of classes explains it.
 
     A version that mends this may predict less well than the parent does usually, and still be the better one.
 
@@ -110,7 +110,7 @@ def information(predicted: Float64, reference: Float64 | None = None, *, if_lost
 
 
 def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) -> Gate:
-    """The new version's predictions tell no less of the rows than the parent's.
+    """The new version has no less mutual information of rows and predicted classes than the parent.
 
     Args:
         parent, candidate: the probabilities of each for the rows, shape (n, K).

@@ -1,6 +1,6 @@
 """Requests from one replica to another: what is too large, or too private, for the store.
 
-They carry a secret that the store holds, so that only who has the store may send them.
+They carry a secret that the store holds, so that only processes with access to the store can send them.
 """
 
 import hmac

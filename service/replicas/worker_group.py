@@ -1,4 +1,4 @@
-"""The replicas that share the port of one machine: what each of them knows of the others."""
+"""The replicas that share the port of one machine: processes and connections, as each of them sees them."""
 
 import mmap
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What replicas that share a store know together of the served versions: windows, verdicts, alarms."""
+"""What all replicas that share a store have observed and judged of the served versions: windows, verdicts, alarms."""
 
 from collections.abc import Callable, Iterable
 

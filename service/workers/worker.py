@@ -54,7 +54,7 @@ class WorkerServer(Server):
         self.servers.append(acceptor)  # type: ignore[arg-type]
 
     def announce(self, bound: Sequence[socket.socket]) -> None:  # noqa: ARG002
-        """Tell the supervisor, which prints the addresses when all workers serve."""
+        """Signal the supervisor, which prints the addresses when all workers serve."""
         self._connections.serve()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._lifeline, self._stop_as_orphan)
