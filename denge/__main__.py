@@ -46,7 +46,7 @@ doctor_flags = {
 }
 about = "Check this machine and the repository for a service with these settings, and say what to do. Changes nothing."
 app.command(build_app("doctor", about, doctor_flags, _examine))
-for name in ("train", "export", "import", "recalibrate", "inspect"):
+for name in ("train", "export", "import", "recalibrate", "inspect", "study"):
     app.command(training.app[name], name=name)
 app.register_install_completion_command()
 
