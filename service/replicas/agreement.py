@@ -35,7 +35,7 @@ AGREEMENT_SECONDS = 30.0
 RETRY_SECONDS = 10.0
 """Before a replica tries once more to load what it could not."""
 
-START_SECONDS = 15.0
+START_LEASE_SECONDS = 15.0
 """After the death of the replica that starts first, another one does."""
 _START_LOOK_SECONDS = 0.1
 
@@ -129,11 +129,11 @@ class Agreement:
     @asynccontextmanager
     async def _first(self) -> AsyncIterator[bool]:
         """Whether no replica serves yet. Of those that start together, one is the first; the others wait for it."""
-        store, lease = self._membership.store, ("start", self._membership.id, START_SECONDS)
+        store, lease = self._membership.store, ("start", self._membership.id, START_LEASE_SECONDS)
 
         async def renew() -> None:
             while True:
-                await asyncio.sleep(START_SECONDS / 3)
+                await asyncio.sleep(START_LEASE_SECONDS / 3)
                 with suppress(StoreUnavailable):
                     await store.lease(*lease)
 

@@ -21,21 +21,30 @@ def away(*_: object) -> None:
     raise StorageError("the repository does not answer")
 
 
-def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A repository of two versions, of which the first was seen last."""
     repository = Repository(tmp_path / "repository")
     for seed in range(2):
         repository.publish(tiny_bundle(seed=seed))
     monkeypatch.setattr(repository, "last_seen", lambda: {"tiny": StoredModel((1,), Rollout(default=1))})
+    return repository
 
+
+def starting(repository: Repository) -> tuple[Replica, Start]:
+    replica = Replica("a", repository, MemoryStore())
+    settings = Settings(repository=repository.root)
+    return replica, Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
+
+
+def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
+    seen: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def test() -> None:
-        replica = Replica("a", repository, MemoryStore())
-        settings = Settings(repository=repository.root)
-        start = Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
+        replica, start = starting(seen)
         with monkeypatch.context() as patch:
-            patch.setattr(repository, "listing", away)
-            patch.setattr(repository, "models", away)
+            patch.setattr(seen, "listing", away)
+            patch.setattr(seen, "models", away)
             async with replica.membership.running(), start.loading():
                 assert replica.default() == 1
                 patch.undo()
@@ -45,21 +54,15 @@ def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
 
 
 def test_a_repository_that_fails_after_the_port_has_opened_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository = Repository(tmp_path / "repository")
-    for seed in range(2):
-        repository.publish(tiny_bundle(seed=seed))
-    monkeypatch.setattr(repository, "last_seen", lambda: {"tiny": StoredModel((1,), Rollout(default=1))})
     monkeypatch.setattr("service.replicas.start.START_SECONDS", 0.0)
 
     async def test() -> None:
-        replica = Replica("a", repository, MemoryStore())
-        settings = Settings(repository=repository.root)
-        start = Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
+        replica, start = starting(seen)
         with monkeypatch.context() as patch:
-            patch.setattr(repository, "listing", away)
-            patch.setattr(repository, "models", away)
+            patch.setattr(seen, "listing", away)
+            patch.setattr(seen, "models", away)
             async with replica.membership.running(), start.loading():
                 await until(lambda: replica.catalog.names() == ["tiny"], "what was seen last is not served")
                 patch.undo()
