@@ -1,0 +1,56 @@
+"""Engines, opened from bundles."""
+
+from collections.abc import Callable
+
+from models.manifest import Manifest
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.runtime.engine import Engine, buckets
+from service.catalog.served_version import ServedVersion
+from service.host import memory
+from service.inference.limits import Limits
+from service.settings import Settings
+from service.watching.observed_model import ObservedModel
+from service.watching.observer import MAX_OBSERVED_ROWS
+
+
+def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
+    """Returns a function that opens the engine of a bundle, which runs its folded graph."""
+
+    def open_engine(bundle: Bundle) -> Engine:
+        manifest = bundle.manifest
+        max_rows = limits.for_model(manifest.batching).max_batch_rows
+        sizes = _warm_up_sizes(settings, manifest, max_rows)
+        return Engine(
+            bundle.folded,
+            manifest.inputs,
+            settings.provider,
+            settings.threads,
+            sizes,
+            run_seconds=settings.run_seconds,
+            batched=manifest.is_batchable,
+        )
+
+    return open_engine
+
+
+def observed_model_opener(
+    settings: Settings, repository: Repository
+) -> Callable[[ServedVersion], ObservedModel | None]:
+    """Returns a function that opens the observed graph of a version; None where its bundle has none."""
+
+    def open_observed_model(served: ServedVersion) -> ObservedModel | None:
+        observed = repository.read(served.model, served.version).observed
+        if observed is None:
+            return None
+        sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
+        engine = Engine(observed, served.manifest.inputs, settings.provider, 1, sizes, run_seconds=settings.run_seconds)
+        memory.release_freed()
+        return ObservedModel(served, engine)
+
+    return open_observed_model
+
+
+def _warm_up_sizes(settings: Settings, manifest: Manifest, max_rows: int) -> tuple[int, ...]:
+    """Batch sizes to warm up: a GPU chooses its kernels by shape, which takes long when a shape is new."""
+    return buckets(max_rows) if settings.provider == "cuda" and manifest.is_batchable else ()

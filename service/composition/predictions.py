@@ -1,0 +1,153 @@
+"""The parts that answer predictions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, FastAPI
+
+from models.datatypes import Array
+from service.access import Guard
+from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
+from service.composition.engines import observed_model_opener
+from service.composition.tracing import open_tracing
+from service.host import memory
+from service.host.codec_pool import CodecPool
+from service.host.memory_budget import MemoryBudget
+from service.http.context import RequestContext
+from service.http.cors import allow_origins
+from service.http.limits import ConnectionLimits
+from service.http.predictions import Application, PlainPredictions
+from service.http.proxies import Proxies
+from service.inference import v1
+from service.inference.batcher import Batcher
+from service.inference.dialect import Dialect
+from service.inference.handler import Handler
+from service.inference.labelled import Labelled
+from service.inference.limits import Limits
+from service.inference.queue import Outputs
+from service.inference.scoring import Scorer
+from service.inference.shadow import Shadow
+from service.inference.v1 import V1
+from service.inference.v2 import V2
+from service.inference.v2_grpc import V2Grpc
+from service.recalibrating.collector import RowCollector
+from service.routes import examples, infer, labelled, predict
+from service.routes.examples import Examples
+from service.routes.predictions import PredictionResponder
+from service.settings import Settings
+from service.telemetry.logs import request_logger
+from service.telemetry.requests import RequestRecorder
+from service.telemetry.statistics import ServiceStatistics
+from service.watching.budget import HEAD_START_SECONDS, Budget
+from service.watching.observation import Observation
+from service.watching.observed_models import ObservedModels
+from service.watching.observer import Observer
+
+if TYPE_CHECKING:
+    from service.http.tracing import Tracing
+
+MAX_CODEC_THREADS = 4
+"""More would keep the event loop waiting for too long, since Python runs one of them at a time."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The parts that answer predictions: of the one process that serves, or of a worker."""
+
+    handler: Handler
+    context: RequestContext
+    examples: Examples
+    routers: tuple[APIRouter, ...]
+    limits: ConnectionLimits
+    bodies: MemoryBudget
+    origins: Sequence[str]
+    tracing: "Tracing | None"
+    codec_pool: CodecPool
+    closers: tuple[Callable[[], None], ...]
+
+    def application(self, app: FastAPI, proxies: Proxies) -> Application:
+        """The application that answers plain predictions itself, and leaves everything else to `app`."""
+        make = PlainPredictions if self.tracing is None else self.tracing.plain_predictions
+        plain = make(self.handler, self.context, has_origins=bool(self.origins))
+        whole = self.context.around(allow_origins(app, self.origins))
+        return Application(whole, app, self.context, plain, self.limits, self.bodies, proxies)
+
+    def close(self) -> None:
+        """Wait for what runs, and refuse what comes."""
+        for close in self.closers:
+            close()
+
+
+def build_predictions(
+    settings: Settings,
+    limits: Limits,
+    catalog: Catalog,
+    guard: Guard,
+    statistics: ServiceStatistics,
+    on_observation: Callable[[Observation], None],
+    collector: RowCollector,
+) -> Predictions:
+    """Builds the parts that answer predictions, and those that see their results.
+
+    Args:
+        settings, limits, catalog, guard, statistics: of this process.
+        on_observation: called with what the observed graph of a version put out.
+        collector: of rows for re-calibrations; every result is offered to it.
+
+    Raises:
+        ConfigurationError: traces are asked for, and OpenTelemetry is not installed.
+    """
+    memory.keep_freed()
+    observed_models = ObservedModels(observed_model_opener(settings, catalog.repository))
+    shadow = Shadow(catalog, statistics)
+    observer: Observer | None = None
+    scorer = Scorer(observed_models)
+    closers = [shadow.close, scorer.close]
+    if settings.watch_percent:
+        observer = Observer(
+            observed_models, on_observation, Budget(settings.watch_percent, HEAD_START_SECONDS), statistics
+        )
+        closers.append(observer.close)
+
+    def on_result(served: ServedVersion, inputs: Mapping[str, Array], outputs: Outputs, client: str) -> None:
+        if observer is not None:
+            observer.offer(served, inputs)
+        shadow.offer(served, inputs, outputs)
+        collector.offer(served, inputs, client)
+
+    tracing = open_tracing(settings)
+    batcher = (
+        Batcher(statistics, limits, on_result) if tracing is None else tracing.batcher(statistics, limits, on_result)
+    )
+    dialects: dict[str, Dialect] = {
+        "v2": V2(finite=settings.finite, max_pixels=settings.max_image_pixels),
+        "v1": V1(finite=settings.finite, max_pixels=settings.max_image_pixels),
+        "grpc": V2Grpc(finite=settings.finite, max_pixels=settings.max_image_pixels),
+        "classify": v1.Examples("classify", finite=settings.finite),
+        "regress": v1.Examples("regress", finite=settings.finite),
+        "labelled": Labelled(max_pixels=settings.max_image_pixels),
+    }
+    write = request_logger(settings.log_level, settings.log_format)
+    context = RequestContext(RequestRecorder(statistics, write))
+    if tracing is not None:
+        dialects = tracing.dialects(dialects)
+        context = tracing.context(statistics, write)
+        closers.append(tracing.close)
+    codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
+    handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool)
+    responder = PredictionResponder(handler, codec_pool, settings.max_body_bytes)
+    shown = examples.for_starter()
+    return Predictions(
+        handler,
+        context,
+        shown,
+        (infer.router(responder, shown), predict.router(catalog, responder, shown), labelled.router(responder)),
+        ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
+        MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
+        settings.allowed_origins,
+        tracing,
+        codec_pool,
+        (batcher.close, *closers, codec_pool.close),
+    )

@@ -1,0 +1,44 @@
+"""What makes the service one of several replicas: who it is, and what they do together where they share a store."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models.version import VERSION
+from service.host.clock import steady
+from service.recalibrating.jobs import Recalibrations
+from service.recalibrating.shared_jobs import SharedRecalibrations
+from service.replicas.member import Member, new_id
+from service.replicas.membership import Membership
+from service.replicas.peers import Peers
+from service.replicas.worker_group import WorkerGroup
+from service.settings import Settings
+from service.watching.alarm import log_alarm
+from service.watching.events import Events
+from service.watching.judge import Judge
+from service.watching.shared_drift import SharedDrift
+from service.watching.webhook import Webhook
+
+
+def new_member(settings: Settings, group: WorkerGroup | None) -> Member:
+    """This replica, as the others see it."""
+    address, name = (settings.own_address, "") if group is None else (group.address, group.id)
+    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC), group=name)
+
+
+def share_drift(membership: Membership, events: Events, webhook: Webhook) -> SharedDrift | None:
+    """What replicas know together of drift; None for a replica that serves alone, which judges its rows at once."""
+    if not membership.store.is_shared:
+        return None
+    return SharedDrift(membership, Judge(membership, steady, log_alarm, webhook.deliver), events.publish_alarm)
+
+
+def make_recalibrations(membership: Membership, peers: Peers, *args: Any, **options: Any) -> Recalibrations:
+    """Jobs of re-calibration: of all replicas that share a store, or of one that serves alone.
+
+    Args:
+        membership, peers: of this replica.
+        args, options: of `Recalibrations`.
+    """
+    if membership.store.is_shared:
+        return SharedRecalibrations(membership, peers, *args, **options)
+    return Recalibrations(*args, **options)
