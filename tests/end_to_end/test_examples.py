@@ -67,6 +67,7 @@ def assert_it_is_served_watched_and_recalibrated(repository: Path, model: str, d
         assert done["state"] == "published", done
 
 
+@pytest.mark.slow
 def test_the_example_of_pytorch(tmp_path: Path, data: ImageDataset) -> None:
     assert example("pytorch/mnist.py")([*QUICK, "--repository", str(tmp_path)]) == 1
 

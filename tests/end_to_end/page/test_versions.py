@@ -66,6 +66,7 @@ def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
     expect(row(page, 1)).to_contain_text("not loaded")
 
 
+@pytest.mark.slow
 def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp_path: Path) -> None:
     with (
         running(tmp_path / "repository") as process,
