@@ -86,7 +86,7 @@ def main(address: str) -> dict[str, Any]:
         "asyncio": asyncio.run(by_asyncio(address)),
         "unknown model": refusal(client.infer, "other", inputs()),
         "wrong shape": refusal(client.infer, "tiny", inputs(ROWS[:, :3])),
-        "timeout": refusal(client.infer, "tiny", inputs(), client_timeout=0.0),
+        "timeout": refusal(client.infer, "tiny", inputs(), client_timeout=-1.0),
         "shared memory": refusal(client.register_system_shared_memory, "region", "/key", 4),
         "trace": refusal(client.get_trace_settings),
         "log": refusal(client.get_log_settings),
