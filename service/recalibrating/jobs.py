@@ -172,9 +172,9 @@ class Recalibrations:
         job = self.get(model, job_id, kind)
         if job.is_finished:
             raise InvalidInput(f"this job is {job.state} already", "id")
-        task = self._tasks[job_id]
-        task.cancel(BY_CLIENT)
-        await asyncio.wait([task])
+        if task := self._tasks.get(job_id):  # there is none while another replica takes the job over
+            task.cancel(BY_CLIENT)
+            await asyncio.wait([task])
         return self._jobs[job_id]
 
     def _start_task(

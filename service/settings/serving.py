@@ -10,7 +10,9 @@ from models.repository.location import parse_location
 from service.settings.kinds import Folder, require_folder
 
 
-def _parse_repository(value: Path | str) -> Path | str:
+def _parse_repository(value: object) -> Path | str:
+    if not isinstance(value, Path | str):  # a number in the file of settings
+        raise ValueError("expected a folder or a URL")  # noqa: TRY004 - pydantic reports no TypeError
     try:
         return parse_location(value)
     except InvalidInput as error:

@@ -50,7 +50,15 @@ def test_a_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: 
         settings.load([])
 
 
-@pytest.mark.parametrize(("text", "words"), [("prot = 1", "prot"), ("port = 'x'", "port"), ("port =", "Invalid value")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prot = 1", "prot"),
+        ("port = 'x'", "port"),
+        ("port =", "Invalid value"),
+        ("repository = 5", "repository: expected a"),
+    ],
+)
 def test_a_wrong_file_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "denge.toml"
     file.write_text(text)
