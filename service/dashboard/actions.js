@@ -21,8 +21,9 @@ import { current, update } from "./state.js";
 async function act(done, method, path, body) {
   update({ notice: null });
   try {
-    await api.send(method, path, body);
-    update({ notice: { text: done, isFailure: false } });
+    /** @type {{ message?: string, pending?: string[] } | null} */
+    const answer = await api.send(method, path, body);
+    update({ notice: { text: answer?.pending && answer.message ? answer.message : done, isFailure: false } });
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     update({ notice: { text: error.message, isFailure: true } });

@@ -24,6 +24,7 @@ import { history } from "./views/history.js";
 import { layer, layerTitle } from "./views/layer.js";
 import { models } from "./views/models.js";
 import { recalibrations } from "./views/recalibrations.js";
+import { replicas } from "./views/replicas.js";
 import { strip } from "./views/strip.js";
 import { title } from "./views/title.js";
 import { traffic } from "./views/traffic.js";
@@ -39,6 +40,7 @@ const VIEWS = {
   connection: ({ isConnected }) => isConnected === false && "The service does not respond. Trying again.",
   notice: ({ notice }) => notice && h("p", { class: notice.isFailure ? "failure" : "done" }, notice.text),
   models,
+  replicas,
   title,
 };
 

@@ -8,7 +8,7 @@ import { ingestCounters } from "./traffic.js";
 /**
  * @import {
  *   Drift, History, IndexedVersion, Job, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard, ReferenceList,
- *   ModelMetadata, Query, Rollout, ServerMetadata, State, StatisticsList, StoredLayer
+ *   ModelMetadata, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer
  * } from "./types"
  */
 
@@ -48,6 +48,14 @@ function belowModel(state, rest) {
 
 /** @type {Query<ServerMetadata>} */
 const service = query({ name: "service", path: () => "v2", interval: once, receive: (service) => ({ service }) });
+
+/** A service of one process has no others. @type {Query<ReplicaList>} */
+const replicas = query({
+  name: "replicas",
+  path: () => "v2/replicas",
+  interval: ({ replicas }) => (replicas?.store.name === "memory" ? Infinity : SLOW_MS),
+  receive: (replicas) => ({ replicas }),
+});
 
 /** @type {Query<IndexedVersion[]>} */
 const index = query({
@@ -188,6 +196,7 @@ const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 
 export const QUERIES = [
   service,
+  replicas,
   index,
   loaded,
   counters,

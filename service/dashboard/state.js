@@ -35,6 +35,7 @@ let state = {
   measure: "drift",
   showsAllClasses: false,
   service: null,
+  replicas: null,
   index: null,
   loaded: [],
   traffic: {},

@@ -5,6 +5,7 @@ import type { Events, RequestBodies, Responses } from "../../build/page/api";
 type OfVersion<Path extends string> = Responses[`GET /v2/models/{model}/versions/{version}${Path}` & keyof Responses];
 
 export type ServerMetadata = Responses["GET /v2"];
+export type ReplicaList = Responses["GET /v2/replicas"];
 export type IndexedVersion = Responses["POST /v2/repository/index"][number];
 export type LoadedVersion = Responses["GET /v2/drift"]["versions"][number];
 export type ModelCard = OfVersion<"/card">;
@@ -102,6 +103,8 @@ export interface State extends Selection, VersionKnowledge {
   measure: Measure;
   showsAllClasses: boolean;
   service: ServerMetadata | null;
+  /** Null before the first response. */
+  replicas: ReplicaList | null;
   /** Every version in the repository; null before the first response. */
   index: IndexedVersion[] | null;
   /** Every loaded version of every model, with its verdict. */

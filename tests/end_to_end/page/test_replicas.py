@@ -1,0 +1,22 @@
+"""The replicas that serve together, where there are several."""
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from tests.end_to_end.conftest import running
+from tests.end_to_end.page.browser import opened
+
+
+def test_each_replica_is_listed_with_what_it_serves(browser: Browser, tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "repository", "--workers", "2") as service,
+        opened(browser, f"{service.url}/#/mlp") as page,
+    ):
+        group = page.locator("#replicas")
+        expect(group.locator("summary")).to_have_text("2 replicas, which serve the same", timeout=30_000)
+        group.locator("summary").click()
+
+        expect(group.get_by_role("rowheader")).to_have_count(2)
+        expect(group.get_by_role("rowheader", name="(this one)")).to_have_count(1)
+        expect(group.get_by_role("cell", name="ready")).to_have_count(2)
