@@ -1,9 +1,6 @@
 """python -m service: settings to a server."""
 
 import gc
-
-gc.disable()  # until the service has started: hardly anything of what is imported and built is garbage
-
 import socket
 import sys
 from collections.abc import Callable
@@ -36,13 +33,17 @@ def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certific
         from service.workers import supervisor  # noqa: PLC0415 - one process does not need it
 
         return supervisor.serve(chosen, sockets)
-    # The process that keeps several workers answers no requests, and needs neither.
-    from service.app import create_app  # noqa: PLC0415
-    from service.http.server import Server, configure, run  # noqa: PLC0415
+    gc.disable()  # until the server has started: hardly anything of what is imported and built is garbage
+    try:
+        # The process that keeps several workers answers no requests, and needs neither.
+        from service.app import create_app  # noqa: PLC0415
+        from service.http.server import Server, configure, run  # noqa: PLC0415
 
-    lifecycle = Lifecycle()
-    config = configure(create_app(chosen, lifecycle, certificate=certificate), chosen)
-    return run(Server(config, lifecycle, chosen, certificate), sockets)
+        lifecycle = Lifecycle()
+        config = configure(create_app(chosen, lifecycle, certificate=certificate), chosen)
+        return run(Server(config, lifecycle, chosen, certificate), sockets)
+    finally:
+        gc.enable()
 
 
 def with_port(chosen: Settings, sockets: list[socket.socket]) -> Settings:

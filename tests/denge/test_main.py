@@ -3,6 +3,7 @@
 import builtins
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ def test_it_has_the_commands_of_training_and_serves(capsys: pytest.CaptureFixtur
     assert "serve" in shown
     for name in training.app:
         assert name.startswith("-") or name in shown
+
+
+def test_its_other_commands_collect_garbage() -> None:
+    command = [sys.executable, "-c", "import gc, denge.__main__; print(gc.isenabled())"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+
+    assert done.stdout.strip() == "True", "only a service that starts goes without for a moment"
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
