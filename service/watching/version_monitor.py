@@ -52,7 +52,7 @@ class VersionMonitor:
         window_rows: rows of a judged window.
         effort: what observing has cost this replica.
         rate: the false-alarm rate at which windows are judged.
-        identity: digest of the manifest.
+        identity: digest of the manifest as it is stored.
     """
 
     def __init__(
@@ -63,7 +63,8 @@ class VersionMonitor:
         clock: Callable[[], float],
         share: Callable[[str], SharedVersion] | None = None,
     ) -> None:
-        self.identity = sha256(manifest.model_dump_json().encode()).hexdigest()
+        # Without what the file does not state: two releases that share a store, or an upgrade, may know other fields.
+        self.identity = sha256(manifest.model_dump_json(exclude_unset=True).encode()).hexdigest()
         self.effort = Effort()
         self.rate = _nearest_rate(manifest, false_alarm_rate)
         self._detector = Detector(manifest.drift)

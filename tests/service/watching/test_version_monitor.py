@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.drift.detector import Detector
+from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
 from service.watching.observed_model import ObservedModel
 from service.watching.version_monitor import VersionMonitor
@@ -92,3 +93,24 @@ def test_unsaved_observations_are_taken_once_and_again_after_another_observation
         monitor.record(observation(observed_model, usual_rows(5)))
         assert monitor.take_unsaved() is not None
         assert monitor.take_unsaved() is None
+
+
+def test_another_release_knows_a_version_by_the_same_identity(served: ServedVersion, clock: Clock) -> None:
+    class Later(Manifest):
+        added: str | None = None
+        added_too: tuple[str, ...] = ()
+
+    stored = served.manifest.model_dump_json(exclude_none=True)
+    other = served.manifest.model_copy(update={"description": "another version with this number"})
+
+    here, there, elsewhere = (
+        VersionMonitor(manifest, 16, 0.01, clock).identity
+        for manifest in (
+            Manifest.model_validate_json(stored),
+            Later.model_validate_json(stored),
+            Manifest.model_validate_json(other.model_dump_json(exclude_none=True)),
+        )
+    )
+
+    assert there == here
+    assert elsewhere != here
