@@ -152,8 +152,8 @@ class Recalibrations:
         """
         if len(self._tasks) >= MAX_OPEN_JOBS:
             raise Overloaded(f"{MAX_OPEN_JOBS} jobs are open already")
-        collection = self._open_collection(served, request) if request.rows is None else None
         job = Job.new(served.model, served.version, request)
+        collection = self._open_collection(job, request) if request.rows is None else None
         self._jobs[job.id] = job
         if collection is not None:
             self._collections[job.id] = collection
@@ -191,14 +191,14 @@ class Recalibrations:
             return job
         return job.model_copy(update={"rows": collection.kept, "seen": collection.seen})
 
-    def _open_collection(self, served: ServedVersion, request: RecalibrationRequest) -> Collection:
+    def _open_collection(self, job: Job, request: RecalibrationRequest) -> Collection:
         for collection in self._collections.values():
-            if (served.model, served.version) == (collection.model, collection.version):
+            if (job.model, job.version) == (collection.model, collection.version):
                 raise InvalidInput("rows of this version are being collected already", "collect")
         max_share = request.parameters.max_share or (0.5 if self._has_api_keys else 1.0)
         return Collection(
-            served.model,
-            served.version,
+            job.model,
+            job.version,
             target=request.collect,
             candidates=request.collect * request.parameters.spread,
             per_client=max(int(max_share * request.collect), 1),

@@ -10,22 +10,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from time import time
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
 from models.errors import DengeError, InvalidInput
-from service.catalog.served_version import ServedVersion
 from service.recalibrating.collection import Collection, require_several_clients
 from service.recalibrating.job import Job, JobStopped
 from service.recalibrating.jobs import BY_CLIENT, ROWS_PATH, Recalibrations
 from service.replicas.membership import MISSED_SECONDS, Membership
 from service.replicas.peers import Peers
 from service.replicas.store import StoreUnavailable
-from service.replicas.values import pack, unpack
+from service.replicas.values import StoredModel, pack, unpack
 from service.wire.recalibration import JobKind, RecalibrationRequest
 
 log = structlog.get_logger()
@@ -60,12 +58,10 @@ class CollectPlan(BaseModel):
     ends: float
 
 
-class JobRecord(BaseModel):
+class JobRecord(StoredModel):
     """A job in the store, and what another replica needs to go on with it."""
 
-    model_config = ConfigDict(frozen=True)
-
-    job: dict[str, Any]
+    job: Job
     plan: CollectPlan | None
 
 
@@ -84,7 +80,6 @@ class SharedRecalibrations(Recalibrations):
         self._store = membership.store
         self._peers = peers
         self._plans: dict[str, CollectPlan] = {}
-        self._timeouts: WeakKeyDictionary[Collection, float] = WeakKeyDictionary()
         self._totals: dict[str, tuple[int, int]] = {}
         self._unwritten: set[str] = set()
         membership.watch(_TOPIC, self.exchange)
@@ -101,10 +96,11 @@ class SharedRecalibrations(Recalibrations):
             StoreUnavailable: the store does not answer.
         """
         values = await self._membership.observe(self._store.get_many("job/"))
-        found = {key.removeprefix("job/"): record for key, value in values.items() if (record := _decode(value))}
+        records = [record for value in values.values() if (record := JobRecord.from_value(value)) is not None]
+        found = {record.job.id: record for record in records}
         own = {job_id: self._jobs[job_id] for job_id in self._jobs.keys() & (self._tasks.keys() | self._unwritten)}
-        self._plans |= {job_id: plan for job_id, (_, plan) in found.items() if plan is not None}
-        jobs = {job_id: job for job_id, (job, _) in found.items()} | own
+        self._plans |= {job_id: record.plan for job_id, record in found.items() if record.plan is not None}
+        jobs = {job_id: record.job for job_id, record in found.items()} | own
         self._jobs = dict(sorted(jobs.items(), key=lambda item: item[1].created_at))
 
     async def exchange(self) -> None:
@@ -164,14 +160,11 @@ class SharedRecalibrations(Recalibrations):
         return job.model_copy(update={"rows": min(kept, job.target_rows), "seen": seen})
 
     async def _write(self, job: Job) -> None:
-        if job.id in self._collections and job.id not in self._plans:
-            self._plans[job.id] = self._plan(job)
-        record = JobRecord(job=job.model_dump(mode="json", exclude={"is_finished"}), plan=self._plans.get(job.id))
+        record = JobRecord(job=job, plan=self._plans.get(job.id))
         self._unwritten.add(job.id)
         if not job.is_finished:
             await self._membership.observe(self._store.lease(f"job/{job.id}", self._membership.id, LEASE_SECONDS))
-        value = pack(SCHEMA, record.model_dump_json().encode())
-        await self._membership.observe(self._store.put(f"job/{job.id}", value, KEPT_SECONDS))
+        await self._membership.observe(self._store.put(f"job/{job.id}", record.to_value(), KEPT_SECONDS))
         self._unwritten.discard(job.id)
         await self._membership.announce(_TOPIC)
 
@@ -201,9 +194,14 @@ class SharedRecalibrations(Recalibrations):
         versions = {(self._collections[job_id].model, self._collections[job_id].version) for job_id in collecting}
         self._collector.targets = frozenset(versions)
 
-    def _open_collection(self, served: ServedVersion, request: RecalibrationRequest) -> Collection:
-        collection = super()._open_collection(served, request)
-        self._timeouts[collection] = request.parameters.timeout_seconds
+    def _open_collection(self, job: Job, request: RecalibrationRequest) -> Collection:
+        collection = super()._open_collection(job, request)
+        self._plans[job.id] = CollectPlan(
+            target=collection.target,
+            candidates=collection.candidates,
+            per_client=collection.per_client,
+            ends=time() + request.parameters.timeout_seconds,
+        )
         return collection
 
     async def _note_cancelled(self, job_id: str, reason: object) -> None:
@@ -212,15 +210,6 @@ class SharedRecalibrations(Recalibrations):
         elif reason != _ELSEWHERE:  # this replica ends: another one, or the next, goes on
             with suppress(StoreUnavailable):
                 await self._store.release(f"job/{job_id}", self._membership.id)
-
-    def _plan(self, job: Job) -> CollectPlan:
-        collection = self._collections[job.id]
-        return CollectPlan(
-            target=collection.target,
-            candidates=collection.candidates,
-            per_client=collection.per_client,
-            ends=time() + self._timeouts[collection],
-        )
 
     async def _follow_collections(self) -> None:
         """Fill a reservoir for each job that collects, say how full it is, and drop those of finished jobs."""
@@ -289,12 +278,3 @@ class SharedRecalibrations(Recalibrations):
         log.warning("recalibration_taken_over", job=job.id, state=job.state)
         await self._update(job.id, state="collecting")
         self._start_task(job.id, None, None, max(plan.ends - time(), 0.0))
-
-
-def _decode(value: bytes) -> tuple[Job, CollectPlan | None] | None:
-    payload = unpack(SCHEMA, value)
-    try:
-        record = None if payload is None else JobRecord.model_validate_json(payload)
-        return None if record is None else (Job.model_validate(record.job), record.plan)
-    except ValidationError:
-        return None

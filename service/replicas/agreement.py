@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import NotReady
 from service.catalog import snapshot
@@ -22,14 +21,13 @@ from service.errors import NotAgreed
 from service.host.blocking_pool import BlockingPool
 from service.replicas.membership import Membership
 from service.replicas.store import StoreUnavailable, revision_of
-from service.replicas.values import pack, unpack
+from service.replicas.values import StoredModel
 
 log = structlog.get_logger()
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-SCHEMA = 1
 AGREEMENT_SECONDS = 30.0
 """How long a change waits for the other replicas."""
 RETRY_SECONDS = 10.0
@@ -45,7 +43,7 @@ _LOOK_SECONDS = 0.5
 """Between two looks at the members, if none announces anything."""
 
 
-class WantedCatalog(BaseModel):
+class WantedCatalog(StoredModel):
     """What all replicas are to serve.
 
     Attributes:
@@ -54,24 +52,9 @@ class WantedCatalog(BaseModel):
         models: by name.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     revision: int
     writer: str
     models: dict[str, PublishedSnapshot]
-
-    def to_value(self) -> bytes:
-        """Returns the value that the store holds."""
-        return pack(SCHEMA, self.model_dump_json().encode())
-
-    @classmethod
-    def from_value(cls, value: bytes | None) -> "WantedCatalog | None":
-        """Returns what `to_value` wrote; None for no value, or one of another release."""
-        payload = unpack(SCHEMA, value)
-        try:
-            return None if payload is None else cls.model_validate_json(payload)
-        except ValidationError:
-            return None
 
 
 class Agreement:

@@ -5,14 +5,12 @@ import socket
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from service.replicas.values import pack, unpack
-
-SCHEMA = 1
+from service.replicas.values import StoredModel
 
 
-class Member(BaseModel):
+class Member(StoredModel):
     """A replica that is alive.
 
     Attributes:
@@ -26,8 +24,6 @@ class Member(BaseModel):
         group: of the replicas that share its port; empty where it has a port of its own.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
     address: str
     version: str
@@ -36,19 +32,6 @@ class Member(BaseModel):
     requests: int = Field(0, ge=0)
     catalog: int = Field(0, ge=0)
     group: str = ""
-
-    def to_value(self) -> bytes:
-        """Returns the value that the store holds."""
-        return pack(SCHEMA, self.model_dump_json().encode())
-
-    @classmethod
-    def from_value(cls, value: bytes) -> "Member | None":
-        """Returns what `to_value` wrote; None for a value of another release."""
-        payload = unpack(SCHEMA, value)
-        try:
-            return None if payload is None else cls.model_validate_json(payload)
-        except ValidationError:
-            return None
 
 
 def new_id() -> str:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from models.drift.assessment import Assessment
 from models.errors import InvalidInput
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.replicas.store import StoreUnavailable, revision_of
-from service.replicas.values import pack, unpack
+from service.replicas.values import StoredModel, pack, unpack
 from service.watching.alarm import Alarm
 from service.watching.shared_windows import decode_rows
 from service.watching.stored_observations import StoredObservations
@@ -37,7 +37,7 @@ Deliver = Callable[[Alarm, str], Awaitable[object]]
 """Delivers an alarm under an id, which is the same at every attempt. Returns when it is done, or given up."""
 
 
-class Finding(BaseModel):
+class Finding(StoredModel):
     """What has been found of a version, as all replicas show it.
 
     Attributes:
@@ -47,21 +47,12 @@ class Finding(BaseModel):
         alarm: the last one that has begun or ended; None before the first.
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     number: int
     judged_at: float
     assessment: Assessment
     alarm: Alarm | None
-
-    @classmethod
-    def from_value(cls, value: bytes) -> "Finding | None":
-        """Returns what the judge wrote; None for a value of another release."""
-        payload = unpack(SCHEMA, value)
-        try:
-            return None if payload is None else cls.model_validate_json(payload)
-        except ValidationError:
-            return None
 
 
 @dataclass(frozen=True)
@@ -178,7 +169,7 @@ class Judge:
         for _, alarm in after.undelivered[len(before.undelivered) :]:
             self._on_alarm(alarm)
         if after.finding is not None:
-            await self._store.put(f"finding/{key}", pack(SCHEMA, after.finding.model_dump_json().encode()))
+            await self._store.put(f"finding/{key}", after.finding.to_value())
         for name, *_ in parts:
             await self._store.delete(name)
         if after.finding != before.finding:
