@@ -2,7 +2,7 @@
 
     conv(x, V) + conv(x, W) = conv(x, V + W)                    where the smaller kernel is laid into the larger one
     conv(x, W) + (s x + t)  = conv(x, W + diag(s)) + t          where the convolution keeps channels and positions
-    s conv(x, W) + t        = conv(x, s W) + t                  as it stands after a sum that has been merged
+    s conv(x, W) + t        = conv(x, s W) + t                  for a scale and a shift after either
 
 This is the re-parameterisation of RepVGG (Ding et al. 2021) and MobileOne (Vasu et al. 2023), and the only way in which
 a layer on a branch of its own can fold. It is for predictions: where branches are one, no layer on them can be read, so
@@ -73,21 +73,26 @@ def merge(folded: onnx.ModelProto) -> Merged:
             for one, other in ((0, 1), (1, 0)):
                 try:
                     rule = _absorb if editor.constant(node.input[other]) is not None else _merge
-                    into |= rule(editor, node, node.input[one], node.input[other])
+                    into |= rule(editor, node, one, other)
                 except Refusal:
                     continue
                 break
     return Merged(editor.finish() if into else folded, into)
 
 
-def _absorb(editor: GraphEditor, node: onnx.NodeProto, one: str, constant: str) -> dict[str, str]:
+def _absorb(editor: GraphEditor, node: onnx.NodeProto, one: int, constant: int) -> dict[str, str]:
     """Take the scale or the shift after a convolution into it.
 
+    Args:
+        node: the Mul or Add.
+        one: its input that a convolution computes.
+        constant: its other input.
+
     Raises:
-        Refusal: there is no such convolution.
+        Refusal: there is no such convolution, or the constant is not one for each channel.
     """
-    conv = _read_conv(editor, one, node)
-    value = _per_channel(editor, constant, len(conv.weight), len(conv.kernel))
+    conv = _read_conv(editor, node.input[one], node)
+    value = _per_channel(editor, node, constant, conv)
     if is_standard(node, "Mul"):
         weight, shift = conv.weight * value.reshape(-1, *[1] * (conv.weight.ndim - 1)), conv.bias * value
     else:
@@ -96,27 +101,27 @@ def _absorb(editor: GraphEditor, node: onnx.NodeProto, one: str, constant: str) 
     return {node.name: label(conv.node)}
 
 
-def _merge(editor: GraphEditor, add: onnx.NodeProto, one: str, other: str) -> dict[str, str]:
+def _merge(editor: GraphEditor, add: onnx.NodeProto, one: int, other: int) -> dict[str, str]:
     """Merge a branch into the convolution that computes the other operand of a sum.
 
     Args:
         add: the sum.
-        one: the operand that a convolution computes, which stays.
-        other: the operand whose branch goes.
+        one: its input that a convolution computes, which stays.
+        other: its input whose branch goes.
 
     Raises:
         Refusal: the branches cannot be merged this way.
     """
     if not is_standard(add, "Add"):
         raise Refusal(f"{label(add)} is no sum")
-    conv = _read_conv(editor, one, add)
-    branch = _read_scale(editor, other, add, conv) or _read_conv(editor, other, add)
+    conv = _read_conv(editor, add.input[one], add)
+    branch = _read_scale(editor, add.input[other], add, conv) or _read_conv(editor, add.input[other], add)
     _require_parallel(conv, branch)
     weight = conv.weight.copy()
     at = [before - inner for before, inner in zip(conv.before, branch.before, strict=True)]
     inside = tuple(slice(start, start + size) for start, size in zip(at, branch.kernel, strict=True))
     weight[(slice(None), slice(None), *inside)] += branch.weight
-    removed = [add, *_nodes_between(editor, other, conv.node.input[0])]
+    removed = [add, *_nodes_between(editor, add.input[other], conv.node.input[0])]
     _replace(editor, conv, weight, conv.bias + branch.bias, add, removed)
     return {node.name: label(conv.node) for node in removed}
 
@@ -147,13 +152,13 @@ def _replace(
         editor.rename_output(computed, result)
 
 
-def _read_conv(editor: GraphEditor, tensor: str, add: onnx.NodeProto) -> _Conv:
-    """The convolution that computes a tensor for this sum alone.
+def _read_conv(editor: GraphEditor, tensor: str, user: onnx.NodeProto) -> _Conv:
+    """The convolution that computes a tensor for this user alone.
 
     Raises:
         Refusal: another node computes it, or it has another user.
     """
-    node = _producer(editor, tensor, add)
+    node = _producer(editor, tensor, user)
     if not is_standard(node, "Conv"):
         raise Refusal(f"{label(node)} is no convolution")
     weight = weights(editor, node, 1)
@@ -185,15 +190,15 @@ def _read_scale(editor: GraphEditor, tensor: str, add: onnx.NodeProto, conv: _Co
         node = _producer(editor, tensor, user)
         if not is_standard(node, "Add", "Mul"):
             return None
-        constants = [name for name in node.input if editor.constant(name) is not None]
+        constants = [slot for slot, name in enumerate(node.input) if editor.constant(name) is not None]
         if len(constants) != 1 or len(node.input) != 2:
             return None
-        value = _per_channel(editor, constants[0], channels, axes)
+        value = _per_channel(editor, node, constants[0], conv)
         if node.op_type == "Mul":
             scale = scale * value
         else:
             shift = shift + scale * value
-        tensor, user = next(name for name in node.input if name != constants[0]), node
+        tensor, user = node.input[1 - constants[0]], node
     if channels != conv.weight.shape[1] * conv.group:
         raise Refusal(f"{label(conv.node)} changes the number of channels")
     weight = np.zeros((*conv.weight.shape[:2], *[1] * axes))
@@ -202,17 +207,18 @@ def _read_scale(editor: GraphEditor, tensor: str, add: onnx.NodeProto, conv: _Co
     return _Conv(conv.node, weight, shift, conv.group, (1,) * axes, none, none)
 
 
-def _per_channel(editor: GraphEditor, name: str, channels: int, axes: int) -> Float64:
-    """A constant of one number, or of one for each channel, shape (channels,).
+def _per_channel(editor: GraphEditor, node: onnx.NodeProto, slot: int, conv: _Conv) -> Float64:
+    """The constant at an input of a node, beside what has the channels and axes of a convolution's output, shape (M,).
 
     Raises:
-        Refusal: it is another one.
+        Refusal: it is not one number, or one for each channel, or it would add axes.
     """
-    value = weights(editor, onnx.NodeProto(input=[name]), 0)
-    if value.size != 1 and value.shape[-axes - 1 :] != (channels, *[1] * axes):
-        raise Refusal(f"'{name}' is not one number for each channel")
-    if value.ndim > axes + 1 and value.shape[: -axes - 1] != (1,) * (value.ndim - axes - 1):
-        raise Refusal(f"'{name}' differs from row to row")
+    value = weights(editor, node, slot)
+    channels, axes = len(conv.weight), len(conv.kernel)
+    if value.ndim > axes + 2:
+        raise Refusal(f"'{node.input[slot]}' adds axes")
+    if value.size != 1 and value.shape not in {(channels, *[1] * axes), (1, channels, *[1] * axes)}:
+        raise Refusal(f"'{node.input[slot]}' is not one number for each channel")
     return np.broadcast_to(value.reshape(-1), (channels,))
 
 

@@ -98,9 +98,11 @@ class AccuracyEstimator:
             is_label_shift: whether the mix of classes explains what moved.
         """
         old, new = _probabilities(self.manifest, parent), _probabilities(self.manifest, twin)
-        before = self.before.estimate(_signs_before(old, new), self.scale)
-        if is_label_shift:
-            before = _by_confidence(old, self.usual, self.scale)
+        before = (
+            _by_confidence(old, self.usual, self.scale)
+            if is_label_shift
+            else self.before.estimate(_signs_before(old, new), self.scale)
+        )
         return before, self.after.estimate(_signs_after(old, new, self.usual), self.scale)
 
 

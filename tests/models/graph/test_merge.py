@@ -96,6 +96,7 @@ def test_a_layer_after_the_sum_of_a_convolution_and_its_input_is_merged_too() ->
         pytest.param(lambda g, x: g.conv(x, 4, 4, pads=[2, 2, 2, 2], dilations=[2, 2]), id="dilated"),
         pytest.param(lambda g, x: g.conv(x, 4, 4, pads=[2, 2, 0, 0]), id="shifted"),
         pytest.param(lambda g, x: g.op("Mul", x, g.constant(np.ones((6, 1)))), id="scaled by position"),
+        pytest.param(lambda g, x: g.op("Mul", x, g.constant(np.ones((1, 1, 1, 1, 1)))), id="scaled into more axes"),
         pytest.param(lambda g, x: g.op("Mul", x, x), id="no convolution"),
     ],
 )
