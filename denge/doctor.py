@@ -144,8 +144,8 @@ def _token(settings: Settings) -> Iterator[Finding]:
 
 
 def _repository(settings: Settings) -> Iterator[Finding]:
-    repository = Repository(settings.repository)
     try:
+        repository = Repository(settings.repository)
         repository.validate_writable()
         listing = repository.listing()
     except DengeError as error:

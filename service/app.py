@@ -245,7 +245,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _add_routes(app: FastAPI, guard: Guard, routers: Iterable[APIRouter], framework_paths: Sequence[str] = ()) -> None:
+def _add_routes(app: FastAPI, guard: Guard, routers: Iterable[APIRouter], framework_paths: Sequence[str]) -> None:
     app.router.redirect_slashes = False
     errors.install(app)
     for router in routers:

@@ -54,7 +54,7 @@ MAX_CODEC_THREADS = 4
 
 @dataclass(frozen=True)
 class Predictions:
-    """The parts that answer predictions: of the one process that serves, or of a worker."""
+    """The parts of a replica that answer predictions."""
 
     handler: Handler
     context: RequestContext

@@ -8,7 +8,7 @@ import { refresh } from "./poller.js";
 import { shownPath } from "./selectors.js";
 import { current, update } from "./state.js";
 
-/** @import { CanaryChoice, Job, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
+/** @import { CanaryChoice, Job, Pending, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
 
 /**
  * Send a request that changes the service, and say how it went.
@@ -21,9 +21,9 @@ import { current, update } from "./state.js";
 async function act(done, method, path, body) {
   update({ notice: null });
   try {
-    /** @type {{ message?: string, pending?: string[] } | null} */
+    /** @type {Partial<Pending> | null} */
     const answer = await api.send(method, path, body);
-    update({ notice: { text: answer?.pending && answer.message ? answer.message : done, isFailure: false } });
+    update({ notice: { text: (answer?.pending && answer.message) ?? done, isFailure: false } });
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     update({ notice: { text: error.message, isFailure: true } });

@@ -1,10 +1,12 @@
 /** Responses of the service, and the state of the page. `scripts/check-page` writes `build/page/api.d.ts` first. */
 
-import type { Events, RequestBodies, Responses } from "../../build/page/api";
+import type { Events, RequestBodies, Responses, Schemas } from "../../build/page/api";
 
 type OfVersion<Path extends string> = Responses[`GET /v2/models/{model}/versions/{version}${Path}` & keyof Responses];
 
 export type ServerMetadata = Responses["GET /v2"];
+/** The answer to a change that some replicas have not applied yet. */
+export type Pending = Schemas["Pending"];
 export type ReplicaList = Responses["GET /v2/replicas"];
 export type IndexedVersion = Responses["POST /v2/repository/index"][number];
 export type LoadedVersion = Responses["GET /v2/drift"]["versions"][number];

@@ -52,25 +52,6 @@ def api_router(tag: Tag, access: Dependency | None = None) -> APIRouter:
     )
 
 
-_ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-"""A reference: FastAPI would build a validator of `Error` for every status of every route, half of its start."""
-
-
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for its description. `add_schemas` adds their schema."""
-    described: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": _ERROR_CONTENT} for status in statuses
-    }
-    # In place of the 422 that FastAPI would describe, in a format of its own.
-    return described | {"default": {"description": "Any other error", "content": _ERROR_CONTENT}}
-
-
-def add_schemas(described: dict[str, Any]) -> None:
-    """Add the schemas that routes refer to by name to the description of the API."""
-    schemas = described["components"]["schemas"] | {"Error": Error.model_json_schema()}
-    described["components"]["schemas"] = dict(sorted(schemas.items()))
-
-
 class Pending(BaseModel):
     """A change that is stored, but that some replicas have not applied yet."""
 
@@ -78,9 +59,30 @@ class Pending(BaseModel):
     pending: list[str] = Field(description="Ids of these replicas. Each goes on trying.")
 
 
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route, for its description. `add_schemas` adds their schema."""
+    described: dict[int | str, dict[str, Any]] = {
+        status: _reference(Error, HTTPStatus(status).phrase) for status in statuses
+    }
+    # In place of the 422 that FastAPI would describe, in a format of its own.
+    return described | {"default": _reference(Error, "Any other error")}
+
+
 def change_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The responses of a route that changes what all replicas serve, besides its success."""
-    return error_responses(*statuses) | {202: {"model": Pending, "description": "Not all replicas have applied it yet"}}
+    return error_responses(*statuses) | {202: _reference(Pending, "Not all replicas have applied it yet")}
+
+
+def add_schemas(described: dict[str, Any]) -> None:
+    """Add the schemas that routes refer to by name to the description of the API."""
+    referred = {model.__name__: model.model_json_schema() for model in (Error, Pending)}
+    described["components"]["schemas"] = dict(sorted((described["components"]["schemas"] | referred).items()))
+
+
+def _reference(model: type[BaseModel], description: str) -> dict[str, Any]:
+    """A response that refers to a schema: FastAPI would build a validator for it in every route, half of its start."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def example(value: str | float) -> dict[str, Example]:

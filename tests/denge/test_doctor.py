@@ -49,6 +49,14 @@ def test_a_damaged_version_is_a_problem_and_the_others_are_not(repository: Path,
     assert "publish it again" in problem.advice
 
 
+def test_a_bucket_without_an_account_is_a_problem(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+
+    (problem,) = found(Settings(repository="az://models", port=free_port), "repository")
+
+    assert (problem.state, problem.found.startswith("repository: az://models: ")) == ("problem", True)
+
+
 def test_a_port_that_is_taken_is_a_problem_in_json_too(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

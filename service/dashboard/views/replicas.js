@@ -3,7 +3,7 @@
 
 import { h } from "../dom.js";
 import { count, date } from "../format.js";
-import { columnHeadings } from "./tables.js";
+import { figureTable } from "./tables.js";
 
 /** @import { ReplicaList, State } from "../types" */
 
@@ -21,30 +21,17 @@ export function replicas({ replicas: list }) {
         `The store ${list.store.name} does not answer since ${date(list.store.unavailable_since ?? "")}. `,
         "Predictions go on; changes are refused, and statistics of other replicas are missing.",
       ),
-    h(
-      "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Replicas" },
-      h(
-        "table",
-        { class: "numbers" },
-        columnHeadings("Replica", "Version", "Since", "Requests", "Catalog", "State"),
-        h(
-          "tbody",
-          null,
-          list.replicas.map((replica) =>
-            h(
-              "tr",
-              { key: replica.id },
-              h("th", { scope: "row" }, replica.id, replica.is_this && " (this one)"),
-              h("td", null, replica.version),
-              h("td", null, date(replica.since)),
-              h("td", null, count(replica.requests)),
-              h("td", null, String(replica.catalog_revision)),
-              h("td", null, replica.state),
-            ),
-          ),
-        ),
-      ),
+    figureTable(
+      "Replicas",
+      ["Replica", "Version", "Since", "Requests", "Catalog", "State"],
+      list.replicas.map(({ id, version, since, requests, catalog_revision, state, is_this }) => [
+        [id, is_this && " (this one)"],
+        version,
+        date(since),
+        count(requests),
+        String(catalog_revision),
+        state,
+      ]),
     ),
   );
 }

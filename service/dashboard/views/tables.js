@@ -18,6 +18,36 @@ export const columnHeadings = (...names) =>
   );
 
 /**
+ * A table of figures that scrolls where it is too wide.
+ *
+ * @param {string} label
+ * @param {string[]} columns the first one names the rows
+ * @param {Content[][]} rows
+ */
+export const figureTable = (label, columns, rows) =>
+  h(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+    h(
+      "table",
+      { class: "numbers" },
+      columnHeadings(...columns),
+      h(
+        "tbody",
+        null,
+        rows.map(([name, ...cells]) =>
+          h(
+            "tr",
+            null,
+            h("th", { scope: "row" }, name),
+            cells.map((cell) => h("td", null, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
+
+/**
  * The figures of a drawing as a table that unfolds.
  *
  * @param {string} label
@@ -25,32 +55,7 @@ export const columnHeadings = (...names) =>
  * @param {Content[][]} rows
  */
 export const unfoldingTable = (label, columns, rows) =>
-  h(
-    "details",
-    null,
-    h("summary", null, "As a table"),
-    h(
-      "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
-      h(
-        "table",
-        { class: "numbers" },
-        columnHeadings(...columns),
-        h(
-          "tbody",
-          null,
-          rows.map(([name, ...cells]) =>
-            h(
-              "tr",
-              null,
-              h("th", { scope: "row" }, name),
-              cells.map((cell) => h("td", null, cell)),
-            ),
-          ),
-        ),
-      ),
-    ),
-  );
+  h("details", null, h("summary", null, "As a table"), figureTable(label, columns, rows));
 
 /** Facts as terms and their values. @param {Array<[term: string, value: Content, note?: Content]>} facts @param {string} [kind] */
 export const factList = (facts, kind = "") =>
