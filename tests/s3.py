@@ -3,14 +3,16 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 ACCESS_KEY = "AKIAEXAMPLE"
 SECRET_KEY = "a-secret-that-no-message-repeats"
@@ -51,13 +53,23 @@ class Endpoint:
 
 @contextmanager
 def serving() -> Iterator[Endpoint]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
+    moto = DomainDispatcherApplication(create_backend_app)
+    one_at_a_time = threading.Lock()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        # moto compares If-Match in one step and stores in another: two threads in between would both succeed, unlike S3.
+        with one_at_a_time:
+            answered: Iterable[bytes] = moto(environ, start_response)
+            return answered
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        yield Endpoint(f"http://127.0.0.1:{port}")
+        yield Endpoint(f"http://127.0.0.1:{server.port}")
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
 
 
 Step = Callable[[bytes], str]
