@@ -6,10 +6,11 @@ They carry a secret that the store holds, so that only processes with access to 
 import hmac
 import secrets
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from models.errors import Forbidden, NotReady
+from models.errors import Forbidden, NotFound, NotReady
 from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.store import ABSENT
@@ -18,6 +19,8 @@ from service.replicas.values import pack, unpack
 SCHEMA = 1
 ANSWER_SECONDS = 30.0
 _KEY = "secret"
+_FOR = "denge-replica"
+"""Header with the id of the replica that is meant: another process may have the address of one that is gone."""
 
 
 class Peers:
@@ -50,22 +53,26 @@ class Peers:
             options = {"base_url": member.address, "verify": self._context()}
         try:
             async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, **options) as client:
-                response = await client.get(path, headers={"Authorization": f"Bearer {secret}"})
+                response = await client.get(path, headers={"Authorization": f"Bearer {secret}", _FOR: member.id})
         except (httpx2.HTTPError, OSError) as error:
             raise NotReady(f"replica {member.id} at {member.address} does not answer: {error}") from error
         if response.status_code != 200:
             raise NotReady(f"replica {member.id} at {member.address} answers with {response.status_code}")
         return response.content
 
-    async def require_peer(self, authorization: str) -> None:
+    async def require_peer(self, headers: Mapping[str, str]) -> None:
         """Authorise a request of another replica.
 
         Raises:
             Forbidden: it comes from someone else.
+            NotFound: another replica than this one is meant.
             StoreUnavailable: the store does not answer.
         """
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {await self._read_secret()}".encode()):
+        given, expected = headers.get("authorization", ""), f"Bearer {await self._read_secret()}"
+        if not hmac.compare_digest(given.encode(), expected.encode()):
             raise Forbidden("this is for replicas of this service only")
+        if headers.get(_FOR) != self._membership.id:
+            raise NotFound(f"this is replica {self._membership.id}")
 
     async def _read_secret(self) -> str:
         if self._secret is None:

@@ -95,13 +95,13 @@ def router(
     @routes.get(f"{ROWS_PATH}{{job}}", include_in_schema=False)
     async def get_collected_rows(job: str, request: Request) -> Response:
         """The rows that this replica has collected for a job, for the replica that carries it out."""
-        await peers.require_peer(request.headers.get("authorization", ""))
+        await peers.require_peer(request.headers)
         return Response(await asyncio.to_thread(recalibrations.sample, job), media_type="application/octet-stream")
 
     @routes.get(STATISTICS_PATH, include_in_schema=False)
     async def get_replica_statistics(request: Request) -> Response:
         """The statistics of this replica alone, for one that shares its port."""
-        await peers.require_peer(request.headers.get("authorization", ""))
+        await peers.require_peer(request.headers)
         return Response(statistics.own(), media_type="application/json")
 
     return routes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import Forbidden, NotReady
+from models.errors import Forbidden, NotFound, NotReady
 from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
@@ -15,8 +15,8 @@ from service.replicas.peers import Peers
 from tests.awaiting import within_time
 
 
-def member(address: str) -> Member:
-    return Member(id="b", address=address, version="1", started=datetime(2026, 1, 1, tzinfo=UTC))
+def member(address: str, name: str = "b") -> Member:
+    return Member(id=name, address=address, version="1", started=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
@@ -28,12 +28,15 @@ def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+            lines = (line.split(": ", 1) for line in head.splitlines()[1:] if line)
+            headers = {name.lower(): value for name, value in lines}
             try:
-                await answering.require_peer(headers["Authorization"])
+                await answering.require_peer(headers)
                 status, body = "200 OK", head.split()[1].encode()
             except Forbidden:
                 status, body = "403 Forbidden", b""
+            except NotFound:
+                status, body = "404 Not Found", b""
             writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
             writer.close()
 
@@ -42,11 +45,14 @@ def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
             assert await asking.get(there, "/rows/1") == b"/rows/1"
             with pytest.raises(NotReady, match="answers with 403"):
                 await stranger.get(there, "/rows/1")
+            # A new process at the address of one that has died must not be taken for it.
+            with pytest.raises(NotReady, match=r"replica a at unix:.* answers with 404"):
+                await asking.get(member(there.address, "a"), "/rows/1")
         with pytest.raises(NotReady, match=r"replica b at unix:.* does not answer"):
             await asking.get(there, "/rows/1")
         for authorization in ("", "Bearer ", "Bearer x"):
             with pytest.raises(Forbidden):
-                await answering.require_peer(authorization)
+                await answering.require_peer({"authorization": authorization, "denge-replica": "b"})
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(within_time(test(Path(folder)), "no answer"))
