@@ -57,7 +57,7 @@ def serving() -> Iterator[Endpoint]:
     one_at_a_time = threading.Lock()
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        # moto compares If-Match in one step and stores in another: two threads in between would both succeed, unlike S3.
+        # moto compares If-Match in one step and stores in another: two threads would both succeed, unlike with S3.
         with one_at_a_time:
             answered: Iterable[bytes] = moto(environ, start_response)
             return answered
