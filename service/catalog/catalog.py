@@ -73,8 +73,7 @@ class Catalog(Lookups):
             StorageError: the repository cannot be read.
             ProviderUnavailable: the provider does not work; another one is never used in its place.
         """
-        listing = self.repository.listing()
-        self._remember(listing, are_wanted=True)
+        listing = self.want_all()
         wanted: dict[str, list[VersionKey]] = {name: [] for name in listing}
         for name, found in listing.items():
             with suppress(DengeError):  # raised again when the model is loaded
@@ -91,6 +90,16 @@ class Catalog(Lookups):
             except DengeError as error:
                 log.error("model_not_loaded", model=name, error=str(error))
 
+    def want_all(self) -> Mapping[str, ModelListing]:
+        """Note that every model of the repository is to be served, and return what the repository has.
+
+        Raises:
+            StorageError: the repository cannot be read.
+        """
+        listing = self.repository.listing()
+        self._remember(listing, are_wanted=True)
+        return listing
+
     def load_last_seen(self) -> list[str]:
         """Load what is known here of a repository that does not answer, and return the names of these models."""
         seen = self.repository.last_seen()
@@ -98,6 +107,7 @@ class Catalog(Lookups):
             with suppress(DengeError), self._changes.held(name):
                 loaded, errors = self._loader.load(name, self._to_load(stored.rollout, stored.versions), {})
                 self._serve(name, stored.rollout, stored.versions, loaded, _reasons(errors))
+        self._is_known = bool(seen)
         return [name for name in seen if self._current(name).loaded]
 
     def load(self, name: str) -> None:
@@ -181,6 +191,7 @@ class Catalog(Lookups):
                 models[name] = published.restore(loaded, _reasons(errors))
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
             self._models = models
+            self._is_known = True
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
 
@@ -270,6 +281,7 @@ class Catalog(Lookups):
                     models[name] = replace(model, stored=())
             if models != self._models:
                 self._models = models
+            self._is_known = True
 
     def _replace(self, name: str, model: ModelSnapshot) -> None:
         with self._replacing:

@@ -21,12 +21,18 @@ class Lookups:
 
     def __init__(self, draw: Callable[[], float] = random.random) -> None:
         self._models: Mapping[str, ModelSnapshot] = {}
+        self._is_known = False
         self._draw = draw
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the repository has been read, so that it is known which models are to be served."""
+        return self._is_known
 
     @property
     def is_ready(self) -> bool:
         """Whether every model that is to be served has a default version that is loaded."""
-        return all(model.default is not None for model in self._models.values() if model.is_wanted)
+        return self._is_known and all(model.default is not None for model in self._models.values() if model.is_wanted)
 
     @property
     def snapshots(self) -> Mapping[str, ModelSnapshot]:

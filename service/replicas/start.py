@@ -51,13 +51,15 @@ class Start:
         self._retry_seconds = retry_seconds
         self._pool = BlockingPool("start", 1, None)
         self._is_outdated = False
+        self._is_serving = False
 
     @asynccontextmanager
     async def loading(self) -> AsyncIterator[None]:
         """Enter when everything is loaded. What takes longer than `START_SECONDS` is loaded while the service serves.
 
         Raises:
-            StorageError: the repository does not answer, and nothing of it was seen before.
+            StorageError: the repository refuses or does not answer within `START_SECONDS`, and nothing of it was seen
+                before. One that takes longer to say so is read again while the service serves.
             ProviderUnavailable: the provider does not work.
         """
         loading = asyncio.ensure_future(self._start())
@@ -65,9 +67,11 @@ class Start:
         if done:
             await loading
         else:
+            self._is_serving = True
             log.warning("still_loading", models=self._catalog.names())
             loading.add_done_callback(_log_failure)
         catching_up = asyncio.create_task(self._catch_up(loading))
+        catching_up.add_done_callback(_log_failure)
         try:
             yield
         finally:
@@ -87,7 +91,8 @@ class Start:
         try:
             await self._pool.run("load all models", self._load_all)
         except StorageError as error:
-            if not await self._pool.run("load what was seen last", self._catalog.load_last_seen):
+            seen = await self._pool.run("load what was seen last", self._catalog.load_last_seen)
+            if not seen and not self._is_serving:
                 raise
             self._is_outdated = True
             log.error("repository_unavailable", reason=str(error), models=self._catalog.names())
@@ -100,7 +105,8 @@ class Start:
         while self._is_outdated:
             await asyncio.sleep(self._retry_seconds)
             with suppress(StorageError):
-                for model in await self._pool.run("list the repository", self._repository.models):
+                await self._pool.run("fill the repository", self._fill)
+                for model in await self._pool.run("list the repository", self._catalog.want_all):
                     await self._refresh(model)
                 self._is_outdated = False
         log.info("repository_available", models=self._catalog.names())
@@ -114,13 +120,16 @@ class Start:
             pass
 
     def _load_all(self) -> None:
+        self._fill()
+        self._catalog.load_all()
+
+    def _fill(self) -> None:
         self._repository.delete_abandoned()
         path, name = self._settings.model_path, self._settings.model_name
         if path is not None and name is not None:
             add_given_model(path, name, self._repository, self._settings.state_folder)
         elif self._settings.starters:
             seed(self._repository)
-        self._catalog.load_all()
 
 
 def _log_failure(loading: "asyncio.Future[None]") -> None:

@@ -66,6 +66,8 @@ def router(catalog: Catalog, metrics: Metrics, state: Lifecycle, membership: Mem
         """
         if state.stopping:
             raise NotReady("the service is shutting down: send requests to another replica")
+        if not catalog.is_known:
+            raise NotReady("the repository has not been read yet: the log says why, if it does not answer")
         if not catalog.is_ready:
             raise NotReady("a model could not be loaded: POST /v2/repository/index lists which one, and why")
         if not membership.is_available:

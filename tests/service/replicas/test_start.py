@@ -33,7 +33,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 def starting(repository: Repository) -> tuple[Replica, Start]:
     replica = Replica("a", repository, MemoryStore())
-    settings = Settings(repository=repository.root)
+    settings = Settings(repository=repository.root, starters=False)
     return replica, Start(repository, replica.catalog, replica.agreement, settings, retry_seconds=0.0)
 
 
@@ -44,7 +44,6 @@ def test_a_replica_serves_what_was_seen_last_until_the_repository_answers(
         replica, start = starting(seen)
         with monkeypatch.context() as patch:
             patch.setattr(seen, "listing", away)
-            patch.setattr(seen, "models", away)
             async with replica.membership.running(), start.loading():
                 assert replica.default() == 1
                 patch.undo()
@@ -62,7 +61,6 @@ def test_a_repository_that_fails_after_the_port_has_opened_is_read_again(
         replica, start = starting(seen)
         with monkeypatch.context() as patch:
             patch.setattr(seen, "listing", away)
-            patch.setattr(seen, "models", away)
             async with replica.membership.running(), start.loading():
                 await until(lambda: replica.catalog.names() == ["tiny"], "what was seen last is not served")
                 patch.undo()
@@ -84,3 +82,29 @@ def test_a_repository_that_was_never_seen_is_an_error(tmp_path: Path, monkeypatc
                     pytest.fail("it serves nothing")
 
     asyncio.run(within_time(test(), "the start has not ended"))
+
+
+def test_one_that_was_never_seen_and_hangs_is_read_again_while_the_service_serves(
+    seen: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.replicas.start.START_SECONDS", 0.0)
+    monkeypatch.setattr(seen, "last_seen", dict)
+
+    async def test() -> None:
+        replica, start = starting(seen)
+        failed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def fail(*_: object) -> None:
+            loop.call_soon_threadsafe(failed.set)
+            away()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(seen, "listing", fail)
+            async with replica.membership.running(), start.loading():
+                await failed.wait()
+                assert not replica.catalog.is_ready
+                patch.undo()
+                await until(lambda: replica.catalog.is_ready and replica.default() == 2, "version 2 is not served")
+
+    asyncio.run(within_time(test(), "the replica has not read the repository again"))
