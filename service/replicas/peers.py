@@ -3,11 +3,11 @@
 They carry a secret that the store holds, so that only processes with access to the store can send them.
 """
 
+import asyncio
 import hmac
 import secrets
 import ssl
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from models.errors import Forbidden, NotFound, NotReady
@@ -18,6 +18,8 @@ from service.replicas.values import pack, unpack
 
 SCHEMA = 1
 ANSWER_SECONDS = 30.0
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For addresses without TLS: making a context for each request would take tens of milliseconds."""
 _KEY = "secret"
 _FOR = "denge-replica"
 """Header with the id of the replica that is meant: another process may have the address of one that is gone."""
@@ -35,6 +37,7 @@ class Peers:
         self._membership = membership
         self._certificate = certificate
         self._secret: str | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def get(self, member: Member, path: str) -> bytes:
         """Returns what another replica answers.
@@ -46,13 +49,15 @@ class Peers:
         import httpx2  # noqa: PLC0415 - several MiB that a service alone does not need
 
         secret = await self._read_secret()
-        parts, options = urlsplit(member.address), dict[str, Any]()
-        if parts.scheme == "unix":
-            options = {"transport": httpx2.AsyncHTTPTransport(uds=parts.path), "base_url": "http://replica"}
-        else:
-            options = {"base_url": member.address, "verify": self._context()}
+        parts = urlsplit(member.address)
+        is_unix = parts.scheme == "unix"
+        context = await self._tls() if parts.scheme == "https" else _NO_TLS
+        transport = httpx2.AsyncHTTPTransport(uds=parts.path if is_unix else None, verify=context)
+        base = "http://replica" if is_unix else member.address
         try:
-            async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, **options) as client:
+            async with httpx2.AsyncClient(
+                base_url=base, transport=transport, timeout=ANSWER_SECONDS, trust_env=False
+            ) as client:
                 response = await client.get(path, headers={"Authorization": f"Bearer {secret}", _FOR: member.id})
         except (httpx2.HTTPError, OSError) as error:
             raise NotReady(f"replica {member.id} at {member.address} does not answer: {error}") from error
@@ -86,10 +91,10 @@ class Peers:
             self._secret = value.decode()
         return self._secret
 
-    def _context(self) -> ssl.SSLContext | bool:
+    async def _tls(self) -> ssl.SSLContext:
         """Replicas share a certificate, whose names are those of the service and not of a replica."""
-        if self._certificate is None:
-            return True
-        context = ssl.create_default_context(cafile=self._certificate)
-        context.check_hostname = False
-        return context
+        if self._context is None:
+            # Reading the certificates that the system trusts takes tens of milliseconds.
+            self._context = await asyncio.to_thread(ssl.create_default_context, cafile=self._certificate)
+            self._context.check_hostname = self._certificate is None
+        return self._context

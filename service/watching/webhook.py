@@ -11,7 +11,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from time import time
 
@@ -43,7 +43,7 @@ class Webhook:
     Args:
         url: the address; None sends none.
         key: HMAC key that signs them.
-        connect: returns what posts to an address.
+        connect: yields what posts to an address, as long as the block lasts.
         sleep: waits for some seconds.
         clock: seconds since 1970.
 
@@ -55,7 +55,7 @@ class Webhook:
         self,
         url: str | None,
         key: bytes,
-        connect: Callable[[str], Post] | None = None,
+        connect: Callable[[str], AbstractAsyncContextManager[Post]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -76,17 +76,17 @@ class Webhook:
             yield
             return
         self._loop = asyncio.get_running_loop()
-        self._post = self._connect(self._url)
-        task = self._loop.create_task(self._send_all())
-        try:
-            yield
-            await asyncio.sleep(0)  # what other threads have published may not be in the queue yet
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_TIMEOUT):
-                    await self._queue.join()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        async with self._connect(self._url) as self._post:
+            task = self._loop.create_task(self._send_all())
+            try:
+                yield
+                await asyncio.sleep(0)  # what other threads have published may not be in the queue yet
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_TIMEOUT):
+                        await self._queue.join()
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
 
     def publish(self, alarm: Alarm) -> None:
         """Send an alarm that begins or ends. From any thread."""
@@ -166,14 +166,15 @@ def signed_headers(key: bytes, identity: str, seconds: int, body: bytes) -> dict
     }
 
 
-def post_to(url: str) -> Post:
-    """Returns what posts to an address."""
+@asynccontextmanager
+async def post_to(url: str) -> AsyncIterator[Post]:
+    """Yields what posts to an address, as long as the block lasts."""
     import httpx2  # noqa: PLC0415 - several MiB that a service without a webhook does not need
 
-    client = httpx2.AsyncClient(timeout=_ATTEMPT_TIMEOUT, follow_redirects=False, trust_env=False)
+    async with httpx2.AsyncClient(timeout=_ATTEMPT_TIMEOUT, follow_redirects=False, trust_env=False) as client:
 
-    async def post(body: bytes, headers: Mapping[str, str]) -> int:
-        async with client.stream("POST", url, content=body, headers=dict(headers)) as response:
-            return response.status_code
+        async def post(body: bytes, headers: Mapping[str, str]) -> int:
+            async with client.stream("POST", url, content=body, headers=dict(headers)) as response:
+                return response.status_code
 
-    return post
+        yield post

@@ -1,6 +1,7 @@
 """Requests between replicas: with the secret of the store, over HTTP on a unix socket."""
 
 import asyncio
+import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
 from service.replicas.peers import Peers
 from tests.awaiting import within_time
+from tests.service.certificates import make_certificate
 
 
 def member(address: str, name: str = "b") -> Member:
@@ -56,3 +58,26 @@ def test_a_replica_answers_those_that_share_its_store_and_nobody_else() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(within_time(test(Path(folder)), "no answer"))
+
+
+def test_replicas_that_speak_tls_trust_the_certificate_that_they_share(tmp_path: Path) -> None:
+    own, other = make_certificate(tmp_path, "service"), make_certificate(tmp_path, "other")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own.certificate, own.key)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nrows")
+        writer.close()
+
+    async def test() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+            there = member(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            here = Membership(MemoryStore(), there)
+            for _ in range(2):
+                assert await Peers(here, str(own.certificate)).get(there, "/rows/1") == b"rows"
+            for certificate in (str(other.certificate), None):
+                with pytest.raises(NotReady, match=r"does not answer: .*certificate"):
+                    await Peers(here, certificate).get(there, "/rows/1")
+
+    asyncio.run(within_time(test(), "no answer"))

@@ -5,8 +5,8 @@ import base64
 import hmac
 import json
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -35,9 +35,10 @@ class Receiver:
         self.delays: list[float] = []
         self.clock = 1000
 
-    def connect(self, url: str) -> "Receiver":
+    @asynccontextmanager
+    async def connect(self, url: str) -> AsyncIterator["Receiver"]:
         assert url == URL
-        return self
+        yield self
 
     async def __call__(self, body: bytes, headers: Mapping[str, str]) -> int:
         self.got.append((body, headers))
@@ -163,7 +164,8 @@ def test_it_posts_and_follows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(302, Location="/elsewhere") as (url, got):
 
         async def scenario() -> None:
-            assert await post_to(url)(b"{}", {"webhook-id": "msg_1"}) == 302
+            async with post_to(url) as post:
+                assert await post(b"{}", {"webhook-id": "msg_1"}) == 302
 
         run(scenario())
 
