@@ -11,7 +11,9 @@ from typing import Any
 from cyclopts import App
 from pydantic.fields import FieldInfo
 
+from denge.demo import demonstrate
 from denge.doctor import report
+from denge.traffic import send
 from models.version import VERSION
 from service.__main__ import USAGE_ERROR, serve_with
 from service.host.flags import build_app
@@ -46,6 +48,8 @@ doctor_flags = {
 }
 about = "Check this machine and the repository for a service with these settings, and say what to do. Changes nothing."
 app.command(build_app("doctor", about, doctor_flags, _examine))
+app.command(demonstrate, name="demo")
+app.command(send, name="traffic")
 for name in ("train", "export", "import", "recalibrate", "inspect", "study"):
     app.command(training.app[name], name=name)
 app.register_install_completion_command()

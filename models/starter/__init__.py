@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 
 _FOLDER = Path(__file__).parent
@@ -24,6 +25,15 @@ def seed(repository: Repository) -> list[str]:
         for version in starters[name].versions:
             repository.publish_as(Repository(_FOLDER).read(name, version), version)
     return missing
+
+
+def read(name: str) -> Bundle:
+    """Returns the first version of a starter model.
+
+    Raises:
+        ModelNotFound: there is no such starter.
+    """
+    return Repository(_FOLDER).read(name, 1)
 
 
 def starter_digests() -> list[str]:

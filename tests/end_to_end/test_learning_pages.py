@@ -28,8 +28,8 @@ def paste(commands: str, url: str, folder: Path) -> "subprocess.CompletedProcess
     """Run commands for port 8000 against a service elsewhere."""
     pasted = commands.replace("localhost:8000", url.removeprefix("http://"))
     pasted = re.sub(r"python -m training inspect ", f"{sys.executable} -m training inspect {ROOT}/", pasted)
-    pasted = re.sub(r"(?:\.venv/bin/)?python examples/traffic\.py", "traffic", pasted)
-    traffic = f'traffic() {{ {sys.executable} {ROOT}/examples/traffic.py --seed 0 --url {url} "$@"; }}\n'
+    pasted = re.sub(r"(?:\.venv/bin/)?denge traffic", "traffic", pasted)
+    traffic = f'traffic() {{ {sys.executable} -m denge traffic --seed 0 --url {url} "$@"; }}\n'
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", traffic + pasted],
         cwd=folder,

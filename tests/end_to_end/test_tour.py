@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import running
+from tests.end_to_end.conftest import environment, running
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 240
@@ -22,11 +22,11 @@ def commands() -> str:
 
 def run_tour(url: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     pasted = commands().replace("localhost:8000", url.removeprefix("http://"))
-    pasted = pasted.replace(".venv/bin/python examples/", f"{sys.executable} {ROOT}/examples/")
-    pasted = pasted.replace("traffic.py", f"traffic.py --seed 0 --url {url}")
+    pasted = pasted.replace(".venv/bin/denge traffic", f"{sys.executable} -m denge traffic --seed 0 --url {url}")
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", pasted],
         cwd=folder,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
@@ -50,3 +50,23 @@ def test_every_step_works_and_the_new_version_answers_noisy_images(tmp_path: Pat
     assert re.findall(r'"verdict":"(\w+)"', done.stdout)[:2] == ["quiet", "covariate_shift"]
     assert "by version 1 and 2" in done.stdout
     assert '"state":"published"' in done.stdout
+
+
+@pytest.mark.slow
+def test_the_demonstration_repairs_what_noise_has_broken() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "denge", "demo", "--no-keep", "--seed", "0"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    clean, noisy, repaired = (float(share) for share in re.findall(r"images: ([\d.]+)%", done.stdout))
+    assert clean == 100.0
+    assert noisy < 40.0
+    assert repaired > 95.0
+    assert "by version 2" in done.stdout
+    assert "Estimated accuracy on them" in done.stdout

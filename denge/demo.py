@@ -1,0 +1,113 @@
+"""`denge demo`: from a shift to its repair in two minutes.
+
+A starter model, a camera that gets noisy, an alarm, a version re-calibrated from unlabelled images, and its promotion.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from denge.traffic import Camera, Client, Starter, describe, print_progress
+from models.errors import NotReady
+
+MODEL: Starter = "convnet"
+NOISE = 0.3
+COLLECTED = 256
+_PATH = f"/v2/models/{MODEL}"
+_CLEAN, _NOISY, _REPAIRED = 600, 300, 400
+_MOST = 6000
+"""Images until the alarm, or until the new version: more than any machine that serves the starters has needed."""
+
+
+def demonstrate(
+    *,
+    keep: Annotated[
+        bool, Parameter(help="Serve on at the end, until Ctrl-C, so that the page can be looked at.")
+    ] = True,
+    seed: Annotated[int | None, Parameter(help="Of the order of the images and the noise.")] = None,
+) -> None:
+    """Serve a starter model, shift its input, and repair it, with a line for each step. Changes no repository."""
+    with serving() as (process, url):
+        client = Client(url)
+        camera = Camera(client, MODEL, seed)
+        _say(f"A service with the model '{MODEL}', which knows clean images of digits", f"Page: {url}")
+        _say("1. Clean images", _send(camera, 0, _CLEAN), _verdict(client))
+        _say(
+            f"2. The camera gets noisy (standard deviation {NOISE} of the pixels' range)", _send(camera, NOISE, _NOISY)
+        )
+        _until(lambda: _drift(client)["alarm"], camera, "an alarm")
+        _say("3. Denge has no labels, but the layers remember what they saw in training", _verdict(client))
+        job = client.ask("POST", f"{_PATH}/recalibrations", {"collect": COLLECTED})
+        where = f"{_PATH}/recalibrations/{job['id']}"
+        _until(lambda: client.ask("GET", where)["state"] not in {"collecting", "waiting"}, camera, "enough images")
+        ended = client.ask("GET", f"{where}?wait=60")
+        if ended["state"] != "published":
+            raise NotReady(f"re-calibration: {ended['state']}: {ended.get('reason')}")
+        _say(f"4. Version {ended['published']} is estimated from {COLLECTED} of the noisy images", _accuracy(ended))
+        client.ask("POST", f"{_PATH}/rollout/promote", {"version": ended["published"]})
+        _say("5. It is promoted, and can be rolled back", _send(camera, NOISE, _REPAIRED))
+        if keep:
+            _say(f"Look at {url} (Versions compares both), {url}/docs, and the README's tour. Ctrl-C ends the service")
+            process.wait()
+
+
+@contextmanager
+def serving() -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A service with the starter models in a temporary repository: its process and URL."""
+    with tempfile.TemporaryDirectory(prefix="denge-demo-") as folder:
+        command = [sys.executable, "-m", "service", "--port", "0", "--repository", f"{folder}/repository"]
+        with subprocess.Popen([*command, "--log-level", "error"], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+            try:
+                announced = next(iter(process.stdout or ()), "")
+                if not announced:
+                    raise NotReady("the service has not started: its message is above; `denge doctor` says what to do")
+                yield process, announced.split()[-1]
+            except KeyboardInterrupt:
+                pass
+            finally:
+                process.terminate()
+
+
+def _send(camera: Camera, noise: float, images: int) -> str:
+    answers = []
+    for sent in range(images):
+        print_progress(f"{sent} of {images} images")
+        answers.append(camera.send(noise))
+    return describe(answers)
+
+
+def _until(holds: Callable[[], bool], camera: Camera, what: str) -> None:
+    """Send noisy images until something holds."""
+    for sent in range(_MOST):
+        if sent % 20 == 0 and holds():
+            return
+        print_progress(f"waiting for {what}: {sent} more images")
+        camera.send(NOISE)
+    raise NotReady(f"{what}: not after {_MOST:,} images")
+
+
+def _drift(client: Client) -> dict[str, Any]:
+    return client.ask("GET", f"{_PATH}/drift?window=1m")
+
+
+def _verdict(client: Client) -> str:
+    return f"Verdict of the last minute: {_drift(client)['message']}"
+
+
+def _accuracy(job: dict[str, Any]) -> str:
+    before, after = (job[name] for name in ("accuracy_before", "accuracy_after"))
+    return f"Estimated accuracy on them: {_interval(before)} before, {_interval(after)} after"
+
+
+def _interval(estimate: dict[str, float]) -> str:
+    return "{accuracy:.0%} ({low:.0%} to {high:.0%})".format(**estimate)
+
+
+def _say(*lines: str) -> None:
+    print_progress("")
+    print("\n   ".join(lines), flush=True)

@@ -1,0 +1,122 @@
+"""`denge traffic`: images of digits for a starter model, as a clean or a noisy camera sends them.
+
+The images are the 256 held-out rows of the starter's first version, in random order, each with noise of its own. The
+version's own graph classifies the clean images here, since the service would watch and collect them as well.
+"""
+
+import sys
+from typing import Annotated, Any, Literal
+
+import httpx2
+import numpy as np
+from cyclopts import Parameter
+from numpy.typing import NDArray
+
+from models import starter
+from models.errors import InvalidInput, NotReady
+from models.repository.held_out import unpack
+from models.runtime.load import load
+
+URL = "http://localhost:8000"
+TIMEOUT_SECONDS = 90
+"""Longer than an answer that waits for a job's end."""
+Starter = Literal["convnet", "mlp"]
+
+
+class Client:
+    """A service, asked over HTTP.
+
+    Args:
+        url: where it serves.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Returns the decoded answer.
+
+        Raises:
+            NotReady: nothing answers.
+            InvalidInput: the service refuses, with its reason.
+        """
+        try:
+            response = self._http.request(method, path, json=body)
+        except httpx2.TransportError as error:
+            raise NotReady(f"no service answers at {self.url}: start one with `denge serve`, or name --url") from error
+        if response.is_error:
+            raise InvalidInput(response.json()["error"], f"{method} {path}")
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+class Camera:
+    """Sends images to a starter model.
+
+    Args:
+        client: of the service that serves it.
+        model: a starter.
+        seed: of order and noise; None for another one each time.
+    """
+
+    def __init__(self, client: Client, model: Starter, seed: int | None = None) -> None:
+        bundle = starter.read(model)
+        self._client = client
+        self._path = f"/v2/models/{model}/infer"
+        self._images = unpack(bundle.held_out or b"", bundle.manifest.inputs)["input"]
+        self._classes = load(bundle.folded, optimize=True)({"input": self._images})["logits"].argmax(1)
+        self._generator = np.random.default_rng(seed)
+
+    def send(self, noise: float) -> tuple[bool, str]:
+        """Send one image.
+
+        Args:
+            noise: standard deviation of normal noise, where pixels are 0 to 1.
+
+        Returns:
+            whether it was answered as the clean image is, and by which version.
+
+        Raises:
+            NotReady, InvalidInput: it was not answered.
+        """
+        index = self._generator.integers(len(self._images))
+        added = noise * self._generator.standard_normal(self._images[index].shape, np.float32)
+        image = np.clip(self._images[index] + added, 0, 1, dtype=np.float32)
+        tensor = {"name": "input", "datatype": "FP32", "shape": [1, *image.shape], "data": image.ravel().tolist()}
+        answer = self._client.ask("POST", self._path, {"inputs": [tensor]})
+        answered: NDArray[np.float64] = np.asarray(answer["outputs"][0]["data"])
+        return answered.argmax() == self._classes[index], answer["model_version"]
+
+
+def send(
+    *,
+    url: Annotated[str, Parameter(help="Of the service.")] = URL,
+    model: Annotated[Starter, Parameter(help="Which starter.")] = "convnet",
+    images: Annotated[int, Parameter(help="How many.")] = 1500,
+    noise: Annotated[float, Parameter(help="Its standard deviation, where pixels are 0 to 1.")] = 0.0,
+    seed: Annotated[int | None, Parameter(help="Of the order and the noise.")] = None,
+) -> None:
+    """Send images of digits to a starter model, and count how often noise changes the answer."""
+    camera = Camera(Client(url), model, seed)
+    answers = []
+    for sent in range(images):
+        answers.append(camera.send(noise))
+        if sent % 100 == 99:
+            print_progress(f"{sent + 1:,} of {images:,} images")
+    print_progress("")
+    print(describe(answers))
+
+
+def describe(answers: list[tuple[bool, str]]) -> str:
+    """Returns a sentence about what `Camera.send` has returned."""
+    share = sum(is_same for is_same, _ in answers) / max(1, len(answers))
+    versions = " and ".join(sorted({version for _, version in answers}, key=int))
+    return f"{len(answers):,} images: {share:.1%} answered as the clean image is, by version {versions}"
+
+
+def print_progress(line: str) -> None:
+    """Replace the last such line on the terminal, where there is one."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
