@@ -156,7 +156,7 @@ def create_app(
         trust=trials.trust,
         agreement=agreement,
     )
-    predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor.record, collector)
+    predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector)
     monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     metrics = Metrics(
         gather,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from models.accuracy.agreement import CurrentAccuracy
+
 Verdict = Literal["quiet", "label_shift_likely", "covariate_shift", "not_enough_rows", "uncalibrated"]
 
 MIN_WINDOW_ROWS = 16
@@ -100,6 +102,7 @@ class Assessment:
         symmetric_kl, wasserstein: means over layers.
         layers: by name.
         classes: None for a model that does not classify, or without a reference.
+        accuracy: None where it is not estimated.
     """
 
     rows: int
@@ -111,6 +114,7 @@ class Assessment:
     wasserstein: float
     layers: Mapping[str, LayerShift]
     classes: ClassShift | None = None
+    accuracy: CurrentAccuracy | None = None
 
     @property
     def alarm(self) -> bool:
@@ -121,7 +125,8 @@ class Assessment:
     def message(self) -> str:
         """The verdict in words."""
         is_small = self.verdict == "quiet" and self.significant
-        return _SMALL_SHIFT if is_small else _MESSAGES[self.verdict]
+        message = _SMALL_SHIFT if is_small else _MESSAGES[self.verdict]
+        return message if self.accuracy is None else f"{message} {self.accuracy}"
 
 
 def decide(layers: Mapping[str, LayerShift], classes: ClassShift | None, *, significant: bool) -> Verdict:

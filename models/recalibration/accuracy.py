@@ -5,11 +5,8 @@ undisturbed. The parent and its twin with the shifted rows' own statistics run o
 accurate either was (`models.accuracy.estimator`). The same signs of the rows in question give the estimates.
 
 The signs of the parent's accuracy are the twin's agreement with it and the probability that the twin gives to the
-parent's classes; those of the twin's accuracy the agreement, and the information of its predictions.
-
-Where an unusual mix of classes explains the drift, the twin is wrong, not the parent: then the share of rows that the
-parent is as sure of as of nearly all held-out rows estimates its accuracy (Garg et al. 2022, "Leveraging unlabeled data
-to predict out-of-distribution performance", ATC).
+parent's classes (`models.accuracy.agreement`); those of the twin's accuracy the agreement, and the information of its
+predictions.
 """
 
 import time
@@ -17,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.accuracy.agreement import Agreement, AgreementEstimator
 from models.accuracy.estimator import MIN_KINDS, Estimate, Estimator, logit
 from models.accuracy.shifts import shifts
 from models.batchnorm import Float64
-from models.classification import Classes, predicted_classes, probabilities
+from models.classification import predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.manifest import Manifest
 from models.recalibration import gates
@@ -44,14 +42,12 @@ class AccuracyEstimator:
         before: of its own accuracy.
         after: of that of its twin.
         usual: its probabilities for held-out rows, shape (m, K).
-        scale: its accuracy on undisturbed rows; 1 where it is not known.
     """
 
     manifest: Manifest
-    before: Estimator
+    before: AgreementEstimator
     after: Estimator
     usual: Float64
-    scale: float
 
     @classmethod
     def calibrate(
@@ -79,7 +75,7 @@ class AccuracyEstimator:
                 return None
             parent, twin = (_probabilities(manifest, network.run({name: shifted}, weight)) for weight in (1.0, None))
             kinds.append(kind)
-            signs.append((_signs_before(parent, twin), _signs_after(parent, twin, usual)))
+            signs.append((Agreement.of(parent, twin, np.inf).signs, _signs_after(parent, twin, usual)))
             right.append([np.mean(predicted_classes(found) == truth) for found in (parent, twin)])
         if len(set(kinds)) < MIN_KINDS:
             return None
@@ -88,7 +84,13 @@ class AccuracyEstimator:
             for which in (0, 1)
         )
         known = None if manifest.training is None else manifest.training.metrics.get("test_accuracy")
-        return cls(manifest, before, after, usual, 1.0 if known is None else known)
+        fitted = AgreementEstimator.fit(before, usual, 1.0 if known is None else known, len(rows))
+        undisturbed = Agreement()
+        for start in range(0, len(usual) - len(rows) + 1, len(rows)):
+            block = slice(start, start + len(rows))
+            twin = _probabilities(manifest, network.run({name: held_out[name][block]}))
+            undisturbed += Agreement.of(usual[block], twin, fitted.confident_at)
+        return cls(manifest, fitted.relative_to(undisturbed), after, usual)
 
     def estimate(self, parent: Pass, twin: Pass, *, is_label_shift: bool = False) -> tuple[Estimate, Estimate]:
         """The accuracy of the version on some rows, and that of its twin.
@@ -98,30 +100,15 @@ class AccuracyEstimator:
             is_label_shift: whether the mix of classes explains what moved.
         """
         old, new = _probabilities(self.manifest, parent), _probabilities(self.manifest, twin)
-        before = (
-            _by_confidence(old, self.usual, self.scale)
-            if is_label_shift
-            else self.before.estimate(_signs_before(old, new), self.scale)
+        agreement = Agreement.of(old, new, self.before.confident_at)
+        return (
+            self.before.estimate(agreement, is_label_shift=is_label_shift),
+            self.after.estimate(_signs_after(old, new, self.usual), self.before.scale),
         )
-        return before, self.after.estimate(_signs_after(old, new, self.usual), self.scale)
-
-
-def _by_confidence(predicted: Float64, usual: Float64, scale: float) -> Estimate:
-    sure = np.quantile(usual.max(axis=1), 1 - min(scale, 0.98))
-    share = float(np.mean(predicted.max(axis=1) >= sure))
-    error = 2 * float(np.sqrt((share * (1 - share) + 0.01) / len(predicted)))
-    return Estimate(share, max(share - error, 0.0), min(share + error, 1.0))
 
 
 def _probabilities(manifest: Manifest, found: Pass) -> Float64:
     return probabilities(found.outputs[manifest.outputs[0].name], manifest.scores)
-
-
-def _signs_before(parent: Float64, twin: Float64) -> Float64:
-    classes: Classes = predicted_classes(parent)
-    agreement = float(np.mean(classes == predicted_classes(twin)))
-    given = float(twin[np.arange(len(twin)), classes].mean())
-    return np.array([logit(agreement), logit(given)])
 
 
 def _signs_after(parent: Float64, twin: Float64, usual: Float64) -> Float64:

@@ -65,6 +65,18 @@ class AdaptiveNetwork:
             weights[layer] = StoredWeights(mean=mean, variance=variance)
         return Pass({name: results[name] for name in self._outputs}, batch, mixed, weights)
 
+    def twin(self) -> bytes:
+        """The serialized graph of the network whose layers always estimate their weights: same inputs and outputs."""
+        graph = onnx.ModelProto()
+        graph.CopyFrom(self._adaptive.model)
+        del graph.graph.output[len(self._outputs) :]
+        kept = [value for value in graph.graph.input if value.name != self._adaptive.prior_weight]
+        del graph.graph.input[:]
+        graph.graph.input.extend(kept)
+        weight = np.array(ESTIMATED, np.float32)
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(weight, self._adaptive.prior_weight))
+        return serialize(graph)
+
     def divergence(self, statistics: Statistics, reference: Statistics) -> float:
         """Symmetric KL divergence from the reference, mean over channels and layers, in nats.
 

@@ -12,6 +12,8 @@ from service.inference.limits import Limits
 from service.settings import Settings
 from service.watching.observed_model import ObservedModel
 from service.watching.observer import MAX_OBSERVED_ROWS
+from service.watching.twin import Twin
+from service.watching.twin_making import TwinMaker
 
 
 def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
@@ -49,6 +51,24 @@ def observed_model_opener(
         return ObservedModel(served, engine)
 
     return open_observed_model
+
+
+def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) -> Callable[[ServedVersion], Twin | None]:
+    """Returns a function that makes the twin of a version; None where no accuracy can be estimated by it.
+
+    It runs on the CPU, since a block has no other size and a device would fill it up with zeros.
+    """
+
+    def open_twin(served: ServedVersion) -> Twin | None:
+        made = maker.make(repository.read(served.model, served.version))
+        memory.release_freed()
+        if made is None:
+            return None
+        engine = Engine(made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds)
+        output = served.manifest.outputs[0].name
+        return Twin(made.estimator, lambda inputs: engine.run(inputs)[output], served.manifest.scores)
+
+    return open_twin
 
 
 def _warm_up_sizes(settings: Settings, manifest: Manifest, max_rows: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from models.datatypes import Array
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
-from service.composition.engines import observed_model_opener
+from service.composition.engines import observed_model_opener, twin_opener
 from service.composition.tracing import open_tracing
 from service.host import memory
 from service.host.codec_pool import CodecPool
@@ -41,9 +41,11 @@ from service.telemetry.logs import request_logger
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.budget import HEAD_START_SECONDS, Budget
-from service.watching.observation import Observation
+from service.watching.monitor import DriftMonitor
 from service.watching.observed_models import ObservedModels
 from service.watching.observer import Observer
+from service.watching.twin_making import TwinMaker
+from service.watching.twins import Twins
 
 if TYPE_CHECKING:
     from service.http.tracing import Tracing
@@ -86,14 +88,14 @@ def build_predictions(
     catalog: Catalog,
     guard: Guard,
     statistics: ServiceStatistics,
-    on_observation: Callable[[Observation], None],
+    monitor: DriftMonitor,
     collector: RowCollector,
 ) -> Predictions:
     """Builds the parts that answer predictions, and those that see their results.
 
     Args:
         settings, limits, catalog, guard, statistics: of this process.
-        on_observation: called with what the observed graph of a version put out.
+        monitor: records what the observed graphs put out.
         collector: of rows for re-calibrations; every result is offered to it.
 
     Raises:
@@ -106,9 +108,13 @@ def build_predictions(
     scorer = Scorer(observed_models)
     closers = [shadow.close, scorer.close]
     if settings.watch_percent:
-        observer = Observer(
-            observed_models, on_observation, Budget(settings.watch_percent, HEAD_START_SECONDS), statistics
-        )
+        twins: Twins | None = None
+        if settings.estimate_accuracy:
+            maker = TwinMaker()
+            closers.append(maker.close)
+            twins = Twins(twin_opener(settings, catalog.repository, maker), monitor.use_estimator)
+        budget = Budget(settings.watch_percent, HEAD_START_SECONDS)
+        observer = Observer(observed_models, monitor.record, budget, statistics, twins)
         closers.append(observer.close)
 
     def on_result(served: ServedVersion, inputs: Mapping[str, Array], outputs: Outputs, client: str) -> None:

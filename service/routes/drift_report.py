@@ -1,6 +1,7 @@
 """Schemas of drift: how far a version's rows are from its held-out rows."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
@@ -93,6 +94,27 @@ class ClassDrift(BaseModel):
         )
 
 
+class EstimatedAccuracy(BaseModel):
+    """How accurate a version is on some rows, without labels."""
+
+    value: float = Field(description="From 0 to 1.")
+    low: float = Field(description="The accuracy is from here ...")
+    high: float = Field(description="... to here nine times of ten, for shifts like those that it was learned on.")
+    usual: float = Field(
+        description="On undisturbed rows, measured on test rows. 1 where that is not known: then all of these are "
+        "relative to it."
+    )
+    rows: int = Field(description="That were read for the estimate.")
+
+    @classmethod
+    def of(cls, found: Assessment) -> Self | None:
+        """The response's form of a window's estimate; None where there is none."""
+        return None if found.accuracy is None else cls(**asdict(found.accuracy))
+
+
+_ACCURACY = Field(description="Estimated accuracy on the rows; null where it is not known.")
+
+
 class DriftReport(BaseModel):
     """Whether the input has moved. The divergence is no estimate of accuracy, and moments do not see geometry."""
 
@@ -115,6 +137,7 @@ class DriftReport(BaseModel):
     large_symmetric_kl: float = Field(
         description="A layer's divergence from which a significant shift raises an alarm."
     )
+    estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
     layers: list[LayerDrift]
     classes: ClassDrift | None = Field(description="Null for a model that does not classify.")
 
@@ -155,6 +178,7 @@ class DriftReport(BaseModel):
             symmetric_kl=found.symmetric_kl,
             wasserstein=found.wasserstein,
             large_symmetric_kl=LARGE_KL,
+            estimated_accuracy=EstimatedAccuracy.of(found),
             layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
             classes=ClassDrift.of(served.manifest, bucket, found.classes),
         )
@@ -168,6 +192,7 @@ class DriftVerdict(BaseModel):
     significant: bool | None = Field(description="Whether the rows differ significantly; null without thresholds.")
     alarm: bool = Field(description=ALARM)
     symmetric_kl: float = Field(description="Mean over layers.")
+    estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
 
     @classmethod
     def of(cls, found: Assessment, *, alarm: bool) -> Self:
@@ -183,6 +208,7 @@ class DriftVerdict(BaseModel):
             significant=found.significant,
             alarm=alarm,
             symmetric_kl=found.symmetric_kl,
+            estimated_accuracy=EstimatedAccuracy.of(found),
         )
 
 
@@ -211,6 +237,7 @@ class DriftPoint(BaseModel):
     threshold: float | None
     significant: bool | None
     verdict: Verdict
+    estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
     layers: dict[str, float] = Field(description="Symmetric KL divergence by layer.")
 
     @classmethod
@@ -224,6 +251,7 @@ class DriftPoint(BaseModel):
             threshold=found.threshold,
             significant=found.significant,
             verdict=found.verdict,
+            estimated_accuracy=EstimatedAccuracy.of(found),
             layers={name: shift.symmetric_kl for name, shift in found.layers.items()},
         )
 

@@ -13,6 +13,11 @@ class Watching(BaseModel):
         description="Most processor time to spend on observing normalisation layers under load, in percent. "
         "0 observes nothing.",
     )
+    estimate_accuracy: bool = Field(
+        default=True,
+        description="Estimate the accuracy on the observed rows without labels, for versions that classify and have "
+        "held-out rows. Takes at most half of `watch_percent`, and the memory of one more graph for each version.",
+    )
     drift_window_rows: int = Field(
         256, ge=16, le=1 << 20, description="Rows in each of the windows that drift alarms are raised on."
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from pydantic import BaseModel, Field
 
+from models.accuracy.agreement import CurrentAccuracy
 from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
@@ -28,6 +29,7 @@ class Alarm(BaseModel):
     threshold: float | None
     symmetric_kl: float = Field(description="mean over layers")
     wasserstein: float = Field(description="mean over layers, in standard deviations")
+    estimated_accuracy: CurrentAccuracy | None = Field(None, description="on the rows; null where it is not known")
     layers: dict[str, float] = Field(description="symmetric KL divergence by layer")
 
     @classmethod
@@ -46,6 +48,7 @@ class Alarm(BaseModel):
             threshold=assessment.threshold,
             symmetric_kl=assessment.symmetric_kl,
             wasserstein=assessment.wasserstein,
+            estimated_accuracy=assessment.accuracy,
             layers={name: layer.symmetric_kl for name, layer in assessment.layers.items()},
         )
 

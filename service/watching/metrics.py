@@ -49,11 +49,24 @@ def _drift(versions: Iterable[tuple[Labels, JudgedWindow]]) -> Iterable[Metric]:
         "Statistic of a layer divided by its threshold: above 1 it is significant.",
         labels=_LAYER_LABELS,
     )
+    value = GaugeMetricFamily(
+        "denge_estimated_accuracy", "Estimated accuracy on the last judged window, 0 to 1.", labels=VERSION_LABELS
+    )
+    low = GaugeMetricFamily(
+        "denge_estimated_accuracy_low", "Lower end of the estimate's interval.", labels=VERSION_LABELS
+    )
+    high = GaugeMetricFamily(
+        "denge_estimated_accuracy_high", "Upper end of the estimate's interval.", labels=VERSION_LABELS
+    )
     for labels, judged in versions:
+        if (found := judged.assessment.accuracy) is not None:
+            value.add_metric(labels, found.value)
+            low.add_metric(labels, found.low)
+            high.add_metric(labels, found.high)
         alarm.add_metric(labels, judged.assessment.alarm)
         rows.add_metric(labels, judged.assessment.rows)
         for name, layer in judged.assessment.layers.items():
             score.add_metric((*labels, name), layer.symmetric_kl)
             if layer.statistic is not None and layer.threshold:
                 significance.add_metric((*labels, name), layer.statistic / layer.threshold)
-    return (alarm, rows, score, significance)
+    return (alarm, rows, score, significance, value, low, high)

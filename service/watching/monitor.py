@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from models.accuracy.agreement import AgreementEstimator
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
@@ -85,6 +86,10 @@ class DriftMonitor:
         self._restore(key, version)
         with self._lock:
             return self._versions.setdefault(key, version)
+
+    def use_estimator(self, served: ServedVersion, estimator: AgreementEstimator) -> None:
+        """Estimate the accuracy of a version from now on. From any thread."""
+        self.of(served).estimator = estimator
 
     def monitored(self) -> list[tuple[ServedVersion, VersionMonitor]]:
         """Returns the served versions and their monitors."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.accuracy.agreement import NO_ROWS, Agreement
 from models.moments.window import WindowMoments
 
 
@@ -20,6 +21,7 @@ class Observation:
         batches: observed batches.
         skipped: batches that were not observed since the previous observation.
         seconds: processor time spent.
+        agreement: of the version with its twin, on as many rows as were read for it.
     """
 
     model: str
@@ -29,6 +31,7 @@ class Observation:
     batches: int = 1
     skipped: int = 0
     seconds: float = 0.0
+    agreement: Agreement = NO_ROWS
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,7 @@
 """The observed graph of one version."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,20 @@ from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 
 Inputs = Mapping[str, NDArray[Any]]
+
+
+class ObservedRows(NamedTuple):
+    """What the observed graph puts out for some rows.
+
+    Attributes:
+        layers: the statistics of each row by layer.
+        classes: number of rows by predicted class, shape (K,); those without a finite prediction are in none.
+        scores: the first output.
+    """
+
+    layers: dict[str, RowStatistics]
+    classes: NDArray[np.int64]
+    scores: NDArray[Any]
 
 
 class ObservedModel:
@@ -30,10 +44,8 @@ class ObservedModel:
         self._scores = served.manifest.outputs[0].name
         self._num_classes = served.manifest.num_classes
 
-    def observe(self, inputs: Inputs) -> tuple[dict[str, RowStatistics], NDArray[np.int64]]:
-        """Returns the statistics of each row by layer, and the number of rows by predicted class, shape (K,).
-
-        Rows without a finite prediction are in no class.
+    def observe(self, inputs: Inputs) -> ObservedRows:
+        """Run the graph on rows.
 
         Raises:
             InferenceFailed: the runtime failed on these inputs.
@@ -42,10 +54,10 @@ class ObservedModel:
         classes = np.zeros(0, np.int64)
         if self._num_classes is not None:
             scores = outputs[self._scores]
-            scores = scores[np.isfinite(scores).all(axis=1)]
-            classes = count_classes(predicted_classes(scores), self._num_classes)
+            finite = scores[np.isfinite(scores).all(axis=1)]
+            classes = count_classes(predicted_classes(finite), self._num_classes)
         with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
-            return self._reader.read(outputs), classes
+            return ObservedRows(self._reader.read(outputs), classes, outputs[self._scores])
 
     def score(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
         """Returns each row's drift score, 1 being the threshold, and the name of its most deviant layer, shape (rows,).
@@ -54,7 +66,7 @@ class ObservedModel:
             InvalidInput: the version has no reference to compare with.
             InferenceFailed: the runtime failed on these inputs.
         """
-        rows, _ = self.observe(inputs)
+        rows = self.observe(inputs).layers
         scores, deviant = self._detector.row_scores(rows)
         return scores, np.array(list(rows), dtype=object)[deviant]
 
@@ -65,5 +77,5 @@ class ObservedModel:
             InvalidInput: the version has no reference to compare with.
             InferenceFailed: the runtime failed on these inputs.
         """
-        rows, _ = self.observe(inputs)
+        rows = self.observe(inputs).layers
         return self._detector.layer_scores(rows)

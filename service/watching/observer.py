@@ -14,6 +14,7 @@ from time import thread_time
 import numpy as np
 import structlog
 
+from models.accuracy.agreement import NO_ROWS
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
 from service.catalog.served_version import ServedVersion
@@ -23,6 +24,7 @@ from service.watching.budget import Budget
 from service.watching.observation import Observation
 from service.watching.observed_model import Inputs
 from service.watching.observed_models import ObservedModels
+from service.watching.twins import Twins
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ class Observer:
         sink: called with each observation, in the observer's thread.
         budget: rests after each observation.
         statistics: of this process, which count the requests.
+        twins: estimate the accuracy on the observed rows; None estimates none.
         clock: processor time of the calling thread, in seconds.
 
     Attributes:
@@ -57,12 +60,14 @@ class Observer:
         sink: Callable[[Observation], None],
         budget: Budget,
         statistics: ServiceStatistics,
+        twins: Twins | None = None,
         clock: Callable[[], float] = thread_time,
     ) -> None:
         self._observed_models = observed_models
         self._sink = sink
         self._budget = budget
         self._statistics = statistics
+        self._twins = twins
         self._clock = clock
         self._queue: SimpleQueue[tuple[ServedVersion, Inputs, int] | None] = SimpleQueue()
         self.busy = False
@@ -119,10 +124,13 @@ class Observer:
         if observed_model is None:
             return
         began = self._clock()
-        rows, classes = observed_model.observe(inputs)
-        layers = {name: WindowMoments.of(statistics) for name, statistics in _finite(rows).items()}
+        found = observed_model.observe(inputs)
+        layers = {name: WindowMoments.of(statistics) for name, statistics in _finite(found.layers).items()}
+        agreement = NO_ROWS
+        if self._twins is not None:
+            agreement = self._twins.add(served, inputs, found.scores, self._clock() - began)
         seconds = self._clock() - began
-        self._sink(Observation(served.model, served.version, layers, classes, 1, skipped, seconds))
+        self._sink(Observation(served.model, served.version, layers, found.classes, 1, skipped, seconds, agreement))
 
 
 def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:

@@ -58,8 +58,10 @@ class SharedDrift:
         """
         self._windows.attach()
         versions = self._versions()
-        for key, (_, monitor) in versions.items():
+        for key, (served, monitor) in versions.items():
             await self._windows.write(key, monitor)
+            if served.manifest.num_classes is not None:
+                await self._windows.share_estimator(key, monitor)
         await self._judge.work(versions)
 
     async def read(self) -> None:

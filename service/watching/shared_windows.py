@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import orjson
 
+from models.accuracy.agreement import AgreementEstimator
 from models.errors import InvalidInput
 from service.replicas.membership import Membership
 from service.replicas.values import pack, unpack
@@ -43,6 +44,7 @@ class SharedWindows:
         self._membership = membership
         self._store = membership.store
         self._loop: asyncio.AbstractEventLoop
+        self._estimators: dict[str, AgreementEstimator] = {}
         self._written: dict[str, dict[tuple[Window, int], Bucket]] = defaultdict(dict)
 
     def attach(self) -> None:
@@ -74,6 +76,25 @@ class SharedWindows:
         if own:
             effort = pack(SCHEMA, orjson.dumps(asdict(monitor.effort)))
             await self._store.put(f"effort/{key}/{self._membership.id}", effort, _KEPT_SECONDS)
+
+    async def share_estimator(self, key: str, monitor: VersionMonitor) -> None:
+        """Write the estimator of a version's accuracy, or read that of another replica, where there is none here.
+
+        Args:
+            key: of the version.
+            monitor: of the version. The judge may have observed no rows itself.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        name = f"estimator/{key}"
+        if monitor.estimator is None:
+            payload = unpack(SCHEMA, await self._store.get(name))
+            if payload is not None:
+                self._estimators[key] = monitor.estimator = AgreementEstimator.from_json(payload)
+        elif self._estimators.get(key) is not monitor.estimator:
+            await self._store.put(name, pack(SCHEMA, monitor.estimator.to_json()), _KEPT_SECONDS)
+            self._estimators[key] = monitor.estimator
 
     async def read(self, key: str, window: Window, now: float) -> list[tuple[int, Bucket]]:
         """Returns slot and bucket of a version's buckets of all replicas, in a window that ends now, oldest first.

@@ -1,12 +1,13 @@
 """The observations of one version in a file, so that they survive a restart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from models.accuracy.agreement import Agreement
 from models.errors import InvalidInput
 from models.moments import codec
 from service.host.state_files import replace_file
@@ -44,6 +45,7 @@ class StoredObservations:
             "judged_at": self.judged_at,
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
+            "agreements": [astuple(bucket.agreement) for bucket in buckets],
         }
         classes = np.zeros((len(buckets), num_classes), np.int64)
         for row, bucket in zip(classes, buckets, strict=True):
@@ -62,8 +64,12 @@ class StoredObservations:
             moments = codec.decode(header["moments"], found["moments"])
             windows: list[tuple[Window, int, Bucket]] = []
             others: dict[str, Bucket] = {}
-            for (place, slot, since), layers, classes in zip(header["buckets"], moments, found["classes"], strict=True):
-                bucket = Bucket(since, layers, classes)
+            stored = header["buckets"]
+            agreements = header.get("agreements", [()] * len(stored))  # an earlier release wrote none
+            for (place, slot, since), layers, classes, agreement in zip(
+                stored, moments, found["classes"], agreements, strict=True
+            ):
+                bucket = Bucket(since, layers, classes, Agreement(*agreement))
                 if place in HORIZONS:
                     windows.append((place, slot, bucket))
                 else:

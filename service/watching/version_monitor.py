@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
+from models.accuracy.agreement import AgreementEstimator
 from models.drift.assessment import Assessment
 from models.drift.detector import Detector
 from models.drift.reference import ChannelShifts
@@ -66,6 +67,7 @@ class VersionMonitor:
         # Without what the file does not state: two releases that share a store, or an upgrade, may know other fields.
         self.identity = sha256(manifest.model_dump_json(exclude_unset=True).encode()).hexdigest()
         self.effort = Effort()
+        self._estimator: AgreementEstimator | None = None
         self.rate = _nearest_rate(manifest, false_alarm_rate)
         self._detector = Detector(manifest.drift)
         self.window_rows = window_rows
@@ -78,6 +80,17 @@ class VersionMonitor:
         self._lock = threading.Lock()
         self._shared = None if share is None else share(self.identity)
         self._unjudged = UnjudgedRows(window_rows)
+
+    @property
+    def estimator(self) -> AgreementEstimator | None:
+        """Estimates the accuracy; None where none was made yet."""
+        return self._estimator
+
+    @estimator.setter
+    def estimator(self, estimator: AgreementEstimator) -> None:
+        with self._lock:
+            self._estimator = estimator
+            self._assessments.clear()
 
     @property
     def judged(self) -> JudgedWindow | None:
@@ -132,11 +145,11 @@ class VersionMonitor:
             InvalidInput: the rate is outside of the measured ones.
         """
         if rate is not None:
-            return self._detector.assess(bucket.layers, bucket.classes, rate)
+            return self._assess(bucket, rate)
         with self._lock:
             known = self._assessments.get(bucket)
         if known is None:  # of a history that is asked for again and again, only the last bucket changes
-            known = self._detector.assess(bucket.layers, bucket.classes, self.rate)
+            known = self._assess(bucket, self.rate)
             with self._lock:
                 self._assessments[bucket] = known
         return known
@@ -150,7 +163,7 @@ class VersionMonitor:
         with self._lock:
             self.effort.add(Effort(observation.batches, observation.rows, observation.skipped, observation.seconds))
             now = self._clock()
-            added = Bucket(now, observation.layers, observation.classes)
+            added = Bucket(now, observation.layers, observation.classes, observation.agreement)
             self._windows.add(added)
             self._unsaved = True
             if self._shared is not None:
@@ -221,7 +234,14 @@ class VersionMonitor:
 
     def judge(self, full: Bucket, at: float) -> JudgedWindow:
         """Returns a window of rows with its assessment."""
-        return JudgedWindow(full, at, self._detector.assess(full.layers, full.classes, self.rate))
+        return JudgedWindow(full, at, self._assess(full, self.rate))
+
+    def _assess(self, bucket: Bucket, rate: float) -> Assessment:
+        found = self._detector.assess(bucket.layers, bucket.classes, rate)
+        if self._estimator is None:
+            return found
+        is_label_shift = found.verdict == "label_shift_likely"
+        return replace(found, accuracy=self._estimator.current(bucket.agreement, is_label_shift=is_label_shift))
 
 
 def _nearest_rate(manifest: Manifest, rate: float) -> float:

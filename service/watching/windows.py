@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.accuracy.agreement import NO_ROWS, Agreement
 from models.moments.window import WindowMoments
 
 Window = Literal["1m", "1h", "1d", "start"]
@@ -50,11 +51,13 @@ class Bucket:
         since: time of the first row, in seconds since 1970.
         layers: moments by layer name.
         classes: rows by predicted class, shape (K,), int64; empty for a model that does not classify.
+        agreement: of the version with its twin, on as many rows as were read for it.
     """
 
     since: float
     layers: Mapping[str, WindowMoments]
     classes: NDArray[np.int64]
+    agreement: Agreement = NO_ROWS
 
     @classmethod
     def empty(cls, since: float) -> "Bucket":
@@ -77,6 +80,7 @@ class Bucket:
             min(bucket.since for bucket in buckets),
             {name: WindowMoments.merged(parts) for name, parts in layers.items()},
             classes,
+            sum((bucket.agreement for bucket in buckets), NO_ROWS),
         )
 
     @property

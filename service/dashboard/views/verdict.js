@@ -59,6 +59,10 @@ export function verdict({ drift, driftFailure }) {
   ];
 }
 
+/** @param {Drift["estimated_accuracy"]} found @returns {Array<[string, string, string]>} */
+const accuracy = (found) =>
+  found ? [["estimated accuracy", percent(found.value), `${percent(found.low)} to ${percent(found.high)}`]] : [];
+
 /** @param {Drift} drift */
 function evidence(drift) {
   const isCalibrated = drift.threshold !== null;
@@ -66,6 +70,7 @@ function evidence(drift) {
     ["rows", count(drift.rows), "in the window"],
     ["size", number(drift.symmetric_kl), "symmetric KL"],
     ["distance", number(drift.wasserstein), "Wasserstein"],
+    ...accuracy(drift.estimated_accuracy),
     ...(isCalibrated
       ? /** @type {Array<[string, string, string]>} */ ([
           ["statistic", number(drift.statistic), `threshold ${number(drift.threshold)}`],

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.estimator import Estimator
 from models.errors import VersionNotFound
 from models.moments.window import WindowMoments
 from models.runtime.engine import Engine
@@ -58,15 +60,21 @@ def open_observed_model(served: ServedVersion) -> ObservedModel:
 
 
 def observation(observed_model: ObservedModel, rows: np.ndarray) -> Observation:
-    found, classes = observed_model.observe({INPUT: rows})
-    return Observation("tiny", 1, {name: WindowMoments.of(statistics) for name, statistics in found.items()}, classes)
+    found = observed_model.observe({INPUT: rows})
+    layers = {name: WindowMoments.of(statistics) for name, statistics in found.layers.items()}
+    return Observation("tiny", 1, layers, found.classes)
 
 
 def oracle(observed_model: ObservedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of the layer in these rows, by numpy."""
-    z = observed_model.observe({INPUT: rows})[0][NORM].mean  # one position: the mean is the value
+    z = observed_model.observe({INPUT: rows}).layers[NORM].mean  # one position: the mean is the value
     return z.mean(axis=0), z.var(axis=0)
 
+
+ESTIMATOR = AgreementEstimator(
+    Estimator(np.zeros(2), np.ones(2), np.array([0.0, 0.5, 0.5]), 0.1), confident_at=0.9, scale=0.98, block_rows=8
+)
+"""The accuracy is the mean of both shares, in log odds."""
 
 ALARM = Alarm(
     model="tiny",

@@ -1,18 +1,20 @@
 """Metrics of drift."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from models.accuracy.agreement import Agreement
 from service.catalog.served_version import ServedVersion
 from service.watching.metrics import WatchingMetrics
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel
 from tests.bundles import NORM
-from tests.service.watching.doubles import Catalog, Clock, observation
+from tests.service.watching.doubles import ESTIMATOR, Catalog, Clock, observation
 from tests.watching import usual_rows
 
 VERSION = {"model": "tiny", "version": "1"}
@@ -47,3 +49,20 @@ def test_drift_is_that_of_the_last_judged_window(
     assert metrics["denge_drift_score"] == [(layer, shift.symmetric_kl)]
     assert metrics["denge_drift_significance"] == [(layer, shift.statistic / shift.threshold)]
     assert shift.statistic > shift.threshold
+
+
+def test_the_estimated_accuracy_is_that_of_the_last_judged_window(
+    monitor: DriftMonitor, catalog: Catalog, served: ServedVersion, observed_model: ObservedModel
+) -> None:
+    seen, agreement = observation(observed_model, usual_rows(64)), Agreement(64, 40, 20.0, 60)
+    monitor.record(replace(seen, agreement=agreement))
+    assert samples(WatchingMetrics(catalog, monitor))["denge_estimated_accuracy"] == []
+
+    monitor.use_estimator(served, ESTIMATOR)
+    monitor.record(replace(seen, agreement=agreement))
+
+    metrics, expected = samples(WatchingMetrics(catalog, monitor)), ESTIMATOR.current(agreement)
+    assert expected is not None
+    assert metrics["denge_estimated_accuracy"] == [(VERSION, expected.value)]
+    assert metrics["denge_estimated_accuracy_low"] == [(VERSION, expected.low)]
+    assert metrics["denge_estimated_accuracy_high"] == [(VERSION, expected.high)]

@@ -227,7 +227,7 @@ def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(
     sink.gate.set()
     found = sink.next()
 
-    expected, _ = observed_model.observe({INPUT: spread})
+    expected = observed_model.observe({INPUT: spread}).layers
     assert found.rows == 25 <= MAX_OBSERVED_ROWS
     np.testing.assert_allclose(found.layers[NORM].mean, WindowMoments.of(expected[NORM]).mean)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
+from models.accuracy.agreement import NO_ROWS, Agreement
 from service.catalog.served_version import ServedVersion
 from service.replicas.member import Member
 from service.replicas.membership import Membership
@@ -21,7 +23,7 @@ from service.watching.shared_drift import SharedDrift
 from service.watching.windows import Bucket
 from tests.awaiting import until, within_time
 from tests.bundles import NORM
-from tests.service.watching.doubles import Catalog, Clock, observation
+from tests.service.watching.doubles import ESTIMATOR, Catalog, Clock, observation
 from tests.watching import usual_rows
 
 WINDOW_ROWS = 64
@@ -77,8 +79,8 @@ class Fleet:
     def add(self, name: str, *, delivers: bool = True) -> Replica:
         return Replica(name, self._served, self.store, self.clock, delivers)
 
-    def observe(self, replica: Replica, rows: np.ndarray) -> None:
-        replica.monitor.record(observation(self._observed_model, rows))
+    def observe(self, replica: Replica, rows: np.ndarray, agreement: Agreement = NO_ROWS) -> None:
+        replica.monitor.record(replace(observation(self._observed_model, rows), agreement=agreement))
 
     def alone(self, rows: np.ndarray) -> DriftMonitor:
         """One process that has observed all rows."""
@@ -152,6 +154,27 @@ def test_rows_that_the_store_did_not_take_come_later_and_count_once(fleet: Fleet
         last = await asyncio.to_thread(b.version.last)
         assert last.rows >= WINDOW_ROWS
         assert last.rows <= 90
+
+    run(test())
+
+
+def test_the_accuracy_is_that_of_all_rows_also_where_a_replica_has_observed_none(fleet: Fleet) -> None:
+    async def test() -> None:
+        judge, a, b = (fleet.add(name) for name in ("judge", "a", "b"))
+        a.version.estimator = b.version.estimator = ESTIMATOR
+        await exchange(judge, a, b)
+        for replica, agreement in ((a, Agreement(32, 30, 28.0, 31)), (b, Agreement(32, 20, 15.0, 31))):
+            fleet.observe(replica, usual_rows(32), agreement)
+        await exchange(a, b)
+        await exchange(judge, a, b)
+        await exchange(judge, a, b)
+
+        expected = ESTIMATOR.current(Agreement(64, 50, 43.0, 62))
+        for replica in (judge, a, b):
+            window = await replica.window("1h")
+            assert replica.version.assess(window).accuracy == expected
+            assert replica.version.judged is not None
+            assert replica.version.judged.assessment.accuracy == expected
 
     run(test())
 

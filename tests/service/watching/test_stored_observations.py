@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
+from models.accuracy.agreement import NO_ROWS, Agreement
 from models.errors import InvalidInput
 from service.watching import stored_observations
 from service.watching.observed_model import ObservedModel
@@ -18,7 +20,9 @@ from tests.watching import usual_rows
 @pytest.fixture
 def stored(observed_model: ObservedModel) -> StoredObservations:
     found = [observation(observed_model, usual_rows(count)) for count in (3, 4, 5)]
-    first, second, third = (Bucket(100.0 + one.rows, one.layers, one.classes) for one in found)
+    first, second, third = (
+        Bucket(100.0 + one.rows, one.layers, one.classes, Agreement(64, one.rows, 30.5, 60)) for one in found
+    )
     unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
     return StoredObservations(
         "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5
@@ -37,8 +41,20 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
     assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
     for was, now in zip(buckets(stored), buckets(read), strict=True):
         assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())
+        assert now.agreement == was.agreement
         np.testing.assert_array_equal(now.layers[NORM].mean, was.layers[NORM].mean)
         np.testing.assert_array_equal(now.layers[NORM].variance_error, was.layers[NORM].variance_error)
+
+
+def test_observations_of_an_earlier_release_have_no_agreement(stored: StoredObservations) -> None:
+    header, _, rest = stored.to_bytes().partition(b"\n")
+    fields, sizes = orjson.loads(header)
+    del fields["agreements"]
+
+    read = StoredObservations.from_bytes(orjson.dumps([fields, sizes]) + b"\n" + rest)
+
+    assert [bucket.agreement for bucket in buckets(read)] == [NO_ROWS] * 5
+    assert [bucket.rows for bucket in buckets(read)] == [bucket.rows for bucket in buckets(stored)]
 
 
 def test_no_observations_are_read_as_they_were_written() -> None:

@@ -1,0 +1,54 @@
+"""python -m service.watching.twin_process: makes the twin of one version, in a process of its own with low priority.
+
+So the service needs no onnx, and predictions keep the cores. `service.watching.twin_messages` says what is read from
+standard input and written to standard output; nothing is written where no accuracy can be estimated. Standard input
+stays open as long as the twin is wanted; when it ends, this process exits.
+"""
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import IO
+
+from models.errors import DengeError
+from models.graph.load import parse
+from models.recalibration.accuracy import AccuracyEstimator
+from models.recalibration.adaptation import AdaptiveNetwork
+from models.repository import held_out
+from service.watching.twin_messages import MadeTwin, TwinOrder
+
+_NICENESS = 15
+
+
+def main() -> None:
+    """Read the order and make the twin; never returns."""
+    with suppress(OSError):
+        os.nice(_NICENESS)
+    order = TwinOrder.read(sys.stdin.buffer)
+    threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
+    made = make(order)
+    if made is not None:
+        sys.stdout.buffer.write(made.to_bytes())
+        sys.stdout.buffer.flush()
+    os._exit(0)  # `sys.exit` would wait for the thread that reads standard input
+
+
+def make(order: TwinOrder) -> MadeTwin | None:
+    """The twin of a version; None where its accuracy cannot be estimated."""
+    try:
+        network = AdaptiveNetwork(parse(order.source))
+        rows = held_out.unpack(order.held_out, order.manifest.inputs)
+        found = AccuracyEstimator.calibrate(order.manifest, network, rows)
+    except DengeError:
+        return None
+    return None if found is None else MadeTwin(found.before, network.twin())
+
+
+def _exit_with_service(service: IO[bytes]) -> None:
+    service.read(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A process makes the twin of a version; whatever becomes of the process, the service goes on."""
+
+import sys
+import threading
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import starter
+from models.graph.load import parse
+from models.recalibration.adaptation import AdaptiveNetwork
+from models.repository import held_out
+from models.repository.repository import Repository
+from models.runtime.load import load
+from service.watching.twin_making import TwinMaker
+from service.watching.twin_messages import TwinOrder
+from tests.watching import watched_bundle
+
+BUNDLE = Repository(Path(starter.__file__).parent).read("mlp", 1)
+WAIT = 30
+
+
+def test_the_twin_is_the_network_with_the_statistics_of_its_rows() -> None:
+    made = TwinMaker().make(BUNDLE)
+
+    assert made is not None
+    assert BUNDLE.held_out is not None
+    rows = {"input": held_out.unpack(BUNDLE.held_out, BUNDLE.manifest.inputs)["input"][:64] + np.float32(0.2)}
+    network = AdaptiveNetwork(parse(BUNDLE.source))
+    (scores,) = load(made.graph, optimize=True)(rows).values()
+    np.testing.assert_allclose(scores, network.run(rows).outputs["logits"], atol=1e-4)
+    assert np.abs(scores - network.run(rows, 1.0).outputs["logits"]).max() > 1
+    assert made.estimator.scale == BUNDLE.manifest.training.metrics["test_accuracy"]
+
+
+@pytest.mark.parametrize("script", ["", "print('no twin')", "import os; os.abort()"])
+def test_a_process_that_makes_none_gives_none(script: str) -> None:
+    assert TwinMaker((sys.executable, "-c", script)).make(BUNDLE) is None
+
+
+def test_a_version_without_held_out_rows_needs_no_process() -> None:
+    assert watched_bundle().held_out is None
+    assert TwinMaker(("no such command",)).make(watched_bundle()) is None
+
+
+def test_closing_ends_the_process() -> None:
+    maker = TwinMaker((sys.executable, "-c", "import sys; sys.stdin.buffer.read()"))
+    found: list[object] = []
+    making = threading.Thread(target=lambda: found.append(maker.make(BUNDLE)), daemon=True)
+    making.start()
+    maker.close()
+    making.join(WAIT)
+
+    assert found == [None], "the process was not ended"
+    assert maker.make(BUNDLE) is None
+
+
+def test_an_order_is_read_as_it_was_written() -> None:
+    order = TwinOrder.of(BUNDLE)
+    assert order is not None
+    assert TwinOrder.read(BytesIO(order.to_bytes())) == order
+    unclassified = BUNDLE.manifest.model_copy(
+        update={"outputs": (BUNDLE.manifest.outputs[0].model_copy(update={"shape": (-1,)}),)}
+    )
+    assert TwinOrder.of(replace(BUNDLE, manifest=unclassified)) is None
