@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -32,8 +32,7 @@ def demonstrate(
     seed: Annotated[int | None, Parameter(help="Of the order of the images and the noise.")] = None,
 ) -> None:
     """Serve a starter model, shift its input, and repair it, with a line for each step. Changes no repository."""
-    with serving() as (process, url):
-        client = Client(url)
+    with serving() as (process, url), closing(Client(url)) as client:
         camera = Camera(client, MODEL, seed)
         _say(f"A service with the model '{MODEL}', which knows clean images of digits", f"Page: {url}")
         _say("1. Clean images", _send(camera, 0, _CLEAN), _verdict(client))

@@ -5,6 +5,7 @@ version's own graph classifies the clean images here, since the service would wa
 """
 
 import sys
+from contextlib import closing
 from typing import Annotated, Any, Literal
 
 import httpx2
@@ -49,6 +50,10 @@ class Client:
             raise InvalidInput(response.json()["error"], f"{method} {path}")
         answer: dict[str, Any] = response.json()
         return answer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
 
 class Camera:
@@ -98,12 +103,13 @@ def send(
     seed: Annotated[int | None, Parameter(help="Of the order and the noise.")] = None,
 ) -> None:
     """Send images of digits to a starter model, and count how often noise changes the answer."""
-    camera = Camera(Client(url), model, seed)
     answers = []
-    for sent in range(images):
-        answers.append(camera.send(noise))
-        if sent % 100 == 99:
-            print_progress(f"{sent + 1:,} of {images:,} images")
+    with closing(Client(url)) as client:
+        camera = Camera(client, model, seed)
+        for sent in range(images):
+            answers.append(camera.send(noise))
+            if sent % 100 == 99:
+                print_progress(f"{sent + 1:,} of {images:,} images")
     print_progress("")
     print(describe(answers))
 
