@@ -50,7 +50,7 @@ about = "Check this machine and the repository for a service with these settings
 app.command(build_app("doctor", about, doctor_flags, _examine))
 app.command(demonstrate, name="demo")
 app.command(send, name="traffic")
-for name in ("train", "export", "import", "recalibrate", "inspect", "study"):
+for name in ("train", "export", "import", "recalibrate", "quantize", "inspect", "study"):
     app.command(training.app[name], name=name)
 app.register_install_completion_command()
 

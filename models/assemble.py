@@ -7,7 +7,7 @@ model besides its graph (`ModelInfo`), where the version comes from (`lineage`),
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import onnx
 
@@ -27,9 +27,11 @@ from models.manifest import (
     Lineage,
     Manifest,
     NormLayer,
+    Origin,
     Parent,
     Parity,
     Placement,
+    QuantizationRecord,
     RecalibrationRecord,
     ReferenceRecord,
     TensorSpec,
@@ -49,10 +51,11 @@ from models.version import PROGRAM
 
 
 def signed_lineage(
-    origin: Literal["trained", "imported", "recalibrated", "referenced"],
+    origin: Origin,
     parent: Parent | None = None,
     recalibration: RecalibrationRecord | None = None,
     reference: ReferenceRecord | None = None,
+    quantization: QuantizationRecord | None = None,
 ) -> Lineage:
     """A lineage that states this program and the present time."""
     return Lineage(
@@ -62,6 +65,7 @@ def signed_lineage(
         parent=parent,
         recalibration=recalibration,
         reference=reference,
+        quantization=quantization,
     )
 
 

@@ -2,8 +2,7 @@
 
 Exit codes: 0 for success, 2 for wrong arguments or input (nothing was started), 1 for any other failure.
 
-Commands import what they need when they run, so that `--help` is fast and `import`, `recalibrate` and `inspect` work
-without torch.
+Commands import what they need when they run, so that `--help` is fast and most of them work without torch.
 """
 
 # ruff: noqa: PLC0415
@@ -21,6 +20,7 @@ from models.errors import DengeError, InvalidInput
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+from training.quantization import quantize
 from training.studies.command import study
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from training.run import Rows
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
+app.command(quantize)
 app.command(study)
 
 _log = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done

@@ -14,6 +14,7 @@ from models.manifest import (
     NormLayer,
     Parity,
     Placement,
+    QuantizationRecord,
     WatchedLayer,
 )
 
@@ -89,7 +90,7 @@ def thresholds(drift: DriftReference | None) -> str:
 
 
 def gates(found: Sequence[Gate]) -> str:
-    """The figures of a re-calibrated version and the bounds that they must keep."""
+    """The figures of a new version and the bounds that they must keep."""
     header = ["gate", "figure", "at least", "at most", "", ""]
     lines = [
         [
@@ -103,6 +104,28 @@ def gates(found: Sequence[Gate]) -> str:
         for gate in found
     ]
     return _table([header, *lines])
+
+
+def quantization(record: QuantizationRecord) -> str:
+    """What computes in 8 bits, and how the version compares with its parent."""
+    origin = f"{record.rows} rows" if record.ranges_from == "rows" else "the layers' beta and gamma"
+    lines = [
+        f"{record.layers} layers in 8 bits, {len(record.float_layers)} in float; ranges from {origin}",
+        *(f"in float: {node}: {reason}" for node, reason in record.float_layers.items()),
+    ]
+    if record.agreement is not None:
+        lines.append(
+            f"on {record.compared_rows} rows: the parent's class in {record.agreement:.2%}, "
+            f"probabilities within {record.max_probability_difference:.3g}"
+        )
+    if record.accuracy_before is not None:
+        lines.append(f"accuracy: before {record.accuracy_before:.2%}, after {record.accuracy_after:.2%}")
+    header = ["rows a run", "parent, ms", "8 bits, ms", "ratio"]
+    speeds = [
+        [str(speed.rows), f"{speed.parent_ms:.3f}", f"{speed.own_ms:.3f}", f"{speed.ratio:.2f}"]
+        for speed in record.speeds
+    ]
+    return "\n".join([*lines, _table([header, *speeds])])
 
 
 def estimated_accuracy(before: AccuracyEstimate | None, after: AccuracyEstimate | None) -> str:

@@ -1,10 +1,10 @@
-"""A version that was made from rows, before it is published."""
+"""A version that was made from another one and has gates, before it is published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import RecalibrationRefused
-from models.manifest import AccuracyEstimate, Gate, RecalibrationRecord, ReferenceRecord
+from models.manifest import AccuracyEstimate, Gate, QuantizationRecord, RecalibrationRecord, ReferenceRecord
 from models.recalibration.gates import describe
 from models.repository.bundle import Bundle
 
@@ -23,7 +23,7 @@ class Candidate:
     def of(
         cls, bundle: Bundle, gates: Sequence[Gate], accuracy: tuple[AccuracyEstimate, AccuracyEstimate] | None = None
     ) -> "Candidate":
-        """The bundle of a version that was made from rows, with these gates and estimates in its manifest."""
+        """The bundle of a version that has a record of gates, with these gates and estimates in its manifest."""
         estimates = {} if accuracy is None else {"accuracy_before": accuracy[0], "accuracy_after": accuracy[1]}
         return cls(_change_record(bundle, gates=tuple(gates), **estimates))
 
@@ -61,14 +61,15 @@ class Candidate:
         return _change_record(self.bundle, forced=True)
 
 
-def _record(bundle: Bundle) -> RecalibrationRecord | ReferenceRecord:
-    record = bundle.manifest.lineage.recalibration or bundle.manifest.lineage.reference
-    assert record is not None  # noqa: S101 - for the type checker: every version that was made from rows has one
+def _record(bundle: Bundle) -> RecalibrationRecord | ReferenceRecord | QuantizationRecord:
+    lineage = bundle.manifest.lineage
+    record = lineage.recalibration or lineage.reference or lineage.quantization
+    assert record is not None  # noqa: S101 - for the type checker: every version with gates has one
     return record
 
 
 def _change_record(bundle: Bundle, **changes: object) -> Bundle:
     record = _record(bundle).model_copy(update=changes)
-    name = "recalibration" if isinstance(record, RecalibrationRecord) else "reference"
-    lineage = bundle.manifest.lineage.model_copy(update={name: record})
+    names = {RecalibrationRecord: "recalibration", ReferenceRecord: "reference", QuantizationRecord: "quantization"}
+    lineage = bundle.manifest.lineage.model_copy(update={names[type(record)]: record})
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"lineage": lineage}))
