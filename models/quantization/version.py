@@ -77,14 +77,13 @@ def quantize(
     """
     if not 0 <= tolerance <= 100:
         raise InvalidInput(f"got {tolerance}, expected points of accuracy, 0 to 100", "tolerance")
-    folded = parse(parent.folded)
-    if any(is_standard(node, "DequantizeLinear") for node in folded.graph.node):
+    if any(is_standard(node, "DequantizeLinear") for node in parse(parent.folded).graph.node):
         raise InvalidInput(
             f"version {version} computes in 8 bits already: name the one that it was made from", "bundle"
         )
     on_step("estimating")
     split = _split(parent, rows, labels, ranges_from, seed)
-    quantized = _quantize(parent, folded, split.for_ranges)
+    quantized = make_graph(parent, split.for_ranges)
     on_step("checking")
     graph = serialize(quantized.model)
     rows = split.for_comparison
@@ -132,8 +131,17 @@ def _split(
     )
 
 
-def _quantize(parent: Bundle, folded: onnx.ModelProto, rows: Arrays | None) -> Quantized:
-    """Equalise the graph and quantise it, with ranges from the rows or, without any, from batch normalisation."""
+def make_graph(parent: Bundle, rows: Arrays | None) -> Quantized:
+    """The equalised and quantised graph of a bundle, whatever it loses.
+
+    Args:
+        parent: the bundle.
+        rows: to measure ranges on; None for ranges from batch normalisation.
+
+    Raises:
+        GraphError: no layer can compute in 8 bits, or onnxruntime cannot run the graph on the rows.
+    """
+    folded = parse(parent.folded)
     if rows is not None:
         equalized, _ = equalize(folded, measure(folded, rows))
         return quantize_graph(equalized, measure(equalized, rows))

@@ -1,0 +1,182 @@
+"""What 8 bits lose and gain, beside onnxruntime's own tool on the same rows: the table of docs/quantization.md.
+
+    python -m benchmarks.quantization --networks convnet mlp                 the starters, without training
+    python -m benchmarks.quantization --write docs/quantization.md           all, trained if not in --work
+
+64 held-out rows of each bundle give the ranges; accuracy is that of the other test rows. Each graph runs in turn with
+the float graph, on one core.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from benchmarks.pages import write_between
+from models import starter
+from models.datatypes import Arrays
+from models.graph.load import serialize
+from models.quantization.comparison import Comparison, compare
+from models.quantization.speed import measure_speed, processor
+from models.quantization.version import MIN_RATIO, TOLERANCE, make_graph
+from models.repository import held_out
+from models.repository.bundle import Bundle
+from models.repository.repository import Repository
+from models.runtime.providers import runtime_version
+from training.__main__ import main as train
+from training.config import DataKind
+from training.data.load import load
+
+RANGE_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the table.
+
+    Attributes:
+        data: that it is trained on.
+        options: of `python -m training train`; none for a starter.
+    """
+
+    title: str
+    data: DataKind
+    options: str = ""
+
+
+NETWORKS = {
+    "resnet-mnist": Network(
+        "ResNet-8, 16 channels, MNIST, 1 epoch", "mnist", "--model resnet --epochs 1 --batch-size 64"
+    ),
+    "resnet-digits": Network("ResNet-8, 16 channels, digits", "digits", "--model resnet --epochs 15"),
+    "wide-digits": Network("ResNet-8, 64 channels, digits", "digits", "--model resnet --width 64 --epochs 6"),
+    "mlp-digits": Network("MLP 64-512-512-10, digits", "digits", "--model mlp --depth 2 --width 512 --epochs 15"),
+    "convnet": Network("starter `convnet`, MNIST", "mnist"),
+    "mlp": Network("starter `mlp`, MNIST", "mnist"),
+}
+
+Make = Callable[[Bundle, Arrays], bytes]
+
+
+class _Reader(CalibrationDataReader):
+    """Feeds rows to onnxruntime's tool, all at once."""
+
+    def __init__(self, rows: Arrays) -> None:
+        self._left = iter([rows])
+
+    def get_next(self) -> Arrays | None:
+        return next(self._left, None)
+
+
+def runtime_tool(**options: object) -> Make:
+    """`quantize_static` with these options."""
+
+    def make(bundle: Bundle, rows: Arrays) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            before, after = Path(folder, "folded.onnx"), Path(folder, "quantized.onnx")
+            before.write_bytes(bundle.folded)
+            quantize_static(before, after, _Reader(rows), quant_format=QuantFormat.QDQ, **options)
+            return serialize(onnx.load(after))
+
+    return make
+
+
+METHODS: dict[str, Make] = {
+    "Denge, from rows": lambda bundle, rows: serialize(make_graph(bundle, rows).model),
+    "Denge, data-free": lambda bundle, _: serialize(make_graph(bundle, None).model),
+    "`quantize_static`": runtime_tool(),
+    "`quantize_static`, uint8, per channel": runtime_tool(
+        per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8
+    ),
+}
+
+
+def read(name: str, work: Path, data_dir: Path | None) -> Bundle:
+    """The bundle of a network, which is trained if it is not there yet."""
+    repository = Repository(work / "repository")
+    if name not in repository.models():
+        if not NETWORKS[name].options:
+            starter.seed(repository)
+        else:
+            folder = [] if data_dir is None or NETWORKS[name].data == "digits" else ["--data-dir", str(data_dir)]
+            places = ["--repository", str(repository.root), "--name", name, "--run-dir", str(work / "runs" / name)]
+            if train(["train", "--data", NETWORKS[name].data, *NETWORKS[name].options.split(), *folder, *places]):
+                raise RuntimeError(f"{name} could not be trained")
+    return repository.read(name, 1)
+
+
+def test_rows(bundle: Bundle, data: DataKind, data_dir: Path | None, seen: Arrays) -> tuple[Arrays, NDArray[np.int64]]:
+    """The test rows without those that ranges were measured on, and their labels."""
+    (spec,) = bundle.manifest.inputs
+    found = load(data, data_dir if data == "mnist" else None)
+    rows = found.test_rows.reshape(-1, *spec.shape[1:])
+    known = {row.tobytes() for row in seen[spec.name]}
+    others = np.array([row.tobytes() not in known for row in rows])
+    return {spec.name: rows[others]}, found.test_labels[others]
+
+
+def lines(name: str, work: Path, data_dir: Path | None) -> Iterator[str]:
+    bundle = read(name, work, data_dir)
+    assert bundle.held_out is not None
+    kept = held_out.unpack(bundle.held_out, bundle.manifest.inputs)
+    for_ranges = {key: values[:RANGE_ROWS] for key, values in kept.items()}
+    rows, labels = test_rows(bundle, NETWORKS[name].data, data_dir, for_ranges)
+    for method, make in METHODS.items():
+        graph = make(bundle, for_ranges)
+        found = compare(bundle.manifest, bundle.folded, graph, rows, labels)
+        speeds = measure_speed(bundle.folded, graph, rows)
+        yield row(name, method, found, [speed.ratio for speed in speeds])
+        print(row(name, method, found, [speed.ratio for speed in speeds]), flush=True)
+
+
+def row(name: str, method: str, found: Comparison, ratios: list[float]) -> str:
+    passes = found.loss <= TOLERANCE and min(ratios) >= MIN_RATIO
+    accuracy, agreement, difference = found.accuracy_before, found.agreement, found.max_probability_difference
+    cells = [
+        NETWORKS[name].title,
+        method,
+        f"{100 * (accuracy or 0):.2f}",
+        f"{found.loss:+.2f}",
+        f"{100 * (agreement or 0):.2f}",
+        f"{difference or 0:.3f}",
+        *(f"{ratio:.2f}" for ratio in ratios),
+        "yes" if passes else "no",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quantization",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--data-dir", type=Path, help="folder with the files of MNIST")
+    parser.add_argument("--work", type=Path, default=Path("runs/quantization"), help="folder for trained networks")
+    parser.add_argument("--write", type=Path, help="page with the two marker comments")
+    options = parser.parse_args(arguments)
+    header = [
+        "| network | method | accuracy, % | points lost | same class, % | probability | 1 row | 32 rows | passes |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    body = [line for name in options.networks for line in lines(name, options.work, options.data_dir)]
+    made = f"Made by `python -m benchmarks.quantization` on {datetime.now(UTC).date()}, with {runtime_version()}."
+    about = "Probability: the largest difference. Speeds: the float graph's time over the other's."
+    text = "\n".join([*header, *body, "", f"{made} {processor()}, one core. {about}"])
+    print(text)
+    if options.write:
+        write_between(options.write, "quantization", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
