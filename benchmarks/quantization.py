@@ -25,8 +25,9 @@ from models import starter
 from models.datatypes import Arrays
 from models.graph.load import serialize
 from models.quantization.comparison import Comparison, compare
+from models.quantization.limits import TOLERANCE
 from models.quantization.speed import measure_speed, processor
-from models.quantization.version import MIN_RATIO, TOLERANCE, make_graph
+from models.quantization.version import MIN_RATIO, make_graph
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository

@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-_MAX_ROWS = 4096
-"""As many labelled rows are compared."""
+from models.quantization.limits import MAX_ROWS, TOLERANCE
 
 
 def quantize(
@@ -18,7 +17,7 @@ def quantize(
     data: str = "",
     labels: Path | None = None,
     data_free: bool = False,
-    tolerance: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = 0.5,
+    tolerance: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = TOLERANCE,
     seed: int = 0,
     data_dir: Path | None = None,
     force: bool = False,
@@ -52,7 +51,7 @@ def quantize(
     rows, known = None, None
     if data:
         rows, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
-        chosen = np.random.default_rng(seed).permutation(count_rows(rows))[:_MAX_ROWS]
+        chosen = np.random.default_rng(seed).permutation(count_rows(rows))[:MAX_ROWS]
         rows = {name: values[chosen] for name, values in rows.items()}
         known = None if known is None else known[chosen]
     candidate = version.quantize(

@@ -22,6 +22,7 @@ from models.manifest import Gate, NormLayer, Parent, QuantizationRecord, Speed
 from models.quantization.comparison import Comparison, compare
 from models.quantization.equalize import equalize
 from models.quantization.expected import expect
+from models.quantization.limits import MIN_ROWS, TOLERANCE, RangesFrom
 from models.quantization.measured import measure
 from models.quantization.qdq import Quantized, quantize_graph
 from models.quantization.speed import BATCHES, measure_speed, processor
@@ -32,15 +33,10 @@ from models.repository.bundle import Bundle
 from models.rows import random_rows, validate_rows
 
 Step = Literal["estimating", "checking"]
-RangesFrom = Literal["rows", "batch_norm"]
-
-TOLERANCE = 0.5
-"""Points of accuracy that may be lost: two of a thousand rows that both versions are sure of, and differ in."""
 
 MIN_RATIO = 1.05
 """Of the parent's time and the version's: less is not told from noise, and not worth a version."""
 
-MIN_ROWS = 16
 MAX_RANGE_ROWS = 256
 _RANGE_SHARE = 4
 """One row in so many is for the ranges; the others are for the comparison."""

@@ -28,7 +28,7 @@ FINISHED: frozenset[JobState] = frozenset({"published", "refused", "cancelled", 
 
 
 class Job(BaseModel):
-    """A job that makes a new version from rows, and its progress."""
+    """A job that makes a new version, and its progress."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,7 @@ class Job(BaseModel):
     kind: JobKind = Field(
         "recalibration",
         description="`recalibration`: new statistics for the batch-normalisation layers. `reference`: what the next "
-        "rows are compared with.",
+        "rows are compared with. `quantization`: the version in 8 bits.",
     )
     model: str
     version: int = Field(description="The version to start from.")
@@ -51,6 +51,8 @@ class Job(BaseModel):
         "reference."
     )
     force: bool = Field(description="Publish although a gate does not pass.")
+    tolerance: float | None = Field(None, description="Points of accuracy that a quantisation may lose.")
+    data_free: bool = Field(False, description="Whether the ranges of a quantisation come from no rows.")
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
     accuracy_before: AccuracyEstimate | None = Field(
         None, description="Estimated accuracy of the version on the rows, with an interval; null where it is not known."
@@ -83,6 +85,7 @@ class Job(BaseModel):
             labelled=request.labels is not None,
             prior=request.prior,
             force=request.parameters.force,
+            **request.parameters.model_dump(include={"tolerance", "data_free"}),
             created_at=now,
             updated_at=now,
         )
@@ -94,12 +97,18 @@ class Job(BaseModel):
         return self.state in FINISHED
 
 
+_NOUNS: dict[JobKind, str] = {
+    "recalibration": "re-calibration",
+    "reference": "job of a reference",
+    "quantization": "quantisation",
+}
+
+
 class JobNotFound(NotFound):
     """The model has no job with this id."""
 
     def __init__(self, model: str, kind: JobKind, job: str) -> None:
-        noun = "re-calibration" if kind == "recalibration" else "job of a reference"
-        super().__init__(f"model '{model}' has no {noun} '{job}'")
+        super().__init__(f"model '{model}' has no {_NOUNS[kind]} '{job}'")
 
 
 class JobStopped(Exception):

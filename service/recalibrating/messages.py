@@ -26,6 +26,8 @@ class Order(BaseModel):
         model, version: the version to start from.
         prior: rows that the parent's statistics count for; None where each layer estimates them, and for a reference.
         force: publish although a gate does not pass.
+        tolerance: points of accuracy that a quantisation may lose.
+        data_free: whether the ranges of a quantisation come from no rows.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,11 +38,13 @@ class Order(BaseModel):
     version: int
     prior: float | None
     force: bool
+    tolerance: float | None = None
+    data_free: bool = False
 
     @classmethod
     def of(cls, job: Job, repository: str) -> Self:
         """The order of a job."""
-        asked = job.model_dump(include={"kind", "model", "version", "prior", "force"})
+        asked = job.model_dump(include=set(cls.model_fields) - {"repository"})
         return cls(repository=repository, **asked)
 
 
@@ -49,7 +53,7 @@ class OrderWithRows(NamedTuple):
 
     Attributes:
         order: what to do.
-        rows: for every input of the model, shape (n, ...).
+        rows: for every input of the model, shape (n, ...); none where the held-out rows of the version are to be used.
         labels: a class for each row, -1 where it is not known, shape (n,).
     """
 

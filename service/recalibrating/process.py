@@ -14,6 +14,8 @@ from typing import IO
 
 from models.datatypes import Array
 from models.errors import DengeError, RecalibrationRefused
+from models.quantization.limits import TOLERANCE
+from models.quantization.version import quantize
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
 from models.recalibration.references import make_reference
@@ -69,12 +71,23 @@ def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
     order, rows, labels = given
     if order.kind == "reference":
         return make_reference(parent, order.version, rows, on_step=lambda step: report(Progress(state=step)))
+    labelled = None if labels is None else _labelled(rows, labels)
+    if order.kind == "quantization":
+        return quantize(
+            parent,
+            order.version,
+            (labelled.rows if labelled else rows) or None,
+            labelled.labels if labelled else None,
+            ranges_from="batch_norm" if order.data_free else "rows",
+            tolerance=TOLERANCE if order.tolerance is None else order.tolerance,
+            on_step=lambda step: report(Progress(state=step)),
+        )
     return recalibrate(
         parent,
         order.version,
         rows,
         prior=order.prior,
-        labelled=None if labels is None else _labelled(rows, labels),
+        labelled=labelled,
         on_step=lambda step: report(Progress(state=step)),
     )
 

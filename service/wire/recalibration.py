@@ -6,9 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models import capabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
-from models.manifest import TensorSpec
+from models.manifest import Capability, Manifest, TensorSpec
+from models.quantization.limits import MAX_ROWS, MIN_ROWS, TOLERANCE
 from models.recalibration.limits import (
     MAX_REFERENCE_ROWS,
     MAX_ROWS_TO_ESTIMATE,
@@ -20,7 +22,7 @@ from service.wire import v2_binary, v2_request
 from service.wire.json_object import require_integer
 from service.wire.json_tensors import parse_request
 
-JobKind = Literal["recalibration", "reference"]
+JobKind = Literal["recalibration", "reference", "quantization"]
 """What the rows are for."""
 
 LABELS = "labels"
@@ -36,12 +38,16 @@ class JobParameters(BaseModel):
         kind: of the job.
         min_rows, max_rows: how many rows may be collected.
         has_labels: whether the rows may have labels.
+        capability: that the version must have.
+        needs_rows: whether there is nothing to do without rows in the request or collected ones.
     """
 
     kind: ClassVar[JobKind]
     min_rows: ClassVar[int]
     max_rows: ClassVar[int]
     has_labels: ClassVar[bool] = False
+    capability: ClassVar[Capability | None] = None
+    needs_rows: ClassVar[bool] = True
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -58,11 +64,22 @@ class JobParameters(BaseModel):
     )
     timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="How long to collect before giving up.")
 
+    @classmethod
+    def require_capability(cls, manifest: Manifest) -> None:
+        """Check that jobs of this kind can start from a version.
+
+        Raises:
+            InvalidInput: it does not have the capability; the message says why.
+        """
+        if cls.capability is not None:
+            capabilities.require(manifest, cls.capability)
+
 
 class ReferenceParameters(JobParameters):
     """How to collect rows and to publish."""
 
     kind = "reference"
+    capability = "reference"
     min_rows = MIN_REFERENCE_ROWS
     max_rows = MAX_REFERENCE_ROWS
 
@@ -71,6 +88,7 @@ class RecalibrationParameters(JobParameters):
     """How to re-calibrate."""
 
     kind = "recalibration"
+    capability = "recalibration"
     min_rows = MIN_ROWS_TO_ESTIMATE
     max_rows = MAX_ROWS_TO_ESTIMATE
     has_labels = True
@@ -83,12 +101,28 @@ class RecalibrationParameters(JobParameters):
     )
 
 
+class QuantizationParameters(JobParameters):
+    """How to quantise."""
+
+    kind = "quantization"
+    min_rows = MIN_ROWS
+    max_rows = MAX_ROWS
+    has_labels = True
+    needs_rows = False
+
+    tolerance: float = Field(TOLERANCE, ge=0, le=100, description="Points of accuracy that may be lost.")
+    data_free: bool = Field(
+        False, description="Take the ranges from the beta and gamma of the batch-normalisation layers, not from rows."
+    )
+
+
 @dataclass(frozen=True)
 class RecalibrationRequest:
     """A validated request.
 
     Attributes:
-        rows: for every input of the model, shape (n, ...); None if they are to be collected.
+        rows: for every input of the model, shape (n, ...); None if they are to be collected, empty where the held-out
+            rows of the version are to be used.
         labels: a class for each row, -1 where it is not known, shape (n,).
         collect: how many rows to collect; 0 if they were sent.
         parameters: how to collect and to publish, by the kind of job.
@@ -131,9 +165,12 @@ def decode(
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
         collect = require_integer(request["collect"], "collect", parameters.min_rows, parameters.max_rows)
         return RecalibrationRequest(None, None, collect, chosen)
+    if "inputs" not in request and not parameters.needs_rows:
+        _refuse_unknown_fields(request)
+        return RecalibrationRequest({}, None, 0, chosen)
     specs = list(inputs)
     if "inputs" not in request and (request or header_length is None):
-        _refuse_unknown(request)
+        _refuse_without_rows(request)
     takes_labels = parameters.has_labels and LABELS not in {spec.name for spec in inputs}
     is_labelled = takes_labels and _names_input(request, LABELS)
     if is_labelled:
@@ -143,10 +180,14 @@ def decode(
     return RecalibrationRequest(rows, labels, 0, chosen)
 
 
-def _refuse_unknown(request: Mapping[str, Any]) -> None:
+def _refuse_unknown_fields(request: Mapping[str, Any]) -> None:
     for name in request:
         if name not in _FIELDS:
             raise InvalidInput(f"unknown field, {suggest(name, _FIELDS)}", shorten(name))
+
+
+def _refuse_without_rows(request: Mapping[str, Any]) -> None:
+    _refuse_unknown_fields(request)
     raise InvalidInput("missing; give rows here, or the number of rows to collect in 'collect'", "inputs")
 
 

@@ -55,6 +55,8 @@ NEEDS_MORE = {
     ("post", "/v2/models/mlp/versions/1/reference"),
     ("get", "/v2/models/mlp/reference/0123456789abcdef?wait=0"),
     ("delete", "/v2/models/mlp/reference/0123456789abcdef"),
+    ("get", "/v2/models/mlp/quantizations/0123456789abcdef?wait=0"),
+    ("delete", "/v2/models/mlp/quantizations/0123456789abcdef"),
     ("put", "/v2/models/mlp/rollout/canary"),
     ("put", "/v2/models/mlp/rollout/shadow"),
     ("post", "/v2/models/mlp/rollout/rollback"),

@@ -14,6 +14,7 @@ from models.graph.merge import merge
 from models.graph.observe import observe
 from models.manifest import Manifest, QuantizationRecord, Speed
 from models.quantization import version
+from models.quantization.limits import RangesFrom
 from models.quantization.qdq import Quantized, quantize_graph
 from models.quantization.tensor_statistics import Statistics
 from models.quantization.version import quantize, unchanged_layers
@@ -45,7 +46,7 @@ def record(candidate: Candidate) -> QuantizationRecord:
 
 
 @pytest.mark.parametrize("ranges_from", ["rows", "batch_norm"])
-def test_a_version_that_pays_may_be_published(ranges_from: version.RangesFrom) -> None:
+def test_a_version_that_pays_may_be_published(ranges_from: RangesFrom) -> None:
     parent = bundle()
 
     candidate = quantize(parent, 3, ranges_from=ranges_from)
