@@ -23,7 +23,8 @@ const CAPABILITIES = {
 /** @param {Shown} state */
 export function about({ card, metadata }) {
   const { lineage, training, parity, provider, description } = card;
-  const { origin, parent, recalibration } = lineage;
+  const { origin, parent, recalibration, quantization } = lineage;
+  const gates = (recalibration ?? quantization)?.gates;
   return [
     description && h("p", { class: "description" }, description),
     factList(
@@ -35,6 +36,7 @@ export function about({ card, metadata }) {
         ["Outputs", metadata.outputs.map(tensor).join("; ")],
         ["Folding error", foldingError(parity)],
         ...(recalibration ? [recalibrationFact(recalibration)] : []),
+        ...(quantization ? quantizationFacts(quantization) : []),
         ...Object.entries(training?.metrics ?? {}).map(
           ([name, value]) =>
             /** @type {[string, string]} */ ([name.replaceAll("_", " "), String(Number(value.toPrecision(4)))]),
@@ -42,7 +44,7 @@ export function about({ card, metadata }) {
       ],
       "long",
     ),
-    recalibration && [h("h3", null, "Gates"), gateTable(recalibration.gates)],
+    gates && [h("h3", null, "Gates"), gateTable(gates)],
     notes(
       "Not possible",
       Object.entries(card.unavailable).map(([name, reason]) => `${CAPABILITIES[name]}: ${reason}.`),
@@ -58,6 +60,24 @@ export function about({ card, metadata }) {
 const recalibrationFact = ({ rows, prior, forced }) => [
   "Re-calibrated",
   `from ${count(rows)} rows${typeof prior === "number" ? `, prior ${number(prior)}` : ""}${forced ? ", forced" : ""}`,
+];
+
+/**
+ * @param {NonNullable<ModelCard["lineage"]["quantization"]>} record
+ * @returns {Array<[string, string]>}
+ */
+const quantizationFacts = ({ layers, ranges_from, rows, agreement, compared_rows, speeds, forced }) => [
+  [
+    "8 bits",
+    `${count(layers)} layers, ranges from ${ranges_from === "rows" ? `${count(rows)} rows` : "batch normalisation"}${forced ? ", forced" : ""}`,
+  ],
+  ...(typeof agreement === "number"
+    ? [/** @type {[string, string]} */ (["Same class", `${number(100 * agreement)} % of ${count(compared_rows)} rows`])]
+    : []),
+  [
+    "Speed",
+    speeds.map((speed) => `${number(speed.ratio)} × the parent's with ${count(speed.rows)} rows a run`).join("; "),
+  ],
 ];
 
 /** @param {Tensor} tensor */
