@@ -15,12 +15,12 @@ from models.quantization.tensor_statistics import Statistics, TensorStatistics
 from models.rows import count_rows
 from models.runtime.load import load
 
-_BATCH_ROWS = 16
-"""Every tensor of a batch is in memory at once."""
+_BATCH_ROWS = 4
+"""Every tensor of a batch is in memory at once: of a ResNet-50, 90 MB for each image."""
 
 
 def measure(folded: onnx.ModelProto, rows: Arrays) -> Statistics:
-    """Of every float tensor with channels that the nodes of the graph read or compute, over rows and positions.
+    """Of every float tensor with channels that the nodes of the graph read or compute, if all of its values are finite.
 
     Args:
         folded: as `models.graph.fold.fold` returns it.
@@ -43,7 +43,7 @@ def measure(folded: onnx.ModelProto, rows: Arrays) -> Statistics:
         for name in tensors:
             part = _Sums.of(found[name])
             sums[name] = sums[name].merge(part) if name in sums else part
-    return {name: found.statistics for name, found in sums.items()}
+    return {name: found.statistics for name, found in sums.items() if np.isfinite(found.squares).all()}
 
 
 @dataclass(frozen=True)
