@@ -140,6 +140,7 @@ def assemble(
         scores=info.scores or _score_kind(source),
         preprocessing=info.preprocessing,
         tokenization=info.tokenization,
+        generation=info.generation,
         batching=info.batching,
         batch_axis=None if probed.batch_problem is None else False,
         limits=limits,

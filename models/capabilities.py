@@ -29,7 +29,7 @@ def unavailable(manifest: Manifest) -> dict[Capability, str]:
         add(_NO_BATCH_NORM, "recalibration")
     if any(spec.datatype == "BYTES" for spec in manifest.inputs):
         add("the model takes text, which has no statistics", "recalibration", "reference")
-    for capability, reason in _no_predict(manifest).items():
+    for capability, reason in (_no_predict(manifest) | _no_generation(manifest)).items():
         add(reason, capability)
     return reasons
 
@@ -45,6 +45,13 @@ def _no_predict(manifest: Manifest) -> dict[Capability, str]:
         return {"text": "the model takes images"}
     reason = "the manifest has no {}: send tensors to /infer"
     return {"images": reason.format("preprocessing"), "text": reason.format("tokenization")}
+
+
+def _no_generation(manifest: Manifest) -> dict[Capability, str]:
+    """Why `/generate` does not draw images from the model."""
+    if manifest.generation is not None:
+        return {}
+    return {"generation": "it is no generator: its manifest does not say how images are drawn from it"}
 
 
 def require(manifest: Manifest, capability: Capability) -> None:

@@ -6,6 +6,7 @@ Per-channel numbers are written with the shortest digits that give back the same
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -22,7 +23,15 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
 
 Capability = Literal[
-    "batching", "watching", "layer_statistics", "reference", "recalibration", "folding", "images", "text"
+    "batching",
+    "watching",
+    "layer_statistics",
+    "reference",
+    "recalibration",
+    "folding",
+    "images",
+    "text",
+    "generation",
 ]
 """What can be done with a version besides predicting: see `models.capabilities`."""
 
@@ -106,6 +115,21 @@ class Tokenization(Record):
         if len(set(self.vocabulary)) != len(self.vocabulary):
             raise ValueError("vocabulary: a token is there twice")
         return self
+
+
+class Generation(Record):
+    """How a generator's input is drawn, and how a row of its first output becomes an image.
+
+    A row of the input is noise, standard normal numbers. In a conditional model as many numbers as there are classes
+    follow: 1 for the class of the image, 0 for the others. `models.generation` draws them.
+    """
+
+    classes: tuple[str, ...] = Field(
+        default=(), description="names of the classes that an image can be of; none if the model is not conditional"
+    )
+    image: ImagePreprocessing = Field(
+        description="of the images: a value of the output is (pixel * scale - mean) / std, as in an input"
+    )
 
 
 class Placement(Record):
@@ -501,6 +525,7 @@ class Manifest(Record):
     scores: ScoreKind = Field("logits", description="kind of the class scores in the first output")
     preprocessing: ImagePreprocessing | None = None
     tokenization: Tokenization | None = None
+    generation: Generation | None = Field(default=None, description="absent for a model that is no generator")
     batching: Batching | None = Field(
         default=None, description="absent for a model that is batched as the service's settings say"
     )
@@ -543,6 +568,20 @@ class Manifest(Record):
             or not self.inputs[0].accepts_shape((1, self.tokenization.max_tokens))
         ):
             raise ValueError("tokenization: the model must have one input, INT64 of shape [-1, max_tokens]")
+        return self
+
+    @model_validator(mode="after")
+    def _generator_has_noise_and_images(self) -> "Manifest":
+        if self.generation is None:
+            return self
+        row, image = self.inputs[0].shape[1:], self.generation.image
+        is_fixed = self.inputs[0].datatype == "FP32" and self.inputs[0].has_free_first_axis and min(row, default=0) > 0
+        if len(self.inputs) != 1 or not is_fixed or prod(row) <= len(self.generation.classes):
+            raise ValueError("generation: the model must have one input, FP32 of shape [-1, n], for noise and classes")
+        if self.outputs[0].shape != (-1, len(image.mean), image.height, image.width):
+            raise ValueError(
+                "generation: the first output must have the shape of its images, [-1, channels, height, width]"
+            )
         return self
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.classification import ScoreKind
-from models.manifest import Batching, ImagePreprocessing, Manifest, Tokenization
+from models.manifest import Batching, Generation, ImagePreprocessing, Manifest, Tokenization
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ModelInfo:
     scores: ScoreKind | None = None
     preprocessing: ImagePreprocessing | None = None
     tokenization: Tokenization | None = None
+    generation: Generation | None = None
     batching: Batching | None = None
 
     @classmethod
@@ -33,5 +34,6 @@ class ModelInfo:
             scores=manifest.scores,
             preprocessing=manifest.preprocessing,
             tokenization=manifest.tokenization,
+            generation=manifest.generation,
             batching=manifest.batching,
         )

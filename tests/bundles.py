@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_
 
 from models.datatypes import Datatype
 from models.manifest import (
+    Generation,
     ImagePreprocessing,
     Lineage,
     Manifest,
@@ -232,6 +233,24 @@ def sentence_bundle(name: str = "sentences") -> Bundle:
     )
     fields = {"labels": ("no", "yes"), "tokenization": Tokenization(max_tokens=6, vocabulary=("good", "bad", "film"))}
     return replace(bundle, manifest=bundle.manifest.model_copy(update=fields))
+
+
+def generator_bundle(name: str = "drawn") -> Bundle:
+    """A generator of grey images of 2 x 2: two numbers of its noise, and below the class "no" or "yes"."""
+    bundle = text_bundle(
+        name,
+        """(float[N,5] latents) => (float[N,1,2,2] images) {
+            start = Constant<value = int64[1] {1}>()
+            end = Constant<value = int64[1] {5}>()
+            axis = Constant<value = int64[1] {1}>()
+            shape = Constant<value = int64[4] {-1, 1, 2, 2}>()
+            shown = Slice(latents, start, end, axis)
+            images = Reshape(shown, shape)
+        }""",
+    )
+    image = ImagePreprocessing(mode="grey", height=2, width=2, scale=1 / 255, mean=(0.5,), std=(0.5,))
+    fields = {"generation": Generation(classes=("no", "yes"), image=image)}
+    return replace(bundle, manifest=Manifest.model_validate(bundle.manifest.model_dump() | fields))
 
 
 def _normal(generator: np.random.Generator, *shape: int) -> Array:

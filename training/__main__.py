@@ -67,10 +67,10 @@ def train(
         batch_size: Rows per step, at least 2, over all processes.
         learning_rate: Learning rate of Adam at the first step. It falls to zero along a half cosine.
         seed: Seed of the initial weights and of every shuffle.
-        depth: Hidden layers (mlp), blocks (convnet), weighted layers (resnet: 6n + 2) or convolutions (textcnn). 0
-            stands for 1, 3, 8 and 3.
-        width: Units (mlp), channels of the first block (convnet, resnet) or of each convolution (textcnn). 0 stands for
-            64, 16, 16 and 64.
+        depth: Hidden layers (mlp), blocks (convnet), weighted layers (resnet: 6n + 2), convolutions (textcnn) or
+            doublings of the image (dcgan). 0 stands for 1, 3, 8, 3 and 2.
+        width: Units (mlp), channels of the first block (convnet, resnet), of each convolution (textcnn) or before the
+            image (dcgan). 0 stands for 64, 16, 16, 64 and 16.
         threads: Threads of torch. The last bits of the weights depend on their number.
         data_dir: Folder with the files of the data set, or the file of "table". data/<data> by default.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
@@ -94,7 +94,7 @@ def train(
         network = run.train(config, dataset, rows, folder, resume=resume, log=_log, processes=group)
         if group.rank == 0:
             _log_test(network, rows, dataset)
-        metrics = bundle.store_statistics(network, rows, group) if publish else None
+        metrics = bundle.store_statistics(network, dataset, rows, group) if publish else None
     if metrics is not None and group.rank == 0:
         _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
 
@@ -134,7 +134,7 @@ def export(
     network = build(config, dataset)
     found.restore_network(network)
     _log_test(network, rows, dataset)
-    metrics = bundle.store_statistics(network, rows)
+    metrics = bundle.store_statistics(network, dataset, rows)
     _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
 
 
@@ -273,6 +273,10 @@ def run(commands: App, arguments: Sequence[str] | None) -> int:
 
 def _log_test(network: "nn.Module", rows: "Rows", data: "Dataset") -> None:
     from training import loop, report
+    from training.networks.dcgan import DCGAN
+
+    if isinstance(network, DCGAN):
+        return
 
     counts = loop.evaluate(network, rows.test, rows.test_labels)
     _log(f"\ntest accuracy {loop.accuracy(counts):.2%} of {len(rows.test)} rows\n")

@@ -7,7 +7,7 @@ from typing import Literal, Self, get_args
 
 from models.errors import InvalidInput
 
-ModelKind = Literal["mlp", "convnet", "resnet", "textcnn"]
+ModelKind = Literal["mlp", "convnet", "resnet", "textcnn", "dcgan"]
 DataKind = Literal["digits", "mnist", "rt-polarity", "table"]
 
 _TEXTS: frozenset[DataKind] = frozenset({"rt-polarity", "table"})
@@ -18,6 +18,7 @@ _DEPTH_AND_WIDTH: dict[ModelKind, tuple[int, int]] = {
     "convnet": (3, 16),  # blocks, channels of the first
     "resnet": (8, 16),  # 6n + 2 layers, channels of the first stage
     "textcnn": (3, 64),  # widths of convolutions, channels of each
+    "dcgan": (2, 16),  # doublings of the image, channels before the last
 }
 
 
@@ -71,6 +72,8 @@ class Config:
                 _require(valid, "depth", "6n + 2 layers for a residual network: 8, 14, 20, 32, 44, 56, 110 ...")
             case "textcnn":
                 _require(1 <= self.depth <= 8, "depth", "from 1 to 8 convolutions, over 3 to 10 tokens")
+            case "dcgan":
+                _require(1 <= self.depth <= 2, "depth", "1 or 2, since each halves images of 28 x 28")
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -29,7 +29,7 @@ def bundle(manifest: Manifest) -> str:
         *(f"not possible: {capability.replace('_', ' ')}: {reason}" for capability, reason in manifest.limits.items()),
         *(f"warning: {warning}" for warning in manifest.warnings),
     ]
-    if manifest.training is not None:
+    if manifest.training is not None and "test_accuracy" in manifest.training.metrics:
         accuracy = manifest.training.metrics["test_accuracy"]
         lines.insert(0, f"test accuracy with population statistics {accuracy:.2%}")
     return "\n".join(lines)

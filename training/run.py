@@ -10,11 +10,15 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from models.errors import InvalidInput
-from training import checkpoint, loop
+from training import adversarial, checkpoint, loop
 from training.config import Config
 from training.data.dataset import Dataset
 from training.networks import build
+from training.networks.dcgan import DCGAN
 from training.processes import ALONE, Processes
+
+_ADVERSARIAL_BETA = 0.5
+"""First beta of Adam for a generator and its discriminator (Radford et al. 2016, section 4)."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,18 @@ def train(
         processes: train the network together. The first one writes the checkpoints, tests and logs.
 
     Raises:
-        InvalidInput: there is no checkpoint to resume, or it is of a run with other settings.
+        InvalidInput: there is no checkpoint to resume, or it is of a run with other settings; or several processes are
+            to train a network that one process trains.
         Diverged: the loss became infinite or NaN.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     network = build.build(config, data)
+    if isinstance(network, DCGAN) and processes.count > 1:
+        raise InvalidInput("dcgan is trained by one process", "model")
     parallel = processes.parallel(network)
-    optimizer = Adam(network.parameters(), lr=config.learning_rate)
+    betas = (_ADVERSARIAL_BETA, 0.999) if isinstance(network, DCGAN) else (0.9, 0.999)
+    optimizer = Adam(network.parameters(), lr=config.learning_rate, betas=betas)
     path = folder / checkpoint.FILE
     done = _resume(path, config, network, optimizer) if resume else 0
 
@@ -82,21 +90,35 @@ def train(
         with tqdm(
             total=epoch_steps, desc=title, unit="step", disable=True if processes.rank else None, leave=False
         ) as bar:
-            loss = loop.train_epoch(
-                parallel,
-                optimizer,
-                rows.train,
-                rows.train_labels,
-                batch_size=config.batch_size,
-                learning_rate=learning_rate,
-                on_step=bar.update,
-                processes=processes,
-            )
+            if isinstance(network, DCGAN):
+                losses = adversarial.train_epoch(
+                    network,
+                    optimizer,
+                    rows.train,
+                    rows.train_labels,
+                    batch_size=config.batch_size,
+                    learning_rate=learning_rate,
+                    on_step=bar.update,
+                )
+                line = f"loss of the discriminator {losses.discriminator:.4f}, of the generator {losses.generator:.4f}"
+            else:
+                loss = loop.train_epoch(
+                    parallel,
+                    optimizer,
+                    rows.train,
+                    rows.train_labels,
+                    batch_size=config.batch_size,
+                    learning_rate=learning_rate,
+                    on_step=bar.update,
+                    processes=processes,
+                )
+                line = f"loss {loss:.4f}"
         if processes.rank:
             continue
         checkpoint.write(path, config, epoch + 1, network, optimizer)
-        correct = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
-        log(f"{title}: loss {loss:.4f}, test accuracy {correct:.2%}")
+        if not isinstance(network, DCGAN):
+            line += f", test accuracy {loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels)):.2%}"
+        log(f"{title}: {line}")
     return network
 
 

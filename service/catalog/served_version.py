@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.errors import LayerNotFound
+from models.generation import LatentSampler
 from models.manifest import Manifest, WatchedLayer
 from models.rows import count_rows
 from models.runtime.engine import Engine
@@ -29,6 +30,7 @@ class ServedVersion:
         grpc_decoder: decodes V2 requests in protobuf.
         image_reader: reads image files; None if the model takes none, or has other inputs as well.
         tokenizer: turns texts into rows; None if the model takes none.
+        sampler: draws rows of a generator's input; None if the model is none.
         layers: by name.
         is_batchable: whether the first axis of every tensor is the batch, so that requests may share a run.
     """
@@ -41,6 +43,7 @@ class ServedVersion:
     grpc_decoder: GrpcDecoder = field(init=False, compare=False)
     image_reader: ImageReader | None = field(init=False, compare=False)
     tokenizer: Tokenizer | None = field(init=False, compare=False)
+    sampler: LatentSampler | None = field(init=False, compare=False)
     layers: Mapping[str, WatchedLayer] = field(init=False, compare=False)
     is_batchable: bool = field(init=False, compare=False)
 
@@ -55,6 +58,8 @@ class ServedVersion:
         object.__setattr__(self, "image_reader", reader)
         tokenization = self.manifest.tokenization
         object.__setattr__(self, "tokenizer", None if tokenization is None else Tokenizer(tokenization))
+        generation = self.manifest.generation
+        object.__setattr__(self, "sampler", None if generation is None else LatentSampler(generation, inputs[0]))
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "is_batchable", is_batchable)
 

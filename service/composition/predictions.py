@@ -23,6 +23,7 @@ from service.http.proxies import Proxies
 from service.inference import v1
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
+from service.inference.generated import Generated
 from service.inference.handler import Handler
 from service.inference.labelled import Labelled
 from service.inference.limits import Limits
@@ -33,7 +34,7 @@ from service.inference.v1 import V1
 from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import RowCollector
-from service.routes import examples, infer, labelled, predict
+from service.routes import examples, generate, infer, labelled, predict
 from service.routes.examples import Examples
 from service.routes.predictions import PredictionResponder
 from service.settings import Settings
@@ -134,6 +135,7 @@ def build_predictions(
         "classify": v1.Examples("classify", finite=settings.finite),
         "regress": v1.Examples("regress", finite=settings.finite),
         "labelled": Labelled(max_pixels=settings.max_image_pixels),
+        "generated": Generated(max_pixels=settings.max_image_pixels),
     }
     write = request_logger(settings.log_level, settings.log_format)
     context = RequestContext(RequestRecorder(statistics, write))
@@ -149,7 +151,12 @@ def build_predictions(
         handler,
         context,
         shown,
-        (infer.router(responder, shown), predict.router(catalog, responder, shown), labelled.router(responder)),
+        (
+            infer.router(responder, shown),
+            predict.router(catalog, responder, shown),
+            labelled.router(responder),
+            generate.router(responder),
+        ),
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,

@@ -23,6 +23,7 @@ PREDICTIONS = {
     "classify": PathTemplates("/v1/models/{model}:classify", "/v1/models/{model}/versions/{version}:classify"),
     "regress": PathTemplates("/v1/models/{model}:regress", "/v1/models/{model}/versions/{version}:regress"),
     "labelled": PathTemplates("/v2/models/{model}/predict", "/v2/models/{model}/versions/{version}/predict"),
+    "generated": PathTemplates("/v2/models/{model}/generate", "/v2/models/{model}/versions/{version}/generate"),
 }
 """By name of the dialect."""
 

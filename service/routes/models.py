@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from models.capabilities import unavailable
-from models.manifest import Capability, ImagePreprocessing, Lineage, Parity, Tokenization, TrainingRecord
+from models.manifest import Capability, Generation, ImagePreprocessing, Lineage, Parity, Tokenization, TrainingRecord
 from service.catalog.catalog import Catalog
 from service.http.access import PUBLIC
 from service.routes.openapi import api_router, error_responses
@@ -48,6 +48,7 @@ class ModelCard(BaseModel):
     labels: list[str] | None = Field(description="Names of the classes, in the order of the model's output.")
     preprocessing: ImagePreprocessing | None = Field(description="How images become inputs of the model.")
     tokenization: TextInput | None = Field(description="How texts become inputs of the model.")
+    generation: Generation | None = Field(description="How a generator's input is drawn and its images are written.")
     parity: Parity
     lineage: Lineage
     training: TrainingRecord | None
@@ -117,6 +118,7 @@ def router(catalog: Catalog) -> APIRouter:
             labels=None if manifest.labels is None else list(manifest.labels),
             preprocessing=manifest.preprocessing,
             tokenization=_describe_text_input(manifest.tokenization),
+            generation=manifest.generation,
             parity=manifest.parity,
             lineage=manifest.lineage,
             training=manifest.training,

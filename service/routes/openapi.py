@@ -15,7 +15,7 @@ from service.routes.queries import require_known
 Tag = Literal["predict", "models", "layers", "watch", "recalibration", "rollout", "repository", "health"]
 
 TAGS: list[dict[str, str]] = [
-    {"name": "predict", "description": "Predictions from tensors, rows, images and texts."},
+    {"name": "predict", "description": "Predictions from tensors, rows, images and texts; images from generators."},
     {"name": "models", "description": "What each model takes and returns, where it came from, and how it is served."},
     {"name": "layers", "description": "What normalisation layers remember from training; batch normalisation itself."},
     {"name": "watch", "description": "What normalisation layers see in production, and whether it has moved."},

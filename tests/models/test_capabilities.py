@@ -7,7 +7,7 @@ import pytest
 from models.capabilities import require, unavailable
 from models.errors import InvalidInput
 from models.manifest import Manifest, TensorSpec
-from tests.bundles import echo_bundle, image_bundle, sentence_bundle, text_bundle, tiny_bundle
+from tests.bundles import echo_bundle, generator_bundle, image_bundle, sentence_bundle, text_bundle, tiny_bundle
 from tests.watching import watched_bundle
 
 NOTHING_BY_ROWS = {
@@ -19,20 +19,22 @@ NOTHING_BY_ROWS = {
     "folding",
     "images",
     "text",
+    "generation",
 }
 
 
 @pytest.mark.parametrize(
     ("manifest", "missing"),
     [
-        (tiny_bundle().manifest, {"layer_statistics", "images", "text"}),
-        (image_bundle().manifest, {"layer_statistics", "text"}),
-        (watched_bundle().manifest, {"images", "text"}),
+        (tiny_bundle().manifest, {"layer_statistics", "images", "text", "generation"}),
+        (image_bundle().manifest, {"layer_statistics", "text", "generation"}),
+        (watched_bundle().manifest, {"images", "text", "generation"}),
         (sentence_bundle().manifest, NOTHING_BY_ROWS - {"batching", "text"}),
+        (generator_bundle().manifest, NOTHING_BY_ROWS - {"batching", "generation"}),
         (echo_bundle("FP32").manifest, NOTHING_BY_ROWS - {"batching"}),
         (text_bundle("sum", "(float[3] x) => (float y) { y = ReduceSum(x) }").manifest, NOTHING_BY_ROWS),
     ],
-    ids=["no held-out rows", "images", "calibrated", "texts", "no norm layers", "no batch axis"],
+    ids=["no held-out rows", "images", "calibrated", "texts", "generator", "no norm layers", "no batch axis"],
 )
 def test_capabilities_follow_from_the_manifest(manifest: Manifest, missing: set[str]) -> None:
     assert set(unavailable(manifest)) == missing

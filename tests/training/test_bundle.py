@@ -18,7 +18,7 @@ def test_the_bundle_is_of_the_network_with_population_statistics(few_digits: Ima
     rows, network = Rows.of(CONFIG, few_digits), build(CONFIG, few_digits)
     before = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
 
-    metrics = bundle.store_statistics(network, rows)
+    metrics = bundle.store_statistics(network, few_digits, rows)
     made = bundle.make("tiny", CONFIG, network, few_digits, rows, metrics)
 
     manifest = made.manifest

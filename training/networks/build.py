@@ -6,6 +6,7 @@ from models.errors import InvalidInput
 from training.config import Config
 from training.data.dataset import Dataset, ImageDataset, TextDataset
 from training.networks.convnet import ConvNet
+from training.networks.dcgan import DCGAN
 from training.networks.mlp import MLP
 from training.networks.resnet import ResNet
 from training.networks.textcnn import TextCNN
@@ -39,5 +40,7 @@ def _image_network(config: Config, shape: tuple[int, int, int], classes: int) ->
             return ConvNet(shape, classes, config.depth, config.width)
         case "resnet":
             return ResNet(channels, classes, config.depth, config.width)
+        case "dcgan":
+            return DCGAN(shape, classes, config.depth, config.width)
         case "textcnn":
             raise InvalidInput("textcnn takes texts, and the data set has images", "model")

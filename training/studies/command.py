@@ -21,7 +21,8 @@ def study(
     A study that was interrupted goes on with the runs that are not in its file of results.
 
     Args:
-        name: figure-one, learning-rates, inference-mode, or all.
+        name: figure-one, learning-rates, inference-mode, stabler, initialisation, regularises, covariate-shift,
+            small-batches, or all.
         size: quick, for a look; medium, in minutes; or full, as in the source.
         data: Data set to train on.
         data_dir: Folder with its files. data/<data> by default.

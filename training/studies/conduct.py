@@ -12,13 +12,27 @@ from models.errors import InvalidInput
 from training.config import Config
 from training.data.dataset import ImageDataset
 from training.run import Rows
-from training.studies import figure_one, inference_mode, learning_rates
+from training.studies import (
+    covariate_shift,
+    figure_one,
+    inference_mode,
+    initialisation,
+    learning_rates,
+    regularises,
+    small_batches,
+    stabler,
+)
 from training.studies.study import Findings, Result, Settings, Size, Study
 
 STUDIES: dict[str, Study] = {
     "figure-one": figure_one,
     "learning-rates": learning_rates,
     "inference-mode": inference_mode,
+    "stabler": stabler,
+    "initialisation": initialisation,
+    "regularises": regularises,
+    "covariate-shift": covariate_shift,
+    "small-batches": small_batches,
 }
 """By the name that the command takes."""
 

@@ -1,0 +1,116 @@
+"""Ioffe & Szegedy 2015, section 3.4: batch normalisation regularises; beside dropout."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from training.run import Rows
+from training.studies import plain_mlp
+from training.studies.chart import Axis, Series, draw
+from training.studies.plain_mlp import PlainMLP
+from training.studies.study import Findings, Result, Settings, Size, interval, select
+
+title = "Training and test accuracy, by batch size"
+question = "Does batch normalisation narrow the gap between training and test accuracy, as dropout does?"
+source = (
+    "Ioffe & Szegedy 2015, section 3.4 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
+    "Srivastava et al. 2014 ([dropout](https://jmlr.org/papers/v15/srivastava14a.html))"
+)
+setup = """The first 1,000 training rows of MNIST; two hidden layers of 100 ReLU units, each followed by dropout of
+0.5 in two of the four arms; plain stochastic gradient descent with a learning rate of 0.1, and the same
+number of passes over the rows for every batch size, so that small batches take more steps. Both
+accuracies are those of evaluation mode, of the 1,000 training rows and of all test rows."""
+
+_PASSES: dict[Size, int] = {"quick": 2, "medium": 20, "full": 200}
+_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 10}
+_BATCHES: dict[Size, tuple[int, ...]] = {"quick": (32,), "medium": (8, 32, 128), "full": (4, 8, 16, 32, 64, 128, 256)}
+_ARMS = ("neither", "BN", "dropout", "both")
+_ROWS = 1000
+_WIDTH = 100
+_LEARNING_RATE = 0.1
+_DROPPED = 0.5
+
+
+def runs(size: Size) -> Sequence[Settings]:
+    """Every batch size in every arm, with every seed."""
+    return [
+        {"arm": arm, "batch": batch, "passes": _PASSES[size], "seed": seed}
+        for batch in _BATCHES[size]
+        for arm in _ARMS
+        for seed in range(_SEEDS[size])
+    ]
+
+
+def measure(settings: Settings, rows: Rows) -> Result:
+    """The accuracies on the training rows and on the test rows."""
+    arm, batch = settings["arm"], int(settings["batch"])
+    few = Rows(rows.train[:_ROWS], rows.train_labels[:_ROWS], rows.test, rows.test_labels)
+    dropout = nn.Dropout(_DROPPED if arm in ("dropout", "both") else 0.0)
+    network = PlainMLP(
+        few.train.shape[1],
+        2,
+        _WIDTH,
+        normalized=arm in ("BN", "both"),
+        activation=nn.Sequential(nn.ReLU(), dropout),
+    )
+    descent = plain_mlp.optimizer(network, _LEARNING_RATE)
+    for _ in range(int(settings["passes"]) * len(few.train) // batch):
+        plain_mlp.step(network, descent, few, batch)
+    return {
+        "train": plain_mlp.accuracy(network, few.train, few.train_labels),
+        "test": plain_mlp.accuracy(network, few.test, few.test_labels),
+    }
+
+
+def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
+    """The gap by batch size, and what each arm changes of it and of the test accuracy."""
+    batches = sorted({int(settings["batch"]) for settings, _ in runs})
+    table = []
+    gaps: dict[tuple[str, int], tuple[float, float]] = {}
+    tests: dict[tuple[str, int], tuple[float, float]] = {}
+    for arm in _ARMS:
+        for batch in batches:
+            results = select(runs, arm=arm, batch=batch)
+            gaps[arm, batch] = interval([result["train"] - result["test"] for result in results])
+            tests[arm, batch] = interval([result["test"] for result in results])
+            train = interval([result["train"] for result in results])
+            cells = (_percent(found) for found in (train, tests[arm, batch], gaps[arm, batch]))
+            table.append([arm, str(batch), str(len(results)), *cells])
+    x = Axis("rows of a batch", batches[0] / 1.2, batches[-1] * 1.2, is_log=True)
+    top = 1.1 * max(mean + half for mean, half in gaps.values())
+    lines = [
+        Series(
+            arm,
+            batches,
+            [gaps[arm, batch][0] for batch in batches],
+            [gaps[arm, batch][0] - gaps[arm, batch][1] for batch in batches],
+            [gaps[arm, batch][0] + gaps[arm, batch][1] for batch in batches],
+            colour=colour,
+        )
+        for colour, arm in enumerate(_ARMS)
+    ]
+    figure = draw("Training less test accuracy (band: 95 % interval)", x, Axis("gap", 0, max(top, 0.01)), lines)
+    sentences = [
+        f"Batches of {batch}: the gap is {', '.join(f'{_percent(gaps[arm, batch])} ({arm})' for arm in _ARMS)}; the "
+        f"test accuracy is {', '.join(f'{_percent(tests[arm, batch])} ({arm})' for arm in _ARMS)}."
+        for batch in batches
+    ]
+    header = ["arm", "rows of a batch", "seeds", "training accuracy", "test accuracy", "gap"]
+    return Findings({"gap": figure}, header, table, " ".join([*sentences, _narrows(gaps, batches)]))
+
+
+def _narrows(gaps: dict[tuple[str, int], tuple[float, float]], batches: Sequence[int]) -> str:
+    """At how many batch sizes each arm has a narrower gap than neither, by more than both half widths."""
+    found = []
+    for arm in _ARMS[1:]:
+        pairs = [(gaps["neither", batch], gaps[arm, batch]) for batch in batches]
+        narrower = sum(plain[0] - plain[1] > mean + half for plain, (mean, half) in pairs)
+        wider = sum(plain[0] + plain[1] < mean - half for plain, (mean, half) in pairs)
+        found.append(
+            f"{arm} has a measurably narrower gap at {narrower} of {len(batches)} batch sizes, a wider at {wider}"
+        )
+    return f"Against neither, {'; '.join(found)}."
+
+
+def _percent(value: tuple[float, float]) -> str:
+    return f"{100 * value[0]:.1f} ± {100 * value[1]:.1f} %"

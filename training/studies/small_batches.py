@@ -1,0 +1,107 @@
+"""Wu & He 2018 and Wu & Johnson 2021: what batch normalisation loses in small batches, and others do not."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from training import population
+from training.run import Rows
+from training.studies import plain_mlp
+from training.studies.chart import Axis, Series, draw
+from training.studies.plain_mlp import PlainMLP
+from training.studies.study import Findings, Result, Settings, Size, interval, select
+
+title = "Small batches"
+question = (
+    "Does batch normalisation lose accuracy in small batches, where GroupNorm and LayerNorm do not? "
+    "Does PreciseBN help?"
+)
+source = (
+    "Wu & He 2018 ([arXiv:1803.08494](https://arxiv.org/abs/1803.08494)); "
+    "Wu & Johnson 2021, section 3 ([arXiv:2105.07576](https://arxiv.org/abs/2105.07576))"
+)
+setup = """MNIST; three hidden layers of 64 ReLU units with BatchNorm1d, GroupNorm of 8 groups, or LayerNorm; plain
+stochastic gradient descent. Every batch size sees the same number of rows, with a learning rate in
+proportion to it (0.1 for 32 rows), as in Goyal et al. 2017. Test accuracy in evaluation mode. The
+network with BN is evaluated twice: with the exponential averages of training (EMA; torch's, 0.9 kept),
+and with population statistics of 10,000 training rows in batches of 256 (PreciseBN)."""
+
+_ROWS: dict[Size, int] = {"quick": 1_000, "medium": 12_800, "full": 300_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
+_BATCHES: dict[Size, tuple[int, ...]] = {
+    "quick": (16,),
+    "medium": (2, 4, 8, 32, 128, 256),
+    "full": (2, 4, 8, 16, 32, 64, 128, 256),
+}
+_DEPTH, _WIDTH = 3, 64
+_RATE_PER_ROW = 0.1 / 32
+_STATISTICS_ROWS = 10_000
+
+_NORMS: dict[str, Callable[[], nn.Module]] = {
+    "BN": lambda: nn.BatchNorm1d(_WIDTH),
+    "GroupNorm": lambda: nn.GroupNorm(8, _WIDTH),
+    "LayerNorm": lambda: nn.LayerNorm(_WIDTH),
+}
+_CURVES = {"BN, EMA": ("BN", "accuracy"), "BN, PreciseBN": ("BN", "precise")} | {
+    norm: (norm, "accuracy") for norm in ("GroupNorm", "LayerNorm")
+}
+"""The norm of each curve, and its figure."""
+
+
+def runs(size: Size) -> Sequence[Settings]:
+    """Every batch size with every kind of layer and seed."""
+    return [
+        {"norm": norm, "batch": batch, "rows": _ROWS[size], "seed": seed}
+        for batch in _BATCHES[size]
+        for norm in _NORMS
+        for seed in range(_SEEDS[size])
+    ]
+
+
+def measure(settings: Settings, rows: Rows) -> Result:
+    """The test accuracy; of BN, with population statistics as well."""
+    batch = int(settings["batch"])
+    network = PlainMLP(rows.train.shape[1], _DEPTH, _WIDTH, normalized=False, activation=torch.relu)
+    network.norms = nn.ModuleList(_NORMS[str(settings["norm"])]() for _ in range(_DEPTH))
+    descent = plain_mlp.optimizer(network, _RATE_PER_ROW * batch)
+    for _ in range(int(settings["rows"]) // batch):
+        plain_mlp.step(network, descent, rows, batch)
+    result = {"accuracy": plain_mlp.accuracy(network, rows.test, rows.test_labels)}
+    if settings["norm"] == "BN":
+        population.store_statistics(network.eval(), population.batches(rows.train[:_STATISTICS_ROWS]))
+        result["precise"] = plain_mlp.accuracy(network, rows.test, rows.test_labels)
+    return result
+
+
+def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
+    """Accuracy by batch size, and what the smallest and the largest cost."""
+    batches = sorted({int(settings["batch"]) for settings, _ in runs})
+    curves = {
+        name: [interval([found[figure] for found in select(runs, norm=norm, batch=batch)]) for batch in batches]
+        for name, (norm, figure) in _CURVES.items()
+    }
+    x = Axis("rows of a batch", batches[0] / 1.2, batches[-1] * 1.2, is_log=True)
+    lowest = max(0.0, min(mean for values in curves.values() for mean, _ in values) - 0.05)
+    lines = [
+        Series(name, batches, [mean for mean, _ in values], colour=colour, dashed=name == "BN, PreciseBN")
+        for colour, (name, values) in enumerate(curves.items())
+    ]
+    figure = draw("Test accuracy by batch size", x, Axis("test accuracy", lowest, 1), lines)
+    table = [
+        [str(batch), *(f"{100 * values[row][0]:.2f} ± {100 * values[row][1]:.2f} %" for values in curves.values())]
+        for row, batch in enumerate(batches)
+    ]
+    sentences = []
+    for row in (0, -1):
+        parts = (
+            f"{100 * values[row][0]:.1f} ± {100 * values[row][1]:.1f} % ({name})" for name, values in curves.items()
+        )
+        sentences.append(f"Batches of {batches[row]}: {', '.join(parts)}.")
+    gains = [
+        100 * (precise[0] - ema[0]) for precise, ema in zip(curves["BN, PreciseBN"], curves["BN, EMA"], strict=True)
+    ]
+    changes = ", ".join(f"{gain:+.1f}" for gain in gains)
+    sizes = ", ".join(map(str, batches))
+    sentences.append(f"PreciseBN in place of EMA changes the accuracy by {changes} points for batches of {sizes}.")
+    return Findings({"accuracy": figure}, ["rows of a batch", *curves], table, " ".join(dict.fromkeys(sentences)))

@@ -1,0 +1,103 @@
+"""Ioffe & Szegedy 2015, section 3.3: the largest learning rate that does not diverge, by depth."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from training.run import Rows
+from training.studies import plain_mlp
+from training.studies.chart import Axis, Series, draw
+from training.studies.plain_mlp import PlainMLP
+from training.studies.study import Findings, Result, Settings, Size, select
+
+title = "The largest learning rate, by depth"
+question = (
+    "Does a network with batch normalisation diverge only at larger learning rates, and does its depth matter less?"
+)
+source = (
+    "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
+    "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
+)
+setup = """MNIST; hidden layers of 64 ReLU units, with torch's own initial weights; batches of 64; plain stochastic
+gradient descent, without momentum, at a constant learning rate. A run diverges if a loss is not finite,
+or if the mean loss of its last 20 steps is more than 2.2: guessing has ln 10 = 2.30. So a network whose
+units have all become zero counts as diverged, and so does one that has not begun to learn."""
+
+_STEPS: dict[Size, int] = {"quick": 40, "medium": 200, "full": 2_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
+_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "medium": (3, 10, 20), "full": (3, 10, 20, 40)}
+_RATES: dict[Size, tuple[float, ...]] = {
+    "quick": (0.3, 30.0),
+    "medium": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+    "full": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+}
+_WIDTH = 64
+_BATCH_ROWS = 64
+_LAST = 20
+_GUESSING = 2.2
+
+
+def runs(size: Size) -> Sequence[Settings]:
+    """Every learning rate at every depth, with and without, with every seed."""
+    return [
+        {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
+        for depth in _DEPTHS[size]
+        for rate in _RATES[size]
+        for normalized in (False, True)
+        for seed in range(_SEEDS[size])
+    ]
+
+
+def measure(settings: Settings, rows: Rows) -> Result:
+    """The mean loss of the last steps; null if a loss was not finite."""
+    network = PlainMLP(
+        rows.train.shape[1],
+        int(settings["depth"]),
+        _WIDTH,
+        normalized=bool(settings["normalized"]),
+        activation=torch.relu,
+    )
+    descent = plain_mlp.optimizer(network, float(settings["rate"]))
+    losses = []
+    for _ in range(int(settings["steps"])):
+        losses.append(plain_mlp.step(network, descent, rows, _BATCH_ROWS))
+        if not math.isfinite(losses[-1]):
+            return {"loss": None}
+    return {"loss": float(np.mean(losses[-_LAST:]))}
+
+
+def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
+    """The loss at the end by learning rate, and the largest rate at which no seed diverges."""
+    depths = sorted({int(settings["depth"]) for settings, _ in runs})
+    rates = sorted({float(settings["rate"]) for settings, _ in runs})
+    lines, table = [], []
+    largest: dict[tuple[int, bool], str] = {}
+    for depth in depths:
+        for normalized in (False, True):
+            by_rate = [select(runs, depth=depth, rate=rate, normalized=normalized) for rate in rates]
+            losses = [_worst(results) for results in by_rate]
+            stable = [rate for rate, loss in zip(rates, losses, strict=True) if loss <= _GUESSING]
+            largest[depth, normalized] = f"{max(stable):g}" if stable else "none"
+            name = f"{depth} layers, {'with' if normalized else 'without'} BN"
+            shown = depth in (depths[0], depths[-1])
+            if shown:
+                lines.append(Series(name, rates, losses, colour=int(normalized), dashed=depth != depths[0]))
+            cells = [f"{loss:.2f}" if math.isfinite(loss) else "-" for loss in losses]
+            table.append([name, str(len(by_rate[0])), *cells, largest[depth, normalized]])
+    x = Axis("learning rate", rates[0] / 1.2, rates[-1] * 1.2, is_log=True)
+    figure = draw("Loss of the last steps, of the worst seed", x, Axis("loss", 0, 4), lines)
+    sentences = [
+        f"{depth} layers: the largest learning rate at which no seed diverges is {largest[depth, True]} with BN and "
+        f"{largest[depth, False]} without."
+        for depth in depths
+    ]
+    header = ["loss of the worst seed", "seeds", *(f"rate {rate:g}" for rate in rates), "largest stable rate"]
+    return Findings({"loss": figure}, header, table, " ".join(sentences))
+
+
+def _worst(results: Sequence[Result]) -> float:
+    """Infinite if a seed's loss was not finite."""
+    losses = [result["loss"] for result in results]
+    return math.inf if None in losses else float(max(losses))
