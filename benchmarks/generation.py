@@ -3,8 +3,8 @@
 BUNDLE is a version of dcgan that was trained on MNIST, CHECKPOINT that of its run. The classifier is the starter model
 `convnet`, which was trained on MNIST too, and has an accuracy of 99.4 % there. 2,000 images of all classes are drawn:
 by the published generator, and by the network of the checkpoint in evaluation and training mode. The last column is the
-mean difference of their pixels, of 255, from the published ones of the same noise. DATA is a folder with MNIST: its test
-images and noise are what the figures are compared with.
+mean difference of their pixels, of 255, from the published ones of the same noise. DATA is a folder with MNIST: its
+test images and noise are what the figures are compared with.
 """
 
 import sys
