@@ -65,7 +65,7 @@ def to_pixels(values: NDArray[Any], image: ImagePreprocessing) -> NDArray[np.uin
     """
     mean, std = (np.asarray(numbers, np.float64)[:, None, None] for numbers in (image.mean, image.std))
     pixels = (values * std + mean) / image.scale
-    return np.rint(np.nan_to_num(pixels).clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.nan_to_num(pixels).clip(0, 255)), np.uint8)
 
 
 def sheet(pixels: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

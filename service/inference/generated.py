@@ -40,7 +40,7 @@ class Generated(WithoutPriority):
             raise AssertionError("a version with this capability has a sampler")
         image = served.manifest.generation.image
         request = generation.decode(body, image.height * image.width, self._max_pixels)
-        rows = served.sampler.draw(request.seed, request.count, request.class_name)
+        rows = served.sampler.draw(request.seed, request.num_images, request.class_name)
         return Query({served.manifest.inputs[0].name: rows}, request.seed)
 
     def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:

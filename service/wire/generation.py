@@ -27,12 +27,12 @@ class GenerationRequest(NamedTuple):
 
     Attributes:
         seed: of the noise; drawn at random where the request states none.
-        count: of images.
+        num_images: how many.
         class_name: of every image. None for each class in turn.
     """
 
     seed: int
-    count: int
+    num_images: int
     class_name: str | None
 
 

@@ -7,7 +7,7 @@ from service.wire.generation import decode
 
 
 def test_all_images_together_have_a_bounded_number_of_pixels() -> None:
-    assert decode(b'{"count": 2}', image_pixels=4, max_pixels=8).count == 2
+    assert decode(b'{"count": 2}', image_pixels=4, max_pixels=8).num_images == 2
     with pytest.raises(TooLarge, match="count: got 3 images, expected at most 2 in a request to this model"):
         decode(b'{"count": 3}', image_pixels=4, max_pixels=8)
 
