@@ -33,9 +33,9 @@ the difference relative to the gradient, the mean over layers; **range of the lo
 gradient** (relative to the gradient) over steps of 0.5 to 4 times the learning rate along the gradient. In
 the arm with noise, the noise is the same in all evaluations of one step, except for the moments after it."""
 
-_STEPS: dict[Size, int] = {"quick": 30, "medium": 400, "full": 5_000}
+_STEPS: dict[Size, int] = {"quick": 30, "medium": 160, "full": 5_000}
 _SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
-_POINTS: dict[Size, int] = {"quick": 3, "medium": 16, "full": 50}
+_POINTS: dict[Size, int] = {"quick": 3, "medium": 10, "full": 50}
 _ARMS = ("without BN", "with BN", "BN and noise")
 _DEPTH, _WIDTH = 5, 64
 _BATCH_ROWS = 128

@@ -21,7 +21,7 @@ setup = """The first 1,000 training rows of MNIST; two hidden layers of 100 ReLU
 number of passes over the rows for every batch size, so that small batches take more steps. Both
 accuracies are those of evaluation mode, of the 1,000 training rows and of all test rows."""
 
-_PASSES: dict[Size, int] = {"quick": 2, "medium": 20, "full": 200}
+_PASSES: dict[Size, int] = {"quick": 2, "medium": 10, "full": 200}
 _SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 10}
 _BATCHES: dict[Size, tuple[int, ...]] = {"quick": (32,), "medium": (8, 32, 128), "full": (4, 8, 16, 32, 64, 128, 256)}
 _ARMS = ("neither", "BN", "dropout", "both")
