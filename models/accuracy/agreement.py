@@ -18,6 +18,10 @@ MIN_CONFIDENT = 0.98
 """Share of the held-out rows that count as confident, where the accuracy on undisturbed rows is not known or higher."""
 
 
+LARGE_LOSS = 0.03
+"""Estimated loss of accuracy from which a significant shift is worth an alarm. docs/drift.md has what it finds."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Sums over rows.
@@ -92,8 +96,8 @@ class CurrentAccuracy:
 
     @property
     def is_lower(self) -> bool:
-        """Whether the whole interval is below the accuracy on undisturbed rows."""
-        return self.high < self.usual
+        """Whether the estimate is lower than on undisturbed rows, by as much as is worth an alarm."""
+        return self.usual - self.value >= LARGE_LOSS
 
     def __str__(self) -> str:
         """The estimate as a sentence."""

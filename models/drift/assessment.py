@@ -1,7 +1,7 @@
 """What a window of rows is judged to be: the figures of its layers and classes, and the verdict that follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from models.accuracy.agreement import CurrentAccuracy
@@ -32,6 +32,10 @@ _MESSAGES: dict[Verdict, str] = {
 
 _SMALL_SHIFT = (
     "The layers' statistics differ significantly from those of the held-out rows, but too little to raise an alarm."
+)
+_HARMLESS_SHIFT = (
+    "The layers' statistics differ significantly from those of the held-out rows, but they cost less accuracy than "
+    "would raise an alarm."
 )
 
 
@@ -91,6 +95,11 @@ class ClassShift:
         """Whether the shares differ significantly, and by as much as is worth an alarm."""
         return bool(self.significant and (self.distance or 0) >= LARGE_CLASS_DISTANCE)
 
+    @property
+    def is_explanation(self) -> bool:
+        """Whether the shares differ significantly, and held-out rows with the same shares have these statistics."""
+        return bool(self.significant and self.explains_shift)
+
 
 @dataclass(frozen=True)
 class Assessment:
@@ -124,21 +133,45 @@ class Assessment:
     @property
     def message(self) -> str:
         """The verdict in words."""
-        is_small = self.verdict == "quiet" and self.significant
-        message = _SMALL_SHIFT if is_small else _MESSAGES[self.verdict]
+        message = _MESSAGES[self.verdict]
+        if self.verdict == "quiet" and self.significant:
+            message = _SMALL_SHIFT if self.accuracy is None else _HARMLESS_SHIFT
         return message if self.accuracy is None else f"{message} {self.accuracy}"
 
+    @property
+    def is_explained_by_classes(self) -> bool:
+        """Whether the layers' statistics have shifted, and no more than the mix of predicted classes explains."""
+        return bool(self.significant and self.classes is not None and self.classes.is_explanation)
 
-def decide(layers: Mapping[str, LayerShift], classes: ClassShift | None, *, significant: bool) -> Verdict:
+    def with_accuracy(self, accuracy: CurrentAccuracy | None) -> "Assessment":
+        """The assessment with an estimate, which says how large a significant shift is."""
+        if accuracy is None:
+            return self
+        verdict = self.verdict
+        if self.significant is not None:
+            verdict = decide(self.layers, self.classes, significant=self.significant, accuracy=accuracy)
+        return replace(self, accuracy=accuracy, verdict=verdict)
+
+
+def decide(
+    layers: Mapping[str, LayerShift],
+    classes: ClassShift | None,
+    *,
+    significant: bool,
+    accuracy: CurrentAccuracy | None = None,
+) -> Verdict:
     """The verdict on a window with enough rows: an alarm needs significance and size.
+
+    The size is what the shift costs, where that is estimated, or else how far the layers have moved.
 
     Args:
         layers: by name.
         classes: None where they are not compared.
         significant: whether the statistic over all layers exceeds its threshold.
+        accuracy: None where it is not estimated.
     """
-    large = (classes is not None and classes.large) or any(layer.large for layer in layers.values())
-    if not (significant and large):
+    is_large = any(layer.large for layer in layers.values()) if accuracy is None else accuracy.is_lower
+    if not (significant and (is_large or (classes is not None and classes.large))):
         return "quiet"
-    explained = classes is not None and classes.significant and classes.explains_shift
-    return "label_shift_likely" if explained else "covariate_shift"
+    is_explained = classes is not None and classes.is_explanation
+    return "label_shift_likely" if is_explained else "covariate_shift"

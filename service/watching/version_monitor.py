@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
@@ -240,8 +240,8 @@ class VersionMonitor:
         found = self._detector.assess(bucket.layers, bucket.classes, rate)
         if self._estimator is None:
             return found
-        is_label_shift = found.verdict == "label_shift_likely"
-        return replace(found, accuracy=self._estimator.current(bucket.agreement, is_label_shift=is_label_shift))
+        accuracy = self._estimator.current(bucket.agreement, is_label_shift=found.is_explained_by_classes)
+        return found.with_accuracy(accuracy)
 
 
 def _nearest_rate(manifest: Manifest, rate: float) -> float:

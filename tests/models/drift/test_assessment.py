@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from models.accuracy.agreement import CurrentAccuracy
 from models.drift.assessment import (
     LARGE_CLASS_DISTANCE,
     LARGE_KL,
@@ -71,3 +72,48 @@ def test_a_significant_shift_that_is_small_says_so() -> None:
 
     assert "differ significantly" in small.message
     assert "close to" in none.message
+
+
+LOWER, USUAL = CurrentAccuracy(0.94, 0.8, 1.0, 0.98, 256), CurrentAccuracy(0.96, 0.8, 1.0, 0.98, 256)
+
+
+@pytest.mark.parametrize(
+    ("layers", "classes", "significant", "accuracy", "verdict"),
+    [
+        ([LARGE], OTHERS, True, LOWER, "label_shift_likely"),
+        ([LARGE], None, True, USUAL, "quiet"),
+        ([SMALL], None, True, LOWER, "covariate_shift"),
+        ([SMALL], None, False, LOWER, "quiet"),
+        ([SMALL], OTHERS, True, USUAL, "label_shift_likely"),
+        ([LARGE], classes(0.0), True, USUAL, "quiet"),
+    ],
+)
+def test_where_the_accuracy_is_estimated_its_loss_is_the_size_of_a_shift(
+    layers: list[LayerShift],
+    classes: ClassShift | None,
+    significant: bool,
+    accuracy: CurrentAccuracy,
+    verdict: Verdict,
+) -> None:
+    named = {str(place): shift for place, shift in enumerate(layers)}
+    size = decide(named, classes, significant=significant)
+    judged = Assessment(100, size, 2.0, 1.0, significant, 0.1, 0.1, named, classes)
+
+    found = judged.with_accuracy(accuracy)
+
+    assert (found.verdict, found.accuracy) == (verdict, accuracy)
+    assert judged.with_accuracy(None) is judged
+    assert found.message.endswith(str(accuracy))
+
+
+def test_without_thresholds_the_accuracy_changes_no_verdict() -> None:
+    uncalibrated = Assessment(100, "uncalibrated", None, None, None, 0.1, 0.1, {"0": LARGE})
+
+    assert uncalibrated.with_accuracy(LOWER).verdict == "uncalibrated"
+
+
+def test_a_significant_shift_that_costs_little_says_so() -> None:
+    found = Assessment(100, "covariate_shift", 2.0, 1.0, True, 0.1, 0.1, {"0": LARGE}).with_accuracy(USUAL)
+
+    assert "cost less accuracy" in found.message
+    assert not found.alarm
