@@ -51,10 +51,10 @@ def measure(folder: Path, how: str) -> dict:
     for name, graph in (("source", bundle.source), ("folded", bundle.folded)):
         errors = [np.abs(load(graph, optimize=flag)(given)[output] - expected).max() for flag in (False, True)]
         result[f"{name}_error"] = max(errors) / largest
-    result |= _observed(bundle, given, folder)
-    result |= _adapted(source, given, output, adapted, folder)
-    result |= _speed(bundle, given)
-    return result
+    if layers:
+        result |= _observed(bundle, given, folder)
+        result |= _adapted(source, given, output, adapted, folder)
+    return result | _speed(bundle, given)
 
 
 def _observed(bundle, given, folder) -> dict:

@@ -51,8 +51,12 @@ def _outcome(row: dict, graph: dict) -> str:
     if "failed" in graph:
         return "failed"
     if "refused" in graph:
-        return "refused: its BN is merged" if "merged" in graph["refused"] else "refused"
-    return "imported" if graph["found"] == row["layers"] else "imported with a part of its BN"
+        return f"refused: {graph['refused']}"
+    if not graph["found"]:
+        return "imported, its BN merged: served and watched, not re-calibrated"
+    if graph["found"] < row["layers"]:
+        return "imported with a part of its BN: served and watched, not re-calibrated"
+    return "imported with all of its BN"
 
 
 def _versions() -> str:

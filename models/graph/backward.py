@@ -24,6 +24,7 @@ from models.graph.channel_map import (
 )
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
+from models.graph.parts import reads_only_identity, split_parts
 from models.graph.passing import PASSING
 from models.graph.plan import Plan
 
@@ -50,19 +51,21 @@ def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, required: Channel
             scale, shift = required.broadcast(value.ndim)
             result.add(user, (rewrite(editor, user, slot, value * scale + shift),))
             continue
-        _require_exclusive(editor, tensor, user)
+        _require_exclusive(editor, tensor, user, required)
         result.changed.append((tensor, required))
         node = editor.producer(tensor)
         if node is None:
             raise Refusal(f"'{tensor}' is an input of the graph")
-        step = _step(editor, node, required)
+        step = _step(editor, node, tensor, required)
         result.add(node, step.edits)
         waiting += [(node, index, passed) for index, passed in step.onward if not passed.is_identity]
     return result
 
 
-def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto) -> None:
-    users = editor.value_users(tensor)
+def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto, required: ChannelMap) -> None:
+    users = [
+        node for node in editor.value_users(tensor) if node is user or not reads_only_identity(editor, node, required)
+    ]
     if len(users) > 1:
         other = next((node for node in users if node is not user), user)
         raise Refusal(f"'{tensor}' is also used by {label(other)}")
@@ -70,12 +73,22 @@ def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto) -
         raise Refusal(f"'{tensor}' is also an output of the graph")
 
 
-def _step(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
+def _step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: ChannelMap) -> Step:
+    if is_standard(node, "Split"):
+        return _split(editor, node, list(node.output).index(tensor), required)
     if is_standard(node, *PASSING):
         return Step(onward=((0, PASSING[node.op_type](editor, node, required, True)),))
     if is_standard(node, *ABSORBING):
         return ABSORBING[node.op_type](editor, node, required)
     raise Refusal(f"{label(node)} is between the layer and the weights before it")
+
+
+def _split(editor: GraphEditor, node: onnx.NodeProto, index: int, required: ChannelMap) -> Step:
+    """The other parts keep what they are."""
+    part = split_parts(editor, node)[index]
+    if part.axis != required.axis:
+        raise Refusal(f"{label(node)} also puts values of each channel elsewhere")
+    return Step(onward=((0, part.of_input(node, required)),))
 
 
 def _with_bias(editor: GraphEditor, node: onnx.NodeProto, weight: Float64, new_bias: Float64) -> Step:

@@ -22,7 +22,8 @@ from models.graph.channel_map import (
 )
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
-from models.graph.passing import PASSING, is_padded
+from models.graph.parts import split_parts
+from models.graph.passing import PASSING, require_even
 from models.graph.plan import Plan
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
@@ -64,13 +65,14 @@ def _conv(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMa
     weight = weights(editor, node, 1)  # (M, C / group, *kernel): input channels lie on axis 1, group by group
     group = integer(node, "group", 1)
     on = given.along(1, group * weight.shape[1])
-    _require_unpadded(node, on)
     by_group = weight.reshape(group, -1, *weight.shape[1:])
     per_channel = (group, 1, weight.shape[1], *[1] * (weight.ndim - 2))
     scaled = (by_group * on.scale.reshape(per_channel)).reshape(weight.shape)
-    moved = (by_group * on.shift.reshape(per_channel)).reshape(weight.shape[0], -1).sum(axis=1)
     edits: list[Edit] = [rewrite(editor, node, 1, scaled)]
-    if moved.any():
+    if on.has_shift:
+        taps = (by_group * on.shift.reshape(per_channel)).reshape(weight.shape).sum(axis=1)
+        require_even(node, taps, shape(editor, node.input[0])[2:])
+        moved = taps.reshape(len(taps), -1).sum(axis=1)
         edits.append(rewrite(editor, node, 2, bias(editor, node) + moved, like=1))
     return Step(tuple(edits))
 
@@ -126,14 +128,18 @@ def _concat(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channel
     return Step(onward=((0, ChannelMap(axis, scale, shift)),))
 
 
+def _split(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    _require_first(node, slot)
+    parts = split_parts(editor, node)
+    on_channels = parts[0].axis == given.axis
+    return Step(
+        onward=tuple((index, part.of_output(given) if on_channels else given) for index, part in enumerate(parts))
+    )
+
+
 def _require_first(node: onnx.NodeProto, slot: int) -> None:
     if slot != 0:
         raise Refusal(f"the weights of {label(node)} are computed from it")
-
-
-def _require_unpadded(node: onnx.NodeProto, given: ChannelMap) -> None:
-    if is_padded(node) and given.has_shift:
-        raise Refusal(f"the zero padding of {label(node)} cannot take the shift")
 
 
 ABSORBING: dict[str, Rule] = {
@@ -142,4 +148,5 @@ ABSORBING: dict[str, Rule] = {
     "Gemm": _gemm,
     "MatMul": _mat_mul,
     "Concat": _concat,
+    "Split": _split,
 }

@@ -3,15 +3,18 @@
 Each is stated once, as the relation between the map at the node's input and the one at its output.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 
+from models.batchnorm import Float64
+from models.graph.borders import find_uneven
 from models.graph.channel_map import ChannelMap, Refusal, has_input, shape
 from models.graph.editor import GraphEditor
 from models.graph.nodes import FLOATS, Dim, integer, integers, label
 from models.graph.nodes import attribute as attribute_of
+from models.graph.parts import Part, gathered, sliced
 
 Passing = Callable[[GraphEditor, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""
@@ -56,14 +59,23 @@ def _on_axis_1(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> 
 def _average_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     # A mean of s * x + t is s * mean + t only if nothing but x is counted. With count_include_pad the padding is
     # counted too, and so are, in some runtimes, the positions that ceil_mode adds at the end.
-    counts_zeros = integer(node, "count_include_pad", 0) and (is_padded(node) or integer(node, "ceil_mode", 0))
-    if counts_zeros and known.has_shift:
-        raise Refusal(f"the zero padding of {label(node)} cannot take the shift")
+    if integer(node, "count_include_pad", 0) and known.has_shift:
+        if integer(node, "ceil_mode", 0):
+            raise Refusal(f"the padding of {label(node)} is counted differently by different runtimes")
+        kernel = integers(node, "kernel_shape")
+        taps = np.multiply.outer(known.shift, np.full(kernel, 1 / np.prod(kernel)))
+        require_even(node, taps, shape(editor, node.input[0])[2:])
     return _on_axis_1(editor, node, known)
 
 
 def _global_average_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
     return _on_axis_1(editor, node, known)
+
+
+def _rectifier(_editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    if known.has_shift or (known.scale < 0).any():
+        raise Refusal(f"{label(node)} is between the layer and the weights {'before' if backward else 'after'} it")
+    return known
 
 
 def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
@@ -102,12 +114,14 @@ def _axes(editor: GraphEditor, node: onnx.NodeProto) -> list[int]:
     return [int(axis) for axis in axes.reshape(-1)]
 
 
-def _slice(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    rank = len(shape(editor, node.input[0]))
-    axes = _constant_integers(editor, node, 3) if has_input(node, 3) else range(rank)
-    if known.axis in {axis % rank for axis in axes}:
-        raise Refusal(f"{label(node)} takes some of the channels")
-    return known
+def _slice(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
+    return _through(node, sliced(editor, node, known.axis), known, backward)
+
+
+def _through(node: onnx.NodeProto, part: Part | None, known: ChannelMap, backward: bool) -> ChannelMap:
+    if part is None:
+        return known
+    return part.of_input(node, known) if backward else part.of_output(known)
 
 
 def _resize(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
@@ -133,7 +147,9 @@ def _gather(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backwa
     # The axes of the indices stand in the place of the one that they choose from.
     width = rank_of_indices if backward else 1
     if chosen <= known.axis < chosen + width:
-        raise Refusal(f"{label(node)} takes some of the channels")
+        if rank_of_indices != 1:
+            raise Refusal(f"{label(node)} takes some of the channels")
+        return _through(node, gathered(editor, node), known, backward)
     moved = 0 if known.axis < chosen else rank_of_indices - 1
     return ChannelMap(known.axis - moved if backward else known.axis + moved, known.scale, known.shift)
 
@@ -161,18 +177,24 @@ def _unchanged_size(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Dim
     return before
 
 
-def _constant_integers(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> list[int]:
-    value = editor.constant(node.input[slot])
-    if value is None:
-        raise Refusal(f"'{node.input[slot]}' of {label(node)} is only known when it runs")
-    return [int(item) for item in value.reshape(-1)]
+def require_even(node: onnx.NodeProto, taps: Float64, sizes: Sequence[Dim]) -> None:
+    """Check that the zero padding of a node takes nothing from a shift.
 
+    Args:
+        node: a Conv or AveragePool.
+        taps: what each tap of the kernel makes of the shift, shape (M, *kernel).
+        sizes: of the image.
 
-def is_padded(node: onnx.NodeProto) -> bool:
-    """Whether a convolution or pooling may see values that are not in its input."""
-    if attribute_of(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
-        return True
-    return any(integers(node, "pads"))
+    Raises:
+        Refusal: at the border the shift has another effect.
+    """
+    uneven = find_uneven(node, taps, sizes)
+    if uneven is not None:
+        channel, largest, smallest = uneven
+        raise Refusal(
+            f"the zero padding of {label(node)} cannot take the shift, which adds {largest:.3g} to channel {channel} "
+            f"at one position and {smallest:.3g} at another"
+        )
 
 
 PASSING: dict[str, Passing] = {
@@ -188,6 +210,8 @@ PASSING: dict[str, Passing] = {
     "GlobalAveragePool": _global_average_pool,
     "MaxPool": _max_pool,
     "GlobalMaxPool": _max_pool,
+    "Relu": _rectifier,
+    "LeakyRelu": _rectifier,
     "ReduceMean": _reduce_mean,
     "Slice": _slice,
     "Gather": _gather,

@@ -571,7 +571,7 @@ def slice_positions(g: Graph) -> str:
     return g.bn(g.op("Slice", g.conv(g.input(3, 5, 5), 3, 4), *ends), 4)
 
 
-@case("Conv -> Slice of channels", KEPT, reason="Slice 'slice1' takes some of the channels")
+@case("Conv -> Slice of channels", BACK)
 def slice_channels(g: Graph) -> str:
     ends = (g.constant([0]), g.constant([2]), g.constant([1]))
     return g.bn(g.op("Slice", g.conv(g.input(3, 5, 5), 3, 4), *ends), 2)
@@ -588,7 +588,7 @@ def bn_gather(g: Graph) -> str:
     return g.conv(x, 3, 4, kernel=1)
 
 
-@case("Conv -> Gather of channels", KEPT, reason="Gather 'gather1' takes some of the channels")
+@case("Conv -> Gather of channels", BACK)
 def gather_channels(g: Graph) -> str:
     return g.bn(g.op("Gather", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 2]), axis=1), 2)
 
@@ -706,11 +706,92 @@ def reduce_mean_channels(g: Graph) -> str:
     return g.bn(g.op("ReduceMean", linear, g.constant([1]), keepdims=1), 1)
 
 
-@case("Conv -> Split", KEPT, reason="Split 'split1' is between")
-def split(g: Graph) -> str:
-    conv = g.conv(g.input(3, 5, 5), 3, 4)
-    half = g.op("Split", conv, outputs=2, axis=1, num_outputs=2)
-    return g.bn(half, 2)
+@case("Conv -> Split, a layer on one half", BACK)
+def split(g: Graph) -> tuple[str, str]:
+    half = g.op("Split", g.conv(g.input(3, 5, 5), 3, 5), outputs=2, axis=1, num_outputs=2)
+    return g.bn(half, 3), g.op("Relu", f"{half}1")
+
+
+@case("Conv -> Split, a layer on each part", BACK, BACK)
+def split_both(g: Graph) -> str:
+    sizes = g.constant([3, 1])
+    part = g.op("Split", g.conv(g.input(3, 5, 5), 3, 4), sizes, outputs=2, axis=1)
+    return g.op("Mul", g.bn(part, 3, "first"), g.bn(f"{part}1", 1, "second"))
+
+
+@case("Conv -> Split of positions", KEPT, reason="Split 'split1' also puts values of each channel elsewhere")
+def split_positions(g: Graph) -> str:
+    half = g.op("Split", g.conv(g.input(3, 6, 5), 3, 4), outputs=2, axis=2, num_outputs=2)
+    return g.op("Mul", g.bn(half, 4), f"{half}1")
+
+
+@case("Relu -> BN -> Split -> two Convs", FORWARD)
+def bn_split(g: Graph) -> str:
+    half = g.op("Split", g.bn(g.op("Relu", g.input(4, 5, 5)), 4), outputs=2, axis=1, num_outputs=2)
+    return g.op("Mul", g.conv(half, 2, 3), g.conv(f"{half}1", 2, 3))
+
+
+@case("Relu -> BN -> Split of positions -> two Convs", FORWARD)
+def bn_split_positions(g: Graph) -> str:
+    half = g.op("Split", g.bn(g.op("Relu", g.input(4, 6, 5)), 4), outputs=2, axis=2, num_outputs=2)
+    return g.op("Mul", g.conv(half, 4, 3), g.conv(f"{half}1", 4, 3))
+
+
+@case("Relu -> BN -> Slice of channels, backwards -> Conv", FORWARD)
+def bn_slice_channels(g: Graph) -> str:
+    ends = (g.constant([-1]), g.constant([-(2**31)]), g.constant([1]), g.constant([-2]))
+    return g.conv(g.op("Slice", g.bn(g.op("Relu", g.input(5, 5, 5)), 5), *ends), 3, 4)
+
+
+@case("Conv -> two Slices of other channels, a layer on each", BACK, BACK)
+def slices_apart(g: Graph) -> str:
+    conv, axis = g.conv(g.input(3, 5, 5), 3, 4), g.constant([1])
+    first = g.op("Slice", conv, g.constant([0]), g.constant([2]), axis)
+    second = g.op("Slice", conv, g.constant([2]), g.constant([4]), axis)
+    return g.op("Mul", g.bn(first, 2, "first"), g.bn(second, 2, "second"))
+
+
+@case("Conv -> two Slices of a shared channel", KEPT, reason="'conv0_out' is also used by Slice")
+def slices_overlap(g: Graph) -> str:
+    conv, axis = g.conv(g.input(3, 5, 5), 3, 3), g.constant([1])
+    first = g.op("Slice", conv, g.constant([0]), g.constant([2]), axis)
+    return g.op("Mul", g.bn(first, 2), g.op("Slice", conv, g.constant([1]), g.constant([3]), axis))
+
+
+@case(
+    "Conv -> Gather of a channel twice", KEPT, reason="takes a channel twice, and its two copies are normalised differ"
+)
+def gather_twice(g: Graph) -> str:
+    return g.bn(g.op("Gather", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 0, -1]), axis=1), 3)
+
+
+@case("Conv + Conv -> Relu -> BN of positive scales", BACK)
+def relu_scale(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Add", g.conv(x, 3, 4), g.op("Relu", g.conv(x, 3, 4))), 4, sign=1)
+
+
+@case("Relu -> BN of positive scales without shift -> LeakyRelu -> padded Conv", FORWARD)
+def bn_leaky_relu(g: Graph) -> str:
+    x = g.bn(g.op("Abs", g.input(3, 5, 5)), 3, sign=1, shift=False)
+    return g.conv(g.op("LeakyRelu", x, alpha=0.1), 3, 4, pads=[1, 1, 1, 1])
+
+
+@case("Conv + Relu of a Conv -> BN of mixed scales", KEPT, reason="Relu 'relu2' is between the layer and the weights")
+def relu_negative_scale(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    return g.bn(g.op("Add", g.conv(x, 3, 4), g.op("Relu", g.conv(x, 3, 4), name="relu2")), 4)
+
+
+@case("Relu -> BN -> padded Conv whose taps add up to nothing at every position", FORWARD)
+def bn_conv_even(g: Graph) -> str:
+    """The second channel has the opposite weights, and the same scale and shift."""
+    x = g.op("Relu", g.input(2, 5, 5))
+    for key in ("weight", "bias", "running_mean", "running_var"):
+        g.constant(np.full(2, g.random.uniform(0.5, 2)), f"bn.{key}")
+    weight = g.random.normal(size=(4, 1, 3, 3))
+    weights = g.constant(np.concatenate([weight, -weight], axis=1))
+    return g.op("Conv", g.bn(x, 2), weights, pads=[1, 1, 1, 1])
 
 
 @case("BN output used by a Gemm and a Relu", KEPT, reason="Relu 'relu3' is between the layer and the weights after it")

@@ -1,0 +1,109 @@
+"""Which indices along an axis a Slice, Gather or Split takes of its input, and a map per channel on such parts."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from models.graph.channel_map import ChannelMap, Refusal, has_input, known_sizes, shape
+from models.graph.editor import GraphEditor
+from models.graph.nodes import integer, integers, is_standard, label
+
+
+@dataclass(frozen=True)
+class Part:
+    """The indices along `axis` of a node's input that its output has, in their order."""
+
+    axis: int
+    size: int
+    indices: NDArray[np.int64]
+
+    def of_input(self, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:
+        """The map at the node's input whose part is `known`: the other channels keep what they are.
+
+        Raises:
+            Refusal: a channel is taken twice, with different maps.
+        """
+        scale, shift = np.ones(self.size), np.zeros(self.size)
+        scale[self.indices], shift[self.indices] = known.scale, known.shift
+        if (scale[self.indices] != known.scale).any() or (shift[self.indices] != known.shift).any():
+            raise Refusal(f"{label(node)} takes a channel twice, and its two copies are normalised differently")
+        return ChannelMap(self.axis, scale, shift)
+
+    def of_output(self, known: ChannelMap) -> ChannelMap:
+        """The part of a map at the node's input."""
+        return ChannelMap(self.axis, known.scale[self.indices], known.shift[self.indices])
+
+
+def sliced(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Part | None:
+    """The part that a Slice takes along an axis; None where it takes all.
+
+    Raises:
+        Refusal: it is only known when it runs.
+    """
+    rank = len(shape(editor, node.input[0]))
+    starts, ends = (_integers(editor, node, slot, name) for slot, name in ((1, "starts"), (2, "ends")))
+    axes = _integers(editor, node, 3, "axes") or list(range(len(starts)))
+    steps = _integers(editor, node, 4, "steps") or [1] * len(starts)
+    for start, end, on, step in zip(starts, ends, axes, steps, strict=True):
+        if on % rank == axis:
+            (size,) = known_sizes(node, [shape(editor, node.input[0])[axis]])
+            return Part(axis, size, np.arange(size)[slice(start, end, step)])
+    return None
+
+
+def gathered(editor: GraphEditor, node: onnx.NodeProto) -> Part | None:
+    """The part that a Gather takes along its axis; None where it takes one index, or adds axes.
+
+    Raises:
+        Refusal: it is only known when it runs.
+    """
+    dims = shape(editor, node.input[0])
+    axis = integer(node, "axis", 0) % len(dims)
+    if len(shape(editor, node.input[1])) != 1:
+        return None
+    (size,) = known_sizes(node, [dims[axis]])
+    return Part(axis, size, np.array(_integers(editor, node, 1, ""), np.int64) % size)
+
+
+def split_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
+    """The part that each output of a Split takes.
+
+    Raises:
+        Refusal: they are only known when it runs.
+    """
+    dims = shape(editor, node.input[0])
+    axis = integer(node, "axis", 0) % len(dims)
+    (size,) = known_sizes(node, [dims[axis]])
+    lengths = _integers(editor, node, 1, "split")
+    if not lengths:  # equal ones, the last may be smaller
+        length = -(-size // len(node.output))
+        lengths = [length] * (size // length) + [size % length] * bool(size % length)
+    ends = np.cumsum([0, *lengths])
+    return tuple(Part(axis, size, np.arange(start, end)) for start, end in pairwise(ends))
+
+
+def reads_only_identity(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> bool:
+    """Whether a node takes only channels that a map at its input leaves as they are."""
+    try:
+        if is_standard(node, "Slice"):
+            part = sliced(editor, node, known.axis)
+        elif is_standard(node, "Gather"):
+            part = gathered(editor, node)
+        else:
+            return False
+    except Refusal:
+        return False
+    return part is not None and part.axis == known.axis and part.of_output(known).is_identity
+
+
+def _integers(editor: GraphEditor, node: onnx.NodeProto, slot: int, name: str) -> list[int]:
+    """The constant at an input, or the attribute of older opsets; empty where there is neither."""
+    if not has_input(node, slot):
+        return integers(node, name)
+    value = editor.constant(node.input[slot])
+    if value is None:
+        raise Refusal(f"'{node.input[slot]}' of {label(node)} is only known when it runs")
+    return [int(item) for item in value.reshape(-1)]
