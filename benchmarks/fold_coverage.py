@@ -121,8 +121,9 @@ def our_cell(case: Case) -> str:
     wrong = worst(case, source, folded.model)
     if wrong >= WRONG or layers_left(folded.model):
         return f"**wrong**, {wrong:.1g}"
-    kept = sum(layer.placement.kind == "kept" for layer in folded.norm_layers)
-    return f"{kept} kept" if kept else "0"
+    kept = [layer.placement for layer in folded.norm_layers if layer.placement.kind == "kept"]
+    proven = sum(placement.proven for placement in kept)
+    return f"{len(kept)} kept" + (f", {proven} with proof" if proven else "") if kept else "0"
 
 
 def table() -> Iterator[str]:

@@ -144,6 +144,11 @@ class Placement(Record):
     )
     into: tuple[str, ...] = Field(default=(), description="names of the nodes whose weights include the layer")
     reason: str | None = Field(default=None, description="why the layer was kept")
+    proven: bool = Field(
+        default=False,
+        description="whether the reason shows that no weights before the layer, and none after it, can take it; "
+        "otherwise no fold is known",
+    )
     tensor: str = Field(description="name of a tensor of the folded graph")
     axis: int = 1
     scale: Channels | None = None

@@ -145,7 +145,7 @@ def _figure(value: float | None, absent: str = "") -> str:
 
 def _place(placement: Placement) -> str:
     if placement.kind == "kept":
-        return f"kept: {placement.reason}"
+        return f"kept, {'neither side can take it' if placement.proven else 'no fold known'}: {placement.reason}"
     return f"{placement.kind.replace('_', ' ')} into {', '.join(placement.into)}"
 
 

@@ -24,6 +24,7 @@ from models.graph.channel_map import (
 )
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
+from models.graph.nonlinear import bend_moves, out_of_reach, reach
 from models.graph.parts import reads_only_identity, split_parts
 from models.graph.passing import PASSING
 from models.graph.plan import Plan
@@ -42,23 +43,27 @@ def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, required: Channel
     if editor.constant(user.input[slot]) is not None:
         raise Refusal(f"'{user.input[slot]}' is a constant")
     result = Plan()
-    waiting = [(user, slot, required)]
+    waiting = [(user, slot, required, True)]
     while waiting:
-        user, slot, required = waiting.pop()
+        user, slot, required, is_only_way = waiting.pop()
         tensor = user.input[slot]
         value = editor.constant(tensor)
         if value is not None:
             scale, shift = required.broadcast(value.ndim)
             result.add(user, (rewrite(editor, user, slot, value * scale + shift),))
             continue
-        _require_exclusive(editor, tensor, user, required)
-        result.changed.append((tensor, required))
         node = editor.producer(tensor)
-        if node is None:
-            raise Refusal(f"'{tensor}' is an input of the graph")
-        step = _step(editor, node, tensor, required)
+        result.changed.append((tensor, required))
+        try:
+            _require_exclusive(editor, tensor, user, required)
+            if node is None:
+                raise Refusal(f"'{tensor}' is an input of the graph", proven=True)
+            step = _step(editor, node, tensor, required)
+        except Refusal as refusal:
+            raise (refusal if is_only_way else Refusal(str(refusal))) from None
         result.add(node, step.edits)
-        waiting += [(node, index, passed) for index, passed in step.onward if not passed.is_identity]
+        is_only_way = is_only_way and not step.is_choice
+        waiting += [(node, index, passed, is_only_way) for index, passed in step.onward if not passed.is_identity]
     return result
 
 
@@ -68,19 +73,24 @@ def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto, r
     ]
     if len(users) > 1:
         other = next((node for node in users if node is not user), user)
-        raise Refusal(f"'{tensor}' is also used by {label(other)}")
+        evidence = bend_moves(editor, tensor, other, required, reach(editor, tensor), inverse=True)
+        raise Refusal(f"'{tensor}' is also used by {label(other)}").because(evidence)
     if tensor in editor.outputs:
-        raise Refusal(f"'{tensor}' is also an output of the graph")
+        raise Refusal(f"'{tensor}' is also an output of the graph", proven=True)
 
 
 def _step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: ChannelMap) -> Step:
     if is_standard(node, "Split"):
         return _split(editor, node, list(node.output).index(tensor), required)
-    if is_standard(node, *PASSING):
-        return Step(onward=((0, PASSING[node.op_type](editor, node, required, True)),))
-    if is_standard(node, *ABSORBING):
-        return ABSORBING[node.op_type](editor, node, required)
-    raise Refusal(f"{label(node)} is between the layer and the weights before it")
+    try:
+        if is_standard(node, *PASSING):
+            return Step(onward=((0, PASSING[node.op_type](editor, node, required, True)),))
+        if is_standard(node, *ABSORBING):
+            return ABSORBING[node.op_type](editor, node, required)
+    except Refusal as refusal:
+        raise (refusal if refusal.proven else refusal.because(out_of_reach(editor, node, required))) from None
+    refusal = Refusal(f"{label(node)} is between the layer and the weights before it")
+    raise refusal.because(out_of_reach(editor, node, required))
 
 
 def _split(editor: GraphEditor, node: onnx.NodeProto, index: int, required: ChannelMap) -> Step:
@@ -151,9 +161,10 @@ def _sum(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Ste
         if value is not None:
             sign = -1 if (node.op_type, slot) == ("Sub", 1) else 1
             edit = rewrite(editor, node, slot, value * scale + sign * shift)
-            return Step((edit,), ((1 - slot, _operand(editor, node, 1 - slot, required.scaling())),))
+            onward = ((1 - slot, _operand(editor, node, 1 - slot, required.scaling())),)
+            return Step((edit,), onward, is_choice=True)
     first, second = _operand(editor, node, 0, required), _operand(editor, node, 1, required.scaling())
-    return Step(onward=((0, first), (1, second)))
+    return Step(onward=((0, first), (1, second)), is_choice=True)
 
 
 def _operand(editor: GraphEditor, node: onnx.NodeProto, slot: int, required: ChannelMap) -> ChannelMap:

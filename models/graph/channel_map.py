@@ -16,7 +16,19 @@ from models.graph.nodes import Dim, label
 
 
 class Refusal(Exception):
-    """A map cannot be folded this way. Users see the text, as the reason why a layer is kept."""
+    """A map cannot be folded this way. Users see the text, as the reason why a layer is kept.
+
+    Attributes:
+        proven: whether the text shows that no numbers in place of the weights on this side would do.
+    """
+
+    def __init__(self, reason: str, *, proven: bool = False) -> None:
+        super().__init__(reason)
+        self.proven = proven
+
+    def because(self, evidence: str | None) -> "Refusal":
+        """The refusal with evidence for it, or itself where there is none."""
+        return self if evidence is None else Refusal(f"{self}: {evidence}", proven=True)
 
 
 @dataclass(frozen=True)
@@ -117,10 +129,12 @@ class Step:
     Attributes:
         edits: to apply if every branch ends in weights; empty for a node that only passes the map on.
         onward: the maps that are passed on, by slot of the node's inputs (backward) or outputs (forward).
+        is_choice: whether other maps could be passed on, so that a refusal of these proves nothing.
     """
 
     edits: tuple[Edit, ...] = ()
     onward: tuple[tuple[int, ChannelMap], ...] = ()
+    is_choice: bool = False
 
 
 def rewrite(editor: GraphEditor, node: onnx.NodeProto, slot: int, value: Float64, like: int | None = None) -> Edit:

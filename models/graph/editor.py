@@ -32,7 +32,7 @@ class GraphEditor:
         self.nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
         self.outputs = frozenset(value.name for value in graph.output)
         self.inputs = frozenset(value.name for value in graph.input)
-        self._opset = opset(model)
+        self.opset = opset(model)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._edited: dict[str, NDArray[Any]] = {}
         self._types: dict[str, int] = {}
@@ -85,7 +85,7 @@ class GraphEditor:
         if root in self._initializers:
             return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
         node = self.producer(root)
-        value = evaluate(node, self.constant, self.shape, self._opset) if node is not None else None
+        value = evaluate(node, self.constant, self.shape, self.opset) if node is not None else None
         element_type = self.element_type(root)
         if value is None or not element_type:
             return None

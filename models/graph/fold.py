@@ -68,6 +68,7 @@ class _Place:
     shift: Float64
     into: tuple[str, ...] = ()
     reason: str | None = None
+    proven: bool = False
 
     def restate(self, change: ChannelMap) -> None:
         """Account for a change of the tensor.
@@ -101,7 +102,8 @@ class _Folding:
             try:
                 self._fold_forward(layer, node, affine, forward.plan(self.editor, layer.output, affine))
             except Refusal as not_forward:
-                self._keep(layer, node, affine, f"backward: {not_back}; forward: {not_forward}")
+                reason = f"backward: {not_back}; forward: {not_forward}"
+                self._keep(layer, node, affine, reason, proven=not_back.proven and not_forward.proven)
 
     def _fold_back(self, layer: FoundLayer, node: onnx.NodeProto, plan: Plan) -> None:
         """Apply the plan. The tensor before the layer becomes the layer's output, and takes its name."""
@@ -137,7 +139,9 @@ class _Folding:
         place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
         self.places[layer.name] = place
 
-    def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> None:
+    def _keep(
+        self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str, *, proven: bool = False
+    ) -> None:
         """Replace the layer by Mul and Add; or by Sub, Mul and Add if its shift overflows the graph's type."""
         editor = self.editor
         dims = editor.shape(layer.input) or editor.shape(layer.output)
@@ -160,7 +164,7 @@ class _Folding:
             tensor = result
         editor.replace(node, nodes)
         one = np.ones_like(layer.gamma)
-        self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
+        self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason, proven=proven)
 
 
 def kept_name(layer: str, op_type: str = "Add") -> str:
@@ -183,6 +187,7 @@ def _record(layer: FoundLayer, place: _Place) -> NormLayer:
             kind=place.kind,
             into=place.into,
             reason=place.reason,
+            proven=place.proven,
             tensor=place.tensor,
             scale=None if is_itself else channels(place.scale),
             shift=None if is_itself else channels(place.shift),

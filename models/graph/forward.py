@@ -22,6 +22,7 @@ from models.graph.channel_map import (
 )
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
+from models.graph.nonlinear import bend_moves, reach
 from models.graph.parts import split_parts
 from models.graph.passing import PASSING, require_even
 from models.graph.plan import Plan
@@ -38,17 +39,26 @@ def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
         Refusal: a branch does not; the text is the reason.
     """
     result = Plan()
-    waiting = [(tensor, given)]
+    before = editor.producer(tensor)
+    values = None if before is None else reach(editor, before.input[0])
+    waiting = [(tensor, given, True)]
     while waiting:
-        tensor, given = waiting.pop()
+        tensor, given, is_only_way = waiting.pop()
         if tensor in editor.outputs:
-            raise Refusal(f"'{tensor}' is an output of the graph")
+            raise Refusal(f"'{tensor}' is an output of the graph", proven=is_only_way)
         for node in editor.value_users(tensor):
-            if list(node.input).count(tensor) != 1:
-                raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
-            step = _step(editor, node, list(node.input).index(tensor), given)
+            try:
+                if list(node.input).count(tensor) != 1:
+                    raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
+                step = _step(editor, node, list(node.input).index(tensor), given)
+            except Refusal as refusal:
+                if not is_only_way:
+                    raise Refusal(str(refusal)) from None
+                evidence = None if refusal.proven else bend_moves(editor, tensor, node, given, values)
+                raise refusal.because(evidence) from None
             result.add(node, step.edits)
-            waiting += [(node.output[index], passed) for index, passed in step.onward]
+            is_only = is_only_way and not step.is_choice
+            waiting += [(node.output[index], passed, is_only) for index, passed in step.onward]
     return result
 
 

@@ -40,6 +40,7 @@ def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, .
     changed.CopyFrom(model)
     interface = _Interface(changed)
     interface.drop_inputs_with_values()
+    interface.drop_unread_constants()
     for value in list(changed.graph.input):
         interface.serve_input(value)
     for value in list(changed.graph.output):
@@ -66,6 +67,18 @@ class _Interface:
             del self._graph.input[:]
             self._graph.input.extend(inputs)
             self._model.ir_version = max(self._model.ir_version, _FIRST_IR_WITH_CONSTANTS)
+
+    def drop_unread_constants(self) -> None:
+        """Drop inputs of a fixed size that nothing reads, where another one takes any number of rows.
+
+        tf2onnx leaves those of constants that it has folded, and no request could give them for each of its rows.
+        """
+        read = set(_read_names(self._graph))
+        unread = [value for value in self._graph.input if value.name not in read and not _takes_rows(value)]
+        if any(value.name in read and _takes_rows(value) for value in self._graph.input):
+            for value in unread:
+                self._graph.input.remove(value)
+                self.changes.append(f"'{value.name}' is no input any more: nothing reads it")
 
     def serve_input(self, value: onnx.ValueInfoProto) -> None:
         """Have the graph take a tensor, from which new nodes make what it took."""
@@ -182,6 +195,21 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
             for value in inner.output:
                 if value.name == old:
                     value.name = new
+
+
+def _read_names(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names that nodes and outputs read, however deeply nested."""
+    yield from (value.name for value in graph.output)
+    for node in graph.node:
+        yield from node.input
+        for inner in subgraphs(node):
+            yield from _read_names(inner)
+
+
+def _takes_rows(value: onnx.ValueInfoProto) -> bool:
+    """Whether the first axis of a tensor has any size."""
+    dims = value.type.tensor_type.shape.dim
+    return len(dims) > 0 and not dims[0].HasField("dim_value")
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str]:

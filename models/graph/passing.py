@@ -82,7 +82,8 @@ def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _bac
     # The padding is minus infinity here, so a shift changes nothing.
     if (known.scale < 0).any():
         raise Refusal(
-            f"the scale of channel {int(np.argmin(known.scale))} is negative, so {label(node)} would return minima"
+            f"the scale of channel {int(np.argmin(known.scale))} is negative, so {label(node)} would return minima",
+            proven=bool(np.prod(integers(node, "kernel_shape")) > 1),
         )
     if any(node.output[1:]):
         raise Refusal(f"{label(node)} also returns the indices of its maxima")
@@ -193,7 +194,8 @@ def require_even(node: onnx.NodeProto, taps: Float64, sizes: Sequence[Dim]) -> N
         channel, largest, smallest = uneven
         raise Refusal(
             f"the zero padding of {label(node)} cannot take the shift, which adds {largest:.3g} to channel {channel} "
-            f"at one position and {smallest:.3g} at another"
+            f"at one position and {smallest:.3g} at another",
+            proven=largest - smallest > 1e-3 * max(abs(largest), abs(smallest)),
         )
 
 

@@ -17,9 +17,12 @@ def test_a_confusion_table_has_a_line_for_each_true_class() -> None:
 def test_a_kept_layer_is_shown_with_its_reason() -> None:
     layer = tiny_bundle().manifest.norm_layers[0]
     kept = layer.placement.model_copy(update={"kind": "kept", "into": (), "reason": "it follows a ReLU"})
+    proven = kept.model_copy(update={"proven": True})
 
-    table = report.layers([layer, layer.model_copy(update={"placement": kept})]).splitlines()
+    placements = (layer.placement, kept, proven)
+    table = report.layers([layer.model_copy(update={"placement": one}) for one in placements]).splitlines()
 
     assert table[1].endswith("folded back into fc")
-    assert table[2].endswith("kept: it follows a ReLU")
-    assert table[3] == "1 of 2 folded"
+    assert table[2].endswith("kept, no fold known: it follows a ReLU")
+    assert table[3].endswith("kept, neither side can take it: it follows a ReLU")
+    assert table[4] == "1 of 3 folded"

@@ -39,8 +39,9 @@ export function layerTitle(state) {
 }
 
 /** @param {Layer} layer */
-function placement({ placement: { kind, into, reason } }) {
-  return kind === "kept" ? `not folded: ${reason}` : `${PLACEMENTS[kind]} into ${into.join(", ")}`;
+function placement({ placement: { kind, into, reason, proven } }) {
+  if (kind === "kept") return `not folded, ${proven ? "neither side can take it" : "no fold known"}: ${reason}`;
+  return `${PLACEMENTS[kind]} into ${into.join(", ")}`;
 }
 
 /** @param {Shown} state */

@@ -111,6 +111,28 @@ def test_a_map_for_each_row_is_a_tensor_of_scores() -> None:
     assert "in place of a map" in changes[0]
 
 
+@pytest.mark.parametrize(
+    ("unused", "used", "is_dropped"),
+    [
+        ("float[1, 3]", "float[n, 3]", True),
+        ("float[n, 3]", "float[n, 3]", False),
+        ("float[1, 3]", "float[2, 3]", False),
+    ],
+)
+def test_constants_that_an_exporter_left_among_the_inputs_are_dropped(
+    unused: str, used: str, *, is_dropped: bool
+) -> None:
+    """As tf2onnx leaves mean and variance of Keras' Normalization: fixed inputs beside rows, which nothing reads."""
+    given = model(f"({used} x, {unused} left) => ({used} y) {{ y = Relu(x) }}")
+
+    served, changes = serve_tensors(given)
+
+    assert [value.name for value in served.graph.input] == (["x"] if is_dropped else ["x", "left"])
+    assert changes == (("'left' is no input any more: nothing reads it",) if is_dropped else ())
+    if is_dropped:
+        np.testing.assert_array_equal(run(served, {"x": X})["y"], run(given, {"x": X, "left": X[:1]})["y"])
+
+
 def test_inputs_that_have_a_value_are_constants() -> None:
     given = linear_norm()
     for tensor in given.graph.initializer:  # as files of onnx before 1.5 have them
