@@ -61,7 +61,7 @@ class GraphEditor:
 
     def shape(self, tensor: str) -> tuple[Dim, ...] | None:
         """The shape as far as it can be inferred; None where not even the rank is known."""
-        return self._inferred().get(tensor)
+        return self._edited[tensor].shape if tensor in self._edited else self._inferred().get(tensor)
 
     def element_type(self, tensor: str) -> int:
         """The tensor's `onnx.TensorProto.DataType`, 0 (UNDEFINED) where it cannot be inferred."""

@@ -19,6 +19,7 @@ from models.graph.editor import GraphEditor
 from models.graph.find import OP_TYPE, FoundLayer, find
 from models.graph.nodes import is_standard
 from models.graph.plan import Plan
+from models.graph.sequences import take_parts_directly
 from models.manifest import Channels, NormLayer, Placement, channels
 
 LARGEST_SCALE = 1e6
@@ -50,6 +51,7 @@ def fold(source: onnx.ModelProto) -> Folded:
         return Folded(unchanged, ())
     folding = _Folding(source)
     folding.editor.store_computed_constants()
+    take_parts_directly(folding.editor)
     for layer in layers:
         folding.fold(layer)
     model = folding.editor.finish()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
+from models.batchnorm import Float64
 from models.graph.channel_map import (
     ChannelMap,
     Edit,
@@ -126,6 +127,43 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
     return Step((*edits, add_after(editor, node, moved)) if moved.any() else edits)
 
 
+def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """By (s * x + t) * c = x * (s * c) + t * c and (s * x + t) / c = x / (c / s) + t / c."""
+    factor = _other_constant(editor, node, slot)
+    scale, shift = given.broadcast(len(shape(editor, node.input[slot])))
+    if node.op_type == "Mul":
+        scaled, moved = factor * scale, factor * shift
+    else:
+        _require_first(node, slot)
+        if not given.scale.all():
+            raise Refusal(f"the divisor of {label(node)} cannot take a scale of 0")
+        scaled, moved = factor / scale, shift / factor
+    edits = (rewrite(editor, node, 1 - slot, scaled),)
+    return Step((*edits, add_after(editor, node, moved)) if given.has_shift else edits)
+
+
+def _sum(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """By s * x + t + c = s * (x + (c + t) / s), and likewise for differences. The scale is passed on."""
+    constant = _other_constant(editor, node, slot)
+    scale, shift = given.broadcast(len(shape(editor, node.input[slot])))
+    if not given.scale.all():
+        raise Refusal(f"{label(node)} cannot take a scale of 0")
+    moved = constant + shift if node.op_type == "Add" else constant - shift
+    return Step((rewrite(editor, node, 1 - slot, moved / scale),), ((0, given.scaling()),), is_choice=True)
+
+
+def _other_constant(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> Float64:
+    """The constant operand beside the one in `slot`, whose shape is that of the result.
+
+    Raises:
+        Refusal: it is computed, or has more axes.
+    """
+    value = editor.constant(node.input[1 - slot])
+    if value is None or value.ndim > len(shape(editor, node.input[slot])):
+        raise Refusal(f"{label(node)} is between the layer and the weights after it")
+    return value.astype(np.float64, copy=False)
+
+
 def _concat(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """The other channels keep what they are."""
     axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
@@ -157,6 +195,10 @@ ABSORBING: dict[str, Rule] = {
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _mat_mul,
+    "Mul": _product,
+    "Div": _product,
+    "Add": _sum,
+    "Sub": _sum,
     "Concat": _concat,
     "Split": _split,
 }

@@ -450,6 +450,32 @@ def bn_two_gemms(g: Graph) -> tuple[str, str]:
     return g.op("Gemm", x, weight, g.weight(4)), g.op("Gemm", x, weight)
 
 
+@case("Relu -> BN -> Mul by a constant for each position", FORWARD)
+def bn_mul(g: Graph) -> str:
+    return g.op("Mul", g.weight(3, 5, 1), g.bn(g.op("Relu", g.input(3, 5, 5)), 3))
+
+
+@case("Relu -> BN -> Div -> Relu", FORWARD)
+def bn_div(g: Graph) -> str:
+    return g.op("Relu", g.op("Div", g.bn(g.op("Relu", g.input(3, 5, 5)), 3), g.positive(3, 1, 1)))
+
+
+@case("Relu -> BN -> Add -> Sub -> padded Conv", FORWARD)
+def bn_add_sub(g: Graph) -> str:
+    total = g.op("Add", g.bn(g.op("Relu", g.input(3, 5, 5)), 3), g.weight(3, 1, 1))
+    return g.conv(g.op("Sub", g.constant(0.5), total), 3, 4, pads=[1, 1, 1, 1])
+
+
+@case("Relu -> BN -> Sub of a constant -> Gemm", FORWARD)
+def bn_sub(g: Graph) -> str:
+    return g.gemm(g.op("Sub", g.bn(g.op("Relu", g.input(5)), 5), g.weight(5)), 5, 4)
+
+
+@case("Relu -> BN -> Add that adds an axis", KEPT, reason="Add 'add2' is between the layer and the weights after it")
+def bn_add_axis(g: Graph) -> str:
+    return g.op("Add", g.bn(g.op("Relu", g.input(4)), 4), g.weight(2, 1, 4), name="add2")
+
+
 @case("Relu -> BN -> Conv -> BN", FORWARD, BACK)
 def bn_conv_bn(g: Graph) -> str:
     x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3, "first")
@@ -756,6 +782,26 @@ def slices_overlap(g: Graph) -> str:
     conv, axis = g.conv(g.input(3, 5, 5), 3, 3), g.constant([1])
     first = g.op("Slice", conv, g.constant([0]), g.constant([2]), axis)
     return g.op("Mul", g.bn(first, 2), g.op("Slice", conv, g.constant([1]), g.constant([3]), axis))
+
+
+@case("Conv -> SplitToSequence of channels, a layer on each part", BACK, BACK)
+def sequence_of_channels(g: Graph) -> str:
+    sequence = g.op("SplitToSequence", g.conv(g.input(3, 5, 5), 3, 4), g.constant([3, 1]), axis=1)
+    first, second = (g.op("SequenceAt", sequence, g.constant(index)) for index in (0, -1))
+    return g.op("Mul", g.bn(first, 3, "first"), g.bn(second, 1, "second"))
+
+
+@case("Relu -> BN -> SplitToSequence of equal parts -> Convs", FORWARD)
+def bn_sequence(g: Graph) -> str:
+    sequence = g.op("SplitToSequence", g.bn(g.op("Relu", g.input(5, 5, 5)), 5), g.constant(2), axis=1)
+    last = g.op("SequenceAt", sequence, g.constant(2))
+    return g.op("Mul", g.conv(g.op("SequenceAt", sequence, g.constant(1)), 2, 3), g.conv(last, 1, 3))
+
+
+@case("Conv -> unbind of positions -> BN", BACK)
+def unbind(g: Graph) -> str:
+    sequence = g.op("SplitToSequence", g.conv(g.input(3, 5, 5), 3, 4), axis=2, keepdims=0)
+    return g.bn(g.op("SequenceAt", sequence, g.constant(1)), 4)
 
 
 @case(
