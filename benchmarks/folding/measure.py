@@ -39,6 +39,7 @@ def measure(folder: Path, how: str) -> dict:
     layers = bundle.manifest.norm_layers
     result["found"] = len(layers)
     result["folded"] = sum(layer.placement.kind != "kept" for layer in layers)
+    result["proven"] = sum(layer.placement.proven for layer in layers)
     result["kept"] = {layer.name: layer.placement.reason for layer in layers if layer.placement.kind == "kept"}
     result["tolerance"] = bundle.manifest.parity.tolerance
     result["bundle_mb"] = sum(len(graph) for graph in (bundle.folded, bundle.source, bundle.observed)) / 1e6

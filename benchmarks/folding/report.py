@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from models.runtime.providers import runtime_version
 
 COMMAND = "python -m benchmarks.folding"
+MERGED = "merged into"
+"""In the reason of a layer that is kept in the observed graph only."""
 
 
 def tables(results: Iterable[dict]) -> str:
@@ -16,7 +18,10 @@ def tables(results: Iterable[dict]) -> str:
 
 
 def _preserved(rows: list[dict]) -> Iterator[str]:
-    columns = "network, exporter, BN, found, folded, kept, source, folded graph, moments, AdaBN, time, memory, speed"
+    columns = (
+        "network, exporter, BN, found, folded, merged, kept, with proof, watched, "
+        "source, folded graph, moments, AdaBN, time, memory, speed"
+    )
     yield "| " + columns.replace(", ", " | ") + " |"
     yield "|" + "---|" * (columns.count(",") + 1)
     for row in rows:
@@ -24,13 +29,21 @@ def _preserved(rows: list[dict]) -> Iterator[str]:
         start = f"| {row['network']} | {row['exporter']} | {row.get('layers', '')} | "
         problem = row.get("export_failed") or graph.get("refused") or graph.get("failed")
         if problem or not graph:
-            yield f"{start}{problem or 'not exported'} |" + " |" * 9
+            yield f"{start}{problem or 'not exported'} |" + " |" * 12
             continue
-        kept = len(graph["kept"])
+        merged = sum(MERGED in reason for reason in graph["kept"].values())
+        counts = (
+            graph["found"],
+            graph["folded"],
+            merged,
+            len(graph["kept"]) - merged,
+            graph["proven"],
+            graph["watched"],
+        )
         errors = (graph[name] for name in ("source_error", "folded_error", "moments_error", "adapted_error"))
         memory = graph["peak_mb"] / graph["size_mb"]
         speed = graph["source_ms"] / graph["folded_ms"]
-        cells = [f"{graph['found']}", f"{graph['folded']}", f"{kept}", *(f"{error:.1e}" for error in errors)]
+        cells = [*map(str, counts), *(f"{error:.1e}" for error in errors)]
         yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", f"{memory:.1f}", f"{speed:.2f}"]) + " |"
 
 

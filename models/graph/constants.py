@@ -22,18 +22,20 @@ from models.graph.nodes import Dim, attribute, integer
 Value = NDArray[Any] | None
 Lookup = Callable[[str], Value]
 ShapeOf = Callable[[str], tuple[Dim, ...] | None]
+Producer = Callable[[str], onnx.NodeProto | None]
 
 MAX_VALUES = 1 << 20
 """Values in an expanded constant. No bias or scale has more, and a hostile graph could take any amount of memory."""
 
 
-def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf, opset: int) -> Value:
+def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf, producer: Producer, opset: int) -> Value:
     """The value that the node computes, if it is the same in every run and the node is one of those below; else None.
 
     Args:
         node: any node.
         constant: the value of a tensor if it is a constant, floats as float64.
         shape: the shape of a tensor as far as it is known.
+        producer: the node that computes a tensor.
         opset: the version of ONNX's operators in the graph.
 
     Returns:
@@ -41,6 +43,8 @@ def evaluate(node: onnx.NodeProto, constant: Lookup, shape: ShapeOf, opset: int)
     """
     if node.domain not in ("", "ai.onnx"):
         return None
+    if node.op_type == "Gather" and (sizes := producer(node.input[0])) is not None and sizes.op_type == "Shape":
+        return _gather_sizes(node, sizes, constant, shape)
     if node.op_type in COMPUTED:
         return _compute(node, constant, opset, shape)
     rule = EVALUATED.get(node.op_type)
@@ -68,6 +72,18 @@ def _shape(node: onnx.NodeProto, _constant: Lookup, shape: ShapeOf) -> Value:
         return None
     part = dims[integer(node, "start", 0) : attribute(node, "end")]
     return np.array(part, np.int64) if all(isinstance(dim, int) for dim in part) else None
+
+
+def _gather_sizes(node: onnx.NodeProto, sizes: onnx.NodeProto, constant: Lookup, shape: ShapeOf) -> Value:
+    """Sizes that are known of a tensor, others of which may be free: the number of channels, of any number of rows."""
+    dims, indices = shape(sizes.input[0]), constant(node.input[1])
+    if dims is None or indices is None:
+        return None
+    part = dims[integer(sizes, "start", 0) : attribute(sizes, "end")]
+    if any(not -len(part) <= index < len(part) for index in indices.reshape(-1)):
+        return None
+    chosen = [part[int(index)] for index in indices.reshape(-1)]
+    return np.array(chosen, np.int64).reshape(indices.shape) if all(isinstance(dim, int) for dim in chosen) else None
 
 
 def _expand(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:

@@ -85,7 +85,7 @@ class GraphEditor:
         if root in self._initializers:
             return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
         node = self.producer(root)
-        value = evaluate(node, self.constant, self.shape, self.opset) if node is not None else None
+        value = evaluate(node, self.constant, self.shape, self.producer, self.opset) if node is not None else None
         element_type = self.element_type(root)
         if value is None or not element_type:
             return None

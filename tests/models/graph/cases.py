@@ -784,6 +784,15 @@ def slices_overlap(g: Graph) -> str:
     return g.op("Mul", g.bn(first, 2), g.op("Slice", conv, g.constant([1]), g.constant([3]), axis))
 
 
+@case("Conv -> Slice of a half, whose size is computed from the number of channels", BACK)
+def slice_computed(g: Graph) -> str:
+    """As torch's older exporter writes `chunk`; the number of rows is free."""
+    conv = g.conv(g.input(3, 5, 5), 3, 4)
+    channels = g.op("Gather", g.op("Shape", conv), g.constant([1]))
+    half = g.op("Div", channels, g.constant([2]))
+    return g.bn(g.op("Slice", conv, half, channels, g.constant([1])), 2)
+
+
 @case("Conv -> SplitToSequence of channels, a layer on each part", BACK, BACK)
 def sequence_of_channels(g: Graph) -> str:
     sequence = g.op("SplitToSequence", g.conv(g.input(3, 5, 5), 3, 4), g.constant([3, 1]), axis=1)
