@@ -106,9 +106,9 @@ def cell(case: Case, tool: Tool) -> str:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             result = tool(copy)
-    except Exception as problem:  # noqa: BLE001 - whatever a tool raises is its answer
+        wrong = worst(case, source, result)
+    except Exception as problem:  # noqa: BLE001 - whatever a tool raises, or makes the runtime raise, is its answer
         return f"fails: {type(problem).__name__}"
-    wrong = worst(case, source, result)
     return f"{layers_left(result)}" if wrong < WRONG else f"**wrong**, {wrong:.1g}"
 
 

@@ -130,6 +130,9 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
 def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """By (s * x + t) * c = x * (s * c) + t * c and (s * x + t) / c = x / (c / s) + t / c."""
     factor = _other_constant(editor, node, slot)
+    if given.has_shift and len(editor.value_users(node.input[slot])) > 1:
+        # An Add for each reader costs as much as the layer, and hides an activation that is taken apart from runtimes.
+        raise Refusal(f"{label(node)} is between the layer and the weights after it")
     scale, shift = given.broadcast(len(shape(editor, node.input[slot])))
     if node.op_type == "Mul":
         scaled, moved = factor * scale, factor * shift
