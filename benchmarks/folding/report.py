@@ -14,7 +14,9 @@ MERGED = "merged into"
 def tables(results: Iterable[dict]) -> str:
     """What became of every network, a line for each exporter; and of the exports with defaults."""
     rows = sorted(results, key=lambda result: (result["exporter"], result["network"]))
-    return "\n".join([*_preserved(rows), "", *_defaults(rows), "", f"Made by `{COMMAND}` with {_versions()}."])
+    return "\n".join(
+        [*_preserved(rows), "", _total(rows), "", *_defaults(rows), "", f"Made by `{COMMAND}` with {_versions()}."]
+    )
 
 
 def _preserved(rows: list[dict]) -> Iterator[str]:
@@ -45,6 +47,19 @@ def _preserved(rows: list[dict]) -> Iterator[str]:
         speed = graph["source_ms"] / graph["folded_ms"]
         cells = [*map(str, counts), *(f"{error:.1e}" for error in errors)]
         yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", f"{memory:.1f}", f"{speed:.2f}"]) + " |"
+
+
+def _total(rows: list[dict]) -> str:
+    graphs = [graph for row in rows if "found" in (graph := row.get("graphs", {}).get(row["exporter"], {}))]
+    networks = len({row["network"] for row in rows})
+    found, folded = (sum(graph[name] for graph in graphs) for name in ("found", "folded"))
+    merged = sum(MERGED in reason for graph in graphs for reason in graph["kept"].values())
+    proven = sum(graph["proven"] for graph in graphs)
+    refused = sum("refused" in row.get("graphs", {}).get(row["exporter"], {}) for row in rows)
+    return (
+        f"{networks} networks, {len(graphs)} exports imported, {refused} refused: {found} layers found, "
+        f"{folded} folded, {merged} merged, {found - folded - merged} kept, {proven} of these with proof."
+    )
 
 
 def _defaults(rows: list[dict]) -> Iterator[str]:
