@@ -1,6 +1,7 @@
 """Merges parallel branches of the served graph: convolutions of one tensor that are added become one convolution.
 
     conv(x, V) + conv(x, W) = conv(x, V + W)                    where the smaller kernel is laid into the larger one
+    conv(x, V) - conv(x, W) = conv(x, V - W)
     conv(x, W) + (s x + t)  = conv(x, W + diag(s)) + t          where the convolution keeps channels and positions
     s conv(x, W) + t        = conv(x, s W) + t                  for a scale and a shift after either
 
@@ -69,7 +70,7 @@ def merge(folded: onnx.ModelProto) -> Merged:
     editor = GraphEditor(folded)
     into: dict[str, str] = {}
     for node in editor.nodes.copy():  # inner sums come first, so that three branches are merged two by two
-        if is_standard(node, "Add", "Mul") and len(node.input) == 2:
+        if is_standard(node, "Add", "Sub", "Mul") and len(node.input) == 2:
             for one, other in ((0, 1), (1, 0)):
                 try:
                     rule = _absorb if editor.constant(node.input[other]) is not None else _merge
@@ -84,7 +85,7 @@ def _absorb(editor: GraphEditor, node: onnx.NodeProto, one: int, constant: int) 
     """Take the scale or the shift after a convolution into it.
 
     Args:
-        node: the Mul or Add.
+        node: the Mul, Add or Sub.
         one: its input that a convolution computes.
         constant: its other input.
 
@@ -96,34 +97,41 @@ def _absorb(editor: GraphEditor, node: onnx.NodeProto, one: int, constant: int) 
     if is_standard(node, "Mul"):
         weight, shift = conv.weight * value.reshape(-1, *[1] * (conv.weight.ndim - 1)), conv.bias * value
     else:
-        weight, shift = conv.weight, conv.bias + value
+        weight = _sign(node, one) * conv.weight
+        shift = _sign(node, one) * conv.bias + _sign(node, constant) * value
     _replace(editor, conv, weight, shift, node, [node])
     return {node.name: label(conv.node)}
 
 
 def _merge(editor: GraphEditor, add: onnx.NodeProto, one: int, other: int) -> dict[str, str]:
-    """Merge a branch into the convolution that computes the other operand of a sum.
+    """Merge a branch into the convolution that computes the other operand of a sum or difference.
 
     Args:
-        add: the sum.
+        add: the sum or difference.
         one: its input that a convolution computes, which stays.
         other: its input whose branch goes.
 
     Raises:
         Refusal: the branches cannot be merged this way.
     """
-    if not is_standard(add, "Add"):
+    if not is_standard(add, "Add", "Sub"):
         raise Refusal(f"{label(add)} is no sum")
     conv = _read_conv(editor, add.input[one], add)
     branch = _read_scale(editor, add.input[other], add, conv) or _read_conv(editor, add.input[other], add)
     _require_parallel(conv, branch)
-    weight = conv.weight.copy()
+    weight = _sign(add, one) * conv.weight
     at = [before - inner for before, inner in zip(conv.before, branch.before, strict=True)]
     inside = tuple(slice(start, start + size) for start, size in zip(at, branch.kernel, strict=True))
-    weight[(slice(None), slice(None), *inside)] += branch.weight
+    weight[(slice(None), slice(None), *inside)] += _sign(add, other) * branch.weight
+    shift = _sign(add, one) * conv.bias + _sign(add, other) * branch.bias
     removed = [add, *_nodes_between(editor, add.input[other], conv.node.input[0])]
-    _replace(editor, conv, weight, conv.bias + branch.bias, add, removed)
+    _replace(editor, conv, weight, shift, add, removed)
     return {node.name: label(conv.node) for node in removed}
+
+
+def _sign(node: onnx.NodeProto, slot: int) -> int:
+    """Of an operand in a sum or difference."""
+    return -1 if (node.op_type, slot) == ("Sub", 1) else 1
 
 
 def _replace(

@@ -88,6 +88,25 @@ def test_a_layer_after_the_sum_of_a_convolution_and_its_input_is_merged_too() ->
     assert_it_computes_the_same(source, merged.model, rows(2, 4, 6, 6))
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("has_layer", [False, True])
+def test_a_difference_of_branches_becomes_one_convolution(*, is_reversed: bool, has_layer: bool) -> None:
+    """As in FastViT, which mixes positions by ``x + scale * (convolutions of x - norm(x))``."""
+    g = Graph()
+    x = g.op("Relu", g.input(4, 6, 6))
+    conv = g.conv(x, 4, 4, pads=[1, 1, 1, 1], group=4)
+    other = g.bn(x, 4) if has_layer else g.conv(x, 4, 4, kernel=1, group=4)
+    difference = g.op("Sub", *((other, conv) if is_reversed else (conv, other)))
+    shifted = g.op("Sub", g.constant(0.5), g.op("Sub", difference, g.weight(4, 1, 1)))
+    source = g.model(g.op("Add", x, g.op("Mul", shifted, g.weight(4, 1, 1))))
+
+    folded = fold(source)
+    merged = merge(folded.model)
+
+    assert count(merged.model) == {"Relu": 1, "Conv": 1}
+    assert_it_computes_the_same(source, merged.model, rows(3, 4, 6, 6))
+
+
 @pytest.mark.parametrize(
     "other",
     [
