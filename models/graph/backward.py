@@ -89,8 +89,8 @@ def _step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: Chan
             return ABSORBING[node.op_type](editor, node, required)
     except Refusal as refusal:
         raise (refusal if refusal.proven else refusal.because(out_of_reach(editor, node, required))) from None
-    refusal = Refusal(f"{label(node)} is between the layer and the weights before it")
-    raise refusal.because(out_of_reach(editor, node, required))
+    between = Refusal(f"{label(node)} is between the layer and the weights before it")
+    raise between.because(out_of_reach(editor, node, required))
 
 
 def _split(editor: GraphEditor, node: onnx.NodeProto, index: int, required: ChannelMap) -> Step:
