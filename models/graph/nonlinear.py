@@ -54,6 +54,7 @@ class _Function:
     result: str
 
     def __call__(self, editor: GraphEditor, values: Float64) -> Float64:
+        """Of each value; NaN where it cannot be told."""
         from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - few graphs need it, and it takes long to import
 
         names = dict.fromkeys(name for node in self.nodes for name in node.input if name)
@@ -66,9 +67,12 @@ class _Function:
             [numpy_helper.from_array(value.reshape(()), name) for name, value in constants if value is not None],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", editor.opset)])
-        with np.errstate(all="ignore"):
-            (result,) = ReferenceEvaluator(model).run(None, {self.given: values})
-        return np.asarray(result, np.float64)
+        try:
+            with np.errstate(all="ignore"):
+                (result,) = ReferenceEvaluator(model).run(None, {self.given: values})
+            return np.broadcast_to(np.asarray(result, np.float64), values.shape)
+        except Exception:  # noqa: BLE001 - what the reference cannot run, for any reason, proves nothing
+            return np.full_like(values, np.nan)
 
 
 def out_of_reach(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> str | None:
@@ -110,18 +114,28 @@ def bend_moves(
     if len(points) < len(_POINTS) // 3:
         return None
     for function in _functions_after(editor, tensor, node):
-        for channel, (scale, shift) in enumerate(zip(given.scale, given.shift, strict=True)):
-            if scale == 0:
-                continue
-            pair = function(editor, points), function(editor, scale * points + shift)
-            one, other = pair[::-1] if inverse else pair
-            if not (np.isfinite(one).all() and np.isfinite(other).all()):
-                continue
-            design = np.stack([one, np.ones_like(one)], axis=1)
-            rest = np.abs(other - design @ np.linalg.lstsq(design, other, rcond=None)[0])
-            if rest.max() > _SIGNIFICANT * np.ptp(other):
-                return f"the best weights after it are wrong by {rest.max():.3g} in channel {channel}"
+        as_it_is = function(editor, np.tile(points, (len(given.scale), 1)))
+        mapped = function(editor, given.scale[:, None] * points + given.shift[:, None])
+        rest = _rest(mapped, as_it_is) if inverse else _rest(as_it_is, mapped)
+        found = np.flatnonzero((given.scale != 0) & (rest > 0))
+        if found.size:
+            return f"the best weights after it are wrong by {rest[found[0]]:.3g} in channel {found[0]}"
     return None
+
+
+def _rest(one: Float64, other: Float64) -> Float64:
+    """Largest difference of a * one + b to the other, a and b by least squares; 0 where it is not significant.
+
+    Args:
+        one, other: values at the same points, a row for each channel.
+    """
+    with np.errstate(all="ignore"):  # values that are not finite give a NaN
+        centred, wanted = (values - values.mean(axis=1, keepdims=True) for values in (one, other))
+        power = (centred**2).sum(axis=1)
+        slope = np.divide((centred * wanted).sum(axis=1), power, out=np.zeros_like(power), where=power > 0)
+        rest: Float64 = np.abs(wanted - slope[:, None] * centred).max(axis=1)
+        is_significant = rest > _SIGNIFICANT * np.ptp(other, axis=1)
+    return np.where(is_significant & np.isfinite(rest), rest, 0.0)
 
 
 def _differ(have: float, need: float) -> bool:
