@@ -52,6 +52,7 @@ from service.routes import (
     labels,
     layers,
     models,
+    overview,
     v1_models,
 )
 from service.routes import drift as drift_routes
@@ -158,9 +159,10 @@ def create_app(
     )
     predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector)
     monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
+    processes = ProcessCollector(registry=None) if group is None else WorkerProcesses(group.table)
     metrics = Metrics(
         gather,
-        ProcessCollector(registry=None) if group is None else WorkerProcesses(group.table),
+        processes,
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
         ReplicaMetrics(membership, agreement),
@@ -203,6 +205,7 @@ def create_app(
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
         drift_routes.router(catalog, monitor),
+        overview.router(catalog, monitor, gather, reads, processes),
         events_routes.router(events, guard),
         models.router(catalog),
         v1_models.router(catalog),

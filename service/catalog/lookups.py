@@ -113,6 +113,18 @@ class Lookups:
         model = self._models.get(served.model)
         return model is not None and served.version == model.default
 
+    def canary_share(self, served: ServedVersion) -> float | None:
+        """The share of the requests that name no version which a canary answers; None for other versions."""
+        model = self._models.get(served.model)
+        if model is None or model.canary is None or served.version != model.canary.version:
+            return None
+        return model.canary_share
+
+    def is_shadow(self, served: ServedVersion) -> bool:
+        """Whether a version is compared with the default one."""
+        model = self._models.get(served.model)
+        return model is not None and model.shadow is not None and served.version == model.shadow.version
+
     def shadow_of(self, served: ServedVersion) -> ServedVersion | None:
         """The version to compare with this one; None unless this one is the default and has a shadow."""
         model = self._models.get(served.model)

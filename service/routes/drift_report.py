@@ -19,6 +19,7 @@ ALARM = (
     "Whether an alarm of the version is open. It begins with a full window of rows whose shift is significant and "
     "large, and ends with the next one whose shift is not."
 )
+ALARM_SINCE = "When the open alarm has begun; null if none is open."
 
 
 class ChannelDrift(BaseModel):
@@ -125,8 +126,11 @@ class DriftReport(BaseModel):
     verdict: Verdict
     message: str
     alarm: bool = Field(description=ALARM)
+    alarm_since: datetime | None = Field(description=ALARM_SINCE)
     false_alarm_rate: float
     window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
+    judged_at: datetime | None = Field(description="When the last of these windows was full; null before the first.")
+    unjudged_rows: int = Field(description="Rows of the next one so far.")
     windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
     false_alarms_per_day: float = Field(description="How many of them are significant although nothing has moved.")
     statistic: float | None = Field(description="The largest of all layers.")
@@ -168,8 +172,11 @@ class DriftReport(BaseModel):
             verdict=found.verdict,
             message=unavailable(served.manifest).get("watching", found.message),
             alarm=monitor.alarm,
+            alarm_since=_date(monitor.alarm_since),
             false_alarm_rate=false_alarm_rate,
             window_rows=monitor.window_rows,
+            judged_at=_date(None if monitor.judged is None else monitor.judged.at),
+            unjudged_rows=monitor.unjudged_rows,
             windows_per_day=windows_per_day,
             false_alarms_per_day=windows_per_day * false_alarm_rate,
             statistic=found.statistic,
@@ -263,6 +270,10 @@ class DriftHistory(BaseModel):
     version: str
     window: str
     points: list[DriftPoint]
+
+
+def _date(seconds: float | None) -> datetime | None:
+    return None if seconds is None else to_date(seconds)
 
 
 def _shares(counts: Sequence[int]) -> list[float]:

@@ -79,7 +79,8 @@ class SharedDrift:
         versions = self._versions()
         for key in findings.keys() & versions.keys():
             finding, (_, monitor) = findings[key], versions[key]
-            monitor.apply_judgement(finding.judged_at, finding.assessment)
+            since = None if finding.alarm is None else finding.alarm.time.timestamp()
+            monitor.apply_judgement(finding.judged_at, finding.assessment, since)
             if finding.alarm is not None and (key not in known or finding.number > known[key].number):
                 self._publish_alarm(finding.alarm)
 
@@ -108,10 +109,18 @@ class _SharedVersion:
 
     def last(self) -> Bucket:
         """Returns the rows of the last judged window."""
-        value = self._windows.wait(self._membership.observe(self._membership.store.get(f"judge/{self._key}")))
-        state = JudgeState.from_value(value)
+        state = self._judge_state()
         return Bucket.empty(0.0) if state is None or state.judged is None else state.judged
+
+    def unjudged_rows(self) -> int:
+        """Returns the number of rows in the window that is not full yet."""
+        state = self._judge_state()
+        return 0 if state is None or state.filling is None else state.filling.rows
 
     def effort(self) -> Effort:
         """Returns what observing the version has cost all replicas."""
         return self._windows.wait(self._windows.read_effort(self._key))
+
+    def _judge_state(self) -> JudgeState | None:
+        value = self._windows.wait(self._membership.observe(self._membership.store.get(f"judge/{self._key}")))
+        return JudgeState.from_value(value)

@@ -15,5 +15,8 @@ class SharedVersion(Protocol):
     def last(self) -> Bucket:
         """Returns the rows of the last judged window."""
 
+    def unjudged_rows(self) -> int:
+        """Returns the number of rows in the window that is not full yet."""
+
     def effort(self) -> Effort:
         """Returns what observing the version has cost all replicas."""

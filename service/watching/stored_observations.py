@@ -25,6 +25,7 @@ class StoredObservations:
         filling: rows of the window that is not full yet.
         judged: rows of the last full window.
         judged_at: when it was full, in seconds since 1970.
+        alarm_since: when the open alarm has begun, in seconds since 1970; None if none is open.
     """
 
     identity: str
@@ -32,6 +33,7 @@ class StoredObservations:
     filling: Bucket | None
     judged: Bucket | None
     judged_at: float
+    alarm_since: float | None = None
 
     def to_bytes(self) -> bytes:
         """Returns what `from_bytes` reads: where each bucket belongs, the moments of all, and the classes of all."""
@@ -43,6 +45,7 @@ class StoredObservations:
         header = {
             "identity": self.identity,
             "judged_at": self.judged_at,
+            "alarm_since": self.alarm_since,
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
             "agreements": [astuple(bucket.agreement) for bucket in buckets],
@@ -74,8 +77,14 @@ class StoredObservations:
                     windows.append((place, slot, bucket))
                 else:
                     others[place] = bucket
+            since = header.get("alarm_since")  # files of older releases lack it
             return cls(
-                header["identity"], windows, others.get("filling"), others.get("judged"), float(header["judged_at"])
+                header["identity"],
+                windows,
+                others.get("filling"),
+                others.get("judged"),
+                float(header["judged_at"]),
+                None if since is None else float(since),
             )
         except (ValueError, TypeError, LookupError, EOFError) as error:
             raise InvalidInput("stored observations: damaged data") from error

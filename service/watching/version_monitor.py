@@ -75,6 +75,7 @@ class VersionMonitor:
         self._windows = TimeWindows()
         self._filling: Bucket | None = None
         self._judged: JudgedWindow | None = None
+        self._alarm_since: float | None = None
         self._assessments: WeakKeyDictionary[Bucket, Assessment] = WeakKeyDictionary()
         self._unsaved = False
         self._lock = threading.Lock()
@@ -101,6 +102,19 @@ class VersionMonitor:
     def alarm(self) -> bool:
         """Whether an alarm is open: from the judged window with which it begins to that with which it ends."""
         return self._judged is not None and self._judged.assessment.alarm
+
+    @property
+    def alarm_since(self) -> float | None:
+        """When the open alarm has begun, in seconds since 1970; None if none is open."""
+        return self._alarm_since
+
+    @property
+    def unjudged_rows(self) -> int:
+        """The number of rows in the window that is not full yet."""
+        if self._shared is not None:
+            return self._shared.unjudged_rows()
+        filling = self._filling
+        return 0 if filling is None else filling.rows
 
     @property
     def service_effort(self) -> Effort:
@@ -175,7 +189,10 @@ class VersionMonitor:
             full, self._filling = self._filling, None
             was_alarm = self.alarm
             self._judged = self.judge(full, now)
-            return self._judged if self._judged.assessment.alarm != was_alarm else None
+            if self.alarm == was_alarm:
+                return None
+            self._alarm_since = now if self.alarm else None
+            return self._judged
 
     def take_unsaved(self) -> StoredObservations | None:
         """Returns what a file should hold; None if nothing was observed since the last call."""
@@ -190,6 +207,7 @@ class VersionMonitor:
                 self._filling,
                 None if judged is None else judged.bucket,
                 0.0 if judged is None else judged.at,
+                self._alarm_since,
             )
 
     def restore(self, stored: StoredObservations) -> None:
@@ -205,6 +223,8 @@ class VersionMonitor:
             self._windows = TimeWindows(stored.windows)
             self._filling = stored.filling
             self._judged = judged
+            # Thresholds may have changed with the release or the settings, and the alarm with them.
+            self._alarm_since = (stored.alarm_since or stored.judged_at) if self.alarm else None
 
     def own_buckets(self) -> list[tuple[Window, int, Bucket]]:
         """Returns window, slot and bucket of what this replica has observed."""
@@ -221,10 +241,11 @@ class VersionMonitor:
         with self._lock:
             self._unjudged.confirm(number)
 
-    def apply_judgement(self, at: float, assessment: Assessment) -> None:
+    def apply_judgement(self, at: float, assessment: Assessment, alarm_since: float | None) -> None:
         """Show what was found of the last window of rows, whichever replica has judged it."""
         with self._lock:
             self._judged = JudgedWindow(Bucket.empty(at), at, assessment)
+            self._alarm_since = alarm_since if assessment.alarm else None
 
     def _select(self, window: Window, now: float) -> list[tuple[int, Bucket]]:
         if self._shared is not None:
