@@ -2,16 +2,13 @@
 /** Drawings in SVG. Each takes its width in pixels, 0 before it is known, and has a text with the same figures. */
 
 import { h } from "./dom.js";
-import { number, round, signed, time, toDate } from "./format.js";
-import { isShift } from "./scale.js";
-
-/** @import { Point } from "./types" */
+import { number, round, signed } from "./format.js";
 
 /** @param {Array<[number, number]>} points */
-const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+export const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 /**
- * A line without axes, for a column of figures.
+ * A line without axes, for a column of figures. A gap stays one.
  *
  * @param {number[]} values NaN where there is none
  * @param {number} width
@@ -20,21 +17,27 @@ const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixe
 export function sparkline(values, width, height) {
   const top = Math.max(...values.filter(Number.isFinite), 1e-9);
   const step = width / Math.max(values.length - 1, 1);
-  const points = values.flatMap((value, at) =>
-    Number.isFinite(value)
-      ? [/** @type {[number, number]} */ ([at * step, height - 1.5 - (height - 3) * (value / top)])]
-      : [],
-  );
+  /** @type {Array<Array<[number, number]>>} */
+  const lines = [[]];
+  values.forEach((value, at) => {
+    const line = lines[lines.length - 1];
+    if (Number.isFinite(value)) line.push([at * step, height - 1.5 - (height - 3) * (value / top)]);
+    else if (line.length > 0) lines.push([]);
+  });
   return h(
     "svg",
     { class: "sparkline", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
     h("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5, class: "axis" }),
-    points.length > 1 && top > 1e-9 && h("path", { d: path(points), class: "line" }),
+    lines
+      .filter((line) => line.length > 0 && top > 1e-9)
+      .map((line) =>
+        h("path", { d: path(line.length > 1 ? line : [...line, [line[0][0] + 2, line[0][1]]]), class: "line" }),
+      ),
   );
 }
 
 /** Round numbers that divide a range. @param {number} low @param {number} high @param {number} wanted how many */
-function ticks(low, high, wanted) {
+export function ticks(low, high, wanted) {
   const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.8) ?? 10 * power;
@@ -93,69 +96,6 @@ export function normals(live, reference, width) {
     ]),
   );
 }
-
-/**
- * Drift over time: the whole network, one layer of it, and where the rows had shifted.
- *
- * @param {Point[]} points at least one
- * @param {string | null} layer
- * @param {number} width
- */
-export function timeline(points, layer, width) {
-  if (width === 0) return null;
-  const height = 190;
-  const [left, right, floor] = [44, 8, height - 22];
-  const times = points.map((point) => Math.min(toDate(point.time).getTime(), Date.now())); // the last one is not over
-  const first = times[0];
-  const last = Math.max(times[times.length - 1], first + 60_000);
-  const whole = points.map((point) => point.symmetric_kl);
-  const own = points.map((point) => (layer === null ? undefined : point.layers[layer]) ?? NaN);
-  const top = Math.max(0.02, ...[...whole, ...own].filter(Number.isFinite)) * 1.08;
-  /** @param {number} milliseconds */
-  const x = (milliseconds) => left + ((milliseconds - first) / (last - first)) * (width - left - right);
-  /** @param {number} size */
-  const y = (size) => floor - (size / top) * (floor - 12);
-  /** @param {number[]} values */
-  const line = (values) => {
-    const places = values.flatMap((value, at) =>
-      Number.isFinite(value) ? [/** @type {[number, number]} */ ([x(times[at]), y(value)])] : [],
-    );
-    if (places.length === 1) places.push([places[0][0] + 2, places[0][1]]);
-    return path(places);
-  };
-  const shifts = points.filter((point) => isShift(point.verdict)).length;
-  const latest = points[points.length - 1];
-  const words =
-    `Symmetric KL divergence from ${time(points[0].time)} to ${time(latest.time)}: ` +
-    `now ${number(latest.symmetric_kl)}; ${shifts} of ${points.length} parts have shifted.`;
-  return h(
-    "svg",
-    { class: "timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": words },
-    ticks(0, top, 4).map((size) => [
-      h("line", { x1: left, x2: width - right, y1: y(size), y2: y(size), class: size === 0 ? "axis" : "grid" }),
-      h("text", { x: left - 8, y: y(size) + 4, "text-anchor": "end" }, round(size)),
-    ]),
-    [0, 0.5, 1].map((share) => {
-      const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
-      const when = first + share * (last - first);
-      return h("text", { x: x(when), y: height - 5, "text-anchor": anchor }, time(when / 1000, last - first));
-    }),
-    layer !== null && h("path", { d: line(own), class: "line own" }),
-    h("path", { d: line(whole), class: "line" }),
-    points.map(
-      (point, at) =>
-        isShift(point.verdict) &&
-        h(
-          "path",
-          { d: triangle(x(times[at]), y(point.symmetric_kl) - 9), class: "shift" },
-          h("title", null, `Shifted at ${time(point.time)}`),
-        ),
-    ),
-  );
-}
-
-/** @param {number} x @param {number} y */
-const triangle = (x, y) => `M${x} ${y + 4}L${x - 4} ${y - 3}L${x + 4} ${y - 3}Z`;
 
 /**
  * A bar for a share of one, and a mark where it was expected.

@@ -69,16 +69,35 @@ export function duration(seconds) {
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const stopwatch = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/**
- * A time of day, with seconds where the axis that it stands on is short.
- *
- * @param {number | string} value seconds since 1970, or ISO 8601
- * @param {number} [span] milliseconds
- */
-export const time = (value, span = Infinity) => (span < 300_000 ? stopwatch : clock).format(toDate(value));
+/** A time of day. @param {number | string} value seconds since 1970, or ISO 8601 */
+export const time = (value) => clock.format(toDate(value));
+
+/** A day without its year. @param {number | string} value */
+export const shortDate = (value) => dayOfYear.format(toDate(value));
+
+/** How long ago: 3 minutes, 2 hours, 5 days. @param {string} value ISO 8601 */
+export function span(value) {
+  const seconds = Math.max((Date.now() - toDate(value).getTime()) / 1000, 0);
+  const [size, unit] = seconds < 5400 ? [60, "minute"] : seconds < 129_600 ? [3600, "hour"] : [86_400, "day"];
+  const whole = Math.round(seconds / size);
+  if (whole === 0) return "less than a minute";
+  return `${count(whole)} ${unit}${whole === 1 ? "" : "s"}`;
+}
+
+/** The zone of all times on the page: Europe/Istanbul, UTC+3. */
+export function zone() {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  const name = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" })
+    .formatToParts()
+    .find((part) => part.type === "timeZoneName")?.value;
+  return name === undefined || timeZone === "UTC" ? timeZone : `${timeZone}, ${name.replace("GMT", "UTC")}`;
+}
+
+/** Memory: 123 MB, 1.2 GB. @param {number} bytes */
+export const megabytes = (bytes) => (bytes < 1e9 ? `${count(bytes / 1e6)} MB` : `${number(bytes / 1e9)} GB`);
 
 /** A day and a time of day. @param {number | string} value */
 export const date = (value) => `${day.format(toDate(value))}, ${time(value)}`;

@@ -2,7 +2,6 @@
 /** Keeps the selection and the address the same. */
 
 import { link, readAddress } from "./address.js";
-import { modelNames } from "./selectors.js";
 import { current, NOTHING_KNOWN, update } from "./state.js";
 
 /** @import { Selection } from "./types" */
@@ -15,16 +14,18 @@ export function select(selection) {
 
 /** Go to another version of the model. @param {string | null} version */
 export function goToVersion(version) {
-  location.hash = link({ model: current().model, version });
+  location.hash = link({ ...current(), version });
 }
 
-/** Select what the address says. */
+/** Select what the address says. A layer stays selected while other tabs of the version are looked at. */
 export function followAddress() {
   update((state) => {
     const selection = readAddress();
-    const model = selection.model ?? modelNames(state)[0] ?? null;
-    if (model === state.model && selection.version === state.version) return { ...selection, model };
+    if (selection.model === state.model && selection.version === state.version) {
+      return selection.layer === null ? { tab: selection.tab } : selection;
+    }
     if (state.trial !== null) URL.revokeObjectURL(state.trial.sent);
-    return { ...selection, model, ...NOTHING_KNOWN, notice: null };
+    return { ...selection, ...NOTHING_KNOWN, notice: null };
   });
+  scrollTo(0, 0);
 }

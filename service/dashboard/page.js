@@ -20,13 +20,16 @@ import { about } from "./views/about.js";
 import { channel } from "./views/channel.js";
 import { classes } from "./views/classes.js";
 import { empty } from "./views/empty.js";
+import { guide } from "./views/guide.js";
 import { history } from "./views/history.js";
 import { layer, layerTitle } from "./views/layer.js";
-import { models } from "./views/models.js";
+import { historyLead, layersLead, tryLead, versionsLead } from "./views/leads.js";
+import { overview } from "./views/overview.js";
 import { recalibrations } from "./views/recalibrations.js";
 import { replicas } from "./views/replicas.js";
+import { steps } from "./views/steps.js";
 import { strip } from "./views/strip.js";
-import { title } from "./views/title.js";
+import { tabs, title } from "./views/title.js";
 import { traffic } from "./views/traffic.js";
 import { trial } from "./views/trial.js";
 import { announcement, verdict } from "./views/verdict.js";
@@ -39,44 +42,58 @@ const VIEWS = {
   service: ({ service }) => service?.version,
   connection: ({ isConnected }) => isConnected === false && "The service does not respond. Trying again.",
   notice: ({ notice }) => notice && h("p", { class: notice.isFailure ? "failure" : "done" }, notice.text),
-  models,
   replicas,
   title,
+  tabs,
 };
 
 /** Views of a loaded version. @type {Record<string, (state: Shown) => Content>} */
 const VERSION_VIEWS = {
   announcement,
   verdict,
+  steps,
   figures: traffic,
+  "layers-lead": layersLead,
   strip,
   "layer-title": layerTitle,
   heatmap: layer,
   channel,
-  history,
   classes,
+  "history-lead": historyLead,
+  history,
+  "versions-lead": versionsLead,
   versions,
   recalibration: recalibrations,
+  "try-lead": tryLead,
   trial,
+  guide,
   about,
 };
+
+const SECTIONS = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#model > section"));
 
 /** @param {State} state */
 function draw(state) {
   document.title = state.model === null ? "Denge" : `${state.model} \u00b7 Denge`;
+  const { model, tab } = state;
+  const hasModels = state.overview === null || state.overview.models.length > 0;
   element("forget").hidden = !hasToken();
   for (const [id, view] of Object.entries(VIEWS)) render(element(id), view(state));
   const isShown = showsVersion(state);
+  element("overview").hidden = model !== null || !hasModels;
+  if (model === null) render(element("models"), overview(state));
   element("model").hidden = !isShown;
   element("empty").hidden = isShown;
   render(element("empty"), isShown ? null : empty(state));
   if (!isShown) return;
+  for (const section of SECTIONS) section.hidden = section.dataset.tab !== tab;
   element("layer").hidden = state.layers.length === 0;
   for (const [id, view] of Object.entries(VERSION_VIEWS)) render(element(id), view(state));
 }
 
 /** @param {State} state @returns {state is Shown} */
-const showsVersion = (state) => state.card !== null && state.metadata !== null && shownVersion(state) !== null;
+const showsVersion = (state) =>
+  state.model !== null && state.card !== null && state.metadata !== null && shownVersion(state) !== null;
 
 installTheme(element("theme"));
 setTokenPrompt(askForToken);

@@ -1,14 +1,16 @@
 // @ts-check
 /** Requests that keep the page up to date: where they go, how often, and what the responses change. */
 
-import { pathOf, send } from "./api.js";
+import { pathOf } from "./api.js";
+import { loadDigits, takesDigits } from "./demonstration.js";
+import { RANGES } from "./ranges.js";
 import { defaultVersion, isActive, isVisible, selectedLayer, shownPath } from "./selectors.js";
 import { ingestCounters } from "./traffic.js";
 
 /**
  * @import {
- *   Drift, History, IndexedVersion, Job, JobList, Layer, LiveLayer, LiveModel, LoadedVersion, ModelCard, ReferenceList,
- *   ModelMetadata, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer
+ *   Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata, Overview, Query,
+ *   ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, Tab
  * } from "./types"
  */
 
@@ -41,6 +43,9 @@ function belowLayer(state, rest) {
   return layer === null ? null : below(state, `/layers/${encodeURIComponent(layer.name)}${rest}`);
 }
 
+/** A path, while its tab is open. @param {State} state @param {Tab} tab @param {string | null} path */
+const onTab = (state, tab, path) => (state.tab === tab ? path : null);
+
 /** Path below that of the model. @param {State} state @param {string} rest */
 function belowModel(state, rest) {
   return state.model === null || shownPath(state) === null ? null : `${pathOf(state.model)}${rest}`;
@@ -57,21 +62,12 @@ const replicas = query({
   receive: (replicas) => ({ replicas }),
 });
 
-/** @type {Query<IndexedVersion[]>} */
-const index = query({
-  name: "index",
-  path: () => "v2/repository/index",
+/** @type {Query<Overview>} */
+const overview = query({
+  name: "overview",
+  path: () => "v2/overview",
   interval: slowly,
-  send: (path) => send("POST", path),
-  receive: (index, state) => ({ index, model: state.model ?? index[0]?.name ?? null }),
-});
-
-/** @type {Query<{ versions: LoadedVersion[] }>} */
-const loaded = query({
-  name: "loaded",
-  path: (state) => `v2/drift?window=${state.window}`,
-  interval: slowly,
-  receive: ({ versions }) => ({ loaded: versions }),
+  receive: (overview, { overview: before }) => ({ overview, busyCores: before && busyCores(before, overview) }),
 });
 
 /** The counters of all versions while no events arrive: they set the pace of the others. @type {Query<StatisticsList>} */
@@ -108,19 +104,29 @@ const layers = query({
 });
 
 /** @type {Query<Drift>} */
+const judged = query({
+  name: "judged",
+  path: (state) => below(state, "/drift?window=last"),
+  sections: ["verdict", "trial"],
+  interval: paced,
+  receive: (judged) => ({ judged, judgedFailure: null }),
+  fail: (message) => ({ judged: null, judgedFailure: message }),
+});
+
+/** @type {Query<Drift>} */
 const drift = query({
   name: "drift",
-  path: (state) => below(state, `/drift?window=${state.window}`),
-  sections: ["verdict", "network", "predicted"],
+  path: (state) => onTab(state, "layers", below(state, `/drift?window=${state.window}`)),
+  sections: ["network"],
   interval: paced,
-  receive: (drift, state) => ({ drift, driftFailure: null, ...selectLayer({ ...state, drift }) }),
-  fail: (message) => ({ drift: null, driftFailure: message }),
+  receive: (drift, state) => ({ drift, ...selectLayer({ ...state, drift }) }),
+  fail: () => ({ drift: null }),
 });
 
 /** @type {Query<History>} */
 const history = query({
   name: "history",
-  path: (state) => below(state, `/drift/history?window=${state.window === "start" ? "1d" : state.window}`),
+  path: (state) => onTab(state, "history", below(state, `/drift/history?window=${RANGES[state.range].window}`)),
   sections: ["history"],
   interval: paced,
   receive: ({ points }) => ({ history: points }),
@@ -129,7 +135,7 @@ const history = query({
 /** @type {Query<LiveLayer>} */
 const channels = query({
   name: "channels",
-  path: (state) => belowLayer(state, `/live?window=${state.window}`),
+  path: (state) => onTab(state, "layers", belowLayer(state, `/live?window=${state.window}`)),
   sections: ["network"],
   interval: paced,
   receive: (channels, state) => ({ channels, channel: selectChannel(state.channel, channels) }),
@@ -139,7 +145,7 @@ const channels = query({
 /** @type {Query<StoredLayer>} */
 const storedLayer = query({
   name: "storedLayer",
-  path: (state) => belowLayer(state, ""),
+  path: (state) => onTab(state, "layers", belowLayer(state, "")),
   sections: ["network"],
   interval: once,
   receive: (storedLayer) => ({ storedLayer }),
@@ -158,23 +164,23 @@ const live = query({
 const rollout = query({
   name: "rollout",
   path: (state) => belowModel(state, "/rollout"),
-  sections: ["traffic", "versions"],
+  sections: ["verdict", "versions"],
   interval: (state) => (isVisible(state, "versions") ? paced(state) : SLOW_MS),
   receive: (rollout) => ({ rollout }),
   invalidates: (rollout, state) =>
-    rollout.default === defaultVersion(state, state.model)?.version ? [] : [loaded.name],
+    rollout.default === defaultVersion(state, state.model)?.version ? [] : [overview.name],
 });
 
 /** @type {Query<JobList>} */
 const jobs = query({
   name: "jobs",
   path: (state) => belowModel(state, "/recalibrations"),
-  sections: ["recalibration"],
+  sections: ["verdict", "recalibration"],
   interval: ({ jobs }) => (jobs.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
   receive: ({ recalibrations }) => ({ jobs: recalibrations }),
   invalidates: ({ recalibrations }, state) =>
     recalibrations.some((job) => job.published !== null && state.jobs.some(isUnpublished(job.id)))
-      ? [index, loaded, rollout].map(({ name }) => name)
+      ? [overview, rollout].map(({ name }) => name)
       : [],
 });
 
@@ -182,13 +188,28 @@ const jobs = query({
 const references = query({
   name: "references",
   path: (state) => belowModel(state, "/reference"),
-  sections: ["recalibration"],
+  sections: ["verdict", "recalibration"],
   interval: ({ references }) => (references.every((job) => job.is_finished) ? SLOW_MS : FAST_MS),
   receive: ({ references }) => ({ references }),
   invalidates: ({ references }, state) =>
     references.some((job) => job.published !== null && state.references.some(isUnpublished(job.id)))
-      ? [index, loaded, rollout].map(({ name }) => name)
+      ? [overview, rollout].map(({ name }) => name)
       : [],
+});
+
+/** Cores that were busy on average between two responses. @param {Overview} before @param {Overview} after */
+function busyCores(before, after) {
+  const seconds = (Date.parse(after.time) - Date.parse(before.time)) / 1000;
+  return seconds > 0 ? Math.max(after.health.cpu_seconds - before.health.cpu_seconds, 0) / seconds : null;
+}
+
+/** @type {Query<number[][]>} */
+const digits = query({
+  name: "digits",
+  path: (state) => onTab(state, "try", state.card !== null && takesDigits(state.card) ? "docs/digits.png" : null),
+  interval: once,
+  send: loadDigits,
+  receive: (digits) => ({ digits }),
 });
 
 /** @param {string} id @returns {(job: Job) => boolean} */
@@ -197,12 +218,12 @@ const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 export const QUERIES = [
   service,
   replicas,
-  index,
-  loaded,
+  overview,
   counters,
   card,
   metadata,
   layers,
+  judged,
   drift,
   history,
   channels,
@@ -211,13 +232,14 @@ export const QUERIES = [
   rollout,
   jobs,
   references,
+  digits,
 ];
 
 /** Out of date when an alarm begins or ends. */
-export const DRIFT_QUERIES = [loaded, drift, history, channels].map(({ name }) => name);
+export const DRIFT_QUERIES = [overview, judged, drift, history, channels].map(({ name }) => name);
 
 /** Out of date when another version is selected: it may have been published or loaded since. */
-export const REPOSITORY_QUERIES = [index, loaded].map(({ name }) => name);
+export const REPOSITORY_QUERIES = [overview].map(({ name }) => name);
 
 /**
  * The layer that has drifted most, unless one is selected. It stays selected, so that what is looked at does not jump.
@@ -226,9 +248,9 @@ export const REPOSITORY_QUERIES = [index, loaded].map(({ name }) => name);
  * @returns {Partial<State>}
  */
 function selectLayer(state) {
-  const { layers, drift, driftFailure } = state;
-  if (selectedLayer(state) !== null || layers.length === 0 || (drift === null && driftFailure === null)) return {};
-  const [first] = (drift?.layers ?? []).toSorted((a, b) => b.symmetric_kl - a.symmetric_kl);
+  const { layers, drift } = state;
+  if (selectedLayer(state) !== null || layers.length === 0 || drift === null) return {};
+  const [first] = drift.layers.toSorted((a, b) => b.symmetric_kl - a.symmetric_kl);
   return { layer: first?.name ?? layers[0].name, channel: null };
 }
 

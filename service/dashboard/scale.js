@@ -1,7 +1,7 @@
 // @ts-check
 /** Steps of colour for figures of drift. */
 
-/** @import { Verdict } from "./types" */
+/** @import { Drift, Verdict } from "./types" */
 
 /** Edges between the steps of a size, relative to the size from which a significant change raises an alarm. */
 const RELATIVE_EDGES = [0.4, 1, 6, 20];
@@ -21,6 +21,9 @@ export const step = (size, edges) => edges.filter((edge) => size >= edge).length
 
 /** The step of a change, -3 to 3. @param {number} change */
 export const signedStep = (change) => Math.sign(change) * step(Math.abs(change), SIGNED_EDGES);
+
+/** Whether chance alone may colour everything. @param {Drift} drift */
+export const hasTooFewRows = ({ verdict }) => verdict === "not_enough_rows";
 
 /** Whether a verdict is a shift that is worth an alarm. @param {Verdict} verdict */
 export const isShift = (verdict) => verdict === "label_shift_likely" || verdict === "covariate_shift";

@@ -3,18 +3,20 @@
 
 import { pathOf } from "./api.js";
 
-/** @import { Drift, Layer, LoadedVersion, ObservedLayer, Sample, Section, State } from "./types" */
+/** @import { Layer, LoadedVersion, ModelSummary, ObservedLayer, Sample, Section, State } from "./types" */
 
 const ACTIVE_SAMPLES = 10;
+const AVERAGED_SAMPLES = 3;
 
-/** Names of all models in the repository. @param {State} state */
-export const modelNames = (state) => [...new Set((state.index ?? []).map((entry) => entry.name))];
+/** @param {State} state @param {string | null} name @returns {ModelSummary | null} */
+export const summaryOf = ({ overview }, name) => overview?.models.find((one) => one.name === name) ?? null;
 
 /** Versions of a model in the repository. @param {State} state @param {string | null} name */
-export const indexOf = (state, name) => (state.index ?? []).filter((entry) => entry.name === name);
+export const indexOf = (state, name) => summaryOf(state, name)?.index ?? [];
 
-/** @param {State} state @param {string} name */
-export const isLoaded = (state, name) => state.loaded.some((one) => one.model === name);
+/** A loaded version. @param {State} state @param {string | null} name @param {string | null} version */
+export const loadedVersion = (state, name, version) =>
+  summaryOf(state, name)?.loaded.find((one) => one.version === version) ?? null;
 
 /**
  * The version that answers requests which name only the model.
@@ -23,7 +25,7 @@ export const isLoaded = (state, name) => state.loaded.some((one) => one.model ==
  * @param {string | null} name
  * @returns {LoadedVersion | null}
  */
-export const defaultVersion = (state, name) => state.loaded.find((one) => one.model === name && one.is_default) ?? null;
+export const defaultVersion = (state, name) => summaryOf(state, name)?.loaded.find((one) => one.is_default) ?? null;
 
 /**
  * The version that the page shows: the selected one, or the default. Null where it is not loaded.
@@ -34,21 +36,7 @@ export const defaultVersion = (state, name) => state.loaded.find((one) => one.mo
 export function shownVersion(state) {
   const { model, version } = state;
   if (version === null) return defaultVersion(state, model)?.version ?? null;
-  return state.loaded.some((one) => one.model === model && one.version === version) ? version : null;
-}
-
-/**
- * The verdict on a loaded version, with its figures. For the version that is shown there is a report, which is newer.
- *
- * @param {State} state
- * @param {string} model
- * @param {string} version
- * @returns {Drift | LoadedVersion | null}
- */
-export function verdictOn(state, model, version) {
-  const { drift, loaded } = state;
-  if (model === state.model && version === shownVersion(state) && version === drift?.version) return drift;
-  return loaded.find((one) => one.model === model && one.version === version) ?? null;
+  return loadedVersion(state, model, version)?.version ?? null;
 }
 
 /** Path of the version that the page shows. @param {State} state @returns {string | null} */
@@ -71,6 +59,23 @@ export function liveLayer({ channels: live, layer }) {
 
 /** Traffic of the version that the page shows, oldest first. @param {State} state @returns {Sample[]} */
 export const shownTraffic = (state) => state.traffic[`${state.model}/${shownVersion(state)}`] ?? [];
+
+/** Requests a second that a model has answered lately, all versions together. @param {State} state @param {string} name */
+export const requestRate = ({ traffic }, name) =>
+  Object.entries(traffic)
+    .filter(([key]) => key.startsWith(`${name}/`))
+    .reduce((sum, [, samples]) => sum + (recent(samples, "requestsPerSecond") ?? 0), 0);
+
+/**
+ * Mean of the last samples that have the value; null if none has.
+ *
+ * @param {Sample[]} samples
+ * @param {keyof Sample} name
+ */
+export function recent(samples, name) {
+  const values = samples.slice(-AVERAGED_SAMPLES).flatMap((one) => one[name] ?? []);
+  return values.length > 0 ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
+}
 
 /** Whether that version had traffic in the last seconds. @param {State} state */
 export const isActive = (state) =>

@@ -8,8 +8,9 @@ export type ServerMetadata = Responses["GET /v2"];
 /** The answer to a change that some replicas have not applied yet. */
 export type Pending = Schemas["Pending"];
 export type ReplicaList = Responses["GET /v2/replicas"];
-export type IndexedVersion = Responses["POST /v2/repository/index"][number];
-export type LoadedVersion = Responses["GET /v2/drift"]["versions"][number];
+export type Overview = Responses["GET /v2/overview"];
+export type ModelSummary = Overview["models"][number];
+export type LoadedVersion = ModelSummary["loaded"][number];
 export type ModelCard = OfVersion<"/card">;
 export type ModelMetadata = OfVersion<"">;
 export type Tensor = ModelMetadata["inputs"][number];
@@ -22,6 +23,7 @@ export type ObservedLayer = LiveLayer & { channels: Channels };
 export type Drift = OfVersion<"/drift">;
 export type LayerDrift = Drift["layers"][number];
 export type Classes = NonNullable<Drift["classes"]>;
+export type EstimatedAccuracy = NonNullable<Drift["estimated_accuracy"]>;
 export type Verdict = Drift["verdict"];
 export type History = OfVersion<"/drift/history">;
 export type Point = History["points"][number];
@@ -42,10 +44,25 @@ export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
 
 export type Window = LiveLayer["window"];
+export type Range = "15m" | "1h" | "6h" | "1d";
 export type Measure = "drift" | "mean" | "spread";
 
 /** Parts of the page that are kept up to date only while they can be seen: the first class of each `<section>`. */
-export type Section = "verdict" | "traffic" | "network" | "history" | "predicted" | "recalibration" | "versions";
+export type Section =
+  | "overview"
+  | "trial"
+  | "verdict"
+  | "traffic"
+  | "network"
+  | "history"
+  | "recalibration"
+  | "versions";
+
+/** A view of a model, with an address of its own. */
+export type Tab = "now" | "layers" | "history" | "versions" | "try";
+
+/** What the overview can be sorted by. */
+export type Column = "state" | "name" | "requests" | "p99" | "errors" | "version" | "accuracy" | "drift";
 
 /** Elements whose contents are drawn to their width. */
 export type Host = "strip" | "heatmap" | "channel" | "history";
@@ -69,6 +86,20 @@ export interface Trial {
   failure: string | null;
 }
 
+/** The order of the overview. */
+export interface Sort {
+  by: Column;
+  isDescending: boolean;
+}
+
+/** Digits that are sent as traffic. */
+export interface Demonstration {
+  /** From 0 to 1. */
+  noise: number;
+  /** How many were sent; null before the first. */
+  sent: number | null;
+}
+
 /** The outcome of the last action. */
 export interface Notice {
   text: string;
@@ -78,6 +109,7 @@ export interface Notice {
 /** What is selected; the address holds the same. `version` is null for the default one. */
 export interface Selection {
   model: string | null;
+  tab: Tab;
   version: string | null;
   layer: string | null;
   channel: number | null;
@@ -88,8 +120,11 @@ export interface VersionKnowledge {
   card: ModelCard | null;
   metadata: ModelMetadata | null;
   layers: Layer[];
+  /** The last full window of rows: the state now. */
+  judged: Drift | null;
+  judgedFailure: string | null;
+  /** The window of time that is looked at. */
   drift: Drift | null;
-  driftFailure: string | null;
   history: Point[] | null;
   channels: LiveLayer | null;
   storedLayer: StoredLayer | null;
@@ -102,15 +137,22 @@ export interface VersionKnowledge {
 
 export interface State extends Selection, VersionKnowledge {
   window: Window;
+  /** How much time the history shows. */
+  range: Range;
+  /** End of the part of the history that is read out, in milliseconds; null for the latest. */
+  moment: number | null;
   measure: Measure;
   showsAllClasses: boolean;
   service: ServerMetadata | null;
   /** Null before the first response. */
   replicas: ReplicaList | null;
-  /** Every version in the repository; null before the first response. */
-  index: IndexedVersion[] | null;
-  /** Every loaded version of every model, with its verdict. */
-  loaded: LoadedVersion[];
+  /** Every model; null before the first response. */
+  overview: Overview | null;
+  /** Processor cores that the service has kept busy between two responses; null before the second. */
+  busyCores: number | null;
+  sort: Sort;
+  /** Part of the names of the models that the overview lists. */
+  search: string;
   /** By `<model>/<version>`, oldest first. */
   traffic: Record<string, Sample[]>;
   /** Whether the service responds; null before the first response. */
@@ -119,6 +161,9 @@ export interface State extends Selection, VersionKnowledge {
   isStreaming: boolean | null;
   visible: ReadonlySet<string>;
   widths: Record<Host, number>;
+  demonstration: Demonstration;
+  /** Pixels of the digits that can be sent; null before they are needed. */
+  digits: number[][] | null;
   notice: Notice | null;
 }
 

@@ -45,6 +45,7 @@ class Job(BaseModel):
     rows: int = Field(description="Rows sent, or collected so far.")
     target_rows: int = Field(description="Rows that are to be estimated from.")
     seen: int = Field(0, description="Rows of the traffic that the collected rows were drawn from.")
+    target_seen: int = Field(0, description="Rows to draw them from, at least; 0 where the rows were sent.")
     labelled: bool = Field(False, description="Whether classes were sent with the rows.")
     prior: float | None = Field(
         description="Rows that the parent's statistics count for; null where each layer estimates them, and for a "
@@ -82,6 +83,7 @@ class Job(BaseModel):
             state="collecting" if request.rows is None else "waiting",
             rows=rows,
             target_rows=request.collect or rows,
+            target_seen=(request.collect or 0) * request.parameters.spread,
             labelled=request.labels is not None,
             prior=request.prior,
             force=request.parameters.force,

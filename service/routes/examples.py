@@ -12,6 +12,8 @@ from PIL import Image
 from service.http.access import PUBLIC
 
 IMAGE = files("service") / "static" / "seven.png"
+DIGITS = files("service") / "static" / "digits.png"
+"""256 held-out digits of MNIST, 28 x 28, in 16 lines."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,16 @@ def for_starter() -> Examples:
 
 
 def router(examples: Examples) -> APIRouter:
-    """The image of the examples, for download."""
+    """The image of the examples, and the digits that the page sends when it is tried."""
+    digits = DIGITS.read_bytes()
     routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
 
     @routes.get("/docs/seven.png")
     async def get_example_image() -> Response:
         return Response(examples.image, media_type="image/png")
+
+    @routes.get("/docs/digits.png")
+    async def get_digits() -> Response:
+        return Response(digits, media_type="image/png")
 
     return routes

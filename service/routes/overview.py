@@ -19,7 +19,7 @@ from service.host import cores
 from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady, to_date
 from service.http.access import PUBLIC
-from service.routes.drift_report import ALARM, ALARM_SINCE
+from service.routes.drift_report import ALARM, ALARM_SINCE, EstimatedAccuracy
 from service.routes.openapi import api_router, error_responses
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import Gather, ServiceStatistics
@@ -42,6 +42,7 @@ class VersionSummary(BaseModel):
     verdict: Verdict = Field(description="On the last full window of rows.")
     rows: int = Field(description="Of that window; 0 before the first.")
     symmetric_kl: float = Field(description="Of that window, mean over layers.")
+    estimated_accuracy: EstimatedAccuracy | None = Field(description="In that window; null where it is not known.")
     drift: list[float | None] = Field(
         description="Symmetric KL divergence in each of the last 60 minutes, mean over layers, oldest first; null with "
         "too few rows. Empty for versions that are not the default."
@@ -63,6 +64,7 @@ class VersionSummary(BaseModel):
             verdict="not_enough_rows" if judged is None else judged.assessment.verdict,
             rows=0 if judged is None else judged.assessment.rows,
             symmetric_kl=0.0 if judged is None else judged.assessment.symmetric_kl,
+            estimated_accuracy=None if judged is None else EstimatedAccuracy.of(judged.assessment),
             drift=_last_hour(monitor) if is_default else [],
         )
 

@@ -10,15 +10,16 @@ import { command } from "./command.js";
 
 /** @param {State} state */
 export function empty(state) {
-  const { index, model, version } = state;
-  if (index === null) return null;
-  if (index.length === 0) {
+  const { overview, model, version } = state;
+  if (overview === null) return null;
+  if (overview.models.length === 0) {
     return [
       h("p", { class: "headline" }, "No models yet"),
       h("p", null, "Publish one into the repository, then load it:"),
       command("python -m training train --model mlp --data digits"),
     ];
   }
+  if (model === null) return null;
   const entry = indexOf(state, model).find((one) => version === null || one.version === version);
   if (entry === undefined) return h("p", { class: "headline" }, "No such model or version");
   if (entry.state === "READY") return null;

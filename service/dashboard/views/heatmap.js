@@ -4,7 +4,7 @@
 import { h } from "../dom.js";
 import { NONE, number, round, signed, tiny } from "../format.js";
 import { select } from "../navigation.js";
-import { driftEdges, SIGNED_EDGES, signedStep, step } from "../scale.js";
+import { driftEdges, hasTooFewRows, SIGNED_EDGES, signedStep, step } from "../scale.js";
 import { selectedChannel } from "../selectors.js";
 import { unfoldingTable } from "./tables.js";
 
@@ -61,9 +61,9 @@ function grid(state, live) {
         id: `channel-${channel}`,
         role: "gridcell",
         class: "cell",
-        "data-step": measure.isSigned ? signedStep(value) : step(value, edges),
+        "data-step": !isColoured(state) ? "none" : measure.isSigned ? signedStep(value) : step(value, edges),
         "aria-selected": isSelected ? "true" : "false",
-        "aria-label": `channel ${channel}, ${name} ${number(value)}, ${figures}`,
+        "aria-label": `${isDense ? "" : `${tiny(value)}: `}channel ${channel}, ${name} ${number(value)}, ${figures}`,
         title: `channel ${channel}: ${number(value)}`,
         tabindex: isSelected ? 0 : -1,
         onclick: () => select({ channel }),
@@ -125,9 +125,13 @@ function move(event, at, columns, last) {
 /** Edges between the steps of drift; none before the service has said which drift is large. @param {Shown} state */
 const edgesOf = ({ drift }) => (drift === null ? [] : driftEdges(drift.large_symmetric_kl));
 
+/** @param {Shown} state */
+const isColoured = ({ drift }) => drift !== null && !hasTooFewRows(drift);
+
 /** What the colours mean. @param {Shown} state */
 function legend(state) {
   const { explanation, isSigned } = MEASURES[state.measure];
+  if (!isColoured(state)) return h("p", { class: "legend muted" }, "Too few inputs for colours.");
   const edges = isSigned ? [...SIGNED_EDGES.toReversed().map((edge) => -edge), ...SIGNED_EDGES] : edgesOf(state);
   const first = isSigned ? -SIGNED_EDGES.length : 0;
   return h(

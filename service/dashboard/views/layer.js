@@ -9,7 +9,6 @@ import { choice } from "./choice.js";
 import { imageCommand, tensorCommand } from "./command.js";
 import { heatmap, MEASURES } from "./heatmap.js";
 import { PLACEMENTS } from "./strip.js";
-import { WINDOWS } from "./title.js";
 
 /** @import { Layer, Shown } from "../types" */
 
@@ -53,7 +52,7 @@ export function layer(state) {
 
 /** @param {Shown} state */
 function unobserved(state) {
-  const { live, card, metadata, model, window } = state;
+  const { live, card, metadata, model } = state;
   if (live !== null && live.observed.batches + live.observed.dropped_batches === 0) {
     const requests = shownTraffic(state).at(-1)?.requests ?? 0;
     if (requests > 5) {
@@ -62,11 +61,7 @@ function unobserved(state) {
     }
   }
   return [
-    h(
-      "p",
-      null,
-      `No rows were observed in this window (${WINDOWS[window]}). Try an image below, or send some traffic:`,
-    ),
+    h("p", null, "Send some traffic, and the layers fill with what they see:"),
     card.preprocessing ? imageCommand(model) : tensorCommand(model, metadata),
   ];
 }

@@ -124,7 +124,7 @@ function entry(job, isLatest) {
       h("strong", { class: outcome }, kind === "reference" ? "Reference: " : "", STATES[state]),
       published !== null && [
         " as ",
-        h("a", { href: link({ model, version: String(published) }) }, `version ${published}`),
+        h("a", { href: link({ model, tab: "versions", version: String(published) }) }, `version ${published}`),
       ],
       h("span", { class: "muted" }, `, from version ${version}`, force ? ", forced" : ""),
     ),
@@ -137,7 +137,8 @@ function entry(job, isLatest) {
         null,
         `Estimated accuracy on these rows: before ${accuracy(job.accuracy_before)}, after ${accuracy(job.accuracy_after)}.`,
       ),
-    state === "collecting" && h("progress", { max: job.target_rows, value: job.rows, "aria-label": "Rows collected" }),
+    state === "collecting" &&
+      h("progress", { max: job.target_seen, value: Math.min(job.seen, job.target_seen), "aria-label": "Rows seen" }),
     !job.is_finished &&
       h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelJob(job) }, "Cancel")),
     gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
@@ -151,7 +152,11 @@ const accuracy = ({ accuracy: share, low, high }) => {
 };
 
 /** @param {Job} job */
-function progress({ rows, target_rows: target, seen, prior, labelled }) {
+function progress({ state, rows, target_rows: target, seen, target_seen: wanted, prior, labelled }) {
+  if (state === "collecting") {
+    const share = `Seen ${count(Math.min(seen, wanted))} of ${count(wanted)} rows`;
+    return `${share}, to draw ${count(target)} from.`;
+  }
   const collected = rows < target ? `${count(rows)} of ${count(target)} rows` : `${count(target)} rows`;
   const drawn = seen > 0 ? ` drawn from ${count(seen)}` : "";
   const mixed = prior === null ? "" : `, prior ${number(prior)}`;

@@ -7,9 +7,9 @@ import { figureTable } from "./tables.js";
 
 /** @import { ReplicaList, State } from "../types" */
 
-/** Nothing for a service of one process, which shares nothing. @param {State} state */
-export function replicas({ replicas: list }) {
-  if (list === null || list.store.name === "memory") return null;
+/** Nothing for a service of one process, which shares nothing; beside a model, only trouble. @param {State} state */
+export function replicas({ replicas: list, model }) {
+  if (list === null || list.store.name === "memory" || (model !== null && list.store.available)) return null;
   return h(
     "details",
     { class: "replicas", open: !list.store.available },

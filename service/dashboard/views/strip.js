@@ -4,7 +4,7 @@
 import { h } from "../dom.js";
 import { number } from "../format.js";
 import { select } from "../navigation.js";
-import { driftEdges, step } from "../scale.js";
+import { driftEdges, hasTooFewRows, step } from "../scale.js";
 
 /** @import { Layer, LayerDrift, Shown } from "../types" */
 
@@ -52,9 +52,10 @@ function tab({ layers, layer: selected, drift }, at) {
       class: "layer",
       "aria-selected": layer.name === selected ? "true" : "false",
       "aria-controls": "layer",
-      "aria-label": description(layer, found),
       "data-step":
-        drift === null || found === null ? "none" : step(found.symmetric_kl, driftEdges(drift.large_symmetric_kl)),
+        drift === null || found === null || hasTooFewRows(drift)
+          ? "none"
+          : step(found.symmetric_kl, driftEdges(drift.large_symmetric_kl)),
       tabindex: layer.name === selected ? 0 : -1,
       title: layer.name,
       onclick: () => select({ layer: layer.name, channel: null }),
@@ -64,25 +65,16 @@ function tab({ layers, layer: selected, drift }, at) {
       "span",
       { class: "size" },
       number(found?.symmetric_kl),
-      found?.significant && h("span", { class: "flag" }, "\u25b2"),
+      found?.significant && h("span", { class: "flag", "aria-hidden": "true" }, "\u25b2"),
     ),
     h("span", { class: "name" }, breakable(layer.name)),
     h("span", { class: "channels" }, `${layer.num_features} ch`),
+    h("span", { class: "visually-hidden" }, rest(layer, found)),
   );
 }
 
-/** @param {Layer} layer @param {LayerDrift | null} drift */
-function description({ name, num_features: channels, placement }, drift) {
-  const size = drift === null ? "drift unknown" : `drift ${number(drift.symmetric_kl)}`;
-  const words = [
-    name,
-    `${channels} channels`,
-    size,
-    drift?.significant ? "significant" : "",
-    PLACEMENTS[placement.kind],
-  ];
-  return words.filter(Boolean).join(", ");
-}
+/** What is seen by colour and place alone. @param {Layer} layer @param {LayerDrift | null} drift */
+const rest = ({ placement }, drift) => `, ${drift?.significant ? "significant, " : ""}${PLACEMENTS[placement.kind]}`;
 
 /** @param {KeyboardEvent} event @param {Layer[]} layers @param {number} at */
 function move(event, layers, at) {

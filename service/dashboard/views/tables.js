@@ -57,6 +57,33 @@ export const figureTable = (label, columns, rows) =>
 export const unfoldingTable = (label, columns, rows) =>
   h("details", null, h("summary", null, "As a table"), figureTable(label, columns, rows));
 
+/**
+ * Figures, each with a sentence that says what it is, one click below.
+ *
+ * @param {string} operation of the API that returns them
+ * @param {Array<[name: string, value: Content, explanation: string]>} figures
+ */
+export const explainedFigures = (operation, figures) =>
+  h(
+    "details",
+    { class: "figures" },
+    h("summary", null, "The figures behind it"),
+    h(
+      "dl",
+      { class: "explained" },
+      figures.map(([name, value, explanation]) =>
+        h(
+          "div",
+          null,
+          h("dt", null, name),
+          h("dd", { class: "value" }, value),
+          h("dd", { class: "muted" }, explanation),
+        ),
+      ),
+    ),
+    h("p", { class: "note" }, h("a", { href: `docs#/watch/get_${operation}` }, "All of them in the API")),
+  );
+
 /** Facts as terms and their values. @param {Array<[term: string, value: Content, note?: Content]>} facts @param {string} [kind] */
 export const factList = (facts, kind = "") =>
   h(

@@ -1,26 +1,39 @@
 // @ts-check
-/** The model's name, its versions to choose from, and the window of time. */
+/** Where the page is: the model's name, its versions to choose from, and its tabs. */
 
+import { link, OVERVIEW, TABS } from "../address.js";
 import { h } from "../dom.js";
 import { goToVersion } from "../navigation.js";
 import { defaultVersion, indexOf, shownVersion } from "../selectors.js";
-import { update } from "../state.js";
-import { choice } from "./choice.js";
 
-/** @import { On, State, Window } from "../types" */
-
-/** @type {Record<Window, string>} */
-export const WINDOWS = { "1m": "1 minute", "1h": "1 hour", "1d": "1 day", start: "since start" };
+/** @import { On, State, Tab } from "../types" */
 
 /** @param {State} state */
 export function title(state) {
-  if (state.model === null) return null;
+  const { model } = state;
+  if (model === null) return h("h2", { class: "visually-hidden" }, "Models");
   return [
-    h("h2", { class: "model-name" }, state.model),
+    h("p", { class: "path" }, h("a", { href: OVERVIEW }, "Models"), h("span", { "aria-hidden": "true" }, " /")),
+    h("h2", { class: "model-name" }, model),
     versionChoice(state),
-    shownVersion(state) !== null &&
-      choice("window", "Window of time", WINDOWS, state.window, (window) => update({ window })),
   ];
+}
+
+/** @param {State} state */
+export function tabs(state) {
+  const { model, version, tab: open } = state;
+  if (model === null || shownVersion(state) === null) return null;
+  return h(
+    "ul",
+    null,
+    /** @type {Tab[]} */ (Object.keys(TABS)).map((tab) =>
+      h(
+        "li",
+        { key: tab },
+        h("a", { href: link({ model, version, tab }), "aria-current": tab === open ? "page" : null }, TABS[tab]),
+      ),
+    ),
+  );
 }
 
 /** @param {State} state */

@@ -4,11 +4,10 @@
 import { sparkline } from "../charts.js";
 import { h } from "../dom.js";
 import { compact, duration, NONE, number } from "../format.js";
-import { shownTraffic, shownVersion } from "../selectors.js";
+import { recent, shownTraffic, shownVersion } from "../selectors.js";
 
 /** @import { Sample, Shown } from "../types" */
 
-const AVERAGED = 3;
 const DRAWN = 60;
 
 /** @param {Shown} state */
@@ -41,17 +40,6 @@ function latency(samples, total) {
   if (p50 !== null && p99 !== null) return figure("Latency", duration(p50 / 1e3), `p99 ${duration(p99 / 1e3)}`, trend);
   if (total?.p50 == null || total.p99 === null) return figure("Latency", NONE, "no requests yet", trend);
   return figure("Latency", duration(total.p50 / 1e3), `p99 ${duration(total.p99 / 1e3)}, since the start`, trend);
-}
-
-/**
- * Mean of the last samples that have the value.
- *
- * @param {Sample[]} samples
- * @param {keyof Sample} name
- */
-function recent(samples, name) {
-  const values = samples.slice(-AVERAGED).flatMap((one) => one[name] ?? []);
-  return values.length > 0 ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
 }
 
 /** @param {Sample[]} samples @param {keyof Sample} name */

@@ -1,81 +1,141 @@
 // @ts-check
-/** The verdict on the inputs of a version, and the figures that it rests on. */
+/** The state of a version now: whether an alarm is open, since when, what has changed, and the figures behind it. */
 
+import { link } from "../address.js";
 import { h } from "../dom.js";
-import { count, number, percent } from "../format.js";
+import { count, date, NONE, number, percent, span } from "../format.js";
 import { isShift } from "../scale.js";
-import { factList } from "./tables.js";
+import { accuracyInWords, classesInWords, layersInWords, SIGNS, VERDICTS } from "../words.js";
+import { explainedFigures } from "./tables.js";
 
-/** @import { Drift, Shown, Verdict } from "../types" */
+/** @import { Drift, LoadedVersion, Shown, Verdict } from "../types" */
 
-/** @type {Record<Verdict, string>} */
-const WORDS = {
-  quiet: "Quiet",
-  label_shift_likely: "Label shift likely",
-  covariate_shift: "The inputs have shifted",
-  not_enough_rows: "Not enough rows yet",
-  uncalibrated: "Uncalibrated",
-};
+/** What an open alarm is called, whatever the last rows show. @param {Pick<LoadedVersion, "alarm" | "verdict">} found */
+const stateOf = ({ alarm, verdict }) => (alarm && !isShift(verdict) ? "covariate_shift" : verdict);
 
-/** @type {Record<Verdict, string>} */
-const SIGNS = {
-  quiet: "\u25cb",
-  label_shift_likely: "\u25d1",
-  covariate_shift: "\u25b2",
-  not_enough_rows: "\u2026",
-  uncalibrated: "\u2013",
-};
-
-/** A verdict as a sign and words, for lists. @param {Verdict} verdict */
-export const badge = (verdict) =>
-  h(
+/** The state of a version as a sign and words, for lists. @param {Pick<LoadedVersion, "alarm" | "verdict">} found */
+export function badge(found) {
+  const state = stateOf(found);
+  return h(
     "span",
-    { class: "badge", "data-verdict": verdict },
-    h("span", { "aria-hidden": "true" }, `${SIGNS[verdict]}\u00a0`),
-    WORDS[verdict],
+    { class: "badge", "data-verdict": state },
+    h("span", { "aria-hidden": "true" }, `${SIGNS[state]}\u00a0`),
+    VERDICTS[state],
   );
+}
 
-/** For screen readers: it changes with the verdict, and not with every figure. @param {Shown} state */
-export const announcement = ({ model, drift }) =>
-  drift && `${model}: ${drift.alarm && !isShift(drift.verdict) ? "An alarm is open" : WORDS[drift.verdict]}`;
+/** For screen readers: it changes with the state, and not with every figure. @param {Shown} state */
+export const announcement = ({ model, judged }) => judged && `${model}: ${VERDICTS[stateOf(judged)]}`;
 
 /** @param {Shown} state */
-export function verdict({ drift, driftFailure }) {
-  if (drift === null) {
-    if (driftFailure === null) return h("p", { class: "headline" }, "\u2026");
-    return [h("p", { class: "headline" }, "No verdict"), h("p", { class: "message" }, driftFailure)];
+export function verdict(state) {
+  const { judged, judgedFailure } = state;
+  if (judged === null) {
+    if (judgedFailure === null) return h("p", { class: "headline" }, "\u2026");
+    return [h("p", { class: "headline" }, "No verdict"), h("p", { class: "message" }, judgedFailure)];
   }
-  const isOver = drift.alarm && !isShift(drift.verdict); // an alarm is open, although these rows show none
-  const shown = isOver ? "covariate_shift" : drift.verdict;
+  const now = stateOf(judged);
   return [
     h(
       "p",
-      { class: "headline", "data-verdict": shown },
-      h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[shown]),
-      isOver ? "An alarm is open" : WORDS[shown],
+      { class: "headline", "data-verdict": now },
+      h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[now]),
+      VERDICTS[now],
     ),
-    h("p", { class: "message" }, isOver && "In the window that is shown: ", drift.message),
-    drift.rows > 0 && evidence(drift),
+    h("p", { class: "message" }, sentence(judged, now)),
+    now === "not_enough_rows" && progress(judged),
+    isShift(now) && answers(state, judged),
+    judged.rows > 0 && figures(judged),
   ];
 }
 
-/** @param {Drift["estimated_accuracy"]} found @returns {Array<[string, string, string]>} */
-const accuracy = (found) =>
-  found ? [["estimated accuracy", percent(found.value), `${percent(found.low)} to ${percent(found.high)}`]] : [];
+/** @param {Drift} judged @param {Verdict} now */
+function sentence(judged, now) {
+  const { rows, alarm_since: since, judged_at: at, significant, window_rows: wanted, unjudged_rows: seen } = judged;
+  const last = at === null ? "" : `, at ${date(at)}`;
+  switch (now) {
+    case "covariate_shift":
+    case "label_shift_likely":
+      return [
+        h("strong", null, since === null ? "An alarm is open." : `Alarm since ${date(since)}, for ${span(since)}.`),
+        now === "label_shift_likely"
+          ? " Each class looks as before, but some come more often than in the data that the model was checked with."
+          : " They differ from the data that the model was checked with, so its answers may be wrong more often.",
+      ];
+    case "quiet":
+      return `No alarm. The last ${count(rows)} inputs${last}, ${
+        significant ? "differ a little from" : "look like"
+      } the data that the model was checked with.${judged.estimated_accuracy === null ? "" : ` ${accuracyInWords(judged.estimated_accuracy)}`}`;
+    case "uncalibrated":
+      return judged.message;
+    default:
+      return `No alarm. ${count(seen)} of the ${count(wanted)} inputs that the first verdict needs have been seen.`;
+  }
+}
 
-/** @param {Drift} drift */
-function evidence(drift) {
-  const isCalibrated = drift.threshold !== null;
-  return factList([
-    ["rows", count(drift.rows), "in the window"],
-    ["size", number(drift.symmetric_kl), "symmetric KL"],
-    ["distance", number(drift.wasserstein), "Wasserstein"],
-    ...accuracy(drift.estimated_accuracy),
-    ...(isCalibrated
-      ? /** @type {Array<[string, string, string]>} */ ([
-          ["statistic", number(drift.statistic), `threshold ${number(drift.threshold)}`],
-          ["false-alarm rate", percent(drift.false_alarm_rate), `about ${number(drift.false_alarms_per_day)} a day`],
-        ])
-      : []),
+/** @param {Drift} judged */
+const progress = ({ unjudged_rows: seen, window_rows: wanted }) =>
+  h("progress", { max: wanted, value: seen, "aria-label": "Inputs seen towards the first verdict" });
+
+/** What has changed, and whether it matters. @param {Shown} state @param {Drift} judged */
+function answers({ model, version, card }, judged) {
+  return h(
+    "dl",
+    { class: "answers" },
+    h("dt", null, "What has changed?"),
+    h(
+      "dd",
+      null,
+      `${layersInWords(judged)} ${classesInWords(judged.classes)} `,
+      h("a", { href: link({ model, version, tab: "layers" }) }, "Look at the layers"),
+    ),
+    h("dt", null, "Does it matter?"),
+    h("dd", null, consequence(judged.estimated_accuracy, card.training?.metrics.test_accuracy)),
+  );
+}
+
+/** @param {Drift["estimated_accuracy"]} estimate @param {number | undefined} tested accuracy on the test rows */
+function consequence(estimate, tested) {
+  if (estimate !== null) return accuracyInWords(estimate);
+  const known =
+    tested === undefined ? "" : `On the data that it was checked with, ${percent(tested)} of its answers were right. `;
+  return `${known}How many are wrong now is not known: check some answers, or re-calibrate and compare.`;
+}
+
+/** @param {Drift} judged */
+function figures(judged) {
+  const { rows, symmetric_kl: size, wasserstein, large_symmetric_kl: large, statistic, threshold } = judged;
+  const accuracy = judged.estimated_accuracy;
+  return explainedFigures("drift", [
+    [
+      "Inputs",
+      count(rows),
+      `Rows of the last full window${judged.judged_at === null ? "" : `, at ${date(judged.judged_at)}`}: what this verdict rests on.`,
+    ],
+    [
+      "Size",
+      number(size),
+      `How far the layers' inputs are from those seen in training, mean over layers: symmetric KL divergence, in nats. A layer raises an alarm from ${number(large)}.`,
+    ],
+    [
+      "Distance",
+      number(wasserstein),
+      "The same as a distance: how far values have moved, in standard deviations (2-Wasserstein).",
+    ],
+    [
+      "Accuracy",
+      accuracy === null ? NONE : `${percent(accuracy.low)} to ${percent(accuracy.high)}`,
+      "Estimated without labels, from how often the model and its re-calibrated twin agree; right nine times of ten for shifts like those that it was learned on.",
+    ],
+    [
+      "Evidence",
+      threshold === null ? NONE : `${number(statistic)} of ${number(threshold)}`,
+      "Test statistic and its threshold. Above the threshold, chance alone is a poor explanation.",
+    ],
+    [
+      "False alarms",
+      threshold === null ? NONE : `${percent(judged.false_alarm_rate)} of windows`,
+      `So often is a window over the threshold although nothing has changed: about ${number(judged.false_alarms_per_day)} a day at this traffic. Only those that are large as well raise an alarm.`,
+    ],
   ]);
 }

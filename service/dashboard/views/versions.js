@@ -5,15 +5,15 @@ import * as actions from "../actions.js";
 import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, duration, NONE, number, percent } from "../format.js";
-import { indexOf, shownVersion, verdictOn } from "../selectors.js";
+import { indexOf, loadedVersion, shownVersion } from "../selectors.js";
 import { badge } from "./verdict.js";
 
 /** @import { Lineage, On, Rollout, Shown, VersionState } from "../types" */
 
 const FIRST_SHARE = 0.1;
 
-const COLUMNS = ["Version", "Role", "Requests", "Errors", "p50", "p99", "Drift", "Actions"];
-const AMOUNTS = new Set(["Requests", "Errors", "p50", "p99"]);
+const COLUMNS = ["Version", "Role", "Requests", "Errors", "Median", "Slowest 1 %", "Inputs", "Actions"];
+const AMOUNTS = new Set(["Requests", "Errors", "Median", "Slowest 1 %"]);
 
 /** Newest first. @param {Shown} state */
 export function versions(state) {
@@ -46,7 +46,7 @@ function row(state, rollout, one) {
     count(one.errors),
     milliseconds(one.request_ms.p50),
     milliseconds(one.request_ms.p99),
-    drift(verdictOn(state, state.model, one.version)),
+    drift(loadedVersion(state, state.model, one.version)),
     h("span", { class: "decisions" }, one.loaded ? versionActions(one, rollout) : load(one)),
   ];
   return h(
@@ -57,7 +57,10 @@ function row(state, rollout, one) {
       { scope: "row", role: "rowheader" },
       h(
         "a",
-        { href: link({ model: state.model, version: one.version }), "aria-current": isShown ? "true" : null },
+        {
+          href: link({ model: state.model, tab: "versions", version: one.version }),
+          "aria-current": isShown ? "true" : null,
+        },
         one.version,
       ),
       one.lineage && h("span", { class: "note" }, origin(one.lineage)),
@@ -96,9 +99,8 @@ function comparison(compared) {
   );
 }
 
-/** @param {ReturnType<typeof verdictOn>} found */
-const drift = (found) =>
-  found?.rows ? [badge(found.verdict), h("span", { class: "note" }, ` ${number(found.symmetric_kl)}`)] : NONE;
+/** @param {ReturnType<typeof loadedVersion>} found */
+const drift = (found) => (found?.rows ? badge(found) : NONE);
 
 /** @param {VersionState} one @param {string} verb @param {() => void} onclick */
 const button = ({ version }, verb, onclick) =>

@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, starters: Process) -> Iterator[Page]:
-    with opened(browser, f"{starters.url}/#/convnet") as page:
+    with opened(browser, f"{starters.url}/#/models/convnet/try") as page:
         expect(page.locator("#model")).to_be_visible()
         yield page
 
@@ -32,15 +32,17 @@ def page(browser: Browser, starters: Process) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def drifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service that has met noise instead of digits, and observes all that it meets."""
-    with running(tmp_path_factory.mktemp("drifted") / "repository", "--watch-percent", "100") as process:
+    with running(
+        tmp_path_factory.mktemp("drifted") / "repository", "--watch-percent", "100", "--drift-window-rows", "32"
+    ) as process:
         send(process, np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32))
         yield process
 
 
 @pytest.fixture
 def alarmed(browser: Browser, drifted: Process) -> Iterator[Page]:
-    with opened(browser, f"{drifted.url}/#/convnet") as page:
-        expect(page.locator("#verdict .headline")).to_have_text("▲The inputs have shifted")
+    with opened(browser, f"{drifted.url}/#/models/convnet") as page:
+        expect(page.locator("#verdict .headline")).to_have_text("▲The inputs have changed")
         yield page
 
 

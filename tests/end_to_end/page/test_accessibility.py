@@ -27,7 +27,16 @@ def test_everything_is_reached_by_tabbing_and_shows_where_it_is(page: Page) -> N
         assert outlined, name
         reached.add(name)
         page.keyboard.press("Tab")
-    assert {"Skip to the model", "Theme: automatic", "API", "Choose an image", "Try the example"} <= reached
+    assert {
+        "Skip to the content",
+        "Theme: automatic",
+        "API",
+        "Choose an image",
+        "Try the example",
+        "Now",
+        "Layers",
+        "Models",
+    } <= reached
 
 
 def test_every_control_has_a_name_and_every_heading_its_place(page: Page) -> None:
@@ -63,7 +72,7 @@ JS = {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(browser: Browser, starters: Process, scheme: str) -> None:
-    with opened(browser, f"{starters.url}/#/convnet", color_scheme=scheme) as page:
+    with opened(browser, f"{starters.url}/#/models/convnet/try", color_scheme=scheme) as page:
         page.get_by_role("button", name="Try the example").click()
         expect(page.locator(".answer")).to_be_visible()
         faint = faint_texts(page)
@@ -80,10 +89,15 @@ def test_text_stands_out_from_its_ground(browser: Browser, starters: Process, sc
 
 @pytest.mark.parametrize("model", ["convnet", "mlp"])
 def test_it_fits_a_narrow_screen(browser: Browser, starters: Process, model: str) -> None:
-    with opened(browser, f"{starters.url}/#/{model}", viewport=NARROW) as page:
+    with opened(browser, f"{starters.url}/#/models/{model}/try", viewport=NARROW) as page:
         page.get_by_role("button", name="Try the example").click()
         expect(page.locator(".answer")).to_be_visible()
-        for table in page.get_by_text("As a table").all():
-            table.click()
-
+        for tab in ("Try it", "Now", "Layers", "History", "Versions"):
+            page.get_by_role("link", name=tab, exact=True).click()
+            expect(page.locator("#model > section:not([hidden])").first).to_be_visible()
+            for table in page.get_by_text("As a table").locator("visible=true").all():
+                table.click()
+            assert scroll_width(page) == NARROW["width"], tab
+        page.get_by_role("link", name="Models", exact=True).click()
+        expect(page.get_by_role("row")).to_have_count(3)
         assert scroll_width(page) == NARROW["width"]

@@ -15,20 +15,30 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def test_drift_is_shown_in_words_and_in_numbers(alarmed: Page, drifted: Process) -> None:
-    found = httpx2.get(f"{drifted.url}/v2/models/convnet/drift").json()
+    verdict = alarmed.locator("#verdict")
+    expect(verdict).to_contain_text("Alarm since")
+    expect(verdict).to_contain_text("3 of 3 layers have changed")
+    expect(alarmed.locator("#announcement")).to_have_text("convnet: The inputs have changed")
+    expect(verdict.get_by_text("symmetric KL divergence")).not_to_be_visible()
+    alarmed.get_by_text("The figures behind it").click()
+    judged = httpx2.get(f"{drifted.url}/v2/models/convnet/drift?window=last").json()
+    size = alarmed.locator(".explained div").filter(has=alarmed.get_by_text("Size", exact=True)).locator(".value")
+    assert float(size.inner_text()) == pytest.approx(judged["symmetric_kl"], rel=0.05)
+    alarmed.get_by_role("link", name="Look at the layers").click()
 
-    expect(alarmed.locator("#verdict")).to_contain_text(found["message"])
-    expect(alarmed.locator("#announcement")).to_have_text("convnet: The inputs have shifted")
-    expect(alarmed.get_by_role("link", name="convnet")).to_contain_text("The inputs have shifted")
+    found = httpx2.get(f"{drifted.url}/v2/models/convnet/drift").json()
     for layer in found["layers"]:
-        tab = alarmed.get_by_role("tab", name=f"{layer['name']}, ")
-        expect(tab).to_have_accessible_name(re.compile(r"channels, drift [0-9.]+, significant, folded back"))
+        tab = alarmed.get_by_role("tab", name=layer["name"])
+        expect(tab).to_have_accessible_name(re.compile(r"[0-9.]+ .*[0-9]+ ch ?, significant, folded back"))
         assert float(tab.locator(".size").inner_text().split()[0]) == pytest.approx(layer["symmetric_kl"], rel=0.05)
     expect(alarmed.locator("#classes tbody tr")).to_have_count(10)
-    expect(alarmed.locator(".timeline")).to_have_attribute("aria-label", re.compile("1 of 1 parts have shifted"))
+    alarmed.get_by_role("link", name="Models", exact=True).click()
+    expect(alarmed.locator("#models .headline")).to_have_text("1 of 2 models has an open alarm")
+    expect(alarmed.get_by_role("row", name="convnet")).to_contain_text("The inputs have changed")
 
 
 def test_a_channel_is_reached_with_the_keyboard_and_drawn_beside_its_reference(alarmed: Page, drifted: Process) -> None:
+    alarmed.get_by_role("link", name="Layers", exact=True).click()
     alarmed.get_by_role("tab").nth(1).focus()
     alarmed.keyboard.press("Enter")
     expect(alarmed.get_by_role("heading", name="blocks.1.norm")).to_be_visible()
@@ -59,7 +69,9 @@ def test_a_channel_is_reached_with_the_keyboard_and_drawn_beside_its_reference(a
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_drift_stands_out_and_fits(browser: Browser, drifted: Process, scheme: str) -> None:
-    with opened(browser, f"{drifted.url}/#/convnet/1/blocks.2.norm", viewport=NARROW, color_scheme=scheme) as page:
+    with opened(
+        browser, f"{drifted.url}/#/models/convnet/layers/blocks.2.norm?version=1", viewport=NARROW, color_scheme=scheme
+    ) as page:
         expect(page.get_by_role("gridcell")).to_have_count(64)
         for measure in ("Drift", "Mean", "Spread"):
             page.get_by_label(measure, exact=True).check(force=True)
@@ -82,16 +94,68 @@ def test_traffic_is_shown_as_it_happens(alarmed: Page, drifted: Process) -> None
     expect(value("Latency")).to_contain_text("s")
 
 
+def test_the_history_is_read_with_the_keyboard_and_kept_as_a_drawing_and_a_table(
+    alarmed: Page, drifted: Process
+) -> None:
+    alarmed.get_by_role("link", name="History", exact=True).click()
+    expect(alarmed.locator("#history-lead")).to_contain_text("Inputs had changed in")
+    slider = alarmed.get_by_role("slider", name="Change of the inputs over time")
+    slider.focus()
+    alarmed.keyboard.press("Home")
+    points = httpx2.get(f"{drifted.url}/v2/models/convnet/drift/history").json()["points"]
+    expect(alarmed.locator(".readout")).to_contain_text(
+        re.compile(rf"{points[0]['rows']} inputs, a (very )?strong change")
+    )
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"20\d\d, \d\d:\d\d: [0-9.]+, changed"))
+    expect(alarmed.locator("#history .key")).to_contain_text("Times in ")
+    with alarmed.expect_download() as drawing:
+        alarmed.get_by_role("button", name="Save as PNG").click()
+    assert drawing.value.path().read_bytes().startswith(b"\x89PNG")
+    with alarmed.expect_download() as table:
+        alarmed.get_by_role("button", name="Save as CSV").click()
+    header, *lines = table.value.path().read_text().splitlines()
+    assert header == "time,rows,symmetric_kl,statistic,threshold,verdict," + ",".join(points[0]["layers"])
+    assert [line.split(",")[1] for line in lines] == [str(point["rows"]) for point in points]
+    for stretch in ("15 minutes", "6 hours", "1 day"):
+        alarmed.locator("#history-lead").get_by_label(stretch, exact=True).check(force=True)
+        expect(alarmed.locator(".timeline")).to_be_visible()
+
+
+def test_an_alarm_offers_the_next_step_and_the_step_says_how_far_it_is(alarmed: Page) -> None:
+    steps = alarmed.locator("#steps li")
+    expect(steps.locator("strong")).to_have_text(["Re-calibrate", "Compare", "Try on some requests", "Promote"])
+    expect(steps.nth(0)).to_have_attribute("aria-current", "step")
+    steps.nth(0).get_by_role("button", name="Re-calibrate").click()
+
+    expect(steps.nth(0)).to_contain_text("Collecting inputs: seen 0 of 1,024.")
+    steps.nth(0).get_by_role("link", name="Follow it").click()
+    expect(alarmed.locator(".jobs li").first).to_contain_text("Seen 0 of 1,024 rows, to draw 256 from.")
+    alarmed.get_by_role("button", name="Cancel").click()
+    expect(alarmed.locator(".jobs li").first).to_contain_text("Cancelled")
+
+
+def test_too_few_rows_have_no_colours(browser: Browser, drifted: Process) -> None:
+    image = np.zeros((1, 784), np.float32)
+    tensor = {"name": "input", "datatype": "FP32", "shape": image.shape, "data": image.ravel().tolist()}
+    httpx2.post(f"{drifted.url}/v2/models/mlp/infer", json={"inputs": [tensor]}).raise_for_status()
+    with opened(browser, f"{drifted.url}/#/models/mlp/layers") as page:
+        expect(page.locator("#layers-lead")).to_contain_text("That is too few to tell a change from chance.")
+        expect(page.get_by_role("gridcell").first).to_have_attribute("data-step", "none")
+        expect(page.get_by_role("tab")).to_have_attribute("data-step", "none")
+        page.get_by_role("link", name="Now", exact=True).click()
+        expect(page.locator("#verdict .headline")).to_have_text("…Too few inputs yet")
+        expect(page.locator("#verdict")).to_contain_text("1 of the 32 inputs that the first verdict needs")
+
+
 def test_drawings_wait_until_their_width_is_known(browser: Browser, drifted: Process) -> None:
     def stop_frames(page: Page) -> None:
         page.clock.install(time=0)
         page.clock.pause_at(1)
 
-    with opened(browser, f"{drifted.url}/#/convnet", prepare=stop_frames) as page:
+    with opened(browser, f"{drifted.url}/#/models/convnet/layers", prepare=stop_frames) as page:
         expect(page.get_by_role("gridcell")).not_to_have_count(0)
         expect(page.locator(".normals")).to_have_count(0)
 
         page.clock.run_for(100)
 
         expect(page.locator(".normals")).to_have_count(1)
-        expect(page.locator(".timeline")).to_have_count(1)

@@ -11,22 +11,31 @@ from tests.end_to_end.page.browser import opened
 
 
 def test_it_shows_the_models_and_the_layers_of_one(page: Page) -> None:
-    models = page.get_by_role("navigation", name="Models").get_by_role("link")
-    expect(models).to_have_count(2)
-    expect(models.nth(0)).to_have_attribute("aria-current", "page")
+    tabs = page.get_by_role("navigation", name="Model", exact=True).get_by_role("link")
+    expect(tabs).to_have_text(["Now", "Layers", "History", "Versions", "Try it"])
+    expect(tabs.nth(4)).to_have_attribute("aria-current", "page")
+    tabs.nth(1).click()
     expect(page.get_by_role("tab")).to_have_count(3)
     expect(page.get_by_role("tab").nth(2)).to_contain_text("blocks.2.norm")
     expect(page).to_have_title("convnet · Denge")
+    assert page.evaluate("location.hash") == "#/models/convnet/layers"
 
-    models.nth(1).click()
+    page.get_by_role("link", name="Models", exact=True).click()
+    expect(page.get_by_role("rowheader")).to_have_text(["convnet", "mlp"])
+    expect(page.get_by_role("heading", name="convnet")).to_have_count(0)
+    page.get_by_role("link", name="mlp").click()
 
     expect(page.get_by_role("heading", name="mlp")).to_be_visible()
+    page.get_by_role("link", name="Layers", exact=True).click()
     expect(page.get_by_role("tab")).to_have_count(1)
+    page.go_back()
+    page.go_back()
     page.go_back()
     expect(page.get_by_role("tab")).to_have_count(3)
 
 
 def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
+    page.get_by_role("link", name="Layers", exact=True).click()
     first = page.get_by_role("tab").nth(0)
     page.get_by_role("tab", selected=True).focus()
     page.keyboard.press("Home")
@@ -40,11 +49,11 @@ def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
     expect(last).to_be_focused()
     expect(last).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("heading", name="blocks.2.norm")).to_be_visible()
-    assert page.evaluate("location.hash").startswith("#/convnet/default/blocks.2.norm")
+    assert page.evaluate("location.hash").startswith("#/models/convnet/layers/blocks.2.norm")
 
 
 def test_what_has_drifted_can_be_linked_to(browser: Browser, drifted: Process) -> None:
-    with opened(browser, f"{drifted.url}/#/convnet/1/blocks.2.norm/7") as page:
+    with opened(browser, f"{drifted.url}/#/models/convnet/layers/blocks.2.norm/7?version=1") as page:
         expect(page.get_by_role("heading", name="Channel 7", exact=True)).to_be_visible()
         expect(page.get_by_role("tab", selected=True)).to_contain_text("blocks.2.norm")
         expect(page.get_by_role("combobox", name="Version")).to_have_value("1")
@@ -62,7 +71,8 @@ def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> N
 
         page.route("**/*", pass_on)
         page.goto(f"{starters.url}/models/of/mine/")
-        expect(page.get_by_role("tab")).to_have_count(3)
+        page.get_by_role("link", name="convnet").click()
+        page.get_by_role("link", name="Try it", exact=True).click()
         page.get_by_role("button", name="Try the example").click()
         expect(page.locator(".answer")).to_be_visible()
 
@@ -74,7 +84,10 @@ def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> N
 def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(tiny_bundle())
-    with running(repository.root) as process, opened(browser, process.url, expected_error="ERR_CONNECTION_") as page:
+    with (
+        running(repository.root) as process,
+        opened(browser, f"{process.url}/#/models/tiny", expected_error="ERR_CONNECTION_") as page,
+    ):
         expect(page.locator("#model")).to_be_visible()
         process.stop()
 

@@ -21,32 +21,41 @@ from tests.end_to_end.page.checks import send
 TALL = {"width": 1280, "height": 4000}
 LOW = {"width": 1280, "height": 300}
 
-EVERYWHERE = {"/v2/repository/index", "/v2/drift"}
-"""For the list of models, whatever else can be seen."""
+EVERYWHERE = {"/v2/overview"}
+"""For the state of all models, whatever else can be seen."""
 
 VERSION = "/v2/models/convnet/versions/1"
-SECTIONS = {
-    f"{VERSION}/drift",
-    f"{VERSION}/drift/history",
-    f"{VERSION}/layers/blocks.0.norm/live",
-    f"{VERSION}/live",
-    "/v2/models/convnet/rollout",
-    "/v2/models/convnet/recalibrations",
-    "/v2/models/convnet/reference",
+TABS = {
+    "": {
+        f"{VERSION}/drift",
+        "/v2/models/convnet/rollout",
+        "/v2/models/convnet/recalibrations",
+        "/v2/models/convnet/reference",
+    },
+    "/layers": {f"{VERSION}/drift", f"{VERSION}/layers/blocks.0.norm/live", f"{VERSION}/live"},
+    "/history": {f"{VERSION}/drift/history"},
+    "/versions": {
+        "/v2/models/convnet/rollout",
+        "/v2/models/convnet/recalibrations",
+        "/v2/models/convnet/reference",
+    },
+    "/try": set(),
 }
-NEAR_THE_END = {"/v2/models/convnet/recalibrations", "/v2/models/convnet/reference"}
+"""What is requested for each tab."""
 
 
 ANSWERED = ".figure:has-text('Answered') .value"
 
 
 @contextmanager
-def polling(browser: Browser, process: Process, viewport: dict[str, int]) -> Iterator[tuple[Page, Polling]]:
+def polling(
+    browser: Browser, process: Process, viewport: dict[str, int], tab: str = ""
+) -> Iterator[tuple[Page, Polling]]:
     """A page that has requested everything once, with a clock that only the test moves."""
     watched: list[Polling] = []
-    url = f"{process.url}/#/convnet/1/blocks.0.norm"
+    url = f"{process.url}/#/models/convnet{tab}{'/blocks.0.norm' if tab == '/layers' else ''}?version=1"
     with opened(browser, url, prepare=lambda page: watched.append(Polling(page)), viewport=viewport) as page:
-        expect(page.get_by_role("tab")).to_have_count(3)
+        expect(page.locator("#model > section:not([hidden])").first).to_be_visible()
         watched[0].pause()
         yield page, watched[0]
 
@@ -63,21 +72,28 @@ def test_an_idle_page_sends_few_requests_however_many_models_there_are(
             bundle = tiny_bundle(seed=version)
             repository.publish(Bundle(Manifest.model_validate(written), folded=bundle.folded, source=bundle.source))
     with running(repository.root) as process, polling(browser, process, TALL) as (page, polled):
-        expect(page.get_by_role("navigation", name="Models").get_by_role("link")).to_have_count(others + 2)
+        for tab, paths in TABS.items():
+            page.evaluate("tab => location.hash = `#/models/convnet${tab}?version=1`", tab)
+            expect(page.locator("#tabs [aria-current]")).to_have_attribute("href", f"#/models/convnet{tab}?version=1")
+            polled.advance(12)  # what the tab needs first
+            polled.advance(20)
+            assert set(polled.sent) == EVERYWHERE | paths, tab
+            assert polled.sent <= Counter(dict.fromkeys(polled.sent, 2)), tab  # every ten seconds
+        page.evaluate("location.hash = '#/'")
+        expect(page.get_by_role("rowheader")).to_have_count(others + 2)
+        polled.advance(12)
         polled.advance(20)
-
-        assert set(polled.sent) == EVERYWHERE | SECTIONS
-        assert polled.sent <= Counter(dict.fromkeys(polled.sent, 2))  # every ten seconds
+        assert polled.sent == Counter({"/v2/overview": 2})
 
 
 def test_what_cannot_be_seen_is_not_requested(browser: Browser, starters: Process) -> None:
-    with polling(browser, starters, LOW) as (page, polled):
+    with polling(browser, starters, LOW, "/versions") as (page, polled):
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         polled.advance(20)
-        assert set(polled.sent) - NEAR_THE_END == EVERYWHERE
+        assert "/v2/models/convnet/rollout" not in polled.sent
 
-        with page.expect_request(f"**{VERSION}/drift?*"):
-            page.locator("#strip").scroll_into_view_if_needed()
+        with page.expect_request("**/v2/models/convnet/rollout"):
+            page.locator("#versions").scroll_into_view_if_needed()
         polled.advance(1)
 
         page.evaluate(
@@ -107,7 +123,7 @@ def test_events_show_traffic_and_alarms_at_once(browser: Browser, observing: Pro
 
         # The clock stands: the service has sent events of both.
         expect(answered).to_have_text("1")
-        expect(page.locator("#verdict .headline")).to_have_text("\N{BLACK UP-POINTING TRIANGLE}The inputs have shifted")
+        expect(page.locator("#verdict .headline")).to_have_text("\N{BLACK UP-POINTING TRIANGLE}The inputs have changed")
         assert polled.sent[f"{VERSION}/drift"] == 1
 
         for count in (2, 3, 4):
@@ -121,11 +137,12 @@ def test_without_events_the_counters_are_requested(browser: Browser, observing: 
     def refuse_events(page: Page) -> None:
         page.route("**/v2/events", lambda route: route.fulfill(status=503))
 
-    with opened(browser, f"{observing.url}/#/mlp", expected_error="503", prepare=refuse_events) as page:
+    with opened(browser, f"{observing.url}/#/models/mlp/try", expected_error="503", prepare=refuse_events) as page:
         answered = page.locator(ANSWERED)
         expect(answered).to_have_text("0")
-        page.get_by_role("button", name="Try the example").click()
-        expect(answered).to_have_text("1")
-        page.get_by_role("button", name="Try the example").click()
-        expect(answered).to_have_text("2")
+        for count in ("1", "2"):
+            page.get_by_role("link", name="Try it", exact=True).click()
+            page.get_by_role("button", name="Try the example").click()
+            page.get_by_role("link", name="Now", exact=True).click()
+            expect(answered).to_have_text(count)
         expect(page.locator(".figure", has_text="Requests").locator(".value")).not_to_have_text("\N{EN DASH}")

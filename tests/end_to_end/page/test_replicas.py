@@ -11,7 +11,7 @@ from tests.end_to_end.page.browser import opened
 def test_each_replica_is_listed_with_what_it_serves(browser: Browser, tmp_path: Path) -> None:
     with (
         running(tmp_path / "repository", "--workers", "2") as service,
-        opened(browser, f"{service.url}/#/mlp") as page,
+        opened(browser, service.url) as page,
     ):
         group = page.locator("#replicas")
         expect(group.locator("summary")).to_have_text("2 replicas, which serve the same", timeout=30_000)

@@ -13,7 +13,7 @@ def unload(page: Page) -> None:
 
 
 def test_a_change_asks_for_the_token_and_keeps_it_until_it_is_forgotten(browser: Browser, odd: Process) -> None:
-    with opened(browser, f"{odd.url}/#/tiny", expected_error="the server responded with") as page:
+    with opened(browser, f"{odd.url}/#/models/tiny/versions", expected_error="the server responded with") as page:
         unload(page)
         for token in ("a-token-of-someone-else", TOKEN):
             dialog = page.get_by_role("dialog", name="A token is required")

@@ -36,7 +36,7 @@ def test_an_image_is_answered_with_its_class(page: Page, how: str) -> None:
 
 
 def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters: Process) -> None:
-    with opened(browser, f"{starters.url}/#/mlp", expected_error="400 (Bad Request)") as page:
+    with opened(browser, f"{starters.url}/#/models/mlp/try", expected_error="400 (Bad Request)") as page:
         file = {"name": "seven.png", "mimeType": "image/png", "buffer": b"no image"}
         page.get_by_label("Choose an image").set_input_files(file)
 
@@ -44,6 +44,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters:
 
 
 def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> None:
+    alarmed.get_by_role("link", name="Try it", exact=True).click()
     alarmed.get_by_role("button", name="Try the example").click()
 
     rows = alarmed.locator(".result .numbers tbody tr")
@@ -52,7 +53,9 @@ def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> N
 
 
 def test_a_text_is_answered_with_its_class_and_one_that_is_too_long_in_words(browser: Browser, texts: Process) -> None:
-    with opened(browser, f"{texts.url}/#/sentences", expected_error="413 (Request Entity Too Large)") as page:
+    with opened(
+        browser, f"{texts.url}/#/models/sentences/try", expected_error="413 (Request Entity Too Large)"
+    ) as page:
         box = page.get_by_label("Text", exact=True)
         box.fill("A good, good film <b>")
         page.get_by_role("button", name="Predict").click()
@@ -64,3 +67,15 @@ def test_a_text_is_answered_with_its_class_and_one_that_is_too_long_in_words(bro
         page.get_by_role("button", name="Predict").click()
 
         expect(page.locator(".answer")).to_have_text("Prediction: yes 73.1 %")
+
+
+def test_noise_is_sent_in_the_browser_and_raises_the_alarm(browser: Browser, drifted: Process) -> None:
+    with opened(browser, f"{drifted.url}/#/models/mlp/try") as page:
+        page.get_by_role("slider", name="Noise").fill("70")
+        expect(page.get_by_alt_text("Handwritten digits with 70 % noise")).to_be_visible()
+        page.get_by_role("button", name="Send 512 of them").click()
+
+        outcome = page.locator("#guide").get_by_role("status")
+        expect(outcome).to_contain_text("The inputs have changed")
+        outcome.get_by_role("link", name="What now?").click()
+        expect(page.locator("#verdict")).to_contain_text("Alarm since")

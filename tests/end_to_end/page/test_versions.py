@@ -24,7 +24,7 @@ def versions(browser: Browser, tmp_path: Path) -> Iterator[Page]:
         repository.publish(tiny_bundle(seed=seed))
     with (
         running(repository.root, "--loaded-versions", "2") as process,
-        opened(browser, f"{process.url}/#/tiny", viewport=NARROW) as page,
+        opened(browser, f"{process.url}/#/models/tiny/versions", viewport=NARROW) as page,
     ):
         expect(row(page, 3)).to_contain_text("default")
         yield page
@@ -70,7 +70,7 @@ def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
 def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp_path: Path) -> None:
     with (
         running(tmp_path / "repository") as process,
-        opened(browser, f"{process.url}/#/convnet", viewport=NARROW) as page,
+        opened(browser, f"{process.url}/#/models/convnet/versions", viewport=NARROW) as page,
     ):
         job = page.locator(".jobs li").first
         bundle = Repository(tmp_path / "repository").read("convnet", 1)

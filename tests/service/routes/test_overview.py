@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from starlette.testclient import TestClient
@@ -12,7 +13,7 @@ from tests.service.routes.observing import TINY, get, infer, serving, until
 from tests.watching import usual_rows, watched_bundle
 
 
-def summary(client: TestClient, name: str) -> dict[str, object]:
+def summary(client: TestClient, name: str) -> dict[str, Any]:
     (found,) = (model for model in get(client, "/v2/overview")["models"] if model["name"] == name)
     return dict(found)
 
@@ -24,7 +25,7 @@ def test_it_has_the_alarms_counts_and_drift_of_every_model(moved: TestClient) ->
     tiny = found["models"][-1]
     report = get(moved, f"{TINY}/drift?window=last")
     (version,) = tiny["loaded"]
-    same = ("version", "alarm", "alarm_since", "verdict", "rows", "symmetric_kl")
+    same = ("version", "alarm", "alarm_since", "verdict", "rows", "symmetric_kl", "estimated_accuracy")
     assert {name: version[name] for name in same} == {name: report[name] for name in same}
     assert version["alarm"]
     (counted,) = (one for one in get(moved, "/v2/models/stats")["model_stats"] if one["name"] == "tiny")
@@ -62,14 +63,14 @@ def test_it_has_the_versions_that_are_not_loaded_and_the_roles_of_those_that_are
             {"version": "2", "state": "READY", "reason": ""},
             {"version": "3", "state": "READY", "reason": ""},
         ]
-        roles = [(one["version"], one["is_default"], one["canary_share"]) for one in tiny["loaded"]]  # type: ignore[attr-defined]
+        roles = [(one["version"], one["is_default"], one["canary_share"]) for one in tiny["loaded"]]
         assert roles == [("2", False, 0.25), ("3", True, None)]
         assert tiny["p99_ms"] is None
         assert broken["loaded"] == []
-        assert broken["index"][0]["reason"]  # type: ignore[index]
+        assert broken["index"][0]["reason"]
         client.delete(f"{TINY}/rollout/canary").raise_for_status()
         client.put(f"{TINY}/rollout/shadow", json={"version": 2}).raise_for_status()
-        shadows = [(one["version"], one["is_shadow"]) for one in summary(client, "tiny")["loaded"]]  # type: ignore[attr-defined]
+        shadows = [(one["version"], one["is_shadow"]) for one in summary(client, "tiny")["loaded"]]
         assert shadows == [("2", True), ("3", False)]
 
 
