@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -22,12 +22,6 @@ from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
 from training.quantization import quantize
 from training.studies.command import study
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from training.data.dataset import Dataset
-    from training.run import Rows
 
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
 app.command(quantize)
@@ -93,7 +87,7 @@ def train(
         folder = run_dir or Path("runs") / name
         network = run.train(config, dataset, rows, folder, resume=resume, log=_log, processes=group)
         if group.rank == 0:
-            _log_test(network, rows, dataset)
+            _log(bundle.describe_test(network, dataset, rows))
         metrics = bundle.store_statistics(network, dataset, rows, group) if publish else None
     if metrics is not None and group.rank == 0:
         _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
@@ -133,7 +127,7 @@ def export(
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    _log_test(network, rows, dataset)
+    _log(bundle.describe_test(network, dataset, rows))
     metrics = bundle.store_statistics(network, dataset, rows)
     _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
 
@@ -269,18 +263,6 @@ def run(commands: App, arguments: Sequence[str] | None) -> int:
         return _fail(error, 2)
     except (DengeError, OSError) as error:
         return _fail(error, 1)
-
-
-def _log_test(network: "nn.Module", rows: "Rows", data: "Dataset") -> None:
-    from training import loop, report
-    from training.networks.dcgan import DCGAN
-
-    if isinstance(network, DCGAN):
-        return
-
-    counts = loop.evaluate(network, rows.test, rows.test_labels)
-    _log(f"\ntest accuracy {loop.accuracy(counts):.2%} of {len(rows.test)} rows\n")
-    _log(report.confusion(counts, data.class_names))
 
 
 def _publish_new(repository: Repository, bundle: Bundle) -> None:

@@ -9,7 +9,7 @@ from models.manifest import TrainingRecord
 from models.model_info import ModelInfo
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import latents, loop, population
+from training import latents, loop, population, report
 from training.config import Config
 from training.data.dataset import Dataset, ImageDataset
 from training.export import export
@@ -23,6 +23,21 @@ OUTPUT = "logits"
 
 _LATENTS_SEED = 0
 """Of the rows that a generator's statistics are of. The bundle's own rows have the next one."""
+
+
+def describe_test(network: nn.Module, data: Dataset, rows: Rows) -> str:
+    """The accuracy on the test rows and the confusions, as text for the terminal. A generator has none.
+
+    Args:
+        network: trained.
+        data: gives the names of the classes.
+        rows: of the data set.
+    """
+    if isinstance(network, DCGAN):
+        return ""
+    counts = loop.evaluate(network, rows.test, rows.test_labels)
+    accuracy = f"test accuracy {loop.accuracy(counts):.2%} of {len(rows.test)} rows"
+    return f"\n{accuracy}\n\n{report.confusion(counts, data.class_names)}"
 
 
 def store_statistics(network: nn.Module, data: Dataset, rows: Rows, processes: Processes = ALONE) -> dict[str, float]:
