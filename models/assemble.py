@@ -6,6 +6,7 @@ model besides its graph (`ModelInfo`), where the version comes from (`lineage`),
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,10 +19,10 @@ from models.graph.activations import choose_activations
 from models.graph.editor import GraphEditor
 from models.graph.find import find
 from models.graph.fold import Folded, fold, kept_name
-from models.graph.load import serialize
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
+from models.graph.weights import WeightFiles, change
 from models.manifest import (
     Capability,
     Lineage,
@@ -44,9 +45,10 @@ from models.parity.observations import mark_unwatched
 from models.parity.probe import Probe, probe
 from models.parity.rounding import SMALLEST
 from models.reference import estimate_reference
-from models.repository.bundle import Bundle
+from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.repository.repository import validate_model_name
 from models.runtime.specs import specs
+from models.stored_graph import SerializedGraph
 from models.version import PROGRAM
 
 
@@ -110,26 +112,31 @@ def assemble(
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:
         raise InvalidInput("must be more than 0", "tolerance")
-    source_bytes = serialize(source)
-    inputs, outputs = specs(source_bytes)
+    weights = WeightFiles()
+    stored = weights.store(source, SOURCE_WEIGHTS)
+    inputs, outputs = specs(stored)
     _validate_labels(info.labels, outputs[0])
-    probed = probe(source_bytes, inputs, outputs)
+    probed = probe(stored, inputs, outputs)
     folded, found = _fold(source, probed)
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
     limits = {**found, **limits}
     served = merge(folded.model)
-    folded_bytes = serialize(served.model)
-    layers = _layers(folded, inputs, probed, served)
-    observed_bytes = None
+    stored_folded = stored_served = weights.store(served.model, FOLDED_WEIGHTS)
+    if served.into:
+        stored_folded = weights.store(folded.model, OBSERVED_WEIGHTS)
+    layers = _layers(folded, inputs, probed, served, stored_folded)
+    own_outputs = {layer.name: layer.output for layer in find(source)} if folded.norm_layers else {}
+    del folded, served  # models in memory have a copy of the weights
+    observed = None
     if any(layer.unwatched is None for layer in layers):
-        observed_bytes = serialize(observe(folded.model, layers))
+        observed = change(stored_folded, partial(observe, layers=layers))
     elif layers and probed.batch_problem is None:
         limits["watching"] = f"no layer can be observed: '{layers[0].name}': {layers[0].unwatched}"
     parity = _check(
-        _Graphs(source, folded, layers, folded_bytes, observed_bytes), inputs, probed, oracle, rows, tolerance
+        _Graphs(stored, stored_served, observed, layers, own_outputs), inputs, probed, oracle, rows, tolerance
     )
-    layers, drift = estimate_reference(observed_bytes, layers, probed.outputs[0], rows)
+    layers, drift = estimate_reference(observed, layers, probed.outputs[0], rows)
 
     manifest = Manifest(
         model=info.model,
@@ -152,7 +159,7 @@ def assemble(
         lineage=lineage,
         training=training,
     )
-    return Bundle(manifest, folded=folded_bytes, source=source_bytes, observed=observed_bytes, held_out=held_out)
+    return Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
 
 
 def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capability, str]]:
@@ -180,7 +187,9 @@ def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capabili
     return folded, limits
 
 
-def _layers(folded: Folded, inputs: Sequence[TensorSpec], probed: Probe, served: Merged) -> tuple[WatchedLayer, ...]:
+def _layers(
+    folded: Folded, inputs: Sequence[TensorSpec], probed: Probe, served: Merged, stored: SerializedGraph
+) -> tuple[WatchedLayer, ...]:
     """The layers of the folded graph. Those that cannot be observed say why, and those that are merged say where."""
     if probed.batch_problem is not None:
         reason = f"the model has no batch axis: {probed.batch_problem}"
@@ -188,7 +197,7 @@ def _layers(folded: Folded, inputs: Sequence[TensorSpec], probed: Probe, served:
     editor = GraphEditor(folded.model)
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
     layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
-    return mark_unwatched(folded.model, layers, inputs)
+    return mark_unwatched(stored, layers, inputs)
 
 
 def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:
@@ -204,15 +213,17 @@ class _Graphs(NamedTuple):
 
     Attributes:
         source: with explicit normalisation layers.
-        folded: with its batch-normalisation layers; where parallel branches are merged it is `folded_bytes`.
+        folded: with these folded; parallel branches are merged.
+        observed: None where no layer is observed.
         layers: all that are observed, or say why they are not.
+        outputs: of the folded layers in the source graph, by layer.
     """
 
-    source: onnx.ModelProto
-    folded: Folded
+    source: SerializedGraph
+    folded: SerializedGraph
+    observed: SerializedGraph | None
     layers: Sequence[WatchedLayer]
-    folded_bytes: bytes
-    observed_bytes: bytes | None
+    outputs: Mapping[str, str]
 
 
 def _check(
@@ -229,9 +240,9 @@ def _check(
     norm_layers = tuple(layer for layer in graphs.layers if isinstance(layer, NormLayer) and layer.unwatched is None)
     try:
         return check(
-            _watch_source(graphs.source, norm_layers),
-            graphs.folded_bytes,
-            WatchedGraph(graphs.observed_bytes or graphs.folded_bytes, norm_layers),
+            _watch_source(graphs.source, graphs.outputs, norm_layers),
+            graphs.folded,
+            WatchedGraph(graphs.observed or graphs.folded, norm_layers),
             inputs,
             oracle,
             rows,
@@ -239,7 +250,7 @@ def _check(
             has_batch_axis=probed.batch_problem is None,
         )
     except ParityError as error:
-        if graphs.folded.norm_layers:
+        if graphs.outputs:
             raise
         return _skipped(str(error))
 
@@ -248,16 +259,15 @@ def _skipped(reason: str) -> Parity:
     return Parity(rows=0, seed=0, tolerance=SMALLEST, comparisons=(), skipped=reason)
 
 
-def _watch_source(source: onnx.ModelProto, layers: Sequence[NormLayer]) -> WatchedGraph:
-    """The source graph with the moments of its layers' own outputs."""
+def _watch_source(source: SerializedGraph, outputs: Mapping[str, str], layers: Sequence[NormLayer]) -> WatchedGraph:
+    """The source graph with the moments of its layers' own outputs, which are the tensors `outputs` by layer."""
     if not layers:
-        return WatchedGraph(serialize(source))
-    outputs = {found.name: found.output for found in find(source)}
+        return WatchedGraph(source)
     own = tuple(
         layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=outputs[layer.name])})
         for layer in layers
     )
-    return WatchedGraph(serialize(observe(source, own)), own)
+    return WatchedGraph(change(source, partial(observe, layers=own)), own)
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_f
 from models.classification import ScoreKind
 from models.datatypes import Datatype
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Names are folder names and parts of URLs: no separators, no leading dot, at most 128 characters."""
@@ -521,7 +521,7 @@ class TrainingRecord(Record):
 class Manifest(Record):
     """One version of a model."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     model: ModelName
     description: str = ""
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)

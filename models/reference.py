@@ -14,6 +14,7 @@ from models.manifest import DriftReference, TensorSpec, WatchedLayer, channels
 from models.observation import ObservationReader, RowStatistics, Units
 from models.rows import count_rows
 from models.runtime.load import load
+from models.stored_graph import SerializedGraph
 
 _BATCH_ROWS = 256
 _MIN_SPREAD = 1e-3
@@ -38,7 +39,7 @@ def sample_rows(count: int, seed: int = 0) -> NDArray[np.int64]:
 
 
 def estimate_reference(
-    observed: bytes | None, layers: Sequence[WatchedLayer], output: TensorSpec, rows: Arrays | None
+    observed: SerializedGraph | None, layers: Sequence[WatchedLayer], output: TensorSpec, rows: Arrays | None
 ) -> Reference:
     """Statistics of the rows in the observed graph, and thresholds from them.
 

@@ -5,13 +5,14 @@ protocol does not have become the next wider one; the maps of scikit-learn's cla
 that have a value in the file become constants, as onnxruntime takes them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import onnx
 from onnx import TensorProto, helper
 
 from models.errors import GraphError
 from models.graph.nodes import attribute, fresh_name, subgraphs
+from models.graph.shapes import without_tensors
 
 _FIRST_IR_WITH_CONSTANTS = 4
 """Before, every initializer had to be an input as well."""
@@ -36,9 +37,10 @@ def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, .
     Raises:
         GraphError: an input or output can have no such form, or there is none.
     """
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    interface = _Interface(changed)
+    changed = without_tensors(model)
+    changed.graph.node.extend(model.graph.node)
+    changed.graph.value_info.extend(model.graph.value_info)
+    interface = _Interface(changed, [tensor.name for tensor in model.graph.initializer])
     interface.drop_inputs_with_values()
     interface.drop_unread_constants()
     for value in list(changed.graph.input):
@@ -47,22 +49,25 @@ def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, .
         interface.serve_output(value)
     if not changed.graph.input or not changed.graph.output:
         raise GraphError("the graph has no inputs or no outputs: there is nothing to predict")
+    if changed.graph.input == model.graph.input and not interface.changes:
+        return model, ()  # without a copy of the weights
+    changed.graph.initializer.extend(model.graph.initializer)
     return changed, tuple(interface.changes)
 
 
 class _Interface:
     """The inputs and outputs of a graph while they are changed."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, initializers: Sequence[str]) -> None:
         self._model = model
         self._graph = model.graph
-        self._names = set(_names(model.graph))
+        self._initializers = frozenset(initializers)
+        self._names = {*_names(model.graph), *initializers}
         self.changes: list[str] = []
 
     def drop_inputs_with_values(self) -> None:
         """Make constants of the inputs that have an initializer."""
-        values = {tensor.name for tensor in self._graph.initializer}
-        inputs = [value for value in self._graph.input if value.name not in values]
+        inputs = [value for value in self._graph.input if value.name not in self._initializers]
         if len(inputs) < len(self._graph.input):
             del self._graph.input[:]
             self._graph.input.extend(inputs)

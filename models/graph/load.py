@@ -6,16 +6,26 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from models.errors import ExternalData, GraphError
+from models.graph.shapes import without_values
+from models.graph.weights import take_in
+from models.stored_graph import SerializedGraph
 
 
-def parse(data: bytes) -> onnx.ModelProto:
-    """Read a model and check it against the ONNX specification. Functions and custom domains are not checked.
+def parse(data: SerializedGraph) -> onnx.ModelProto:
+    """Read a model, with its weights, and check it against the ONNX specification.
+
+    Functions and custom domains are not checked.
 
     Raises:
-        ExternalData: a tensor, however deeply nested, is stored in another file.
+        ExternalData: a tensor, however deeply nested, is stored in a file that does not belong to the graph.
         GraphError: the bytes are not an ONNX model, or a malformed one.
     """
-    model = decode(data)
+    if isinstance(data, bytes):
+        model = decode(data)
+    else:
+        model = decode(data.model)
+        for tensor in external_tensors(model):
+            take_in(tensor, data.weights)
     validate(model)
     return model
 
@@ -46,7 +56,10 @@ def validate(model: onnx.ModelProto) -> None:
             "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
         )
     try:
-        onnx.checker.check_model(model)
+        # The checker copies what it is given: the weights one by one.
+        onnx.checker.check_model(without_values(model))
+        for tensor in model.graph.initializer:
+            onnx.checker.check_tensor(tensor)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise GraphError(f"not a valid ONNX model: {error}") from error
 

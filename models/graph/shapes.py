@@ -36,7 +36,7 @@ def infer(model: onnx.ModelProto) -> Iterator[InferredTensor]:
         GraphError: the shapes contradict each other.
     """
     try:
-        graph = shape_inference.infer_shapes(_without_values(model), data_prop=True).graph
+        graph = shape_inference.infer_shapes(without_values(model), data_prop=True).graph
     except shape_inference.InferenceError as error:
         raise GraphError(f"the shapes of the graph cannot be inferred: {error}") from error
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -66,7 +66,7 @@ def _assign(message: onnx.ModelProto | onnx.GraphProto, field: str, value: Any) 
         getattr(message, field).MergeFrom(value)
 
 
-def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_values(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its weights as inputs of their types: shapes follow from the values of small tensors only."""
     light = without_tensors(model)
     graph = light.graph

@@ -10,6 +10,7 @@ import onnx
 
 from models.errors import ExternalData
 from models.graph.load import external_tensors
+from models.graph.weights import take_in
 from models.repository.bundle import MAX_FILE_BYTES
 from models.repository.files import read_file
 
@@ -29,17 +30,13 @@ def load_external_data(model: onnx.ModelProto, folder: Path, max_bytes: int = MA
     files: dict[str, bytes] = {}
     total = 0
     for tensor in external_tensors(model):
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
+        location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
         if location not in files:
             files[location] = _read(folder, location, tensor.name, max_bytes)
-        data = _part(files[location], entries, tensor.name)
-        total += len(data)
+        take_in(tensor, files)
+        total += len(tensor.raw_data)
         if total > max_bytes:
             raise ExternalData(f"the tensors in other files take more than {max_bytes} bytes, which a bundle can hold")
-        tensor.raw_data = data
-        tensor.ClearField("external_data")
-        tensor.ClearField("data_location")
 
 
 def _read(folder: Path, location: str, tensor: str, max_bytes: int) -> bytes:
@@ -55,14 +52,3 @@ def _read(folder: Path, location: str, tensor: str, max_bytes: int) -> bytes:
         return read_file(path / parts[-1], max_bytes)
     except OSError as error:
         raise ExternalData(f"tensor '{tensor}': its file {location!r} cannot be read: {error.strerror}") from error
-
-
-def _part(data: bytes, entries: dict[str, str], tensor: str) -> bytes:
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(len(data) - offset)))
-    except ValueError as error:
-        raise ExternalData(f"tensor '{tensor}': its offset or length is no number") from error
-    if min(offset, length) < 0 or offset + length > len(data):
-        raise ExternalData(f"tensor '{tensor}': its file has {len(data)} bytes, expected {offset + length} or more")
-    return data[offset : offset + length]

@@ -26,6 +26,7 @@ from models.parity.comparison import compare
 from models.parity.rows import kept_rows, mix_rows
 from models.rows import count_rows, random_rows
 from models.runtime.load import load
+from models.stored_graph import SerializedGraph
 
 _BATCHES = (1, 3, 17)
 _MOST_VALUES = 1 << 19
@@ -50,7 +51,7 @@ class WatchedGraph:
         layers: with their placements in the graph.
     """
 
-    graph: bytes
+    graph: SerializedGraph
     layers: tuple[NormLayer, ...] = ()
 
     def load(self, *, optimize: bool) -> Run:
@@ -77,7 +78,7 @@ class WatchedGraph:
 
 def check(
     source: WatchedGraph,
-    folded: bytes,
+    folded: SerializedGraph,
     observed: WatchedGraph,
     inputs: Sequence[TensorSpec],
     oracle: Run | None = None,
@@ -118,7 +119,7 @@ def check(
     name = "source, unoptimized"
     outputs = [_without_moments(tensors) for tensors in computed]
     reference, expected = (name, outputs) if oracle is None else (ORACLE, list(map(oracle, samples.batches)))
-    comparisons = [*samples.compare_beside_other_rows(name, run, tolerances)]
+    comparisons = [*samples.compare_beside_other_rows(name, run, computed, tolerances)]
     if oracle is not None:
         comparisons.insert(0, compare(reference, name, zip(expected, outputs, strict=True), tolerances))
     del run  # a session has a copy of the weights
@@ -142,11 +143,12 @@ class _Samples:
 
     Attributes:
         batches: of several sizes, the last one of real rows where there are some.
-        mixed: a batch, and the same batch with other values in every second row; None without a batch axis.
+        mixed: the batch of number `mixed_batch` with other values in every second row; None without a batch axis.
     """
 
     batches: tuple[Arrays, ...]
-    mixed: tuple[Arrays, Arrays] | None
+    mixed: Arrays | None
+    mixed_batch: int = 0
 
     @classmethod
     def draw(cls, inputs: Sequence[TensorSpec], real: Arrays | None, seed: int, *, has_batch_axis: bool) -> "_Samples":
@@ -155,27 +157,31 @@ class _Samples:
         batches = [batch for batch, size in zip(drawn, values, strict=True) if size <= max(values[1], _MOST_VALUES)]
         if not has_batch_axis:
             return cls(tuple(batches), None)
-        whole = batches[-1]
-        mixed = mix_rows(whole, random_rows(inputs, count_rows(whole), seed))
+        largest = len(batches) - 1
+        mixed = mix_rows(batches[largest], random_rows(inputs, count_rows(batches[largest]), seed))
         if real is not None:
             batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
-        return cls(tuple(batches), (whole, mixed))
+        return cls(tuple(batches), mixed, largest)
 
     def compare(
         self, reference: str, expected: Iterable[Arrays], candidate: str, run: Run, tolerances: Mapping[str, float]
     ) -> list[ParityComparison]:
         """Of a graph with what is expected of each batch, and with itself beside other rows."""
-        pairs = zip(expected, map(run, self.batches), strict=True)
+        computed = list(map(run, self.batches))
         return [
-            compare(reference, candidate, pairs, tolerances),
-            *self.compare_beside_other_rows(candidate, run, tolerances),
+            compare(reference, candidate, zip(expected, computed, strict=True), tolerances),
+            *self.compare_beside_other_rows(candidate, run, computed, tolerances),
         ]
 
-    def compare_beside_other_rows(self, name: str, run: Run, tolerances: Mapping[str, float]) -> list[ParityComparison]:
+    def compare_beside_other_rows(
+        self, name: str, run: Run, computed: Sequence[Arrays], tolerances: Mapping[str, float]
+    ) -> list[ParityComparison]:
+        """Of a graph with itself, where `computed` is what it computes of each batch."""
         if self.mixed is None:
             return []
         # Not the moments: a layer over tokens has a row for each token.
-        before, after = (kept_rows(_without_moments(run(rows))) for rows in self.mixed)
+        whole = computed[self.mixed_batch]
+        before, after = (kept_rows(_without_moments(tensors)) for tensors in (whole, run(self.mixed)))
         return [compare(name, f"{name}, beside other rows", [(before, after)], tolerances)]
 
 

@@ -4,6 +4,8 @@ manifest.json      models.manifest.Manifest
 source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
 observed.onnx      folded.onnx with statistics of its norm layers as further outputs (models.graph.observe); optional
+*.weights          weights of the graphs: ONNX external data, each once. Those of folded.onnx that source.onnx has as
+                   well are in source.weights, those of observed.onnx in folded.weights; optional
 held_out.npz       rows that the network was not trained on, to compare versions on (held_out.py); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
@@ -20,6 +22,7 @@ from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.repository.files import read_file
 from models.repository.folder import sync
+from models.stored_graph import SerializedGraph, StoredGraph
 from models.validation import describe, field_of
 
 MANIFEST = "manifest.json"
@@ -28,8 +31,12 @@ FOLDED = "folded.onnx"
 OBSERVED = "observed.onnx"
 HELD_OUT = "held_out.npz"
 DIGESTS = "SHA256SUMS"
+SOURCE_WEIGHTS = "source.weights"
+FOLDED_WEIGHTS = "folded.weights"
+OBSERVED_WEIGHTS = "observed.weights"
+WEIGHTS = (SOURCE_WEIGHTS, FOLDED_WEIGHTS, OBSERVED_WEIGHTS)
 FILES = (MANIFEST, SOURCE, FOLDED)
-OPTIONAL_FILES = (OBSERVED, HELD_OUT)
+OPTIONAL_FILES = (OBSERVED, *WEIGHTS, HELD_OUT)
 
 MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
@@ -44,28 +51,36 @@ class Bundle:
 
     Attributes:
         manifest: describes the version.
-        folded, source: the serialized ONNX graphs: the very bytes that were verified, so that a file which changes
-            afterwards is not run.
+        folded, source: the serialized ONNX graphs with their weights: the very bytes that were verified, so that a file
+            which changes afterwards is not run.
         observed: the serialized observed graph.
         held_out: held-out rows, as `models.repository.held_out.pack` wrote them.
     """
 
     manifest: Manifest
-    folded: bytes
-    source: bytes
+    folded: SerializedGraph
+    source: SerializedGraph
     held_out: bytes | None = None
-    observed: bytes | None = None
+    observed: SerializedGraph | None = None
 
 
 def pack(bundle: Bundle) -> dict[str, bytes]:
-    """The files of a bundle by name, the list of their digests last."""
-    files = {
-        MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode(),
-        SOURCE: bundle.source,
-        FOLDED: bundle.folded,
-    }
-    if bundle.observed is not None:
-        files[OBSERVED] = bundle.observed
+    """The files of a bundle by name, the list of their digests last.
+
+    Raises:
+        ValueError: a file of weights has no name of `WEIGHTS`, or two graphs have different ones of one name.
+    """
+    files = {MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode()}
+    weights: dict[str, bytes] = {}
+    for name, graph in ((SOURCE, bundle.source), (FOLDED, bundle.folded), (OBSERVED, bundle.observed)):
+        if isinstance(graph, StoredGraph):
+            files[name] = graph.model
+            for file, content in graph.weights.items():
+                if file not in WEIGHTS or weights.setdefault(file, content) != content:
+                    raise ValueError(f"the weights of {name} cannot be stored in '{file}'")
+        elif graph is not None:
+            files[name] = graph
+    files |= weights
     if bundle.held_out is not None:
         files[HELD_OUT] = bundle.held_out
     digests = "".join(f"{digest_of(data)}  {name}\n" for name, data in files.items())
@@ -112,12 +127,18 @@ def read(folder: Path) -> Bundle:
         if digest_of(data) != expected[name]:
             raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
         contents[name] = data
+    weights = {name: contents[name] for name in WEIGHTS if name in contents}
+    graphs = {
+        name: StoredGraph(contents[name], weights) if weights else contents[name]
+        for name in (SOURCE, FOLDED, OBSERVED)
+        if name in contents
+    }
     return Bundle(
         parse_manifest(contents[MANIFEST]),
-        folded=contents[FOLDED],
-        source=contents[SOURCE],
+        folded=graphs[FOLDED],
+        source=graphs[SOURCE],
         held_out=contents.get(HELD_OUT),
-        observed=contents.get(OBSERVED),
+        observed=graphs.get(OBSERVED),
     )
 
 

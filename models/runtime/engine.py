@@ -17,6 +17,7 @@ from models.runtime.providers import Provider, validate_provider
 from models.runtime.row_wise import is_row_wise
 from models.runtime.session import open_session
 from models.runtime.watchdog import watchdog
+from models.stored_graph import SerializedGraph
 
 _WARM_UP_ROWS = 8
 _SHORT_SECONDS = 0.01
@@ -35,7 +36,7 @@ class Engine:
     """Runs one graph.
 
     Args:
-        graph: the serialized ONNX model.
+        graph: the serialized ONNX model, with its weights.
         inputs: of the graph, for the warm-up.
         provider: what runs it.
         threads: threads inside one run.
@@ -59,7 +60,7 @@ class Engine:
 
     def __init__(
         self,
-        graph: bytes,
+        graph: SerializedGraph,
         inputs: Sequence[TensorSpec],
         provider: Provider = "cpu",
         threads: int = 1,

@@ -4,9 +4,10 @@ from models.datatypes import Arrays, Run
 from models.errors import GraphError
 from models.runtime.session import open_session
 from models.runtime.values import BFLOAT16, tensor_types, to_array, to_value
+from models.stored_graph import SerializedGraph
 
 
-def load(graph: bytes, *, optimize: bool) -> Run:
+def load(graph: SerializedGraph, *, optimize: bool) -> Run:
     """A serialized graph as a function from inputs to outputs.
 
     Raises:

@@ -7,17 +7,23 @@ import onnxruntime
 from models.errors import GraphError
 from models.runtime import providers
 from models.runtime.providers import Provider
+from models.stored_graph import SerializedGraph
 
 _ERROR, _FATAL = 3, 4
 
 
 def open_session(
-    graph: bytes, *, provider: Provider = "cpu", threads: int = 1, optimize: bool = True, log_errors: bool = False
+    graph: SerializedGraph,
+    *,
+    provider: Provider = "cpu",
+    threads: int = 1,
+    optimize: bool = True,
+    log_errors: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session that runs one graph.
 
     Args:
-        graph: the serialized ONNX model.
+        graph: the serialized ONNX model, with its weights.
         provider: what runs it. onnxruntime goes on with the CPU when CUDA cannot start.
         threads: threads inside one run.
         optimize: whether onnxruntime rewrites the graph with its own optimisations.
@@ -34,12 +40,16 @@ def open_session(
     options.log_severity_level = _ERROR if log_errors else _FATAL
     # A pattern is kept for every shape ever met: with a free batch size that only grows.
     options.enable_mem_pattern = False
-    # External data is refused at publishing. Should a graph name some all the same, this folder has no files.
+    # Weights are in the files that come with the graph. Should it name another, this folder has no files.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    model, weights = (graph, {}) if isinstance(graph, bytes) else (graph.model, graph.weights)
+    if weights:
+        sizes = [len(content) for content in weights.values()]
+        options.add_external_initializers_from_files_in_memory(list(weights), list(weights.values()), sizes)
     if provider == "cuda":
         onnxruntime.preload_dlls()  # the CUDA libraries that pip installed, which the loader does not look for
     chosen = providers.NAMES[provider], providers.OPTIONS[provider]
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=[chosen])
+        return onnxruntime.InferenceSession(model, options, providers=[chosen])
     except Exception as error:  # its exception classes are private, and this is their base
         raise GraphError(f"onnxruntime cannot load the graph: {error}") from error

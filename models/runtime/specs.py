@@ -6,6 +6,7 @@ from models.datatypes import Datatype
 from models.errors import GraphError
 from models.manifest import TensorSpec
 from models.runtime.session import open_session
+from models.stored_graph import SerializedGraph
 
 _DATATYPES: dict[str, Datatype] = {
     "tensor(bool)": "BOOL",
@@ -25,7 +26,7 @@ _DATATYPES: dict[str, Datatype] = {
 }
 
 
-def specs(graph: bytes) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def specs(graph: SerializedGraph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs of a serialized graph, with -1 for free axes.
 
     Raises:

@@ -116,7 +116,7 @@ class TestRecords:
         with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
             part(colour="red")
 
-    @pytest.mark.parametrize("version", [0, 2, "1", None])
+    @pytest.mark.parametrize("version", [0, 1, "2", None])
     def test_another_schema_version_is_refused(self, version: object) -> None:
         with pytest.raises(ValidationError, match="schema_version"):
             Manifest(**{**tiny_bundle().manifest.model_dump(), "schema_version": version})

@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 from models.errors import BundleError, DamagedBundle, ForeignBundle
 from models.repository import bundle as bundles
 from models.repository.bundle import DIGESTS, FILES, HELD_OUT, Bundle
+from models.repository.repository import Repository
+from models.stored_graph import StoredGraph
+from tests.architecture.source import ROOT
 from tests.bundles import INPUT, image_bundle, tiny_bundle
 
+STARTERS = ROOT / "models" / "starter"
 ALL_FILES = (*FILES, DIGESTS)
 EACH_FILE = pytest.mark.parametrize("name", ALL_FILES)
 
@@ -71,6 +75,40 @@ def test_held_out_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / HELD_OUT).unlink()
     with pytest.raises(DamagedBundle, match=r"held_out.npz cannot be read"):
         bundles.read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Bundle:
+    """A bundle whose graphs share files of weights."""
+    return Repository(STARTERS).read("mlp", 1)
+
+
+def test_graphs_share_files_of_weights(tmp_path: Path, shared: Bundle) -> None:
+    files = bundles.pack(shared)
+    bundles.write(tmp_path, files)
+
+    assert bundles.read(tmp_path) == shared
+    assert {"source.weights", "folded.weights"} < files.keys()
+    # Unlike the three graphs of the network with their weights in them, 2.97 times the source graph.
+    assert sum(len(data) for name, data in files.items() if name.endswith(("onnx", "weights"))) < 2.05 * len(
+        files["source.weights"]
+    )
+    assert agrees(tmp_path)
+
+    (tmp_path / "folded.weights").unlink()
+    with pytest.raises(DamagedBundle, match=r"folded.weights cannot be read"):
+        bundles.read(tmp_path)
+    (tmp_path / "folded.weights").symlink_to(tmp_path / "source.weights")
+    with pytest.raises(DamagedBundle, match=r"folded.weights cannot be read"):
+        bundles.read(tmp_path)
+
+
+def test_weights_have_files_of_their_own(shared: Bundle) -> None:
+    assert isinstance(shared.folded, StoredGraph)
+    other = {name: content + b"0" for name, content in shared.folded.weights.items()}
+    for weights in (other, {"../folded.weights": b""}, {"manifest.json": b""}):
+        with pytest.raises(ValueError, match=r"the weights of folded\.onnx cannot be stored in"):
+            bundles.pack(replace(shared, folded=StoredGraph(shared.folded.model, weights)))
 
 
 def test_held_out_rows_that_the_digests_do_not_list_are_a_file_too_many(folder: Path) -> None:
@@ -224,11 +262,11 @@ def test_what_is_no_bundle_is_foreign(tmp_path: Path, make: Callable[[Path], Non
         bundles.read(tmp_path / "1")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 1.5])
 def test_a_foreign_schema_version_is_refused_by_number(folder: Path, version: object) -> None:
     edit_manifest(folder, lambda manifest: manifest.update(schema_version=version))
 
-    with pytest.raises(ForeignBundle, match=rf"schema version {version!r}; this release reads 1"):
+    with pytest.raises(ForeignBundle, match=rf"schema version {version!r}; this release reads 2"):
         bundles.read(folder)
 
 

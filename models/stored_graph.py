@@ -1,0 +1,21 @@
+"""A serialized graph: a complete ONNX model, or one whose weights are in files that several graphs share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StoredGraph:
+    """An ONNX model with weights in files: ONNX external data, whose locations are names of these files.
+
+    Attributes:
+        model: the serialized model.
+        weights: the content of the files by name.
+    """
+
+    model: bytes
+    weights: Mapping[str, bytes]
+
+
+SerializedGraph = bytes | StoredGraph
+"""Without further files, or with them."""
