@@ -24,6 +24,7 @@ import onnxruntime
 from models import starter
 from models.datatypes import Arrays
 from models.errors import ProviderUnavailable
+from models.graph.load import parse, serialize
 from models.repository import bundle
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
@@ -124,7 +125,7 @@ def nodes_by_provider(model: Bundle, provider: str) -> Counter[str]:
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(model.folded, options, providers=[provider])
+        session = onnxruntime.InferenceSession(serialize(parse(model.folded)), options, providers=[provider])
         if not any(spec.datatype == "BF16" for spec in (*model.manifest.inputs, *model.manifest.outputs)):
             session.run(None, random_rows(model.manifest.inputs, 1, seed=1))
         events = json.loads(Path(session.end_profiling()).read_text())

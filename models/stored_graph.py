@@ -19,3 +19,13 @@ class StoredGraph:
 
 SerializedGraph = bytes | StoredGraph
 """Without further files, or with them."""
+
+
+def join(model: bytes, weights: Mapping[str, bytes]) -> SerializedGraph:
+    """The graph of a serialized model and the files of its weights, if there are any."""
+    return StoredGraph(model, weights) if weights else model
+
+
+def split(graph: SerializedGraph) -> tuple[bytes, Mapping[str, bytes]]:
+    """The serialized model of a graph, and the files of its weights."""
+    return (graph, {}) if isinstance(graph, bytes) else (graph.model, graph.weights)

@@ -18,7 +18,7 @@ from benchmarks.drift.rows import Model
 from benchmarks.service import networks
 from models.drift.detector import Detector
 from models.graph.editor import GraphEditor
-from models.graph.load import parse
+from models.graph.load import parse, serialize
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader
 from models.repository.bundle import Bundle
@@ -101,7 +101,7 @@ def measure(*_: object) -> list[dict]:
     found = []
     for name, bundle in {"mlp": Model("mlp").bundle, "convnet": Model("convnet").bundle, "resnet18": resnet}.items():
         positions = name != "mlp"
-        graphs = {"folded": bundle.folded, "observed": bundle.observed}
+        graphs = {"folded": serialize(parse(bundle.folded)), "observed": serialize(parse(bundle.observed))}
         graphs |= {kind: _form(bundle, form) for kind, form in FORMS.items()} if positions else {}
         sessions = {kind: _session(graph) for kind, graph in graphs.items()}
         (spec,) = bundle.manifest.inputs

@@ -7,6 +7,7 @@ import onnx
 from onnx import numpy_helper
 
 from models import starter
+from models.graph.weights import change
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 
@@ -20,18 +21,19 @@ def first() -> Bundle:
 def second() -> Bundle:
     """The first one, with its first logit larger by 10."""
     bundle = first()
-    observed = None if bundle.observed is None else _shift(bundle.observed)
-    return replace(bundle, folded=_shift(bundle.folded), source=_shift(bundle.source), observed=observed)
+    observed = None if bundle.observed is None else change(bundle.observed, _shift)
+    return replace(
+        bundle, folded=change(bundle.folded, _shift), source=change(bundle.source, _shift), observed=observed
+    )
 
 
-def _shift(graph: bytes) -> bytes:
-    model = onnx.load_from_string(graph)
+def _shift(model: onnx.ModelProto) -> onnx.ModelProto:
     (last,) = (node for node in model.graph.node if model.graph.output[0].name in node.output)
     (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == last.input[-1])
     values = numpy_helper.to_array(bias).copy()
     values[0] += 10
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-    return model.SerializeToString()
+    return model
 
 
 def publish(repository: str) -> int:

@@ -15,10 +15,11 @@ import onnxruntime
 
 from models.errors import DengeError
 from models.graph.adapt import adapt
-from models.graph.load import serialize
+from models.graph.load import parse, serialize
 from models.importing.onnx import import_graph, read
 from models.model_info import ModelInfo
 from models.observation import ObservationReader
+from models.repository.bundle import pack
 from models.runtime.load import load
 
 _ROUNDS = 15
@@ -42,7 +43,7 @@ def measure(folder: Path, how: str) -> dict:
     result["proven"] = sum(layer.placement.proven for layer in layers)
     result["kept"] = {layer.name: layer.placement.reason for layer in layers if layer.placement.kind == "kept"}
     result["tolerance"] = bundle.manifest.parity.tolerance
-    result["bundle_mb"] = sum(len(graph) for graph in (bundle.folded, bundle.source, bundle.observed)) / 1e6
+    result["bundle_mb"] = sum(map(len, pack(bundle).values())) / 1e6
     with np.load(folder / "torch.npz") as arrays:
         rows, expected, single, adapted = (arrays[name] for name in ("rows", "expected", "single", "adapted"))
     given = {bundle.manifest.inputs[0].name: rows}
@@ -92,7 +93,7 @@ def _adapted(source, given, output, expected, folder) -> dict:
 def _speed(bundle, given) -> dict:
     """Median time of a row in the folded graph, relative to that in the source graph as onnxruntime optimises it."""
     row = {name: values[:1] for name, values in given.items()}
-    sessions = [_session(graph) for graph in (bundle.source, bundle.folded)]
+    sessions = [_session(serialize(parse(graph))) for graph in (bundle.source, bundle.folded)]
     seconds = [[], []]
     for _ in range(_ROUNDS):
         for session, times in zip(sessions, seconds, strict=True):

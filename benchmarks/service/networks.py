@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.service.cases import ROW_SHAPES
 from models.assemble import assemble, signed_lineage
+from models.graph.load import parse, serialize
 from models.model_info import ModelInfo
 from models.repository import held_out
 from models.repository.repository import Repository
@@ -79,7 +80,7 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
         held_out=held_out.keep(real),
     )
     Repository(folder / "repository").publish(bundle)
-    (folder / f"{name}.onnx").write_bytes(bundle.folded)
+    (folder / f"{name}.onnx").write_bytes(serialize(parse(bundle.folded)))
 
 
 def main(folder: Path) -> None:

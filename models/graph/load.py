@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from models.errors import ExternalData, GraphError
 from models.graph.shapes import without_values
 from models.graph.weights import take_in
-from models.stored_graph import SerializedGraph
+from models.stored_graph import SerializedGraph, split
 
 
 def parse(data: SerializedGraph) -> onnx.ModelProto:
@@ -20,12 +20,11 @@ def parse(data: SerializedGraph) -> onnx.ModelProto:
         ExternalData: a tensor, however deeply nested, is stored in a file that does not belong to the graph.
         GraphError: the bytes are not an ONNX model, or a malformed one.
     """
-    if isinstance(data, bytes):
-        model = decode(data)
-    else:
-        model = decode(data.model)
+    serialized, weights = split(data)
+    model = decode(serialized)
+    if weights:
         for tensor in external_tensors(model):
-            take_in(tensor, data.weights)
+            take_in(tensor, weights)
     validate(model)
     return model
 

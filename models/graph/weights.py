@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from models.errors import ExternalData
 from models.graph.shapes import without_tensors
-from models.stored_graph import SerializedGraph, StoredGraph
+from models.stored_graph import SerializedGraph, join, split
 
 _SMALLEST = 1 << 10
 """Bytes of a tensor that is moved to a file. Shapes, axes and the like, which inference reads, are smaller."""
@@ -54,7 +54,7 @@ class WeightFiles:
             if entry.key == "location"
         }
         serialized: bytes = light.SerializeToString(deterministic=True)
-        return StoredGraph(serialized, {name: self._files[name] for name in sorted(used)}) if used else serialized
+        return join(serialized, {name: self._files[name] for name in sorted(used)})
 
     def _add(self, tensor: onnx.TensorProto, light: onnx.TensorProto, content: io.BytesIO, file: str) -> None:
         data = tensor.raw_data
@@ -82,9 +82,8 @@ def change(graph: SerializedGraph, by: Callable[[onnx.ModelProto], onnx.ModelPro
         graph: as `WeightFiles.store` returns it.
         by: takes the model, whose weights have a type and a shape but no values.
     """
-    changed = by(onnx.ModelProto.FromString(graph if isinstance(graph, bytes) else graph.model))
-    model: bytes = changed.SerializeToString(deterministic=True)
-    return model if isinstance(graph, bytes) else StoredGraph(model, graph.weights)
+    model, weights = split(graph)
+    return join(by(onnx.ModelProto.FromString(model)).SerializeToString(deterministic=True), weights)
 
 
 def take_in(tensor: onnx.TensorProto, files: Mapping[str, bytes]) -> None:

@@ -22,7 +22,7 @@ from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.repository.files import read_file
 from models.repository.folder import sync
-from models.stored_graph import SerializedGraph, StoredGraph
+from models.stored_graph import SerializedGraph, join, split
 from models.validation import describe, field_of
 
 MANIFEST = "manifest.json"
@@ -73,13 +73,11 @@ def pack(bundle: Bundle) -> dict[str, bytes]:
     files = {MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode()}
     weights: dict[str, bytes] = {}
     for name, graph in ((SOURCE, bundle.source), (FOLDED, bundle.folded), (OBSERVED, bundle.observed)):
-        if isinstance(graph, StoredGraph):
-            files[name] = graph.model
-            for file, content in graph.weights.items():
+        if graph is not None:
+            files[name], its_weights = split(graph)
+            for file, content in its_weights.items():
                 if file not in WEIGHTS or weights.setdefault(file, content) != content:
                     raise ValueError(f"the weights of {name} cannot be stored in '{file}'")
-        elif graph is not None:
-            files[name] = graph
     files |= weights
     if bundle.held_out is not None:
         files[HELD_OUT] = bundle.held_out
@@ -128,11 +126,7 @@ def read(folder: Path) -> Bundle:
             raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
         contents[name] = data
     weights = {name: contents[name] for name in WEIGHTS if name in contents}
-    graphs = {
-        name: StoredGraph(contents[name], weights) if weights else contents[name]
-        for name in (SOURCE, FOLDED, OBSERVED)
-        if name in contents
-    }
+    graphs = {name: join(contents[name], weights) for name in (SOURCE, FOLDED, OBSERVED) if name in contents}
     return Bundle(
         parse_manifest(contents[MANIFEST]),
         folded=graphs[FOLDED],

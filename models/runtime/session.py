@@ -7,7 +7,7 @@ import onnxruntime
 from models.errors import GraphError
 from models.runtime import providers
 from models.runtime.providers import Provider
-from models.stored_graph import SerializedGraph
+from models.stored_graph import SerializedGraph, split
 
 _ERROR, _FATAL = 3, 4
 
@@ -42,7 +42,7 @@ def open_session(
     options.enable_mem_pattern = False
     # Weights are in the files that come with the graph. Should it name another, this folder has no files.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    model, weights = (graph, {}) if isinstance(graph, bytes) else (graph.model, graph.weights)
+    model, weights = split(graph)
     if weights:
         sizes = [len(content) for content in weights.values()]
         options.add_external_initializers_from_files_in_memory(list(weights), list(weights.values()), sizes)

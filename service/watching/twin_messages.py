@@ -7,6 +7,7 @@ import numpy as np
 from models.accuracy.agreement import AgreementEstimator
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
+from models.stored_graph import SerializedGraph, join, split
 from service.wire import arrays
 
 
@@ -15,12 +16,12 @@ class TwinOrder(NamedTuple):
 
     Attributes:
         manifest: of the version.
-        source: the serialized source graph.
+        source: the serialized source graph, with its weights.
         held_out: held-out rows, as `models.repository.held_out.pack` wrote them.
     """
 
     manifest: Manifest
-    source: bytes
+    source: SerializedGraph
     held_out: bytes
 
     @classmethod
@@ -32,15 +33,18 @@ class TwinOrder(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Encode for the process."""
-        header = {"manifest": self.manifest.model_dump_json()}
-        return arrays.write(header, {"source": _as_array(self.source), "held_out": _as_array(self.held_out)})
+        source, weights = split(self.source)
+        files = {"source": source, "held_out": self.held_out, **weights}
+        header = {"manifest": self.manifest.model_dump_json(), "weights": [*weights]}
+        return arrays.write(header, {name: _as_array(data) for name, data in files.items()})
 
     @classmethod
     def read(cls, file: IO[bytes]) -> Self:
         """Decode, and read not a byte more."""
         header, found = arrays.read(file)
         manifest = Manifest.model_validate_json(header["manifest"])
-        return cls(manifest, found["source"].tobytes(), found["held_out"].tobytes())
+        weights = {name: found[name].tobytes() for name in header["weights"]}
+        return cls(manifest, join(found["source"].tobytes(), weights), found["held_out"].tobytes())
 
 
 class MadeTwin(NamedTuple):
