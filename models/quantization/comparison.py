@@ -12,6 +12,7 @@ from models.datatypes import Array, Arrays, Run
 from models.manifest import Manifest
 from models.rows import count_rows
 from models.runtime.load import load
+from models.stored_graph import SerializedGraph
 
 _BATCH_ROWS = 64
 
@@ -39,7 +40,11 @@ class Comparison:
 
 
 def compare(
-    manifest: Manifest, parent: bytes, own: bytes, rows: Arrays, labels: NDArray[np.int64] | None = None
+    manifest: Manifest,
+    parent: SerializedGraph,
+    own: SerializedGraph,
+    rows: Arrays,
+    labels: NDArray[np.int64] | None = None,
 ) -> Comparison:
     """Run both graphs.
 

@@ -12,6 +12,7 @@ from models.datatypes import Arrays, Run
 from models.manifest import Speed
 from models.rows import count_rows
 from models.runtime.load import load
+from models.stored_graph import SerializedGraph
 
 BATCHES = (1, 32)
 """Rows of the runs: a request alone, and a full batch."""
@@ -22,7 +23,9 @@ SECONDS = 1.0
 _MIN_PAIRS, _MAX_PAIRS = 5, 201
 
 
-def measure_speed(parent: bytes, own: bytes, rows: Arrays, batches: Sequence[int] = BATCHES) -> tuple[Speed, ...]:
+def measure_speed(
+    parent: SerializedGraph, own: SerializedGraph, rows: Arrays, batches: Sequence[int] = BATCHES
+) -> tuple[Speed, ...]:
     """The speeds of two serialized graphs, for each size of batch.
 
     Args:
