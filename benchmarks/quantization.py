@@ -59,7 +59,6 @@ NETWORKS = {
         "ResNet-8, 16 channels, MNIST, 1 epoch", "mnist", "--model resnet --epochs 1 --batch-size 64"
     ),
     "resnet-digits": Network("ResNet-8, 16 channels, digits", "digits", "--model resnet --epochs 15"),
-    "wide-digits": Network("ResNet-8, 64 channels, digits", "digits", "--model resnet --width 64 --epochs 6"),
     "mlp-digits": Network("MLP 64-512-512-10, digits", "digits", "--model mlp --depth 2 --width 512 --epochs 15"),
     "convnet": Network("starter `convnet`, MNIST", "mnist"),
     "mlp": Network("starter `mlp`, MNIST", "mnist"),
@@ -103,15 +102,16 @@ METHODS: dict[str, Make] = {
 
 def read(name: str, work: Path, data_dir: Path | None) -> Bundle:
     """The bundle of a network, which is trained if it is not there yet."""
+    if not NETWORKS[name].options:
+        starters = Repository(work / "starters")
+        starter.seed(starters)
+        return starters.read(name, 1)
     repository = Repository(work / "repository")
     if name not in repository.models():
-        if not NETWORKS[name].options:
-            starter.seed(repository)
-        else:
-            folder = [] if data_dir is None or NETWORKS[name].data == "digits" else ["--data-dir", str(data_dir)]
-            places = ["--repository", str(repository.root), "--name", name, "--run-dir", str(work / "runs" / name)]
-            if train(["train", "--data", NETWORKS[name].data, *NETWORKS[name].options.split(), *folder, *places]):
-                raise RuntimeError(f"{name} could not be trained")
+        folder = [] if data_dir is None or NETWORKS[name].data == "digits" else ["--data-dir", str(data_dir)]
+        places = ["--repository", str(repository.root), "--name", name, "--run-dir", str(work / "runs" / name)]
+        if train(["train", "--data", NETWORKS[name].data, *NETWORKS[name].options.split(), *folder, *places]):
+            raise RuntimeError(f"{name} could not be trained")
     return repository.read(name, 1)
 
 
@@ -171,9 +171,10 @@ def main(arguments: list[str]) -> int:
         "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     body = [line for name in options.networks for line in lines(name, options.work, options.data_dir)]
-    made = f"Made by `python -m benchmarks.quantization` on {datetime.now(UTC).date()}, with {runtime_version()}."
+    made = f"Made by `python -m benchmarks.quantization` on {datetime.now(UTC).date()}"
+    machine = f"with onnxruntime {runtime_version()} on one core of {processor()}"
     about = "Probability: the largest difference. Speeds: the float graph's time over the other's."
-    text = "\n".join([*header, *body, "", f"{made} {processor()}, one core. {about}"])
+    text = "\n".join([*header, *body, "", f"{made}, {machine}. {about}"])
     print(text)
     if options.write:
         write_between(options.write, "quantization", text)
