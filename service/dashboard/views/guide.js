@@ -54,7 +54,7 @@ function demonstration({ demonstration: { noise, sent }, digits, judged, model, 
       { class: "noise" },
       h("span", null, "Noise "),
       h("input", { type: "range", min: 0, max: 100, step: 5, value: Math.round(noise * 100), oninput: change }),
-      h("output", null, percent(noise)),
+      h("span", { "aria-hidden": "true" }, percent(noise)),
     ),
     digits &&
       h("img", {

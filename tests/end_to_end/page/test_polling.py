@@ -39,7 +39,7 @@ TABS = {
         "/v2/models/convnet/recalibrations",
         "/v2/models/convnet/reference",
     },
-    "/try": set(),
+    "/try": {f"{VERSION}/drift"},
 }
 """What is requested for each tab."""
 
