@@ -18,6 +18,7 @@ const CAPABILITIES = {
   folding: "Folding",
   images: "Predicting from images",
   text: "Predicting from texts",
+  generation: "Generating images",
 };
 
 /** @param {Shown} state */
