@@ -71,7 +71,7 @@ def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> N
 
         page.route("**/*", pass_on)
         page.goto(f"{starters.url}/models/of/mine/")
-        page.get_by_role("link", name="convnet").click()
+        page.get_by_role("link", name="convnet", exact=True).click()
         page.get_by_role("link", name="Try it", exact=True).click()
         page.get_by_role("button", name="Try the example").click()
         expect(page.locator(".answer")).to_be_visible()
