@@ -23,9 +23,7 @@ _NOT_OFFERED = {
     "it",
     "/v2/systemsharedmemory/{rest:path}": "system_shared_memory: send tensors in the request, in binary",
     "/v2/cudasharedmemory/{rest:path}": "cuda_shared_memory: send tensors in the request, in binary",
-    "/v2/models/{model}/generate": "generate: send tensors to /infer",
     "/v2/models/{model}/generate_stream": "generate: send tensors to /infer",
-    "/v2/models/{model}/versions/{version}/generate": "generate: send tensors to /infer",
     "/v2/models/{model}/versions/{version}/generate_stream": "generate: send tensors to /infer",
 }
 """By path, what to do instead."""

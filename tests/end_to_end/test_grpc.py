@@ -142,6 +142,7 @@ def test_requests_in_flight_are_answered_at_sigterm(root: Path) -> None:
     assert not any(answer.error_message for answer in others)
 
 
+@pytest.mark.slow
 def test_every_worker_predicts_on_the_one_port(root: Path) -> None:
     with running(root, "--grpc-port", "0", "--workers", "2") as process:
         address = serving(process).address

@@ -101,7 +101,7 @@ def test_a_unix_socket_in_place_of_a_port(tmp_path: Path, repository: Path, work
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("workers", "host"), [("1", "::"), ("2", "127.0.0.1,::1")])
+@pytest.mark.parametrize(("workers", "host"), [("1", "::"), pytest.param("2", "127.0.0.1,::1", marks=pytest.mark.slow)])
 def test_ipv4_and_ipv6_on_one_port(repository: Path, workers: str, host: str) -> None:
     with running(repository, "--workers", workers, "--host", host, "--allow-anonymous-admin") as process:
         for address in ("127.0.0.1", "[::1]"):

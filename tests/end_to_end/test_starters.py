@@ -57,6 +57,8 @@ NEEDS_MORE = {
     ("delete", "/v2/models/mlp/reference/0123456789abcdef"),
     ("get", "/v2/models/mlp/quantizations/0123456789abcdef?wait=0"),
     ("delete", "/v2/models/mlp/quantizations/0123456789abcdef"),
+    ("post", "/v2/models/mlp/generate"),
+    ("post", "/v2/models/mlp/versions/1/generate"),
     ("put", "/v2/models/mlp/rollout/canary"),
     ("put", "/v2/models/mlp/rollout/shadow"),
     ("post", "/v2/models/mlp/rollout/rollback"),
@@ -65,7 +67,7 @@ NEEDS_MORE = {
     ("post", "/v1/models/mlp/versions/1:regress"),
     ("post", "/v1/models/mlp/labels/stable:regress"),
 }
-"""A newcomer has one version of each model, none of which is a regression, and rows are collected already."""
+"""A newcomer has one version of each model, no regression or generator among them, and rows are collected already."""
 
 
 def test_every_example_on_the_docs_page_runs_as_it_stands(client: httpx2.Client) -> None:

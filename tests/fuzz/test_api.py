@@ -38,6 +38,7 @@ WITHOUT_POSITIVE_DATA = {
         *("predict_label", "classify_label", "regress_label", "normalize", "normalize_with_layer"),
     ],
     "not all bytes are an image, and not every model takes texts": ["predict_labels", "predict_labels_version"],
+    "only generators generate": ["generate_images", "generate_images_version"],
     "a change depends on the state of the versions": [
         *("set_canary", "set_shadow", "set_label", "promote_version", "roll_back", "unload_version"),
         *("start_recalibration", "start_recalibration_version", "start_reference", "start_reference_version"),

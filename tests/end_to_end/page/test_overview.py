@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from models.manifest import Manifest
@@ -12,6 +13,7 @@ from tests.end_to_end.conftest import Process, running
 from tests.end_to_end.page.browser import opened
 
 
+@pytest.mark.slow
 def test_many_models_are_searched_and_sorted(browser: Browser, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     bundle = tiny_bundle()

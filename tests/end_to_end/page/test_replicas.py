@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.end_to_end.conftest import running
 from tests.end_to_end.page.browser import opened
 
 
+@pytest.mark.slow
 def test_each_replica_is_listed_with_what_it_serves(browser: Browser, tmp_path: Path) -> None:
     with (
         running(tmp_path / "repository", "--workers", "2") as service,

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
         ("systemsharedmemory/region/a/register", "in binary"),
         ("systemsharedmemory/unregister", "in binary"),
         ("cudasharedmemory/region/a/unregister", "in binary"),
-        ("models/tiny/generate", "/infer"),
+        ("models/tiny/generate_stream", "/infer"),
         ("models/tiny/versions/1/generate_stream", "/infer"),
     ],
 )
