@@ -1,6 +1,7 @@
 """Re-calibrations, references and quantisations: start, follow and cancel the jobs that make a version."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -33,54 +34,6 @@ Wait = Annotated[
 _HEADER = "inference-header-content-length"
 
 
-def _schema(parameters: type[JobParameters], inputs: str, collect: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "description": "Either `inputs` or `collect`."
-        + ("" if parameters.needs_rows else " Without both: the held-out rows of the version."),
-        "properties": {
-            "inputs": {"type": "array", "items": {"type": "object"}, "description": inputs},
-            "collect": {
-                "type": "integer",
-                "minimum": parameters.min_rows,
-                "maximum": parameters.max_rows,
-                "description": collect,
-            },
-            "parameters": parameters.model_json_schema(),
-        },
-    }
-
-
-_RECALIBRATION_BODY = json_body(
-    _schema(
-        RecalibrationParameters,
-        "Rows, as in an inference request. With one more input `labels` (INT64, a class for each row or -1), accuracy "
-        "is a gate as well.",
-        "Rows to collect from the requests that the version answers.",
-    ),
-    {"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}},
-)
-_REFERENCE_BODY = json_body(
-    _schema(
-        ReferenceParameters,
-        "Rows, as in an inference request.",
-        "Rows to collect from the requests that the version answers: traffic that is declared good.",
-    ),
-    {"from traffic": {"value": {"collect": 5000, "parameters": {"timeout_seconds": 86400}}}},
-)
-
-
-_QUANTIZATION_BODY = json_body(
-    _schema(
-        QuantizationParameters,
-        "Rows that the model was not trained on, as in an inference request. With one more input `labels` (INT64, a "
-        "class for each row or -1), accuracies are compared.",
-        "Rows to collect from the requests that the version answers.",
-    ),
-    {"held-out rows": {"value": {"parameters": {"tolerance": 0.5}}}},
-)
-
-
 class JobList(BaseModel):
     """The re-calibrations of a model, latest first."""
 
@@ -99,19 +52,112 @@ class QuantizationList(BaseModel):
     quantizations: list[Job]
 
 
-_Start = Callable[[str, int | None, Request, type[JobParameters]], Awaitable[Job]]
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of job, as its paths describe it.
+
+    Attributes:
+        parameters: of a request.
+        list_class: of the answer that lists the jobs, in its one field.
+        path: last part of the paths.
+        noun, plural: of the job, for summaries.
+        jobs, job: what is listed, and what is followed and cancelled.
+        start: summary of the path that starts a job.
+        about: description of that path.
+        inputs, collect: descriptions of these members of its body.
+        examples: of the body.
+    """
+
+    parameters: type[JobParameters]
+    list_class: type[BaseModel]
+    path: str
+    noun: str
+    plural: str
+    jobs: str
+    job: str
+    start: str
+    about: str
+    inputs: str
+    collect: str
+    examples: dict[str, dict[str, Any]]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The description of the body that starts a job."""
+        needed = "" if self.parameters.needs_rows else " Without both: the held-out rows of the version."
+        collect = {"minimum": self.parameters.min_rows, "maximum": self.parameters.max_rows}
+        schema = {
+            "type": "object",
+            "description": f"Either `inputs` or `collect`.{needed}",
+            "properties": {
+                "inputs": {"type": "array", "items": {"type": "object"}, "description": self.inputs},
+                "collect": {"type": "integer", **collect, "description": self.collect},
+                "parameters": self.parameters.model_json_schema(),
+            },
+        }
+        return json_body(schema, self.examples)
+
+
+_KINDS = (
+    _Kind(
+        RecalibrationParameters,
+        JobList,
+        path="recalibrations",
+        noun="re-calibration",
+        plural="re-calibrations",
+        jobs="re-calibrations of a model",
+        job="re-calibration",
+        start="Start a re-calibration",
+        about="Estimate the statistics of a new version from rows in the request, or from rows of the traffic.\n\n"
+        "The new version is published and loaded if it passes its gates. It answers only requests that name it, "
+        "until it\nis promoted.",
+        inputs="Rows, as in an inference request. With one more input `labels` (INT64, a class for each row or -1), "
+        "accuracy is a gate as well.",
+        collect="Rows to collect from the requests that the version answers.",
+        examples={"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}},
+    ),
+    _Kind(
+        ReferenceParameters,
+        ReferenceList,
+        path="reference",
+        noun="reference",
+        plural="jobs of references",
+        jobs="jobs that estimate a reference for a model",
+        job="job",
+        start="Estimate a reference",
+        about="Make a new version whose drift is judged against rows that are declared good: sent, or of the "
+        "traffic.\n\n"
+        "The graphs stay as they are. The new version is published and loaded if it passes its gates, and answers "
+        "only\nrequests that name it, until it is promoted.",
+        inputs="Rows, as in an inference request.",
+        collect="Rows to collect from the requests that the version answers: traffic that is declared good.",
+        examples={"from traffic": {"value": {"collect": 5000, "parameters": {"timeout_seconds": 86400}}}},
+    ),
+    _Kind(
+        QuantizationParameters,
+        QuantizationList,
+        path="quantizations",
+        noun="quantisation",
+        plural="quantisations",
+        jobs="quantisations of a model",
+        job="quantisation",
+        start="Start a quantisation",
+        about="Make a version that computes in 8 bits, compare it with its parent, and time both.\n\n"
+        "It is published and loaded if it is faster on this machine and loses no more than is tolerated. It answers "
+        "only\nrequests that name it, until it is promoted.",
+        inputs="Rows that the model was not trained on, as in an inference request. With one more input `labels` "
+        "(INT64, a class for each row or -1), accuracies are compared.",
+        collect="Rows to collect from the requests that the version answers.",
+        examples={"held-out rows": {"value": {"parameters": {"tolerance": 0.5}}}},
+    ),
+)
 
 
 def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPool, max_body_bytes: int) -> APIRouter:
     """Re-calibrations, references and quantisations of models."""
     routes = api_router("recalibration")
 
-    async def start(
-        model: str,
-        version: int | None,
-        request: Request,
-        parameters: type[JobParameters],
-    ) -> Job:
+    async def start(model: str, version: int | None, request: Request, parameters: type[JobParameters]) -> Job:
         served = catalog.get(model, version)
         manifest = served.manifest
         parameters.require_capability(manifest)
@@ -122,164 +168,71 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         decoded = await codec_pool.run(client_address(request.scope), 2 * len(body), decode)
         return await recalibrations.start(served, decoded)
 
-    _add_quantizations(routes, catalog, recalibrations, start)
-
-    @for_default_and_named(
-        routes,
-        "POST",
-        "/v2/models/{model}/recalibrations",
-        summary="Start a re-calibration",
-        status_code=202,
-        dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 413, 415, 503),
-        openapi_extra=_RECALIBRATION_BODY,
-    )
-    async def start_recalibration(model: ModelName, version: int | None, request: Request) -> Job:
-        """Estimate the statistics of a new version from rows in the request, or from rows of the traffic.
-
-        The new version is published and loaded if it passes its gates. It answers only requests that name it, until it
-        is promoted.
-        """
-        return await start(model, version, request, RecalibrationParameters)
-
-    @for_default_and_named(
-        routes,
-        "POST",
-        "/v2/models/{model}/reference",
-        summary="Estimate a reference",
-        status_code=202,
-        dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404, 413, 415, 503),
-        openapi_extra=_REFERENCE_BODY,
-    )
-    async def start_reference(model: ModelName, version: int | None, request: Request) -> Job:
-        """Make a new version whose drift is judged against rows that are declared good: sent, or of the traffic.
-
-        The graphs stay as they are. The new version is published and loaded if it passes its gates, and answers only
-        requests that name it, until it is promoted.
-        """
-        return await start(model, version, request, ReferenceParameters)
-
-    @routes.get(
-        "/v2/models/{model}/reference",
-        summary="List jobs of references",
-        dependencies=[PUBLIC],
-        responses=error_responses(404, 503),
-    )
-    async def list_references(model: ModelName) -> ReferenceList:
-        """All open jobs that estimate a reference for a model, and the latest finished ones."""
-        catalog.get(model)
-        await recalibrations.refresh()
-        return ReferenceList(references=recalibrations.jobs_of(model, "reference"))
-
-    @routes.get(
-        "/v2/models/{model}/reference/{job}",
-        summary="Progress of a reference",
-        dependencies=[PUBLIC],
-        responses=error_responses(404),
-    )
-    async def get_reference(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
-        """State and gates of a job, now or when it is finished."""
-        await recalibrations.refresh()
-        return await recalibrations.wait(model, job, wait, "reference")
-
-    @routes.delete(
-        "/v2/models/{model}/reference/{job}",
-        summary="Cancel a reference",
-        dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404),
-    )
-    async def cancel_reference(model: ModelName, job: JobId) -> Job:
-        """Stop a job that is not finished. Its record stays."""
-        await recalibrations.refresh()
-        return await recalibrations.cancel(model, job, "reference")
-
-    @routes.get(
-        "/v2/models/{model}/recalibrations",
-        summary="List re-calibrations",
-        dependencies=[PUBLIC],
-        responses=error_responses(404, 503),
-    )
-    async def list_recalibrations(model: ModelName) -> JobList:
-        """All open re-calibrations of a model, and the latest finished ones."""
-        catalog.get(model)
-        await recalibrations.refresh()
-        return JobList(recalibrations=recalibrations.jobs_of(model))
-
-    @routes.get(
-        "/v2/models/{model}/recalibrations/{job}",
-        summary="Progress of a re-calibration",
-        dependencies=[PUBLIC],
-        responses=error_responses(404),
-    )
-    async def get_recalibration(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
-        """State and gates of a re-calibration, now or when it is finished."""
-        await recalibrations.refresh()
-        return await recalibrations.wait(model, job, wait)
-
-    @routes.delete(
-        "/v2/models/{model}/recalibrations/{job}",
-        summary="Cancel a re-calibration",
-        dependencies=[ADMIN],
-        responses=error_responses(400, 401, 403, 404),
-    )
-    async def cancel_recalibration(model: ModelName, job: JobId) -> Job:
-        """Stop a re-calibration that is not finished. Its record stays."""
-        await recalibrations.refresh()
-        return await recalibrations.cancel(model, job)
-
+    for kind in _KINDS:
+        _add(routes, kind, catalog, recalibrations, partial(start, parameters=kind.parameters))
     return routes
 
 
-def _add_quantizations(routes: APIRouter, catalog: Catalog, recalibrations: Recalibrations, start: _Start) -> None:
-    @for_default_and_named(
+def _add(
+    routes: APIRouter,
+    kind: _Kind,
+    catalog: Catalog,
+    recalibrations: Recalibrations,
+    start: Callable[[str, int | None, Request], Awaitable[Job]],
+) -> None:
+    """Add the paths of a kind of job."""
+    name, path = kind.parameters.kind, f"/v2/models/{{model}}/{kind.path}"
+    (listed,) = kind.list_class.model_fields
+
+    async def start_job(model: ModelName, version: int | None, request: Request) -> Job:
+        return await start(model, version, request)
+
+    start_job.__name__, start_job.__doc__ = f"start_{name}", kind.about
+    for_default_and_named(
         routes,
         "POST",
-        "/v2/models/{model}/quantizations",
-        summary="Start a quantisation",
+        path,
+        summary=kind.start,
         status_code=202,
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404, 413, 415, 503),
-        openapi_extra=_QUANTIZATION_BODY,
-    )
-    async def start_quantization(model: ModelName, version: int | None, request: Request) -> Job:
-        """Make a version that computes in 8 bits, compare it with its parent, and time both.
-
-        It is published and loaded if it is faster on this machine and loses no more than is tolerated. It answers only
-        requests that name it, until it is promoted.
-        """
-        return await start(model, version, request, QuantizationParameters)
+        openapi_extra=kind.body,
+    )(start_job)
 
     @routes.get(
-        "/v2/models/{model}/quantizations",
-        summary="List quantisations",
+        path,
+        name=f"list_{listed}",
+        summary=f"List {kind.plural}",
+        description=f"All open {kind.jobs}, and the latest finished ones.",
+        response_model=kind.list_class,
         dependencies=[PUBLIC],
         responses=error_responses(404, 503),
     )
-    async def list_quantizations(model: ModelName) -> QuantizationList:
-        """All open quantisations of a model, and the latest finished ones."""
+    async def list_jobs(model: ModelName) -> BaseModel:
         catalog.get(model)
         await recalibrations.refresh()
-        return QuantizationList(quantizations=recalibrations.jobs_of(model, "quantization"))
+        return kind.list_class(**{listed: recalibrations.jobs_of(model, name)})
 
     @routes.get(
-        "/v2/models/{model}/quantizations/{job}",
-        summary="Progress of a quantisation",
+        f"{path}/{{job}}",
+        name=f"get_{name}",
+        summary=f"Progress of a {kind.noun}",
+        description=f"State and gates of a {kind.job}, now or when it is finished.",
         dependencies=[PUBLIC],
         responses=error_responses(404),
     )
-    async def get_quantization(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
-        """State and gates of a quantisation, now or when it is finished."""
+    async def get_job(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
         await recalibrations.refresh()
-        return await recalibrations.wait(model, job, wait, "quantization")
+        return await recalibrations.wait(model, job, wait, name)
 
     @routes.delete(
-        "/v2/models/{model}/quantizations/{job}",
-        summary="Cancel a quantisation",
+        f"{path}/{{job}}",
+        name=f"cancel_{name}",
+        summary=f"Cancel a {kind.noun}",
+        description=f"Stop a {kind.job} that is not finished. Its record stays.",
         dependencies=[ADMIN],
         responses=error_responses(400, 401, 403, 404),
     )
-    async def cancel_quantization(model: ModelName, job: JobId) -> Job:
-        """Stop a quantisation that is not finished. Its record stays."""
+    async def cancel_job(model: ModelName, job: JobId) -> Job:
         await recalibrations.refresh()
-        return await recalibrations.cancel(model, job, "quantization")
+        return await recalibrations.cancel(model, job, name)
