@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from denge.traffic import Camera, Client, Starter, describe, print_progress
+from denge.traffic import Camera, Client, Starter, print_progress, send_images
 from models.errors import NotReady
 
 MODEL: Starter = "convnet"
@@ -35,9 +35,10 @@ def demonstrate(
     with serving() as (process, url), closing(Client(url)) as client:
         camera = Camera(client, MODEL, seed)
         _say(f"A service with the model '{MODEL}', which knows clean images of digits", f"Page: {url}")
-        _say("1. Clean images", _send(camera, 0, _CLEAN), _verdict(client))
+        _say("1. Clean images", send_images(camera, _CLEAN, 0), _verdict(client))
         _say(
-            f"2. The camera gets noisy (standard deviation {NOISE} of the pixels' range)", _send(camera, NOISE, _NOISY)
+            f"2. The camera gets noisy (standard deviation {NOISE} of the pixels' range)",
+            send_images(camera, _NOISY, NOISE),
         )
         _until(lambda: _drift(client)["alarm"], camera, "an alarm")
         _say("3. Denge has no labels, but the layers remember what they saw in training", _verdict(client))
@@ -49,7 +50,7 @@ def demonstrate(
             raise NotReady(f"re-calibration: {ended['state']}: {ended.get('reason')}")
         _say(f"4. Version {ended['published']} is estimated from {COLLECTED} of the noisy images", _accuracy(ended))
         client.ask("POST", f"{_PATH}/rollout/promote", {"version": ended["published"]})
-        _say("5. It is promoted, and can be rolled back", _send(camera, NOISE, _REPAIRED))
+        _say("5. It is promoted, and can be rolled back", send_images(camera, _REPAIRED, NOISE))
         if keep:
             _say(f"Look at {url} (Versions compares both), {url}/docs, and the README's tour. Ctrl-C ends the service")
             process.wait()
@@ -70,14 +71,6 @@ def serving() -> Iterator[tuple["subprocess.Popen[str]", str]]:
                 pass
             finally:
                 process.terminate()
-
-
-def _send(camera: Camera, noise: float, images: int) -> str:
-    answers = []
-    for sent in range(images):
-        print_progress(f"{sent} of {images} images")
-        answers.append(camera.send(noise))
-    return describe(answers)
 
 
 def _until(holds: Callable[[], bool], camera: Camera, what: str) -> None:

@@ -103,19 +103,17 @@ def send(
     seed: Annotated[int | None, Parameter(help="Of the order and the noise.")] = None,
 ) -> None:
     """Send images of digits to a starter model, and count how often noise changes the answer."""
-    answers = []
     with closing(Client(url)) as client:
-        camera = Camera(client, model, seed)
-        for sent in range(images):
-            answers.append(camera.send(noise))
-            if sent % 100 == 99:
-                print_progress(f"{sent + 1:,} of {images:,} images")
+        print(send_images(Camera(client, model, seed), images, noise))
+
+
+def send_images(camera: Camera, images: int, noise: float) -> str:
+    """Send images, with progress on the terminal. Returns a sentence about their answers."""
+    answers = []
+    for sent in range(images):
+        print_progress(f"{sent:,} of {images:,} images")
+        answers.append(camera.send(noise))
     print_progress("")
-    print(describe(answers))
-
-
-def describe(answers: list[tuple[bool, str]]) -> str:
-    """Returns a sentence about what `Camera.send` has returned."""
     share = sum(is_same for is_same, _ in answers) / max(1, len(answers))
     versions = " and ".join(sorted({version for _, version in answers}, key=int))
     return f"{len(answers):,} images: {share:.1%} answered as the clean image is, by version {versions}"

@@ -18,7 +18,7 @@ DengeError
 │   ├── MissingStatistics     a normalisation layer has no stored running statistics
 │   ├── ExternalData          tensors are kept outside the file, which is never followed
 │   └── ParityError           two graphs that should compute the same do not
-├── RecalibrationRefused      a re-calibrated version did not pass its gates
+├── VersionRefused      a re-calibrated version did not pass its gates
 ├── ProviderUnavailable       onnxruntime cannot use the requested execution provider
 ├── NotSupported              a part of the protocol that this service does not have
 ├── NotReady                  the model or service exists, but cannot answer now
@@ -152,8 +152,8 @@ class ParityError(GraphError):
     """Two graphs that should compute the same do not."""
 
 
-class RecalibrationRefused(DengeError):
-    """A re-calibrated version did not pass its gates, and publishing was not forced."""
+class VersionRefused(DengeError):
+    """A version that was made from another one did not pass its gates, and publishing was not forced."""
 
 
 class ProviderUnavailable(DengeError):

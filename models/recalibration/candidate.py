@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from models.errors import RecalibrationRefused
+from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate, Gate, QuantizationRecord, RecalibrationRecord, ReferenceRecord
 from models.recalibration.gates import describe
 from models.repository.bundle import Bundle
@@ -52,12 +52,12 @@ class Candidate:
             force: return it although a gate was not passed, with a manifest that records this.
 
         Raises:
-            RecalibrationRefused: a gate was not passed; the message has the figures.
+            VersionRefused: a gate was not passed; the message has the figures.
         """
         if not self.failed_gates:
             return self.bundle
         if not force:
-            raise RecalibrationRefused("; ".join(map(describe, self.failed_gates)))
+            raise VersionRefused("; ".join(map(describe, self.failed_gates)))
         return _change_record(self.bundle, forced=True)
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import IO
 
 from models.datatypes import Array
-from models.errors import DengeError, RecalibrationRefused
+from models.errors import DengeError, VersionRefused
 from models.quantization.limits import TOLERANCE
 from models.quantization.version import quantize
 from models.recalibration.candidate import Candidate
@@ -95,7 +95,7 @@ def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
 def _labelled(rows: Mapping[str, Array], labels: Array) -> LabelledRows:
     known = labels >= 0
     if not known.any():
-        raise RecalibrationRefused("labels: none of them is a class")
+        raise VersionRefused("labels: none of them is a class")
     return LabelledRows({name: values[known] for name, values in rows.items()}, labels[known])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from models.errors import InvalidInput, RecalibrationRefused
+from models.errors import InvalidInput, VersionRefused
 from models.graph.fold import fold
 from models.graph.load import parse, serialize
 from models.graph.merge import merge
@@ -78,7 +78,7 @@ def test_one_that_is_slower_is_refused_with_the_figures(measured: list[tuple[flo
 
     candidate = quantize(bundle(), 1)
 
-    with pytest.raises(RecalibrationRefused, match=r"^speed_1 0.7 is below 1.05$"):
+    with pytest.raises(VersionRefused, match=r"^speed_1 0.7 is below 1.05$"):
         candidate.publishable()
     forced = candidate.publishable(force=True).manifest.lineage.quantization
     assert forced is not None

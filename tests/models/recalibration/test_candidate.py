@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from models.errors import RecalibrationRefused
+from models.errors import VersionRefused
 from models.manifest import Gate, Lineage, Manifest, Parent, RecalibrationRecord
 from models.recalibration.candidate import Candidate
 from models.repository.bundle import Bundle
@@ -50,7 +50,7 @@ def test_one_that_fails_is_refused_with_all_figures_and_published_by_force_alone
     candidate = Candidate.of(recalibrated_bundle(), [PASSED, FAILED, BROKEN])
 
     assert candidate.failed_gates == (FAILED, BROKEN)
-    with pytest.raises(RecalibrationRefused, match=r"^diversity 0.5 is below 0.9; growth is not a finite number$"):
+    with pytest.raises(VersionRefused, match=r"^diversity 0.5 is below 0.9; growth is not a finite number$"):
         candidate.publishable()
     forced = candidate.publishable(force=True)
     record = forced.manifest.lineage.recalibration

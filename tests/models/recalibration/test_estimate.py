@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from models import starter
 from models.datatypes import Arrays
 from models.drift.detector import Detector
-from models.errors import InvalidInput, ParityError, RecalibrationRefused
+from models.errors import InvalidInput, ParityError, VersionRefused
 from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, Parent
@@ -142,7 +142,7 @@ def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) ->
         "agreement",
     ]
     assert "diversity" in [gate.name for gate in candidate.failed_gates]
-    with pytest.raises(RecalibrationRefused, match=r"diversity \S+ is below 0.75"):
+    with pytest.raises(VersionRefused, match=r"diversity \S+ is below 0.75"):
         candidate.publishable()
     forced = candidate.publishable(force=True).manifest.lineage.recalibration
     assert forced is not None
