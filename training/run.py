@@ -6,19 +6,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from models.errors import InvalidInput
-from training import adversarial, checkpoint, loop
+from training import checkpoint, loop, procedures
 from training.config import Config
 from training.data.dataset import Dataset
 from training.networks import build
-from training.networks.dcgan import DCGAN
 from training.processes import ALONE, Processes
-
-_ADVERSARIAL_BETA = 0.5
-"""First beta of Adam for a generator and its discriminator (Radford et al. 2016, section 4)."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +68,9 @@ def train(
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     network = build.build(config, data)
-    if isinstance(network, DCGAN) and processes.count > 1:
-        raise InvalidInput("dcgan is trained by one process", "model")
-    parallel = processes.parallel(network)
-    betas = (_ADVERSARIAL_BETA, 0.999) if isinstance(network, DCGAN) else (0.9, 0.999)
-    optimizer = Adam(network.parameters(), lr=config.learning_rate, betas=betas)
+    procedure = procedures.choose(network, config, processes)
     path = folder / checkpoint.FILE
-    done = _resume(path, config, network, optimizer) if resume else 0
+    done = _resume(path, config, network, procedure.optimizer) if resume else 0
 
     epoch_steps = loop.count_steps(len(rows.train), config.batch_size)
     for epoch in range(done, config.epochs):
@@ -87,42 +79,20 @@ def train(
             return config.learning_rate * loop.cosine(before + step, config.epochs * epoch_steps)
 
         title = f"epoch {epoch + 1}/{config.epochs}"
-        with tqdm(
-            total=epoch_steps, desc=title, unit="step", disable=True if processes.rank else None, leave=False
-        ) as bar:
-            if isinstance(network, DCGAN):
-                losses = adversarial.train_epoch(
-                    network,
-                    optimizer,
-                    rows.train,
-                    rows.train_labels,
-                    batch_size=config.batch_size,
-                    learning_rate=learning_rate,
-                    on_step=bar.update,
-                )
-                line = f"loss of the discriminator {losses.discriminator:.4f}, of the generator {losses.generator:.4f}"
-            else:
-                loss = loop.train_epoch(
-                    parallel,
-                    optimizer,
-                    rows.train,
-                    rows.train_labels,
-                    batch_size=config.batch_size,
-                    learning_rate=learning_rate,
-                    on_step=bar.update,
-                    processes=processes,
-                )
-                line = f"loss {loss:.4f}"
+        hidden = True if processes.rank else None  # None: where the output is no terminal
+        with tqdm(total=epoch_steps, desc=title, unit="step", disable=hidden, leave=False) as bar:
+            losses = procedure.train_epoch(
+                rows.train, rows.train_labels, learning_rate=learning_rate, on_step=bar.update
+            )
         if processes.rank:
             continue
-        checkpoint.write(path, config, epoch + 1, network, optimizer)
-        if not isinstance(network, DCGAN):
-            line += f", test accuracy {loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels)):.2%}"
-        log(f"{title}: {line}")
+        checkpoint.write(path, config, epoch + 1, network, procedure.optimizer)
+        parts = (losses, procedure.test(rows.test, rows.test_labels))
+        log(f"{title}: {', '.join(filter(None, parts))}")
     return network
 
 
-def _resume(path: Path, config: Config, network: nn.Module, optimizer: Adam) -> int:
+def _resume(path: Path, config: Config, network: nn.Module, optimizer: Optimizer) -> int:
     found = checkpoint.read(path)
     if found.config != config:
         raise InvalidInput(f"{path} is of a run with other settings: {found.config.difference(config)}", "resume")
