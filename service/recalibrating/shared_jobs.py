@@ -31,6 +31,8 @@ log = structlog.get_logger()
 SCHEMA = 1
 LEASE_SECONDS = 20.0
 """After the death of the replica that carries out a job, another one does."""
+HELD_SECONDS = 15.0
+"""A replica that cannot renew a job's lease for so long leaves the job, before another one can take it over."""
 KEPT_SECONDS = 90 * 86_400.0
 """How long records stay."""
 
@@ -82,6 +84,7 @@ class SharedRecalibrations(Recalibrations):
         self._plans: dict[str, CollectPlan] = {}
         self._totals: dict[str, tuple[int, int]] = {}
         self._unwritten: set[str] = set()
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
         membership.watch(_TOPIC, self.exchange)
 
     async def open(self) -> None:
@@ -118,7 +121,7 @@ class SharedRecalibrations(Recalibrations):
             if job.is_finished:
                 continue
             is_own = job_id in self._tasks
-            has_lease = await self._store.lease(f"job/{job_id}", self._membership.id, LEASE_SECONDS)
+            has_lease = await self._lease(job_id)
             if has_lease and not is_own:
                 await self._take_over(job)
             elif is_own and (not has_lease or f"cancel/{job_id}" in cancelled):
@@ -149,24 +152,41 @@ class SharedRecalibrations(Recalibrations):
 
     def sample(self, job_id: str) -> bytes:
         """Returns the rows that this replica has collected for a job."""
-        if job_id not in self._collections:
-            return super().sample(job_id)
-        return self._collections[job_id].to_bytes()
+        collection = self._collections.get(job_id)
+        return super().sample(job_id) if collection is None else collection.to_bytes()
 
     def _current(self, job: Job) -> Job:
-        kept, seen = self._totals.get(job.id, (0, 0))
         if job.state != "collecting":
             return job
+        kept, seen = self._totals.get(job.id, (0, 0))
         return job.model_copy(update={"rows": min(kept, job.target_rows), "seen": seen})
 
     async def _write(self, job: Job) -> None:
         record = JobRecord(job=job, plan=self._plans.get(job.id))
         self._unwritten.add(job.id)
         if not job.is_finished:
-            await self._membership.observe(self._store.lease(f"job/{job.id}", self._membership.id, LEASE_SECONDS))
+            await self._lease(job.id)
         await self._membership.observe(self._store.put(f"job/{job.id}", record.to_value(), KEPT_SECONDS))
         self._unwritten.discard(job.id)
         await self._membership.announce(_TOPIC)
+
+    async def _lease(self, job_id: str) -> bool:
+        """Take or renew the lease of a job. Returns whether this replica has it."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + HELD_SECONDS  # the store counts from when it is asked, or later
+        lease = self._store.lease(f"job/{job_id}", self._membership.id, LEASE_SECONDS)
+        if has_lease := bool(await self._membership.observe(lease)):
+            if (expiry := self._expiries.get(job_id)) is not None:
+                expiry.cancel()
+            self._expiries[job_id] = loop.call_at(ends, self._leave, job_id)
+        return has_lease
+
+    def _leave(self, job_id: str) -> None:
+        """Stop carrying out a job whose lease has not been renewed, unless its rows are here only."""
+        del self._expiries[job_id]
+        if job_id in self._tasks and job_id in self._plans:
+            log.warning("recalibration_left", job=job_id, reason="its lease could not be renewed")
+            self._tasks[job_id].cancel(_ELSEWHERE)
 
     async def _delete(self, job_id: str) -> None:
         with suppress(StoreUnavailable):
@@ -251,9 +271,9 @@ class SharedRecalibrations(Recalibrations):
         }
         own = self._collections[job_id]
         found[self._membership.id] = [own.kept, own.seen, own.is_too_large]
-        kept, seen = sum(each[0] for each in found.values()), sum(each[1] for each in found.values())
-        self._totals[job_id] = kept, seen
-        return kept, seen, any(each[2] for each in found.values())
+        kept, seen, is_too_large = zip(*found.values(), strict=True)
+        self._totals[job_id] = sum(kept), sum(seen)
+        return *self._totals[job_id], any(is_too_large)
 
     async def _fetch(self, job_id: str, plan: CollectPlan) -> Mapping[str, Array] | None:
         """Returns one sample of what all replicas have collected; None where one that has died leaves too few rows."""

@@ -105,6 +105,7 @@ class Agreement:
                 await self._create()
             with suppress(StoreUnavailable):
                 await self._apply()
+            with suppress(StoreUnavailable):  # where the others do not hear of it now, the next heartbeat says so
                 await self._membership.update(state="ready", catalog=self.revision)
                 await self._apply()  # a change that did not wait for this replica, since it was not ready
             self._is_started = True

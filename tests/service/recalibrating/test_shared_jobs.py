@@ -13,6 +13,7 @@ import pytest
 from models.errors import NotFound, NotReady
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
+from service.recalibrating import shared_jobs
 from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import ROWS_PATH
@@ -152,6 +153,35 @@ def test_a_replica_that_dies_costs_its_rows_and_not_the_job(fleet: Fleet) -> Non
             b.offer(ROWS)
             done = await fleet.finish(b, job)
             assert (done.state, done.rows, done.seen) == ("published", 64, 256), done.reason
+
+    run(test())
+
+
+def test_a_replica_that_is_cut_off_from_the_store_leaves_its_job_before_another_takes_it(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared_jobs.HELD_SECONDS < LEASE_SECONDS
+    monkeypatch.setattr(shared_jobs, "HELD_SECONDS", 0.0)
+
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            a = await stack.enter_async_context(fleet.add("a", *STANDING_STILL))
+            b = await stack.enter_async_context(fleet.add("b"))
+            job = await a.jobs.start(a.catalog.get("tiny"), COLLECT)
+            sent = await a.jobs.start(a.catalog.get("tiny"), SENT)
+            # It hears nothing any more, and its lease in the store has not ended.
+            del fleet.replicas["a"]
+            tasks = {each.get_name(): each for each in asyncio.all_tasks()}
+            await asyncio.wait([tasks[f"job {job.id}"]])
+            assert a.jobs.get("tiny", job.id).state == "collecting"
+            assert not tasks[f"job {sent.id}"].done()  # its rows are nowhere else
+
+            monkeypatch.setattr(shared_jobs, "HELD_SECONDS", 15.0)
+            fleet.now += LEASE_SECONDS
+            await fleet.exchange()
+            b.offer(np.tile(ROWS, (2, 1)))
+            done = await fleet.finish(b, job)
+            assert (done.state, done.rows, done.published) == ("published", 64, 1), done.reason
 
     run(test())
 

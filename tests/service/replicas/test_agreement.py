@@ -169,9 +169,11 @@ def test_without_the_store_models_are_served_and_changes_are_refused(versions: R
             await until(
                 lambda: all(each.membership.is_available for each in (a, b, late)), "the store is not used again"
             )
+            while len(members := await a.membership.members()) < 3:
+                await a.membership.wait_for_change(1)
+            assert {member.state for member in members} == {"ready"}
             await a.agreement.run("promote", a.rollouts.promote, "tiny", 2)
-            assert (a.default(), b.default()) == (2, 2)
-            await until(lambda: late.default() == 2, "a replica that started without the store does not follow")
+            assert (a.default(), b.default(), late.default()) == (2, 2, 2)
 
     run(test())
 
