@@ -82,6 +82,7 @@ class ClassShift:
             rate. None without enough rows.
         distance: total variation distance, 0 to 1: the share of rows whose class would have to be another one.
         explains_shift: whether held-out rows of these classes have the window's statistics; None where this is unknown.
+        unexplained: how far the window's statistics are from theirs, over the threshold; None where this is unknown.
     """
 
     statistic: float | None
@@ -89,6 +90,7 @@ class ClassShift:
     significant: bool | None
     distance: float | None
     explains_shift: bool | None
+    unexplained: float | None = None
 
     @property
     def large(self) -> bool:

@@ -39,11 +39,12 @@ from models.drift.assessment import (
     Verdict,
     decide,
 )
+from models.drift.baseline import CLASSES, GIVEN_CLASSES, OVERALL, Baseline, layer_statistic
 from models.drift.divergence import g_statistic
 from models.drift.reference import ChannelShifts, ClassConditionalMoments, ExpectedMoments
-from models.drift.thresholds import noise_at, require_rate, threshold_at, usual_at
+from models.drift.thresholds import WindowThresholds, noise_at, require_rate, threshold_at, usual_at
 from models.errors import InvalidInput
-from models.manifest import ClassReference, DriftReference
+from models.manifest import DriftReference
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
 
@@ -80,6 +81,7 @@ class Detector:
         window: Mapping[str, WindowMoments],
         class_counts: ArrayLike | None = None,
         false_alarm_rate: float = 0.01,
+        baseline: Baseline | None = None,
     ) -> Assessment:
         """The figures of a window, and the verdict.
 
@@ -87,24 +89,28 @@ class Detector:
             window: moments by layer. Layers without a reference show their sizes and do not count for the verdict.
             class_counts: the window's rows by predicted class, shape (K,).
             false_alarm_rate: per window, between the smallest and the largest of the reference.
+            baseline: of correlated traffic, for which the rate holds then; without it, for independent rows.
 
         Raises:
             InvalidInput: the rate is beyond those that were measured, or a layer has another number of channels.
         """
-        reference, rate = self.reference, false_alarm_rate
+        reference, thresholds = self.reference, None
         if reference is not None:
-            require_rate(reference, rate)
+            require_rate(reference, false_alarm_rate)
+            thresholds = WindowThresholds(reference, false_alarm_rate, baseline)
         rows = max((moments.count for moments in window.values()), default=0)
         window = {name: moments for name, moments in window.items() if moments.count}
         enough = rows >= MIN_WINDOW_ROWS
         statistics = self._statistics(window, reference) if reference is not None and enough else {}
-        layers = {name: self._layer(name, moments, statistics.get(name), rate) for name, moments in window.items()}
-        classes = self._classes(window, class_counts, rows, rate)
+        layers = {
+            name: self._layer(name, moments, statistics.get(name), thresholds) for name, moments in window.items()
+        }
+        classes = self._classes(window, class_counts, rows, thresholds)
         statistic = threshold = significant = None
         verdict: Verdict = "uncalibrated" if reference is None and enough else "not_enough_rows"
-        if reference is not None and statistics:
+        if reference is not None and thresholds is not None and statistics:
             statistic = max(statistics.values())
-            threshold = threshold_at(reference, reference.thresholds, rows, rate)
+            threshold = thresholds.of(OVERALL, reference.thresholds, rows)
             significant = statistic > threshold
             verdict = decide(layers, classes, significant=significant)
         kl = float(np.mean([layer.symmetric_kl for layer in layers.values()])) if layers else 0.0
@@ -195,7 +201,9 @@ class Detector:
             raise InvalidInput(f"got {len(moments.mean)} channels, the reference has {len(expected.mean)}", name)
         return expected
 
-    def _layer(self, name: str, moments: WindowMoments, statistic: float | None, rate: float) -> LayerShift:
+    def _layer(
+        self, name: str, moments: WindowMoments, statistic: float | None, thresholds: WindowThresholds | None
+    ) -> LayerShift:
         expected = self._expected_of(name, moments)
         kl = expected.symmetric_kl(moments.row_mean, moments.row_square)
         distances = expected.wasserstein_squared(moments.row_mean, moments.row_square)
@@ -204,8 +212,8 @@ class Detector:
         if (reference := self.reference) is not None and (layer := reference.layers.get(name)) is not None:
             kl_noise = noise_at(reference, layer.kl_noise, moments.count)
             distance_noise = noise_at(reference, layer.wasserstein_noise, moments.count)
-            if statistic is not None:
-                threshold = threshold_at(reference, layer.thresholds, moments.count, rate)
+            if statistic is not None and thresholds is not None:
+                threshold = thresholds.of(layer_statistic(name), layer.thresholds, moments.count)
         return LayerShift(
             statistic,
             threshold,
@@ -218,9 +226,14 @@ class Detector:
         )
 
     def _classes(
-        self, window: Mapping[str, WindowMoments], class_counts: ArrayLike | None, rows: int, rate: float
+        self,
+        window: Mapping[str, WindowMoments],
+        class_counts: ArrayLike | None,
+        rows: int,
+        thresholds: WindowThresholds | None,
     ) -> ClassShift | None:
-        if (reference := self.reference) is None or reference.classes is None or class_counts is None:
+        reference = self.reference
+        if thresholds is None or reference is None or reference.classes is None or class_counts is None:
             return None
         counts = np.asarray(class_counts, dtype=np.float64)
         known = np.array(reference.classes.counts, dtype=np.float64)
@@ -229,29 +242,22 @@ class Detector:
         if rows < MIN_WINDOW_ROWS or not counts.any():
             return ClassShift(None, None, None, None, None)
         statistic = float(g_statistic(counts, known))
-        threshold = threshold_at(reference, reference.classes.thresholds, int(counts.sum()), rate)
+        threshold = thresholds.of(CLASSES, reference.classes.thresholds, int(counts.sum()))
         distance = float(np.abs(counts / counts.sum() - known / known.sum()).sum() / 2)
-        explains_shift = self._explains_shift(window, counts, reference, reference.classes, rows, rate)
-        return ClassShift(statistic, threshold, statistic > threshold, distance, explains_shift)
-
-    def _explains_shift(
-        self,
-        window: Mapping[str, WindowMoments],
-        counts: Float64,
-        reference: DriftReference,
-        classes: ClassReference,
-        rows: int,
-        rate: float,
-    ) -> bool | None:
-        """Whether held-out rows of the same classes have the window's statistics."""
         given = {name: moments for name, moments in window.items() if name in self._given_classes}
-        if not given:
-            return None
-        if (counts > 0).any(where=np.array(classes.counts) == 0):
-            return False  # a class that no held-out row was predicted to be
-        shares = counts / counts.sum()
-        statistics = [
-            self._given_classes[name].statistic(moments.row_mean, moments.row_square, shares, moments.count)
-            for name, moments in given.items()
-        ]
-        return bool(max(statistics) <= threshold_at(reference, classes.given_thresholds, rows, rate))
+        explains_shift: bool | None = None
+        unexplained: float | None = None
+        if given and (counts > 0).any(where=known == 0):
+            explains_shift = False  # a class that no held-out row was predicted to be
+        elif given:
+            limit = thresholds.of(GIVEN_CLASSES, reference.classes.given_thresholds, rows)
+            unexplained = self._off_given_classes(given, counts / counts.sum()) / limit
+            explains_shift = unexplained <= 1
+        return ClassShift(statistic, threshold, statistic > threshold, distance, explains_shift, unexplained)
+
+    def _off_given_classes(self, window: Mapping[str, WindowMoments], shares: Float64) -> float:
+        """How far the window's statistics are from those of held-out rows of the same classes, over all layers."""
+        return max(
+            float(self._given_classes[name].statistic(moments.row_mean, moments.row_square, shares, moments.count))
+            for name, moments in window.items()
+        )

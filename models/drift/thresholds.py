@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.reference import Usual
 from models.errors import InvalidInput
 from models.manifest import DriftReference, LayerReference, Thresholds
@@ -30,6 +31,35 @@ def threshold_at(reference: DriftReference, table: Thresholds, rows: int, rate: 
     """
     by_rate = [float(np.interp(np.log(rate), np.log(reference.false_alarm_rates[::-1]), row[::-1])) for row in table]
     return _at(reference, by_rate, rows)
+
+
+class WindowThresholds:
+    """Thresholds at one false-alarm rate.
+
+    Args:
+        reference: has those for independent rows.
+        rate: of false alarms, one that `require_rate` accepts.
+        baseline: raises them to those for correlated rows, once it is complete.
+    """
+
+    def __init__(self, reference: DriftReference, rate: float, baseline: Baseline | None = None) -> None:
+        self._reference = reference
+        self._rate = rate
+        self._baseline = baseline if baseline is not None and baseline.is_complete else None
+
+    def of(self, statistic: str, table: Thresholds, rows: int) -> float:
+        """The threshold of a statistic.
+
+        Args:
+            statistic: its name in a baseline.
+            table: of the statistic, [window][false-alarm rate].
+            rows: of the window.
+        """
+        independent = threshold_at(self._reference, table, rows, self._rate)
+        if self._baseline is None:
+            return independent
+        scored = threshold_at(self._reference, table, rows, SCORE_RATE)
+        return max(independent, scored * self._baseline.factor(statistic, rows, self._rate))
 
 
 def usual_at(reference: DriftReference, layer: LayerReference, rows: int) -> Usual:
