@@ -43,6 +43,7 @@ from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.replicas.worker_processes import WorkerProcesses
 from service.routes import (
+    baselines,
     configuration,
     dashboard,
     description,
@@ -205,6 +206,7 @@ def create_app(
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
         drift_routes.router(catalog, monitor),
+        baselines.router(catalog, monitor),
         overview.router(catalog, monitor, gather, reads, processes),
         events_routes.router(events, guard),
         models.router(catalog),

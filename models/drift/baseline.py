@@ -1,8 +1,8 @@
 """The spread of good traffic: thresholds for windows whose rows resemble each other.
 
 Thresholds of the held-out rows hold for windows of independent rows. Rows of one user, camera or hour are alike, so
-that windows of real traffic differ more. How much more is learnt from windows of traffic that is declared good, one after
-the other. The score of a statistic in a window is the statistic over its threshold for independent rows at a
+that windows of real traffic differ more. How much more is learnt from windows of traffic that is declared good, one
+after the other. The score of a statistic in a window is the statistic over its threshold for independent rows at a
 false-alarm rate of 1 %. The threshold for correlated rows at rate a is that quantile of new windows' scores:
 
     ln q(a) = m + s t(a) (1 + g (z^2 - 1) / (6 z)) sqrt(1 + 1/w),    z = Phi^-1(1 - a)

@@ -117,6 +117,24 @@ class Detector:
         wasserstein = float(np.mean([layer.wasserstein for layer in layers.values()])) if layers else 0.0
         return Assessment(rows, verdict, statistic, threshold, significant, kl, wasserstein, layers, classes)
 
+    def raised_by(self, baseline: Baseline, false_alarm_rate: float = 0.01) -> float:
+        """The threshold over all layers for windows of a baseline, relative to that for independent rows.
+
+        Args:
+            baseline: a complete one.
+            false_alarm_rate: of both.
+
+        Raises:
+            InvalidInput: there is no reference, or the rate is beyond those that were measured.
+        """
+        reference = self._require_reference()
+        require_rate(reference, false_alarm_rate)
+        raised, independent = (
+            WindowThresholds(reference, false_alarm_rate, found).of(OVERALL, reference.thresholds, baseline.window_rows)
+            for found in (baseline, None)
+        )
+        return raised / independent
+
     def channel_shifts(self, name: str, moments: WindowMoments) -> ChannelShifts:
         """How far each channel of a layer is from its reference, shape (C,).
 

@@ -12,6 +12,7 @@ from models.drift.assessment import LARGE_KL, Assessment, ChannelShift, ClassShi
 from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
+from service.routes.baseline_report import BaselineReport
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
@@ -142,6 +143,7 @@ class DriftReport(BaseModel):
         description="A layer's divergence from which a significant shift raises an alarm."
     )
     estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
+    baseline: BaselineReport = Field(description="The spread of traffic that was declared good.")
     layers: list[LayerDrift]
     classes: ClassDrift | None = Field(description="Null for a model that does not classify.")
 
@@ -186,6 +188,7 @@ class DriftReport(BaseModel):
             wasserstein=found.wasserstein,
             large_symmetric_kl=LARGE_KL,
             estimated_accuracy=EstimatedAccuracy.of(found),
+            baseline=BaselineReport.of(monitor),
             layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
             classes=ClassDrift.of(served.manifest, bucket, found.classes),
         )

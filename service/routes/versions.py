@@ -27,7 +27,7 @@ register_url_convertor("before_verb", _BeforeVerb())
 
 def for_default_and_named(
     routes: APIRouter,
-    method: Literal["GET", "POST"],
+    method: Literal["GET", "POST", "DELETE"],
     path: str,
     *,
     summary: str,

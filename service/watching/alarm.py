@@ -10,7 +10,7 @@ from models.accuracy.agreement import CurrentAccuracy
 from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
-from service.watching.version_monitor import JudgedWindow
+from service.watching.judged_window import JudgedWindow
 
 log = structlog.get_logger()
 

@@ -15,15 +15,17 @@ import orjson
 from pydantic import ConfigDict, ValidationError
 
 from models.drift.assessment import Assessment
-from models.errors import InvalidInput
+from models.drift.baseline import Baseline
+from models.errors import InvalidInput, NotReady
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.replicas.store import StoreUnavailable, revision_of
 from service.replicas.values import StoredModel, pack, unpack
 from service.watching.alarm import Alarm
+from service.watching.judged_window import JudgedWindow
 from service.watching.shared_windows import decode_rows
 from service.watching.stored_observations import StoredObservations
-from service.watching.version_monitor import JudgedWindow, VersionMonitor
+from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
 SCHEMA = 1
@@ -32,6 +34,8 @@ LEASE_SECONDS = 7.0
 _REMEMBERED_SECONDS = 7200.0
 """Longer than unjudged rows stay in the store."""
 FINDINGS_TOPIC = "findings"
+_ATTEMPTS = 10
+"""At a state that the replica that judges changes as well."""
 
 Deliver = Callable[[Alarm, str], Awaitable[object]]
 """Delivers an alarm under an id, which is the same at every attempt. Returns when it is done, or given up."""
@@ -55,6 +59,12 @@ class Finding(StoredModel):
     alarm: Alarm | None
 
 
+class SharedBaseline(StoredModel):
+    """The baseline of a version, as all replicas use it."""
+
+    baseline: Baseline
+
+
 @dataclass(frozen=True)
 class JudgeState:
     """How far the rows of a version have been judged.
@@ -65,6 +75,7 @@ class JudgeState:
         judged: the last full window; None before the first.
         finding: of that window.
         undelivered: numbers and alarms.
+        baseline: of the version; None where none was asked for.
     """
 
     consumed: Mapping[str, tuple[int, float]] = field(default_factory=dict)
@@ -72,6 +83,7 @@ class JudgeState:
     judged: Bucket | None = None
     finding: Finding | None = None
     undelivered: tuple[tuple[int, Alarm], ...] = ()
+    baseline: Baseline | None = None
 
     def to_value(self) -> bytes:
         """Returns the value that the store holds."""
@@ -80,7 +92,7 @@ class JudgeState:
             "finding": None if self.finding is None else self.finding.model_dump_json(),
             "undelivered": [(number, alarm.model_dump_json()) for number, alarm in self.undelivered],
         }
-        rows = StoredObservations("", (), self.filling, self.judged, 0.0).to_bytes()
+        rows = StoredObservations("", (), self.filling, self.judged, 0.0, baseline=self.baseline).to_bytes()
         return pack(SCHEMA, orjson.dumps(header) + b"\n" + rows)
 
     @classmethod
@@ -99,6 +111,7 @@ class JudgeState:
                 stored.judged,
                 None if header["finding"] is None else Finding.model_validate_json(header["finding"]),
                 tuple((number, Alarm.model_validate_json(alarm)) for number, alarm in header["undelivered"]),
+                stored.baseline,
             )
         except (InvalidInput, ValidationError, ValueError, LookupError):
             return None
@@ -149,6 +162,23 @@ class Judge:
                 await self._judge(key, served, monitor, sorted(parts[key], key=lambda part: part[1:3]))
         self._is_holder = True
 
+    async def set_baseline(self, key: str, baseline: Baseline | None) -> None:
+        """Have the rows of a version judged by another baseline, or by none.
+
+        Raises:
+            NotReady: another release of this service judges the version.
+            StoreUnavailable: the store does not answer.
+        """
+        for _ in range(_ATTEMPTS):
+            value = await self._store.get(f"judge/{key}")
+            if (state := JudgeState.from_value(value)) is None:
+                raise NotReady("another release of this service judges this version; try again when it has ended")
+            changed = replace(state, baseline=baseline).to_value()
+            if await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed):
+                await self._publish_baseline(key, baseline)
+                return
+        raise NotReady("the state of this version changes too often; try again")
+
     def close(self) -> None:
         """Stop delivering; another replica does."""
         self._stop_delivering()
@@ -172,6 +202,8 @@ class Judge:
             await self._store.put(f"finding/{key}", after.finding.to_value())
         for name, *_ in parts:
             await self._store.delete(name)
+        if after.baseline != before.baseline:
+            await self._publish_baseline(key, after.baseline)
         if after.finding != before.finding:
             await self._membership.announce(FINDINGS_TOPIC)
         if after.undelivered and (key not in self._delivering or self._delivering[key].done()):
@@ -185,6 +217,7 @@ class Judge:
         parts: list[tuple[str, str, int, bytes]],
     ) -> JudgeState:
         now = self._clock()
+        monitor.baseline = state.baseline
         consumed = {name: last for name, last in state.consumed.items() if last[1] > now - _REMEMBERED_SECONDS}
         for _, replica, number, value in parts:
             rows = decode_rows(value)
@@ -195,6 +228,8 @@ class Judge:
             state = replace(state, filling=filling, consumed=dict(consumed))
             if filling.rows >= monitor.window_rows:
                 state = self._judge_window(replace(state, filling=None), served, monitor.judge(filling, now))
+                monitor.baseline = monitor.extend(state.baseline, filling)
+                state = replace(state, baseline=monitor.baseline)
         return state
 
     def _judge_window(self, state: JudgeState, served: ServedVersion, judged: JudgedWindow) -> JudgeState:
@@ -207,6 +242,13 @@ class Judge:
             undelivered = (*undelivered, (number, alarm))
         finding = Finding(number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm)
         return replace(state, judged=judged.bucket, finding=finding, undelivered=undelivered)
+
+    async def _publish_baseline(self, key: str, baseline: Baseline | None) -> None:
+        if baseline is None:
+            await self._store.delete(f"baseline/{key}")
+        else:
+            await self._store.put(f"baseline/{key}", SharedBaseline(baseline=baseline).to_value())
+        await self._membership.announce(FINDINGS_TOPIC)
 
     async def _deliver_all(self, key: str) -> None:
         """Deliver the alarms of a version, oldest first. Each leaves the state when it was delivered or given up."""

@@ -7,8 +7,8 @@ from prometheus_client.registry import Collector
 
 from service.catalog.catalog import Catalog
 from service.telemetry.metrics import VERSION_LABELS
+from service.watching.judged_window import JudgedWindow
 from service.watching.monitor import DriftMonitor
-from service.watching.version_monitor import JudgedWindow
 
 Labels = tuple[str, str]
 """Model and version."""

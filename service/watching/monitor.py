@@ -13,15 +13,17 @@ from pathlib import Path
 import structlog
 
 from models.accuracy.agreement import AgreementEstimator
+from models.drift.baseline import Baseline
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady
 from service.watching import stored_observations
+from service.watching.judged_window import JudgedWindow
 from service.watching.observation import Observation
 from service.watching.shared_drift import SharedDrift
-from service.watching.version_monitor import JudgedWindow, VersionMonitor
+from service.watching.version_monitor import VersionMonitor
 
 log = structlog.get_logger()
 
@@ -90,6 +92,19 @@ class DriftMonitor:
     def use_estimator(self, served: ServedVersion, estimator: AgreementEstimator) -> None:
         """Estimate the accuracy of a version from now on. From any thread."""
         self.of(served).estimator = estimator
+
+    async def set_baseline(self, served: ServedVersion, baseline: Baseline | None) -> None:
+        """Judge the rows of a version by a baseline, or by none, in all replicas.
+
+        Raises:
+            NotReady: another release of this service judges the version.
+            StoreUnavailable: the store does not answer.
+        """
+        observed = self.of(served)
+        if self._shared is None:
+            observed.baseline = baseline
+        else:
+            await self._shared.set_baseline(served.model, served.version, observed.identity, baseline)
 
     def monitored(self) -> list[tuple[ServedVersion, VersionMonitor]]:
         """Returns the served versions and their monitors."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
+from models.drift.baseline import Baseline
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.telemetry.effort import Effort
 from service.watching.alarm import Alarm
-from service.watching.judge import FINDINGS_TOPIC, Finding, Judge, JudgeState
+from service.watching.judge import FINDINGS_TOPIC, Finding, Judge, JudgeState, SharedBaseline
 from service.watching.shared_windows import SharedWindows
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket, Window
@@ -77,12 +78,29 @@ class SharedDrift:
         known = findings if self._findings is None else self._findings
         self._findings = findings
         versions = self._versions()
+        await self._read_baselines(versions)
         for key in findings.keys() & versions.keys():
             finding, (_, monitor) = findings[key], versions[key]
             since = None if finding.alarm is None else finding.alarm.time.timestamp()
             monitor.apply_judgement(finding.judged_at, finding.assessment, since)
             if finding.alarm is not None and (key not in known or finding.number > known[key].number):
                 self._publish_alarm(finding.alarm)
+
+    async def set_baseline(self, model: str, version: int, identity: str, baseline: Baseline | None) -> None:
+        """Have all replicas judge a version by a baseline, or by none.
+
+        Raises:
+            NotReady: another release of this service judges the version.
+            StoreUnavailable: the store does not answer.
+        """
+        await self._judge.set_baseline(version_key(model, version, identity), baseline)
+        await self._read_baselines(self._versions())
+
+    async def _read_baselines(self, versions: dict[str, MonitoredVersion]) -> None:
+        values = await self._membership.store.get_many("baseline/")
+        for key, (_, monitor) in versions.items():
+            stored = SharedBaseline.from_value(values.get(f"baseline/{key}"))
+            monitor.baseline = None if stored is None else stored.baseline
 
     def close(self) -> None:
         """Stop judging."""

@@ -6,13 +6,17 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from models.accuracy.agreement import Agreement
+from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from models.moments import codec
 from service.host.state_files import replace_file
 from service.watching.windows import HORIZONS, Bucket, Window
 from service.wire import arrays
+
+_BASELINE: TypeAdapter[Baseline | None] = TypeAdapter(Baseline | None)
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class StoredObservations:
         judged: rows of the last full window.
         judged_at: when it was full, in seconds since 1970.
         alarm_since: when the open alarm has begun, in seconds since 1970; None if none is open.
+        baseline: None where none was asked for.
     """
 
     identity: str
@@ -34,6 +39,7 @@ class StoredObservations:
     judged: Bucket | None
     judged_at: float
     alarm_since: float | None = None
+    baseline: Baseline | None = None
 
     def to_bytes(self) -> bytes:
         """Returns what `from_bytes` reads: where each bucket belongs, the moments of all, and the classes of all."""
@@ -46,6 +52,7 @@ class StoredObservations:
             "identity": self.identity,
             "judged_at": self.judged_at,
             "alarm_since": self.alarm_since,
+            "baseline": _BASELINE.dump_python(self.baseline),
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
             "agreements": [astuple(bucket.agreement) for bucket in buckets],
@@ -85,6 +92,7 @@ class StoredObservations:
                 others.get("judged"),
                 float(header["judged_at"]),
                 None if since is None else float(since),
+                _BASELINE.validate_python(header.get("baseline")),
             )
         except (ValueError, TypeError, LookupError, EOFError) as error:
             raise InvalidInput("stored observations: damaged data") from error

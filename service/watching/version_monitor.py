@@ -2,18 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
 from models.accuracy.agreement import AgreementEstimator
 from models.drift.assessment import Assessment
+from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.detector import Detector
 from models.drift.reference import ChannelShifts
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.moments.window import WindowMoments
 from service.telemetry.effort import Effort
+from service.watching.judged_window import JudgedWindow
 from service.watching.observation import Observation
 from service.watching.shared_version import SharedVersion
 from service.watching.stored_observations import StoredObservations
@@ -21,21 +22,6 @@ from service.watching.unjudged_rows import UnjudgedRows
 from service.watching.windows import HORIZONS, Bucket, TimeWindows, Window
 
 _HOURS_PER_DAY = 24
-
-
-@dataclass(frozen=True)
-class JudgedWindow:
-    """A full window of rows and its assessment.
-
-    Attributes:
-        bucket: the rows.
-        at: when the window was full, in seconds since 1970.
-        assessment: of the window.
-    """
-
-    bucket: Bucket
-    at: float
-    assessment: Assessment
 
 
 class VersionMonitor:
@@ -76,6 +62,7 @@ class VersionMonitor:
         self._filling: Bucket | None = None
         self._judged: JudgedWindow | None = None
         self._alarm_since: float | None = None
+        self._baseline: Baseline | None = None
         self._assessments: WeakKeyDictionary[Bucket, Assessment] = WeakKeyDictionary()
         self._unsaved = False
         self._lock = threading.Lock()
@@ -92,6 +79,28 @@ class VersionMonitor:
         with self._lock:
             self._estimator = estimator
             self._assessments.clear()
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The spread of good traffic, which thresholds follow from once it is complete; None where none was asked for.
+
+        Where replicas share, `SharedDrift.set_baseline` sets it in all of them.
+        """
+        return self._baseline
+
+    @baseline.setter
+    def baseline(self, baseline: Baseline | None) -> None:
+        with self._lock:
+            if baseline != self._baseline:
+                self._set_baseline(baseline)
+
+    @property
+    def baseline_factor(self) -> float | None:
+        """The threshold over all layers relative to that for independent rows; None without a complete baseline."""
+        baseline = self._baseline
+        if baseline is None or not baseline.is_complete:
+            return None
+        return self._detector.raised_by(baseline, self.rate)
 
     @property
     def judged(self) -> JudgedWindow | None:
@@ -189,6 +198,7 @@ class VersionMonitor:
             full, self._filling = self._filling, None
             was_alarm = self.alarm
             self._judged = self.judge(full, now)
+            self._set_baseline(self.extend(self._baseline, full))
             if self.alarm == was_alarm:
                 return None
             self._alarm_since = now if self.alarm else None
@@ -208,6 +218,7 @@ class VersionMonitor:
                 None if judged is None else judged.bucket,
                 0.0 if judged is None else judged.at,
                 self._alarm_since,
+                self._baseline,
             )
 
     def restore(self, stored: StoredObservations) -> None:
@@ -218,6 +229,7 @@ class VersionMonitor:
         """
         if stored.identity != self.identity:
             raise InvalidInput("they are of another version that had this number")
+        self.baseline = stored.baseline
         judged = None if stored.judged is None else self.judge(stored.judged, stored.judged_at)
         with self._lock:
             self._windows = TimeWindows(stored.windows)
@@ -257,8 +269,20 @@ class VersionMonitor:
         """Returns a window of rows with its assessment."""
         return JudgedWindow(full, at, self._assess(full, self.rate))
 
+    def extend(self, baseline: Baseline | None, full: Bucket) -> Baseline | None:
+        """Returns a baseline with one more window of rows, if it is not complete."""
+        if baseline is None or baseline.is_complete:
+            return baseline
+        return baseline.add(self._detector.assess(full.layers, full.classes, SCORE_RATE))
+
+    def _set_baseline(self, baseline: Baseline | None) -> None:
+        if baseline is None or self._baseline is None or baseline.is_complete != self._baseline.is_complete:
+            self._assessments.clear()
+        self._baseline = baseline
+        self._unsaved = True
+
     def _assess(self, bucket: Bucket, rate: float) -> Assessment:
-        found = self._detector.assess(bucket.layers, bucket.classes, rate)
+        found = self._detector.assess(bucket.layers, bucket.classes, rate, self._baseline)
         if self._estimator is None:
             return found
         accuracy = self._estimator.current(bucket.agreement, is_label_shift=found.is_explained_by_classes)

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.catalog.served_version import ServedVersion
+from service.watching.judged_window import JudgedWindow
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
-from service.watching.version_monitor import JudgedWindow
 from tests.awaiting import within_time
 from tests.bundles import NORM
 from tests.service.watching.doubles import Catalog, Clock, observation, oracle

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement
+from models.drift.baseline import MIN_WINDOWS, Baseline
+from models.errors import NotReady
 from service.catalog.served_version import ServedVersion
 from service.replicas.member import Member
 from service.replicas.membership import Membership
@@ -19,7 +21,7 @@ from service.watching.alarm import Alarm
 from service.watching.judge import LEASE_SECONDS, Judge
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel
-from service.watching.shared_drift import SharedDrift
+from service.watching.shared_drift import SharedDrift, version_key
 from service.watching.windows import Bucket
 from tests.awaiting import until, within_time
 from tests.bundles import NORM
@@ -265,5 +267,45 @@ def test_values_of_another_release_are_ignored(fleet: Fleet) -> None:
 
         assert (await late.window("start")).rows == 70
         assert late.version.judged is None
+
+    run(test())
+
+
+def test_a_baseline_is_learnt_from_the_windows_of_all_replicas_and_used_by_all(
+    fleet: Fleet, served: ServedVersion, clock: Clock
+) -> None:
+    async def test() -> None:
+        a, b = fleet.add("a"), fleet.add("b")
+        await exchange(a, b)
+        await b.monitor.set_baseline(served, Baseline(MIN_WINDOWS, WINDOW_ROWS, clock.now))
+        for number in range(MIN_WINDOWS):
+            fleet.observe((a, b)[number % 2], usual_rows(WINDOW_ROWS, seed=number) + np.float32(0.4 * (number % 3 - 1)))
+            if number == MIN_WINDOWS // 2:
+                await exchange(a, b)
+                late = fleet.add("late")  # which begins with what the others know
+                await exchange(late)
+        await exchange(a, b, late)
+        await exchange(a, b, late)
+
+        for replica in (a, b, late):
+            assert replica.version.baseline is not None
+            assert replica.version.baseline == a.version.baseline
+            assert replica.version.baseline.learned == MIN_WINDOWS
+        assert a.version.baseline_factor > 1.2
+        await a.monitor.set_baseline(served, None)
+        await exchange(a, b, late)
+        assert [replica.version.baseline for replica in (a, b, late)] == [None] * 3
+
+    run(test())
+
+
+def test_a_version_that_another_release_judges_gets_no_baseline(fleet: Fleet, served: ServedVersion) -> None:
+    async def test() -> None:
+        a = fleet.add("a")
+        await exchange(a)
+        await fleet.store.put(f"judge/{version_key('tiny', 1, a.version.identity)}", b"999:later")
+        with pytest.raises(NotReady, match="another release"):
+            await a.monitor.set_baseline(served, Baseline(MIN_WINDOWS, WINDOW_ROWS, 0.0))
+        assert a.version.baseline is None
 
     run(test())

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement
+from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from service.watching import stored_observations
 from service.watching.observed_model import ObservedModel
@@ -15,6 +16,8 @@ from service.watching.windows import Bucket
 from tests.bundles import NORM
 from tests.service.watching.doubles import observation
 from tests.watching import usual_rows
+
+BASELINE = Baseline(30, 256, 1.5, {"overall": (0.5, 1.25)})
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def stored(observed_model: ObservedModel) -> StoredObservations:
     )
     unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
     return StoredObservations(
-        "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5
+        "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5, None, BASELINE
     )
 
 
@@ -38,6 +41,7 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
     read = stored_observations.read(tmp_path / "stored")
 
     assert (read.identity, read.judged_at) == (stored.identity, stored.judged_at)
+    assert read.baseline == BASELINE
     assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
     for was, now in zip(buckets(stored), buckets(read), strict=True):
         assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from models.drift.baseline import MIN_WINDOWS, Baseline
 from models.drift.detector import Detector
 from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
 from service.watching.observed_model import ObservedModel
+from service.watching.stored_observations import StoredObservations
 from service.watching.version_monitor import VersionMonitor
+from service.watching.windows import Bucket
 from tests.service.watching.doubles import Clock, observation
 from tests.watching import usual_rows
 
@@ -114,3 +117,36 @@ def test_another_release_knows_a_version_by_the_same_identity(served: ServedVers
 
     assert there == here
     assert elsewhere != here
+
+
+def test_the_thresholds_follow_from_the_baseline_when_it_is_complete_also_after_a_restart(
+    monitor: VersionMonitor, served: ServedVersion, observed_model: ObservedModel, clock: Clock
+) -> None:
+    def record(windows: int, seed: int) -> None:
+        for number in range(windows):
+            offset = np.float32(0.4 * (-1) ** number)  # good windows differ by more than independent rows
+            monitor.record(observation(observed_model, usual_rows(64, seed=seed + number) + offset))
+
+    window = observation(observed_model, usual_rows(64, seed=1) + np.float32(0.4))
+    bucket = Bucket(clock.now, window.layers, window.classes)
+    record(3, seed=10)
+    monitor.baseline = Baseline(MIN_WINDOWS, 64, clock.now)
+    independent = monitor.assess(bucket)
+    record(MIN_WINDOWS - 1, seed=100)
+    assert monitor.assess(bucket) == independent
+    assert monitor.baseline_factor is None
+
+    record(1, seed=200)
+
+    correlated = monitor.assess(bucket)
+    assert monitor.baseline.learned == MIN_WINDOWS
+    assert monitor.baseline_factor == pytest.approx(correlated.threshold / independent.threshold)
+    assert independent.significant
+    assert not correlated.significant
+    stored = monitor.take_unsaved()
+    assert stored is not None
+    again = VersionMonitor(served.manifest, 64, 0.01, clock)
+    again.restore(StoredObservations.from_bytes(stored.to_bytes()))
+    assert again.assess(bucket) == correlated
+    monitor.baseline = None
+    assert monitor.assess(bucket) == independent

@@ -1,0 +1,47 @@
+"""Schema of a baseline: how far it is, and what follows from it."""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field
+
+from service.host.clock import to_date
+from service.watching.version_monitor import VersionMonitor
+
+
+class BaselineReport(BaseModel):
+    """The spread of a version's good traffic, from which its thresholds follow."""
+
+    state: Literal["none", "learning", "complete"] = Field(
+        description="`none`: thresholds hold for independent rows. `learning`: they do until the baseline is complete. "
+        "`complete`: they hold for traffic that is correlated like that of the baseline."
+    )
+    windows: int | None = Field(None, description="That it is learnt from; null without a baseline.")
+    learned: int = Field(0, description="Windows so far.")
+    window_rows: int | None = Field(None, description="Rows of each.")
+    since: datetime | None = Field(None, description="When it was begun.")
+    significant_before: float | None = Field(
+        None,
+        description="Share of its windows that are significant at 0.01 by the thresholds for independent rows: 0.01 if "
+        "rows are independent and like the held-out rows.",
+    )
+    factor: float | None = Field(
+        None,
+        description="The threshold over all layers, for a window of `window_rows` rows, relative to that for "
+        "independent rows; null until it is complete.",
+    )
+
+    @classmethod
+    def of(cls, monitor: VersionMonitor) -> Self:
+        """The response's form of a version's baseline."""
+        if (baseline := monitor.baseline) is None:
+            return cls(state="none")
+        return cls(
+            state="complete" if baseline.is_complete else "learning",
+            windows=baseline.windows,
+            learned=baseline.learned,
+            window_rows=baseline.window_rows,
+            since=to_date(baseline.since),
+            significant_before=baseline.significant_before if baseline.learned else None,
+            factor=monitor.baseline_factor,
+        )
