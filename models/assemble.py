@@ -36,6 +36,7 @@ from models.manifest import (
     RecalibrationRecord,
     ReferenceRecord,
     TensorSpec,
+    TrainingHistory,
     TrainingRecord,
     WatchedLayer,
 )
@@ -77,6 +78,7 @@ def assemble(
     lineage: Lineage,
     *,
     training: TrainingRecord | None = None,
+    training_history: TrainingHistory | None = None,
     oracle: Run | None = None,
     rows: Arrays | None = None,
     held_out: bytes | None = None,
@@ -92,6 +94,7 @@ def assemble(
         info: name, labels, preprocessing and the like.
         lineage: where the version comes from.
         training: how the weights were trained.
+        training_history: how the statistics of the layers came about.
         oracle: the network itself, to compare the graphs with; the source graph by default.
         rows: rows that the weights were not trained on. The graphs are compared on some of them, and 64 or more set the
             thresholds of drift alarms.
@@ -158,6 +161,7 @@ def assemble(
         drift=drift,
         lineage=lineage,
         training=training,
+        training_history=training_history,
     )
     return Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
 

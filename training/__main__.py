@@ -47,6 +47,7 @@ def train(
     name: str = "",
     run_dir: Path | None = None,
     resume: bool = False,
+    watch_layers: bool = False,
     publish: bool = True,
 ) -> None:
     """Train a network and publish it.
@@ -71,11 +72,13 @@ def train(
         name: Name of the model in the repository. The network's name if empty.
         run_dir: Folder for the checkpoint. runs/<name> by default.
         resume: Continue from the checkpoint in --run-dir.
+        watch_layers: Write statistics of the normalisation layers at every step to <run-dir>/tensorboard, a folder for
+            TensorBoard, which must be installed (the extra "tensorboard"), and some of them into the bundle.
         publish: Make a bundle of the trained network and publish it.
     """
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import bundle, processes, run
+    from training import bundle, checkpoint, processes, run
     from training.data.load import load
 
     validate_model_name(name, "name")
@@ -85,12 +88,15 @@ def train(
     rows = run.Rows.of(config, dataset)
     with processes.join() as group:
         folder = run_dir or Path("runs") / name
-        network = run.train(config, dataset, rows, folder, resume=resume, log=_log, processes=group)
+        network = run.train(
+            config, dataset, rows, folder, resume=resume, log=_log, processes=group, watch_layers=watch_layers
+        )
         if group.rank == 0:
             _log(bundle.describe_test(network, dataset, rows))
         metrics = bundle.store_statistics(network, dataset, rows, group) if publish else None
     if metrics is not None and group.rank == 0:
-        _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
+        history = checkpoint.read(folder / checkpoint.FILE).history
+        _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics, history))
 
 
 @app.command
@@ -129,7 +135,7 @@ def export(
     found.restore_network(network)
     _log(bundle.describe_test(network, dataset, rows))
     metrics = bundle.store_statistics(network, dataset, rows)
-    _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics))
+    _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics, found.history))
 
 
 @app.command(name="import")

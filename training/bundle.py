@@ -1,15 +1,16 @@
 """A trained network -> population statistics -> bundle."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.assemble import assemble, signed_lineage
 from models.manifest import TrainingRecord
 from models.model_info import ModelInfo
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from training import latents, loop, population, report
+from training import latents, layer_watch, loop, population, report
 from training.config import Config
 from training.data.dataset import Dataset, ImageDataset
 from training.export import export
@@ -64,7 +65,13 @@ def store_statistics(network: nn.Module, data: Dataset, rows: Rows, processes: P
 
 
 def make(
-    name: str, config: Config, network: nn.Module, data: Dataset, rows: Rows, metrics: Mapping[str, float]
+    name: str,
+    config: Config,
+    network: nn.Module,
+    data: Dataset,
+    rows: Rows,
+    metrics: Mapping[str, float],
+    history: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Bundle:
     """Make the bundle of a network that has its population statistics. Of a DCGAN it is its generator's.
 
@@ -76,6 +83,7 @@ def make(
         rows: the graphs are compared on test rows, and these set the thresholds of drift alarms; of a generator, on as
             many latents.
         metrics: of the network, for the record.
+        history: statistics of its layers in training, as the checkpoint has them; empty if they were not watched.
 
     Raises:
         GraphError: the network cannot be exported, or a graph does not compute the same as the network.
@@ -92,6 +100,7 @@ def make(
         info,
         signed_lineage("trained"),
         training=TrainingRecord(config=config.to_dict(), metrics=dict(metrics)),
+        training_history=layer_watch.describe(history),
         oracle=exported.oracle,
         rows=held_out_rows,
         held_out=held_out.keep(held_out_rows),

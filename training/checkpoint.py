@@ -3,13 +3,16 @@
     network.<name>              parameters and buffers, named as in the network's state_dict
     optimizer.<i>.<name>        Adam's moments and step count of the i-th parameter
     generator                   state of torch's global random generator, uint8
+    history.<name>              statistics of the layers so far (training.layer_watch), if they are watched
 
 The metadata holds `config` (JSON), `epoch` (how many are complete) and `format`.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,6 +42,11 @@ class Checkpoint:
     epoch: int
     tensors: dict[str, Tensor]
 
+    @property
+    def history(self) -> dict[str, Tensor]:
+        """Statistics of the layers, as `LayerWatch.tensors` returned them; empty if they were not watched."""
+        return _under("history.", self.tensors)
+
     def restore_network(self, network: nn.Module) -> None:
         """Load the weights and statistics into a network built from the same settings.
 
@@ -66,7 +74,14 @@ class Checkpoint:
         torch.set_rng_state(self.tensors["generator"])
 
 
-def write(path: Path, config: Config, epoch: int, network: nn.Module, optimizer: Optimizer) -> None:
+def write(
+    path: Path,
+    config: Config,
+    epoch: int,
+    network: nn.Module,
+    optimizer: Optimizer,
+    history: Mapping[str, Tensor] = MappingProxyType({}),
+) -> None:
     """Write a checkpoint. A kill at any point leaves the previous one.
 
     Raises:
@@ -75,6 +90,7 @@ def write(path: Path, config: Config, epoch: int, network: nn.Module, optimizer:
     tensors = {f"network.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
     for index, fields in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in fields.items()}
+    tensors |= {f"history.{name}": tensor for name, tensor in history.items()}
     tensors["generator"] = torch.get_rng_state()
     metadata = {"format": _FORMAT, "config": config.to_json(), "epoch": str(epoch)}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,11 @@ class Procedure(Protocol):
 
     Attributes:
         optimizer: of all parameters of the network.
+        served: the part of the network that is published.
     """
 
     optimizer: Optimizer
+    served: nn.Module
 
     def train_epoch(
         self, rows: Tensor, labels: Tensor, *, learning_rate: Callable[[int], float], on_step: Callable[[], object]
@@ -55,7 +57,7 @@ class Classification:
 
     def __init__(self, network: nn.Module, config: Config, processes: Processes) -> None:
         self.optimizer: Optimizer = Adam(network.parameters(), lr=config.learning_rate)
-        self._network = network
+        self.served = network
         self._parallel = processes.parallel(network)
         self._batch_size = config.batch_size
         self._processes = processes
@@ -78,7 +80,7 @@ class Classification:
 
     def test(self, rows: Tensor, labels: Tensor) -> str:
         """The accuracy on these rows as text."""
-        return f"test accuracy {loop.accuracy(loop.evaluate(self._network, rows, labels)):.2%}"
+        return f"test accuracy {loop.accuracy(loop.evaluate(self.served, rows, labels)):.2%}"
 
 
 class AdversarialTraining:
@@ -97,6 +99,7 @@ class AdversarialTraining:
         if processes.count > 1:
             raise InvalidInput(f"{config.model} is trained by one process", "model")
         self.optimizer: Optimizer = Adam(network.parameters(), lr=config.learning_rate, betas=_ADVERSARIAL_BETAS)
+        self.served: nn.Module = network.generator
         self._network = network
         self._batch_size = config.batch_size
 

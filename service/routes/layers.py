@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
-from models.manifest import Channels, LayerKind, NormLayer, Placement, WatchedLayer
+from models.manifest import Channels, LayerHistory, LayerKind, NormLayer, Placement, WatchedLayer
 from service.catalog.catalog import Catalog
 from service.host.codec_pool import CodecPool
 from service.http.access import PREDICT, PUBLIC, client_address
@@ -62,6 +62,27 @@ class LayerStatistics(WatchedLayer):
     model_version: str
     units: dict[str, str] = Field(description="Meaning and unit of each field.")
 
+
+class LayerInTraining(BaseModel):
+    """How a layer's statistics came about, [step][percentile over its channels]. Empty if that was not recorded."""
+
+    model_name: str
+    model_version: str
+    layer: str
+    steps: list[int] = Field(description="Steps of training, dense at the start; empty without `--watch-layers`.")
+    percentiles: list[float] = Field(description="Of the channels, which the other fields give for each step.")
+    batch_mean: list[list[float]] = Field(description="Mean of the layer's input over the batch of the step.")
+    batch_var: list[list[float]] = Field(description="Its variance over the batch.")
+    running_mean: list[list[float]] = Field(description="Average of the batches' means up to the step.")
+    running_var: list[list[float]] = Field(description="Average of the batches' variances up to the step.")
+    gamma: list[list[float]] = Field(description="Learned scale.")
+    beta: list[list[float]] = Field(description="Learned shift.")
+    gradient_norm: list[float] = Field(description="Length of the loss's gradient by gamma and beta, for each step.")
+
+
+_NOT_RECORDED = LayerHistory(
+    batch_mean=(), batch_var=(), running_mean=(), running_var=(), gamma=(), beta=(), gradient_norm=()
+)
 
 _NORMALIZE_EXAMPLES = {
     "training": {
@@ -146,6 +167,35 @@ def router(
         served = catalog.get(model, version)
         return LayerStatistics.model_construct(
             **dict(served.layer(layer)), model_name=served.model, model_version=str(served.version), units=UNITS
+        )
+
+    @for_default_and_named(
+        routes,
+        "GET",
+        "/v2/models/{model}/layers/{layer}/training",
+        summary="Statistics of a layer at the steps of training",
+        dependencies=[PUBLIC],
+        responses=error_responses(404, 503),
+    )
+    async def get_layer_in_training(model: ModelName, version: int | None, layer: LayerName) -> LayerInTraining:
+        """How running mean and variance, gamma and beta came about, if training was started with `--watch-layers`.
+
+        The stored statistics of a published version are estimated once more after the last step, so they can differ
+        from the running ones of that step.
+        """
+        served = catalog.get(model, version)
+        name, history = served.layer(layer).name, served.manifest.training_history
+        recorded = None if history is None else history.layers.get(name)
+        steps, percentiles = ((), ()) if history is None or recorded is None else (history.steps, history.percentiles)
+        return LayerInTraining.model_validate(
+            (recorded or _NOT_RECORDED).model_dump()
+            | {
+                "model_name": served.model,
+                "model_version": str(served.version),
+                "layer": name,
+                "steps": steps,
+                "percentiles": percentiles,
+            }
         )
 
     @routes.post(

@@ -17,12 +17,14 @@ from models.manifest import (
     MODEL_NAME,
     Gate,
     ImagePreprocessing,
+    LayerHistory,
     Lineage,
     Manifest,
     NormLayer,
     Parent,
     Placement,
     TensorSpec,
+    TrainingHistory,
     TrainingRecord,
     channels,
 )
@@ -80,6 +82,18 @@ def test_channels_give_back_the_same_bits(dtype: type, data: st.DataObject) -> N
     again = NormLayer.model_validate_json(layer.model_dump_json())
 
     assert np.array(again.gamma, dtype=dtype).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "points"),
+    [("gamma", ((1, 2),)), ("beta", ((1, 2), (1,))), ("gradient_norm", (1, 2, 3)), ("running_var", ())],
+)
+def test_a_history_has_one_value_for_each_step_and_percentile(field: str, points: tuple[Any, ...]) -> None:
+    fields = dict.fromkeys(LayerHistory.model_fields, ((1, 2), (3, 4))) | {"gradient_norm": (1, 2)}
+    TrainingHistory(steps=(1, 9), percentiles=(25, 75), layers={"norm": LayerHistory(**fields)})
+
+    with pytest.raises(ValidationError, match=f"layer 'norm': {field} needs one value for each step and percentile"):
+        TrainingHistory(steps=(1, 9), percentiles=(25, 75), layers={"norm": LayerHistory(**fields | {field: points})})
 
 
 def test_channels_are_written_with_few_digits() -> None:

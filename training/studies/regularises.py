@@ -18,12 +18,12 @@ source = (
 )
 setup = """The first 1,000 training rows of MNIST; two hidden layers of 100 ReLU units, each followed by dropout of
 0.5 in two of the four arms; plain stochastic gradient descent with a learning rate of 0.1, and the same
-number of passes over the rows for every batch size, so that small batches take more steps. Both
+number of steps for every batch size: an arm that has not fitted its rows yet has no gap to narrow. Both
 accuracies are those of evaluation mode, of the 1,000 training rows and of all test rows."""
 
-_PASSES: dict[Size, int] = {"quick": 2, "medium": 10, "full": 200}
-_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 10}
-_BATCHES: dict[Size, tuple[int, ...]] = {"quick": (32,), "medium": (8, 32, 128), "full": (4, 8, 16, 32, 64, 128, 256)}
+_STEPS: dict[Size, int] = {"quick": 60, "medium": 1_500, "full": 5_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
+_BATCHES: dict[Size, tuple[int, ...]] = {"quick": (32,), "medium": (8, 32, 128), "full": (8, 32, 128)}
 _ARMS = ("neither", "BN", "dropout", "both")
 _ROWS = 1000
 _WIDTH = 100
@@ -34,7 +34,7 @@ _DROPPED = 0.5
 def runs(size: Size) -> Sequence[Settings]:
     """Every batch size in every arm, with every seed."""
     return [
-        {"arm": arm, "batch": batch, "passes": _PASSES[size], "seed": seed}
+        {"arm": arm, "batch": batch, "steps": _STEPS[size], "seed": seed}
         for batch in _BATCHES[size]
         for arm in _ARMS
         for seed in range(_SEEDS[size])
@@ -54,7 +54,7 @@ def measure(settings: Settings, rows: Rows) -> Result:
         activation=nn.Sequential(nn.ReLU(), dropout),
     )
     descent = plain_mlp.optimizer(network, _LEARNING_RATE)
-    for _ in range(int(settings["passes"]) * len(few.train) // batch):
+    for _ in range(int(settings["steps"])):
         plain_mlp.step(network, descent, few, batch)
     return {
         "train": plain_mlp.accuracy(network, few.train, few.train_labels),

@@ -27,7 +27,7 @@ proportion to it (0.1 for 32 rows), as in Goyal et al. 2017. Test accuracy in ev
 network with BN is evaluated twice: with the exponential averages of training (EMA; torch's, 0.9 kept),
 and with population statistics of 10,000 training rows in batches of 256 (PreciseBN)."""
 
-_ROWS: dict[Size, int] = {"quick": 1_000, "medium": 3_200, "full": 300_000}
+_ROWS: dict[Size, int] = {"quick": 1_000, "medium": 12_800, "full": 300_000}
 _SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
 _BATCHES: dict[Size, tuple[int, ...]] = {
     "quick": (16,),
