@@ -22,7 +22,7 @@ from models.graph.fold import Folded, fold, kept_name
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
-from models.graph.weights import WeightFiles, change
+from models.graph.weights import WeightFiles, change, split_model
 from models.manifest import (
     Capability,
     Lineage,
@@ -49,7 +49,7 @@ from models.reference import estimate_reference
 from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.repository.repository import validate_model_name
 from models.runtime.specs import specs
-from models.stored_graph import SerializedGraph
+from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights
 from models.version import PROGRAM
 
 
@@ -77,6 +77,7 @@ def assemble(
     info: ModelInfo,
     lineage: Lineage,
     *,
+    weights: Weights = NO_WEIGHTS,
     training: TrainingRecord | None = None,
     training_history: TrainingHistory | None = None,
     oracle: Run | None = None,
@@ -93,6 +94,7 @@ def assemble(
         source: a graph with explicit normalisation layers.
         info: name, labels, preprocessing and the like.
         lineage: where the version comes from.
+        weights: files that tensors of the source graph are in, rather than in itself.
         training: how the weights were trained.
         training_history: how the statistics of the layers came about.
         oracle: the network itself, to compare the graphs with; the source graph by default.
@@ -115,21 +117,22 @@ def assemble(
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:
         raise InvalidInput("must be more than 0", "tolerance")
-    weights = WeightFiles()
-    stored = weights.store(source, SOURCE_WEIGHTS)
+    files = WeightFiles()
+    stored = files.store(source, SOURCE_WEIGHTS, weights)
+    source, weights = split_model(stored)
     inputs, outputs = specs(stored)
     _validate_labels(info.labels, outputs[0])
     probed = probe(stored, inputs, outputs)
-    folded, found = _fold(source, probed)
+    folded, found = _fold(source, weights, probed)
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
     limits = {**found, **limits}
-    served = merge(folded.model)
-    stored_folded = stored_served = weights.store(served.model, FOLDED_WEIGHTS)
+    served = merge(folded.model, weights)
+    stored_folded = stored_served = files.store(served.model, FOLDED_WEIGHTS)
     if served.into:
-        stored_folded = weights.store(folded.model, OBSERVED_WEIGHTS)
+        stored_folded = files.store(folded.model, OBSERVED_WEIGHTS)
     layers = _layers(folded, inputs, probed, served, stored_folded)
-    own_outputs = {layer.name: layer.output for layer in find(source)} if folded.norm_layers else {}
+    own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
     del folded, served  # models in memory have a copy of the weights
     observed = None
     if any(layer.unwatched is None for layer in layers):
@@ -166,7 +169,7 @@ def assemble(
     return Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
 
 
-def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capability, str]]:
+def _fold(source: onnx.ModelProto, weights: Weights, probed: Probe) -> tuple[Folded, dict[Capability, str]]:
     """The folded graph, or the source graph itself where nothing is folded; and what is not possible, with the reason.
 
     A fold that cannot be compared with its source is not served.
@@ -174,7 +177,7 @@ def _fold(source: onnx.ModelProto, probed: Probe) -> tuple[Folded, dict[Capabili
     limits: dict[Capability, str] = {}
     folded = Folded(source, ())
     try:
-        folded = fold(source)
+        folded = fold(source, weights)
     except TrainingModeGraph:
         raise
     except GraphError as error:
@@ -198,7 +201,7 @@ def _layers(
     if probed.batch_problem is not None:
         reason = f"the model has no batch axis: {probed.batch_problem}"
         return tuple(layer.model_copy(update={"unwatched": reason}) for layer in folded.norm_layers)
-    editor = GraphEditor(folded.model)
+    editor = GraphEditor(*split_model(stored))
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
     layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
     return mark_unwatched(stored, layers, inputs)

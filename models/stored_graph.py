@@ -2,6 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import mmap
+from types import MappingProxyType
+
+Content = bytes | mmap
+"""Of a file of weights: in memory, or mapped into it, so that the system reads and drops its pages as it needs to."""
+
+Weights = Mapping[str, Content]
+"""Files of weights by name."""
+
+NO_WEIGHTS: Weights = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -14,18 +24,18 @@ class StoredGraph:
     """
 
     model: bytes
-    weights: Mapping[str, bytes]
+    weights: Weights
 
 
 SerializedGraph = bytes | StoredGraph
 """Without further files, or with them."""
 
 
-def join(model: bytes, weights: Mapping[str, bytes]) -> SerializedGraph:
+def join(model: bytes, weights: Weights) -> SerializedGraph:
     """The graph of a serialized model and the files of its weights, if there are any."""
     return StoredGraph(model, weights) if weights else model
 
 
-def split(graph: SerializedGraph) -> tuple[bytes, Mapping[str, bytes]]:
+def split(graph: SerializedGraph) -> tuple[bytes, Weights]:
     """The serialized model of a graph, and the files of its weights."""
-    return (graph, {}) if isinstance(graph, bytes) else (graph.model, graph.weights)
+    return (graph, NO_WEIGHTS) if isinstance(graph, bytes) else (graph.model, graph.weights)

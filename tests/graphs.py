@@ -2,7 +2,7 @@
 
 import numpy as np
 import onnx
-from onnx import numpy_helper, parser
+from onnx import helper, numpy_helper, parser
 
 from models.graph.load import serialize
 
@@ -59,3 +59,24 @@ def changed(graph: onnx.ModelProto, name: str, factor: float) -> bytes:
     tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(factor), name))
     return serialize(model)
+
+
+def wide_norms(width: int, layers: int) -> onnx.ModelProto:
+    """`x` [N, width] -> layers of Gemm, BatchNormalization and Relu -> `y`, each with ``4 * width ** 2`` bytes."""
+    generator = np.random.default_rng(0)
+    nodes, tensors, tensor = [], {}, "x"
+    for layer in range(layers):
+        names = [f"{layer}.{name}" for name in ("weight", "bias", "gamma", "beta", "mean", "var")]
+        tensors[names[0]] = generator.normal(scale=width**-0.5, size=(width, width))
+        tensors |= {name: generator.uniform(0.5, 1.5, width) for name in names[1:]}
+        result = "y" if layer == layers - 1 else f"{layer}.output"
+        nodes += [
+            helper.make_node("Gemm", [tensor, *names[:2]], [f"{layer}.linear"]),
+            helper.make_node("BatchNormalization", [f"{layer}.linear", *names[2:]], [f"{layer}.normalized"]),
+            helper.make_node("Relu", [f"{layer}.normalized"], [result]),
+        ]
+        tensor = result
+    values = {name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", width]) for name in ("x", "y")}
+    initializers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "wide", [values["x"]], [values["y"]], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

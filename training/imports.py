@@ -16,6 +16,7 @@ from models.manifest import ImagePreprocessing
 from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
 from models.runtime.specs import specs
+from models.stored_graph import join
 from models.validation import describe, field_of
 from training import row_files
 
@@ -66,14 +67,15 @@ class Import:
 
             self._refuse_state_dict()
             trained: TrainedParameters | None = keras_file.read(path)
-            source = keras_models.export(path)
+            source, weights = keras_models.export(path)
         else:
             trained = None if self.state_dict is None else _read_trained(self.state_dict)
-            source = onnx.read(path)
+            source, weights = onnx.read(path)
         rows = None
         if self.reference is not None:
-            rows = row_files.read(self.reference, "reference", specs(serialize(source))[0], self.info.preprocessing)
-        return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained)
+            inputs, _ = specs(join(serialize(source), weights))
+            rows = row_files.read(self.reference, "reference", inputs, self.info.preprocessing)
+        return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained, weights=weights)
 
     def _refuse_state_dict(self) -> None:
         if self.state_dict is not None:

@@ -10,10 +10,14 @@ import onnx
 
 from models.errors import GraphError, InvalidInput
 from models.importing.onnx import read
+from models.stored_graph import Weights
 
 
-def export(path: Path) -> onnx.ModelProto:
+def export(path: Path) -> tuple[onnx.ModelProto, Weights]:
     """Load a model and export it by Keras' backend, which is torch unless KERAS_BACKEND is set.
+
+    Returns:
+        The graph, and the files that its weights are in.
 
     The layers of batch normalisation are arithmetic in this graph: `models.importing.restore` puts them back.
 

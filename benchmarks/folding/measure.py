@@ -32,8 +32,8 @@ def measure(folder: Path, how: str) -> dict:
     before = _peak_mb()
     started = time.perf_counter()
     try:
-        source = read(path)
-        bundle = import_graph(source, ModelInfo("network"))
+        source, weights = read(path)
+        bundle = import_graph(source, ModelInfo("network"), weights=weights)
     except DengeError as error:
         return result | {"refused": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - started}
     result |= {"seconds": time.perf_counter() - started, "peak_mb": _peak_mb() - before}
@@ -55,7 +55,7 @@ def measure(folder: Path, how: str) -> dict:
         result[f"{name}_error"] = max(errors) / largest
     if layers:
         result |= _observed(bundle, given, folder)
-        result |= _adapted(source, given, output, adapted, folder)
+        result |= _adapted(parse(bundle.source), given, output, adapted, folder)
     return result | _speed(bundle, given)
 
 

@@ -29,12 +29,12 @@ def measure(stem: Path) -> str:
     """A row of the table."""
     name, _, backend = stem.name.partition("-")
     expected = np.load(stem.with_suffix(".npz"))
-    graph = read(stem.with_suffix(".onnx"))
+    graph, weights = read(stem.with_suffix(".onnx"))
     nodes = sum(node.op_type == "BatchNormalization" for node in graph.graph.node)
     start = time.perf_counter()
     try:
         trained = keras_file.read(stem.with_suffix(".keras"))
-        bundle = import_graph(graph, ModelInfo(name), trained=trained)
+        bundle = import_graph(graph, ModelInfo(name), trained=trained, weights=weights)
     except DengeError as error:  # a row of the table as well
         return f"| {name} | {backend} | {nodes} | {expected['layers']} | refused: {str(error)[:80]}... | | | | |"
     seconds = time.perf_counter() - start

@@ -12,22 +12,29 @@ import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from models.batchnorm import Float64
 from models.graph.constants import COMPUTED, EVALUATED, evaluate
 from models.graph.nodes import FLOATS, Dim, fresh_name, is_standard, opset, subgraphs
 from models.graph.shapes import infer, without_tensors
+from models.graph.weights import to_array
+from models.stored_graph import NO_WEIGHTS, Weights
 
 
 class GraphEditor:
     """A mutable copy of the main graph of `model`.
 
     Every node gets a name, so that messages and placements can refer to it.
+
+    Args:
+        model: not changed.
+        weights: files that tensors of the model are in. They stay there unless they are edited.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> None:
         self._model = model
+        self._weights = weights
         graph = model.graph
         self.nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
         self.outputs = frozenset(value.name for value in graph.output)
@@ -83,7 +90,7 @@ class GraphEditor:
         if root in self._edited:
             return self._edited[root]
         if root in self._initializers:
-            return None if root in self.inputs else _as_float64(numpy_helper.to_array(self._initializers[root]))
+            return None if root in self.inputs else _as_float64(to_array(self._initializers[root], self._weights))
         node = self.producer(root)
         value = evaluate(node, self.constant, self.shape, self.producer, self.opset) if node is not None else None
         element_type = self.element_type(root)

@@ -13,6 +13,7 @@ from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number, subgraphs
+from models.stored_graph import NO_WEIGHTS, Weights
 
 OP_TYPE = "BatchNormalization"
 HOW_TO_EXPORT = "call model.eval(), build its layers with track_running_stats=True, and export again"
@@ -46,8 +47,12 @@ class FoundLayer:
         return scale_shift(self.gamma, self.beta, self.mean, self.var, self.eps)
 
 
-def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
+def find(model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> tuple[FoundLayer, ...]:
     """The layers of a graph in inference mode, in topological order.
+
+    Args:
+        model: the graph.
+        weights: files that tensors of the model are in.
 
     Raises:
         TrainingModeGraph: a layer normalises with the statistics of its batch.
@@ -55,7 +60,7 @@ def find(model: onnx.ModelProto) -> tuple[FoundLayer, ...]:
         GraphError: a layer's parameters are invalid, or it is inside a subgraph or function, where none is supported.
     """
     _refuse_nested(model)
-    editor = GraphEditor(model)
+    editor = GraphEditor(model, weights)
     seen: Counter[str] = Counter()
     layers = []
     for node in editor.nodes:

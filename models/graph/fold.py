@@ -21,6 +21,7 @@ from models.graph.nodes import is_standard
 from models.graph.plan import Plan
 from models.graph.sequences import take_parts_directly
 from models.manifest import Channels, NormLayer, Placement, channels
+from models.stored_graph import NO_WEIGHTS, Weights
 
 LARGEST_SCALE = 1e6
 """A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
@@ -34,22 +35,26 @@ class Folded:
     norm_layers: tuple[NormLayer, ...]
 
 
-def fold(source: onnx.ModelProto) -> Folded:
+def fold(source: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> Folded:
     """Fold every layer of a graph in inference mode; `source` is not changed.
 
     The result computes the same function, up to one rounding of the weights to their own type, and has the same inputs
     and outputs. A graph without such layers comes back as it is.
 
+    Args:
+        source: the graph.
+        weights: files that tensors of the graph are in. Those that do not change stay there.
+
     Raises:
         TrainingModeGraph, MissingStatistics, GraphError: as `models.graph.find.find`; GraphError also when shapes or
             the rank of a layer's input cannot be inferred, or the layer's own numbers overflow the type of the graph.
     """
-    layers = find(source)
+    layers = find(source, weights)
     if not layers:
         unchanged = onnx.ModelProto()
         unchanged.CopyFrom(source)
         return Folded(unchanged, ())
-    folding = _Folding(source)
+    folding = _Folding(source, weights)
     folding.editor.store_computed_constants()
     take_parts_directly(folding.editor)
     for layer in layers:
@@ -84,8 +89,8 @@ class _Place:
 class _Folding:
     """The graph while its layers are folded, and the place of each layer that was."""
 
-    def __init__(self, source: onnx.ModelProto) -> None:
-        self.editor = GraphEditor(source)
+    def __init__(self, source: onnx.ModelProto, weights: Weights) -> None:
+        self.editor = GraphEditor(source, weights)
         self.places: dict[str, _Place] = {}
 
     def fold(self, layer: FoundLayer) -> None:

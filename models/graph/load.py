@@ -7,8 +7,8 @@ from google.protobuf.message import DecodeError
 
 from models.errors import ExternalData, GraphError
 from models.graph.shapes import without_values
-from models.graph.weights import take_in
-from models.stored_graph import SerializedGraph, split
+from models.graph.weights import location, take_in, to_array
+from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights, split
 
 
 def parse(data: SerializedGraph) -> onnx.ModelProto:
@@ -41,8 +41,12 @@ def decode(data: bytes) -> onnx.ModelProto:
         raise GraphError(f"not an ONNX file: {error}") from error
 
 
-def validate(model: onnx.ModelProto) -> None:
+def validate(model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> None:
     """Check a model against the ONNX specification. Functions and custom domains are not checked.
+
+    Args:
+        model: the model.
+        weights: files that initializers of its main graph may be in.
 
     Raises:
         ExternalData: a tensor, however deeply nested, is stored in another file.
@@ -50,15 +54,19 @@ def validate(model: onnx.ModelProto) -> None:
     """
     # Before the checker, which would look for the files.
     for tensor in external_tensors(model):
-        raise ExternalData(
-            f"tensor '{tensor.name}' is stored in another file, which is never opened: "
-            "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
-        )
+        if location(tensor) not in weights:
+            raise ExternalData(
+                f"tensor '{tensor.name}' is stored in another file, which is never opened: "
+                "save the model again with all of its weights inside (onnx.save without save_as_external_data)"
+            )
     try:
         # The checker copies what it is given: the weights one by one.
         onnx.checker.check_model(without_values(model))
         for tensor in model.graph.initializer:
-            onnx.checker.check_tensor(tensor)
+            if tensor.external_data:
+                to_array(tensor, weights)  # as long as its shape says
+            else:
+                onnx.checker.check_tensor(tensor)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise GraphError(f"not a valid ONNX model: {error}") from error
 

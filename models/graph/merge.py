@@ -20,6 +20,7 @@ from models.batchnorm import Float64
 from models.graph.channel_map import Refusal, bias, has_input, rewrite, weights
 from models.graph.editor import GraphEditor
 from models.graph.nodes import attribute, integer, integers, is_standard, label
+from models.stored_graph import NO_WEIGHTS, Weights
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ class _Conv:
         return self.weight.shape[2:]
 
 
-def merge(folded: onnx.ModelProto) -> Merged:
+def merge(folded: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> Merged:
     """Merge what can be merged exactly; `folded` is not changed.
 
     Args:
         folded: as `models.graph.fold.fold` returns it.
+        weights: files that tensors of the graph are in.
     """
-    editor = GraphEditor(folded)
+    editor = GraphEditor(folded, weights)
     into: dict[str, str] = {}
     for node in editor.nodes.copy():  # inner sums come first, so that three branches are merged two by two
         if is_standard(node, "Add", "Sub", "Mul") and len(node.input) == 2:

@@ -15,7 +15,8 @@ from models.repository.repository import Repository
 def main(file: str, name: str, repository: str) -> int:
     """Publish a file as the next version of a model. Returns the exit code."""
     try:
-        Repository(repository).publish(onnx.import_graph(onnx.read(Path(file)), ModelInfo(name)))
+        graph, weights = onnx.read(Path(file))
+        Repository(repository).publish(onnx.import_graph(graph, ModelInfo(name), weights=weights))
     except (DengeError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

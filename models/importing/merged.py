@@ -21,6 +21,7 @@ import onnx
 from models.graph.editor import GraphEditor
 from models.graph.nodes import is_standard, label
 from models.importing.exporters import is_keras
+from models.stored_graph import NO_WEIGHTS, Weights
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _INVENTED = re.compile(r"onnx::Conv\w*_\d+")
@@ -46,9 +47,14 @@ class MergedLayer:
         return f"{self.name} in {self.node}" if self.name else self.node
 
 
-def find_merged(model: onnx.ModelProto) -> tuple[MergedLayer, ...]:
-    """The layers that were merged or decomposed, as far as the graph shows it, one for each node."""
-    editor = GraphEditor(model)
+def find_merged(model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> tuple[MergedLayer, ...]:
+    """The layers that were merged or decomposed, as far as the graph shows it, one for each node.
+
+    Args:
+        model: the graph.
+        weights: files that tensors of the graph are in.
+    """
+    editor = GraphEditor(model, weights)
     found: dict[str, MergedLayer] = {}
     for node in editor.nodes:
         layer = _by_metadata(node) or _by_names(node)

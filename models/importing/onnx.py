@@ -13,8 +13,9 @@ from models.graph.find import OP_TYPE
 from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
 from models.graph.nodes import is_standard
+from models.graph.weights import WeightFiles, split_model
 from models.importing.exporters import advice
-from models.importing.external_data import load_external_data
+from models.importing.external_data import copy_external_data
 from models.importing.merged import find_merged
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
@@ -23,10 +24,11 @@ from models.model_info import ModelInfo
 from models.parity import rounding
 from models.parity.comparison import compare
 from models.repository import held_out as held_out_file
-from models.repository.bundle import Bundle
+from models.repository.bundle import FOLDED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.rows import random_rows, validate_rows
 from models.runtime.load import load
 from models.runtime.specs import specs
+from models.stored_graph import NO_WEIGHTS, Weights, join
 
 _LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """What exporters merge normalisation layers into."""
@@ -40,8 +42,8 @@ _MOST_NAMES = 5
 """Layers that a message names."""
 
 
-def read(path: Path) -> onnx.ModelProto:
-    """The graph of an ONNX file.
+def read(path: Path) -> tuple[onnx.ModelProto, Weights]:
+    """The graph of an ONNX file, and the files that its weights are in: copies, so that it may change afterwards.
 
     Raises:
         InvalidInput: there is no such file.
@@ -51,9 +53,9 @@ def read(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     model = decode(path.read_bytes())
-    load_external_data(model, path.parent)
-    validate(model)
-    return model
+    weights = copy_external_data(model, path.parent)
+    validate(model, weights)
+    return split_model(WeightFiles().store(model, SOURCE_WEIGHTS, weights))
 
 
 def import_graph(
@@ -63,6 +65,7 @@ def import_graph(
     tolerance: float | None = None,
     oracle: Run | None = None,
     trained: TrainedParameters | None = None,
+    weights: Weights = NO_WEIGHTS,
 ) -> Bundle:
     """Make the bundle of a source graph.
 
@@ -71,7 +74,7 @@ def import_graph(
     random rows. The manifest records how, and the tolerance.
 
     Args:
-        source: the graph, as `read` returns it.
+        source: the graph.
         info: name, labels, preprocessing and the like.
         held_out: rows that the network was not trained on, for every input. The graphs are compared on some of them,
             they set the thresholds of drift alarms, and some are kept in the bundle.
@@ -80,6 +83,7 @@ def import_graph(
         oracle: the network itself, to compare the graphs with; the source graph by default.
         trained: parameters of the network that the graph was exported from. Layers that the exporter merged or
             decomposed are put back by them.
+        weights: files that tensors of the graph are in, as `read` returns them.
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
@@ -88,11 +92,11 @@ def import_graph(
     """
     served, warnings = serve_tensors(source)
     if held_out is not None:
-        _validate_held_out(held_out, served)
+        _validate_held_out(held_out, served, weights)
     if trained is None:
-        graph, merged = served, tuple(str(layer) for layer in find_merged(served) if layer.certain)
+        graph, merged = served, tuple(str(layer) for layer in find_merged(served, weights) if layer.certain)
     else:
-        graph, merged = _restore(served, trained)
+        graph, merged = _restore(served, trained, weights)
         if merged:
             raise GraphError(_describe_merged(served, merged))
     limits: dict[Capability, str] = {}
@@ -105,6 +109,7 @@ def import_graph(
         graph,
         info,
         signed_lineage("imported"),
+        weights=weights,
         rows=held_out,
         held_out=None if held_out is None else held_out_file.keep(held_out),
         oracle=oracle,
@@ -119,23 +124,28 @@ def _has_node(model: onnx.ModelProto, *op_types: str) -> bool:
     return any(is_standard(node, *op_types) for node in model.graph.node)
 
 
-def _restore(source: onnx.ModelProto, trained: TrainedParameters) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+def _restore(
+    source: onnx.ModelProto, trained: TrainedParameters, weights: Weights
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """The graph with the trained network's layers, and the names of those that are not in it.
 
     Raises:
         GraphError: no layer is in it.
         ParityError: it does not compute the same as the given one.
     """
-    restored = restore(source, trained)
+    restored = restore(source, trained, weights)
     if len(restored.missing) == len(trained.layers):
         raise GraphError(f"no layer of {trained.source} is in the graph: is it of another network, or trained further?")
-    before, after = serialize(source), serialize(restored.model)
+    files = WeightFiles()
+    before = files.store(source, SOURCE_WEIGHTS, weights)
+    after = files.store(restored.model, FOLDED_WEIGHTS, weights)
     inputs, _ = specs(before)
     rows = random_rows(inputs, 3, seed=0)
     run = load(before, optimize=False)
     expected = run(rows)
     changes = rounding.measure([(expected, run(rounding.round_differently(rows, seed=0)))])
     tolerances = {name: rounding.tolerance(change) for name, change in changes.items()}
+    del run  # a session has a copy of the weights
     pairs = [(expected, load(after, optimize=False)(rows))]
     compare("the file", "the file with its layers put back", pairs, tolerances)
     return restored.model, restored.missing
@@ -162,8 +172,8 @@ def _is_free(value: onnx.ValueInfoProto) -> bool:
     return not value.type.tensor_type.shape.dim[0].HasField("dim_value")
 
 
-def _validate_held_out(rows: Arrays, source: onnx.ModelProto) -> None:
-    inputs, _ = specs(serialize(source))
+def _validate_held_out(rows: Arrays, source: onnx.ModelProto, weights: Weights) -> None:
+    inputs, _ = specs(join(serialize(source), weights))
     count = validate_rows(rows, inputs, "reference")
     if count < MIN_HELD_OUT_ROWS:
         raise InvalidInput(f"got {count} rows, thresholds need at least {MIN_HELD_OUT_ROWS}", "reference")

@@ -24,6 +24,7 @@ from models.graph.find import OP_TYPE, find
 from models.graph.nodes import FLOATS, is_standard
 from models.importing.trained import TrainedLayer, TrainedParameters, TrainedWeight
 from models.importing.weights import laid_out, ratio, rows
+from models.stored_graph import NO_WEIGHTS, Weights
 
 _ARITHMETIC = ("Sub", "Mul", "Add", "Div")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
@@ -46,17 +47,18 @@ class Restored:
     missing: tuple[str, ...]
 
 
-def restore(model: onnx.ModelProto, trained: TrainedParameters) -> Restored:
+def restore(model: onnx.ModelProto, trained: TrainedParameters, weights: Weights = NO_WEIGHTS) -> Restored:
     """Put the layers of a trained network back into its exported graph; `model` is not changed.
 
     Args:
         model: exported from the network, in inference mode.
         trained: the network's own parameters.
+        weights: files that tensors of the model are in.
 
     Raises:
         GraphError: shapes cannot be inferred, or as `models.graph.find.find`.
     """
-    work = _Restoration(model, trained)
+    work = _Restoration(model, trained, weights)
     for node in list(work.editor.nodes):
         if is_standard(node, *_WEIGHTED):
             work.divide(node)
@@ -64,7 +66,7 @@ def restore(model: onnx.ModelProto, trained: TrainedParameters) -> Restored:
             work.replace_arithmetic(node)
     restored = work.editor.finish()
     names = {layer.name for layer in work.restored}
-    found = [layer.name for layer in find(restored)]
+    found = [layer.name for layer in find(restored, weights)]
     return Restored(
         restored,
         tuple(name for name in found if name.partition("#")[0] in names),
@@ -81,14 +83,14 @@ class _Channels:
 
 
 class _Restoration:
-    def __init__(self, model: onnx.ModelProto, trained: TrainedParameters) -> None:
-        self.editor = GraphEditor(model)
+    def __init__(self, model: onnx.ModelProto, trained: TrainedParameters, weights: Weights) -> None:
+        self.editor = GraphEditor(model, weights)
         self.editor.store_computed_constants()
         self.weights = trained.weights
         self.layers = trained.layers
         self.restored: list[TrainedLayer] = []
         self.remaining = list(trained.layers)
-        for found in find(model):
+        for found in find(model, weights):
             same = [layer for layer in self.remaining if _has_statistics(layer, found.mean, found.var)]
             if same:
                 present = next((layer for layer in same if layer.name == found.name), same[0])

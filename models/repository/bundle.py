@@ -22,7 +22,7 @@ from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.repository.files import read_file
 from models.repository.folder import sync
-from models.stored_graph import SerializedGraph, join, split
+from models.stored_graph import Content, SerializedGraph, join, split
 from models.validation import describe, field_of
 
 MANIFEST = "manifest.json"
@@ -42,6 +42,8 @@ MAX_MANIFEST_BYTES = 64 << 20
 """A ResNet-152 with all its channels takes 12 MB; more than this is not a manifest."""
 MAX_FILE_BYTES = (2 << 30) - 1
 """What protobuf, and so ONNX, can hold in one file."""
+MAX_WEIGHTS_BYTES = 64 << 30
+"""Of a file of weights: more than a network of 16 billion parameters in float32."""
 MAX_DIGESTS_BYTES = 1 << 12
 
 
@@ -64,19 +66,19 @@ class Bundle:
     observed: SerializedGraph | None = None
 
 
-def pack(bundle: Bundle) -> dict[str, bytes]:
+def pack(bundle: Bundle) -> dict[str, Content]:
     """The files of a bundle by name, the list of their digests last.
 
     Raises:
         ValueError: a file of weights has no name of `WEIGHTS`, or two graphs have different ones of one name.
     """
-    files = {MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode()}
-    weights: dict[str, bytes] = {}
+    files: dict[str, Content] = {MANIFEST: bundle.manifest.model_dump_json(exclude_none=True).encode()}
+    weights: dict[str, Content] = {}
     for name, graph in ((SOURCE, bundle.source), (FOLDED, bundle.folded), (OBSERVED, bundle.observed)):
         if graph is not None:
             files[name], its_weights = split(graph)
             for file, content in its_weights.items():
-                if file not in WEIGHTS or weights.setdefault(file, content) != content:
+                if file not in WEIGHTS or not _is_same(weights.setdefault(file, content), content):
                     raise ValueError(f"the weights of {name} cannot be stored in '{file}'")
     files |= weights
     if bundle.held_out is not None:
@@ -85,7 +87,11 @@ def pack(bundle: Bundle) -> dict[str, bytes]:
     return {**files, DIGESTS: digests.encode()}
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
+def _is_same(one: Content, other: Content) -> bool:
+    return one is other or memoryview(one) == memoryview(other)
+
+
+def write(folder: Path, files: Mapping[str, Content]) -> None:
     """Write the files of a bundle into an empty folder, and return only when they are on the disk itself.
 
     Args:
@@ -121,7 +127,7 @@ def read(folder: Path) -> Bundle:
         raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
     contents: dict[str, bytes] = {}
     for name in expected:
-        data = _read_file(folder, name)
+        data = _read_file(folder, name, MAX_WEIGHTS_BYTES if name in WEIGHTS else MAX_FILE_BYTES)
         if digest_of(data) != expected[name]:
             raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
         contents[name] = data
@@ -155,7 +161,7 @@ def read_manifest(folder: Path) -> Manifest:
     return parse_manifest(_read_file(folder, MANIFEST))
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: Content) -> str:
     """The digest of a file, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 

@@ -20,6 +20,7 @@ from models.repository.folder import delete_abandoned, locked, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage
+from models.stored_graph import Content
 
 
 class FolderStorage(Storage):
@@ -63,7 +64,7 @@ class FolderStorage(Storage):
         """The digest of the folder of a version."""
         return bundle.digest(self._folder(model, version))
 
-    def publish(self, model: str, files: Mapping[str, bytes], before_visible: Callable[[], None]) -> int:
+    def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Write a folder, and rename it to the next version."""
         model_folder = self._make_model_folder(model)
         with staging(self._root) as staged:
@@ -73,7 +74,7 @@ class FolderStorage(Storage):
         sync(model_folder)
         return version
 
-    def publish_as(self, model: str, files: Mapping[str, bytes], version: int) -> bool:
+    def publish_as(self, model: str, files: Mapping[str, Content], version: int) -> bool:
         """Write a folder, and rename it to this version."""
         model_folder = self._make_model_folder(model)
         with staging(self._root) as staged:

@@ -28,6 +28,7 @@ from models.repository.listing import ModelListing, is_version, reason_against_n
 from models.repository.objects import Objects, StoredObject
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage, StoredModel
+from models.stored_graph import Content
 
 ABANDONED_HOURS = 24
 """After which an upload that was not completed is taken for one whose publisher has died."""
@@ -118,7 +119,7 @@ class ObjectStorage(Storage):
             raise DamagedBundle(f"{model}/{version}/{DIGESTS} is missing")
         return digest
 
-    def publish(self, model: str, files: Mapping[str, bytes], before_visible: Callable[[], None]) -> int:
+    def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Claim the next number, upload all files, and create the list of digests."""
         while True:
             version = self._next_version(model)
@@ -135,7 +136,7 @@ class ObjectStorage(Storage):
             raise StorageError(f"{model}/{version} was published by another process meanwhile: try again")
         return version
 
-    def publish_as(self, model: str, files: Mapping[str, bytes], version: int) -> bool:
+    def publish_as(self, model: str, files: Mapping[str, Content], version: int) -> bool:
         """Upload all files, and create the list of digests. Publishers of one bundle may do this together."""
         if self._digest(model, version) is not None:
             return False
@@ -226,12 +227,12 @@ class ObjectStorage(Storage):
             if not self._objects.download(_key(model, version, name), folder / name, bundle.MAX_FILE_BYTES):
                 raise DamagedBundle(f"{where}/{name} is missing")
 
-    def _upload(self, model: str, version: int, files: Mapping[str, bytes]) -> None:
+    def _upload(self, model: str, version: int, files: Mapping[str, Content]) -> None:
         for name, data in files.items():
             if name not in {MANIFEST, DIGESTS}:
                 self._objects.put(_key(model, version, name), data)
 
-    def _make_visible(self, model: str, version: int, files: Mapping[str, bytes]) -> bool:
+    def _make_visible(self, model: str, version: int, files: Mapping[str, Content]) -> bool:
         return self._objects.create(_key(model, version, DIGESTS), files[DIGESTS])
 
     def _uploads(self, model: str) -> _Uploads:

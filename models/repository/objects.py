@@ -20,6 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import from_url
 
 from models.errors import InvalidInput, StorageError
+from models.stored_graph import Content
 
 if TYPE_CHECKING:
     from obstore import PutMode, UpdateVersion
@@ -154,12 +155,12 @@ class Objects:
                     return True
                 opened.write(chunk)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Content) -> None:
         """Write an object, in place of one that may be there."""
         with self._in_words("written"):
-            obstore.put(self._store, key, data)
+            obstore.put(self._store, key, memoryview(data))
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Write an object that does not exist. False if there is one that this call has not written."""
         return self._write(key, data, "create")
 
@@ -173,12 +174,12 @@ class Objects:
             for key in keys:
                 obstore.delete(self._store, key)
 
-    def _write(self, key: str, data: bytes, mode: "PutMode") -> bool:
+    def _write(self, key: str, data: Content, mode: "PutMode") -> bool:
         write = {_WRITE: secrets.token_hex(16)}
         for attempt in range(1, _WRITES + 1):
             with self._in_words("written"):
                 try:
-                    obstore.put(self._store, key, data, mode=mode, attributes=write)
+                    obstore.put(self._store, key, memoryview(data), mode=mode, attributes=write)
                 except (AlreadyExistsError, PreconditionError):
                     # Perhaps it is there because an earlier attempt was carried out, and only its answer was lost.
                     return self._written_by(key) == write[_WRITE]

@@ -8,6 +8,7 @@ from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.repository.listing import ModelListing
 from models.repository.rollout import Rollout
+from models.stored_graph import Content
 
 
 class StoredModel(NamedTuple):
@@ -61,7 +62,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def publish(self, model: str, files: Mapping[str, bytes], before_visible: Callable[[], None]) -> int:
+    def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Store the files of a bundle as the next version, and return its number.
 
         Args:
@@ -71,7 +72,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def publish_as(self, model: str, files: Mapping[str, bytes], version: int) -> bool:
+    def publish_as(self, model: str, files: Mapping[str, Content], version: int) -> bool:
         """Store the files of a bundle under a number. False if the number has a version already.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from models.datatypes import Arrays, Run
 from models.errors import GraphError
+from models.memory import release_freed
 from models.runtime.session import open_session
 from models.runtime.values import BFLOAT16, tensor_types, to_array, to_value
 from models.stored_graph import SerializedGraph
@@ -13,7 +14,8 @@ def load(graph: SerializedGraph, *, optimize: bool) -> Run:
     Raises:
         GraphError: onnxruntime cannot load the graph; or, when the function is called, cannot run it.
     """
-    session = open_session(graph, optimize=optimize)
+    release_freed()  # by the sessions before: comparisons open one after the other
+    session = open_session(graph, optimize=optimize, keep_memory=False)
     names = [output.name for output in session.get_outputs()]
     by_value = BFLOAT16 in tensor_types(session)
 

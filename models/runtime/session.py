@@ -5,6 +5,7 @@ import os
 import onnxruntime
 
 from models.errors import GraphError
+from models.memory import release_pages
 from models.runtime import providers
 from models.runtime.providers import Provider
 from models.stored_graph import SerializedGraph, split
@@ -18,6 +19,7 @@ def open_session(
     provider: Provider = "cpu",
     threads: int = 1,
     optimize: bool = True,
+    keep_memory: bool = True,
     log_errors: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session that runs one graph.
@@ -27,6 +29,7 @@ def open_session(
         provider: what runs it. onnxruntime goes on with the CPU when CUDA cannot start.
         threads: threads inside one run.
         optimize: whether onnxruntime rewrites the graph with its own optimisations.
+        keep_memory: whether the session keeps the memory of a run for the next one.
         log_errors: whether onnxruntime logs errors. All are raised as well, but for the reason why CUDA cannot start.
 
     Raises:
@@ -40,6 +43,7 @@ def open_session(
     options.log_severity_level = _ERROR if log_errors else _FATAL
     # A pattern is kept for every shape ever met: with a free batch size that only grows.
     options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = keep_memory
     # Weights are in the files that come with the graph. Should it name another, this folder has no files.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     model, weights = split(graph)
@@ -53,3 +57,5 @@ def open_session(
         return onnxruntime.InferenceSession(model, options, providers=[chosen])
     except Exception as error:  # its exception classes are private, and this is their base
         raise GraphError(f"onnxruntime cannot load the graph: {error}") from error
+    finally:
+        release_pages(weights)  # the session has its own copy

@@ -7,11 +7,11 @@ from types import MappingProxyType
 import structlog
 
 from models.errors import DengeError, NotReady, ProviderUnavailable
+from models.memory import release_freed
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
-from service.host import memory
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ class Loader:
         bundle = self._repository.read(name, version)
         served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
         del bundle
-        memory.release_freed()
+        release_freed()
         self._on_loaded(served)
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served

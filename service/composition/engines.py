@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from models.manifest import Manifest
+from models.memory import release_freed
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
 from service.catalog.served_version import ServedVersion
-from service.host import memory
 from service.inference.limits import Limits
 from service.settings import Settings
 from service.watching.observed_model import ObservedModel
@@ -47,7 +47,7 @@ def observed_model_opener(
             return None
         sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
         engine = Engine(observed, served.manifest.inputs, settings.provider, 1, sizes, run_seconds=settings.run_seconds)
-        memory.release_freed()
+        release_freed()
         return ObservedModel(served, engine)
 
     return open_observed_model
@@ -61,7 +61,7 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
 
     def open_twin(served: ServedVersion) -> Twin | None:
         made = maker.make(repository.read(served.model, served.version))
-        memory.release_freed()
+        release_freed()
         if made is None:
             return None
         engine = Engine(made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds)

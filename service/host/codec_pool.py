@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from models.errors import Overloaded
-from service.host import memory
+from models.memory import release_freed
 
 Result = TypeVar("Result")
 
@@ -97,4 +97,4 @@ class CodecPool:
                 turn.set_result(None)
         if not self._running and self._peak >= _WORTH_RETURNING_BYTES:
             self._peak = 0
-            asyncio.get_running_loop().run_in_executor(self._pool, memory.release_freed)
+            asyncio.get_running_loop().run_in_executor(self._pool, release_freed)

@@ -4,6 +4,8 @@ import asyncio
 import ctypes
 from contextlib import suppress
 
+from models.memory import release_freed
+
 _SOON_SECONDS = 1.0
 
 _KEPT_BYTES = 16 << 20
@@ -23,16 +25,6 @@ def keep_freed() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         library.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-
-
-def release_freed() -> None:
-    """Return freed memory to the system, if the C library is glibc.
-
-    Loading a model takes several times its size for a moment, and glibc keeps what was freed: for a ResNet-18 that is a
-    third of the process.
-    """
-    with suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def release_freed_soon() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from models.accuracy.agreement import AgreementEstimator
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
-from models.stored_graph import SerializedGraph, join, split
+from models.stored_graph import Content, SerializedGraph, join, split
 from service.wire import arrays
 
 
@@ -73,5 +73,5 @@ class MadeTwin(NamedTuple):
         return cls(AgreementEstimator.from_json(header["estimator"].encode()), found["graph"].tobytes())
 
 
-def _as_array(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _as_array(data: Content) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(data, np.uint8)

@@ -26,13 +26,15 @@ def file(tmp_path: Path) -> Path:
 
 def imported(model: onnx.ModelProto, file: Path, tolerance: float = 1e-5) -> Bundle:
     file.write_bytes(serialize(model))
-    return import_graph(read(file), THEIRS, tolerance=tolerance)
+    graph, weights = read(file)
+    return import_graph(graph, THEIRS, tolerance=tolerance, weights=weights)
 
 
 def test_a_file_with_a_normalisation_layer_becomes_a_bundle(file: Path) -> None:
     file.write_bytes(serialize(linear_norm()))
 
-    bundle = import_graph(read(file), ModelInfo("theirs", labels=["a", "b", "c"]))
+    graph, weights = read(file)
+    bundle = import_graph(graph, ModelInfo("theirs", labels=["a", "b", "c"]), weights=weights)
 
     manifest = bundle.manifest
     assert (manifest.model, manifest.labels, manifest.scores) == ("theirs", ("a", "b", "c"), "logits")
@@ -109,7 +111,7 @@ def test_a_file_that_is_not_onnx_is_refused(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
     with pytest.raises(GraphError):
-        import_graph(read(file), THEIRS)
+        read(file)
 
 
 def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
