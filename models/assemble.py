@@ -40,6 +40,7 @@ from models.manifest import (
     TrainingRecord,
     WatchedLayer,
 )
+from models.memory import release_freed
 from models.model_info import ModelInfo
 from models.parity.check import WatchedGraph, check
 from models.parity.observations import mark_unwatched
@@ -123,6 +124,7 @@ def assemble(
     inputs, outputs = specs(stored)
     _validate_labels(info.labels, outputs[0])
     probed = probe(stored, inputs, outputs)
+    release_freed()
     folded, found = _fold(source, weights, probed)
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
@@ -142,6 +144,7 @@ def assemble(
     parity = _check(
         _Graphs(stored, stored_served, observed, layers, own_outputs), inputs, probed, oracle, rows, tolerance
     )
+    release_freed()
     layers, drift = estimate_reference(observed, layers, probed.outputs[0], rows)
 
     manifest = Manifest(

@@ -19,6 +19,7 @@ from models.graph.constants import COMPUTED, EVALUATED, evaluate
 from models.graph.nodes import FLOATS, Dim, fresh_name, is_standard, opset, subgraphs
 from models.graph.shapes import infer, without_tensors
 from models.graph.weights import to_array
+from models.memory import release_pages
 from models.stored_graph import NO_WEIGHTS, Weights
 
 
@@ -208,6 +209,7 @@ class GraphEditor:
                 break
             for node in dead:
                 self.replace(node, [])
+        release_pages(self._weights)
         model = without_tensors(self._model)
         graph = model.graph
         graph.node.extend(self.nodes)

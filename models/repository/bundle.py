@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
+from models.memory import release_pages
 from models.repository.files import read_file
 from models.repository.folder import sync
 from models.stored_graph import Content, SerializedGraph, join, split
@@ -84,6 +85,7 @@ def pack(bundle: Bundle) -> dict[str, Content]:
     if bundle.held_out is not None:
         files[HELD_OUT] = bundle.held_out
     digests = "".join(f"{digest_of(data)}  {name}\n" for name, data in files.items())
+    release_pages(weights)
     return {**files, DIGESTS: digests.encode()}
 
 
@@ -106,6 +108,7 @@ def write(folder: Path, files: Mapping[str, Content]) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        release_pages({name: data})
     sync(folder)
 
 

