@@ -1,6 +1,7 @@
 """Bytes <-> ONNX models. Only the given bytes are read, never another file."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -71,9 +72,14 @@ def validate(model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> None:
         raise GraphError(f"not a valid ONNX model: {error}") from error
 
 
-def external_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """The tensors, however deeply nested, that are stored in other files."""
-    for tensor in _tensors(model):
+def external_tensors(model: onnx.ModelProto, *, nested: bool = False) -> Iterator[onnx.TensorProto]:
+    """The tensors, however deeply nested, that are stored in other files.
+
+    Args:
+        model: the model.
+        nested: leave out the initializers of its main graph.
+    """
+    for tensor in islice(_tensors(model), len(model.graph.initializer) if nested else 0, None):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             yield tensor
 

@@ -74,7 +74,7 @@ def without_values(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.value_info.extend(model.graph.value_info)
     inputs = {value.name for value in graph.input}
     for tensor in model.graph.initializer:
-        if prod(tensor.dims) <= _SMALL:
+        if prod(tensor.dims) <= _SMALL and not tensor.external_data:
             graph.initializer.add().CopyFrom(tensor)
         elif tensor.name not in inputs:
             graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))

@@ -40,10 +40,8 @@ def copy_external_data(model: onnx.ModelProto, folder: Path, max_bytes: int = MA
         total += len(find_content(tensor, files))
         if total > max_bytes:
             raise ExternalData(f"the tensors in other files take more than {max_bytes} bytes, which a bundle can hold")
-    initializers = {id(tensor) for tensor in model.graph.initializer}
-    for tensor in external_tensors(model):
-        if id(tensor) not in initializers:
-            take_in(tensor, files)
+    for tensor in external_tensors(model, nested=True):
+        take_in(tensor, files)
     return files
 
 

@@ -52,7 +52,9 @@ def test_weights_in_another_file_are_taken_into_the_bundle(tmp_path: Path) -> No
 def test_weights_are_copied_to_disk_and_not_held_in_memory(tmp_path: Path) -> None:
     """What a network of more than 2 GiB needs: neither a file of one protobuf, nor room for its weights."""
     path, model = tmp_path / "network.onnx", wide_norms(width=1500, layers=1)
-    onnx.save(model, path, save_as_external_data=True, location="weights")
+    rows = {"x": np.random.default_rng(1).normal(size=(3, 1500)).astype(np.float32)}
+    expected = load(serialize(model), optimize=False)(rows)["y"]
+    onnx.save(model, path, save_as_external_data=True, location="weights")  # changes the model
 
     graph, weights = read(path)
     bundle = import_graph(graph, ModelInfo("theirs"), weights=weights)
@@ -62,8 +64,6 @@ def test_weights_are_copied_to_disk_and_not_held_in_memory(tmp_path: Path) -> No
     assert isinstance(weights[SOURCE_WEIGHTS], mmap)
     assert len(serialize(graph)) < 10_000
     found = Repository(tmp_path / "repository").read("theirs", version)
-    rows = {"x": np.random.default_rng(1).normal(size=(3, 1500)).astype(np.float32)}
-    expected = load(serialize(model), optimize=False)(rows)["y"]
     np.testing.assert_allclose(load(found.folded, optimize=True)(rows)["y"], expected, rtol=1e-4, atol=1e-4)
 
 
