@@ -1,6 +1,7 @@
 """Kills replicas and the store, cuts a replica off, and promotes a version, while verified predictions are sent.
 
     python -m benchmarks.fleet                                               three processes and a redis-server
+    python -m benchmarks.fleet --folder FOLDER                               the same, on a small disk, which is filled
     python -m benchmarks.fleet --compose "docker compose --profile fleet"    its containers, which run already
 
 Every answer is compared with the outputs of its version, computed here. Exits with 1 where a request was lost, an
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,12 @@ class Run:
         self.change("load", f"/v2/repository/models/{MODEL}/load", {})
         self.change("promote", f"/v2/models/{MODEL}/rollout/promote", {"version": 2})
         self._traffic.note_promotion()
+
+    def try_to_promote(self) -> None:
+        """Promote what is served already: with a full disk that is refused in words."""
+        answer = self._client.post(f"{self._fleet.urls[0]}/v2/models/{MODEL}/rollout/promote", json={"version": 1})
+        self.say(f"promote: {answer.status_code} {answer.text[:200]}")
+        self.has_failed |= answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE
 
     def change(self, name: str, path: str, body: dict[str, Any]) -> None:
         for url in self._fleet.urls:
@@ -173,6 +181,9 @@ def run_all(run: Run, fleet: Fleet) -> None:
     if fleet.cut_off(2):
         run.fault("replica 2 is cut off the store", lambda: None, CUT_OFF_SECONDS)
         run.repair("it is connected again", lambda: fleet.reconnect(2))
+    if fleet.fill_disk():
+        run.fault("the disk is full", run.try_to_promote, CUT_OFF_SECONDS)
+        run.repair("there is space again", fleet.free_disk)
     run.fault("version 2 is promoted", run.promote)
     run.raise_alarm()
 
@@ -201,10 +212,11 @@ def receiving(port: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--compose", default=os.environ.get("COMPOSE", ""), help="the command; if absent, processes")
+    parser.add_argument("--folder", type=Path, help="of the processes, on a small disk that may be filled")
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="of the balancer")
     parser.add_argument("--webhook-port", type=int, default=0, help="of DENGE_WEBHOOK_URL, where containers run")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, receiving(given.webhook_port) as (port, alarms):
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder, receiving(given.webhook_port) as (port, alarms):
         compose = ComposeFleet(given.compose, given.url) if given.compose else None
         fleet = compose or LocalFleet(REPLICAS, Path(folder), port)
         try:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -15,6 +16,8 @@ import httpx2
 from benchmarks.fleet import versions
 
 SECRET = "whsec_" + "c2VjcmV0" * 6
+SMALL_BYTES = 256 << 20
+"""A disk with less space than this may be filled."""
 
 
 def free_port() -> int:
@@ -97,6 +100,18 @@ class LocalFleet:
     def reconnect(self, index: int) -> None:
         raise NotImplementedError
 
+    def fill_disk(self) -> bool:
+        """Leave no byte on the disk of the repository, the states and the store. Returns whether it is small enough."""
+        if (free := shutil.disk_usage(self._folder).free) > SMALL_BYTES:
+            return False
+        with suppress(OSError), (self._folder / "filler").open("wb", buffering=0) as filler:
+            for _ in range(free // _PAGE_BYTES + 1):
+                filler.write(bytes(_PAGE_BYTES))
+        return True
+
+    def free_disk(self) -> None:
+        (self._folder / "filler").unlink()
+
     def ask_each(self, path: str) -> list[bytes]:
         """The answers of all replicas."""
         return [httpx2.get(url + path).content for url in self.urls]
@@ -156,6 +171,12 @@ class ComposeFleet:
     def reconnect(self, index: int) -> None:
         _run("docker", "network", "connect", self._network(), self._containers[index])
 
+    def fill_disk(self) -> bool:  # the volumes are on someone else's disk
+        return False
+
+    def free_disk(self) -> None:
+        raise NotImplementedError
+
     def ask_each(self, path: str) -> list[bytes]:
         """The answers of all replicas."""
         ask = _GET.format(f"http://localhost:8000{path}")
@@ -183,6 +204,7 @@ class ComposeFleet:
         return next(name for name in listed if re.fullmatch(r".*_store", name))
 
 
+_PAGE_BYTES = 4 << 10
 _GET = "import urllib.request; print(urllib.request.urlopen('{}').read().decode())"
 
 
