@@ -44,11 +44,23 @@ ENTRYPOINT ["denge"]
 CMD ["--help"]
 
 
+FROM base AS guide
+WORKDIR /build
+COPY constraints.txt ./
+RUN pip install --no-cache-dir --quiet --constraint constraints.txt zensical
+COPY README.md README.tr.md CHANGELOG.md CONTRIBUTING.md LICENSE zensical.toml ./
+COPY deploy deploy
+COPY docs docs
+COPY scripts/build-docs scripts/
+RUN VENV=/usr/local scripts/build-docs
+
+
 FROM base AS service
 ENV DENGE_HOST=0.0.0.0 DENGE_PORT=8000 DENGE_REPOSITORY=/repository \
-    DENGE_ADMIN_TOKEN_FILE=/secrets/admin-token
+    DENGE_ADMIN_TOKEN_FILE=/secrets/admin-token DENGE_GUIDE_DIR=/usr/local/share/denge/guide
 WORKDIR /tmp
 COPY --from=build /opt/denge /opt/denge
+COPY --from=guide /build/build/site /usr/local/share/denge/guide
 COPY deploy/healthcheck.py /usr/local/lib/denge/healthcheck.py
 USER 10001:10001
 EXPOSE 8000 8001

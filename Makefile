@@ -2,7 +2,7 @@
 # make test              set up everything, check and test
 # make test-all          the same with coverage, slow tests, and more random requests to every operation of the API
 # make check             format, lint, types, import rules
-# make docs              build the site of the documentation into build/site
+# make docs              build the site of the documentation into build/site; `make run` serves it under /guide
 # make clean             remove what the others made, but not the repository
 
 PORT ?= 8000
@@ -10,7 +10,7 @@ PORT ?= 8000
 .PHONY: run test test-all check docs clean
 
 run: .venv/.service
-	.venv/bin/python -m service --port $(PORT)
+	.venv/bin/python -m service --port $(PORT) $(if $(wildcard build/site/index.html),--guide-dir build/site)
 
 test: check
 	scripts/test -m "not slow"

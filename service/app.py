@@ -49,6 +49,7 @@ from service.routes import (
     description,
     examples,
     extensions,
+    guide,
     health,
     labels,
     layers,
@@ -213,6 +214,7 @@ def create_app(
         v1_models.router(catalog),
         extensions.router(),
         dashboard.router(),
+        guide.router(settings.guide_dir),
         examples.router(predictions.examples),
     )
     _add_routes(app, guard, routers, FRAMEWORK_PATHS)

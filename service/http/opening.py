@@ -47,6 +47,7 @@ def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
         *(f"  and:           {address}" for address in addresses[1:]),
         f"  page:          {base}/",
         f"  API:           {base}/docs",
+        *([] if settings.guide_dir is None else [f"  guide:         {base}/guide/"]),
         f"  try:           {curl} {base}/docs/seven.png | {curl} --data-binary @- {base}/v2/models/convnet/predict",
         f"  layers:        {curl} {base}/v2/models/mlp/layers/hidden.0.norm",
     ]

@@ -47,6 +47,9 @@ class Serving(BaseModel):
     )
     model_name: str | None = Field(None, description="Name of the model of model_path.")
     starters: bool = Field(True, description="Copy the starter models into an empty repository.")
+    guide_dir: Folder | None = Field(
+        None, description="Folder of the built documentation, for /guide: `make docs` writes build/site."
+    )
     loaded_versions: int = Field(
         2, ge=1, description="Number of newest versions of each model to keep loaded, besides the default version."
     )
