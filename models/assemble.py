@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 import onnx
 
 from models.classification import ScoreKind
 from models.datatypes import Arrays, Run
-from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
+from models.errors import GraphError, InvalidInput, TrainingModeGraph
 from models.graph.activations import choose_activations
 from models.graph.editor import GraphEditor
 from models.graph.find import find
@@ -30,8 +29,6 @@ from models.manifest import (
     NormLayer,
     Origin,
     Parent,
-    Parity,
-    Placement,
     QuantizationRecord,
     RecalibrationRecord,
     ReferenceRecord,
@@ -42,10 +39,10 @@ from models.manifest import (
 )
 from models.memory import release_freed
 from models.model_info import ModelInfo
-from models.parity.check import WatchedGraph, check
 from models.parity.observations import mark_unwatched
 from models.parity.probe import Probe, probe
-from models.parity.rounding import SMALLEST
+from models.parity.version import VersionGraphs, check_version
+from models.progress import Progress, part_of, silent
 from models.reference import estimate_reference
 from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.repository.repository import validate_model_name
@@ -88,6 +85,7 @@ def assemble(
     allow_unfolded: bool = False,
     limits: Mapping[Capability, str] = MappingProxyType({}),
     warnings: Sequence[str] = (),
+    progress: Progress = silent,
 ) -> Bundle:
     """Make the bundle of a source graph. Nothing is published.
 
@@ -107,6 +105,7 @@ def assemble(
             It is served as it is; the manifest says what cannot be done with it, and why.
         limits: what is known not to be possible with the version, and why.
         warnings: for the manifest.
+        progress: of the steps.
 
     Raises:
         InvalidInput: the name cannot be a model's, the tolerance is not positive, or the number of labels is wrong.
@@ -118,6 +117,7 @@ def assemble(
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:
         raise InvalidInput("must be more than 0", "tolerance")
+    progress("running the source graph", 0.0)
     files = WeightFiles()
     stored = files.store(source, SOURCE_WEIGHTS, weights)
     source, weights = split_model(stored)
@@ -125,6 +125,7 @@ def assemble(
     _validate_labels(info.labels, outputs[0])
     probed = probe(stored, inputs, outputs)
     release_freed()
+    progress("folding", 0.2)
     folded, found = _fold(source, weights, probed)
     if found and not allow_unfolded:
         raise GraphError(next(iter(found.values())))
@@ -141,10 +142,18 @@ def assemble(
         observed = change(stored_folded, partial(observe, layers=layers))
     elif layers and probed.batch_problem is None:
         limits["watching"] = f"no layer can be observed: '{layers[0].name}': {layers[0].unwatched}"
-    parity = _check(
-        _Graphs(stored, stored_served, observed, layers, own_outputs), inputs, probed, oracle, rows, tolerance
+    parity = check_version(
+        VersionGraphs(stored, stored_served, observed, layers, own_outputs),
+        inputs,
+        probed,
+        oracle,
+        rows,
+        tolerance,
+        part_of(progress, 0.4, 1.0 if rows is None else 0.7),
     )
     release_freed()
+    if rows is not None:
+        progress("estimating thresholds", 0.7)
     layers, drift = estimate_reference(observed, layers, probed.outputs[0], rows)
 
     manifest = Manifest(
@@ -216,68 +225,6 @@ def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:
         return layer
     reason = f"{layer.placement.reason}; for predictions it is merged into {conv}"
     return layer.model_copy(update={"placement": layer.placement.model_copy(update={"reason": reason})})
-
-
-class _Graphs(NamedTuple):
-    """The graphs of a version.
-
-    Attributes:
-        source: with explicit normalisation layers.
-        folded: with these folded; parallel branches are merged.
-        observed: None where no layer is observed.
-        layers: all that are observed, or say why they are not.
-        outputs: of the folded layers in the source graph, by layer.
-    """
-
-    source: SerializedGraph
-    folded: SerializedGraph
-    observed: SerializedGraph | None
-    layers: Sequence[WatchedLayer]
-    outputs: Mapping[str, str]
-
-
-def _check(
-    graphs: _Graphs,
-    inputs: Sequence[TensorSpec],
-    probed: Probe,
-    oracle: Run | None,
-    rows: Arrays | None,
-    tolerance: float | None,
-) -> Parity:
-    """Compare the graphs. Where nothing was folded there is nothing of ours to refuse: a difference is the reason."""
-    if probed.run_problem is not None:
-        return _skipped(probed.run_problem)
-    norm_layers = tuple(layer for layer in graphs.layers if isinstance(layer, NormLayer) and layer.unwatched is None)
-    try:
-        return check(
-            _watch_source(graphs.source, graphs.outputs, norm_layers),
-            graphs.folded,
-            WatchedGraph(graphs.observed or graphs.folded, norm_layers),
-            inputs,
-            oracle,
-            rows,
-            tolerance=tolerance,
-            has_batch_axis=probed.batch_problem is None,
-        )
-    except ParityError as error:
-        if graphs.outputs:
-            raise
-        return _skipped(str(error))
-
-
-def _skipped(reason: str) -> Parity:
-    return Parity(rows=0, seed=0, tolerance=SMALLEST, comparisons=(), skipped=reason)
-
-
-def _watch_source(source: SerializedGraph, outputs: Mapping[str, str], layers: Sequence[NormLayer]) -> WatchedGraph:
-    """The source graph with the moments of its layers' own outputs, which are the tensors `outputs` by layer."""
-    if not layers:
-        return WatchedGraph(source)
-    own = tuple(
-        layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=outputs[layer.name])})
-        for layer in layers
-    )
-    return WatchedGraph(change(source, partial(observe, layers=own)), own)
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:

@@ -20,6 +20,7 @@ from models.errors import DengeError, InvalidInput
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+from training.progress import ProgressLine
 from training.quantization import quantize
 from training.studies.command import study
 
@@ -192,16 +193,20 @@ def import_(
         preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
     )
-    requested = Import(
-        source,
-        info,
-        reference,
-        tolerance,
-        state_dict=state_dict,
-        weights=weights,
-        input_shape=parse_shape(input_shape),
-    )
-    _publish_new(target, requested.make_bundle())
+    shape = parse_shape(input_shape)
+    with ProgressLine("import") as progress:
+        requested = Import(
+            source,
+            info,
+            reference,
+            tolerance,
+            state_dict=state_dict,
+            weights=weights,
+            input_shape=shape,
+            progress=progress,
+        )
+        bundle = requested.make_bundle()
+    _publish_new(target, bundle)
 
 
 @app.command
@@ -236,7 +241,10 @@ def recalibrate(
     parent = recalibration.Parent.read(bundle)
     parent.repository.validate_writable()
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
-    candidate = recalibration.recalibrate(parent, given, known, max_rows=rows, prior=prior, seed=seed)
+    with ProgressLine("recalibrate") as progress:
+        candidate = recalibration.recalibrate(
+            parent, given, known, max_rows=rows, prior=prior, seed=seed, progress=progress
+        )
     _log(report.gates(candidate.gates))
     _log(report.estimated_accuracy(*candidate.estimated_accuracy))
     _publish(parent.repository, candidate.publishable(force=force), candidate=True)

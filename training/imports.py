@@ -14,6 +14,7 @@ from models.importing import keras_file, onnx, state_dict
 from models.importing.trained import TrainedParameters
 from models.manifest import ImagePreprocessing
 from models.model_info import ModelInfo
+from models.progress import Progress, part_of, silent
 from models.repository.bundle import Bundle
 from models.runtime.specs import specs
 from models.stored_graph import join
@@ -33,6 +34,7 @@ class Import:
         state_dict: .safetensors or .keras file of the network that an ONNX file was exported from.
         weights: .safetensors file for the network that the function builds.
         input_shape: of one row of its only input, where the function does not return example inputs.
+        progress: of the import.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Import:
     state_dict: Path | None = None
     weights: Path | None = None
     input_shape: Sequence[int] = ()
+    progress: Progress = silent
 
     def make_bundle(self) -> Bundle:
         """Read the source and make its bundle.
@@ -50,6 +53,7 @@ class Import:
             InvalidInput: the source, another file or an argument is wrong.
             GraphError: the network cannot be exported or served; the message says why.
         """
+        self.progress(f"reading {self.source}", 0.0)
         return self._from_function() if self._is_function else self._from_file(Path(self.source))
 
     @property
@@ -75,7 +79,10 @@ class Import:
         if self.reference is not None:
             inputs, _ = specs(join(serialize(source), weights))
             rows = row_files.read(self.reference, "reference", inputs, self.info.preprocessing)
-        return onnx.import_graph(source, self.info, rows, self.tolerance, trained=trained, weights=weights)
+        progress = part_of(self.progress, 0.2, 1.0)
+        return onnx.import_graph(
+            source, self.info, rows, self.tolerance, trained=trained, weights=weights, progress=progress
+        )
 
     def _refuse_state_dict(self) -> None:
         if self.state_dict is not None:
@@ -105,7 +112,8 @@ class Import:
                 f"the shape of the network's input is not known: have {self.source} return the network and its example "
                 "inputs, or give --input-shape 3,224,224 or --reference"
             )
-        return make_bundle(network, inputs, self.info, rows, tolerance=self.tolerance)
+        progress = part_of(self.progress, 0.4, 1.0)
+        return make_bundle(network, inputs, self.info, rows, tolerance=self.tolerance, progress=progress)
 
 
 def _read_trained(path: Path) -> TrainedParameters:

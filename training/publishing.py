@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 from models.importing.onnx import import_graph
 from models.manifest import ImagePreprocessing
 from models.model_info import ModelInfo
+from models.progress import Progress, silent
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.example_inputs import ExampleInputs, Inputs
@@ -84,12 +85,13 @@ def make_bundle(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     tolerance: float | None = None,
+    progress: Progress = silent,
 ) -> Bundle:
-    """Make the bundle of a network; arguments and errors are those of `publish`."""
+    """Make the bundle of a network; arguments and errors are those of `publish`, and the progress is shown."""
     names = ExampleInputs.of(module, example_inputs, input_names).names
     rows = None if reference_rows is None else _by_name(reference_rows, names)
     exported = export(module, example_inputs, input_names=input_names, output_names=output_names)
-    return import_graph(exported.graph, info, rows, tolerance, oracle=exported.oracle)
+    return import_graph(exported.graph, info, rows, tolerance, oracle=exported.oracle, progress=progress)
 
 
 def _by_name(rows: Rows, names: Sequence[str]) -> Arrays:

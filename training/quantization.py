@@ -9,6 +9,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from models.quantization.limits import MAX_ROWS, TOLERANCE
+from training.progress import ProgressLine
+
+_SHARES = {"estimating": 0.0, "checking": 0.4}
+"""Of the time, that has passed when a step begins."""
 
 
 def quantize(
@@ -54,15 +58,17 @@ def quantize(
         chosen = np.random.default_rng(seed).permutation(count_rows(rows))[:MAX_ROWS]
         rows = {name: values[chosen] for name, values in rows.items()}
         known = None if known is None else known[chosen]
-    candidate = version.quantize(
-        parent.bundle,
-        parent.version,
-        rows,
-        known,
-        ranges_from="batch_norm" if data_free else "rows",
-        tolerance=tolerance,
-        seed=seed,
-    )
+    with ProgressLine("quantize") as progress:
+        candidate = version.quantize(
+            parent.bundle,
+            parent.version,
+            rows,
+            known,
+            ranges_from="batch_norm" if data_free else "rows",
+            tolerance=tolerance,
+            seed=seed,
+            on_step=lambda step: progress(step, _SHARES[step]),
+        )
     record = candidate.bundle.manifest.lineage.quantization
     assert record is not None  # noqa: S101 - for the type checker: it was quantised
     print(record.model_dump_json(indent=2) if json else f"{report.quantization(record)}\n{report.gates(record.gates)}")

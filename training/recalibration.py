@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.manifest import Manifest
+from models.progress import Progress, silent
 from models.recalibration import estimate
 from models.recalibration.candidate import Candidate
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
@@ -22,6 +23,9 @@ from training import row_files
 from training.bucket_urls import resolve
 from training.config import DataKind
 from training.data.dataset import ImageDataset
+
+_SHARES = {"estimating": 0.0, "folding": 0.3, "checking": 0.6}
+"""Of the time, that has passed when a step begins."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,14 @@ def read_rows(
 
 
 def recalibrate(
-    parent: Parent, rows: Arrays, labels: NDArray[np.int64] | None, *, max_rows: int, prior: float | None, seed: int
+    parent: Parent,
+    rows: Arrays,
+    labels: NDArray[np.int64] | None,
+    *,
+    max_rows: int,
+    prior: float | None,
+    seed: int,
+    progress: Progress = silent,
 ) -> Candidate:
     """Estimate new statistics from rows drawn at random, and check the version that they make.
 
@@ -98,6 +109,7 @@ def recalibrate(
         max_rows: how many rows to estimate from, if there are as many.
         prior: as in `models.recalibration.estimate.recalibrate`.
         seed: of the draw.
+        progress: of the steps.
 
     Raises:
         InvalidInput, GraphError: as `models.recalibration.estimate.recalibrate`.
@@ -113,7 +125,14 @@ def recalibrate(
     labelled = None
     if labels is not None:
         labelled = LabelledRows(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
-    return estimate.recalibrate(parent.bundle, parent.version, first(max_rows), prior=prior, labelled=labelled)
+    return estimate.recalibrate(
+        parent.bundle,
+        parent.version,
+        first(max_rows),
+        prior=prior,
+        labelled=labelled,
+        on_step=lambda step: progress(step, _SHARES[step]),
+    )
 
 
 def _read_test_rows(kind: DataKind, manifest: Manifest, data_dir: Path | None) -> tuple[Arrays, NDArray[np.int64]]:

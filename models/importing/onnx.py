@@ -23,6 +23,7 @@ from models.manifest import Capability
 from models.model_info import ModelInfo
 from models.parity import rounding
 from models.parity.comparison import compare
+from models.progress import Progress, silent
 from models.repository import held_out as held_out_file
 from models.repository.bundle import FOLDED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.rows import random_rows, validate_rows
@@ -66,6 +67,7 @@ def import_graph(
     oracle: Run | None = None,
     trained: TrainedParameters | None = None,
     weights: Weights = NO_WEIGHTS,
+    progress: Progress = silent,
 ) -> Bundle:
     """Make the bundle of a source graph.
 
@@ -84,6 +86,7 @@ def import_graph(
         trained: parameters of the network that the graph was exported from. Layers that the exporter merged or
             decomposed are put back by them.
         weights: files that tensors of the graph are in, as `read` returns them.
+        progress: of the import.
 
     Raises:
         InvalidInput: as `assemble`; or the rows are not the model's, or too few for thresholds.
@@ -117,6 +120,7 @@ def import_graph(
         allow_unfolded=True,
         limits=limits,
         warnings=warnings,
+        progress=progress,
     )
 
 

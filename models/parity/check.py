@@ -24,6 +24,7 @@ from models.observation import ObservationReader, is_observation
 from models.parity import rounding
 from models.parity.comparison import compare
 from models.parity.rows import kept_rows, mix_rows
+from models.progress import Progress, silent
 from models.rows import count_rows, random_rows
 from models.runtime.load import load
 from models.stored_graph import SerializedGraph
@@ -35,6 +36,8 @@ _MOST_VALUES = 1 << 17
 _REAL_ROWS = 32
 
 ORACLE = "torch, float64"
+
+_STEP = "comparing the graphs"
 
 
 _MOMENTS = "moments of "
@@ -87,6 +90,7 @@ def check(
     seed: int = 0,
     tolerance: float | None = None,
     has_batch_axis: bool = True,
+    progress: Progress = silent,
 ) -> Parity:
     """Compare the graphs of a version with the oracle or the source graph, and each with itself beside other rows.
 
@@ -101,6 +105,7 @@ def check(
         tolerance: bound on the largest difference, relative to the largest value of the tensor. By default each tensor
             has its own, derived from its rounding in the source graph.
         has_batch_axis: whether the inputs are made of rows, none of which may depend on another.
+        progress: of the comparison.
 
     Returns:
         The largest difference of each pair.
@@ -109,6 +114,7 @@ def check(
         ParityError: a pair differs by more, or has a value that is not finite; the message names it.
         GraphError: onnxruntime cannot load or run a graph.
     """
+    progress(_STEP, 0.0)
     samples = _Samples.draw(inputs, real, seed, has_batch_axis=has_batch_axis)
     run = source.load(optimize=False)
     computed = [run(batch) for batch in samples.batches]
@@ -124,8 +130,10 @@ def check(
         comparisons.insert(0, compare(reference, name, zip(expected, outputs, strict=True), tolerances))
     del run  # a session has a copy of the weights
 
+    progress(_STEP, 0.4)
     for candidate, optimize in (("folded, unoptimized", False), ("folded, optimized", True)):
         comparisons += samples.compare(reference, expected, candidate, load(folded, optimize=optimize), tolerances)
+    progress(_STEP, 0.8)
     comparisons += samples.compare(name, computed, "observed, optimized", observed.load(optimize=True), tolerances)
 
     return Parity(
