@@ -97,14 +97,15 @@ def test_the_verdict_follows_from_the_figures() -> None:
             "p85": spread,
         }
 
-    def verdict(without: list[float], within: list[float]) -> str:
+    def verdict(without: list[float], within: list[float], seeds: int = 2) -> str:
         runs = [({"normalized": False}, arm(0.5, without)), ({"normalized": True}, arm(0.75, within))]
-        return figure_one.conclude(runs).verdict
+        return figure_one.conclude(runs * seeds).verdict
 
     assert "+25.0 points" in verdict([0, 4], [0, 1])
     assert "is more stable with it: its median moves 0.50 times its own spread in all" in verdict([0, 4], [0, 1])
     assert "is less stable with it" in verdict([0, 1], [0, 4])
     assert "is not measurably more or less stable" in verdict([0, 1], [0, 1])
+    assert "One seed cannot tell whether the input of the unit is more stable" in verdict([0, 4], [0, 1], seeds=1)
 
 
 def test_batches_of_one_class_mislead_training_mode_and_evaluation_mode_not(folder: Path) -> None:
