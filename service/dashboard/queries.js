@@ -10,7 +10,7 @@ import { ingestCounters } from "./traffic.js";
 /**
  * @import {
  *   Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata, Overview, Query,
- *   ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, Tab
+ *   ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, Tab, TrainedLayer
  * } from "./types"
  */
 
@@ -151,6 +151,15 @@ const storedLayer = query({
   receive: (storedLayer) => ({ storedLayer }),
 });
 
+/** @type {Query<TrainedLayer>} */
+const trainedLayer = query({
+  name: "trainedLayer",
+  path: (state) => onTab(state, "layers", belowLayer(state, "/training")),
+  sections: ["network"],
+  interval: once,
+  receive: (trainedLayer) => ({ trainedLayer }),
+});
+
 /** Requested while the layer has seen no rows: it tells whether the version is observed. @type {Query<LiveModel>} */
 const live = query({
   name: "live",
@@ -228,6 +237,7 @@ export const QUERIES = [
   history,
   channels,
   storedLayer,
+  trainedLayer,
   live,
   rollout,
   jobs,

@@ -18,6 +18,7 @@ export const NOTHING_KNOWN = {
   history: null,
   channels: null,
   storedLayer: null,
+  trainedLayer: null,
   live: null,
   rollout: null,
   jobs: [],

@@ -16,6 +16,7 @@ export type ModelMetadata = OfVersion<"">;
 export type Tensor = ModelMetadata["inputs"][number];
 export type Layer = OfVersion<"/layers">["layers"][number];
 export type StoredLayer = OfVersion<"/layers/{layer}">;
+export type TrainedLayer = OfVersion<"/layers/{layer}/training">;
 export type LiveModel = OfVersion<"/live">;
 export type LiveLayer = OfVersion<"/layers/{layer}/live">;
 export type Channels = NonNullable<LiveLayer["channels"]>;
@@ -128,6 +129,7 @@ export interface VersionKnowledge {
   history: Point[] | null;
   channels: LiveLayer | null;
   storedLayer: StoredLayer | null;
+  trainedLayer: TrainedLayer | null;
   live: LiveModel | null;
   rollout: Rollout | null;
   jobs: Job[];

@@ -9,6 +9,7 @@ import { choice } from "./choice.js";
 import { imageCommand, tensorCommand } from "./command.js";
 import { heatmap, MEASURES } from "./heatmap.js";
 import { PLACEMENTS } from "./strip.js";
+import { training } from "./training.js";
 
 /** @import { Layer, Shown } from "../types" */
 
@@ -47,7 +48,7 @@ function placement({ placement: { kind, into, reason, proven } }) {
 export function layer(state) {
   if (selectedLayer(state) === null || state.channels?.layer !== state.layer) return null;
   const live = liveLayer(state);
-  return live === null ? unobserved(state) : heatmap(state, live);
+  return [live === null ? unobserved(state) : heatmap(state, live), training(state)];
 }
 
 /** @param {Shown} state */
