@@ -55,6 +55,7 @@ from service.routes import (
     layers,
     models,
     overview,
+    true_labels,
     v1_models,
 )
 from service.routes import drift as drift_routes
@@ -70,9 +71,12 @@ from service.settings import ConfigurationError, Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.alarm import Alarms
+from service.watching.answered_requests import AnsweredRequests
 from service.watching.events import Events
+from service.watching.labels import Labels
 from service.watching.metrics import WatchingMetrics
 from service.watching.monitor import DriftMonitor
+from service.watching.shared_labels import SharedLabels
 from service.watching.webhook import Webhook
 
 log = structlog.get_logger()
@@ -159,7 +163,9 @@ def create_app(
         trust=trials.trust,
         agreement=agreement,
     )
-    predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector)
+    answered = AnsweredRequests(settings.label_rows)
+    true_classes = SharedLabels(Labels(catalog, answered, monitor, statistics), membership, peers)
+    predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector, answered)
     monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     processes = ProcessCollector(registry=None) if group is None else WorkerProcesses(group.table)
     metrics = Metrics(
@@ -208,6 +214,7 @@ def create_app(
         live_routes.router(catalog, monitor),
         drift_routes.router(catalog, monitor),
         baselines.router(catalog, monitor),
+        true_labels.router(catalog, true_classes, peers),
         overview.router(catalog, monitor, gather, reads, processes),
         events_routes.router(events, guard),
         models.router(catalog),

@@ -76,6 +76,13 @@ def noise_at(reference: DriftReference, noise: ArrayLike, rows: int) -> float:
     return float(np.exp(np.interp(np.log(rows), np.log(reference.windows), np.log(table))))
 
 
+def nearest_rate(reference: DriftReference | None, rate: float) -> float:
+    """The rate that is nearest to one, of those at which thresholds can be interpolated; any without a reference."""
+    if reference is None:
+        return rate
+    return min(max(rate, reference.false_alarm_rates[-1]), reference.false_alarm_rates[0])
+
+
 def require_rate(reference: DriftReference, rate: float) -> None:
     """Check that thresholds can be interpolated at this false-alarm rate.
 

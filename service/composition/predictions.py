@@ -41,6 +41,7 @@ from service.settings import Settings
 from service.telemetry.logs import request_logger
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
+from service.watching.answered_requests import AnsweredRequests
 from service.watching.budget import HEAD_START_SECONDS, Budget
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_models import ObservedModels
@@ -91,6 +92,7 @@ def build_predictions(
     statistics: ServiceStatistics,
     monitor: DriftMonitor,
     collector: RowCollector,
+    answered: AnsweredRequests,
 ) -> Predictions:
     """Builds the parts that answer predictions, and those that see their results.
 
@@ -98,6 +100,7 @@ def build_predictions(
         settings, limits, catalog, guard, statistics: of this process.
         monitor: records what the observed graphs put out.
         collector: of rows for re-calibrations; every result is offered to it.
+        answered: remembers requests for their labels.
 
     Raises:
         ConfigurationError: traces are asked for, and OpenTelemetry is not installed.
@@ -144,7 +147,7 @@ def build_predictions(
         context = tracing.context(statistics, write)
         closers.append(tracing.close)
     codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
-    handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool)
+    handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool, answered.add)
     responder = PredictionResponder(handler, codec_pool, settings.max_body_bytes)
     shown = examples.for_starter()
     return Predictions(

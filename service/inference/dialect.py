@@ -62,6 +62,7 @@ class Query(NamedTuple):
         priority: 1 is the highest, 0 takes no part in the order.
         timeout: seconds that the request may wait for its run.
         layer_statistics: whether the client asks how unusual each row is.
+        request_id: that the client gave in the body; empty for none.
     """
 
     inputs: Mapping[str, Array]
@@ -69,6 +70,7 @@ class Query(NamedTuple):
     priority: int = 0
     timeout: float | None = None
     layer_statistics: bool = False
+    request_id: str = ""
 
 
 class Answer(NamedTuple):

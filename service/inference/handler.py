@@ -21,10 +21,12 @@ from service.catalog.served_version import ServedVersion
 from service.host.codec_pool import CodecPool
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
+from service.inference.queue import Outputs
 from service.inference.scoring import Scorer
 from service.inference.short_runs import Outcome
 from service.wire.pieces import LARGE_BYTES
 
+_REQUEST_ID = b"x-request-id"
 _JSON_BYTES_PER_BYTE = 4
 """Of what is written, and its parts, for each of an output."""
 
@@ -84,6 +86,8 @@ class Handler:
         scorer: scores rows by what the layers meet in them.
         dialects: by name.
         codec_pool: decodes and encodes what is large.
+        remember: called on the event loop with the id of each answered request that carried one, the version and the
+            outputs; it returns at once.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Handler:
         scorer: Scorer,
         dialects: Mapping[str, Dialect],
         codec_pool: CodecPool,
+        remember: Callable[[str, ServedVersion, Outputs], None],
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
@@ -101,6 +106,7 @@ class Handler:
         self._scorer = scorer
         self._dialects = dialects
         self._codec_pool = codec_pool
+        self._remember = remember
 
     def admit(self, call: Call) -> Admitted:
         """Authenticate the client, and choose the version: all that is decided before the body is there.
@@ -152,6 +158,7 @@ class Handler:
                 on_answer(outcome)
                 return
             answer: Answer | Exception
+            self._remember_answer(request, outcome)
             try:
                 answer = dialect.encode(served, call, query, outcome, None)
             except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
@@ -173,9 +180,8 @@ class Handler:
             InvalidInput: layer statistics of a version that has none; or the body, if it was not decoded before.
             InferenceFailed: the runtime broke on these inputs.
         """
-        (call, dialect, served, client, _), query = (
-            await self._decode_in_thread(request) if isinstance(request, Undecoded) else request
-        )
+        decoded = await self._decode_in_thread(request) if isinstance(request, Undecoded) else request
+        (call, dialect, served, client, _), query = decoded
         # First, since it may be refused.
         scores = await self._scorer.score(dialect, served, query) if query.layer_statistics else None
         outputs = await self._batcher.run(
@@ -186,6 +192,7 @@ class Handler:
             priority=query.priority,
             timeout=query.timeout,
         )
+        self._remember_answer(decoded, outputs)
         encode = partial(dialect.encode, served, call, query, outputs, scores)
         size = sum(output.nbytes for output in outputs.values())
         return (
@@ -204,6 +211,12 @@ class Handler:
         call, dialect, served, client, _ = request.admitted
         decode = partial(dialect.decode, served, call, request.body)
         return Prediction(request.admitted, await self._codec_pool.run(client, request.memory, decode))
+
+    def _remember_answer(self, request: Prediction, outputs: Outputs) -> None:
+        if request_id := request.query.request_id or str(
+            request.admitted.call.headers.get(_REQUEST_ID, b""), "latin-1"
+        ):
+            self._remember(request_id, request.admitted.served, outputs)
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:
         """Whether a request gets a place in the queue only by a priority that its body may state.

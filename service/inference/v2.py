@@ -50,7 +50,7 @@ class OpenInference:
 
 def to_query(request: InferRequest) -> Query:
     """The query of a validated request."""
-    return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics)
+    return Query(request.inputs, request, request.priority, request.timeout, request.layer_statistics, request.id or "")
 
 
 class V2(OpenInference):

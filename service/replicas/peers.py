@@ -46,6 +46,24 @@ class Peers:
             NotReady: it does not answer, or refuses.
             StoreUnavailable: the store does not answer.
         """
+        return await self._request("GET", member, path)
+
+    async def post(self, member: Member, path: str, body: bytes) -> bytes:
+        """Returns what another replica answers to a JSON body.
+
+        Raises:
+            NotReady: it does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
+        """
+        return await self._request("POST", member, path, body)
+
+    async def _request(self, method: str, member: Member, path: str, body: bytes | None = None) -> bytes:
+        """Returns what another replica answers.
+
+        Raises:
+            NotReady: it does not answer, or refuses.
+            StoreUnavailable: the store does not answer.
+        """
         import httpx2  # noqa: PLC0415 - several MiB that a service alone does not need
 
         secret = await self._read_secret()
@@ -58,7 +76,8 @@ class Peers:
             async with httpx2.AsyncClient(
                 base_url=base, transport=transport, timeout=ANSWER_SECONDS, trust_env=False
             ) as client:
-                response = await client.get(path, headers={"Authorization": f"Bearer {secret}", _FOR: member.id})
+                headers = {"Authorization": f"Bearer {secret}", _FOR: member.id}
+                response = await client.request(method, path, headers=headers, content=body)
         except (httpx2.HTTPError, OSError) as error:
             raise NotReady(f"replica {member.id} at {member.address} does not answer: {error}") from error
         if response.status_code != 200:

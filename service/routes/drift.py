@@ -73,7 +73,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         """The drift report of each part of the window, in short."""
         served = catalog.get(model, version)
         observed = monitor.of(served)
-        points = [DriftPoint.of(end, observed.assess(bucket)) for end, bucket in observed.history(window)]
+        points = [DriftPoint.of(end, bucket, observed.assess(bucket)) for end, bucket in observed.history(window)]
         return DriftHistory(model=served.model, version=str(served.version), window=window, points=points)
 
     return routes

@@ -1,7 +1,6 @@
 """Schemas of drift: how far a version's rows are from its held-out rows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
@@ -12,6 +11,7 @@ from models.drift.assessment import LARGE_KL, Assessment, ChannelShift, ClassShi
 from models.manifest import Manifest
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
+from service.routes.accuracy_report import EstimatedAccuracy, KnownAccuracy
 from service.routes.baseline_report import BaselineReport
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
@@ -96,25 +96,8 @@ class ClassDrift(BaseModel):
         )
 
 
-class EstimatedAccuracy(BaseModel):
-    """How accurate a version is on some rows, without labels."""
-
-    value: float = Field(description="From 0 to 1.")
-    low: float = Field(description="The accuracy is from here ...")
-    high: float = Field(description="... to here nine times of ten, for shifts like those that it was learned on.")
-    usual: float = Field(
-        description="On undisturbed rows, measured on test rows. 1 where that is not known: then all of these are "
-        "relative to it."
-    )
-    rows: int = Field(description="That were read for the estimate.")
-
-    @classmethod
-    def of(cls, found: Assessment) -> Self | None:
-        """The response's form of a window's estimate; None where there is none."""
-        return None if found.accuracy is None else cls(**asdict(found.accuracy))
-
-
 _ACCURACY = Field(description="Estimated accuracy on the rows; null where it is not known.")
+_TRUE_ACCURACY = Field(None, description="Accuracy on the rows with labels; null where there are none.")
 
 
 class DriftReport(BaseModel):
@@ -143,6 +126,7 @@ class DriftReport(BaseModel):
         description="A layer's divergence from which a significant shift raises an alarm."
     )
     estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
+    true_accuracy: KnownAccuracy | None = _TRUE_ACCURACY
     baseline: BaselineReport = Field(description="The spread of traffic that was declared good.")
     layers: list[LayerDrift]
     classes: ClassDrift | None = Field(description="Null for a model that does not classify.")
@@ -188,6 +172,7 @@ class DriftReport(BaseModel):
             wasserstein=found.wasserstein,
             large_symmetric_kl=LARGE_KL,
             estimated_accuracy=EstimatedAccuracy.of(found),
+            true_accuracy=KnownAccuracy.of(bucket, found),
             baseline=BaselineReport.of(monitor),
             layers=[LayerDrift.of(name, shift) for name, shift in found.layers.items()],
             classes=ClassDrift.of(served.manifest, bucket, found.classes),
@@ -248,10 +233,11 @@ class DriftPoint(BaseModel):
     significant: bool | None
     verdict: Verdict
     estimated_accuracy: EstimatedAccuracy | None = _ACCURACY
+    true_accuracy: KnownAccuracy | None = _TRUE_ACCURACY
     layers: dict[str, float] = Field(description="Symmetric KL divergence by layer.")
 
     @classmethod
-    def of(cls, end: float, found: Assessment) -> Self:
+    def of(cls, end: float, bucket: Bucket, found: Assessment) -> Self:
         """The drift of rows, in a part that ends at a time in seconds since 1970."""
         return cls(
             time=to_date(end),
@@ -262,6 +248,7 @@ class DriftPoint(BaseModel):
             significant=found.significant,
             verdict=found.verdict,
             estimated_accuracy=EstimatedAccuracy.of(found),
+            true_accuracy=KnownAccuracy.of(bucket, found),
             layers={name: shift.symmetric_kl for name, shift in found.layers.items()},
         )
 

@@ -19,7 +19,8 @@ from service.host import cores
 from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady, to_date
 from service.http.access import PUBLIC
-from service.routes.drift_report import ALARM, ALARM_SINCE, EstimatedAccuracy
+from service.routes.accuracy_report import EstimatedAccuracy
+from service.routes.drift_report import ALARM, ALARM_SINCE
 from service.routes.openapi import api_router, error_responses
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import Gather, ServiceStatistics

@@ -24,3 +24,10 @@ class Watching(BaseModel):
     false_alarm_rate: float = Field(
         0.01, gt=0, lt=1, description="Share of drift windows that are significant although the input has not moved."
     )
+    label_rows: int = Field(
+        20_000,
+        ge=0,
+        le=10_000_000,
+        description="Rows whose predicted classes are remembered, of requests with an id of the client's own, so that "
+        "their true classes can be sent later. About 300 bytes a request. 0 remembers none.",
+    )

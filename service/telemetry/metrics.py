@@ -94,16 +94,24 @@ class _Watching(Collector):
         seconds = CounterMetricFamily(
             "denge_observer_cpu_seconds", "Processor time spent on observing.", labels=VERSION_LABELS
         )
+        labelled = CounterMetricFamily(
+            "denge_labelled_rows", "Predicted rows whose true class was sent.", labels=VERSION_LABELS
+        )
+        correct = CounterMetricFamily(
+            "denge_correct_rows", "Labelled rows that were predicted to be of their class.", labels=VERSION_LABELS
+        )
         for (model, version), statistics in self._statistics.versions.items():
             labels, effort = (model, str(version)), statistics.effort
             rows.add_metric(labels, effort.rows)
             batches.add_metric(labels, effort.batches)
             skipped.add_metric(labels, effort.skipped)
             seconds.add_metric(labels, effort.seconds)
+            labelled.add_metric(labels, statistics.labelled)
+            correct.add_metric(labels, statistics.correct)
         messages = CounterMetricFamily("denge_webhook_messages", "Webhook messages by outcome.", labels=("outcome",))
         for outcome in get_args(Delivery):
             messages.add_metric((outcome,), self._statistics.deliveries[outcome])
-        return (rows, batches, skipped, seconds, messages)
+        return (rows, batches, skipped, seconds, labelled, correct, messages)
 
 
 def _cumulative(durations: DurationHistogram) -> Iterator[tuple[str, float]]:

@@ -38,6 +38,8 @@ class VersionStatistics:
         pending: requests that wait for a run or are in one.
         refused: requests by why they were.
         effort: what observing has cost.
+        labelled: rows whose true class was sent.
+        correct: of these, rows that were predicted to be of it.
     """
 
     rows: int = 0
@@ -53,6 +55,8 @@ class VersionStatistics:
     pending: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
     effort: Effort = field(default_factory=Effort)
+    labelled: int = 0
+    correct: int = 0
 
     def record_run(self, rows: int, seconds: float) -> None:
         """Count a run of the model."""
@@ -75,6 +79,8 @@ class VersionStatistics:
         self.pending += other.pending
         self.refused.update(other.refused)
         self.effort.add(other.effort)
+        self.labelled += other.labelled
+        self.correct += other.correct
 
 
 @dataclass(slots=True)

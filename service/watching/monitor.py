@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.labelled import Labelled
 from models.drift.baseline import Baseline
 from models.errors import DengeError, NotFound
 from service.catalog.catalog import Catalog
@@ -120,6 +121,14 @@ class DriftMonitor:
         if judged is not None:
             for callback in self._callbacks:
                 callback(served, judged)
+
+    def record_labels(self, model: str, version: int, at: float, labelled: Labelled) -> None:
+        """Add labels of rows that a loaded version predicted at a time, in seconds since 1970.
+
+        Raises:
+            NotFound: the version is not loaded.
+        """
+        self.of(self._catalog.get(model, version)).record_labels(labelled, at)
 
     @asynccontextmanager
     async def saving(self, seconds: float = SAVE_SECONDS) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from models.accuracy.agreement import Agreement
+from models.accuracy.labelled import Labelled
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from models.moments import codec
@@ -55,6 +56,7 @@ class StoredObservations:
             "baseline": _BASELINE.dump_python(self.baseline),
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
+            "labelled": [astuple(bucket.labelled) for bucket in buckets],
             "agreements": [astuple(bucket.agreement) for bucket in buckets],
         }
         classes = np.zeros((len(buckets), num_classes), np.int64)
@@ -76,10 +78,11 @@ class StoredObservations:
             others: dict[str, Bucket] = {}
             stored = header["buckets"]
             agreements = header.get("agreements", [()] * len(stored))  # an earlier release wrote none
-            for (place, slot, since), layers, classes, agreement in zip(
-                stored, moments, found["classes"], agreements, strict=True
+            labelled = header.get("labelled", [()] * len(stored))
+            for (place, slot, since), layers, classes, agreement, labels in zip(
+                stored, moments, found["classes"], agreements, labelled, strict=True
             ):
-                bucket = Bucket(since, layers, classes, Agreement(*agreement))
+                bucket = Bucket(since, layers, classes, Agreement(*agreement), Labelled(*labels))
                 if place in HORIZONS:
                     windows.append((place, slot, bucket))
                 else:

@@ -6,10 +6,12 @@ from hashlib import sha256
 from weakref import WeakKeyDictionary
 
 from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.labelled import Labelled
 from models.drift.assessment import Assessment
 from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.detector import Detector
 from models.drift.reference import ChannelShifts
+from models.drift.thresholds import nearest_rate
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.moments.window import WindowMoments
@@ -54,7 +56,7 @@ class VersionMonitor:
         self.identity = sha256(manifest.model_dump_json(exclude_unset=True).encode()).hexdigest()
         self.effort = Effort()
         self._estimator: AgreementEstimator | None = None
-        self.rate = _nearest_rate(manifest, false_alarm_rate)
+        self.rate = nearest_rate(manifest.drift, false_alarm_rate)
         self._detector = Detector(manifest.drift)
         self.window_rows = window_rows
         self._clock = clock
@@ -204,6 +206,12 @@ class VersionMonitor:
             self._alarm_since = now if self.alarm else None
             return self._judged
 
+    def record_labels(self, labelled: Labelled, at: float) -> None:
+        """Add labels of rows that were predicted at a time, in seconds since 1970."""
+        with self._lock:
+            self._windows.add_labels(labelled, at, self._clock())
+            self._unsaved = True
+
     def take_unsaved(self) -> StoredObservations | None:
         """Returns what a file should hold; None if nothing was observed since the last call."""
         with self._lock:
@@ -287,10 +295,3 @@ class VersionMonitor:
             return found
         accuracy = self._estimator.current(bucket.agreement, is_label_shift=found.is_explained_by_classes)
         return found.with_accuracy(accuracy)
-
-
-def _nearest_rate(manifest: Manifest, rate: float) -> float:
-    if manifest.drift is None:
-        return rate
-    rates = manifest.drift.false_alarm_rates
-    return min(max(rate, rates[-1]), rates[0])

@@ -4,13 +4,14 @@ The number of buckets does not depend on the traffic, so memory depends on the l
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.labelled import NO_LABELS, Labelled
 from models.moments.window import WindowMoments
 
 Window = Literal["1m", "1h", "1d", "start"]
@@ -52,12 +53,14 @@ class Bucket:
         layers: moments by layer name.
         classes: rows by predicted class, shape (K,), int64; empty for a model that does not classify.
         agreement: of the version with its twin, on as many rows as were read for it.
+        labelled: rows whose true class was sent, observed or not.
     """
 
     since: float
     layers: Mapping[str, WindowMoments]
     classes: NDArray[np.int64]
     agreement: Agreement = NO_ROWS
+    labelled: Labelled = NO_LABELS
 
     @classmethod
     def empty(cls, since: float) -> "Bucket":
@@ -81,6 +84,7 @@ class Bucket:
             {name: WindowMoments.merged(parts) for name, parts in layers.items()},
             classes,
             sum((bucket.agreement for bucket in buckets), NO_ROWS),
+            sum((bucket.labelled for bucket in buckets), NO_LABELS),
         )
 
     @property
@@ -109,6 +113,15 @@ class TimeWindows:
             self._flush()
         self._recent = bucket if self._recent is None else Bucket.merged([self._recent, bucket])
         self._recent_slot = slot
+
+    def add_labels(self, labelled: Labelled, at: float, now: float) -> None:
+        """Add labels of rows that were predicted at a time, as far as windows that end now reach back to it."""
+        self._flush()
+        added = replace(Bucket.empty(at), labelled=labelled)
+        for window, horizon in HORIZONS.items():
+            buckets, slot = self._buckets[window], horizon.slot(at)
+            if horizon.slot(now) - slot < horizon.buckets:
+                buckets[slot] = Bucket.merged([buckets[slot], added]) if slot in buckets else added
 
     def select(self, window: Window, now: float) -> list[tuple[int, Bucket]]:
         """Returns slot and bucket of the buckets in a window that ends now, oldest first."""

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +92,7 @@ def build(
     keys: tuple[str, ...] = (),
     max_pending: int = 256,
     gate: threading.Event | None = None,
+    remember: Callable[[str, ServedVersion, Any], None] = lambda *_: None,
 ) -> Handler:
     bundle = tiny_bundle()
     engine = GatedEngine(bundle.folded, bundle.manifest.inputs)
@@ -103,7 +105,7 @@ def build(
     batcher = Batcher(ServiceStatistics(), Limits(inline=inline, max_pending=max_pending), on_result)
     scorer = Scorer(ObservedModels())  # type: ignore[arg-type]
     guard = Guard(None, keys)
-    return Handler(Catalog(served), batcher, guard, scorer, {"raw": dialect}, CodecPool(1, 1 << 20))  # type: ignore[arg-type]
+    return Handler(Catalog(served), batcher, guard, scorer, {"raw": dialect}, CodecPool(1, 1 << 20), remember)  # type: ignore[arg-type]
 
 
 def call(**headers: str) -> Call:
@@ -221,3 +223,16 @@ def test_a_full_queue_refuses_from_the_head_unless_a_priority_may_follow(
     assert all(isinstance(answer, Answer) for answer in (first, second, newcomer))
     assert isinstance(evicted, Overloaded)
     assert "more right" in str(evicted)
+
+
+@pytest.mark.parametrize("inline", [0.0, 1.0], ids=["queued", "at once"])
+def test_what_is_predicted_is_remembered_by_the_id_of_the_client(inline: float) -> None:
+    remembered: list[tuple[str, int]] = []
+    handler = build(
+        Raw(), [], inline, remember=lambda identity, _, outputs: remembered.append((identity, len(outputs["logits"])))
+    )
+
+    answer(handler, call())
+    answer(handler, call(**{"x-request-id": "mine"}))
+
+    assert remembered == [("mine", len(BODY) // 16)]

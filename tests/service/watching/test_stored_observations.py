@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.labelled import NO_LABELS, Labelled
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from service.watching import stored_observations
@@ -24,7 +25,8 @@ BASELINE = Baseline(30, 256, 1.5, {"overall": (0.5, 1.25)})
 def stored(observed_model: ObservedModel) -> StoredObservations:
     found = [observation(observed_model, usual_rows(count)) for count in (3, 4, 5)]
     first, second, third = (
-        Bucket(100.0 + one.rows, one.layers, one.classes, Agreement(64, one.rows, 30.5, 60)) for one in found
+        Bucket(100.0 + one.rows, one.layers, one.classes, Agreement(64, one.rows, 30.5, 60), Labelled(one.rows, 2))
+        for one in found
     )
     unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
     return StoredObservations(
@@ -45,7 +47,7 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
     assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
     for was, now in zip(buckets(stored), buckets(read), strict=True):
         assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())
-        assert now.agreement == was.agreement
+        assert (now.agreement, now.labelled) == (was.agreement, was.labelled)
         np.testing.assert_array_equal(now.layers[NORM].mean, was.layers[NORM].mean)
         np.testing.assert_array_equal(now.layers[NORM].variance_error, was.layers[NORM].variance_error)
 
@@ -53,11 +55,13 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
 def test_observations_of_an_earlier_release_have_no_agreement(stored: StoredObservations) -> None:
     header, _, rest = stored.to_bytes().partition(b"\n")
     fields, sizes = orjson.loads(header)
-    del fields["agreements"]
+    del fields["agreements"], fields["labelled"], fields["baseline"]
 
     read = StoredObservations.from_bytes(orjson.dumps([fields, sizes]) + b"\n" + rest)
 
     assert [bucket.agreement for bucket in buckets(read)] == [NO_ROWS] * 5
+    assert [bucket.labelled for bucket in buckets(read)] == [NO_LABELS] * 5
+    assert read.baseline is None
     assert [bucket.rows for bucket in buckets(read)] == [bucket.rows for bucket in buckets(stored)]
 
 
