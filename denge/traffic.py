@@ -6,10 +6,11 @@ version's own graph classifies the clean images here, since the service would wa
 
 import sys
 from contextlib import closing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx2
 import numpy as np
+import orjson
 from cyclopts import Parameter
 from numpy.typing import NDArray
 
@@ -101,22 +102,41 @@ def send(
     images: Annotated[int, Parameter(help="How many.")] = 1500,
     noise: Annotated[float, Parameter(help="Its standard deviation, where pixels are 0 to 1.")] = 0.0,
     seed: Annotated[int | None, Parameter(help="Of the order and the noise.")] = None,
+    json: Annotated[bool, Parameter(help="Print the counts as a JSON object.")] = False,
 ) -> None:
     """Send images of digits to a starter model, and count how often noise changes the answer."""
     with closing(Client(url)) as client:
-        print(send_images(Camera(client, model, seed), images, noise))
+        answers = send_images(Camera(client, model, seed), images, noise)
+    print(orjson.dumps(answers._asdict()).decode() if json else answers)
 
 
-def send_images(camera: Camera, images: int, noise: float) -> str:
-    """Send images, with progress on the terminal. Returns a sentence about their answers."""
+class Answers(NamedTuple):
+    """Answers to images.
+
+    Attributes:
+        images: how many were answered.
+        same: share of them that were answered as the clean image is.
+        versions: that answered, oldest first.
+    """
+
+    images: int
+    same: float
+    versions: list[str]
+
+    def __str__(self) -> str:
+        by = " and ".join(self.versions)
+        return f"{self.images:,} images: {self.same:.1%} answered as the clean image is, by version {by}"
+
+
+def send_images(camera: Camera, images: int, noise: float) -> Answers:
+    """Send images, with progress on the terminal."""
     answers = []
     for sent in range(images):
         print_progress(f"{sent:,} of {images:,} images")
         answers.append(camera.send(noise))
     print_progress("")
-    share = sum(is_same for is_same, _ in answers) / max(1, len(answers))
-    versions = " and ".join(sorted({version for _, version in answers}, key=int))
-    return f"{len(answers):,} images: {share:.1%} answered as the clean image is, by version {versions}"
+    share = sum(bool(is_same) for is_same, _ in answers) / max(1, len(answers))
+    return Answers(len(answers), share, sorted({version for _, version in answers}, key=int))
 
 
 def print_progress(line: str) -> None:

@@ -9,7 +9,6 @@ Commands import what they need when they run, so that `--help` is fast and most 
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from models.errors import DengeError, InvalidInput
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+from training.output import Output
 from training.progress import ProgressLine
 from training.quantization import quantize
 from training.studies.command import study
@@ -27,8 +27,6 @@ from training.studies.command import study
 app = App(name="python -m training", help=__doc__.partition("\n\n")[0], version_flags=[], result_action="return_value")
 app.command(quantize)
 app.command(study)
-
-_log = partial(print, flush=True)  # epochs take minutes; a log file should show each when it is done
 
 
 @app.command
@@ -50,6 +48,7 @@ def train(
     resume: bool = False,
     watch_layers: bool = False,
     publish: bool = True,
+    json: bool = False,
 ) -> None:
     """Train a network and publish it.
 
@@ -76,7 +75,9 @@ def train(
         watch_layers: Write statistics of the normalisation layers at every step to <run-dir>/tensorboard, a folder for
             TensorBoard, which must be installed (the extra "tensorboard"), and some of them into the bundle.
         publish: Make a bundle of the trained network and publish it.
+        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
+    output = Output(as_json=json)
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
     from training import bundle, checkpoint, processes, run
@@ -90,14 +91,14 @@ def train(
     with processes.join() as group:
         folder = run_dir or Path("runs") / name
         network = run.train(
-            config, dataset, rows, folder, resume=resume, log=_log, processes=group, watch_layers=watch_layers
+            config, dataset, rows, folder, resume=resume, log=output.say, processes=group, watch_layers=watch_layers
         )
         if group.rank == 0:
-            _log(bundle.describe_test(network, dataset, rows))
+            output.say(bundle.describe_test(network, dataset, rows))
         metrics = bundle.store_statistics(network, dataset, rows, group) if publish else None
     if metrics is not None and group.rank == 0:
         history = checkpoint.read(folder / checkpoint.FILE).history
-        _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics, history))
+        _publish_new(output, target, bundle.make(name, config, network, dataset, rows, metrics, history))
 
 
 @app.command
@@ -107,6 +108,7 @@ def export(
     data_dir: Path | None = None,
     repository: str = "repository",
     name: str = "",
+    json: bool = False,
 ) -> None:
     """Publish the network of a checkpoint.
 
@@ -115,6 +117,7 @@ def export(
         data_dir: As for `train`, to estimate population statistics from.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
+        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
     import torch
 
@@ -123,6 +126,7 @@ def export(
     from training.data.load import load
     from training.networks.build import build
 
+    output = Output(as_json=json)
     found = read(checkpoint)
     config = found.config
     name = name or config.model
@@ -134,9 +138,9 @@ def export(
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    _log(bundle.describe_test(network, dataset, rows))
+    output.say(bundle.describe_test(network, dataset, rows))
     metrics = bundle.store_statistics(network, dataset, rows)
-    _publish_new(target, bundle.make(name, config, network, dataset, rows, metrics, found.history))
+    _publish_new(output, target, bundle.make(name, config, network, dataset, rows, metrics, found.history))
 
 
 @app.command(name="import")
@@ -155,6 +159,7 @@ def import_(
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     repository: str = "repository",
+    json: bool = False,
 ) -> None:
     """Publish an ONNX file, a Keras model, or a torch network that your code builds.
 
@@ -178,6 +183,7 @@ def import_(
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
+        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
     from models.manifest import Batching
     from models.model_info import ModelInfo
@@ -206,7 +212,7 @@ def import_(
             progress=progress,
         )
         bundle = requested.make_bundle()
-    _publish_new(target, bundle)
+    _publish_new(Output(as_json=json), target, bundle)
 
 
 @app.command
@@ -220,6 +226,7 @@ def recalibrate(
     seed: int = 0,
     data_dir: Path | None = None,
     force: bool = False,
+    json: bool = False,
 ) -> None:
     """Estimate the normalisation statistics from unlabelled rows, and publish the result as the next version.
 
@@ -235,6 +242,8 @@ def recalibrate(
         seed: Seed of the draw.
         data_dir: Folder with the files of "mnist" or "rt-polarity".
         force: Publish although a gate did not pass. The manifest records it.
+        json: Print one JSON object, with the manifest, and the rest on the standard error. Its version is null where a
+            gate did not pass.
     """
     from training import recalibration, report
 
@@ -245,21 +254,24 @@ def recalibrate(
         candidate = recalibration.recalibrate(
             parent, given, known, max_rows=rows, prior=prior, seed=seed, progress=progress
         )
-    _log(report.gates(candidate.gates))
-    _log(report.estimated_accuracy(*candidate.estimated_accuracy))
-    _publish(parent.repository, candidate.publishable(force=force), candidate=True)
+    output = Output(as_json=json)
+    output.say(report.gates(candidate.gates))
+    output.say(report.estimated_accuracy(*candidate.estimated_accuracy))
+    output.publish_candidate(parent.repository, candidate, force=force)
 
 
 @app.command
-def inspect(path: str) -> None:
+def inspect(path: str, *, json: bool = False) -> None:
     """Show the normalisation layers of a bundle or an ONNX file: their statistics, and what they are folded into.
 
     Args:
         path: Folder or URL of a bundle, of a model or of a repository; or ONNX file.
+        json: Print JSON: the manifest of a bundle, the layers of a file, or the bundles in a folder.
     """
-    from training.inspection import describe
+    from training.inspection import find
 
-    print(describe(path))
+    found = find(path)
+    Output(as_json=json).result(found.to_text(), found.to_json())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -279,16 +291,11 @@ def run(commands: App, arguments: Sequence[str] | None) -> int:
         return _fail(error, 1)
 
 
-def _publish_new(repository: Repository, bundle: Bundle) -> None:
+def _publish_new(output: Output, repository: Repository, bundle: Bundle) -> None:
     from training import report
 
-    print(report.bundle(bundle.manifest))
-    _publish(repository, bundle)
-
-
-def _publish(repository: Repository, bundle: Bundle, *, candidate: bool = False) -> None:
-    version = repository.publish(bundle, candidate=candidate)
-    print(f"published {bundle.manifest.model} version {version}: {repository.root}/{bundle.manifest.model}/{version}")
+    output.say(report.bundle(bundle.manifest))
+    output.publish(repository, bundle)
 
 
 def _fail(error: Exception | str, code: int) -> int:

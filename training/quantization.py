@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from models.quantization.limits import MAX_ROWS, TOLERANCE
+from training.output import Output
 from training.progress import ProgressLine
 
 _SHARES = {"estimating": 0.0, "checking": 0.4}
@@ -42,7 +43,8 @@ def quantize(
         seed: Seed of the choice of rows.
         data_dir: Folder with the files of "mnist" or "rt-polarity".
         force: Publish although a gate did not pass. The manifest records it.
-        json: Print the record, as the manifest has it, as JSON.
+        json: Print one JSON object, with the manifest, and the rest on the standard error. Its version is null where a
+            gate did not pass.
     """
     import numpy as np
 
@@ -71,8 +73,7 @@ def quantize(
         )
     record = candidate.bundle.manifest.lineage.quantization
     assert record is not None  # noqa: S101 - for the type checker: it was quantised
-    print(record.model_dump_json(indent=2) if json else f"{report.quantization(record)}\n{report.gates(record.gates)}")
-    published = parent.repository.publish(candidate.publishable(force=force), candidate=True)
-    if not json:
-        model = parent.bundle.manifest.model
-        print(f"published {model} version {published}: {parent.repository.root}/{model}/{published}")
+    output = Output(as_json=json)
+    output.say(report.quantization(record))
+    output.say(report.gates(record.gates))
+    output.publish_candidate(parent.repository, candidate, force=force)

@@ -1,5 +1,6 @@
 """The command line, as users type it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,22 @@ def test_a_disk_that_is_full_is_exit_code_1(
 
     assert main(["import", onnx_file, "--name", "theirs"]) == 1
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+
+
+def test_programs_get_one_json_object(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", onnx_file, "--name", "theirs", "--json"]) == 0
+    printed = capsys.readouterr()
+    published = json.loads(printed.out)
+    assert (published["model"], published["version"], published["path"]) == ("theirs", 1, "repository/theirs/1")
+    assert "1 of 1 folded" in printed.err  # what people read is not lost
+
+    assert main(["inspect", published["path"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == published["manifest"]
+    assert main(["inspect", "repository", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"bundles": [published["path"]]}
+    assert main(["inspect", onnx_file, "--json"]) == 0
+    (layer,) = json.loads(capsys.readouterr().out)["norm_layers"]
+    assert layer["name"] == published["manifest"]["norm_layers"][0]["name"]
 
 
 def test_import_inspect_and_help_need_no_torch(onnx_file: str) -> None:

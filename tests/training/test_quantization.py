@@ -47,11 +47,11 @@ def test_the_record_as_json_from_given_rows_with_labels(
 
     assert main([*command, "--tolerance", "5", "--json"]) == 0
 
-    printed = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)["manifest"]["lineage"]["quantization"]
     assert (printed["ranges_from"], printed["compared_rows"], printed["accuracy_before"]) == ("batch_norm", 200, 1)
     lineage = repository.read("residual", 2).manifest.lineage
     assert lineage.quantization is not None
-    assert lineage.quantization.model_dump(mode="json") == printed
+    assert lineage.quantization.model_dump(mode="json", exclude_none=True) == printed
 
 
 def test_a_slower_one_is_refused_with_its_figures(
@@ -65,6 +65,10 @@ def test_a_slower_one_is_refused_with_its_figures(
     assert "FAILED" in captured.out
     assert captured.err == "error: speed_1 0.5 is below 1.05\n"
     assert repository.versions("residual") == [1]
+    assert main(["quantize", "repository/residual", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["version"], printed["path"]) == (None, None)
+    assert not all(gate["passed"] for gate in printed["manifest"]["lineage"]["quantization"]["gates"])
     assert main(["quantize", "repository/residual", "--force"]) == 0
     assert repository.versions("residual") == [1, 2]
 
