@@ -100,6 +100,6 @@ def _interval(estimate: dict[str, float]) -> str:
     return "{accuracy:.0%} ({low:.0%} to {high:.0%})".format(**estimate)
 
 
-def _say(*lines: str) -> None:
+def _say(*lines: object) -> None:
     print_progress("")
-    print("\n   ".join(lines), flush=True)
+    print(*lines, sep="\n   ", flush=True)
