@@ -35,7 +35,7 @@ import { trial } from "./views/trial.js";
 import { announcement, verdict } from "./views/verdict.js";
 import { versions } from "./views/versions.js";
 
-/** @import { Content, Shown, State } from "./types" */
+/** @import { Content, Shown, State, Tab } from "./types" */
 
 /** Views of any state, by the id of their element. @type {Record<string, (state: State) => Content>} */
 const VIEWS = {
@@ -47,27 +47,13 @@ const VIEWS = {
   tabs,
 };
 
-/** Views of a loaded version. @type {Record<string, (state: Shown) => Content>} */
-const VERSION_VIEWS = {
-  announcement,
-  verdict,
-  steps,
-  figures: traffic,
-  "layers-lead": layersLead,
-  strip,
-  "layer-title": layerTitle,
-  heatmap: layer,
-  channel,
-  classes,
-  "history-lead": historyLead,
-  history,
-  "versions-lead": versionsLead,
-  versions,
-  recalibration: recalibrations,
-  "try-lead": tryLead,
-  trial,
-  guide,
-  about,
+/** Views of a loaded version, by the tab that shows them. @type {Record<Tab, Record<string, (state: Shown) => Content>>} */
+const TAB_VIEWS = {
+  now: { verdict, steps, figures: traffic },
+  layers: { "layers-lead": layersLead, strip, "layer-title": layerTitle, heatmap: layer, channel, classes },
+  history: { "history-lead": historyLead, history },
+  versions: { "versions-lead": versionsLead, versions, recalibration: recalibrations, about },
+  try: { "try-lead": tryLead, trial, guide },
 };
 
 const SECTIONS = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#model > section"));
@@ -88,7 +74,8 @@ function draw(state) {
   if (!isShown) return;
   for (const section of SECTIONS) section.hidden = section.dataset.tab !== tab;
   element("layer").hidden = state.layers.length === 0;
-  for (const [id, view] of Object.entries(VERSION_VIEWS)) render(element(id), view(state));
+  render(element("announcement"), announcement(state));
+  for (const [id, view] of Object.entries(TAB_VIEWS[tab])) render(element(id), view(state));
 }
 
 /** @param {State} state @returns {state is Shown} */

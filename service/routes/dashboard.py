@@ -1,6 +1,8 @@
 """The page at `/`: files of the package, with headers that restrict what browsers let them do."""
 
-from collections.abc import Iterator
+import gzip
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -11,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.errors import NotFound
 from service.http.access import PUBLIC
+from service.wire.compression import negotiate
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -30,54 +33,92 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Vary": "Accept",
+    "Vary": "Accept, Accept-Encoding",
     "Cache-Control": "no-cache",  # browsers keep a file, and revalidate it by its tag
 }
 
 
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+"""Of a file whose address has the digest of all of them: browsers ask for it once."""
+
 _ALIVE = b'{"status":"alive"}'
+_DIGEST = re.compile("[0-9a-f]{16}/")
+_STYLES = re.compile('@import "([^"]+)";')
+_SCRIPT = '<script type="module"'
 
 
 @dataclass(frozen=True)
 class _File:
     body: bytes
+    compressed: bytes
     headers: dict[str, str]
+
+    @classmethod
+    def of(cls, path: str, body: bytes) -> "_File":
+        tag = f'"{sha256(body).hexdigest()[:32]}"'
+        media_type = _MEDIA_TYPES[PurePosixPath(path).suffix]
+        return cls(body, gzip.compress(body, mtime=0), {**HEADERS, "Content-Type": media_type, "ETag": tag})
 
 
 def router() -> APIRouter:
     """The page and its files. They are read once: no path of a request is looked up on disk."""
     routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
-    served = dict(_read(files("service") / "dashboard"))
+    files_ = _with_styles(dict(_read(files("service") / "dashboard")))
+    digest = sha256(b"".join(path.encode() + body for path, body in sorted(files_.items()))).hexdigest()[:16]
+    files_["index.html"] = _with_addresses(files_["index.html"].decode(), digest, files_).encode()
+    served = {path: _File.of(path, body) for path, body in files_.items()}
 
-    def respond(file: _File, request: Request) -> Response:
+    def respond(file: _File, request: Request, caching: Mapping[str, str]) -> Response:
+        headers = {**file.headers, **caching}
         tags = request.headers.get("if-none-match", "")
         if file.headers["ETag"] in (tag.strip().removeprefix("W/") for tag in tags.split(",")):
-            return Response(status_code=304, headers=file.headers)
-        return Response(file.body, headers=file.headers)
+            return Response(status_code=304, headers=headers)
+        if negotiate(request.headers.get("accept-encoding", "")) == "gzip":
+            return Response(file.compressed, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(file.body, headers=headers)
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     async def get_page(request: Request) -> Response:
         # KServe's V1 clients ask here whether the server is alive; browsers ask for HTML.
         if "text/html" not in request.headers.get("accept", ""):
-            return Response(_ALIVE, headers={"Vary": "Accept"}, media_type="application/json")
-        return respond(served["index.html"], request)
+            return Response(_ALIVE, headers={"Vary": HEADERS["Vary"]}, media_type="application/json")
+        return respond(served["index.html"], request, {})
 
     @routes.api_route("/dashboard/{path:path}", methods=["GET", "HEAD"])
     async def get_file(path: str, request: Request) -> Response:
-        if path not in served:
+        # Another digest is that of a replica with another release: this one's file is better than none.
+        name = _DIGEST.sub("", path, count=1) if _DIGEST.match(path) else path
+        if name not in served:
             raise NotFound(f"the page has no file '{path}'")
-        return respond(served[path], request)
+        return respond(served[name], request, _IMMUTABLE if path == f"{digest}/{name}" else {})
 
     return routes
 
 
-def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, _File]]:
+def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
     """The files of the page by their path below its folder."""
     for file in folder.iterdir():
         path = prefix + file.name
         if file.is_dir():
             yield from _read(file, f"{path}/")
-        elif media_type := _MEDIA_TYPES.get(PurePosixPath(path).suffix):
-            body = file.read_bytes()
-            tag = f'"{sha256(body).hexdigest()[:32]}"'
-            yield path, _File(body, {**HEADERS, "Content-Type": media_type, "ETag": tag})
+        elif PurePosixPath(path).suffix in _MEDIA_TYPES:
+            yield path, file.read_bytes()
+
+
+def _with_styles(found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same files, with one style sheet in place of those that it imports: each would be a request of its own."""
+    sheet = _STYLES.sub(lambda imported: found[imported[1]].decode(), found["page.css"].decode())
+    kept = {path: body for path, body in found.items() if not path.endswith(".css")}
+    return {**kept, "page.css": sheet.encode()}
+
+
+def _with_addresses(text: str, digest: str, paths: Mapping[str, bytes]) -> str:
+    """The page with addresses that never change their content, and with a link to every module.
+
+    A browser finds a module only when it has read the one that imports it, which takes as many rounds as the imports
+    are deep. With links it requests all of them at once.
+    """
+    links = "".join(
+        f'<link rel="modulepreload" href="dashboard/{path}">\n    ' for path in sorted(paths) if path.endswith(".js")
+    )
+    return text.replace(_SCRIPT, links + _SCRIPT).replace('"dashboard/', f'"dashboard/{digest}/')

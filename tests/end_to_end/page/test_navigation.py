@@ -34,6 +34,23 @@ def test_it_shows_the_models_and_the_layers_of_one(page: Page) -> None:
     expect(page.get_by_role("tab")).to_have_count(3)
 
 
+def test_only_the_tab_that_is_open_is_drawn(browser: Browser, drifted: Process) -> None:
+    drawn = {
+        "Now": ("#verdict", "#figures"),
+        "Layers": ("#layers-lead", "#strip", "#heatmap", "#channel", "#classes"),
+        "History": ("#history-lead", "#history"),
+        "Versions": ("#versions-lead", "#versions", "#recalibration", "#about"),
+        "Try it": ("#try-lead", "#trial", "#guide"),
+    }
+    with opened(browser, f"{drifted.url}/#/models/convnet") as page:
+        for at, (tab, ids) in enumerate(drawn.items()):
+            page.get_by_role("link", name=tab, exact=True).click()
+            for found in ids:
+                expect(page.locator(f"{found} > *").first).to_be_visible()
+            for later in list(drawn.values())[at + 1 :]:
+                assert page.locator(", ".join(f"{found} > *" for found in later)).count() == 0
+
+
 def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
     page.get_by_role("link", name="Layers", exact=True).click()
     first = page.get_by_role("tab").nth(0)

@@ -11,13 +11,15 @@ FOLDER = Path(str(files("service"))) / "dashboard"
 FILES = sorted(
     str(file.relative_to(FOLDER)) for file in FOLDER.rglob("*.*") if file.suffix in {".css", ".html", ".js", ".svg"}
 )
+SERVED = [name for name in FILES if not name.startswith("styles/")]
+"""Style sheets are sent as one."""
 
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
 def paths() -> list[str]:
-    return ["/", *(f"/dashboard/{name}" for name in FILES)]
+    return ["/", *(f"/dashboard/{name}" for name in SERVED)]
 
 
 @pytest.mark.parametrize("path", paths())
@@ -57,6 +59,59 @@ def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -
     assert head.headers["ETag"] == tag
 
 
+def addresses(client: TestClient) -> list[str]:
+    """Of the files that the page names."""
+    text = client.get("/", headers=BROWSER).text
+    return re.findall(r'(?:href|src)="(dashboard/[^"]+)"', text)
+
+
+def test_every_module_is_requested_at_once_and_only_once(client: TestClient) -> None:
+    found = addresses(client)
+
+    named = {re.sub("^dashboard/[0-9a-f]{16}/", "", address) for address in found}
+    assert named == {name for name in SERVED if name != "index.html"}
+    for address in found:
+        answer = client.get(f"/{address}")
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+    assert "immutable" not in client.get("/", headers=BROWSER).headers["Cache-Control"]
+
+
+def test_the_page_of_another_release_gets_files_that_it_does_not_keep(client: TestClient) -> None:
+    answer = client.get("/dashboard/0123456789abcdef/page.js")
+
+    assert answer.content == client.get("/dashboard/page.js").content
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+def test_styles_are_sent_as_one_sheet(client: TestClient) -> None:
+    sheet = client.get("/dashboard/page.css").text
+
+    styles = [FOLDER / name for name in FILES if name.startswith("styles/")]
+    assert styles
+    assert "@import" not in sheet
+    assert all(style.read_text("utf-8") in sheet for style in styles)
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/page.js", "/dashboard/page.css"])
+def test_files_are_compressed_for_those_who_accept_it(client: TestClient, path: str) -> None:
+    plain, compressed = (client.get(path, headers=BROWSER | {"Accept-Encoding": name}) for name in ("identity", "gzip"))
+
+    assert "Content-Encoding" not in plain.headers
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert compressed.content == plain.content
+    assert int(compressed.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 1.5
+    assert "Accept-Encoding" in plain.headers["Vary"]
+
+
+def test_the_page_weighs_at_most_250_kilobytes(client: TestClient) -> None:
+    paths_ = ["/", *(f"/{address}" for address in addresses(client))]
+
+    bodies = [client.get(path, headers=BROWSER) for path in paths_]
+    assert sum(len(answer.content) for answer in bodies) <= 250_000
+    assert sum(int(answer.headers["Content-Length"]) for answer in bodies) <= 100_000  # as it is sent
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -69,6 +124,8 @@ def test_what_has_not_changed_is_not_sent_again(client: TestClient, path: str) -
         "%2e/page.js",
         "views/..%2fpage.js",
         "../app.py",
+        "styles/base.css",
+        "0123456789abcdef/",
         "%2e%2e%2fapp.py",
         "%2fetc%2fpasswd",
     ],
@@ -106,4 +163,4 @@ def test_who_does_not_ask_for_html_learns_that_the_server_is_alive(client: TestC
     response = client.get("/", headers=headers)
 
     assert response.json() == {"status": "alive"}
-    assert response.headers["Vary"] == client.get("/", headers=BROWSER).headers["Vary"] == "Accept"
+    assert response.headers["Vary"] == client.get("/", headers=BROWSER).headers["Vary"] == "Accept, Accept-Encoding"

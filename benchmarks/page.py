@@ -1,0 +1,128 @@
+"""What opening the page costs: bytes, requests, and time until a tab shows what the service answered.
+
+    python -m benchmarks.page docs/dashboard.md
+
+The service is started here with its starter models. Each tab is opened several times by a browser that keeps nothing,
+and then again by the same one. The least of each figure counts: other processes of the machine only add to it. Chromium
+has to be installed.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from playwright.sync_api import Browser
+
+from benchmarks.pages import write_between
+from tests.end_to_end.conftest import Process, running
+from tests.end_to_end.page.browser import launched
+
+REPEATS = 5
+TABS = {
+    "overview": ("#/", "#models tbody tr"),
+    "Now": ("#/models/convnet", "#verdict .headline"),
+    "Layers": ("#/models/convnet/layers", "#strip [role=tab]"),
+    "History": ("#/models/convnet/history", "#history-lead .lead"),
+    "Versions": ("#/models/convnet/versions", "#versions tbody tr"),
+    "Try it": ("#/models/convnet/try", "#trial .drop"),
+}
+"""Address of each, and an element that is drawn from the service's answers."""
+
+_WATCH = """
+    const look = () => {
+        if (window.shownAt !== undefined || document.querySelector(SELECTOR) === null) return;
+        window.shownAt = performance.now();
+        observer.disconnect();
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(document, { childList: true, subtree: true });
+"""
+_READ = """() => {
+    const files = [
+        ...performance.getEntriesByType("navigation"),
+        ...performance.getEntriesByType("resource").filter(({ name }) => name.includes("/dashboard/")),
+    ];
+    const sum = (size) => files.reduce((sum, file) => sum + file[size], 0);
+    const sent = files.filter(({ transferSize }) => transferSize > 0).length;
+    return [window.shownAt, sum("transferSize"), sum("decodedBodySize"), sent];
+}"""
+
+
+class Opening(NamedTuple):
+    """One opening of a tab.
+
+    Attributes:
+        milliseconds: from the request until the tab shows what the service answered, and can be used.
+        thread_milliseconds: processor time of the page's thread until then.
+        sent: bytes of the page's files over the network, with headers.
+        size: bytes of these files, decompressed.
+        requests: for these files.
+    """
+
+    milliseconds: float
+    thread_milliseconds: float
+    sent: int
+    size: int
+    requests: int
+
+
+def open_tab(browser: Browser, process: Process, tab: str) -> tuple[Opening, Opening]:
+    """Open a tab with an empty cache, and once more with what the first one left in it."""
+    address, selector = TABS[tab]
+    found = []
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script(f"{{{_WATCH.replace('SELECTOR', repr(selector))}}}")
+        session = context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        for _ in range(2):
+            page.goto("about:blank")
+            before = _thread_seconds(session)
+            page.goto(f"{process.url}/{address}")
+            page.locator(selector).first.wait_for()
+            thread = 1000 * (_thread_seconds(session) - before)
+            shown, sent, size, requests = page.evaluate(_READ)
+            found.append(Opening(shown, thread, sent, size, requests))
+    return found[0], found[1]
+
+
+def _thread_seconds(session) -> float:
+    metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+    return metrics["TaskDuration"]
+
+
+def measure() -> dict[str, tuple[Opening, Opening]]:
+    """The least of every figure, by tab: first opening, second opening."""
+    with (
+        TemporaryDirectory() as folder,
+        running(Path(folder) / "repository", "--log-level", "error") as process,
+        launched() as browser,
+    ):
+        found = {tab: [open_tab(browser, process, tab) for _ in range(REPEATS)] for tab in TABS}
+    return {tab: (_least([one for one, _ in both]), _least([one for _, one in both])) for tab, both in found.items()}
+
+
+def _least(openings: list[Opening]) -> Opening:
+    return Opening(*(min(values) for values in zip(*openings, strict=True)))
+
+
+def table(found: dict[str, tuple[Opening, Opening]]) -> str:
+    """As Markdown."""
+    lines = [
+        "| tab | sent, kB | files, kB | requests | first, ms | processor time, ms | again, ms | sent again, kB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {tab} | {first.sent / 1e3:.0f} | {first.size / 1e3:.0f} | {first.requests} | {first.milliseconds:.0f} "
+        f"| {first.thread_milliseconds:.0f} | {again.milliseconds:.0f} | {again.sent / 1e3:.1f} |"
+        for tab, (first, again) in found.items()
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    written = table(measure())
+    print(written)
+    if len(sys.argv) > 1:
+        write_between(Path(sys.argv[1]), "weight", written)
