@@ -44,6 +44,7 @@ from service.replicas.worker_group import WorkerGroup
 from service.replicas.worker_processes import WorkerProcesses
 from service.routes import (
     baselines,
+    channel_history,
     configuration,
     dashboard,
     description,
@@ -212,6 +213,7 @@ def create_app(
         statistics_routes.router(catalog, gather),  # "/v2/models/stats" before any model's name
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
+        channel_history.router(catalog, monitor),
         drift_routes.router(catalog, monitor),
         baselines.router(catalog, monitor),
         true_labels.router(catalog, true_classes, peers),

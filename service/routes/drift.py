@@ -15,16 +15,19 @@ from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
 DriftWindow = Annotated[
-    Literal["1m", "1h", "1d", "start", "last"],
+    Literal["1m", "1h", "1d", "30d", "start", "last"],
     Query(
-        description="The last minute, hour or day; `start`: since observations began; `last`: the last full window of "
-        "`drift_window_rows` rows, which alarms are raised on.",
+        description="The last minute, hour, day or 30 days; `start`: since observations began; `last`: the last full "
+        "window of `drift_window_rows` rows, which alarms are raised on.",
         openapi_examples=example("1h"),
     ),
 ]
 HistoryWindow = Annotated[
-    Literal["1m", "1h", "1d"],
-    Query(description="The last minute, hour or day, in 12, 60 or 96 points.", openapi_examples=example("1h")),
+    Literal["1m", "1h", "1d", "30d"],
+    Query(
+        description="The last minute, hour, day or 30 days, in 12, 60, 96 or 60 points.",
+        openapi_examples=example("1h"),
+    ),
 ]
 FalseAlarmRate = Annotated[
     float | None,

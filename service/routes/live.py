@@ -25,7 +25,7 @@ from service.watching.windows import Bucket, Window
 LiveWindow = Annotated[
     Window,
     Query(
-        description="The last minute, hour or day; or `start`: since observations began.",
+        description="The last minute, hour, day or 30 days; or `start`: since observations began.",
         openapi_examples=example("1h"),
     ),
 ]

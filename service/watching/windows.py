@@ -1,4 +1,4 @@
-"""Windows of time: moments of observed rows in buckets that merge into the last minute, hour, day, or everything.
+"""Windows of time: moments of observed rows in buckets that merge into the last minute, hour, day, month, or everything.
 
 The number of buckets does not depend on the traffic, so memory depends on the layers alone.
 """
@@ -14,7 +14,7 @@ from models.accuracy.agreement import NO_ROWS, Agreement
 from models.accuracy.labelled import NO_LABELS, Labelled
 from models.moments.window import WindowMoments
 
-Window = Literal["1m", "1h", "1d", "start"]
+Window = Literal["1m", "1h", "1d", "30d", "start"]
 
 
 class Horizon(NamedTuple):
@@ -37,6 +37,7 @@ HORIZONS: Mapping[Window, Horizon] = {
     "1m": Horizon(5.0, 12),
     "1h": Horizon(60.0, 60),
     "1d": Horizon(900.0, 96),
+    "30d": Horizon(43_200.0, 60),
     "start": Horizon(0.0, 1),
 }
 

@@ -13,7 +13,7 @@ from service.settings import Settings
 from tests.bundles import INPUT
 
 TINY = "/v2/models/tiny"
-WINDOWS = ("1m", "1h", "1d", "start")
+WINDOWS = ("1m", "1h", "1d", "30d", "start")
 
 _TIMEOUT_SECONDS = 60
 
