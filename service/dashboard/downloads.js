@@ -14,7 +14,7 @@ function save(name, content) {
 
 /** Save records as CSV (RFC 4180). @param {string} name @param {Array<Record<string, unknown>>} records at least one */
 export function saveTable(name, records) {
-  const columns = Object.keys(records[0]);
+  const columns = [...new Set(records.flatMap(Object.keys))];
   const lines = [columns, ...records.map((record) => columns.map((column) => record[column]))];
   save(name, new Blob([`${lines.map((line) => line.map(field).join(",")).join("\r\n")}\r\n`], { type: "text/csv" }));
 }
@@ -27,9 +27,9 @@ function field(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/** Save the history as it is drawn. @param {string} name */
-export async function saveDrawing(name) {
-  const drawn = /** @type {SVGSVGElement} */ (document.querySelector("svg.timeline"));
+/** Save a drawing as it is shown. @param {string} name of the file @param {string} selector of the drawing */
+export async function saveDrawing(name, selector) {
+  const drawn = /** @type {SVGSVGElement} */ (document.querySelector(selector));
   const { width, height } = drawn.viewBox.baseVal;
   const image = new Image();
   image.src = `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(withStyles(drawn)))}`;

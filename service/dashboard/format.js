@@ -78,6 +78,10 @@ export const time = (value) => clock.format(toDate(value));
 /** A day without its year. @param {number | string} value */
 export const shortDate = (value) => dayOfYear.format(toDate(value));
 
+/** A time as fields of forms have it, in the reader's zone: 2026-11-26T14:05. @param {number} at milliseconds since 1970 */
+export const localTime = (at) =>
+  new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, "2026-11-26T14:05".length);
+
 /** How long ago: 3 minutes, 2 hours, 5 days. @param {string} value ISO 8601 */
 export function span(value) {
   const seconds = Math.max((Date.now() - toDate(value).getTime()) / 1000, 0);

@@ -1,55 +1,19 @@
 // @ts-check
 /** Requests that keep the page up to date: where they go, how often, and what the responses change. */
 
-import { pathOf } from "./api.js";
+import { get, pathOf } from "./api.js";
 import { loadDigits, takesDigits } from "./demonstration.js";
-import { RANGES } from "./ranges.js";
-import { defaultVersion, isActive, isVisible, selectedLayer, shownPath } from "./selectors.js";
+import { below, belowLayer, belowModel, FAST_MS, once, onTab, paced, query, SLOW_MS, slowly } from "./query.js";
+import { shownPeriod } from "./ranges.js";
+import { defaultVersion, isVisible, liveLayer, selectedChannel, selectedLayer, shownPath } from "./selectors.js";
 import { ingestCounters } from "./traffic.js";
 
 /**
  * @import {
- *   Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata, Overview, Query,
- *   ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, Tab, TrainedLayer
+ *   ChannelHistory, Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata,
+ *   Overview, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, TrainedLayer
  * } from "./types"
  */
-
-const FAST_MS = 2000;
-const SLOW_MS = 10_000;
-
-/** For responses that do not change. */
-const once = () => Infinity;
-const slowly = () => SLOW_MS;
-
-/** Often while the version has traffic; without, only the windows of time move on. @param {State} state */
-const paced = (state) => (isActive(state) ? FAST_MS : SLOW_MS);
-
-/**
- * @template Body
- * @param {Omit<Query<Body>, "fail"> & Partial<Query<Body>>} written by default, an error response changes nothing
- * @returns {Query<Body>}
- */
-const query = (written) => ({ fail: () => ({}), ...written });
-
-/** Path below that of the version that is shown. @param {State} state @param {string} rest */
-function below(state, rest) {
-  const path = shownPath(state);
-  return path === null ? null : `${path}${rest}`;
-}
-
-/** Path below that of the layer that is selected. @param {State} state @param {string} rest */
-function belowLayer(state, rest) {
-  const layer = selectedLayer(state);
-  return layer === null ? null : below(state, `/layers/${encodeURIComponent(layer.name)}${rest}`);
-}
-
-/** A path, while its tab is open. @param {State} state @param {Tab} tab @param {string | null} path */
-const onTab = (state, tab, path) => (state.tab === tab ? path : null);
-
-/** Path below that of the model. @param {State} state @param {string} rest */
-function belowModel(state, rest) {
-  return state.model === null || shownPath(state) === null ? null : `${pathOf(state.model)}${rest}`;
-}
 
 /** @type {Query<ServerMetadata>} */
 const service = query({ name: "service", path: () => "v2", interval: once, receive: (service) => ({ service }) });
@@ -123,10 +87,32 @@ const drift = query({
   fail: () => ({ drift: null }),
 });
 
+/** @param {State} state */
+const historyWindow = (state) => shownPeriod(state, Date.now()).window;
+
+/** One request for each. @type {Query<History[]>} */
+const comparedHistories = query({
+  name: "comparedHistories",
+  path: (state) =>
+    onTab(
+      state,
+      "history",
+      state.compared.length === 0
+        ? null
+        : state.compared
+            .map(({ model, version }) => `${pathOf(model, version)}/drift/history?window=${historyWindow(state)}`)
+            .join(" "),
+    ),
+  sections: ["history"],
+  interval: slowly,
+  send: (paths) => Promise.all(paths.split(" ").map(get)),
+  receive: (comparedHistories) => ({ comparedHistories }),
+});
+
 /** @type {Query<History>} */
 const history = query({
   name: "history",
-  path: (state) => onTab(state, "history", below(state, `/drift/history?window=${RANGES[state.range].window}`)),
+  path: (state) => onTab(state, "history", below(state, `/drift/history?window=${historyWindow(state)}`)),
   sections: ["history"],
   interval: paced,
   receive: ({ points }) => ({ history: points }),
@@ -140,6 +126,20 @@ const channels = query({
   interval: paced,
   receive: (channels, state) => ({ channels, channel: selectChannel(state.channel, channels) }),
   fail: () => ({ channels: null }),
+});
+
+/** The selected channel, or the one that is shown where none is selected. @type {Query<ChannelHistory>} */
+const channelHistory = query({
+  name: "channelHistory",
+  path: (state) => {
+    const window = state.window === "start" ? "30d" : state.window;
+    const path = liveLayer(state) && belowLayer(state, `/history?channel=${selectedChannel(state)}&window=${window}`);
+    return onTab(state, "layers", path);
+  },
+  sections: ["network"],
+  interval: paced,
+  receive: (channelHistory) => ({ channelHistory }),
+  fail: () => ({ channelHistory: null }),
 });
 
 /** @type {Query<StoredLayer>} */
@@ -235,7 +235,9 @@ export const QUERIES = [
   judged,
   drift,
   history,
+  comparedHistories,
   channels,
+  channelHistory,
   storedLayer,
   trainedLayer,
   live,

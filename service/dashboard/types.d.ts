@@ -15,6 +15,7 @@ export type ModelCard = OfVersion<"/card">;
 export type ModelMetadata = OfVersion<"">;
 export type Tensor = ModelMetadata["inputs"][number];
 export type Layer = OfVersion<"/layers">["layers"][number];
+export type ChannelHistory = OfVersion<"/layers/{layer}/history">;
 export type StoredLayer = OfVersion<"/layers/{layer}">;
 export type TrainedLayer = OfVersion<"/layers/{layer}/training">;
 export type LiveModel = OfVersion<"/live">;
@@ -45,7 +46,22 @@ export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
 
 export type Window = LiveLayer["window"];
-export type Range = "15m" | "1h" | "6h" | "1d";
+export type Range = "15m" | "1h" | "6h" | "1d" | "7d" | "30d";
+export type HistoryWindow = History["window"];
+
+/** From `first` to `last`, in milliseconds since 1970. */
+export interface Period {
+  first: number;
+  last: number;
+}
+
+/** A version whose history is drawn over that of the version that is shown. */
+export interface Compared {
+  model: string;
+  version: string;
+}
+
+export type ComparedHistory = Compared & { points: Point[] };
 export type Measure = "drift" | "mean" | "spread";
 
 /** Parts of the page that are kept up to date only while they can be seen: the first class of each `<section>`. */
@@ -127,7 +143,10 @@ export interface VersionKnowledge {
   /** The window of time that is looked at. */
   drift: Drift | null;
   history: Point[] | null;
+  compared: Compared[];
+  comparedHistories: ComparedHistory[] | null;
   channels: LiveLayer | null;
+  channelHistory: ChannelHistory | null;
   storedLayer: StoredLayer | null;
   trainedLayer: TrainedLayer | null;
   live: LiveModel | null;
@@ -139,8 +158,12 @@ export interface VersionKnowledge {
 
 export interface State extends Selection, VersionKnowledge {
   window: Window;
-  /** How much time the history shows. */
+  /** How much time the history shows, until now. */
   range: Range;
+  /** What it shows instead; null for the range. */
+  period: Period | null;
+  /** Part of the history that is being chosen with the pointer. */
+  marked: Period | null;
   /** End of the part of the history that is read out, in milliseconds; null for the latest. */
   moment: number | null;
   measure: Measure;

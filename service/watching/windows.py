@@ -1,4 +1,4 @@
-"""Windows of time: moments of observed rows in buckets that merge into the last minute, hour, day, month, or everything.
+"""Windows of time: moments of observed rows in buckets that merge into the last minute, hour, day, month, or all.
 
 The number of buckets does not depend on the traffic, so memory depends on the layers alone.
 """

@@ -6,6 +6,8 @@ import { h } from "../dom.js";
 import { count, NONE, number, signed } from "../format.js";
 import { select } from "../navigation.js";
 import { liveLayer, selectedChannel, selectedLayer } from "../selectors.js";
+import { keep } from "./keep.js";
+import { spread } from "./spread.js";
 import { factList } from "./tables.js";
 
 /** @import { ObservedLayer, On, Shown, StoredLayer } from "../types" */
@@ -16,7 +18,17 @@ export function channel(state) {
   const at = selectedChannel(state);
   const live = liveLayer(state);
   const stored = state.storedLayer?.name === state.layer ? state.storedLayer : null;
-  if (live !== null) return [comparison(live, at, state.widths.channel), stored && storedFacts(stored, at)];
+  if (live !== null) {
+    const over = state.channelHistory;
+    return [
+      comparison(live, at, state.widths.channel),
+      over !== null &&
+        over.layer === state.layer &&
+        over.channel === at &&
+        spread(over, state.model, state.widths.channel),
+      stored && [h("h3", null, "As stored in training"), storedFacts(stored, at)],
+    ];
+  }
   if (stored === null) return null;
   return [
     h("h3", null, `Channel ${at}, as stored`),
@@ -26,7 +38,7 @@ export function channel(state) {
 }
 
 /** @param {ObservedLayer} live @param {number} at @param {number} width */
-function comparison({ channels, reference, rows }, at, width) {
+function comparison({ channels, reference, rows, model, layer }, at, width) {
   const seen = { mean: channels.mean[at], variance: channels.variance[at] };
   // Without a reference: what the layer was trained to give.
   const before = reference ? { mean: reference.mean[at], variance: reference.variance[at] } : { mean: 0, variance: 1 };
@@ -43,6 +55,14 @@ function comparison({ channels, reference, rows }, at, width) {
       h("span", { class: "muted" }, ", as normal curves over z"),
     ),
     normals(seen, before, width),
+    keep(
+      `${model}-${layer}-${at}-now`,
+      () => [
+        { of: "live", channel: at, ...seen, rows },
+        { of: "reference", channel: at, ...before, rows: reference?.rows ?? null },
+      ],
+      "svg.normals",
+    ),
     h(
       "table",
       { class: "numbers" },

@@ -6,6 +6,7 @@ import { NONE, number, round, signed, tiny } from "../format.js";
 import { select } from "../navigation.js";
 import { driftEdges, hasTooFewRows, SIGNED_EDGES, signedStep, step } from "../scale.js";
 import { selectedChannel } from "../selectors.js";
+import { keep } from "./keep.js";
 import { unfoldingTable } from "./tables.js";
 
 /** @import { Channels, Measure, ObservedLayer, Shown } from "../types" */
@@ -39,7 +40,12 @@ export const MEASURES = {
 };
 
 /** @param {Shown} state @param {ObservedLayer} live */
-export const heatmap = (state, live) => [grid(state, live), legend(state), table(live)];
+export const heatmap = (state, live) => [
+  grid(state, live),
+  legend(state),
+  keep(`${state.model}-${live.layer}`, () => records(live)),
+  table(live),
+];
 
 /** Cells for the channels. The arrow keys go from one to the next. @param {Shown} state @param {ObservedLayer} live */
 function grid(state, live) {
@@ -148,6 +154,17 @@ function legend(state) {
     h("span", { class: "muted" }, explanation),
   );
 }
+
+/** @param {ObservedLayer} live */
+const records = ({ channels }) =>
+  channels.symmetric_kl.map((symmetric_kl, channel) => ({
+    channel,
+    symmetric_kl,
+    mean: channels.mean[channel],
+    variance: channels.variance[channel],
+    mean_shift: channels.mean_shift[channel],
+    log2_variance_ratio: channels.log2_variance_ratio[channel],
+  }));
 
 /** @param {ObservedLayer} live */
 function table({ channels, reference }) {

@@ -2,67 +2,68 @@
 /** Drift over time: a drawing, the figures of one moment, and all of them to keep. */
 
 import { h } from "../dom.js";
-import { saveDrawing, saveTable } from "../downloads.js";
 import { count, date, number, zone } from "../format.js";
-import { RANGES } from "../ranges.js";
+import { shownPeriod } from "../ranges.js";
 import { isShift } from "../scale.js";
+import { shownVersion } from "../selectors.js";
 import { sizeInWords } from "../words.js";
+import { comparison, nameOf } from "./compared.js";
+import { keep } from "./keep.js";
 import { unfoldingTable } from "./tables.js";
 import { endOf, readOut, timeline } from "./timeline.js";
 
-/** @import { Point, Shown } from "../types" */
+/** @import { ComparedHistory, Period, Point, Shown } from "../types" */
 
 const COLUMNS = ["Time", "Inputs", "Change", "State"];
 
 /** The points of the time that is looked at, oldest first. @param {Shown} state */
-export function shownPoints({ history, range }) {
-  const first = Date.now() - RANGES[range].seconds * 1000;
-  return (history ?? []).filter((point) => point.rows > 0 && endOf(point) > first);
-}
+export const shownPoints = (state) => within(state.history ?? [], shownPeriod(state, Date.now()));
+
+/** @param {Point[]} points @param {Period} period */
+const within = (points, { first, last }) =>
+  points.filter((point) => point.rows > 0 && endOf(point) > first && endOf(point) <= last + 43_200_000);
 
 /** @param {Shown} state */
 export function history(state) {
-  const { range, layer, rollout, judged, moment, widths, model } = state;
-  const points = shownPoints(state);
-  if (points.length === 0) return null;
-  const last = Date.now();
+  const { layer, rollout, judged, moment, marked, widths, model, compared } = state;
+  const period = shownPeriod(state, Date.now());
+  const points = within(state.history ?? [], period);
+  const own = { model, version: shownVersion(state) ?? "" };
+  const choices = comparison(state);
+  if (points.length === 0) return choices;
   const large = judged?.large_symmetric_kl ?? 0;
+  const others = (state.comparedHistories ?? []).map((one) => ({ ...one, points: within(one.points, period) }));
   const frame = {
-    first: last - RANGES[range].seconds * 1000,
-    last,
-    step: RANGES[range].step * 1000,
+    ...period,
     large,
-    layer,
+    layer: compared.length > 0 ? null : layer,
     moment,
+    marked,
+    others: others.map((one) => one.points),
     published: (rollout?.versions ?? []).flatMap(({ version, lineage }) => {
       const at = lineage === null ? 0 : Date.parse(lineage.created_at);
-      return at > last - RANGES[range].seconds * 1000 ? [{ version, at }] : [];
+      return at > period.first && at < period.last ? [{ version, at }] : [];
     }),
   };
+  const read = readOut(points, moment);
+  const records = [{ ...own, points }, ...others].flatMap((one) => one.points.map((point) => record(one, point)));
   return [
-    h("p", { class: "readout" }, reading(readOut(points, moment), large)),
+    h("p", { class: "readout" }, reading(read, large), others.map(beside(read, period.step))),
     timeline(points, frame, widths.history),
     h(
       "p",
       { class: "key" },
-      h("span", { class: "whole" }, "whole network"),
-      layer !== null && [", ", h("span", { class: "own" }, layer)],
+      h("span", { class: "whole" }, compared.length > 0 ? nameOf(own) : "whole network"),
+      others.map((one, at) => [", ", h("span", { class: `other-${at}` }, nameOf(one))]),
+      frame.layer !== null && [", ", h("span", { class: "own" }, frame.layer)],
       ", ",
       h("span", { class: "shifts" }, "\u25bc changed"),
       ", ",
       h("span", { class: "large" }, "size from which a layer raises an alarm"),
-      h("span", { class: "muted" }, `. Times in ${zone()}.`),
+      h("span", { class: "muted" }, `. Times in ${zone()}. Drag over the drawing to look at a part of it.`),
     ),
-    h(
-      "p",
-      { class: "actions" },
-      h("button", { type: "button", class: "link", onclick: () => saveDrawing(`${model}-drift.png`) }, "Save as PNG"),
-      h(
-        "button",
-        { type: "button", class: "link", onclick: () => saveTable(`${model}-drift.csv`, points.map(record)) },
-        "Save as CSV",
-      ),
-    ),
+    choices,
+    keep(`${model}-drift`, () => records, "svg.timeline"),
     unfoldingTable(
       "Drift over time as a table",
       COLUMNS,
@@ -85,8 +86,16 @@ const reading = ({ time, rows, symmetric_kl: size, verdict }, large) => [
   h("span", { class: "muted" }, ` (${number(size)} nats)`),
 ];
 
-/** A point as a line of a table to keep. @param {Point} point */
-const record = (point) => ({
+/** What else there was at that moment. @param {Point} read @param {number} step milliseconds */
+const beside = (read, step) => (/** @type {ComparedHistory} */ one) => {
+  const found = one.points.find((point) => Math.abs(endOf(point) - endOf(read)) < step / 2);
+  return `; ${nameOf(one)}: ${found === undefined ? "no inputs" : number(found.symmetric_kl)}`;
+};
+
+/** A point as a line of a table to keep. @param {{ model: string, version: string }} of @param {Point} point */
+const record = ({ model, version }, point) => ({
+  model,
+  version,
   time: point.time,
   rows: point.rows,
   symmetric_kl: point.symmetric_kl,

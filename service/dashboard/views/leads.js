@@ -3,22 +3,18 @@
 
 import { h } from "../dom.js";
 import { count, date, percent } from "../format.js";
-import { RANGES } from "../ranges.js";
 import { isShift } from "../scale.js";
 import { shownVersion } from "../selectors.js";
 import { update } from "../state.js";
 import { layersInWords, mostChanged } from "../words.js";
 import { choice } from "./choice.js";
 import { shownPoints } from "./history.js";
+import { periodPicker } from "./period.js";
 
-/** @import { Range, Shown, Window } from "../types" */
+/** @import { Shown, Window } from "../types" */
 
 /** @type {Record<Window, string>} */
-const WINDOWS = { "1m": "1 minute", "1h": "1 hour", "1d": "1 day", start: "since start" };
-
-const RANGE_NAMES = /** @type {Record<Range, string>} */ (
-  Object.fromEntries(Object.entries(RANGES).map(([range, { name }]) => [range, name]))
-);
+const WINDOWS = { "1m": "1 minute", "1h": "1 hour", "1d": "1 day", "30d": "30 days", start: "since start" };
 
 /** What have the layers seen? @param {Shown} state */
 export function layersLead(state) {
@@ -43,13 +39,7 @@ function layersSentence(drift) {
 }
 
 /** When did it change? @param {Shown} state */
-export function historyLead(state) {
-  const { range } = state;
-  return [
-    h("p", { class: "lead" }, historySentence(state)),
-    choice("range", "Stretch of time", RANGE_NAMES, range, (range) => update({ range, moment: null })),
-  ];
-}
+export const historyLead = (state) => [h("p", { class: "lead" }, historySentence(state)), periodPicker(state)];
 
 /** @param {Shown} state */
 function historySentence(state) {

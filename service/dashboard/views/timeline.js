@@ -5,12 +5,13 @@ import { path, ticks } from "../charts.js";
 import { h } from "../dom.js";
 import { date, number, round, shortDate, time } from "../format.js";
 import { isShift } from "../scale.js";
-import { update } from "../state.js";
+import { current, update } from "../state.js";
 
-/** @import { Point, Properties } from "../types" */
+/** @import { Period, Point, Properties } from "../types" */
 
 const HEIGHT = 240;
 const [LEFT, RIGHT, TOP, FLOOR] = [44, 10, 18, HEIGHT - 26];
+const SHORTEST_DRAG = 12;
 
 /**
  * @typedef {object} Frame
@@ -21,6 +22,8 @@ const [LEFT, RIGHT, TOP, FLOOR] = [44, 10, 18, HEIGHT - 26];
  * @property {string | null} layer drawn besides the whole network
  * @property {Array<{ version: string, at: number }>} published versions, and when each was made
  * @property {number | null} moment end of the point that is read out; null for the latest
+ * @property {Point[][]} others points of what is compared
+ * @property {Period | null} marked part that is being chosen with the pointer
  */
 
 /** End of a point, in milliseconds since 1970. @param {Point} point */
@@ -36,18 +39,22 @@ export const readOut = (points, moment) => points.find((point) => endOf(point) =
  */
 export function timeline(points, frame, width) {
   if (width === 0) return null;
-  const { first, last, large, layer } = frame;
-  const sizes = points.flatMap((point) => [point.symmetric_kl, (layer === null ? null : point.layers[layer]) ?? 0]);
+  const { first, last, large, layer, others, marked } = frame;
+  const sizes = [...points, ...others.flat()].flatMap((point) => [
+    point.symmetric_kl,
+    (layer === null ? null : point.layers[layer]) ?? 0,
+  ]);
   const top = Math.max(large * 1.5, ...sizes) * 1.08;
+  const inner = width - LEFT - RIGHT;
   /** @param {number} at */
-  const x = (at) => LEFT + ((Math.min(Math.max(at, first), last) - first) / (last - first)) * (width - LEFT - RIGHT);
+  const x = (at) => LEFT + ((Math.min(Math.max(at, first), last) - first) / (last - first)) * inner;
   /** @param {number} size */
   const y = (size) => FLOOR - Math.sqrt(Math.max(size, 0) / top) * (FLOOR - TOP); // so that small changes are seen beside large ones
   /** The middle of the part of time that a point stands for. @param {Point} point */
   const middle = (point) => x(endOf(point) - frame.step / 2);
-  /** @param {(point: Point) => number | undefined} size @param {string} kind */
-  const lines = (size, kind) =>
-    stretches(points, frame.step).map((stretch) => {
+  /** @param {Point[]} drawn @param {(point: Point) => number | undefined} size @param {string} kind */
+  const lines = (drawn, size, kind) =>
+    stretches(drawn, frame.step).map((stretch) => {
       const places = stretch.flatMap((point) => {
         const found = size(point);
         return found === undefined ? [] : [/** @type {[number, number]} */ ([middle(point), y(found)])];
@@ -63,7 +70,7 @@ export function timeline(points, frame, width) {
       viewBox: `0 0 ${width} ${HEIGHT}`,
       width,
       height: HEIGHT,
-      ...slider(points, read, (place) => first + ((place - LEFT) / (width - LEFT - RIGHT)) * (last - first)),
+      ...slider(points, read, (place) => first + (Math.min(Math.max(place - LEFT, 0), inner) / inner) * (last - first)),
     },
     ticks(0, top, 4).map((size) => [
       h("line", { x1: LEFT, x2: width - RIGHT, y1: y(size), y2: y(size), class: size === 0 ? "axis" : "grid" }),
@@ -82,13 +89,22 @@ export function timeline(points, frame, width) {
         `version ${version}`,
       ),
     ]),
-    layer !== null && lines((point) => point.layers[layer], "own"),
-    lines((point) => point.symmetric_kl, "whole"),
+    layer !== null && lines(points, (point) => point.layers[layer], "own"),
+    others.map((compared, at) => lines(compared, (point) => point.symmetric_kl, `other-${at}`)),
+    lines(points, (point) => point.symmetric_kl, "whole"),
     points
       .filter(({ verdict }) => isShift(verdict))
       .map((point) => h("path", { d: triangle(middle(point), y(point.symmetric_kl) - 9), class: "shift" })),
     h("line", { x1: middle(read), x2: middle(read), y1: TOP, y2: FLOOR, class: "moment" }),
     h("circle", { cx: middle(read), cy: y(read.symmetric_kl), r: 4, class: "moment" }),
+    marked &&
+      h("rect", {
+        x: x(marked.first),
+        width: x(marked.last) - x(marked.first),
+        y: TOP,
+        height: FLOOR - TOP,
+        class: "marked",
+      }),
   );
 }
 
@@ -104,8 +120,11 @@ function stretches(points, step) {
   return found;
 }
 
+/** Where a drag of the pointer has begun, in pixels from the left. @type {number | null} */
+let dragged = null;
+
 /**
- * The arrow keys and the pointer choose the point that is read out.
+ * The arrow keys and the pointer choose the point that is read out; dragging the pointer chooses the time that is shown.
  *
  * @param {Point[]} points
  * @param {Point} read
@@ -116,6 +135,8 @@ function slider(points, read, timeAt) {
   const at = points.indexOf(read);
   /** @param {number} place */
   const choose = (place) => update({ moment: endOf(points[Math.min(Math.max(place, 0), points.length - 1)]) });
+  /** @param {PointerEvent & { currentTarget: SVGElement }} event */
+  const placeOf = (event) => event.clientX - event.currentTarget.getBoundingClientRect().left;
   return {
     role: "slider",
     tabindex: 0,
@@ -130,28 +151,47 @@ function slider(points, read, timeAt) {
       event.preventDefault();
       choose(to);
     },
+    onpointerdown: (/** @type {PointerEvent & { currentTarget: SVGElement }} */ event) => {
+      dragged = event.pointerType === "mouse" ? placeOf(event) : null; // a finger scrolls
+    },
     onpointermove: (/** @type {PointerEvent & { currentTarget: SVGElement }} */ event) => {
-      const wanted = timeAt(event.clientX - event.currentTarget.getBoundingClientRect().left);
+      const place = placeOf(event);
+      if (dragged !== null && Math.abs(place - dragged) >= SHORTEST_DRAG) {
+        update({ marked: { first: timeAt(Math.min(place, dragged)), last: timeAt(Math.max(place, dragged)) } });
+        return;
+      }
+      const wanted = timeAt(place);
       const distances = points.map((point) => Math.abs(endOf(point) - wanted));
       choose(distances.indexOf(Math.min(...distances)));
     },
-    onpointerleave: () => update({ moment: null }),
+    onpointerup: () => {
+      const { marked } = current();
+      dragged = null;
+      if (marked !== null) update({ period: marked, marked: null, moment: null });
+    },
+    onpointerleave: () => {
+      dragged = null;
+      update({ moment: null, marked: null });
+    },
   };
 }
 
 const MINUTE = 60_000;
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((minutes) => minutes * MINUTE);
+const DAY = 1440;
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, DAY, 2 * DAY, 5 * DAY, 7 * DAY].map((one) => one * MINUTE);
 
 /** Round times of the reader's zone; the first one, and each that begins a day, with its date. @param {number} first @param {number} last @param {number} width */
 function timeTicks(first, last, width) {
   const wanted = Math.max(2, Math.floor(width / 110));
-  const step = STEPS.find((size) => (last - first) / size <= wanted) ?? 1440 * MINUTE;
+  const step = STEPS.find((size) => (last - first) / size <= wanted) ?? STEPS[STEPS.length - 1];
   const offset = new Date(first).getTimezoneOffset() * MINUTE;
   /** @type {Array<{ at: number, text: string }>} */
   const found = [];
   for (let at = Math.ceil((first - offset) / step) * step + offset; at <= last; at += step) {
-    const isDated = found.length === 0 || (at - offset) % (1440 * MINUTE) === 0;
-    found.push({ at, text: isDated ? `${shortDate(at / 1000)}, ${time(at / 1000)}` : time(at / 1000) });
+    const isDated = found.length === 0 || (at - offset) % (DAY * MINUTE) === 0;
+    const day = shortDate(at / 1000);
+    const text = step >= DAY * MINUTE ? day : isDated ? `${day}, ${time(at / 1000)}` : time(at / 1000);
+    found.push({ at, text });
   }
   return found;
 }

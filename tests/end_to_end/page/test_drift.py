@@ -109,16 +109,78 @@ def test_the_history_is_read_with_the_keyboard_and_kept_as_a_drawing_and_a_table
     expect(slider).to_have_attribute("aria-valuetext", re.compile(r"20\d\d, \d\d:\d\d: [0-9.]+, changed"))
     expect(alarmed.locator("#history .key")).to_contain_text("Times in ")
     with alarmed.expect_download() as drawing:
-        alarmed.get_by_role("button", name="Save as PNG").click()
+        alarmed.locator("#history").get_by_role("button", name="Save as PNG").click()
     assert drawing.value.path().read_bytes().startswith(b"\x89PNG")
     with alarmed.expect_download() as table:
-        alarmed.get_by_role("button", name="Save as CSV").click()
+        alarmed.locator("#history").get_by_role("button", name="Save as CSV").click()
     header, *lines = table.value.path().read_text().splitlines()
-    assert header == "time,rows,symmetric_kl,statistic,threshold,verdict," + ",".join(points[0]["layers"])
-    assert [line.split(",")[1] for line in lines] == [str(point["rows"]) for point in points]
-    for stretch in ("15 minutes", "6 hours", "1 day"):
+    assert header == "model,version,time,rows,symmetric_kl,statistic,threshold,verdict," + ",".join(points[0]["layers"])
+    assert [line.split(",")[3] for line in lines] == [str(point["rows"]) for point in points]
+    for stretch in ("15 minutes", "6 hours", "1 day", "7 days", "30 days"):
         alarmed.locator("#history-lead").get_by_label(stretch, exact=True).check(force=True)
         expect(alarmed.locator(".timeline")).to_be_visible()
+
+
+def test_a_part_of_the_history_is_looked_at(alarmed: Page) -> None:
+    alarmed.get_by_role("link", name="History", exact=True).click()
+    drawing = alarmed.locator(".timeline")
+    box = drawing.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    alarmed.mouse.move(box["x"] + box["width"] * 0.75, middle)
+    alarmed.mouse.down()
+    alarmed.mouse.move(box["x"] + box["width"] * 0.99, middle)
+    expect(drawing.locator(".marked")).to_be_visible()
+    alarmed.mouse.up()
+
+    start = alarmed.get_by_label("From", exact=True)
+    expect(alarmed.get_by_role("radio", name="From … to …")).to_be_checked()
+    expect(start).to_have_value(re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d"))
+    chosen = start.input_value()
+    start.fill("2020-01-01T00:00")
+    alarmed.keyboard.press("Tab")
+    assert not start.evaluate("field => field.validity.valid")
+    expect(drawing).to_be_visible()  # what was chosen before is still shown
+    start.fill(chosen)
+    alarmed.locator("#history-lead").get_by_label("1 hour", exact=True).check(force=True)
+    expect(start).to_have_count(0)
+
+
+def test_models_are_drawn_over_each_other(alarmed: Page, drifted: Process) -> None:
+    image = np.zeros((1, 784), np.float32)
+    tensor = {"name": "input", "datatype": "FP32", "shape": image.shape, "data": image.ravel().tolist()}
+    httpx2.post(f"{drifted.url}/v2/models/mlp/infer", json={"inputs": [tensor]}).raise_for_status()
+    alarmed.get_by_role("link", name="History", exact=True).click()
+    alarmed.get_by_label("Compare with").select_option("mlp 1")
+
+    expect(alarmed.locator(".timeline .other-0").first).to_be_attached()
+    expect(alarmed.locator("#history .key")).to_contain_text("convnet 1, mlp 1")
+    expect(alarmed.locator(".readout")).to_contain_text("mlp 1: ")
+    with alarmed.expect_download() as table:
+        alarmed.locator("#history").get_by_role("button", name="Save as CSV").click()
+    assert {line.split(",")[0] for line in table.value.path().read_text().splitlines()[1:]} == {"convnet", "mlp"}
+    alarmed.get_by_role("button", name="Remove mlp 1").click()
+    expect(alarmed.locator(".timeline .other-0")).to_have_count(0)
+
+
+def test_a_channel_is_shown_over_time_and_kept(alarmed: Page) -> None:
+    alarmed.get_by_role("link", name="Layers", exact=True).click()
+    expect(alarmed.locator(".spread .mean.live").first).to_be_attached()
+    expect(alarmed.locator(".spread .band.reference").first).to_be_attached()
+    with alarmed.expect_download() as channels:
+        alarmed.locator("#heatmap").get_by_role("button", name="Save as CSV").click()
+    assert len(channels.value.path().read_text().splitlines()) > 8
+    channel = alarmed.locator("#channel")
+    with alarmed.expect_download() as drawing:
+        channel.get_by_role("button", name="Save as PNG").last.click()
+    assert drawing.value.path().read_bytes().startswith(b"\x89PNG")
+    with alarmed.expect_download() as history:
+        channel.get_by_role("button", name="Save as CSV").last.click()
+    header, *lines = history.value.path().read_text().splitlines()
+    assert header == "layer,channel,mean,variance,rows,time"
+    shown = re.search(r"(\d+)", channel.get_by_role("heading").first.inner_text())
+    assert shown is not None
+    assert {line.split(",")[1] for line in lines} == {shown[1]}
 
 
 def test_an_alarm_offers_the_next_step_and_the_step_says_how_far_it_is(alarmed: Page) -> None:
