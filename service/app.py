@@ -42,6 +42,7 @@ from service.replicas.peers import Peers
 from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.replicas.worker_processes import WorkerProcesses
+from service.routes import access as access_routes
 from service.routes import (
     baselines,
     channel_history,
@@ -214,6 +215,7 @@ def create_app(
         configuration.router(catalog, limits),
         live_routes.router(catalog, monitor),
         channel_history.router(catalog, monitor),
+        access_routes.router(guard),
         drift_routes.router(catalog, monitor),
         baselines.router(catalog, monitor),
         true_labels.router(catalog, true_classes, peers),

@@ -2,7 +2,7 @@
 /** What a user can do to the service. */
 
 import * as api from "./api.js";
-import { confirmed } from "./dialogs.js";
+import { askForToken, confirmed } from "./dialogs.js";
 import { percent } from "./format.js";
 import { refresh } from "./poller.js";
 import { shownPath } from "./selectors.js";
@@ -148,7 +148,10 @@ export const cancelJob = ({ id, kind }) =>
 
 // --------------------------------------------------------------------------------------------------------------- token
 
-export function forgetToken() {
-  api.forgetToken();
-  update({}); // whether there is one is shown
+/** Ask for a token, and keep it for everything that needs one. */
+export async function signIn() {
+  const given = await askForToken("The admin token permits changes; an API key, predictions.");
+  if (given !== null) api.setToken(given);
 }
+
+export const signOut = () => api.setToken(null);

@@ -1,11 +1,20 @@
 // @ts-check
 /** Requests to the service. Paths are relative to the page, so that it works under any path. */
 
-/** @type {string | null} */
-let token = null; // in memory only: closing the page forgets it
+const KEY = "denge-token";
+
+/** Of this tab only: closing it forgets the token. @type {string | null} */
+let token = readToken();
 
 /** @type {(reason: string) => Promise<string | null>} */
 let promptForToken = async () => null;
+
+let onTokenChange = () => {};
+
+/** Set what is done when a token is given or forgotten. @param {() => void} react */
+export function setTokenListener(react) {
+  onTokenChange = react;
+}
 
 /** A response that is not a success, or none: then the status is 0. */
 export class ApiError extends Error {
@@ -23,8 +32,25 @@ export function setTokenPrompt(prompt) {
 
 export const hasToken = () => token !== null;
 
-export function forgetToken() {
-  token = null;
+/** @param {string | null} given null to forget it */
+export function setToken(given) {
+  token = given;
+  try {
+    if (given === null) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, given);
+  } catch {
+    // The browser stores nothing: the token lasts until the page is left.
+  }
+  onTokenChange();
+}
+
+/** @returns {string | null} */
+function readToken() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -74,7 +100,7 @@ export async function send(method, path, body) {
       const isRefused = error instanceof ApiError && (error.status === 401 || (error.status === 403 && token !== null));
       const given = isRefused ? await promptForToken(error.message) : null;
       if (given === null) throw error;
-      token = given;
+      setToken(given);
     }
   }
 }

@@ -11,6 +11,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** What each element was last drawn from: the same object needs no drawing. @type {WeakMap<Node, VirtualElement>} */
+const drawn = new WeakMap();
+
 /** Properties that each element was last given, so that those that are left out are removed. @type {WeakMap<Node, Properties>} */
 const given = new WeakMap();
 
@@ -72,6 +75,8 @@ function reconcile(parent, children) {
       parent.insertBefore(node, cursor);
     }
     if (typeof child === "object") {
+      if (drawn.get(node) === child) continue;
+      drawn.set(node, child);
       assign(/** @type {HTMLElement} */ (node), child.properties);
       reconcile(/** @type {Element} */ (node), child.children);
     } else if (node.nodeValue !== String(child)) {

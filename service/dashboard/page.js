@@ -1,22 +1,23 @@
 // @ts-check
 /** The page: it puts the parts together, and draws every view of the state into its element. */
 
-import { forgetToken, predictImage } from "./actions.js";
+import { predictImage } from "./actions.js";
 import { readAddress } from "./address.js";
-import { hasToken, setTokenPrompt } from "./api.js";
+import { setTokenListener, setTokenPrompt } from "./api.js";
 import { askForToken } from "./dialogs.js";
 import { element, h, render } from "./dom.js";
 import { listen } from "./events.js";
 import { listenForImages } from "./images.js";
 import { followAddress } from "./navigation.js";
 import { refresh, start } from "./poller.js";
-import { DRIFT_QUERIES, QUERIES, REPOSITORY_QUERIES } from "./queries.js";
+import { access as accessQuery, DRIFT_QUERIES, QUERIES, REPOSITORY_QUERIES } from "./queries.js";
 import { shownVersion } from "./selectors.js";
 import { subscribe, update } from "./state.js";
 import { installTheme } from "./theme.js";
 import { ingestTraffic } from "./traffic.js";
 import { observeViewport } from "./viewport.js";
 import { about } from "./views/about.js";
+import { account } from "./views/account.js";
 import { channel } from "./views/channel.js";
 import { classes } from "./views/classes.js";
 import { empty } from "./views/empty.js";
@@ -42,6 +43,7 @@ const VIEWS = {
   service: ({ service }) => service?.version,
   connection: ({ isConnected }) => isConnected === false && "The service does not respond. Trying again.",
   notice: ({ notice }) => notice && h("p", { class: notice.isFailure ? "failure" : "done" }, notice.text),
+  account,
   replicas,
   title,
   tabs,
@@ -63,7 +65,6 @@ function draw(state) {
   document.title = state.model === null ? "Denge" : `${state.model} \u00b7 Denge`;
   const { model, tab } = state;
   const hasModels = state.overview === null || state.overview.models.length > 0;
-  element("forget").hidden = !hasToken();
   for (const [id, view] of Object.entries(VIEWS)) render(element(id), view(state));
   const isShown = showsVersion(state);
   element("overview").hidden = model !== null || !hasModels;
@@ -84,7 +85,7 @@ const showsVersion = (state) =>
 
 installTheme(element("theme"));
 setTokenPrompt(askForToken);
-element("forget").onclick = forgetToken;
+setTokenListener(() => refresh([accessQuery.name]));
 listenForImages(/** @type {HTMLElement} */ (document.querySelector("section.trial")), predictImage);
 
 update(readAddress());

@@ -1,7 +1,7 @@
 // @ts-check
 /** Requests that keep the page up to date: where they go, how often, and what the responses change. */
 
-import { get, pathOf } from "./api.js";
+import { get, pathOf, send } from "./api.js";
 import { loadDigits, takesDigits } from "./demonstration.js";
 import { below, belowLayer, belowModel, FAST_MS, once, onTab, paced, query, SLOW_MS, slowly } from "./query.js";
 import { shownPeriod } from "./ranges.js";
@@ -11,12 +11,21 @@ import { ingestCounters } from "./traffic.js";
 /**
  * @import {
  *   ChannelHistory, Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata,
- *   Overview, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, TrainedLayer
+ *   Overview, Permissions, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, TrainedLayer
  * } from "./types"
  */
 
 /** @type {Query<ServerMetadata>} */
 const service = query({ name: "service", path: () => "v2", interval: once, receive: (service) => ({ service }) });
+
+/** What the token that the page has permits. @type {Query<Permissions>} */
+export const access = query({
+  name: "access",
+  path: () => "v2/access",
+  interval: once,
+  send: (path) => send("GET", path), // with the token
+  receive: (access) => ({ access }),
+});
 
 /** A service of one process has no others. @type {Query<ReplicaList>} */
 const replicas = query({
@@ -226,6 +235,7 @@ const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 
 export const QUERIES = [
   service,
+  access,
   replicas,
   overview,
   counters,

@@ -45,6 +45,7 @@ let state = {
   measure: "drift",
   showsAllClasses: false,
   service: null,
+  access: null,
   replicas: null,
   overview: null,
   busyCores: null,
@@ -57,6 +58,10 @@ let state = {
   widths: { strip: 0, heatmap: 0, channel: 0, history: 0 },
   demonstration: { noise: 0.5, sent: null },
   digits: null,
+  unfolded: [],
+  scrolled: {},
+  openBlocks: [],
+  showsAllModels: false,
   notice: null,
 };
 

@@ -7,6 +7,7 @@ type OfVersion<Path extends string> = Responses[`GET /v2/models/{model}/versions
 export type ServerMetadata = Responses["GET /v2"];
 /** The answer to a change that some replicas have not applied yet. */
 export type Pending = Schemas["Pending"];
+export type Permissions = Responses["GET /v2/access"];
 export type ReplicaList = Responses["GET /v2/replicas"];
 export type Overview = Responses["GET /v2/overview"];
 export type ModelSummary = Overview["models"][number];
@@ -169,6 +170,8 @@ export interface State extends Selection, VersionKnowledge {
   measure: Measure;
   showsAllClasses: boolean;
   service: ServerMetadata | null;
+  /** What the page may do; null before the first response. */
+  access: Permissions | null;
   /** Null before the first response. */
   replicas: ReplicaList | null;
   /** Every model; null before the first response. */
@@ -189,6 +192,14 @@ export interface State extends Selection, VersionKnowledge {
   demonstration: Demonstration;
   /** Pixels of the digits that can be sent; null before they are needed. */
   digits: number[][] | null;
+  /** Labels of the tables that are unfolded. */
+  unfolded: string[];
+  /** Pixels that long tables are scrolled, by their labels. */
+  scrolled: Record<string, number>;
+  /** Names of the blocks of layers that are open besides that of the selected layer. */
+  openBlocks: string[];
+  /** Whether the overview lists all models, however many there are. */
+  showsAllModels: boolean;
   notice: Notice | null;
 }
 

@@ -2,7 +2,8 @@
 /** The channels of a layer as a heat map and as a table. */
 
 import { h } from "../dom.js";
-import { NONE, number, round, signed, tiny } from "../format.js";
+import { count, NONE, number, round, signed, tiny } from "../format.js";
+import { remembered } from "../memo.js";
 import { select } from "../navigation.js";
 import { driftEdges, hasTooFewRows, SIGNED_EDGES, signedStep, step } from "../scale.js";
 import { selectedChannel } from "../selectors.js";
@@ -10,6 +11,9 @@ import { keep } from "./keep.js";
 import { unfoldingTable } from "./tables.js";
 
 /** @import { Channels, Measure, ObservedLayer, Shown } from "../types" */
+
+/** More channels than these have no figures in their cells. */
+const MANY = 256;
 
 /**
  * What the heat map can show.
@@ -41,21 +45,47 @@ export const MEASURES = {
 
 /** @param {Shown} state @param {ObservedLayer} live */
 export const heatmap = (state, live) => [
-  grid(state, live),
+  live.channels.mean.length > MANY && h("p", { class: "muted" }, summary(state, live)),
+  grid(
+    live,
+    MEASURES[state.measure],
+    columnsFor(state.widths.heatmap, live.channels.mean.length),
+    selectedChannel(state),
+    isColoured(state) ? (state.drift?.large_symmetric_kl ?? null) : null,
+  ),
   legend(state),
   keep(`${state.model}-${live.layer}`, () => records(live)),
   table(live),
 ];
 
-/** Cells for the channels. The arrow keys go from one to the next. @param {Shown} state @param {ObservedLayer} live */
-function grid(state, live) {
-  const measure = MEASURES[state.measure];
+/** How many of many channels have changed. @param {Shown} state @param {ObservedLayer} live */
+function summary({ drift }, { channels: { symmetric_kl: sizes } }) {
+  const large = drift === null || hasTooFewRows(drift) ? null : drift.large_symmetric_kl;
+  const changed = large === null ? 0 : sizes.filter((size) => size >= large).length;
+  const most = sizes.indexOf(Math.max(...sizes));
+  const share = large === null ? "" : `${count(changed)} of ${count(sizes.length)} channels have changed clearly. `;
+  return [
+    share,
+    "Most: ",
+    h("button", { type: "button", class: "link", onclick: () => select({ channel: most }) }, `channel ${most}`),
+    ".",
+  ];
+}
+
+/**
+ * Cells for the channels. The arrow keys go from one to the next.
+ *
+ * @param {ObservedLayer} live
+ * @param {(typeof MEASURES)[Measure]} measure
+ * @param {number} columns
+ * @param {number} selected channel
+ * @param {number | null} large size from which a change raises an alarm; null where there are too few rows for colours
+ */
+function describeGrid(live, measure, columns, selected, large) {
   const values = measure.values(live.channels);
-  const columns = columnsFor(state.widths.heatmap, values.length);
   const name = measure.name.toLowerCase();
-  const edges = edgesOf(state);
-  const selected = selectedChannel(state);
-  const isDense = values.length > 256;
+  const edges = large === null ? [] : driftEdges(large);
+  const isDense = values.length > MANY;
   /** @param {number} channel */
   const cell = (channel) => {
     const isSelected = channel === selected;
@@ -67,7 +97,7 @@ function grid(state, live) {
         id: `channel-${channel}`,
         role: "gridcell",
         class: "cell",
-        "data-step": !isColoured(state) ? "none" : measure.isSigned ? signedStep(value) : step(value, edges),
+        "data-step": large === null ? "none" : measure.isSigned ? signedStep(value) : step(value, edges),
         "aria-selected": isSelected ? "true" : "false",
         "aria-label": `${isDense ? "" : `${tiny(value)}: `}channel ${channel}, ${name} ${number(value)}, ${figures}`,
         title: `channel ${channel}: ${number(value)}`,
@@ -96,6 +126,8 @@ function grid(state, live) {
   );
 }
 
+const grid = remembered(describeGrid);
+
 /**
  * Columns of the grid: a power of two, as channels are, so that it is wider than high and its cells can be read.
  *
@@ -103,7 +135,7 @@ function grid(state, live) {
  * @param {number} channels
  */
 function columnsFor(width, channels) {
-  const narrowest = channels > 256 ? 10 : 28;
+  const narrowest = channels > MANY ? 10 : 28;
   let columns = 4;
   while (columns * 2 * narrowest <= width && columns * columns < 2 * channels) columns *= 2;
   return columns;
@@ -171,13 +203,14 @@ function table({ channels, reference }) {
   return unfoldingTable(
     "Channels as a table",
     ["Channel", "Drift", "Mean", "Variance", "Ref. mean", "Ref. variance"],
-    channels.symmetric_kl.map((value, at) => [
-      h("button", { type: "button", class: "link", onclick: () => select({ channel: at }) }, at),
-      number(value),
-      signed(channels.mean[at]),
-      number(channels.variance[at]),
-      reference === null ? NONE : signed(reference.mean[at]),
-      reference === null ? NONE : number(reference.variance[at]),
-    ]),
+    () =>
+      channels.symmetric_kl.map((value, at) => [
+        h("button", { type: "button", class: "link", onclick: () => select({ channel: at }) }, at),
+        number(value),
+        signed(channels.mean[at]),
+        number(channels.variance[at]),
+        reference === null ? NONE : signed(reference.mean[at]),
+        reference === null ? NONE : number(reference.variance[at]),
+      ]),
   );
 }

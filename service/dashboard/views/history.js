@@ -31,8 +31,12 @@ export function history(state) {
   const own = { model, version: shownVersion(state) ?? "" };
   const choices = comparison(state);
   if (points.length === 0) return choices;
+  /** A response may be of what was compared before. @param {ComparedHistory} one */
+  const isCompared = (one) => compared.some((other) => nameOf(other) === nameOf(one));
   const large = judged?.large_symmetric_kl ?? 0;
-  const others = (state.comparedHistories ?? []).map((one) => ({ ...one, points: within(one.points, period) }));
+  const others = (state.comparedHistories ?? [])
+    .filter(isCompared)
+    .map((one) => ({ ...one, points: within(one.points, period) }));
   const frame = {
     ...period,
     large,
@@ -64,9 +68,7 @@ export function history(state) {
     ),
     choices,
     keep(`${model}-drift`, () => records, "svg.timeline"),
-    unfoldingTable(
-      "Drift over time as a table",
-      COLUMNS,
+    unfoldingTable("Drift over time as a table", COLUMNS, () =>
       points
         .toReversed()
         .map((point) => [

@@ -7,11 +7,13 @@ import { h } from "../dom.js";
 import { compact, count, duration, megabytes, NONE, number, percent } from "../format.js";
 import { requestRate } from "../selectors.js";
 import { update } from "../state.js";
+import { keep } from "./keep.js";
 import { badge } from "./verdict.js";
 
 /** @import { Column, Content, LoadedVersion, ModelSummary, On, Overview, State } from "../types" */
 
 const SEARCHED_FROM = 8;
+const MOST_ROWS = 50;
 
 /** @type {Record<Column, string>} */
 const COLUMNS = {
@@ -44,6 +46,19 @@ export function overview(state) {
     h("p", { class: "health" }, health(state, overview)),
     overview.models.length > SEARCHED_FROM && searchField(search),
     table(state, rows),
+    rows.length > MOST_ROWS &&
+      !state.showsAllModels &&
+      h(
+        "p",
+        null,
+        `${count(MOST_ROWS)} of ${count(rows.length)} are listed. `,
+        h(
+          "button",
+          { type: "button", class: "link", onclick: () => update({ showsAllModels: true }) },
+          `List all ${count(rows.length)}`,
+        ),
+      ),
+    rows.length > 0 && keep("models", () => rows.map(record)),
     rows.length === 0 && search !== "" && h("p", { class: "muted" }, `No model has "${search}" in its name.`),
     welcome(overview),
   ];
@@ -125,7 +140,7 @@ function table(state, rows) {
         ),
       ),
     ),
-    h("tbody", { role: "rowgroup" }, sorted(rows, state).map(row)),
+    h("tbody", { role: "rowgroup" }, listed(rows, state).map(row)),
   );
 }
 
@@ -206,6 +221,24 @@ function sorted(rows, { sort: { by, isDescending } }) {
     return sign * (Number(first) - Number(second));
   });
 }
+
+/** Rows in order; of many, the first ones. @param {Row[]} rows @param {State} state */
+function listed(rows, state) {
+  const all = sorted(rows, state);
+  return state.showsAllModels ? all : all.slice(0, MOST_ROWS);
+}
+
+/** A row as a line of a table to keep. @param {Row} row */
+const record = ({ model, version, rate }) => ({
+  model: model.name,
+  version: version?.version ?? null,
+  verdict: version?.verdict ?? null,
+  alarm: version?.alarm ?? null,
+  requests_per_second: rate,
+  p99_ms: model.p99_ms,
+  errors: model.errors,
+  estimated_accuracy: version?.estimated_accuracy?.value ?? null,
+});
 
 /** Where to begin, before the first request. @param {Overview} overview */
 function welcome({ models }) {

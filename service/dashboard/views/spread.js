@@ -37,9 +37,7 @@ export function spread(history, model, width) {
     ),
     width > 0 && drawing(history, width),
     keep(`${model}-${layer}-${channel}`, records, "svg.spread"),
-    unfoldingTable(
-      "The channel over time as a table",
-      ["Time", "Mean", "Variance", "Inputs"],
+    unfoldingTable("The channel over time as a table", ["Time", "Mean", "Variance", "Inputs"], () =>
       points
         .toReversed()
         .map((point) => [date(point.time), signed(point.mean), number(point.variance), count(point.rows)]),

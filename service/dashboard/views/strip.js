@@ -1,11 +1,14 @@
 // @ts-check
 /** The layers of a network, from the input to the output, coloured by drift. */
 
+import { blocksOf, MOST_LAYERS } from "../blocks.js";
 import { h } from "../dom.js";
-import { number } from "../format.js";
+import { count, number } from "../format.js";
 import { select } from "../navigation.js";
 import { driftEdges, hasTooFewRows, step } from "../scale.js";
+import { update } from "../state.js";
 
+/** @import { Block } from "../blocks.js" */
 /** @import { Layer, LayerDrift, Shown } from "../types" */
 
 const NARROWEST = 118;
@@ -17,29 +20,75 @@ export const PLACEMENTS = {
   kept: "kept as a layer",
 };
 
-/** In rows of much the same length. Layers are tabs: the arrow keys go from one to the next. @param {Shown} state */
+/** Layers are tabs: the arrow keys go from one to the next. @param {Shown} state */
 export function strip(state) {
-  const { layers, widths } = state;
+  const { layers } = state;
   if (layers.length === 0) return h("p", { class: "muted" }, "This version has no layers that are observed.");
-  const lines = Math.ceil(layers.length / Math.max(2, Math.floor(widths.strip / NARROWEST)));
-  return [
+  if (layers.length > MOST_LAYERS) return blocksOf(layers).map((one) => block(state, one));
+  return h(
+    "div",
+    { class: "line" },
     h("span", { class: "end", "aria-hidden": "true" }, "input"),
-    h(
-      "div",
-      {
-        class: "layers",
-        role: "tablist",
-        "aria-label": "Layers, from the input to the output",
-        style: { "--columns": String(Math.ceil(layers.length / lines)) },
-      },
-      layers.map((_, at) => tab(state, at)),
-    ),
+    line(state, layers, "Layers, from the input to the output"),
     h("span", { class: "end", "aria-hidden": "true" }, "output"),
-  ];
+  );
 }
 
+/** Layers in rows of much the same length. @param {Shown} state @param {Layer[]} shown @param {string} label */
+function line(state, shown, label) {
+  const rows = Math.ceil(shown.length / Math.max(2, Math.floor(state.widths.strip / NARROWEST)));
+  const first = state.layers.indexOf(shown[0]);
+  return h(
+    "div",
+    {
+      class: "layers",
+      role: "tablist",
+      "aria-label": label,
+      style: { "--columns": String(Math.ceil(shown.length / rows)) },
+    },
+    shown.map((_, at) => tab(state, first + at)),
+  );
+}
+
+/** A summary of some layers, which unfolds. @param {Shown} state @param {Block} block */
+function block(state, { name, layers }) {
+  const { drift, layer: selected, openBlocks } = state;
+  const found = layers.flatMap((one) => drift?.layers.find((other) => other.name === one.name) ?? []);
+  const isOpen = openBlocks.includes(name) || layers.some((one) => one.name === selected);
+  const most = Math.max(0, ...found.map((one) => one.symmetric_kl));
+  const changed = found.filter((one) => one.significant).length;
+  const toggle = () =>
+    update({ openBlocks: isOpen ? openBlocks.filter((other) => other !== name) : [...openBlocks, name] });
+  return h(
+    "div",
+    { key: name, class: "block" },
+    h(
+      "button",
+      { type: "button", class: "summary", "aria-expanded": isOpen ? "true" : "false", onclick: toggle },
+      h(
+        "span",
+        { class: "swatch", "data-step": stepOf(state, found.length > 0 ? most : null) },
+        changed > 0 && "\u25b2",
+      ),
+      h("strong", null, name),
+      h(
+        "span",
+        { class: "muted" },
+        `${count(layers.length)} ${layers.length === 1 ? "layer" : "layers"}`,
+        found.length > 0 && `, ${count(changed)} changed, at most ${number(most)}`,
+      ),
+    ),
+    isOpen && line(state, layers, `Layers of ${name}`),
+  );
+}
+
+/** @param {Shown} state @param {number | null} size */
+const stepOf = ({ drift }, size) =>
+  drift === null || size === null || hasTooFewRows(drift) ? "none" : step(size, driftEdges(drift.large_symmetric_kl));
+
 /** @param {Shown} state @param {number} at */
-function tab({ layers, layer: selected, drift }, at) {
+function tab(state, at) {
+  const { layers, layer: selected, drift } = state;
   const layer = layers[at];
   const found = drift?.layers.find((one) => one.name === layer.name) ?? null;
   return h(
@@ -52,10 +101,7 @@ function tab({ layers, layer: selected, drift }, at) {
       class: "layer",
       "aria-selected": layer.name === selected ? "true" : "false",
       "aria-controls": "layer",
-      "data-step":
-        drift === null || found === null || hasTooFewRows(drift)
-          ? "none"
-          : step(found.symmetric_kl, driftEdges(drift.large_symmetric_kl)),
+      "data-step": stepOf(state, found?.symmetric_kl ?? null),
       tabindex: layer.name === selected ? 0 : -1,
       title: layer.name,
       onclick: () => select({ layer: layer.name, channel: null }),
@@ -84,7 +130,7 @@ function move(event, layers, at) {
   event.preventDefault();
   const to = Math.min(Math.max(targets[/** @type {keyof typeof targets} */ (event.key)], 0), last);
   select({ layer: layers[to].name, channel: null });
-  document.getElementById(`layer-${to}`)?.focus();
+  queueMicrotask(() => document.getElementById(`layer-${to}`)?.focus()); // its block may have been folded
 }
 
 /** A name that may be broken after its dots. @param {string} name */

@@ -2,8 +2,14 @@
 /** Parts that several tables have. */
 
 import { h } from "../dom.js";
+import { current, update } from "../state.js";
 
-/** @import { Content } from "../types" */
+/** @import { Content, On } from "../types" */
+
+const ROW_PIXELS = 30;
+const VIRTUAL_FROM = 100;
+const DRAWN = 60;
+const ABOVE = 15;
 
 /** @param {...string} names */
 export const columnHeadings = (...names) =>
@@ -18,44 +24,73 @@ export const columnHeadings = (...names) =>
   );
 
 /**
- * A table of figures that scrolls where it is too wide.
+ * A table of figures that scrolls where it is too wide. Of a long one, only the rows around those that can be seen are
+ * drawn.
  *
  * @param {string} label
  * @param {string[]} columns the first one names the rows
  * @param {Content[][]} rows
  */
-export const figureTable = (label, columns, rows) =>
-  h(
+export function figureTable(label, columns, rows) {
+  const isLong = rows.length > VIRTUAL_FROM;
+  const start = isLong ? Math.max(Math.floor((current().scrolled[label] ?? 0) / ROW_PIXELS) - ABOVE, 0) : 0;
+  const end = isLong ? Math.min(start + DRAWN, rows.length) : rows.length;
+  /** @param {On<HTMLElement>} event */
+  const scroll = ({ currentTarget: { scrollTop } }) =>
+    update(({ scrolled }) => ({ scrolled: { ...scrolled, [label]: scrollTop } }));
+  return h(
     "div",
-    { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+    {
+      class: isLong ? "scroll long" : "scroll",
+      tabindex: 0,
+      role: "region",
+      "aria-label": label,
+      onscroll: isLong ? scroll : undefined,
+    },
     h(
       "table",
-      { class: "numbers" },
+      { class: "numbers", "aria-rowcount": isLong ? rows.length + 1 : null },
       columnHeadings(...columns),
       h(
         "tbody",
         null,
-        rows.map(([name, ...cells]) =>
+        isLong && space(start),
+        rows.slice(start, end).map(([name, ...cells], at) =>
           h(
             "tr",
-            null,
+            { key: start + at, "aria-rowindex": isLong ? start + at + 2 : null },
             h("th", { scope: "row" }, name),
             cells.map((cell) => h("td", null, cell)),
           ),
         ),
+        isLong && space(rows.length - end),
       ),
     ),
   );
+}
+
+/** In place of rows that are not drawn. @param {number} rows */
+const space = (rows) =>
+  h("tr", { class: "space", "aria-hidden": "true" }, h("td", { style: { height: `${rows * ROW_PIXELS}px` } }));
 
 /**
- * The figures of a drawing as a table that unfolds.
+ * The figures of a drawing as a table that unfolds. It is made when it is open.
  *
  * @param {string} label
  * @param {string[]} columns the first one names the rows
- * @param {Content[][]} rows
+ * @param {() => Content[][]} rows
  */
-export const unfoldingTable = (label, columns, rows) =>
-  h("details", null, h("summary", null, "As a table"), figureTable(label, columns, rows));
+export function unfoldingTable(label, columns, rows) {
+  /** @param {On<HTMLDetailsElement>} event */
+  const toggle = ({ currentTarget: { open } }) =>
+    update(({ unfolded }) => ({ unfolded: open ? [...unfolded, label] : unfolded.filter((one) => one !== label) }));
+  return h(
+    "details",
+    { ontoggle: toggle },
+    h("summary", null, "As a table"),
+    current().unfolded.includes(label) && figureTable(label, columns, rows()),
+  );
+}
 
 /**
  * Figures, each with a sentence that says what it is, one click below.

@@ -206,7 +206,9 @@ def test_too_few_rows_have_no_colours(browser: Browser, drifted: Process) -> Non
         expect(page.get_by_role("tab")).to_have_attribute("data-step", "none")
         page.get_by_role("link", name="Now", exact=True).click()
         expect(page.locator("#verdict .headline")).to_have_text("…Too few inputs yet")
-        expect(page.locator("#verdict")).to_contain_text("1 of the 32 inputs that the first verdict needs")
+        expect(page.locator("#verdict")).to_contain_text(
+            re.compile("[12] of the 32 inputs that the first verdict needs")
+        )
 
 
 def test_drawings_wait_until_their_width_is_known(browser: Browser, drifted: Process) -> None:

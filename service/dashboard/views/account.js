@@ -1,0 +1,29 @@
+// @ts-check
+/** Who is signed in, and what the page may do. */
+
+import { signIn, signOut } from "../actions.js";
+import { hasToken } from "../api.js";
+import { h } from "../dom.js";
+
+/** @import { State } from "../types" */
+
+/** Nothing where everyone may do everything. @param {State} state */
+export function account({ access }) {
+  if (access === null) return null;
+  const { may_change: mayChange, may_predict: mayPredict } = access;
+  if (hasToken()) {
+    return [
+      h("span", null, mayChange ? "Signed in" : mayPredict ? "Signed in, predictions only" : "This token is not valid"),
+      h("button", { type: "button", class: "link", onclick: signOut }, "Sign out"),
+    ];
+  }
+  if (mayChange) return null;
+  return [
+    h(
+      "span",
+      { title: "What is served can be looked at, and not changed" },
+      mayPredict ? "Read only" : "Read only, no predictions",
+    ),
+    h("button", { type: "button", class: "link", onclick: signIn }, "Sign in"),
+  ];
+}
