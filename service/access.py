@@ -13,6 +13,7 @@ import hmac
 import ipaddress
 from collections.abc import Collection, Iterable
 from hashlib import sha256
+from typing import Literal
 from urllib.parse import urlsplit
 
 from models.errors import Forbidden, Unauthenticated
@@ -62,6 +63,15 @@ class Guard:
         if presented is None or not self._is_admin(presented):
             raise _unauthenticated("predictions need an API key", presented)
         return address
+
+    def token_kind(self, headers: Headers) -> Literal["admin", "api_key", "unknown"] | None:
+        """Whose token a request has; None for a request without one."""
+        presented = _presented(headers)
+        if presented is None:
+            return None
+        if presented in self._keys:
+            return "api_key"
+        return "admin" if self._is_admin(presented) else "unknown"
 
     def require_admin(self, headers: Headers) -> None:
         """Authorise a change of what is served.

@@ -1,5 +1,7 @@
 """What the token of a request permits, so that a client can show it before it tries."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
@@ -12,6 +14,9 @@ from service.routes.openapi import api_router
 class Permissions(BaseModel):
     """What a request with this token may do."""
 
+    token: Literal["admin", "api_key", "unknown"] | None = Field(
+        description="Whose it is; `unknown` is neither the admin token nor an API key. Null without one."
+    )
     may_predict: bool = Field(description="Predictions, and batch normalisation of the request's own data.")
     may_change: bool = Field(description="Everything that changes what is served.")
 
@@ -34,6 +39,6 @@ def router(guard: Guard) -> APIRouter:
             may_change = True
         except (Unauthenticated, Forbidden):
             may_change = False
-        return Permissions(may_predict=may_predict, may_change=may_change)
+        return Permissions(token=guard.token_kind(headers), may_predict=may_predict, may_change=may_change)
 
     return routes

@@ -5,7 +5,14 @@ import { signIn, signOut } from "../actions.js";
 import { hasToken } from "../api.js";
 import { h } from "../dom.js";
 
-/** @import { State } from "../types" */
+/** @import { Permissions, State } from "../types" */
+
+/** @type {Record<NonNullable<Permissions["token"]>, string>} */
+const TOKENS = {
+  admin: "Signed in",
+  api_key: "Signed in, predictions only",
+  unknown: "This token is not valid",
+};
 
 /** Nothing where everyone may do everything. @param {State} state */
 export function account({ access }) {
@@ -13,7 +20,7 @@ export function account({ access }) {
   const { may_change: mayChange, may_predict: mayPredict } = access;
   if (hasToken()) {
     return [
-      h("span", null, mayChange ? "Signed in" : mayPredict ? "Signed in, predictions only" : "This token is not valid"),
+      h("span", null, TOKENS[access.token ?? "unknown"]),
       h("button", { type: "button", class: "link", onclick: signOut }, "Sign out"),
     ];
   }

@@ -137,7 +137,7 @@ def test_without_events_the_counters_are_requested(browser: Browser, observing: 
     def refuse_events(page: Page) -> None:
         page.route("**/v2/events", lambda route: route.fulfill(status=503))
 
-    with opened(browser, f"{observing.url}/#/models/mlp/try", expected_error="503", prepare=refuse_events) as page:
+    with opened(browser, f"{observing.url}/#/models/mlp", expected_error="503", prepare=refuse_events) as page:
         answered = page.locator(ANSWERED)
         expect(answered).to_have_text("0")
         for count in ("1", "2"):

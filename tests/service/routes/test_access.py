@@ -33,4 +33,6 @@ def test_it_is_what_the_requests_themselves_may_do(
         predicted = client.post("/v2/models/none/infer", json={}).status_code not in refused
         changed = client.post("/v2/repository/models/none/load").status_code not in refused
 
+    whose = {None: None, ADMIN: "admin", KEY: "api_key"}
+    assert found["token"] == whose.get(token, "unknown")
     assert (found["may_predict"], found["may_change"]) == permitted == (predicted, changed)
