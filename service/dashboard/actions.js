@@ -8,7 +8,7 @@ import { refresh } from "./poller.js";
 import { shownPath } from "./selectors.js";
 import { current, update } from "./state.js";
 
-/** @import { CanaryChoice, Job, Pending, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
+/** @import { CanaryChoice, Generated, GenerationRequest, Job, Pending, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
 
 /**
  * Send a request that changes the service, and say how it went.
@@ -63,6 +63,23 @@ async function predict(sent, body) {
   }
   // Another one may have been sent meanwhile.
   update(({ trial }) => (trial?.sent === sent ? { trial: { ...trial, ...outcome } } : {}));
+}
+
+/** Generate images with the version that is shown. @param {GenerationRequest} request */
+export async function generateImages(request) {
+  const before = current().generated?.address;
+  const count = request.count ?? 1;
+  /** @type {Generated} */
+  let generated;
+  try {
+    const { image, seed } = await api.send("POST", `${shownPath(current())}/generate`, request, api.readImage);
+    generated = { address: URL.createObjectURL(image), seed, count, failure: null };
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    generated = { address: null, seed: null, count, failure: error.message };
+  }
+  update({ generated });
+  if (before) URL.revokeObjectURL(before);
 }
 
 export async function predictExample() {

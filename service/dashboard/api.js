@@ -78,9 +78,10 @@ export async function get(path) {
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @param {(response: Response) => Promise<any>} [read] the body of a response; by default as JSON
  * @returns {Promise<any>}
  */
-export async function send(method, path, body) {
+export async function send(method, path, body, read = decode) {
   /** @type {Record<string, string>} */
   const headers = {};
   /** @type {RequestInit} */
@@ -95,7 +96,7 @@ export async function send(method, path, body) {
   for (;;) {
     if (token !== null) headers.Authorization = `Bearer ${token}`;
     try {
-      return await decode(await request(path, options));
+      return await read(await request(path, options));
     } catch (error) {
       const isRefused = error instanceof ApiError && (error.status === 401 || (error.status === 403 && token !== null));
       const given = isRefused ? await promptForToken(error.message) : null;
@@ -112,6 +113,12 @@ async function request(path, options) {
   } catch {
     throw new ApiError(0, "the service does not respond");
   }
+}
+
+/** An image, and the seed that it was made from. @param {Response} response */
+export async function readImage(response) {
+  if (!response.ok) return decode(response);
+  return { image: await response.blob(), seed: response.headers.get("X-Seed") };
 }
 
 /** @param {Response} response */

@@ -11,6 +11,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Properties that are the element's own, and no attributes. */
+const OWN = new Set(["value", "defaultValue", "checked", "disabled"]);
+
 /** What each element was last drawn from: the same object needs no drawing. @type {WeakMap<Node, VirtualElement>} */
 const drawn = new WeakMap();
 
@@ -20,7 +23,7 @@ const given = new WeakMap();
 /**
  * Describe an element.
  *
- * Properties: `on...` are listeners, `key` tells siblings apart, `value`, `checked` and `disabled` are the element's own,
+ * Properties: `on...` are listeners, `key` tells siblings apart, `value`, `defaultValue`, `checked` and `disabled` are the element's own,
  * `style` is an object, and all others are attributes, absent where null or false.
  *
  * @param {string} tag
@@ -124,7 +127,7 @@ function set(node, name, value, before) {
   if (name === "style") restyle(node, value ?? {}, before ?? {});
   else if (value === before) return;
   else if (name.startsWith("on")) Object.assign(node, { [name]: value });
-  else if (name === "value" || name === "checked" || name === "disabled") Object.assign(node, { [name]: value ?? "" });
+  else if (OWN.has(name)) Object.assign(node, { [name]: value ?? "" });
   else if (value === null || value === undefined || value === false) node.removeAttribute(name);
   else node.setAttribute(name, value === true ? "" : String(value));
 }

@@ -27,6 +27,7 @@ export const NOTHING_KNOWN = {
   jobs: [],
   references: [],
   trial: null,
+  generated: null,
 };
 
 /** @type {State} */

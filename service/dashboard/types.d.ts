@@ -41,6 +41,7 @@ export type Promotion = RequestBodies["POST /v2/models/{model}/rollout/promote"]
 export type CanaryChoice = RequestBodies["PUT /v2/models/{model}/rollout/canary"];
 export type ShadowChoice = RequestBodies["PUT /v2/models/{model}/rollout/shadow"];
 export type RecalibrationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/recalibrations"];
+export type GenerationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/generate"];
 export type ReferenceRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/reference"];
 export type Prediction = Extract<Responses["POST /v2/models/{model}/versions/{version}/predict"], { label: string }>;
 export type StatisticsList = Responses["GET /v2/models/stats"];
@@ -104,6 +105,15 @@ export interface Trial {
   failure: string | null;
 }
 
+/** Images that a generator has made. */
+export interface Generated {
+  /** Of the image; null where the request has failed. */
+  address: string | null;
+  seed: string | null;
+  count: number;
+  failure: string | null;
+}
+
 /** The order of the overview. */
 export interface Sort {
   by: Column;
@@ -155,6 +165,7 @@ export interface VersionKnowledge {
   jobs: Job[];
   references: Job[];
   trial: Trial | null;
+  generated: Generated | null;
 }
 
 export interface State extends Selection, VersionKnowledge {

@@ -3,11 +3,14 @@
 
 import { predictExample, predictImage, predictText } from "../actions.js";
 import { bar } from "../charts.js";
+import { takesDigits } from "../demonstration.js";
 import { h } from "../dom.js";
 import { count, number, percent } from "../format.js";
 import { imageOf } from "../images.js";
 import { step } from "../scale.js";
 import { tensorCommand } from "./command.js";
+import { generator } from "./generator.js";
+import { sketch } from "./sketch.js";
 
 /** @import { ModelCard, On, Prediction, Shown, Trial } from "../types" */
 
@@ -17,8 +20,14 @@ const MOST_CLASSES = 5;
 const SCORE_EDGES = [0.7, 1, 2, 4];
 
 /** @param {Shown} state */
-export function trial({ card: { preprocessing, tokenization }, trial, model, metadata }) {
-  if (preprocessing) return [imageBox(preprocessing), trial && result(trial, { isImage: true })];
+export function trial(state) {
+  const { card, trial, model, metadata } = state;
+  const { preprocessing, tokenization, generation } = card;
+  if (generation) return generator(state, generation);
+  if (preprocessing) {
+    const boxes = h("div", { class: "boxes" }, imageBox(preprocessing), takesDigits(card) && sketch());
+    return [boxes, trial && result(trial, { isImage: true })];
+  }
   if (tokenization) return [textBox(tokenization), trial && result(trial, { isImage: false })];
   return [h("p", { class: "muted" }, "This model takes tensors. Send it rows:"), tensorCommand(model, metadata)];
 }
@@ -96,7 +105,7 @@ function result({ sent, prediction, failure }, { isImage }) {
           h("span", { class: "muted" }, percent(prediction.probability)),
         ),
         likeliest(prediction),
-        prediction.layers && scores(prediction.layers),
+        prediction.layers && [h("p", null, unusual(prediction.layers)), scores(prediction.layers)],
       ),
     prediction &&
       !prediction.layers &&
@@ -127,6 +136,13 @@ const likeliest = ({ probabilities }) =>
         ),
     ),
   );
+
+/** What was unusual, in words. @param {NonNullable<Prediction["layers"]>} layers */
+function unusual(layers) {
+  const most = layers.toSorted((a, b) => b.score - a.score).filter(({ score }) => score > 1);
+  if (most.length === 0) return "Every layer finds it as usual as what the model was tested with.";
+  return `${count(most.length)} of ${count(layers.length)} layers ${most.length === 1 ? "finds" : "find"} it unusual, ${most[0].name} most.`;
+}
 
 /** @param {NonNullable<Prediction["layers"]>} layers */
 const scores = (layers) =>

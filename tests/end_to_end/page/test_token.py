@@ -38,7 +38,7 @@ def test_a_change_asks_for_the_token_and_keeps_it_until_it_is_forgotten(browser:
 
 
 def test_signing_in_once_is_enough(browser: Browser, odd: Process) -> None:
-    with opened(browser, f"{odd.url}/#/models/tiny/versions") as page:
+    with opened(browser, f"{odd.url}/#/models/tiny/versions", expected_error="503") as page:
         account = page.locator("#account")
         expect(account).to_contain_text("Read only")
         account.get_by_role("button", name="Sign in").click()

@@ -1,9 +1,14 @@
 """An image of the user's, its prediction, and what the layers make of it."""
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.end_to_end.conftest import Process
+from models.repository.repository import Repository
+from tests.bundles import generator_bundle
+from tests.end_to_end.conftest import Process, running
 from tests.end_to_end.page.browser import opened
 from tests.end_to_end.page.checks import SEVEN
 
@@ -50,6 +55,44 @@ def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> N
     rows = alarmed.locator(".result .numbers tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("blocks.0.norm")
+
+
+def test_a_digit_that_is_drawn_is_answered_wherever_it_stands_and_however_small_it_is(page: Page) -> None:
+    box = page.get_by_role("img", name="Draw a digit here").bounding_box()
+    assert box is not None
+    page.get_by_role("button", name="Predict the drawing").click()
+    expect(page.locator(".result")).to_have_count(0)  # nothing is drawn yet
+    seven = [(0.55, 0.1), (0.9, 0.1), (0.7, 0.6)]
+    for at, (x, y) in enumerate(seven):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if at == 0:
+            page.mouse.down()
+    page.mouse.up()
+    page.get_by_role("button", name="Predict the drawing").click()
+
+    expect(page.locator(".answer strong")).to_have_text("7")
+    expect(page.locator(".result")).to_contain_text("Every layer finds it as usual")
+
+
+def test_images_are_generated_again_from_their_seed(browser: Browser, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.publish(generator_bundle())
+    with running(repository.root) as process, opened(browser, f"{process.url}/#/models/drawn/try") as page:
+        page.get_by_label("Images").fill("9")
+        page.get_by_role("combobox", name="Class").select_option("yes")
+        page.get_by_role("button", name="Generate").click()
+        image = page.get_by_alt_text("9 generated images")
+        expect(image).to_be_visible()
+        assert image.evaluate("async image => { await image.decode(); return image.naturalWidth }") == 6
+        (seed,) = re.findall(r"Seed (\d+)", page.locator(".result").inner_text())
+
+        first = image.get_attribute("src")
+        with page.expect_response("**/generate") as response:
+            page.get_by_label("Seed").fill(seed)
+            page.get_by_role("button", name="Generate").click()
+        expect(image).not_to_have_attribute("src", first or "")
+        assert response.value.request.post_data_json == {"count": 9, "seed": int(seed), "class": "yes"}
+        assert response.value.headers["x-seed"] == seed
 
 
 def test_a_text_is_answered_with_its_class_and_one_that_is_too_long_in_words(browser: Browser, texts: Process) -> None:
