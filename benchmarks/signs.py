@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 from scipy.stats import spearmanr
 
-from benchmarks import unseen_corruptions
+from benchmarks import foreign_rows, unseen_corruptions
+from benchmarks.corruptions import damage
 from benchmarks.pages import write_between
 from models import starter
 from models.classification import probabilities
@@ -42,7 +41,19 @@ MODELS = ("mlp", "convnet", "resnet")
 ROWS = 64
 POOL, MEASURED = 1000, {"mlp": 1000, "convnet": 500, "resnet": 500}
 DRAWS = 2
-GROUPS = ("corruption", "clean", "one or two classes", "long tail", "mixture", "foreign rows")
+GROUPS = (
+    "corruption",
+    "clean",
+    "one or two classes",
+    "long tail",
+    "mixture",
+    "foreign rows",
+    "crafted rows",
+    "gradual shift",
+)
+GRADUAL = ("shear", "translate", "stripe", "dotted line", "speckle", "vignette", "spatter", "thin")
+"""Corruptions that begin at nothing."""
+GRADUAL_STEPS = 6
 PRIORS = {"8": 8.0, "AdaBN": 0.0}
 
 
@@ -109,24 +120,26 @@ def cases(data: Data) -> Iterator[Case]:
         mixed = data.pool[chosen].copy()
         mixed[::2] = data.pool_of(key)[chosen[::2]]
         yield Case(f"half clean, half {key}", "mixture", mixed, ("clean", key))
-        yield Case(f"letters {draw}", "foreign rows", _letters(ROWS, draw), ("clean",))
+        yield Case(f"letters {draw}", "foreign rows", foreign_rows.letters(ROWS, draw), ("clean",))
+        yield Case(f"clothes {draw}", "foreign rows", foreign_rows.clothes(ROWS, draw), ("clean",))
         crafted = data.pool[chosen].copy()
         crafted[: ROWS * 3 // 10] = random.random((1, 1, 28, 28)) > 0.5
-        yield Case(f"30 % crafted {draw}", "foreign rows", crafted, ("clean",))
+        yield Case(f"30 % crafted {draw}", "crafted rows", crafted, ("clean",))
+    for name in GRADUAL:
+        chosen = np.random.default_rng([len(name), 8]).choice(POOL, ROWS, replace=False)
+        yield Case(f"gradual {name}", "gradual shift", _gradual(data.pool[chosen], name), ("clean", f"{name} 2"))
 
 
-def _letters(count: int, seed: int) -> NDArray[np.float32]:
-    """Capital letters in white on black, turned a little: rows of another task."""
-    random, font = np.random.default_rng([seed, 5]), ImageFont.load_default(size=22)
-    images = np.zeros((count, 1, 28, 28), np.float32)
-    for image in images:
-        canvas = Image.new("L", (28, 28))
-        letter = chr(ord("A") + int(random.integers(26)))
-        left, top, right, bottom = ImageDraw.Draw(canvas).textbbox((0, 0), letter, font=font)
-        ImageDraw.Draw(canvas).text(((28 - left - right) / 2, (28 - top - bottom) / 2), letter, fill=255, font=font)
-        turned = ndimage.rotate(np.asarray(canvas) / 255, random.uniform(-15, 15), reshape=False, order=1)
-        image[0] = np.clip(1.2 * ndimage.gaussian_filter(turned, 0.5), 0, 1)
-    return images
+def _gradual(images: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Images in the order in which they are seen, from undisturbed ones to those of the strong severity."""
+    corruption = unseen_corruptions.UNSEEN[name]
+    steps = np.linspace(0, corruption.amounts[-1], GRADUAL_STEPS)
+    parts = np.array_split(images, GRADUAL_STEPS)
+    damaged = [
+        damage(part, replace(corruption, amounts=(amount,)), 1, 23)
+        for part, amount in zip(parts[1:], steps[1:], strict=True)
+    ]
+    return np.concatenate([parts[0], *damaged])
 
 
 def measure(name: str, repository: Path, folder: Path) -> None:
@@ -159,17 +172,17 @@ def measure(name: str, repository: Path, folder: Path) -> None:
             rows = {spec.name: case.rows.reshape(shape)}
             before, after = network.run(rows, 1.0), network.run(rows)
             candidate = replace(parent, folded=with_statistics(after.mixed))
-            gates = evaluate(parent, candidate, Estimation(rows, network, before, after), None)
-            is_label_shift = any(gate.name == "label_shift" and not gate.passed for gate in gates)
-            estimates = estimator.estimate(before, after, is_label_shift=is_label_shift)
+            estimation = Estimation(rows, network, before, after, is_in_order=case.group == "gradual shift")
+            found = evaluate(parent, candidate, estimation, estimator=estimator)
             confidence = probabilities(before.outputs[output], parent.manifest.scores).max(axis=1)
             line = {
                 "name": case.name,
                 "group": case.group,
                 "before": accuracy(load(parent.folded, optimize=True), case.measured),
                 "after": accuracy(load(candidate.folded, optimize=True), case.measured),
-                "failed": [gate.name for gate in gates if not gate.passed],
-                "estimates": [[one.accuracy, one.low, one.high] for one in estimates],
+                "figures": {gate.name: gate.figure for gate in found.gates},
+                "failed": [gate.name for gate in found.gates if not gate.passed],
+                "estimates": [[one.accuracy, one.low, one.high] for one in found.accuracy],
                 "atc": float(np.mean(confidence >= np.quantile(usual.max(axis=1), 0.02))),
                 "doc": float(1 - (usual.max(axis=1).mean() - confidence.mean())),
             }

@@ -21,8 +21,8 @@ from models.batchnorm import Float64
 from models.classification import predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.manifest import Manifest
-from models.recalibration import gates
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
+from models.recalibration.information import relative_information
 
 MAX_ROWS = 64
 """Of each shift: more cost time, and make no better estimate."""
@@ -41,12 +41,15 @@ class AccuracyEstimator:
     Attributes:
         before: of its own accuracy.
         after: of that of its twin.
+        twin_undisturbed: what `after` gives for undisturbed held-out rows: estimates are relative to it, as those of
+            `before` are.
         usual: its probabilities for held-out rows, shape (m, K).
     """
 
     manifest: Manifest
     before: AgreementEstimator
     after: Estimator
+    twin_undisturbed: float
     usual: Float64
 
     @classmethod
@@ -85,12 +88,14 @@ class AccuracyEstimator:
         )
         known = None if manifest.training is None else manifest.training.metrics.get("test_accuracy")
         fitted = AgreementEstimator.fit(before, usual, 1.0 if known is None else known, len(rows))
-        undisturbed = Agreement()
+        undisturbed, twin_signs = Agreement(), []
         for start in range(0, len(usual) - len(rows) + 1, len(rows)):
             block = slice(start, start + len(rows))
             twin = _probabilities(manifest, network.run({name: held_out[name][block]}))
             undisturbed += Agreement.of(usual[block], twin, fitted.confident_at)
-        return cls(manifest, fitted.relative_to(undisturbed), after, usual)
+            twin_signs.append(_signs_after(usual[block], twin, usual))
+        twin_undisturbed = float(after.predict(np.mean(twin_signs, axis=0)[None])[0])
+        return cls(manifest, fitted.relative_to(undisturbed), after, twin_undisturbed, usual)
 
     def estimate(self, parent: Pass, twin: Pass, *, is_label_shift: bool = False) -> tuple[Estimate, Estimate]:
         """The accuracy of the version on some rows, and that of its twin.
@@ -103,7 +108,7 @@ class AccuracyEstimator:
         agreement = Agreement.of(old, new, self.before.confident_at)
         return (
             self.before.estimate(agreement, is_label_shift=is_label_shift),
-            self.after.estimate(_signs_after(old, new, self.usual), self.before.scale),
+            self.after.estimate(_signs_after(old, new, self.usual), self.before.scale / self.twin_undisturbed),
         )
 
 
@@ -113,5 +118,5 @@ def _probabilities(manifest: Manifest, found: Pass) -> Float64:
 
 def _signs_after(parent: Float64, twin: Float64, usual: Float64) -> Float64:
     agreement = float(np.mean(predicted_classes(parent) == predicted_classes(twin)))
-    information = gates.relative_information(twin, usual)
+    information = relative_information(twin, usual)
     return np.array([logit(agreement), information if np.isfinite(information) else 0.0])

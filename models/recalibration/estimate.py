@@ -5,21 +5,22 @@ these are written into the source graph, which is assembled as any other. The ga
 decide whether the result may be published. The weights stay as they are, and the parent is not changed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
 
+from models.accuracy.estimator import Estimate
 from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
 from models.graph.load import parse
-from models.manifest import AccuracyEstimate, Gate, Parent, RecalibrationRecord
+from models.manifest import AccuracyEstimate, Parent, RecalibrationRecord
 from models.model_info import ModelInfo
 from models.recalibration.accuracy import AccuracyEstimator
-from models.recalibration.adaptation import AdaptiveNetwork, Pass
+from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.candidate import Candidate
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.rows import LabelledRows, validate_estimation_rows, validate_labelled_rows
@@ -36,6 +37,7 @@ def recalibrate(
     *,
     prior: float | None = None,
     labelled: LabelledRows | None = None,
+    is_in_order: bool = False,
     with_accuracy: bool = True,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Candidate:
@@ -48,7 +50,9 @@ def recalibrate(
         prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
             it is not given.
         labelled: rows on which the new version must not do worse.
-        with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network.
+        is_in_order: whether the rows are in the order in which they were seen: then they must have stopped moving.
+        with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network. Without
+            it, there is one gate less.
         on_step: called with each step when it begins.
 
     Raises:
@@ -83,21 +87,19 @@ def recalibrate(
     )
 
     on_step("checking")
-    gates = evaluate(parent, bundle, Estimation(rows, network, before, after), labelled)
-    accuracy = _estimate_accuracy(parent, network, before, after, gates) if with_accuracy else None
-    return Candidate.of(bundle, gates, accuracy)
+    estimator = _calibrate_estimator(parent, network) if with_accuracy else None
+    found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator)
+    accuracy = found.accuracy and (_to_record(found.accuracy[0]), _to_record(found.accuracy[1]))
+    return Candidate.of(bundle, found.gates, accuracy)
 
 
-def _estimate_accuracy(
-    parent: Bundle, network: AdaptiveNetwork, before: Pass, after: Pass, gates: Sequence[Gate]
-) -> tuple[AccuracyEstimate, AccuracyEstimate] | None:
-    """Of the parent and of the new version on the rows; None where it cannot be estimated."""
+def _calibrate_estimator(parent: Bundle, network: AdaptiveNetwork) -> AccuracyEstimator | None:
+    """Of the accuracy of a version and of those made from it; None where it cannot be estimated."""
     if parent.held_out is None or parent.manifest.num_classes is None:
         return None
     kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
-    estimator = AccuracyEstimator.calibrate(parent.manifest, network, kept)
-    if estimator is None:
-        return None
-    is_label_shift = any(gate.name == "label_shift" and not gate.passed for gate in gates)
-    old, new = estimator.estimate(before, after, is_label_shift=is_label_shift)
-    return AccuracyEstimate(**asdict(old)), AccuracyEstimate(**asdict(new))
+    return AccuracyEstimator.calibrate(parent.manifest, network, kept)
+
+
+def _to_record(estimate: Estimate) -> AccuracyEstimate:
+    return AccuracyEstimate(**asdict(estimate))

@@ -1,20 +1,24 @@
 """Which gates a re-calibrated version goes through, and the figures that they need."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.accuracy.estimator import Estimate
 from models.batchnorm import Float64
-from models.classification import Classes, ScoreKind, count_classes, predicted_classes, probabilities
+from models.classification import Classes, count_classes, predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.drift.assessment import MIN_WINDOW_ROWS
 from models.drift.detector import Detector
 from models.manifest import Gate, Manifest
 from models.observation import ObservationReader
 from models.recalibration import gates
+from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
+from models.recalibration.information import relative_information
+from models.recalibration.joined_rows import join_halves
 from models.recalibration.rows import LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -24,8 +28,8 @@ from models.runtime.load import load
 _MIN_CLASS_ROWS = 8
 """Rows of a class that tell how far the class alone is from the statistics of all."""
 
-_CLASSES_TOGETHER, _BEYOND_CLASSES = 1.5, 2.0
-"""Times the median, and the largest, drift of one class: what a mix of classes seldom reaches, and never does."""
+_BEYOND_CLASSES = 2.0
+"""Times the largest drift of one class: what no mix of classes reaches."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,14 @@ class Estimation:
         rows: that they were estimated from, for every input, shape (n, ...).
         network: the parent's.
         before, after: passes of these rows, with the parent's statistics and with the new ones.
+        is_in_order: whether the rows are in the order in which they were seen.
     """
 
     rows: Arrays
     network: AdaptiveNetwork
     before: Pass
     after: Pass
+    is_in_order: bool = False
 
     @property
     def count(self) -> int:
@@ -49,64 +55,107 @@ class Estimation:
         return count_rows(self.rows)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        gates: all that apply: those about classes need a model that classifies, some of them held-out or labelled rows.
+        accuracy: estimated on the rows, of the parent and of the candidate; None where it is not known.
+    """
+
+    gates: tuple[Gate, ...]
+    accuracy: tuple[Estimate, Estimate] | None = None
+
+
 def evaluate(
-    parent: Bundle, candidate: Bundle, estimation: Estimation, labelled: LabelledRows | None
-) -> tuple[Gate, ...]:
-    """All gates that apply: those about classes need a model that classifies, some of them held-out or labelled rows.
+    parent: Bundle,
+    candidate: Bundle,
+    estimation: Estimation,
+    labelled: LabelledRows | None = None,
+    estimator: AccuracyEstimator | None = None,
+) -> Evaluation:
+    """Evaluate a re-calibrated version.
 
     Args:
         parent: the version that the candidate was made from.
         candidate: the re-calibrated version.
         estimation: how its statistics were estimated.
         labelled: rows on which it must not do worse.
+        estimator: of the parent's accuracy and the candidate's; None where there is none.
     """
-    network, before, after = estimation.network, estimation.before, estimation.after
     kept = None if parent.held_out is None else held_out.unpack(parent.held_out, parent.manifest.inputs)
     run_parent, run_candidate = load(parent.folded, optimize=True), load(candidate.folded, optimize=True)
     outputs_on_kept = {} if kept is None else run_parent(kept)
-    drift = network.divergence(before.batch, before.mixed)
+    drift = estimation.network.divergence(estimation.before.batch, estimation.before.mixed)
+    found = _evaluate_rows(parent, estimation, drift, outputs_on_kept)
+    if parent.manifest.num_classes is None:
+        return Evaluation(tuple(found))
+
+    output, kind = parent.manifest.outputs[0].name, parent.manifest.scores
+    before, after = estimation.before.outputs[output], estimation.after.outputs[output]
+    old, new = probabilities(before, kind), probabilities(after, kind)
+    accuracy = None
+    if kept is None:
+        found += [gates.diversity(_class_counts(after)), gates.information(new), gates.gain(old, new)]
+    else:
+        usual = outputs_on_kept[output]
+        expected = probabilities(usual, kind)
+        known = _HeldOut(estimation.network, kept, expected, lambda found: probabilities(found.outputs[output], kind))
+        label_shift = gates.label_shift(drift, known.drift_from_mix(estimation.before, _class_counts(before)))
+        if estimator is not None:
+            accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=not label_shift.passed)
+        estimated = None if accuracy is None else (accuracy[0].accuracy, accuracy[1].accuracy)
+        is_mended = estimated is not None and gates.is_mended(estimated, old, new)
+        is_lost = gates.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
+        found += [
+            gates.diversity(_class_counts(after), _reference_counts(parent.manifest, usual), is_lost=is_lost),
+            gates.information(new, expected, joined=known.information_of_joined(), is_mended=is_mended),
+            gates.gain(old, new, expected),
+            *([] if estimated is None else [gates.estimated_gain(*estimated)]),
+            label_shift,
+            gates.confident_agreement(old, predicted_classes(after), expected),
+            gates.agreement(predicted_classes(usual), predicted_classes(run_candidate(kept)[output])),
+        ]
+    if labelled is not None:
+        right = [
+            predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate)
+        ]
+        found.append(gates.accuracy(*right))
+        if gates.is_gain(*right):
+            found = [_outvote(gate) for gate in found]
+    return Evaluation(tuple(found), accuracy)
+
+
+def _evaluate_rows(parent: Bundle, estimation: Estimation, drift: float, outputs_on_kept: Arrays) -> list[Gate]:
+    """The gates of every model."""
+    network, before, after = estimation.network, estimation.before, estimation.after
     found = [
         gates.rows(estimation.count),
         gates.drift(drift, network.divergence(after.batch, after.mixed)),
         gates.mixture(drift, _drift_of_usual_rows(parent, estimation, drift)),
         gates.growth([*before.outputs.values(), *outputs_on_kept.values()], after.outputs.values()),
     ]
-    if parent.manifest.num_classes is None:
-        return tuple(found)
+    if estimation.is_in_order and estimation.count >= gates.MIN_ROWS:
+        half = estimation.count // 2
+        between = _divergence(estimation, slice(half), slice(half, None))
+        by_chance = _divergence(estimation, slice(0, None, 2), slice(1, None, 2))
+        found.append(gates.trend(drift, between, by_chance))
+    return found
 
-    output, kind = parent.manifest.outputs[0].name, parent.manifest.scores
-    scores, usual = after.outputs[output], outputs_on_kept.get(output)
-    old, new = probabilities(before.outputs[output], kind), probabilities(scores, kind)
-    expected = None if usual is None else probabilities(usual, kind)
-    alone = _OneClass(np.inf, np.inf, 1.0)
-    if kept is not None and usual is not None and expected is not None:
-        alone = _of_one_class(network, kept, expected, output, kind)
-    is_lost = gates.is_lost(old, new, drift, _CLASSES_TOGETHER * alone.usual_drift)
-    is_far = gates.is_lost(old, new, drift, _BEYOND_CLASSES * alone.largest_drift)
-    found += [
-        gates.diversity(_class_counts(scores), _reference_counts(parent.manifest, usual), is_lost=is_far),
-        gates.information(new, expected, if_lost=alone.information if is_lost else None),
-        gates.gain(old, new, expected),
-    ]
-    if kept is not None and usual is not None and expected is not None:
-        mixed = _resample(kept, predicted_classes(usual), _class_counts(before.outputs[output]))
-        unexplained = network.divergence(before.batch, network.run(mixed, 1.0).batch)
-        found += [
-            gates.label_shift(drift, unexplained),
-            gates.confident_agreement(old, predicted_classes(scores), expected),
-            gates.agreement(predicted_classes(usual), predicted_classes(run_candidate(kept)[output])),
-        ]
-    if labelled is None:
-        return tuple(found)
-    before_right, after_right = (
-        predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate)
+
+def _divergence(estimation: Estimation, some: slice, others: slice) -> float:
+    """Symmetric KL divergence of some rows from others, mean over channels and layers."""
+    one, other = (
+        estimation.network.run({name: values[part] for name, values in estimation.rows.items()}, 1.0).batch
+        for part in (some, others)
     )
-    found.append(gates.accuracy(before_right, after_right))
-    outvoted = gates.OUTVOTED if gates.is_gain(before_right, after_right) else frozenset()
-    return tuple(
-        gate.model_copy(update={"outvoted": True}) if gate.name in outvoted and not gate.passed else gate
-        for gate in found
-    )
+    return estimation.network.divergence(one, other)
+
+
+def _outvote(gate: Gate) -> Gate:
+    is_outvoted = gate.name in gates.OUTVOTED and not gate.passed
+    return gate.model_copy(update={"outvoted": True}) if is_outvoted else gate
 
 
 def _drift_of_usual_rows(parent: Bundle, estimation: Estimation, drift: float) -> float:
@@ -122,33 +171,43 @@ def _drift_of_usual_rows(parent: Bundle, estimation: Estimation, drift: float) -
     return estimation.network.divergence(usual.batch, usual.mixed)
 
 
-class _OneClass(NamedTuple):
-    """What held-out rows of a single class look like.
+@dataclass(frozen=True)
+class _HeldOut:
+    """The parent's held-out rows.
 
     Attributes:
-        usual_drift, largest_drift: the median and the largest drift of a class; infinite where none has enough rows.
-        information: the largest mutual information of a class, normalised by its own statistics, relative to all rows'.
+        network: the parent's.
+        rows: for every input of the model, shape (m, ...).
+        predicted: the parent's probabilities for them, shape (m, K).
+        read: the probabilities in a pass.
     """
 
-    usual_drift: float
-    largest_drift: float
-    information: float
+    network: AdaptiveNetwork
+    rows: Arrays
+    predicted: Float64
+    read: Callable[[Pass], Float64]
 
+    def drift_from_mix(self, seen: Pass, counts: NDArray[np.int64]) -> float:
+        """Drift of rows from held-out rows with this mix of classes, shape (K,)."""
+        mixed = _resample(self.rows, predicted_classes(self.predicted), counts)
+        return self.network.divergence(seen.batch, self.network.run(mixed, 1.0).batch)
 
-def _of_one_class(
-    network: AdaptiveNetwork, rows: Arrays, predicted: Float64, output: str, kind: ScoreKind
-) -> _OneClass:
-    classes = predicted_classes(predicted)
-    drifts, information = [], []
-    for one in np.flatnonzero(np.bincount(classes) >= _MIN_CLASS_ROWS):
-        alone = {name: values[classes == one] for name, values in rows.items()}
-        unchanged = network.run(alone, 1.0)
-        drifts.append(network.divergence(unchanged.batch, unchanged.mixed))
-        spread = probabilities(network.run(alone).outputs[output], kind)
-        information.append(gates.relative_information(spread, predicted))
-    if not drifts:
-        return _OneClass(np.inf, np.inf, 1.0)
-    return _OneClass(float(np.median(drifts)), max(drifts), max(information))
+    def largest_drift_of_a_class(self) -> float:
+        """Of the rows of one class alone; infinite where none has enough rows."""
+        classes = predicted_classes(self.predicted)
+        drifts = []
+        for one in np.flatnonzero(np.bincount(classes) >= _MIN_CLASS_ROWS):
+            alone = self.network.run({name: values[classes == one] for name, values in self.rows.items()}, 1.0)
+            drifts.append(self.network.divergence(alone.batch, alone.mixed))
+        return max(drifts, default=np.inf)
+
+    def information_of_joined(self) -> float | None:
+        """Of rows of no class, normalised by their own statistics, relative to that of these rows; None if unknown."""
+        joined = join_halves(self.rows, predicted_classes(self.predicted))
+        if joined is None:
+            return None
+        found = relative_information(self.read(self.network.run(joined)), self.predicted)
+        return found if np.isfinite(found) else None
 
 
 def _class_counts(scores: NDArray[np.generic]) -> NDArray[np.int64]:

@@ -14,17 +14,24 @@ from numpy.typing import NDArray
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import Gate
+from models.recalibration.information import entropy, expected_entropy, mutual_information, relative_information
 
-OUTVOTED = frozenset({"diversity", "information", "gain", "confident_agreement", "label_shift", "agreement"})
+OUTVOTED = frozenset(
+    {"diversity", "information", "gain", "estimated_gain", "confident_agreement", "label_shift", "agreement"}
+)
 """Gates that a significant gain on labelled rows outvotes."""
 
 MIN_ROWS = 64
 MIN_DIVERSITY, MAX_DIVERSITY = 0.9, 1.1
-MIN_INFORMATION = 0.75
-MIN_DIVERSITY_IF_LOST, MIN_INFORMATION_IF_LOST = 0.75, 0.3
+MIN_DIVERSITY_IF_LOST = 0.75
 LOST_INFORMATION = 1.5
-ABOVE_ONE_CLASS = 1.25
+MIN_INFORMATION = 0.75
+LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION = 0.3, 0.8
+SHARE_IF_MENDED = 0.7
+MENDED = 1.4
 MIN_GAIN = -0.01
+MIN_ESTIMATED_GAIN = -0.02
+MAX_TREND = 0.4
 MIN_REMAINING = 0.5
 MIN_CONFIDENT_AGREEMENT = 0.95
 CONFIDENT = 0.9
@@ -57,14 +64,14 @@ def false_alarms(scores: Float64) -> Gate:
 def is_lost(parent: Float64, candidate: Float64, drift: float, explainable: float) -> bool:
     """Whether the parent has much less mutual information of rows and classes, and no mix of classes explains it.
 
-    A version that mends this may predict less well than the parent does usually, and still be the better one.
+    A version that mends this may predict fewer classes than the parent does usually, and still be the better one.
 
     Args:
         parent, candidate: probabilities of the rows' classes, shape (n, K).
         drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
         explainable: the drift that an unusual mix of classes may have.
     """
-    has_lost = _mutual_information(candidate) >= LOST_INFORMATION * _mutual_information(parent)
+    has_lost = mutual_information(candidate) >= LOST_INFORMATION * mutual_information(parent)
     return has_lost and drift >= explainable
 
 
@@ -83,30 +90,51 @@ def diversity(
     """
     share = np.full(len(predicted), 1 / len(predicted)) if reference is None else reference / reference.sum()
     expected = expected_entropy(share, int(predicted.sum()))
-    figure = _entropy(predicted / predicted.sum()) / expected if expected > 0 else np.nan
+    figure = entropy(predicted / predicted.sum()) / expected if expected > 0 else np.nan
     about = "entropy of the predicted classes, relative to that expected of as many held-out rows"
     lower = MIN_DIVERSITY_IF_LOST if is_lost else MIN_DIVERSITY
     return _gate("diversity", about, figure, lower=lower, upper=MAX_DIVERSITY)
 
 
-def information(predicted: Float64, reference: Float64 | None = None, *, if_lost: float | None = None) -> Gate:
+def is_mended(accuracy: tuple[float, float], parent: Float64, candidate: Float64) -> bool:
+    """Whether the new version is much better by two signs: the estimated accuracy, and the information of predictions.
+
+    Rows of a class that the parent does not know raise one of them, seldom both.
+
+    Args:
+        accuracy: estimated on the rows, of the parent and of the new version.
+        parent, candidate: probabilities of the rows' classes, shape (n, K).
+    """
+    before, after = accuracy
+    informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
+    return after >= MENDED * before and informs
+
+
+def information(
+    predicted: Float64, reference: Float64 | None = None, *, joined: float | None = None, is_mended: bool = False
+) -> Gate:
     """Each row is of one class with certainty, and the rows are of many classes.
 
     Rows of one class, spread out by statistics of their own, fall into many classes, but into none with certainty.
-    The figure is the mutual information of row and class, ``H(mean of p) - mean of H(p)``.
+    So do rows of no class. The figure is the mutual information of row and class, ``H(mean of p) - mean of H(p)``.
 
     Args:
         predicted: the new version's probabilities for its rows, shape (n, K).
         reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
-        if_lost: where `is_lost`, what rows of one class reach, spread out: less than usual is enough, but not that.
+        joined: the figure of rows of no class (`models.recalibration.joined_rows`), if it is known: what a network is
+            sure of differs from one to the next.
+        is_mended: what the function of this name returns: then less is enough.
     """
     about = "mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
     lower = (
-        MIN_INFORMATION
-        if if_lost is None
-        else float(np.clip(ABOVE_ONE_CLASS * if_lost, MIN_INFORMATION_IF_LOST, MIN_INFORMATION))
+        MIN_INFORMATION if joined is None else float(np.clip(joined, LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION))
     )
-    return _gate("information", about, relative_information(predicted, reference), lower=lower)
+    return _gate(
+        "information",
+        about,
+        relative_information(predicted, reference),
+        lower=SHARE_IF_MENDED * lower if is_mended else lower,
+    )
 
 
 def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) -> Gate:
@@ -119,6 +147,16 @@ def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) 
     about = "gain of mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
     figure = relative_information(candidate, reference) - relative_information(parent, reference)
     return _gate("gain", about, figure, lower=MIN_GAIN)
+
+
+def estimated_gain(before: float, after: float) -> Gate:
+    """The new version is not estimated to be less accurate on the rows than the parent.
+
+    Args:
+        before, after: estimated accuracy of the parent and of the new version, 0 to 1.
+    """
+    about = "estimated accuracy of the new version on the rows, less the parent's"
+    return _gate("estimated_gain", about, after - before, lower=MIN_ESTIMATED_GAIN)
 
 
 def confident_agreement(parent: Float64, candidate: Classes, reference: Float64) -> Gate:
@@ -149,6 +187,21 @@ def mixture(drift: float, remaining: float) -> Gate:
     """
     figure = remaining / drift if drift >= SMALL_DRIFT else 1.0
     return _gate("mixture", "share of the drift that remains without unusual rows", figure, lower=MIN_REMAINING)
+
+
+def trend(drift: float, between: float, by_chance: float) -> Gate:
+    """The rows have stopped moving: the later half is like the earlier one.
+
+    Statistics of rows that were still moving suit neither where they began nor where they will be.
+
+    Args:
+        drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
+        between: the same, of the later half from the earlier one.
+        by_chance: the same, of every second row from the others.
+    """
+    figure = max(0.0, between - 2 * by_chance) / drift if drift > 0 else 0.0
+    about = "divergence between the earlier and the later half of the rows, beyond chance, relative to the drift"
+    return _gate("trend", about, figure, upper=MAX_TREND)
 
 
 def label_shift(drift: float, unexplained: float) -> Gate:
@@ -240,48 +293,6 @@ def describe(gate: Gate) -> str:
     if gate.upper is not None and gate.figure > gate.upper:
         return f"{gate.name} {gate.figure:.3g} is above {gate.upper:.3g}"
     return f"{gate.name} {gate.figure:.3g}"
-
-
-def expected_entropy(share: Float64, count: int) -> float:
-    """The expected entropy, in nats, of the classes of `count` rows that are drawn with these shares.
-
-    Args:
-        share: of each class, shape (K,), adding up to 1.
-        count: rows, at least 1.
-    """
-    drawn = np.arange(count + 1)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(drawn[1:]))])
-    log_choose = log_factorial[-1] - log_factorial - log_factorial[::-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(drawn > 0, -(drawn / count) * np.log(drawn / count), 0.0)
-    total = 0.0
-    for p in share[(share > 0) & (share < 1)]:
-        chance = np.exp(log_choose + drawn * np.log(p) + (count - drawn) * np.log1p(-p))  # binomial
-        total += float(chance @ part)
-    return total
-
-
-def relative_information(predicted: Float64, reference: Float64 | None) -> float:
-    """Mutual information of rows and predicted classes, relative to the parent's on its held-out rows.
-
-    Args:
-        predicted: probabilities, shape (n, K).
-        reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
-    """
-    rows, classes = predicted.shape
-    usual = (
-        expected_entropy(np.full(classes, 1 / classes), rows) if reference is None else _mutual_information(reference)
-    )
-    return _mutual_information(predicted) / usual if usual > 0 else np.nan
-
-
-def _entropy(share: Float64) -> float:
-    present = share[share > 0]
-    return float(-(present * np.log(present)).sum())
-
-
-def _mutual_information(probabilities: Float64) -> float:
-    return _entropy(probabilities.mean(axis=0)) - float(np.mean([_entropy(row) for row in probabilities]))
 
 
 def _gate(name: str, about: str, figure: float, *, lower: float | None = None, upper: float | None = None) -> Gate:

@@ -39,7 +39,7 @@ def make_reference(
     Args:
         parent: the version to start from.
         version: its number.
-        rows: for every input of the model, shape (n, ...), of its type, in random order.
+        rows: for every input of the model, shape (n, ...), of its type.
         on_step: called with each step when it begins.
 
     Raises:
@@ -56,8 +56,9 @@ def make_reference(
     layers, drift = _estimate(parent, rows)
 
     on_step("checking")
-    aside = {name: values[::SET_ASIDE] for name, values in rows.items()}
-    others = {name: np.delete(values, np.s_[::SET_ASIDE], axis=0) for name, values in rows.items()}
+    order = np.random.default_rng(0).permutation(count)  # rows come in an order: of time, or of classes
+    checks = count // SET_ASIDE
+    aside, others = ({name: values[part] for name, values in rows.items()} for part in (order[:checks], order[checks:]))
     found = [gates.rows(count), gates.false_alarms(_scores(parent, _estimate(parent, others), aside))]
     if (diversity := _diversity(parent, rows)) is not None:
         found.append(diversity)

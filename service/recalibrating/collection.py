@@ -10,7 +10,7 @@ from models.datatypes import Array
 from models.rows import count_rows, stack_rows
 from service.recalibrating.collector import CollectedRows
 from service.recalibrating.job import JobStopped
-from service.recalibrating.reservoir import Reservoir
+from service.recalibrating.reservoir import Reservoir, Sample
 from service.wire import arrays
 
 _ONE_SIDED = 4
@@ -90,10 +90,11 @@ class Collection:
         samples = self._reservoir.samples
         header = {
             "seen": self.seen,
-            "drawn": [drawn for drawn, _, _ in samples],
-            "clients": [client for _, client, _ in samples],
+            "drawn": [sample.drawn for sample in samples],
+            "offered_at": [sample.offered_at for sample in samples],
+            "clients": [sample.client for sample in samples],
         }
-        return arrays.write(header, stack_rows([row for _, _, row in samples]) if samples else {})
+        return arrays.write(header, stack_rows([sample.row for sample in samples]) if samples else {})
 
     def merge(self, sample: bytes) -> None:
         """Add the sample of another process, from its `to_bytes`. Rows of another shape are left out.
@@ -108,11 +109,12 @@ class Collection:
         rows = (
             [_copy_row(inputs, position) for position in range(len(header["drawn"]))] if shapes == self._shapes else []
         )
-        self._reservoir.merge(zip(header["drawn"], header["clients"], rows, strict=False), header["seen"])
+        samples = zip(header["drawn"], header["offered_at"], header["clients"], rows, strict=False)
+        self._reservoir.merge(map(Sample._make, samples), header["seen"])
 
     @property
     def rows(self) -> dict[str, Array]:
-        """The rows that are kept: by name, shape (kept, ...)."""
+        """The rows that are kept, in the order in which they came: by name, shape (kept, ...)."""
         return stack_rows(self._reservoir.rows)
 
     def add(self, rows: CollectedRows) -> None:
@@ -137,7 +139,7 @@ class Collection:
             self._complete.set()
 
     async def wait(self, timeout_seconds: float) -> dict[str, Array]:
-        """The rows, once there are enough: by name, shape (target, ...).
+        """The rows in the order in which they came, once there are enough: by name, shape (target, ...).
 
         Raises:
             JobStopped: too few came in time, or from too few clients, or they take too much memory.

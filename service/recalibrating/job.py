@@ -98,6 +98,11 @@ class Job(BaseModel):
         """Whether the state is final."""
         return self.state in FINISHED
 
+    @property
+    def is_collected(self) -> bool:
+        """Whether the rows are collected from the traffic, not sent."""
+        return self.target_seen > 0
+
 
 _NOUNS: dict[JobKind, str] = {
     "recalibration": "re-calibration",

@@ -28,6 +28,7 @@ class Order(BaseModel):
         force: publish although a gate does not pass.
         tolerance: points of accuracy that a quantisation may lose.
         data_free: whether the ranges of a quantisation come from no rows.
+        is_in_order: whether the rows are in the order in which they came.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,12 +41,13 @@ class Order(BaseModel):
     force: bool
     tolerance: float | None = None
     data_free: bool = False
+    is_in_order: bool = False
 
     @classmethod
     def of(cls, job: Job, repository: str) -> Self:
         """The order of a job."""
-        asked = job.model_dump(include=set(cls.model_fields) - {"repository"})
-        return cls(repository=repository, **asked)
+        asked = job.model_dump(include=set(cls.model_fields) - {"repository", "is_in_order"})
+        return cls(repository=repository, is_in_order=job.is_collected, **asked)
 
 
 class OrderWithRows(NamedTuple):

@@ -88,6 +88,7 @@ def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
         rows,
         prior=order.prior,
         labelled=labelled,
+        is_in_order=order.is_in_order,
         on_step=lambda step: report(Progress(state=step)),
     )
 

@@ -137,6 +137,7 @@ def test_all_gates_are_there_and_rows_of_one_kind_are_refused(parent: Bundle) ->
         "diversity",
         "information",
         "gain",
+        "estimated_gain",
         "label_shift",
         "confident_agreement",
         "agreement",

@@ -2,25 +2,32 @@
 
 from dataclasses import replace
 from inspect import isfunction, signature
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models import starter
+from models.accuracy.estimator import Estimate
 from models.datatypes import Arrays
 from models.graph.load import parse
 from models.manifest import Gate
 from models.recalibration import gates
+from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
+from models.recalibration.joined_rows import join_halves
 from models.recalibration.rows import LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
+from models.repository.repository import Repository
 from models.runtime.load import load
 from tests.bundles import INPUT, OUTPUT, tiny_bundle
 
 EVERY_MODEL = ["rows", "drift", "mixture", "growth"]
 CLASSIFIER = ["diversity", "information", "gain"]
 HELD_OUT = ["label_shift", "confident_agreement", "agreement"]
+IN_ORDER, ESTIMATED = "trend", "estimated_gain"
 REFERENCE = ["false_alarms"]
 """Of a reference: see test_references.py."""
 
@@ -43,7 +50,7 @@ def estimation(parent: Bundle) -> Estimation:
 
 
 def names(parent: Bundle, estimation: Estimation, labelled: LabelledRows | None = None) -> list[str]:
-    return [gate.name for gate in evaluate(parent, parent, estimation, labelled)]
+    return [gate.name for gate in evaluate(parent, parent, estimation, labelled).gates]
 
 
 def test_a_classifier_with_held_out_rows_goes_through_all_gates_that_need_no_labels(
@@ -64,13 +71,50 @@ def test_a_regressor_has_no_gates_about_classes(parent: Bundle, estimation: Esti
     assert names(regressor, estimation) == EVERY_MODEL
 
 
+def test_rows_that_move_in_their_order_are_refused(parent: Bundle, estimation: Estimation) -> None:
+    moving = rows(100, seed=2)[INPUT] + np.linspace(0, 4, 100, dtype=np.float32)[:, None]
+
+    def trend(given: np.ndarray) -> Gate:
+        network = estimation.network
+        passes = network.run({INPUT: given}, 1.0), network.run({INPUT: given}, 0.0)
+        found = evaluate(parent, parent, Estimation({INPUT: given}, network, *passes, is_in_order=True)).gates
+        return next(gate for gate in found if gate.name == IN_ORDER)
+
+    assert not trend(moving).passed
+    assert trend(moving[np.random.default_rng(0).permutation(100)]).passed
+    assert IN_ORDER not in names(parent, estimation)
+
+
+def test_an_estimate_of_the_accuracy_adds_a_gate() -> None:
+    found = Repository(Path(starter.__file__).parent).read("mlp", 1)
+    assert found.held_out is not None
+    kept = held_out.unpack(found.held_out, found.manifest.inputs)
+    network = AdaptiveNetwork(parse(found.source))
+    estimator = AccuracyEstimator.calibrate(found.manifest, network, kept)
+
+    def evaluated(given: Arrays) -> tuple[dict[str, Gate], tuple[Estimate, Estimate] | None]:
+        before, after = network.run(given, 1.0), network.run(given)
+        result = evaluate(found, found, Estimation(given, network, before, after), estimator=estimator)
+        return {gate.name: gate for gate in result.gates}, result.accuracy
+
+    brighter, accuracy = evaluated({"input": kept["input"] + np.float32(0.3)})
+    assert accuracy is not None
+    assert brighter[ESTIMATED].figure == pytest.approx(accuracy[1].accuracy - accuracy[0].accuracy)
+    assert brighter[ESTIMATED].passed
+    # Letters look so: parts of digits, in combinations of no digit.
+    joined = join_halves({"input": kept["input"].reshape(-1, 28, 28)}, np.arange(len(kept["input"])))
+    assert joined is not None
+    swapped, _ = evaluated({"input": joined["input"].transpose(0, 2, 1).reshape(-1, 784)})
+    assert {"information", ESTIMATED} & {name for name, gate in swapped.items() if not gate.passed}
+
+
 def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) -> None:
     given = rows(50, seed=3)
     predicted = load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)
     labels = predicted.copy()
     labels[:5] = 1 - labels[:5]
 
-    *others, accuracy = evaluate(parent, parent, estimation, LabelledRows(given, labels))
+    *others, accuracy = evaluate(parent, parent, estimation, LabelledRows(given, labels)).gates
 
     assert [gate.name for gate in others] == [*EVERY_MODEL, *CLASSIFIER, *HELD_OUT]
     assert (accuracy.name, accuracy.figure) == ("accuracy", pytest.approx(0.9))
@@ -85,7 +129,7 @@ def test_a_gain_on_labelled_rows_outvotes_what_is_guessed_without_labels(
     assert np.mean(wrong != right) > 0.2
 
     def outvoted(labels: np.ndarray) -> set[str]:
-        found = evaluate(parent, worse, lost, LabelledRows(given, labels))
+        found = evaluate(parent, worse, lost, LabelledRows(given, labels)).gates
         assert {gate.name for gate in found if not gate.passed} > {"information"}
         return {gate.name for gate in found if gate.outvoted}
 
@@ -101,4 +145,4 @@ def test_every_gate_applies_to_some_model() -> None:
     functions = {name for name, value in vars(gates).items() if isfunction(value) and not name.startswith("_")}
     found = {name for name in functions if signature(getattr(gates, name)).return_annotation is Gate}
 
-    assert found == {*EVERY_MODEL, *CLASSIFIER, *HELD_OUT, "accuracy", *REFERENCE}
+    assert found == {*EVERY_MODEL, *CLASSIFIER, *HELD_OUT, IN_ORDER, ESTIMATED, "accuracy", *REFERENCE}

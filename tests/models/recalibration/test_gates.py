@@ -1,7 +1,5 @@
 """The gates as arithmetic: each with what passes, and what must not."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 
@@ -16,24 +14,6 @@ def counts(*values: int) -> np.ndarray:
 @pytest.mark.parametrize(("count", "passed"), [(2, False), (63, False), (64, True), (256, True)])
 def test_few_rows_estimate_nothing(count: int, passed: bool) -> None:
     assert gates.rows(count).passed is passed
-
-
-def test_expected_entropy_is_the_mean_over_all_that_could_be_drawn() -> None:
-    share = np.array([0.5, 0.3, 0.2])
-    total = 0.0
-    for draw in product(range(3), repeat=6):
-        found = np.bincount(draw, minlength=3) / 6
-        present = found[found > 0]
-        total += np.prod(share[list(draw)]) * -(present * np.log(present)).sum()
-
-    assert gates.expected_entropy(share, 6) == pytest.approx(total, abs=1e-12)
-    assert gates.expected_entropy(share, 6) < -(share * np.log(share)).sum() - 0.1  # few rows do not show all
-
-
-def test_expected_entropy_tends_to_the_entropy() -> None:
-    share = np.array([0.7, 0.2, 0.1, 0.0])
-    assert gates.expected_entropy(share, 4000) == pytest.approx(0.8018185525433373, abs=1e-3)
-    assert gates.expected_entropy(np.array([1.0, 0.0]), 100) == 0
 
 
 @pytest.mark.parametrize("rows", [64, 256])
@@ -216,19 +196,54 @@ def test_a_parent_that_is_as_sure_as_ever_must_be_agreed_with() -> None:
 
 
 def test_a_parent_is_lost_where_its_predictions_tell_little_and_no_mix_of_classes_is_the_reason() -> None:
-    little, much, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.6), one_hot(USUAL, 0.99)
+    little, much = one_hot(USUAL, 0.2), one_hot(USUAL, 0.6)
 
     assert gates.is_lost(little, much, drift=1.0, explainable=0.3)
     assert not gates.is_lost(little, much, drift=0.2, explainable=0.3)
     assert not gates.is_lost(much, much, drift=1.0, explainable=0.3)
-    # Then less information is enough, and less diversity.
-    assert not gates.information(much, usual).passed
-    assert gates.information(much, usual, if_lost=0.1).passed
-    assert not gates.information(little, usual, if_lost=0.1).passed
-    assert not gates.information(much, usual, if_lost=0.7).passed  # rows of one class would look as good
+    # Then less diversity is enough.
     few = counts(4, 4, 4, 4, 4, 4, 0, 0, 0, 0)
     assert not gates.diversity(few).passed
     assert gates.diversity(few, is_lost=True).passed
+
+
+def test_predictions_must_tell_more_than_those_of_rows_of_no_class() -> None:
+    some, usual = one_hot(USUAL, 0.75), one_hot(USUAL, 0.99)
+    figure = gates.information(some, usual).figure
+    assert figure is not None
+    assert 0.3 < figure < 0.75
+
+    assert gates.information(some, usual, joined=figure - 0.01).passed
+    assert not gates.information(some, usual, joined=figure + 0.01).passed
+    # However little those tell, and however much.
+    assert gates.information(some, usual, joined=0.1).lower == 0.3
+    assert gates.information(usual, usual, joined=1.0).passed
+
+
+def test_less_is_enough_where_two_signs_say_that_the_parent_is_mended() -> None:
+    little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.5), one_hot(USUAL, 0.99)
+
+    assert gates.is_mended((0.2, 0.5), little, some)
+    assert not gates.is_mended((0.2, 0.25), little, some)
+    assert not gates.is_mended((0.2, 0.5), some, some)
+    assert not gates.information(some, usual, joined=0.5).passed
+    assert gates.information(some, usual, joined=0.5, is_mended=True).passed
+    assert not gates.information(little, usual, joined=0.5, is_mended=True).passed
+
+
+def test_the_estimated_accuracy_may_not_fall() -> None:
+    assert gates.estimated_gain(0.5, 0.9).passed
+    assert gates.estimated_gain(0.97, 0.96).passed
+    assert not gates.estimated_gain(0.97, 0.9).passed
+    assert not gates.estimated_gain(0.97, np.nan).passed
+
+
+def test_rows_must_have_stopped_moving() -> None:
+    assert gates.trend(drift=1.0, between=0.1, by_chance=0.05).figure == 0
+    assert gates.trend(drift=1.0, between=0.4, by_chance=0.1).passed
+    assert not gates.trend(drift=1.0, between=0.9, by_chance=0.1).passed
+    assert gates.trend(drift=0.02, between=0.1, by_chance=0.05).passed  # few rows differ by as much
+    assert gates.trend(drift=0.0, between=0.0, by_chance=0.0).passed
 
 
 def test_a_gain_on_labelled_rows_is_one_beyond_chance() -> None:

@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from models.manifest import Gate
+from service.recalibrating.job import Job
 from service.recalibrating.messages import Order, OrderWithRows, Progress
+from service.wire.recalibration import RecalibrationParameters, RecalibrationRequest
 
 ORDER = Order(repository="/repository", model="tiny", version=3, prior=0.5, force=True)
 ROWS = {"input": np.arange(8, dtype=np.float32).reshape(2, 4), "mask": np.array([[True], [False]])}
@@ -26,6 +28,14 @@ def test_an_order_arrives_with_its_rows(labels: np.ndarray | None) -> None:
     assert (found is None) == (labels is None)
     assert labels is None or np.array_equal(found, labels)  # type: ignore[arg-type]
     assert sent.read() == b"more"
+
+
+@pytest.mark.parametrize("collect", [0, 64])
+def test_rows_are_in_order_where_they_were_collected(collect: int) -> None:
+    sent = {"input": np.ones((64, 4), np.float32)}
+    request = RecalibrationRequest(None if collect else sent, None, collect, RecalibrationParameters())
+
+    assert Order.of(Job.new("tiny", 3, request), "/repository").is_in_order == (collect > 0)
 
 
 def test_a_models_own_input_may_be_called_labels() -> None:

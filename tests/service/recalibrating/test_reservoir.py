@@ -30,6 +30,18 @@ def test_every_row_is_as_likely_as_any_other() -> None:
     assert counts.sum() == trials * capacity
 
 
+def test_rows_come_out_in_the_order_in_which_they_were_offered_to_either_reservoir() -> None:
+    seconds = iter(range(100))
+    one, other = (Reservoir[int](20, 20, random.Random(seed).random, lambda: float(next(seconds))) for seed in (0, 1))
+    for row in range(40):
+        (one if row % 3 else other).offer("a", lambda row=row: row)  # type: ignore[misc]
+    one.merge(other.samples, other.seen)
+
+    assert len(one.rows) == 20
+    assert one.rows == sorted(one.rows)
+    assert {row % 3 == 0 for row in one.rows} == {True, False}
+
+
 def test_a_flood_takes_no_more_than_its_share() -> None:
     clients = ["flood"] * 5000 + ["one", "two"] * 20 + ["flood"] * 5000
     kept = Counter(client for client, _ in shown(100, 50, clients).rows)

@@ -1,0 +1,35 @@
+"""Rows that belong to no class, made of held-out rows: what a new version tells about these, it has not read off them.
+
+Half a row and the other half of a row of another class have the parts that the network knows, in combinations that it
+does not: letters look so to a network for digits. Normalised by statistics of their own, they are still spread over the
+classes, with some certainty.
+"""
+
+import numpy as np
+
+from models.classification import Classes
+from models.datatypes import Arrays
+
+MIN_ROWS = 32
+"""Joined rows without which nothing is known about them."""
+
+
+def join_halves(rows: Arrays, classes: Classes, seed: int = 0) -> Arrays | None:
+    """Each row with its second half from a row of another class; None where too few rows have one.
+
+    Args:
+        rows: for every input, shape (n, ...). The last axis is halved.
+        classes: of the rows.
+        seed: of the pairs.
+    """
+    if any(values.ndim < 2 or values.shape[-1] < 2 for values in rows.values()):
+        return None
+    others = np.random.default_rng(seed).permutation(len(classes))
+    differ = np.flatnonzero(classes != classes[others])
+    if len(differ) < MIN_ROWS:
+        return None
+    joined = {}
+    for name, values in rows.items():
+        half = values.shape[-1] // 2
+        joined[name] = np.concatenate([values[differ][..., :half], values[others[differ]][..., half:]], axis=-1)
+    return joined
