@@ -36,6 +36,9 @@ MAX_OPEN_JOBS = 4
 """Jobs that are not finished: the rows of each are in memory."""
 MAX_RECORDS = 100
 """Jobs that are remembered."""
+MAX_SHARE_OF_A_KEY = 0.25
+"""Of the collected rows, where clients have API keys. Crafted rows that are half of all keep every shift from
+being mended, a quarter of all half of them (docs/recalibration.md)."""
 DISK_SECONDS = 60.0
 """How long a job waits for its record to be written, or its new version to be loaded."""
 
@@ -195,7 +198,7 @@ class Recalibrations:
         for collection in self._collections.values():
             if (job.model, job.version) == (collection.model, collection.version):
                 raise InvalidInput("rows of this version are being collected already", "collect")
-        max_share = request.parameters.max_share or (0.5 if self._has_api_keys else 1.0)
+        max_share = request.parameters.max_share or (MAX_SHARE_OF_A_KEY if self._has_api_keys else 1.0)
         return Collection(
             job.model,
             job.version,

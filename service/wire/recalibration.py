@@ -59,7 +59,7 @@ class JobParameters(BaseModel):
         None,
         gt=0,
         le=1,
-        description="Largest share of the collected rows that one client may send. If absent: 0.5 with API keys, else "
+        description="Largest share of the collected rows that one client may send. If absent: 0.25 with API keys, else "
         "1, since clients behind a proxy have one address.",
     )
     timeout_seconds: float = Field(3600, gt=0, le=7 * 86400, description="How long to collect before giving up.")

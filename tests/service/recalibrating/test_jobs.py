@@ -135,7 +135,7 @@ def test_only_one_job_collects_rows_of_a_version(catalog: Catalog) -> None:
     asyncio.run(start())
 
 
-@pytest.mark.parametrize(("has_api_keys", "max_share", "kept"), [(False, None, 64), (True, None, 32), (True, 0.25, 16)])
+@pytest.mark.parametrize(("has_api_keys", "max_share", "kept"), [(False, None, 64), (True, None, 16), (True, 0.5, 32)])
 def test_one_client_fills_no_more_than_its_share(
     catalog: Catalog, has_api_keys: bool, max_share: float | None, kept: int
 ) -> None:
