@@ -2,7 +2,7 @@
 
     python -m benchmarks.crafted_share --data-dir data/mnist
 
-256 rows of MNIST's test images under a shift, of which a share is one random image, repeated. Prints the accuracy before
+256 rows of MNIST test images under a shift, of which a share is one random image, repeated. Prints the accuracy before
 and after on other images under the shift, and the gates that refuse the new version.
 """
 

@@ -18,11 +18,11 @@ def join_halves(rows: Arrays, classes: Classes, seed: int = 0) -> Arrays | None:
     """Each row with its second half from a row of another class; None where too few rows have one.
 
     Args:
-        rows: for every input, shape (n, ...). The last axis is halved.
+        rows: for every input, shape (n, ...). The longest axis is halved: positions, not colours.
         classes: of the rows.
         seed: of the pairs.
     """
-    if any(values.ndim < 2 or values.shape[-1] < 2 for values in rows.values()):
+    if any(values.ndim < 2 or max(values.shape[1:]) < 2 for values in rows.values()):
         return None
     others = np.random.default_rng(seed).permutation(len(classes))
     differ = np.flatnonzero(classes != classes[others])
@@ -30,6 +30,8 @@ def join_halves(rows: Arrays, classes: Classes, seed: int = 0) -> Arrays | None:
         return None
     joined = {}
     for name, values in rows.items():
-        half = values.shape[-1] // 2
-        joined[name] = np.concatenate([values[differ][..., :half], values[others[differ]][..., half:]], axis=-1)
+        axis = max(range(1, values.ndim), key=lambda at, shape=values.shape: (shape[at], at))
+        first, _ = np.array_split(values[differ], [values.shape[axis] // 2], axis)
+        _, second = np.array_split(values[others[differ]], [values.shape[axis] // 2], axis)
+        joined[name] = np.concatenate([first, second], axis)
     return joined

@@ -6,22 +6,22 @@ import pytest
 from models.recalibration.joined_rows import MIN_ROWS, join_halves
 
 
-@pytest.mark.parametrize("shape", [(6,), (1, 3, 5)])
-def test_a_row_has_halves_of_rows_of_two_classes(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("shape", "axis"), [((6,), 1), ((1, 4, 5), 3), ((6, 6, 3), 2), ((1, 9, 4), 2)])
+def test_a_row_has_halves_of_rows_of_two_classes(shape: tuple[int, ...], axis: int) -> None:
     classes = np.arange(100) % 4
     rows = np.broadcast_to(classes.reshape(-1, *[1] * len(shape)), (100, *shape)).astype(np.float32)
 
     joined = join_halves({"input": rows}, classes)
 
     assert joined is not None
-    found = joined["input"]
-    half = shape[-1] // 2
-    assert found.shape[1:] == shape
-    assert MIN_ROWS <= len(found) < 100  # those of a pair of one class are left out
-    first, second = found[..., :half], found[..., half:]
-    assert (first == first[..., :1]).all()
-    assert (second == second[..., :1]).all()
-    assert (first[..., 0] != second[..., 0]).all()
+    assert joined["input"].shape[1:] == shape
+    assert MIN_ROWS <= len(joined["input"]) < 100  # those of a pair of one class are left out
+    found = np.moveaxis(joined["input"], axis, 1).reshape(len(joined["input"]), shape[axis - 1], -1)
+    half = shape[axis - 1] // 2
+    first, second = found[:, :half], found[:, half:]
+    assert (first == first[:, :1, :1]).all()
+    assert (second == second[:, :1, :1]).all()
+    assert (first[:, 0, 0] != second[:, 0, 0]).all()
 
 
 def test_inputs_of_a_row_are_joined_alike() -> None:
