@@ -30,7 +30,8 @@ def join_halves(rows: Arrays, classes: Classes, seed: int = 0) -> Arrays | None:
         return None
     joined = {}
     for name, values in rows.items():
-        axis = max(range(1, values.ndim), key=lambda at, shape=values.shape: (shape[at], at))
+        sizes = values.shape[1:]
+        axis = len(sizes) - sizes[::-1].index(max(sizes))  # the last one of the longest
         first, _ = np.array_split(values[differ], [values.shape[axis] // 2], axis)
         _, second = np.array_split(values[others[differ]], [values.shape[axis] // 2], axis)
         joined[name] = np.concatenate([first, second], axis)
