@@ -102,8 +102,10 @@ def test_merged_reservoirs_are_one_of_both_streams(
 
     def filled(chosen: list[int]) -> Reservoir[int]:
         numbers = iter([drawn[place] for place in chosen])
-        reservoir: Reservoir[int] = Reservoir(capacity, per_client, lambda: next(numbers))
+        clock = [0.0]
+        reservoir: Reservoir[int] = Reservoir(capacity, per_client, lambda: next(numbers), lambda: clock[0])
         for place in chosen:
+            clock[0] = float(place)
             reservoir.offer(stream[place][0], lambda place=place: place)
         return reservoir
 
