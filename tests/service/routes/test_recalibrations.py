@@ -186,14 +186,15 @@ class TestCollected:
         assert client.delete(f"{URL}/{first['id']}").json()["state"] == "cancelled"
         assert client.post(URL, json={"collect": 64}).status_code == 202
 
-    def test_one_client_fills_at_most_half_where_clients_have_keys(self, repository: Repository) -> None:
-        keys = ("the-key-of-the-first-client", "the-key-of-the-second-client")
+    def test_one_client_fills_at_most_a_quarter_where_clients_have_keys(self, repository: Repository) -> None:
+        keys = [f"the-key-of-client-{number}" for number in range(4)]
         settings = Settings(repository=repository.root, api_keys=SecretStr(",".join(keys)))
         with TestClient(create_app(settings), "http://127.0.0.1:8000") as client:
             job = client.post(URL, json={"collect": 64, "parameters": {"spread": 1}}).json()
             self.send(client, ROWS, {"Authorization": f"Bearer {keys[0]}"})
             known = client.get(f"{URL}/{job['id']}").json()
-            assert (known["state"], known["rows"]) == ("collecting", 32)
-            self.send(client, ROWS, {"Authorization": f"Bearer {keys[1]}"})
+            assert (known["state"], known["rows"]) == ("collecting", 16)
+            for key in keys[1:]:
+                self.send(client, ROWS[:32], {"Authorization": f"Bearer {key}"})
 
             assert outcome(client, job)["rows"] == 64
