@@ -48,7 +48,7 @@ def test_a_better_version_is_published_beside_the_default(
     assert main(command) == 0
 
     out = capsys.readouterr().out
-    assert out.count("passed") == 11
+    assert out.count("passed") == 12
     assert out.endswith(f"published mlp version 2: {files.root / 'mlp' / '2'}\n")
     assert files.default_version("mlp") == 1
     lineage = files.read("mlp", 2).manifest.lineage
