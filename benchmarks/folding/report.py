@@ -43,10 +43,11 @@ def _preserved(rows: list[dict]) -> Iterator[str]:
             graph["watched"],
         )
         errors = (graph[name] for name in ("source_error", "folded_error", "moments_error", "adapted_error"))
-        memory = graph["peak_mb"] / graph["size_mb"]
+        peak = graph["peak_mb"]
+        memory = "" if peak is None else f"{peak / graph['size_mb']:.1f}"
         speed = graph["source_ms"] / graph["folded_ms"]
         cells = [*map(str, counts), *(f"{error:.1e}" for error in errors)]
-        yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", f"{memory:.1f}", f"{speed:.2f}"]) + " |"
+        yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", memory, f"{speed:.2f}"]) + " |"
 
 
 def _total(rows: list[dict]) -> str:
