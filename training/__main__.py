@@ -201,16 +201,7 @@ def import_(
     )
     shape = parse_shape(input_shape)
     with ProgressLine("import") as progress:
-        requested = Import(
-            source,
-            info,
-            reference,
-            tolerance,
-            state_dict=state_dict,
-            weights=weights,
-            input_shape=shape,
-            progress=progress,
-        )
+        requested = Import(source, info, reference, tolerance, state_dict, weights, shape, progress)
         bundle = requested.make_bundle()
     _publish_new(Output(as_json=json), target, bundle)
 
