@@ -13,7 +13,7 @@ from service.telemetry.statistics import ServiceStatistics
 from service.watching.answered_requests import AnsweredRequests
 from service.watching.monitor import DriftMonitor
 
-MAX_REQUESTS = 10_000
+MAX_REQUESTS = 1000
 """That one call has labels for."""
 
 
