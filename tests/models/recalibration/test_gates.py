@@ -225,6 +225,7 @@ def test_less_is_enough_where_two_signs_say_that_the_parent_is_mended() -> None:
 
     assert gates.is_mended((0.2, 0.5), little, some)
     assert not gates.is_mended((0.2, 0.25), little, some)
+    assert not gates.is_mended((0.1, 0.17), little, some)
     assert not gates.is_mended((0.2, 0.5), some, some)
     assert not gates.information(some, usual, joined=0.5).passed
     assert gates.information(some, usual, joined=0.5, is_mended=True).passed
