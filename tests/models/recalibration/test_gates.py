@@ -221,7 +221,7 @@ def test_predictions_must_tell_more_than_those_of_rows_of_no_class() -> None:
 
 
 def test_less_is_enough_where_two_signs_say_that_the_parent_is_mended() -> None:
-    little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.5), one_hot(USUAL, 0.99)
+    little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.65), one_hot(USUAL, 0.99)
 
     assert gates.is_mended((0.2, 0.5), little, some)
     assert not gates.is_mended((0.2, 0.25), little, some)
