@@ -109,7 +109,9 @@ class Collection:
         rows = (
             [_copy_row(inputs, position) for position in range(len(header["drawn"]))] if shapes == self._shapes else []
         )
-        samples = zip(header["drawn"], header["offered_at"], header["clients"], rows, strict=False)
+        # A replica of an earlier release sends no times: its rows are taken for the first ones.
+        times = header.get("offered_at", [0.0] * len(header["drawn"]))
+        samples = zip(header["drawn"], times, header["clients"], rows, strict=False)
         self._reservoir.merge(map(Sample._make, samples), header["seen"])
 
     @property
