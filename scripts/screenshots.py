@@ -2,7 +2,8 @@
 
     python scripts/screenshots.py build/screenshots
 
-The service is started here, on a free port and with a repository of its own. Chromium has to be installed.
+The service is started here, on a free port and with a repository of its own. Chromium has to be installed. The picture
+of the README, docs/images/page.png, is written as well.
 """
 
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.end_to_end.conftest import Process, running
@@ -35,6 +37,9 @@ VIEWS = {
     "not-there": "#/models/none",
 }
 """With an open alarm."""
+README_PICTURE = Path(__file__).parents[1] / "docs" / "images" / "page.png"
+README_HEIGHT = 900
+README_COLOURS = 128
 SETTLED_MS = 1500
 MOST_SENT = 10
 
@@ -61,6 +66,14 @@ def main(folder: Path) -> None:
                 found.get_by_role("button", name="Sign in").click()
                 found.screenshot(path=folder / f"sign-in{name.removeprefix('try')}.png")
                 found.get_by_role("button", name="Cancel").click()
+        write_readme_picture(folder)
+
+
+def write_readme_picture(folder: Path) -> None:
+    """What is seen first of a model with an open alarm, in few colours: it is read over slow connections too."""
+    with Image.open(folder / "now-light-1440.png") as picture:
+        seen = picture.convert("RGB").crop((0, 0, picture.width, min(README_HEIGHT, picture.height)))
+        seen.quantize(README_COLOURS).save(README_PICTURE, optimize=True)
 
 
 def raise_alarm(browser: Browser, service: Process) -> None:
