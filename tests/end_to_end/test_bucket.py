@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from models.repository.repository import Repository
 from service.http.opening import STARTUP_FAILURE
@@ -17,6 +18,7 @@ __all__ = ["bucket", "s3"]
 ROW = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [0.5, -1.0, 2.0, 0.25]}]}
 
 
+@pytest.mark.slow
 def test_a_bucket_is_served_like_a_folder_and_from_the_cache_when_it_is_away(
     s3: Endpoint, bucket: str, tmp_path: Path
 ) -> None:

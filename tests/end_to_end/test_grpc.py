@@ -114,6 +114,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] in {"grpc", "
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_ends_the_start(service: Serving, root: Path) -> None:
     port = service.address.rpartition(":")[2]
     command = [sys.executable, "-m", "service", "--port", "0", "--grpc-port", port, "--repository", str(root)]

@@ -73,6 +73,7 @@ def wait_for_certificate(process: Process, files: Files) -> None:
         in_a_row = in_a_row + 1 if found.split() == expected.split() else 0
 
 
+@pytest.mark.slow
 def test_clients_need_a_certificate_where_authorities_are_set(tmp_path: Path, repository: Path, files: Files) -> None:
     root = make_certificate(tmp_path, "root")
     own = make_certificate(tmp_path, "client", issuer=root)

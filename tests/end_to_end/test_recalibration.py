@@ -48,6 +48,7 @@ def test_rows_of_the_traffic_become_a_version_that_is_not_the_default(process: P
     assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_during_a_job_knows_what_became_of_it(repository: Repository) -> None:
     with running(repository.root) as process, httpx2.Client(base_url=process.url) as client:
         job = client.post(URL, json=rows(0, 128)).json()

@@ -272,7 +272,7 @@ def test_what_the_layers_meet_is_one_answer_and_outlives_the_workers(repository:
         assert process.stop() == 0
 
 
-@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize("to_all", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_requests_in_flight_are_answered_after_sigterm(repository: Repository, to_all: bool) -> None:
     with two_workers(repository) as process, ExitStack() as stack:
         waiting = [stack.enter_context(half_a_request(process)) for _ in range(6)]
@@ -315,6 +315,7 @@ def test_a_worker_that_stands_still_is_taken_at_its_last_word(repository: Reposi
         assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_supervisor(repository: Repository) -> None:
     with two_workers(repository) as process:
         process.popen.kill()

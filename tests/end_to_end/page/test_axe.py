@@ -27,7 +27,7 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_no_violation(browser: Browser, drifted: Process, scheme: str) -> None:
     with opened(browser, drifted.url, color_scheme=scheme, viewport=NARROW, bypass_csp=True) as page:
         page.evaluate(AXE.read_text("utf-8"))

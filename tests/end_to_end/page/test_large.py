@@ -87,7 +87,7 @@ def test_two_hundred_models_are_listed_searched_and_sorted(browser: Browser, sta
         expect(rows).to_have_text([f"model-17{at}" for at in range(10)])
 
 
-@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, NARROW])
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, pytest.param(NARROW, marks=pytest.mark.slow)])
 def test_a_hundred_layers_of_two_thousand_channels_are_summarised(
     browser: Browser, drifted: Process, viewport: dict[str, int]
 ) -> None:

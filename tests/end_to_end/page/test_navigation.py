@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from models.repository.repository import Repository
@@ -98,6 +99,7 @@ def test_the_page_lives_under_any_path(browser: Browser, starters: Process) -> N
         page.unroute_all(behavior="ignoreErrors")
 
 
+@pytest.mark.slow
 def test_it_says_when_the_service_is_gone(browser: Browser, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(tiny_bundle())

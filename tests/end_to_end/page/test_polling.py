@@ -60,7 +60,8 @@ def polling(
         yield page, watched[0]
 
 
-@pytest.mark.parametrize("others", [0, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("others", [0, 7])
 def test_an_idle_page_sends_few_requests_however_many_models_there_are(
     browser: Browser, tmp_path: Path, others: int
 ) -> None:

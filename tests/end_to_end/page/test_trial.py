@@ -74,6 +74,7 @@ def test_a_digit_that_is_drawn_is_answered_wherever_it_stands_and_however_small_
     expect(page.locator(".result")).to_contain_text("Every layer finds it as usual")
 
 
+@pytest.mark.slow
 def test_images_are_generated_again_from_their_seed(browser: Browser, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(generator_bundle())

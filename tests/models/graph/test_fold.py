@@ -315,7 +315,7 @@ def test_a_gemm_of_transposed_rows_takes_a_layer_from_before() -> None:
 
 
 def test_a_layer_that_is_left_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.graph.fold.find", lambda source: find(source)[1:])
+    monkeypatch.setattr("models.graph.fold.find", lambda source, *others: find(source, *others)[1:])
 
     with pytest.raises(GraphError, match="a BatchNormalization node is left after folding"):
         fold(CASES["bn_conv_bn"].model())
