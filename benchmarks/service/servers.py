@@ -56,19 +56,20 @@ SERVERS = {
 WITHOUT = {
     "without-plain": Server(_without("plain"), "Denge with every prediction by ASGI and FastAPI"),
     "without-templates": Server(_without("templates"), "Denge with every request checked as if it were the first"),
+    "without-watching": Server((*_denge("service"), "--watch-percent", "0"), "Denge that observes nothing"),
     "without-simdjson": Server(_without("simdjson"), "Denge with numbers in JSON read as Python objects"),
 }
-"""Denge without one piece of its fast path: measured when they are asked for."""
+"""Denge without one piece of its fast path, or without observation: measured when they are asked for."""
 
 BEFORE = "before"
 
 
 def before(checkout: Path) -> Server:
     """Denge as another checkout of it has it, with models that it has made itself: the form of bundles may differ."""
-    path = f"import runpy, sys; sys.path.insert(0, {str(checkout)!r})"
-    make = f"{path}; from benchmarks.service.workspace import models_folder; print(models_folder())"
-    made = subprocess.run([PYTHON, "-c", make], cwd=checkout, check=True, capture_output=True, text=True)
-    start = f"{path}; runpy.run_module('service', run_name='__main__')"
-    _, _, _, *options = _denge("service")
+    # For the processes that it starts as well: a safe path has no current folder, which is this checkout.
+    python = ("env", "PYTHONSAFEPATH=1", f"PYTHONPATH={checkout}", PYTHON)
+    make = "from benchmarks.service.workspace import models_folder; print(models_folder())"
+    made = subprocess.run([*python, "-c", make], cwd=checkout, check=True, capture_output=True, text=True)
+    _, *options = _denge("service")
     own = [option.replace("{models}", made.stdout.split()[-1]) for option in options]
-    return Server((PYTHON, "-c", start, *own), "Denge as it was before")
+    return Server((*python, *own), "Denge as it was before")
