@@ -37,7 +37,7 @@ from training import population
 from training.export import export
 
 MODELS = (1, 10, 100)
-LAYERS = (1, 10, 100, 500)
+LAYERS = (1, 10, 100)
 WIDTH = 16
 WATCH_PERCENT = 2.0
 WARM_UP_ROUNDS = 50
