@@ -15,26 +15,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from time import monotonic, process_time, thread_time
+from time import monotonic, process_time
 
 import torch
-import uvicorn
 from torch import Tensor, nn
-from uvicorn.server import ServerState
 
 from benchmarks.pages import write_between
-from benchmarks.service.steps import CONNECTIONS, Responses, Transport, silenced
-from models.assemble import assemble, signed_lineage
-from models.model_info import ModelInfo
-from models.repository import held_out
+from benchmarks.service.networks import CALIBRATION_ROWS, make_bundle
+from benchmarks.service.steps import CONNECTIONS, Connections, silenced
 from models.repository.copying import copy_model
 from models.repository.repository import Repository
 from service.app import create_app
 from service.http.predictions import Application
-from service.http.protocol import Protocol
 from service.settings import Settings
-from training import population
-from training.export import export
 
 MODELS = (1, 10, 100)
 LAYERS = (1, 10, 100)
@@ -68,20 +61,7 @@ class Cost:
 
 def publish(folder: Path, name: str, depth: int) -> None:
     torch.manual_seed(0)
-    network = Stack(depth)
-    rows = torch.rand(256, WIDTH)
-    population.store_statistics(network.eval(), population.batches(rows))
-    exported = export(network, rows[:2], input_names=["input"], output_names=["output"])
-    real = {"input": rows.numpy()}
-    bundle = assemble(
-        exported.graph,
-        ModelInfo(name),
-        signed_lineage("trained"),
-        oracle=exported.oracle,
-        rows=real,
-        held_out=held_out.keep(real),
-    )
-    Repository(folder).publish(bundle)
+    Repository(folder).publish(make_bundle(name, Stack(depth), [WIDTH], CALIBRATION_ROWS))
 
 
 def request_of(model: str) -> bytes:
@@ -92,28 +72,14 @@ def request_of(model: str) -> bytes:
 
 
 async def cost(app: Application, request: bytes, seconds: float) -> Cost:
-    config = uvicorn.Config(app, http=Protocol, log_config=None, access_log=False, ws="none")
-    config.load()
-    responses = Responses()
-    protocols = [Protocol(config, ServerState(), {}, asyncio.get_running_loop()) for _ in range(CONNECTIONS)]
-    for protocol in protocols:
-        protocol.connection_made(Transport(responses))
-
-    async def answer() -> float:
-        start = thread_time()
-        for protocol in protocols:
-            protocol.data_received(request)
-        await responses.wait()
-        return thread_time() - start
-
+    connections = Connections(app)
     for _ in range(WARM_UP_ROUNDS):
-        await answer()
+        await connections.ask(request)
     ends, start, rounds = monotonic() + seconds, process_time(), []
     while monotonic() < ends:
-        rounds.append(await answer())
+        rounds.append(await connections.ask(request))
     total = process_time() - start
-    for protocol in protocols:
-        protocol.connection_lost(None)
+    connections.close()
     return Cost(1e6 * min(rounds) / CONNECTIONS, 1e6 * total / len(rounds) / CONNECTIONS)
 
 

@@ -92,7 +92,7 @@ class Camera:
         tensor = {"name": "input", "datatype": "FP32", "shape": [1, *image.shape], "data": image.ravel().tolist()}
         answer = self._client.ask("POST", self._path, {"inputs": [tensor]})
         answered: NDArray[np.float64] = np.asarray(answer["outputs"][0]["data"])
-        return answered.argmax() == self._classes[index], answer["model_version"]
+        return bool(answered.argmax() == self._classes[index]), answer["model_version"]
 
 
 def send(
@@ -135,7 +135,7 @@ def send_images(camera: Camera, images: int, noise: float) -> Answers:
         print_progress(f"{sent:,} of {images:,} images")
         answers.append(camera.send(noise))
     print_progress("")
-    share = sum(bool(is_same) for is_same, _ in answers) / max(1, len(answers))
+    share = sum(is_same for is_same, _ in answers) / max(1, len(answers))
     return Answers(len(answers), share, sorted({version for _, version in answers}, key=int))
 
 

@@ -4,7 +4,7 @@ python -m benchmarks.service.networks FOLDER    writes FOLDER/repository for Den
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from models.assemble import assemble, signed_lineage
 from models.graph.load import parse, serialize
 from models.model_info import ModelInfo
 from models.repository import held_out
+from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from training import population
 from training.export import export
@@ -64,14 +65,20 @@ class Block(nn.Module):
         return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
 
 
-def publish(folder: Path, name: str, network: nn.Module) -> None:
-    """Fold, compare with torch in float64, and write the one folded graph for both sides."""
-    shape = ROW_SHAPES[name]
+def make_bundle(name: str, network: nn.Module, shape: Sequence[int], real_rows: int = 8) -> Bundle:
+    """Store the statistics of random rows in a network, fold it, and compare with torch in float64.
+
+    Args:
+        name: of the model.
+        network: with one input.
+        shape: of a row.
+        real_rows: rows for the comparison, which are held-out rows as well.
+    """
     rows = torch.rand(CALIBRATION_ROWS, *shape)
     population.store_statistics(network.eval(), population.batches(rows))
     exported = export(network, rows[:2], input_names=["input"], output_names=["logits"])
-    real = {"input": rows[:8].numpy()}
-    bundle = assemble(
+    real = {"input": rows[:real_rows].numpy()}
+    return assemble(
         exported.graph,
         ModelInfo(name),
         signed_lineage("trained"),
@@ -79,6 +86,11 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
         rows=real,
         held_out=held_out.keep(real),
     )
+
+
+def publish(folder: Path, name: str, network: nn.Module) -> None:
+    """Write the one folded graph for both sides."""
+    bundle = make_bundle(name, network, ROW_SHAPES[name])
     Repository(folder / "repository").publish(bundle)
     (folder / f"{name}.onnx").write_bytes(serialize(parse(bundle.folded)))
 
