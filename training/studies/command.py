@@ -11,7 +11,7 @@ from models.errors import InvalidInput
 def study(
     name: str,
     *,
-    size: Literal["quick", "medium", "full"] = "medium",
+    size: Literal["quick", "full"] = "full",
     data: Literal["mnist", "digits"] = "mnist",
     data_dir: Path | None = None,
     output: Path = Path("runs/studies"),
@@ -23,7 +23,7 @@ def study(
     Args:
         name: figure-one, learning-rates, inference-mode, stabler, initialisation, regularises, covariate-shift,
             small-batches, or all.
-        size: quick, for a look; medium, in minutes; or full, as in the source.
+        size: quick, for a look in seconds; or full, in minutes, for the verdict.
         data: Data set to train on.
         data_dir: Folder with its files. data/<data> by default.
         output: Folder for the page, its figures and the results.

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from training.studies import (
     initialisation,
     learning_rates,
     regularises,
+    revision,
     small_batches,
     stabler,
 )
@@ -56,36 +58,52 @@ def conduct(name: str, size: Size, data: ImageDataset, folder: Path, log: Callab
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{size}.jsonl"
     known = _read(path)
+    commit = revision.checked_out()
     rows = Rows.of(Config("mlp", "mnist"), data)
     for settings in tqdm(study.runs(size), desc=name, unit="run", disable=None, leave=False):
         if _key(settings) in known:
             continue
         torch.manual_seed(int(settings["seed"]))
-        start = perf_counter()
+        start = process_time()
         result = study.measure(settings, rows)
-        seconds = round(perf_counter() - start, 1)
-        line = {"settings": settings, "result": result, "seconds": seconds}
+        run = _Run(result, round(process_time() - start, 1), commit)
+        line = {"settings": settings, "result": result, "seconds": run.seconds, "commit": commit}
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        known[_key(settings)] = result, seconds
-    measured = [(settings, *known[_key(settings)]) for settings in study.runs(size)]
-    findings = study.conclude([(settings, result) for settings, result, _ in measured])
-    total = sum(seconds for *_, seconds in measured)
-    _write(folder, name, study, findings, f"`python -m training study {name} --size {size}`: {total:.0f} s.")
+        known[_key(settings)] = run
+    measured = [known[_key(settings)] for settings in study.runs(size)]
+    findings = study.conclude([(settings, known[_key(settings)].result) for settings in study.runs(size)])
+    commits = ", ".join(dict.fromkeys(run.commit for run in measured))
+    _write(
+        folder,
+        name,
+        study,
+        findings,
+        f"`python -m training study {name} --size {size}`, commit {commits}: {len(measured)} runs, "
+        f"{sum(run.seconds for run in measured):.0f} s of processor time.",
+    )
     log(findings.verdict)
     return findings
+
+
+class _Run(NamedTuple):
+    """What was measured, in how much processor time, with which commit."""
+
+    result: Result
+    seconds: float
+    commit: str
 
 
 def _key(settings: Settings) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-def _read(path: Path) -> dict[str, tuple[Result, float]]:
+def _read(path: Path) -> dict[str, _Run]:
     known = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else [], 1):
         try:
             found = json.loads(line)
-            known[_key(found["settings"])] = found["result"], float(found["seconds"])
+            known[_key(found["settings"])] = _Run(found["result"], float(found["seconds"]), str(found["commit"]))
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"line {number} is not the result of a run: delete it", str(path)) from error
     return known

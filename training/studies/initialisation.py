@@ -19,12 +19,11 @@ layers; batches of 64; plain stochastic gradient descent with a learning rate of
 inputs, He et al. (2015) would choose 0.18. A scale counts as trained if the mean accuracy on 2,000 test
 rows after the last step is at least half of the best of all scales and arms."""
 
-_STEPS: dict[Size, int] = {"quick": 60, "medium": 200, "full": 5_000}
-_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
+_STEPS: dict[Size, int] = {"quick": 60, "full": 1_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "full": 5}
 _SCALES: dict[Size, tuple[float, ...]] = {
     "quick": (0.01, 0.1),
-    "medium": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "full": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+    "full": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
 }
 _DEPTH, _WIDTH = 5, 64
 _BATCH_ROWS = 64
@@ -36,9 +35,9 @@ def runs(size: Size) -> Sequence[Settings]:
     """Every scale, with and without, with every seed."""
     return [
         {"scale": scale, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
+        for seed in range(_SEEDS[size])
         for scale in _SCALES[size]
         for normalized in (False, True)
-        for seed in range(_SEEDS[size])
     ]
 
 
@@ -52,9 +51,8 @@ def measure(settings: Settings, rows: Rows) -> Result:
         activation=torch.relu,
         initial_std=float(settings["scale"]),
     )
-    descent = plain_mlp.optimizer(network, _LEARNING_RATE)
     for _ in range(int(settings["steps"])):
-        plain_mlp.step(network, descent, rows, _BATCH_ROWS)
+        plain_mlp.step(network, _LEARNING_RATE, rows, _BATCH_ROWS)
     return {"accuracy": plain_mlp.accuracy(network, rows.test[:_TEST_ROWS], rows.test_labels[:_TEST_ROWS])}
 
 

@@ -20,20 +20,18 @@ source = (
     "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
     "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
 )
-setup = """MNIST; hidden layers of 64 ReLU units, with torch's own initial weights; batches of 64; plain stochastic
-gradient descent, without momentum, at a constant learning rate. Every 25 steps the accuracy on 2,000
-test rows is measured; a run ends when it reaches 95 %, when the loss is not finite any more, or after
-the last step. A run that does not reach 95 % counts as not trained, for whatever reason. The best
-accuracy of each run is kept as well. It was read after the results of `medium` were known: 95 % had
-turned out to be too much for 800 steps."""
+setup = """MNIST; hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which the networks
+without BN begin to learn at once; batches of 64; plain stochastic gradient descent, without momentum, at a
+constant learning rate. Every 25 steps the accuracy on 2,000 test rows is measured; a run ends when it
+reaches 95 %, when the loss is not finite any more, or after the last step. A run that does not reach 95 %
+counts as not trained, for whatever reason. The best accuracy of each run is kept as well."""
 
-_STEPS: dict[Size, int] = {"quick": 50, "medium": 800, "full": 10_000}
-_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
-_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "medium": (3, 10), "full": (3, 10, 20)}
+_STEPS: dict[Size, int] = {"quick": 50, "full": 2_000}
+_SEEDS: dict[Size, int] = {"quick": 1, "full": 5}
+_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "full": (3, 10)}
 _RATES: dict[Size, tuple[float, ...]] = {
     "quick": (0.1,),
-    "medium": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "full": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+    "full": (0.03, 0.1, 0.3, 1.0, 3.0),
 }
 _TARGET = 0.95
 _EVERY = 25
@@ -46,10 +44,10 @@ def runs(size: Size) -> Sequence[Settings]:
     """Every learning rate at every depth, with and without, with every seed."""
     return [
         {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
+        for seed in range(_SEEDS[size])
         for depth in _DEPTHS[size]
         for rate in _RATES[size]
         for normalized in (False, True)
-        for seed in range(_SEEDS[size])
     ]
 
 
@@ -62,10 +60,10 @@ def measure(settings: Settings, rows: Rows) -> Result:
         normalized=bool(settings["normalized"]),
         activation=torch.relu,
     )
-    descent = plain_mlp.optimizer(network, float(settings["rate"]))
+    rate = float(settings["rate"])
     best = 0.0
     for number in range(1, int(settings["steps"]) + 1):
-        if not math.isfinite(plain_mlp.step(network, descent, rows, _BATCH_ROWS)):
+        if not math.isfinite(plain_mlp.step(network, rate, rows, _BATCH_ROWS)):
             break
         if number % _EVERY == 0:
             best = max(best, plain_mlp.accuracy(network, rows.test[:_TEST_ROWS], rows.test_labels[:_TEST_ROWS]))

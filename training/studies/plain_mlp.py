@@ -6,7 +6,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import SGD, Optimizer
 
 from training.run import Rows
 
@@ -21,7 +20,8 @@ class PlainMLP(nn.Module):
         depth, width: hidden layers, and units of each.
         normalized: whether there is a normalisation layer before each activation.
         activation: of each unit.
-        initial_std: standard deviation of the initial weights, which are Gaussian; torch's own if it is None.
+        initial_std: standard deviation of the initial weights, which are Gaussian; that of He et al. 2015 for each
+            layer, the root of 2 / inputs, if it is None. Biases are zero.
     """
 
     def __init__(
@@ -40,10 +40,9 @@ class PlainMLP(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) if normalized else nn.Identity() for _ in range(depth))
         self.output = nn.Linear(width, 10)
         self._activation = activation
-        if initial_std is not None:
-            for linear in (*self.linears, self.output):
-                nn.init.normal_(linear.weight, std=initial_std)
-                nn.init.zeros_(linear.bias)
+        for linear in (*self.linears, self.output):
+            nn.init.normal_(linear.weight, std=(2 / linear.in_features) ** 0.5 if initial_std is None else initial_std)
+            nn.init.zeros_(linear.bias)
 
     def activation_inputs(self, x: Tensor) -> Tensor:
         """Inputs of the last hidden layer's activations, shape (N, width)."""
@@ -57,18 +56,15 @@ class PlainMLP(nn.Module):
         return self.output(self._activation(self.activation_inputs(x)))  # type: ignore[no-any-return]
 
 
-def optimizer(network: nn.Module, learning_rate: float) -> SGD:
-    """Plain stochastic gradient descent."""
-    return SGD(network.parameters(), lr=learning_rate)
-
-
-def step(network: nn.Module, descent: Optimizer, rows: Rows, batch_size: int) -> float:
-    """One step on rows that are drawn at random, and the loss before it."""
+def step(network: nn.Module, learning_rate: float, rows: Rows, batch_size: int) -> float:
+    """One step of plain stochastic gradient descent on rows that are drawn at random, and the loss before it."""
     batch = torch.randint(len(rows.train), (batch_size,))
-    descent.zero_grad()
     loss = functional.cross_entropy(network(rows.train[batch]), rows.train_labels[batch])
-    loss.backward()  # type: ignore[no-untyped-call]
-    descent.step()
+    parameters = list(network.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.sub_(gradient, alpha=learning_rate)
     return loss.item()
 
 

@@ -20,18 +20,17 @@ source = (
     "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
     "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
 )
-setup = """MNIST; hidden layers of 64 ReLU units, with torch's own initial weights; batches of 64; plain stochastic
-gradient descent, without momentum, at a constant learning rate. A run diverges if a loss is not finite,
-or if the mean loss of its last 20 steps is more than 2.2: guessing has ln 10 = 2.30. So a network whose
-units have all become zero counts as diverged, and so does one that has not begun to learn."""
+setup = """MNIST; hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which the networks
+without BN begin to learn at once; batches of 64; plain stochastic gradient descent, without momentum, at a
+constant learning rate. A run diverges if a loss is not finite, or if the mean loss of its last 20 steps is
+more than 2.2: guessing has ln 10 = 2.30. So a network whose units have all become zero counts as diverged."""
 
-_STEPS: dict[Size, int] = {"quick": 40, "medium": 200, "full": 2_000}
-_SEEDS: dict[Size, int] = {"quick": 1, "medium": 3, "full": 5}
-_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "medium": (3, 10, 20), "full": (3, 10, 20, 40)}
+_STEPS: dict[Size, int] = {"quick": 40, "full": 300}
+_SEEDS: dict[Size, int] = {"quick": 1, "full": 5}
+_DEPTHS: dict[Size, tuple[int, ...]] = {"quick": (3,), "full": (3, 10, 20)}
 _RATES: dict[Size, tuple[float, ...]] = {
     "quick": (0.3, 30.0),
-    "medium": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
-    "full": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "full": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
 }
 _WIDTH = 64
 _BATCH_ROWS = 64
@@ -43,10 +42,10 @@ def runs(size: Size) -> Sequence[Settings]:
     """Every learning rate at every depth, with and without, with every seed."""
     return [
         {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
+        for seed in range(_SEEDS[size])
         for depth in _DEPTHS[size]
         for rate in _RATES[size]
         for normalized in (False, True)
-        for seed in range(_SEEDS[size])
     ]
 
 
@@ -59,10 +58,10 @@ def measure(settings: Settings, rows: Rows) -> Result:
         normalized=bool(settings["normalized"]),
         activation=torch.relu,
     )
-    descent = plain_mlp.optimizer(network, float(settings["rate"]))
+    rate = float(settings["rate"])
     losses = []
     for _ in range(int(settings["steps"])):
-        losses.append(plain_mlp.step(network, descent, rows, _BATCH_ROWS))
+        losses.append(plain_mlp.step(network, rate, rows, _BATCH_ROWS))
         if not math.isfinite(losses[-1]):
             return {"loss": None}
     return {"loss": float(np.mean(losses[-_LAST:]))}

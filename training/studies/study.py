@@ -9,8 +9,8 @@ from scipy.stats import t
 
 from training.run import Rows
 
-Size = Literal["quick", "medium", "full"]
-"""How much is measured: for the tests, in minutes, or as in the source."""
+Size = Literal["quick", "full"]
+"""How much is measured: enough for a look, or for the verdict."""
 
 Settings = Mapping[str, str | int | float | bool]
 Result = Mapping[str, Any]

@@ -86,11 +86,11 @@ def test_small_batches_are_compared_with_large_ones() -> None:
     verdict = small_batches.conclude(runs).verdict
 
     assert "Batches of 2: 80.0 ± 0.0 % (BN, EMA), 81.0 ± 0.0 % (BN, PreciseBN), 94.0 ± 0.0 % (GroupNorm)" in verdict
-    assert "by +1.0, +1.0 points for batches of 2, 256" in verdict
+    assert "by +1.0 ± 0.0, +1.0 ± 0.0 points for batches of 2, 256" in verdict
 
 
 def test_arms_differ_only_beyond_both_intervals() -> None:
-    names = ("accuracy", "moments", "difference", "cosine", "range", "change")
+    names = ("accuracy", "moments", "difference", "cosine", "range", "change", "smoothness")
 
     def run(arm: str, value: float) -> list[tuple[Any, Any]]:
         return [
