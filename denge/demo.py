@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from denge.traffic import Camera, Client, Starter, print_progress, send_images
+from denge.traffic import Camera, Client, Starter, send_images
 from models.errors import NotReady
+from models.progress import ProgressLine
 
 MODEL: Starter = "convnet"
 NOISE = 0.3
@@ -44,7 +45,7 @@ def demonstrate(
         _say("3. Denge has no labels, but the layers remember what they saw in training", _verdict(client))
         job = client.ask("POST", f"{_PATH}/recalibrations", {"collect": COLLECTED})
         where = f"{_PATH}/recalibrations/{job['id']}"
-        _until(lambda: client.ask("GET", where)["state"] not in {"collecting", "waiting"}, camera, "enough images")
+        _until(lambda: client.ask("GET", where)["state"] not in {"collecting", "waiting"}, camera, "a new version")
         ended = client.ask("GET", f"{where}?wait=60")
         if ended["state"] != "published":
             raise NotReady(f"re-calibration: {ended['state']}: {ended.get('reason')}")
@@ -75,11 +76,12 @@ def serving() -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 def _until(holds: Callable[[], bool], camera: Camera, what: str) -> None:
     """Send noisy images until something holds."""
-    for sent in range(_MOST):
-        if sent % 20 == 0 and holds():
-            return
-        print_progress(f"waiting for {what}: {sent} more images")
-        camera.send(NOISE)
+    with ProgressLine("demo") as progress:
+        for sent in range(_MOST):
+            if sent % 20 == 0 and holds():
+                return
+            progress(f"sending more images, until there is {what}")
+            camera.send(NOISE)
     raise NotReady(f"{what}: not after {_MOST:,} images")
 
 
@@ -101,5 +103,4 @@ def _interval(estimate: dict[str, float]) -> str:
 
 
 def _say(*lines: object) -> None:
-    print_progress("")
     print(*lines, sep="\n   ", flush=True)

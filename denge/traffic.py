@@ -4,7 +4,6 @@ The images are the 256 held-out rows of the starter's first version, in random o
 version's own graph classifies the clean images here, since the service would watch and collect them as well.
 """
 
-import sys
 from contextlib import closing
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from models import starter
 from models.errors import InvalidInput, NotReady
+from models.progress import ProgressLine
 from models.repository.held_out import unpack
 from models.runtime.load import load
 
@@ -131,16 +131,9 @@ class Answers(NamedTuple):
 def send_images(camera: Camera, images: int, noise: float) -> Answers:
     """Send images, with progress on the terminal."""
     answers = []
-    for sent in range(images):
-        print_progress(f"{sent:,} of {images:,} images")
-        answers.append(camera.send(noise))
-    print_progress("")
+    with ProgressLine("traffic") as progress:
+        for sent in range(images):
+            progress(f"sending {images:,} images", sent / images)
+            answers.append(camera.send(noise))
     share = sum(is_same for is_same, _ in answers) / max(1, len(answers))
     return Answers(len(answers), share, sorted({version for _, version in answers}, key=int))
-
-
-def print_progress(line: str) -> None:
-    """Replace the last such line on the terminal, where there is one."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()

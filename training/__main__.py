@@ -16,11 +16,11 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from models.errors import DengeError, InvalidInput
+from models.progress import ProgressLine
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
 from training.output import Output
-from training.progress import ProgressLine
 from training.quantization import quantize
 from training.studies.command import study
 
@@ -80,7 +80,7 @@ def train(
     output = Output(as_json=json)
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
     name = name or model
-    from training import bundle, checkpoint, processes, run
+    from training import bundle, checkpoint, processes, published_part, run
     from training.data.load import load
 
     validate_model_name(name, "name")
@@ -93,12 +93,13 @@ def train(
         network = run.train(
             config, dataset, rows, folder, resume=resume, log=output.say, processes=group, watch_layers=watch_layers
         )
+        part = published_part.of(network, dataset, rows)
         if group.rank == 0:
-            output.say(bundle.describe_test(network, dataset, rows))
-        metrics = bundle.store_statistics(network, dataset, rows, group) if publish else None
+            output.say(part.describe_test())
+        metrics = bundle.store_statistics(part, group) if publish else None
     if metrics is not None and group.rank == 0:
         history = checkpoint.read(folder / checkpoint.FILE).history
-        _publish_new(output, target, bundle.make(name, config, network, dataset, rows, metrics, history))
+        _publish_new(output, target, bundle.make(name, config, part, metrics, history))
 
 
 @app.command
@@ -121,7 +122,7 @@ def export(
     """
     import torch
 
-    from training import bundle, run
+    from training import bundle, published_part, run
     from training.checkpoint import read
     from training.data.load import load
     from training.networks.build import build
@@ -138,9 +139,10 @@ def export(
     rows = run.Rows.of(config, dataset)
     network = build(config, dataset)
     found.restore_network(network)
-    output.say(bundle.describe_test(network, dataset, rows))
-    metrics = bundle.store_statistics(network, dataset, rows)
-    _publish_new(output, target, bundle.make(name, config, network, dataset, rows, metrics, found.history))
+    part = published_part.of(network, dataset, rows)
+    output.say(part.describe_test())
+    metrics = bundle.store_statistics(part)
+    _publish_new(output, target, bundle.make(name, config, part, metrics, found.history))
 
 
 @app.command(name="import")

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from models.progress import ProgressLine
 from models.quantization.limits import MAX_ROWS, TOLERANCE
 from training.output import Output
-from training.progress import ProgressLine
 
 _SHARES = {"estimating": 0.0, "checking": 0.4}
 """Of the time, that has passed when a step begins."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.runtime.load import load
-from training import bundle, loop
+from training import bundle, loop, published_part
 from training.config import Config
 from training.data.dataset import ImageDataset
 from training.networks.build import build
@@ -18,8 +18,9 @@ def test_the_bundle_is_of_the_network_with_population_statistics(few_digits: Ima
     rows, network = Rows.of(CONFIG, few_digits), build(CONFIG, few_digits)
     before = loop.accuracy(loop.evaluate(network, rows.test, rows.test_labels))
 
-    metrics = bundle.store_statistics(network, few_digits, rows)
-    made = bundle.make("tiny", CONFIG, network, few_digits, rows, metrics)
+    part = published_part.of(network, few_digits, rows)
+    metrics = bundle.store_statistics(part)
+    made = bundle.make("tiny", CONFIG, part, metrics)
 
     manifest = made.manifest
     with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.errors import InvalidInput
 from models.manifest import Manifest
 from models.runtime.load import load
-from training import adversarial, bundle, latents, loop, run
+from training import adversarial, bundle, latents, loop, published_part, run
 from training.config import Config
 from training.data.dataset import ImageDataset
 from training.networks.dcgan import DCGAN, NOISE
@@ -92,8 +92,9 @@ def trained(few_digits: ImageDataset, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_bundle_is_of_the_generator_folded_completely(trained: DCGAN, few_digits: ImageDataset) -> None:
     rows = Rows.of(CONFIG, few_digits)
 
-    metrics = bundle.store_statistics(trained, few_digits, rows)
-    made = bundle.make("tiny", CONFIG, trained, few_digits, rows, metrics)
+    part = published_part.of(trained, few_digits, rows)
+    metrics = bundle.store_statistics(part)
+    made = bundle.make("tiny", CONFIG, part, metrics)
 
     manifest: Manifest = made.manifest
     assert [layer.placement.kind for layer in manifest.norm_layers] == ["folded_back"] * 2
@@ -110,7 +111,7 @@ def test_the_bundle_is_of_the_generator_folded_completely(trained: DCGAN, few_di
 def test_its_statistics_are_of_latents_and_not_of_images(trained: DCGAN, few_digits: ImageDataset) -> None:
     rows = Rows.of(CONFIG, few_digits)
 
-    bundle.store_statistics(trained, few_digits, rows)
+    bundle.store_statistics(published_part.of(trained, few_digits, rows))
 
     with torch.no_grad():
         first = trained.generator.blocks[0].conv(latents.draw(few_digits, len(rows.train), 0)[:, :, None, None])

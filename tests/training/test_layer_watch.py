@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.errors import InvalidInput
 from models.manifest import TrainingHistory
-from training import bundle, checkpoint, layer_watch, run
+from training import bundle, checkpoint, layer_watch, published_part, run
 from training.config import Config
 from training.data.dataset import ImageDataset
 from training.layer_watch import LayerWatch
@@ -155,10 +155,11 @@ def test_the_bundle_has_the_history_of_the_layers_that_it_has(few_digits: ImageD
     gan.generator(torch.randn(8, 74)).square().sum().backward()
     watch.record()
     checkpoint.write(tmp_path / "run", config, 1, gan, torch.optim.Adam(gan.parameters()), watch.tensors())
-    bundle.store_statistics(gan, few_digits, rows)
+    part = published_part.of(gan, few_digits, rows)
+    bundle.store_statistics(part)
 
     history = checkpoint.read(tmp_path / "run").history
-    made = bundle.make("tiny", config, gan, few_digits, rows, {}, history)
+    made = bundle.make("tiny", config, part, {}, history)
 
     found = made.manifest.training_history
     assert found is not None

@@ -4,8 +4,7 @@ import io
 
 import pytest
 
-from models.progress import part_of
-from training.progress import ProgressLine
+from models.progress import ProgressLine, part_of
 
 
 class Stream(io.StringIO):
@@ -17,7 +16,7 @@ class Stream(io.StringIO):
         return self.is_terminal
 
 
-def shown(*, is_terminal: bool, reports: list[tuple[float, str, float]]) -> str:
+def shown(*, is_terminal: bool, reports: list[tuple[float, str, float | None]]) -> str:
     """What is written for reports of (seconds since the start, step, share)."""
     stream, seconds = Stream(is_terminal=is_terminal), [0.0]
     with ProgressLine("import", stream, lambda: seconds[0]) as progress:
@@ -52,6 +51,10 @@ def test_what_takes_less_than_two_seconds_shows_nothing(*, is_terminal: bool) ->
 
 def test_nothing_done_yet_says_nothing_of_the_time_left() -> None:
     assert shown(is_terminal=False, reports=[(3.0, "reading", 0.0)]) == "import: reading (0% done)\n"
+
+
+def test_where_the_end_is_not_known_the_time_so_far_is_shown() -> None:
+    assert shown(is_terminal=False, reports=[(3.2, "waiting", None)]) == "import: waiting (3 s)\n"
 
 
 def test_the_progress_of_a_part_is_placed_in_the_whole() -> None:
