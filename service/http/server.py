@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from types import FrameType
@@ -13,6 +14,7 @@ import structlog
 import uvicorn
 
 from service.host.lifecycle import Lifecycle
+from service.http.acceptor import Acceptor
 from service.http.opening import STARTUP_FAILURE, announce, announce_others, report_failure
 from service.http.predictions import Application
 from service.http.protocol import Protocol
@@ -20,9 +22,6 @@ from service.http.tls import Certificate
 from service.settings import Settings
 
 log = structlog.get_logger()
-
-BACKLOG = 2048
-"""Connections that the system holds until they are accepted."""
 
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
@@ -86,7 +85,7 @@ class Server(uvicorn.Server):
         gc.enable()
         try:
             for each in sockets or ():
-                await self.listen(each)
+                self.servers.append(self.listen(each))  # type: ignore[arg-type]
         except OSError as error:  # another process was faster
             report_failure(error)
             await self.lifespan.shutdown()
@@ -104,15 +103,21 @@ class Server(uvicorn.Server):
         announce(bound, self._settings)
         announce_others(self._lifecycle.addresses)
 
-    async def listen(self, bound: socket.socket) -> None:
+    def listen(self, bound: socket.socket) -> Acceptor:
         """Accept connections on a socket."""
-        loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        context = None if self._certificate is None else self._certificate.context
-        self.servers.append(await create(self._protocol, sock=bound, ssl=context, backlog=BACKLOG))
+        return Acceptor(bound, self.new_protocol, self.tls)
 
-    def _protocol(self) -> asyncio.Protocol:
-        return new_protocol(self)
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """Of every connection; None where they are plain."""
+        return None if self._certificate is None else self._certificate.context
+
+    def new_protocol(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     def reload_certificate_at_hangup(self) -> None:
         """Read the certificate again at SIGHUP. Without one, the signal ends the process, as by default."""
@@ -134,11 +139,3 @@ class Server(uvicorn.Server):
         log.info("stopping", seconds=delay)
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, delay, super().handle_exit, sig, frame)
-
-
-def new_protocol(server: uvicorn.Server) -> asyncio.Protocol:
-    """The protocol of a new connection."""
-    protocol: asyncio.Protocol = server.config.http_protocol_class(  # type: ignore[call-arg]
-        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
-    )
-    return protocol

@@ -11,16 +11,10 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
-from service.http.server import BACKLOG
+from service.http.acceptor import Acceptor
 from service.replicas.worker_group import WorkerTable
 
-log = structlog.get_logger()
-
 _MOMENT_SECONDS = 0.005
-_PAUSE_SECONDS = 1.0
-"""After the system has refused a connection, for want of file descriptors or memory."""
 
 
 class Connections(set[Any]):
@@ -51,8 +45,8 @@ class Connections(set[Any]):
         self.table.set_connections(self._worker, len(self))
 
 
-class Acceptor:
-    """Takes the place of the event loop's own server, as far as uvicorn uses that.
+class SharingAcceptor(Acceptor):
+    """Accepts this worker's share of the connections.
 
     Args:
         listening: the shared socket.
@@ -68,61 +62,12 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext | None = None,
     ) -> None:
-        self._context = context
-        self._listening = listening
         self._connections = connections
-        self._make_protocol = make_protocol
-        self._loop = asyncio.get_running_loop()
-        self._waiting: asyncio.TimerHandle | None = None
-        self._adopting: set[asyncio.Task[Any]] = set()
-        listening.setblocking(False)
-        listening.listen(BACKLOG)
-        self._wait_for_one()
+        super().__init__(listening, make_protocol, context)
 
-    def close(self) -> None:
-        """Accept no more."""
-        self._loop.remove_reader(self._listening)
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    async def wait_closed(self) -> None:
-        """Return when every accepted connection has its protocol."""
-        if self._adopting:
-            await asyncio.wait(self._adopting)
-
-    def _wait_for_one(self) -> None:
-        self._loop.add_reader(self._listening, self._arrived)
-
-    def _arrived(self) -> None:
+    def _take_one(self) -> bool:
+        """Accept one, unless another worker has fewer: it is left to that one for a moment."""
         if len(self._connections) + len(self._adopting) <= self._connections.table.fewest_connections + 1:
-            self._accept()
-        else:
-            self._look_again(_MOMENT_SECONDS, self._accept)
-
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._listening.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # another worker has it, or the client has disconnected
-        except OSError as error:
-            log.error("accepting_failed", error=str(error))
-            self._look_again(_PAUSE_SECONDS, lambda: None)
-            return
-        connection.setblocking(False)
-        adopting = self._loop.create_task(self._adopt(connection))
-        self._adopting.add(adopting)
-        adopting.add_done_callback(self._adopting.discard)
-
-    async def _adopt(self, connection: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._context)
-        except OSError as error:  # the client has disconnected, or does not speak TLS
-            log.debug("connection_not_established", error=str(error))
-
-    def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
-        def look() -> None:
-            self._wait_for_one()
-            then()
-
-        self._loop.remove_reader(self._listening)
-        self._waiting = self._loop.call_later(seconds, look)
+            return self._accept()
+        self._look_again(_MOMENT_SECONDS, self._accept)
+        return False

@@ -12,18 +12,18 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from service import settings
 from service.app import create_app
 from service.host.lifecycle import Lifecycle
 from service.host.sockets import unix_socket
-from service.http.server import Server, configure, new_protocol, run
+from service.http.acceptor import Acceptor
+from service.http.server import Server, configure, run
 from service.http.tls import open_certificate
 from service.replicas.worker_group import WorkerGroup, WorkerTable
 from service.telemetry import logs
-from service.workers.acceptor import Acceptor, Connections
+from service.workers.acceptor import Connections, SharingAcceptor
 
 BEAT_SECONDS = 1.0
 _OWNER_ONLY = 0o600
@@ -44,14 +44,11 @@ class WorkerServer(Server):
         self._lifeline = lifeline
         self.is_orphan = False
 
-    async def listen(self, bound: socket.socket) -> None:
+    def listen(self, bound: socket.socket) -> Acceptor:
         """Accept connections on a socket: the private one alone, the others with the other workers."""
         if bound.family == socket.AF_UNIX and bound.getsockname() == self.config.uds:
-            await super().listen(bound)
-            return
-        context = None if self._certificate is None else self._certificate.context
-        acceptor = Acceptor(bound, self._connections, partial(new_protocol, self), context)
-        self.servers.append(acceptor)  # type: ignore[arg-type]
+            return super().listen(bound)
+        return SharingAcceptor(bound, self._connections, self.new_protocol, self.tls)
 
     def announce(self, bound: Sequence[socket.socket]) -> None:  # noqa: ARG002
         """Signal the supervisor, which prints the addresses when all workers serve."""

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from service.replicas.worker_group import WorkerTable
-from service.workers.acceptor import Acceptor, Connections
+from service.workers.acceptor import Connections, SharingAcceptor
 
 
 class Answer(asyncio.Protocol):
@@ -39,7 +39,7 @@ def memory() -> Iterator[int]:
 def start(listening: socket.socket, memory: int, worker: int, stack: ExitStack) -> Connections:
     connections = Connections(WorkerTable(memory, 2), worker)
     connections.serve()
-    accepting = Acceptor(stack.enter_context(listening.dup()), connections, partial(Answer, connections))
+    accepting = SharingAcceptor(stack.enter_context(listening.dup()), connections, partial(Answer, connections))
     stack.enter_context(closing(accepting))
     return connections
 
