@@ -21,6 +21,7 @@ from models.graph.fold import Folded, fold, kept_name
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
+from models.graph.topology import read_topology
 from models.graph.weights import WeightFiles, change, split_model
 from models.manifest import (
     Capability,
@@ -136,6 +137,8 @@ def assemble(
         stored_folded = files.store(folded.model, OBSERVED_WEIGHTS)
     layers = _layers(folded, inputs, probed, served, stored_folded)
     own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
+    read_at = {layer.name: layer.placement.tensor for layer in layers} | own_outputs
+    topology = read_topology(source.graph, read_at)
     del folded, served  # models in memory have a copy of the weights
     observed = None
     if any(layer.unwatched is None for layer in layers):
@@ -172,6 +175,7 @@ def assemble(
         warnings=tuple(warnings),
         norm_layers=tuple(layer for layer in layers if isinstance(layer, NormLayer)),
         watched_layers=tuple(layer for layer in layers if not isinstance(layer, NormLayer)),
+        topology=topology,
         parity=parity,
         drift=drift,
         lineage=lineage,

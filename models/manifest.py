@@ -511,6 +511,20 @@ class DriftReference(Record):
         return self
 
 
+TopologyNodeKind = Literal["input", "layer", "join", "output"]
+"""What is at a node of the topology. At a join, an operator reads what several nodes compute."""
+
+
+class TopologyNode(Record):
+    """A layer, an input, an output, or an operator that joins several of them."""
+
+    kind: TopologyNodeKind
+    name: str = Field(description="of the layer, the input or the output; of a join, its operator, e.g. `Add`")
+    sources: tuple[int, ...] = Field(
+        description="nodes that it is computed from, with no other node in between: their places in the list, from 0"
+    )
+
+
 class TrainingRecord(Record):
     """How the weights were trained: enough to repeat it."""
 
@@ -586,6 +600,10 @@ class Manifest(Record):
         description="layers of other kinds that are observed too: of other normalisations, or, where there is none, "
         "some activations",
     )
+    topology: tuple[TopologyNode, ...] = Field(
+        default=(),
+        description="the layers as a graph, each node after its sources; empty for a version of an earlier release",
+    )
     parity: Parity
     drift: DriftReference | None = Field(default=None, description="absent for a version without held-out rows")
     lineage: Lineage
@@ -598,6 +616,16 @@ class Manifest(Record):
     def _batch_axis_is_free(self) -> "Manifest":
         if self.batch_axis and not self._has_free_first_axes:
             raise ValueError("batch_axis: the first axis of every input and output must be of free size, -1")
+        return self
+
+    @model_validator(mode="after")
+    def _topology_is_in_order(self) -> "Manifest":
+        names = {layer.name for layer in self.layers}
+        for at, node in enumerate(self.topology):
+            if node.kind == "layer" and node.name not in names:
+                raise ValueError(f"topology: node {at} is layer '{node.name}', which the version does not have")
+            if any(not 0 <= source < at for source in node.sources):
+                raise ValueError(f"topology: the sources of node {at} must be nodes before it")
         return self
 
     @model_validator(mode="after")

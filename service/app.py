@@ -224,7 +224,7 @@ def create_app(
         models.router(catalog),
         v1_models.router(catalog),
         extensions.router(),
-        dashboard.router(),
+        dashboard.router(has_guide=settings.guide_dir is not None),
         guide.router(settings.guide_dir),
         examples.router(predictions.examples),
     )

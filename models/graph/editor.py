@@ -16,7 +16,7 @@ from onnx import helper
 
 from models.batchnorm import Float64
 from models.graph.constants import COMPUTED, EVALUATED, evaluate
-from models.graph.nodes import FLOATS, Dim, fresh_name, is_standard, opset, subgraphs
+from models.graph.nodes import FLOATS, Dim, fresh_name, is_standard, opset, used_tensors
 from models.graph.shapes import infer, without_tensors
 from models.graph.weights import to_array
 from models.memory import release_pages
@@ -47,7 +47,7 @@ class GraphEditor:
         self._shapes: dict[str, tuple[Dim, ...] | None] | None = None
         self._producers: dict[str, onnx.NodeProto] = {}
         self._users: dict[str, list[onnx.NodeProto]] = {}
-        self._names = {name for node in self.nodes for name in (node.name, *_used(node), *node.output)}
+        self._names = {name for node in self.nodes for name in (node.name, *used_tensors(node), *node.output)}
         self._names |= self.inputs | self.outputs | set(self._initializers)
         for node in self.nodes:
             node.name = node.name or self.fresh(node.op_type)
@@ -224,13 +224,13 @@ class GraphEditor:
 
     def _link(self, node: onnx.NodeProto) -> None:
         self._producers |= {name: node for name in node.output if name}
-        for name in _used(node):
+        for name in used_tensors(node):
             self._users.setdefault(name, []).append(node)
 
     def _unlink(self, node: onnx.NodeProto) -> None:
         for name in node.output:
             self._producers.pop(name, None)
-        for name in _used(node):
+        for name in used_tensors(node):
             remaining = [user for user in self._users.pop(name, []) if user is not node]
             if remaining:
                 self._users[name] = remaining
@@ -275,12 +275,3 @@ def _as_float64(value: NDArray[Any]) -> NDArray[Any]:
 def _dtype(element_type: int) -> np.dtype[np.generic]:
     dtype: np.dtype[np.generic] = helper.tensor_dtype_to_np_dtype(element_type)
     return dtype
-
-
-def _used(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that the node reads, with those its subgraphs take from outside (names are never shadowed in ONNX)."""
-    yield from (name for name in node.input if name)
-    for graph in subgraphs(node):
-        yield from (value.name for value in graph.output)
-        for inner in graph.node:
-            yield from _used(inner)

@@ -51,6 +51,15 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from (candidate.g, *candidate.graphs)
 
 
+def used_tensors(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that the node reads, with those its subgraphs take from outside (names are never shadowed in ONNX)."""
+    yield from (name for name in node.input if name)
+    for graph in subgraphs(node):
+        yield from (value.name for value in graph.output)
+        for inner in graph.node:
+            yield from used_tensors(inner)
+
+
 def is_standard(node: onnx.NodeProto, *op_types: str) -> bool:
     """Whether the node is one of these operators of ONNX itself, and not of a custom domain."""
     return node.domain in ("", "ai.onnx") and node.op_type in op_types

@@ -15,12 +15,13 @@ import { shownVersion } from "./selectors.js";
 import { subscribe, update } from "./state.js";
 import { installTheme } from "./theme.js";
 import { ingestTraffic } from "./traffic.js";
-import { observeViewport } from "./viewport.js";
+import { followLayer, observeViewport } from "./viewport.js";
 import { about } from "./views/about.js";
 import { account } from "./views/account.js";
 import { channel } from "./views/channel.js";
 import { classes } from "./views/classes.js";
 import { empty } from "./views/empty.js";
+import { graph } from "./views/graph.js";
 import { guide } from "./views/guide.js";
 import { history } from "./views/history.js";
 import { layer, layerTitle } from "./views/layer.js";
@@ -29,7 +30,6 @@ import { overview } from "./views/overview.js";
 import { recalibrations } from "./views/recalibrations.js";
 import { replicas } from "./views/replicas.js";
 import { steps } from "./views/steps.js";
-import { strip } from "./views/strip.js";
 import { tabs, title } from "./views/title.js";
 import { traffic } from "./views/traffic.js";
 import { trial } from "./views/trial.js";
@@ -52,7 +52,7 @@ const VIEWS = {
 /** Views of a loaded version, by the tab that shows them. @type {Record<Tab, Record<string, (state: Shown) => Content>>} */
 const TAB_VIEWS = {
   now: { verdict, steps, figures: traffic },
-  layers: { "layers-lead": layersLead, strip, "layer-title": layerTitle, heatmap: layer, channel, classes },
+  layers: { "layers-lead": layersLead, graph, "layer-title": layerTitle, heatmap: layer, channel, classes },
   history: { "history-lead": historyLead, history },
   versions: { "versions-lead": versionsLead, versions, recalibration: recalibrations, about },
   try: { "try-lead": tryLead, trial, guide },
@@ -90,11 +90,12 @@ listenForImages(/** @type {HTMLElement} */ (document.querySelector("section.tria
 
 update(readAddress());
 subscribe(draw);
+subscribe(followLayer);
 addEventListener("hashchange", () => {
   followAddress();
   refresh(REPOSITORY_QUERIES);
 });
-observeViewport(document.querySelectorAll("section"), ["strip", "heatmap", "channel", "history"]);
+observeViewport(document.querySelectorAll("section"), ["heatmap", "channel", "history"]);
 start(QUERIES);
 listen(
   {

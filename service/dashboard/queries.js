@@ -6,11 +6,12 @@ import { loadDigits, takesDigits } from "./demonstration.js";
 import { below, belowLayer, belowModel, FAST_MS, once, onTab, paced, query, SLOW_MS, slowly } from "./query.js";
 import { shownPeriod } from "./ranges.js";
 import { defaultVersion, isVisible, liveLayer, selectedChannel, selectedLayer, shownPath } from "./selectors.js";
+import { inOrder } from "./topology.js";
 import { ingestCounters } from "./traffic.js";
 
 /**
  * @import {
- *   ChannelHistory, Drift, History, Job, JobList, Layer, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata,
+ *   ChannelHistory, Drift, History, Job, JobList, LayerList, LiveLayer, LiveModel, ModelCard, ReferenceList, ModelMetadata,
  *   Overview, Permissions, Query, ReplicaList, Rollout, ServerMetadata, State, StatisticsList, StoredLayer, TrainedLayer
  * } from "./types"
  */
@@ -68,12 +69,15 @@ const metadata = query({
   receive: (metadata) => ({ metadata }),
 });
 
-/** @type {Query<{ layers: Layer[] }>} */
+/** @type {Query<LayerList>} */
 const layers = query({
   name: "layers",
   path: (state) => below(state, "/layers"),
   interval: once,
-  receive: ({ layers }, state) => ({ layers, ...selectLayer({ ...state, layers }) }),
+  receive: ({ layers: found, topology }, state) => {
+    const layers = inOrder(found, topology);
+    return { layers, topology, ...selectLayer({ ...state, layers }) };
+  },
 });
 
 /** @type {Query<Drift>} */

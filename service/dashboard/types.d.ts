@@ -15,7 +15,9 @@ export type LoadedVersion = ModelSummary["loaded"][number];
 export type ModelCard = OfVersion<"/card">;
 export type ModelMetadata = OfVersion<"">;
 export type Tensor = ModelMetadata["inputs"][number];
-export type Layer = OfVersion<"/layers">["layers"][number];
+export type LayerList = OfVersion<"/layers">;
+export type Layer = LayerList["layers"][number];
+export type TopologyNode = LayerList["topology"][number];
 export type ChannelHistory = OfVersion<"/layers/{layer}/history">;
 export type StoredLayer = OfVersion<"/layers/{layer}">;
 export type TrainedLayer = OfVersion<"/layers/{layer}/training">;
@@ -84,7 +86,7 @@ export type Tab = "now" | "layers" | "history" | "versions" | "try";
 export type Column = "state" | "name" | "requests" | "p99" | "errors" | "version" | "accuracy" | "drift";
 
 /** Elements whose contents are drawn to their width. */
-export type Host = "strip" | "heatmap" | "channel" | "history";
+export type Host = "heatmap" | "channel" | "history";
 
 /** The traffic of one version between two readings. Latencies are null if there were no requests. */
 export interface Sample {
@@ -147,7 +149,10 @@ export interface Selection {
 export interface VersionKnowledge {
   card: ModelCard | null;
   metadata: ModelMetadata | null;
+  /** From the input to the output. */
   layers: Layer[];
+  /** Empty where it was not recorded. */
+  topology: TopologyNode[];
   /** The last full window of rows: the state now. */
   judged: Drift | null;
   judgedFailure: string | null;

@@ -3,7 +3,7 @@
 
 import { current, update } from "./state.js";
 
-/** @import { Host } from "./types" */
+/** @import { Host, State } from "./types" */
 
 const NEARBY = "200px"; // so that what is scrolled to is up to date when it comes into view
 
@@ -34,4 +34,20 @@ export function observeViewport(sections, hosts) {
     if (hosts.some((host) => widths[host] !== current().widths[host])) requestAnimationFrame(() => update({ widths }));
   });
   for (const host of hosts) resizes.observe(/** @type {Element} */ (document.getElementById(host)));
+}
+
+/** The layer that was scrolled to. @type {string | null} */
+let followed = null;
+
+/** Scroll the graph of layers, and nothing around it, to the layer that was selected. @param {State} state */
+export function followLayer({ layer }) {
+  if (layer === followed) return;
+  const tab = document.querySelector("#graph [aria-selected='true']");
+  const graph = tab?.closest(".graph");
+  if (!tab || !graph) return;
+  followed = layer;
+  const [seen, wanted] = [graph.getBoundingClientRect(), tab.getBoundingClientRect()];
+  if (wanted.top < seen.top || wanted.bottom > seen.bottom) {
+    graph.scrollTop += (wanted.top + wanted.bottom - seen.top - seen.bottom) / 2;
+  }
 }

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.errors import NotFound
 from service.http.access import PUBLIC
+from service.routes.page_script import join_modules
 from service.wire.compression import negotiate
 
 _MEDIA_TYPES = {
@@ -42,9 +43,9 @@ _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 """Of a file whose address has the digest of all of them: browsers ask for it once."""
 
 _ALIVE = b'{"status":"alive"}'
+_GUIDE = re.compile(rb' *<a href="guide/".*\n')
 _DIGEST = re.compile("[0-9a-f]{16}/")
 _STYLES = re.compile('@import "([^"]+)";')
-_SCRIPT = '<script type="module"'
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,19 @@ class _File:
         return cls(body, gzip.compress(body, mtime=0), {**HEADERS, "Content-Type": media_type, "ETag": tag})
 
 
-def router() -> APIRouter:
-    """The page and its files. They are read once: no path of a request is looked up on disk."""
+def router(*, has_guide: bool) -> APIRouter:
+    """The page and its files. They are read once: no path of a request is looked up on disk.
+
+    Args:
+        has_guide: whether the documentation is under /guide, so that the page links to it.
+    """
     routes = APIRouter(include_in_schema=False, dependencies=[PUBLIC])
-    files_ = _with_styles(dict(_read(files("service") / "dashboard")))
+    files_ = _with_script(_with_styles(dict(_read(files("service") / "dashboard"))))
     digest = sha256(b"".join(path.encode() + body for path, body in sorted(files_.items()))).hexdigest()[:16]
-    files_["index.html"] = _with_addresses(files_["index.html"].decode(), digest, files_).encode()
+    if not has_guide:
+        files_["index.html"] = _GUIDE.sub(b"", files_["index.html"])
+    # Addresses that never change their content can be kept for good.
+    files_["index.html"] = files_["index.html"].replace(b'"dashboard/', f'"dashboard/{digest}/'.encode())
     served = {path: _File.of(path, body) for path, body in files_.items()}
 
     def respond(file: _File, request: Request, caching: Mapping[str, str]) -> Response:
@@ -112,13 +120,8 @@ def _with_styles(found: Mapping[str, bytes]) -> dict[str, bytes]:
     return {**kept, "page.css": sheet.encode()}
 
 
-def _with_addresses(text: str, digest: str, paths: Mapping[str, bytes]) -> str:
-    """The page with addresses that never change their content, and with a link to every module.
-
-    A browser finds a module only when it has read the one that imports it, which takes as many rounds as the imports
-    are deep. With links it requests all of them at once.
-    """
-    links = "".join(
-        f'<link rel="modulepreload" href="dashboard/{path}">\n    ' for path in sorted(paths) if path.endswith(".js")
-    )
-    return text.replace(_SCRIPT, links + _SCRIPT).replace('"dashboard/', f'"dashboard/{digest}/')
+def _with_script(found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same files, with one script in place of the modules."""
+    modules = {path: body.decode() for path, body in found.items() if path.endswith(".js")}
+    kept = {path: body for path, body in found.items() if path not in modules}
+    return {**kept, "page.js": join_modules(modules, "page.js").encode()}

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput
-from models.manifest import Channels, LayerHistory, LayerKind, NormLayer, Placement, WatchedLayer
+from models.manifest import Channels, LayerHistory, LayerKind, NormLayer, Placement, TopologyNode, WatchedLayer
 from service.catalog.catalog import Catalog
 from service.host.codec_pool import CodecPool
 from service.http.access import PREDICT, PUBLIC, client_address
@@ -49,6 +49,9 @@ class LayerList(BaseModel):
     model_name: str
     model_version: str
     layers: list[LayerSummary]
+    topology: list[TopologyNode] = Field(
+        description="The layers as a graph, each node after its sources. Empty where it was not recorded."
+    )
 
 
 class LayerStatistics(WatchedLayer):
@@ -152,7 +155,12 @@ def router(
             )
             for layer in served.layers.values()
         ]
-        return LayerList(model_name=served.model, model_version=str(served.version), layers=layers)
+        return LayerList(
+            model_name=served.model,
+            model_version=str(served.version),
+            layers=layers,
+            topology=list(served.manifest.topology),
+        )
 
     @for_default_and_named(
         routes,

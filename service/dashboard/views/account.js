@@ -4,6 +4,7 @@
 import { signIn, signOut } from "../actions.js";
 import { hasToken } from "../api.js";
 import { h } from "../dom.js";
+import { REASON_ID } from "./permitted.js";
 
 /** @import { Permissions, State } from "../types" */
 
@@ -20,7 +21,7 @@ export function account({ access }) {
   const { may_change: mayChange, may_predict: mayPredict } = access;
   if (hasToken()) {
     return [
-      h("span", null, TOKENS[access.token ?? "unknown"]),
+      h("span", { id: REASON_ID }, TOKENS[access.token ?? "unknown"]),
       h("button", { type: "button", class: "link", onclick: signOut }, "Sign out"),
     ];
   }
@@ -28,7 +29,7 @@ export function account({ access }) {
   return [
     h(
       "span",
-      { title: "What is served can be looked at, and not changed" },
+      { id: REASON_ID, title: "What is served can be looked at, and not changed" },
       mayPredict ? "Read only" : "Read only, no predictions",
     ),
     h("button", { type: "button", class: "link", onclick: signIn }, "Sign in"),

@@ -5,19 +5,24 @@ import { bar } from "../charts.js";
 import { h } from "../dom.js";
 import { count, NONE, percent } from "../format.js";
 import { update } from "../state.js";
+import { keep } from "./keep.js";
 
 /** @import { Classes, Shown } from "../types" */
 
 const FEW = 12;
 
 /** @param {Shown} state */
-export function classes({ drift, card, showsAllClasses }) {
+export function classes({ drift, card, model, showsAllClasses }) {
   const found = drift?.classes;
   if (!found) {
     return h("p", { class: "muted" }, card.labels ? "No rows have been observed yet." : "This model has no classes.");
   }
   if (!found.counts.some(Boolean)) return h("p", { class: "muted" }, "No rows were observed in this window.");
-  return [shareTable(found, showsAllClasses), found.labels.length > FEW && more(found, showsAllClasses)];
+  return [
+    shareTable(found, showsAllClasses),
+    keep(`${model}-classes`, () => records(found), "table.shares"),
+    found.labels.length > FEW && more(found, showsAllClasses),
+  ];
 }
 
 /** Of many classes, those that differ most. @param {Classes} classes @param {boolean} all */
@@ -29,7 +34,7 @@ function shareTable({ labels, counts, shares, reference_shares: reference }, all
   const top = Math.max(...shares, ...(reference ?? []), 1e-9);
   return h(
     "table",
-    { class: "classes" },
+    { class: "classes shares" },
     h(
       "thead",
       null,
@@ -58,6 +63,15 @@ function shareTable({ labels, counts, shares, reference_shares: reference }, all
     ),
   );
 }
+
+/** @param {Classes} classes */
+const records = ({ labels, counts, shares, reference_shares: reference }) =>
+  labels.map((label, at) => ({
+    class: label,
+    rows: counts[at],
+    share: shares[at],
+    reference_share: reference?.[at] ?? null,
+  }));
 
 /** @param {Classes} classes @param {boolean} all */
 function more({ labels, reference_shares: reference }, all) {

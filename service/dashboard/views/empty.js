@@ -5,6 +5,7 @@ import { loadModel, loadVersion } from "../actions.js";
 import { h } from "../dom.js";
 import { indexOf } from "../selectors.js";
 import { command } from "./command.js";
+import { ifMayChange } from "./permitted.js";
 
 /** @import { State } from "../types" */
 
@@ -27,6 +28,6 @@ export function empty(state) {
   return [
     h("p", { class: "headline" }, "Not loaded"),
     h("p", null, entry.reason),
-    h("p", null, h("button", { type: "button", class: "button", onclick: load }, "Load it")),
+    h("p", null, h("button", { type: "button", class: "button", onclick: load, ...ifMayChange() }, "Load it")),
   ];
 }

@@ -4,6 +4,7 @@
 import { generateImages } from "../actions.js";
 import { h } from "../dom.js";
 import { count } from "../format.js";
+import { ifMayPredict } from "./permitted.js";
 
 /** @import { GenerationRequest, ModelCard, On, Shown } from "../types" */
 
@@ -41,7 +42,7 @@ export function generator({ generated }, { classes }) {
           ),
         ),
       field("Seed", { name: "seed", min: 0, placeholder: "any" }),
-      h("button", { type: "submit", class: "button" }, "Generate"),
+      h("button", { type: "submit", class: "button", ...ifMayPredict() }, "Generate"),
       h("p", { class: "muted" }, "The same seed gives the same images."),
     ),
     generated &&

@@ -6,6 +6,7 @@ import { link } from "../address.js";
 import { previewOf, SENT, sendDigits, setNoise, takesDigits } from "../demonstration.js";
 import { h } from "../dom.js";
 import { count, percent } from "../format.js";
+import { ifMayPredict } from "./permitted.js";
 import { badge } from "./verdict.js";
 
 /** @import { Content, On, Shown } from "../types" */
@@ -20,7 +21,7 @@ export function guide(state) {
       "Send a request",
       "One handwritten digit. The answer is above, with what each layer makes of it.",
       isSent,
-      h("button", { type: "button", class: "button", onclick: predictExample }, "Send a seven"),
+      h("button", { type: "button", class: "button", onclick: predictExample, ...ifMayPredict() }, "Send a seven"),
     ),
     step(
       "See a layer",
@@ -67,7 +68,7 @@ function demonstration({ demonstration: { noise, sent }, digits, judged, model, 
       { class: "actions" },
       h(
         "button",
-        { type: "button", class: "button", disabled: isSending, onclick: sendDigits },
+        { type: "button", class: "button", disabled: isSending, onclick: sendDigits, ...ifMayPredict() },
         `Send ${count(SENT)} of them`,
       ),
       isSending && h("progress", { max: SENT, value: sent, "aria-label": "Inputs sent" }),

@@ -8,6 +8,7 @@ import { select } from "../navigation.js";
 import { driftEdges, hasTooFewRows, SIGNED_EDGES, signedStep, step } from "../scale.js";
 import { selectedChannel } from "../selectors.js";
 import { keep } from "./keep.js";
+import { learn } from "./learn.js";
 import { unfoldingTable } from "./tables.js";
 
 /** @import { Channels, Measure, ObservedLayer, Shown } from "../types" */
@@ -54,7 +55,7 @@ export const heatmap = (state, live) => [
     isColoured(state) ? (state.drift?.large_symmetric_kl ?? null) : null,
   ),
   legend(state),
-  keep(`${state.model}-${live.layer}`, () => records(live)),
+  keep(`${state.model}-${live.layer}`, () => records(live), ".heatmap"),
   table(live),
 ];
 
@@ -184,6 +185,7 @@ function legend(state) {
       ]),
     ),
     h("span", { class: "muted" }, explanation),
+    learn("drift", "What these figures mean"),
   );
 }
 

@@ -7,8 +7,8 @@ import { liveLayer, selectedLayer, shownTraffic } from "../selectors.js";
 import { update } from "../state.js";
 import { choice } from "./choice.js";
 import { imageCommand, tensorCommand } from "./command.js";
+import { PLACEMENTS } from "./graph.js";
 import { heatmap, MEASURES } from "./heatmap.js";
-import { PLACEMENTS } from "./strip.js";
 import { training } from "./training.js";
 
 /** @import { Layer, Shown } from "../types" */

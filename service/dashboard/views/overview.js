@@ -58,7 +58,7 @@ export function overview(state) {
           `List all ${count(rows.length)}`,
         ),
       ),
-    rows.length > 0 && keep("models", () => rows.map(record)),
+    rows.length > 0 && keep("models", () => rows.map(record), "#models table"),
     rows.length === 0 && search !== "" && h("p", { class: "muted" }, `No model has "${search}" in its name.`),
     welcome(overview),
   ];

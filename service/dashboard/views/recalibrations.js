@@ -6,6 +6,8 @@ import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, date, number } from "../format.js";
 import { gateTable } from "./gates.js";
+import { learn } from "./learn.js";
+import { ifMayChange } from "./permitted.js";
 
 /** @import { Job, On, Properties, RecalibrationRequest, Shown } from "../types" */
 
@@ -34,7 +36,8 @@ export function recalibrations({ jobs, references, card }) {
       "p",
       { class: "muted" },
       "Estimates the statistics of every normalisation layer again, from rows of incoming traffic. If the gates pass, " +
-        "the result is published as a new version, which answers only requests that name it until it is promoted.",
+        "the result is published as a new version, which answers only requests that name it until it is promoted. ",
+      learn("recalibration", "How it works, and when it does not help"),
     ),
     card.unavailable.recalibration
       ? h("p", null, `Not possible: ${card.unavailable.recalibration}.`)
@@ -44,7 +47,8 @@ export function recalibrations({ jobs, references, card }) {
       "p",
       { class: "muted" },
       "Collects rows of incoming traffic that you declare good. They set the thresholds of a new version: its next rows " +
-        "are compared with them.",
+        "are compared with them. ",
+      learn("watching", "What a reference is"),
     ),
     card.unavailable.reference
       ? h("p", null, `Not possible: ${card.unavailable.reference}.`)
@@ -83,7 +87,7 @@ function form(version) {
     }),
     field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
     h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a gate fails"),
-    h("button", { class: "button" }, `Re-calibrate version ${version}`),
+    h("button", { class: "button", ...ifMayChange() }, `Re-calibrate version ${version}`),
   );
 }
 
@@ -103,7 +107,7 @@ function referenceForm(version) {
     { class: "fields", onsubmit: submit },
     field("Rows of the reference", { name: "rows", min: 80, max: 5000, value: 1000 }),
     field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
-    h("button", { class: "button" }, `Collect a reference for version ${version}`),
+    h("button", { class: "button", ...ifMayChange() }, `Collect a reference for version ${version}`),
   );
 }
 
@@ -140,7 +144,11 @@ function entry(job, isLatest) {
     state === "collecting" &&
       h("progress", { max: job.target_seen, value: Math.min(job.seen, job.target_seen), "aria-label": "Rows seen" }),
     !job.is_finished &&
-      h("p", null, h("button", { type: "button", class: "link", onclick: () => cancelJob(job) }, "Cancel")),
+      h(
+        "p",
+        null,
+        h("button", { type: "button", class: "link", onclick: () => cancelJob(job), ...ifMayChange() }, "Cancel"),
+      ),
     gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
   );
 }

@@ -5,6 +5,7 @@ import { predictImage } from "../actions.js";
 import { h } from "../dom.js";
 
 /** @import { On } from "../types" */
+import { ifMayPredict } from "./permitted.js";
 
 const SIDE = 280;
 const INNER = 200;
@@ -96,7 +97,7 @@ export const sketch = () =>
     h(
       "p",
       { class: "actions" },
-      h("button", { type: "button", class: "button", onclick: send }, "Predict the drawing"),
+      h("button", { type: "button", class: "button", onclick: send, ...ifMayPredict() }, "Predict the drawing"),
       h("button", { type: "button", class: "link", onclick: clear }, "Clear"),
     ),
   );

@@ -5,6 +5,8 @@ import * as actions from "../actions.js";
 import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, percent } from "../format.js";
+import { learn } from "./learn.js";
+import { ifMayChange, readOnlyNote } from "./permitted.js";
 
 /** @import { Content, Job, Rollout, Shown, VersionState } from "../types" */
 
@@ -41,7 +43,13 @@ export function steps(state) {
         ),
       ),
     ),
-    h("p", { class: "note" }, "Each step can be taken back. Nothing replaces the version in use by itself."),
+    readOnlyNote(),
+    h(
+      "p",
+      { class: "note" },
+      "Each step can be taken back. Nothing replaces the version in use by itself. ",
+      learn("operations", "How versions replace each other"),
+    ),
   ];
 }
 
@@ -80,7 +88,7 @@ function recalibrate({ card, model, jobs }, candidate, job) {
     name,
     text: `Learn the layers' statistics again from incoming inputs, without labels. The result is checked, and becomes a new version that nobody uses yet.${last}`,
     isDone: false,
-    action: h("button", { type: "button", class: "button", onclick: start }, "Re-calibrate"),
+    action: h("button", { type: "button", class: "button", onclick: start, ...ifMayChange() }, "Re-calibrate"),
   };
 }
 
@@ -99,7 +107,10 @@ function compare(candidate) {
     name,
     text: isShadow ? "Waiting for inputs." : "Run it beside the version in use, without answering anybody.",
     isDone: false,
-    action: candidate && !isShadow && h("button", { type: "button", class: "button", onclick: start }, "Compare"),
+    action:
+      candidate &&
+      !isShadow &&
+      h("button", { type: "button", class: "button", onclick: start, ...ifMayChange() }, "Compare"),
   };
 }
 
@@ -113,7 +124,8 @@ function trickle({ canary }, candidate) {
     name,
     text: `Let it answer ${percent(FIRST_SHARE)} of the requests, as a canary.`,
     isDone: false,
-    action: candidate && h("button", { type: "button", class: "button", onclick: start }, "Start canary"),
+    action:
+      candidate && h("button", { type: "button", class: "button", onclick: start, ...ifMayChange() }, "Start canary"),
   };
 }
 
@@ -124,6 +136,6 @@ function promote(candidate) {
     name: "Promote",
     text: "Let it answer every request. One click under Versions goes back.",
     isDone: false,
-    action: candidate && h("button", { type: "button", class: "button", onclick: start }, "Promote"),
+    action: candidate && h("button", { type: "button", class: "button", onclick: start, ...ifMayChange() }, "Promote"),
   };
 }

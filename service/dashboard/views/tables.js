@@ -97,8 +97,9 @@ export function unfoldingTable(label, columns, rows) {
  *
  * @param {string} operation of the API that returns them
  * @param {Array<[name: string, value: Content, explanation: string]>} figures
+ * @param {Content} [link] to what explains them at length
  */
-export const explainedFigures = (operation, figures) =>
+export const explainedFigures = (operation, figures, link = null) =>
   h(
     "details",
     { class: "figures" },
@@ -116,7 +117,7 @@ export const explainedFigures = (operation, figures) =>
         ),
       ),
     ),
-    h("p", { class: "note" }, h("a", { href: `docs#/watch/get_${operation}` }, "All of them in the API")),
+    h("p", { class: "note" }, h("a", { href: `docs#/watch/get_${operation}` }, "All of them in the API"), " ", link),
   );
 
 /** Facts as terms and their values. @param {Array<[term: string, value: Content, note?: Content]>} facts @param {string} [kind] */

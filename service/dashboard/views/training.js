@@ -4,6 +4,8 @@
 import { path, ticks } from "../charts.js";
 import { h } from "../dom.js";
 import { count, number, round } from "../format.js";
+import { keep } from "./keep.js";
+import { learn } from "./learn.js";
 
 /** @import { Shown, TrainedLayer } from "../types" */
 
@@ -30,11 +32,33 @@ export function training(state) {
       { class: "muted" },
       `${count(trained.steps[trained.steps.length - 1])} steps. Lines are medians over the channels, areas reach from `,
       `the ${trained.percentiles[0]}th to the ${trained.percentiles[trained.percentiles.length - 1]}th percentile, `,
-      "and dashed lines are medians of the batches.",
+      "and dashed lines are medians of the batches. ",
+      learn("training", "How layers are watched in training"),
     ),
-    charts(trained).map((chart) => [h("h4", null, chart.name), draw(trained.steps, chart, widths.heatmap)]),
+    h(
+      "div",
+      { class: "courses" },
+      charts(trained).map((chart) => [h("h4", null, chart.name), draw(trained.steps, chart, widths.heatmap)]),
+    ),
+    keep(`${state.model}-${layer}-training`, () => records(trained), ".courses"),
   );
 }
+
+/** @param {TrainedLayer} trained */
+const records = (trained) =>
+  trained.steps.flatMap((step, at) =>
+    trained.percentiles.map((percentile, of) => ({
+      step,
+      percentile,
+      batch_mean: trained.batch_mean[at][of],
+      batch_var: trained.batch_var[at][of],
+      running_mean: trained.running_mean[at][of],
+      running_var: trained.running_var[at][of],
+      gamma: trained.gamma[at][of],
+      beta: trained.beta[at][of],
+      gradient_norm: trained.gradient_norm[at],
+    })),
+  );
 
 /** @param {TrainedLayer} trained @returns {Chart[]} */
 function charts(trained) {

@@ -10,6 +10,7 @@ import { imageOf } from "../images.js";
 import { step } from "../scale.js";
 import { tensorCommand } from "./command.js";
 import { generator } from "./generator.js";
+import { ifMayPredict } from "./permitted.js";
 import { sketch } from "./sketch.js";
 
 /** @import { ModelCard, On, Prediction, Shown, Trial } from "../types" */
@@ -50,7 +51,13 @@ function imageBox(preprocessing) {
         "label",
         { class: "button" },
         "Choose an image",
-        h("input", { type: "file", accept: "image/png,image/jpeg", class: "hidden", onchange: choose }),
+        h("input", {
+          type: "file",
+          accept: "image/png,image/jpeg",
+          class: "hidden",
+          onchange: choose,
+          ...ifMayPredict(),
+        }),
       ),
       " or drop or paste one here.",
     ),
@@ -58,7 +65,7 @@ function imageBox(preprocessing) {
       "p",
       { class: "muted" },
       `It is read as ${preprocessing.width} \u00d7 ${preprocessing.height} pixels, ${preprocessing.mode}. `,
-      h("button", { type: "button", class: "link", onclick: predictExample }, "Try the example"),
+      h("button", { type: "button", class: "link", onclick: predictExample, ...ifMayPredict() }, "Try the example"),
       ", a handwritten seven. Images that you send count as traffic.",
     ),
   );
@@ -75,7 +82,7 @@ function textBox(tokenization) {
     "form",
     { class: "drop", onsubmit: send },
     h("label", null, "Text", h("textarea", { name: "text", rows: 3, required: true })),
-    h("button", { type: "submit" }, "Predict"),
+    h("button", { type: "submit", ...ifMayPredict() }, "Predict"),
     h(
       "p",
       { class: "muted" },

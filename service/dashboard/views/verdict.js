@@ -6,6 +6,7 @@ import { h } from "../dom.js";
 import { count, date, NONE, number, percent, span } from "../format.js";
 import { isShift } from "../scale.js";
 import { accuracyInWords, classesInWords, layersInWords, SIGNS, VERDICTS } from "../words.js";
+import { learn } from "./learn.js";
 import { explainedFigures } from "./tables.js";
 
 /** @import { Drift, LoadedVersion, Shown, Verdict } from "../types" */
@@ -90,7 +91,13 @@ function answers({ model, version, card }, judged) {
       h("a", { href: link({ model, version, tab: "layers" }) }, "Look at the layers"),
     ),
     h("dt", null, "Does it matter?"),
-    h("dd", null, consequence(judged.estimated_accuracy, card.training?.metrics.test_accuracy)),
+    h(
+      "dd",
+      null,
+      consequence(judged.estimated_accuracy, card.training?.metrics.test_accuracy),
+      " ",
+      learn("accuracy", "How it is estimated"),
+    ),
   );
 }
 
@@ -106,36 +113,40 @@ function consequence(estimate, tested) {
 function figures(judged) {
   const { rows, symmetric_kl: size, wasserstein, large_symmetric_kl: large, statistic, threshold } = judged;
   const accuracy = judged.estimated_accuracy;
-  return explainedFigures("drift", [
+  return explainedFigures(
+    "drift",
     [
-      "Inputs",
-      count(rows),
-      `Rows of the last full window${judged.judged_at === null ? "" : `, at ${date(judged.judged_at)}`}: what this verdict rests on.`,
+      [
+        "Inputs",
+        count(rows),
+        `Rows of the last full window${judged.judged_at === null ? "" : `, at ${date(judged.judged_at)}`}: what this verdict rests on.`,
+      ],
+      [
+        "Size",
+        number(size),
+        `How far the layers' inputs are from those seen in training, mean over layers: symmetric KL divergence, in nats. A layer raises an alarm from ${number(large)}.`,
+      ],
+      [
+        "Distance",
+        number(wasserstein),
+        "The same as a distance: how far values have moved, in standard deviations (2-Wasserstein).",
+      ],
+      [
+        "Accuracy",
+        accuracy === null ? NONE : `${percent(accuracy.low)} to ${percent(accuracy.high)}`,
+        "Estimated without labels, from how often the model and its re-calibrated twin agree; right nine times of ten for shifts like those that it was learned on.",
+      ],
+      [
+        "Evidence",
+        threshold === null ? NONE : `${number(statistic)} of ${number(threshold)}`,
+        "Test statistic and its threshold. Above the threshold, chance alone is a poor explanation.",
+      ],
+      [
+        "False alarms",
+        threshold === null ? NONE : `${percent(judged.false_alarm_rate)} of windows`,
+        `So often is a window over the threshold although nothing has changed: about ${number(judged.false_alarms_per_day)} a day at this traffic. Only those that are large as well raise an alarm.`,
+      ],
     ],
-    [
-      "Size",
-      number(size),
-      `How far the layers' inputs are from those seen in training, mean over layers: symmetric KL divergence, in nats. A layer raises an alarm from ${number(large)}.`,
-    ],
-    [
-      "Distance",
-      number(wasserstein),
-      "The same as a distance: how far values have moved, in standard deviations (2-Wasserstein).",
-    ],
-    [
-      "Accuracy",
-      accuracy === null ? NONE : `${percent(accuracy.low)} to ${percent(accuracy.high)}`,
-      "Estimated without labels, from how often the model and its re-calibrated twin agree; right nine times of ten for shifts like those that it was learned on.",
-    ],
-    [
-      "Evidence",
-      threshold === null ? NONE : `${number(statistic)} of ${number(threshold)}`,
-      "Test statistic and its threshold. Above the threshold, chance alone is a poor explanation.",
-    ],
-    [
-      "False alarms",
-      threshold === null ? NONE : `${percent(judged.false_alarm_rate)} of windows`,
-      `So often is a window over the threshold although nothing has changed: about ${number(judged.false_alarms_per_day)} a day at this traffic. Only those that are large as well raise an alarm.`,
-    ],
-  ]);
+    learn("drift", "How drift is told from chance"),
+  );
 }

@@ -6,6 +6,8 @@ import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, duration, NONE, number, percent } from "../format.js";
 import { indexOf, loadedVersion, shownVersion } from "../selectors.js";
+import { keep } from "./keep.js";
+import { ifMayChange, readOnlyNote } from "./permitted.js";
 import { badge } from "./verdict.js";
 
 /** @import { Lineage, On, Rollout, Shown, VersionState } from "../types" */
@@ -31,7 +33,9 @@ export function versions(state) {
         rollout.versions.toReversed().map((one) => row(state, rollout, one)),
       ),
     ),
+    keep(`${state.model}-versions`, () => rollout.versions.map((one) => record(state, one)), "#versions table"),
     modelActions(rollout),
+    readOnlyNote(),
     !rollout.pinned && h("p", { class: "note" }, "The newest version is the default, until one is promoted."),
   ];
 }
@@ -72,6 +76,22 @@ function row(state, rollout, one) {
   );
 }
 
+/** A row as a line of a table to keep. @param {Shown} state @param {VersionState} one */
+const record = (state, one) => ({
+  model: state.model,
+  version: one.version,
+  roles: one.roles.join(" "),
+  loaded: one.loaded,
+  origin: one.lineage?.origin ?? null,
+  parent: one.lineage?.parent?.version ?? null,
+  requests: one.requests,
+  errors: one.errors,
+  p50_ms: one.request_ms.p50,
+  p99_ms: one.request_ms.p99,
+  verdict: loadedVersion(state, state.model, one.version)?.verdict ?? null,
+  agreement: one.compared?.agreement ?? null,
+});
+
 /** @param {number | null} value */
 const milliseconds = (value) => (value === null ? NONE : duration(value / 1e3));
 
@@ -104,7 +124,11 @@ const drift = (found) => (found?.rows ? badge(found) : NONE);
 
 /** @param {VersionState} one @param {string} verb @param {() => void} onclick */
 const button = ({ version }, verb, onclick) =>
-  h("button", { type: "button", class: "link", "aria-label": `${verb} version ${version}`, onclick }, verb);
+  h(
+    "button",
+    { type: "button", class: "link", "aria-label": `${verb} version ${version}`, onclick, ...ifMayChange() },
+    verb,
+  );
 
 /** @param {VersionState} one */
 const load = (one) => button(one, "Load", () => actions.loadVersion(one.version));
@@ -146,7 +170,7 @@ function shareForm(version, share) {
       value: Number((share * 100).toPrecision(4)),
     }),
     " % ",
-    h("button", { class: "link" }, "Set"),
+    h("button", { class: "link", ...ifMayChange() }, "Set"),
   );
 }
 
@@ -154,7 +178,7 @@ function shareForm(version, share) {
 function modelActions({ previous }) {
   const before = previous.at(-1);
   /** @param {string} words @param {() => void} onclick */
-  const button = (words, onclick) => h("button", { type: "button", class: "button", onclick }, words);
+  const button = (words, onclick) => h("button", { type: "button", class: "button", onclick, ...ifMayChange() }, words);
   return h(
     "p",
     { class: "actions" },

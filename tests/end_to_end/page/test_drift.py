@@ -5,6 +5,7 @@ import re
 import httpx2
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.end_to_end.conftest import Process
@@ -28,7 +29,7 @@ def test_drift_is_shown_in_words_and_in_numbers(alarmed: Page, drifted: Process)
 
     found = httpx2.get(f"{drifted.url}/v2/models/convnet/drift").json()
     for layer in found["layers"]:
-        tab = alarmed.get_by_role("tab", name=layer["name"])
+        tab = alarmed.get_by_role("tab", name=re.compile(rf"{layer['name']} \d+ ch"))
         expect(tab).to_have_accessible_name(re.compile(r"[0-9.]+ .*[0-9]+ ch ?, significant, folded back"))
         assert float(tab.locator(".size").inner_text().split()[0]) == pytest.approx(layer["symmetric_kl"], rel=0.05)
     expect(alarmed.locator("#classes tbody tr")).to_have_count(10)
@@ -170,6 +171,20 @@ def test_a_channel_is_shown_over_time_and_kept(alarmed: Page) -> None:
     with alarmed.expect_download() as channels:
         alarmed.locator("#heatmap").get_by_role("button", name="Save as CSV").click()
     assert len(channels.value.path().read_text().splitlines()) > 8
+    for part, first in (
+        ("#graph", "layer,kind,channels,placement,after,symmetric_kl,significant"),
+        ("#classes", "class,rows,share,reference_share"),
+    ):
+        with alarmed.expect_download() as kept:
+            alarmed.locator(part).get_by_role("button", name="Save as CSV").click()
+        assert kept.value.path().read_text().splitlines()[0] == first
+    with alarmed.expect_download() as cells:
+        alarmed.locator("#heatmap").get_by_role("button", name="Save as PNG").click()
+    with Image.open(cells.value.path()) as picture:
+        box = alarmed.locator(".heatmap").bounding_box()
+        assert box is not None
+        assert picture.size == pytest.approx((2 * box["width"], 2 * box["height"]), abs=1)
+        assert len(picture.convert("RGB").getcolors(100_000) or ()) > 3  # cells, lines, figures
     channel = alarmed.locator("#channel")
     with alarmed.expect_download() as drawing:
         channel.get_by_role("button", name="Save as PNG").last.click()

@@ -1,5 +1,6 @@
 """Many models, deep networks and wide layers, with made answers of the service."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,18 @@ def many_layers(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "layers": [one | {key: change[key] for key in change if key in one} for change in changes]}
 
 
+def many_connections(body: dict[str, Any]) -> dict[str, Any]:
+    """Of the layers: those of each block in a chain, and a shortcut around each block."""
+    nodes: list[dict[str, Any]] = [{"kind": "input", "name": "input", "sources": []}]
+    for block in range(BLOCKS):
+        start = len(nodes) - 1
+        for name in names()[block * LAYERS_OF_BLOCK : (block + 1) * LAYERS_OF_BLOCK]:
+            nodes.append({"kind": "layer", "name": name, "sources": [len(nodes) - 1]})
+        nodes.append({"kind": "join", "name": "Add", "sources": [len(nodes) - 1, start]})
+    nodes.append({"kind": "output", "name": "scores", "sources": [len(nodes) - 1]})
+    return {**many_layers(body), "topology": nodes}
+
+
 def many_channels(body: dict[str, Any]) -> dict[str, Any]:
     repeated = {
         key: {
@@ -61,7 +74,7 @@ def many_channels(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_deep(page: Page) -> None:
-    answer(page, "**/versions/1/layers", many_layers)
+    answer(page, "**/versions/1/layers", many_connections)
     answer(page, "**/versions/1/drift?*", many_layers)
 
     def fulfil(route: Route) -> None:
@@ -93,7 +106,7 @@ def test_a_hundred_layers_of_two_thousand_channels_are_summarised(
 ) -> None:
     url = f"{drifted.url}/#/models/convnet/layers?version=1"
     with opened(browser, url, prepare=make_deep, viewport=viewport) as page:
-        blocks = page.locator("#strip .summary")
+        blocks = page.locator("#graph .summary")
         expect(blocks).to_have_count(BLOCKS)
         expect(blocks.nth(7)).to_contain_text("10 layers, 1 changed, at most 3.00")
         expect(blocks.nth(7)).to_have_attribute("aria-expanded", "true")
@@ -101,6 +114,10 @@ def test_a_hundred_layers_of_two_thousand_channels_are_summarised(
         expect(tabs).to_have_count(LAYERS_OF_BLOCK)
         blocks.nth(2).click()
         expect(tabs).to_have_count(2 * LAYERS_OF_BLOCK)
+        expect(page.locator(".graph .node")).to_have_text(["input", "Add", "Add", "output scores"])
+        expect(tabs.nth(LAYERS_OF_BLOCK)).to_have_accessible_name(re.compile("stage7.0.norm .*, after stage6$"))
+        lines = page.locator(".graph .row").filter(has=page.get_by_role("tab", selected=True)).locator("path")
+        expect(lines).to_have_count(3)  # into the layer, out of it, and the shortcut around it
 
         expect(page.locator("#heatmap > p").first).to_contain_text("1 of 2,048 channels have changed clearly")
         expect(page.get_by_role("gridcell")).to_have_count(CHANNELS)

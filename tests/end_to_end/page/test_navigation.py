@@ -38,7 +38,7 @@ def test_it_shows_the_models_and_the_layers_of_one(page: Page) -> None:
 def test_only_the_tab_that_is_open_is_drawn(browser: Browser, drifted: Process) -> None:
     drawn = {
         "Now": ("#verdict", "#figures"),
-        "Layers": ("#layers-lead", "#strip", "#heatmap", "#channel", "#classes"),
+        "Layers": ("#layers-lead", "#graph", "#heatmap", "#channel", "#classes"),
         "History": ("#history-lead", "#history"),
         "Versions": ("#versions-lead", "#versions", "#recalibration", "#about"),
         "Try it": ("#try-lead", "#trial", "#guide"),

@@ -42,6 +42,11 @@ def decide(page: Page, words: str, says: str) -> None:
 def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
     page = versions
     expect(row(page, 1)).to_contain_text("not loaded")
+    with page.expect_download() as kept:
+        page.locator("#versions").get_by_role("button", name="Save as CSV").click()
+    lines = [line.split(",") for line in kept.value.path().read_text().splitlines()]
+    assert lines[0][:5] == ["model", "version", "roles", "loaded", "origin"]
+    assert [line[1:4] for line in lines[1:]] == [["1", "", "false"], ["2", "", "true"], ["3", "default", "true"]]
     decide(page, "Load version 1", "Version 1 is loaded.")
     decide(page, "Shadow version 1", "Version 1 is compared with the default.")
     expect(row(page, 1)).to_contain_text("shadow")

@@ -49,3 +49,10 @@ def test_where_there_is_none_the_answer_says_how_to_build_it(tmp_path: Path) -> 
     answer = client_of(tmp_path, None).get("/guide/")
     assert answer.status_code == 404
     assert "make docs" in answer.json()["error"]
+
+
+def test_the_page_links_to_the_guide_where_there_is_one(tmp_path: Path, site: Path) -> None:
+    for folder in (site, None):
+        page = client_of(tmp_path, folder).get("/", headers={"Accept": "text/html"}).text
+        assert ('<a href="guide/"' in page) == (folder is not None)
+        assert 'href="docs"' in page

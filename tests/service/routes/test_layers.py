@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from models.manifest import LayerHistory, TrainingHistory
+from models.manifest import LayerHistory, TopologyNode, TrainingHistory
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 
@@ -18,6 +18,7 @@ def test_layers_are_listed_with_their_place(client: TestClient, prefix: str) -> 
     (layer,) = answer["layers"]
     assert (layer["name"], layer["num_features"]) == ("norm", 3)
     assert (layer["placement"]["kind"], layer["placement"]["into"]) == ("folded_back", ["fc"])
+    assert answer["topology"] == []  # as in a bundle of an earlier release
 
 
 @pytest.mark.parametrize("prefix", ["/v2/models/tiny", "/v2/models/tiny/versions/1"])
@@ -38,10 +39,13 @@ def test_a_layer_tells_how_its_statistics_came_about(
     points = {name: ((float(i), 0.5),) for i, name in enumerate(LayerHistory.model_fields)}
     layers = {"norm": LayerHistory(**points | {"gradient_norm": (0.25,)})}
     history = TrainingHistory(steps=(1,), percentiles=(25, 75), layers=layers)
-    bundle = tiny_bundle()
-    repository.publish(
-        replace(bundle, manifest=bundle.manifest.model_copy(update={"training_history": history})), candidate=False
+    topology = (
+        TopologyNode(kind="input", name="input", sources=()),
+        TopologyNode(kind="layer", name="norm", sources=(0,)),
     )
+    bundle = tiny_bundle()
+    changes = {"training_history": history, "topology": topology}
+    repository.publish(replace(bundle, manifest=bundle.manifest.model_copy(update=changes)), candidate=False)
     assert own_client.post("/v2/repository/models/tiny/load").status_code == 200
 
     answer = own_client.get(f"{prefix}/layers/norm/training").json()
@@ -56,8 +60,9 @@ def test_a_layer_tells_how_its_statistics_came_about(
         "gradient_norm": [0.25],
     }
     assert own_client.get(f"{prefix}/layers/other/training").status_code == 404
+    assert own_client.get(f"{prefix}/layers").json()["topology"] == [node.model_dump(mode="json") for node in topology]
     card = own_client.get(f"{prefix}/card").json()
-    assert "training_history" not in card
+    assert not card.keys() & changes.keys()
 
 
 def test_a_version_whose_layers_were_not_watched_has_no_steps(client: TestClient) -> None:
