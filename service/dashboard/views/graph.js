@@ -133,7 +133,10 @@ function tab({ drift, layers, layer: selected }, rows, at, layer) {
   const prefix = rows[at].block === null ? "" : `${rows[at].block?.name}.`;
   const isShort = prefix !== "" && layer.name.startsWith(prefix);
   const name = isShort
-    ? [h("span", { class: "visually-hidden" }, prefix), breakable(layer.name.slice(prefix.length))]
+    ? [
+        h("span", { class: "visually-hidden" }, layer.name),
+        h("span", { "aria-hidden": "true" }, breakable(layer.name.slice(prefix.length))),
+      ]
     : breakable(layer.name);
   return h(
     "button",
