@@ -96,9 +96,9 @@ def validate_upgrade(method: bytes, headers: dict[bytes, bytes]) -> None:
         raise Refused(NO_WEBSOCKETS)
 
 
-def reason(error: httptools.HttpParserError) -> PublicError:
+def reason(error: httptools.HttpParserError | Refused) -> PublicError:
     """What the client is told about a request that cannot be parsed further."""
-    cause = error.__context__
+    cause = error if isinstance(error, Refused) else error.__context__
     if isinstance(cause, Refused):
         return cause.error
     if isinstance(cause, DengeError):

@@ -1,5 +1,8 @@
 """What has come on a connection and is still to be parsed, in parts of which none reaches beyond a request."""
 
+MAX_EMPTY_LINES_BYTES = 32 << 10
+"""Dropped before a request."""
+
 _LINE_ENDS = b"\r\n"
 _EMPTY_LINE = b"\r\n\r\n"
 
@@ -15,6 +18,7 @@ class Incoming:
         self.size = 0
         self._data = b""
         self._start = 0
+        self._skipped = 0  # bytes since the last part was taken
         self._tail = b""  # of what was taken: an empty line may come in two segments
 
     def add(self, segment: bytes) -> None:
@@ -30,18 +34,26 @@ class Incoming:
             size: bytes, if there are as many; None for all up to the end of an empty line, which ends a head, and also
                 a body that comes in chunks.
         """
+        self._skipped = 0
         start = self._start
         end = self._find_empty_line() if size is None else min(start + size, len(self._data))
         self._start = end
         self.size -= end - start
         return self._data if end - start == len(self._data) else memoryview(self._data)[start:end]
 
-    def skip_empty_lines(self) -> None:
-        """Drop the ends of lines that come first. Between two requests they mean nothing: RFC 9112, section 2.2."""
+    def skip_empty_lines(self) -> bool:
+        """Drop the ends of lines that come first. Between two requests they mean nothing: RFC 9112, section 2.2.
+
+        Returns:
+            Whether there were few enough.
+        """
         if self.size and self._data[self._start] in _LINE_ENDS:
+            size = self.size
             self._data = self._data[self._start :].lstrip(_LINE_ENDS)
             self._start = 0
             self.size = len(self._data)
+            self._skipped += size - self.size
+        return self._skipped <= MAX_EMPTY_LINES_BYTES
 
     def give_back(self, size: int) -> None:
         """Take the last bytes of the last part once more."""

@@ -201,7 +201,7 @@ class Protocol(Connection):
         size = self._incoming.size
         try:
             self._parse_parts()
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, Refused) as error:
             if not isinstance(error.__context__, _Stop):
                 self._refuse(heads.reason(error))
             return
@@ -219,8 +219,9 @@ class Protocol(Connection):
                 self._parse_soon()
 
     def _parse_parts(self) -> None:
-        if self._phase is _Phase.IDLE:
-            self._incoming.skip_empty_lines()
+        if self._phase is _Phase.IDLE and not self._incoming.skip_empty_lines():
+            self.on_message_begin()
+            raise Refused(heads.HEAD_TOO_LARGE)
         for _ in range(_MAX_PARTS):
             if not self._incoming.size or self._is_complete:
                 return
@@ -228,9 +229,7 @@ class Protocol(Connection):
 
     def _parse_part(self) -> None:
         is_body = self._phase is _Phase.BODY or self._phase is _Phase.SKIPPED
-        part = self._incoming.take(
-            self._length - self._received if is_body and self._length is not None else None,
-        )
+        part = self._incoming.take(self._length - self._received if is_body and self._length is not None else None)
         try:
             self.parser.feed_data(part)
         except httptools.HttpParserUpgrade as upgrade:

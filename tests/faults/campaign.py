@@ -59,7 +59,7 @@ def attack(service: Target, attacked: Attack, scale: Scale) -> Outcome:
     """Make one attack."""
     before = service.memory().now
     service.forget_peak()
-    command = [sys.executable, "-m", "tests.faults.probe", str(service.port)]
+    command = [sys.executable, "-m", "tests.faults.probe", str(service.port), str(service.process)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
     ) as probe:
@@ -72,11 +72,12 @@ def attack(service: Target, attacked: Attack, scale: Scale) -> Outcome:
 
 def table(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Rows of the table in docs/reliability.md."""
-    yield "| attack | answered | health waited at most | a prediction at most | memory, most | memory, left | wrong |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| attack | answered | health at most | of it for a processor | a prediction | memory, most | left | wrong |"
+    yield "|---|---|---|---|---|---|---|---|"
     for outcome in outcomes:
         answered = ", ".join(f"{status} x {count}" for status, count in outcome.statuses.most_common())
-        seconds = (outcome.probed.health_seconds, outcome.probed.prediction_seconds)
+        probed = outcome.probed
+        seconds = (probed.health_seconds, probed.processor_seconds, probed.prediction_seconds)
         memory = (outcome.memory.peak, outcome.memory.now)
         cells = [
             outcome.attack.name,

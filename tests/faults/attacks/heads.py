@@ -71,8 +71,7 @@ def _send_once(request: bytes, target: Target, _scale: Scale) -> Iterable[str]:
 
 
 ATTACKS = [
-    # Empty lines before a request are allowed.
-    *(Attack(name, partial(_send, parts), refused("200", "404", "405")) for name, parts in _LONG.items()),
+    *(Attack(name, partial(_send, parts), refused("404", "405")) for name, parts in _LONG.items()),
     *(
         Attack(name, partial(_send_once, request), refused("404", "405", "501", "505"))
         for name, request in _ODD.items()

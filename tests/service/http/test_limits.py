@@ -111,6 +111,7 @@ TOO_MUCH = {
     "name without end": (431, [HEAD, *[b"a" * PIECE] * 6]),
     "number": (431, [HEAD + b"".join(b"x-%d: y\r\n" % i for i in range(MAX_HEADERS + 1))]),
     "all together": (431, [HEAD + b"".join(b"x-%d: %b\r\n" % (i, b"a" * 1000) for i in range(40)) + b"\r\n"]),
+    "empty lines": (431, [b"\r\n" * 1000] * 17),
     "trailers": (431, [chunked(BODY)[:-2], *[b"x: y\r\n" * 1000] * 6]),
     "trailer without end": (431, [chunked(BODY)[:-2] + b"x: ", *[b"a" * PIECE] * 6]),
     "chunk extension": (431, [http(Content_Length="", Transfer_Encoding="chunked") + b"5;", *[b"a" * PIECE] * 6]),
