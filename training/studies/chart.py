@@ -1,20 +1,25 @@
 """Line charts as SVG, light or dark as the reader's system is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Self
 
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 34, 48
 _TICKS = 5
+_NAME_GAP = 14
+_ROUNDING = 1e-9
+_MARKED = 12
+"""A line of at most so many points has a dot at each."""
 
 _STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #1f2328 }
   .title { font-weight: 600 } .axis { stroke: #8c959f } .grid { stroke: #d0d7de; stroke-width: .6 }
   .s0 { --c: #0969da } .s1 { --c: #bc4c00 } .s2 { --c: #1a7f37 } .s3 { --c: #8250df }
   .line { fill: none; stroke: var(--c); stroke-width: 1.8 } .band { fill: var(--c); opacity: .16 }
-  .name { fill: var(--c) } .dashed { stroke-dasharray: 5 4 }
+  .name, .dot { fill: var(--c) } .dashed { stroke-dasharray: 5 4 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .grid { stroke: #30363d }
     .s0 { --c: #58a6ff } .s1 { --c: #f0883e } .s2 { --c: #56d364 } .s3 { --c: #d2a8ff }
@@ -44,12 +49,29 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis, from `start` to `end`."""
+    """One axis, from `start` to `end`.
+
+    Attributes:
+        label: what it shows.
+        is_log: whether equal factors are equally long.
+        at: the values that are labelled; round ones by default.
+    """
 
     label: str
     start: float
     end: float
     is_log: bool = False
+    at: Sequence[float] = ()
+
+    @classmethod
+    def covering(cls, label: str, values: Iterable[float], *, is_log: bool = False) -> Self:
+        """An axis from a round value below all finite values to one above; a logarithmic one for those above zero."""
+        finite = [value for value in values if math.isfinite(value) and (value > 0 or not is_log)]
+        if is_log:
+            low, high = math.floor(math.log10(min(finite))), math.floor(math.log10(max(finite))) + 1
+            return cls(label, 10.0**low, 10.0**high, is_log=True)
+        step = _round_step(max(finite) - min(finite))
+        return cls(label, step * math.floor(min(finite) / step), step * (math.floor(max(finite) / step) + 1))
 
     def place(self, value: float) -> float:
         """Where a value lies between the ends, 0 to 1."""
@@ -59,10 +81,21 @@ class Axis:
     @property
     def ticks(self) -> list[float]:
         """Values that are labelled."""
+        if self.at:
+            return [*self.at]
         if self.is_log:
             exponents = range(math.ceil(math.log10(self.start)), math.floor(math.log10(self.end)) + 1)
             return [10.0**exponent for exponent in exponents]
-        return [self.start + (self.end - self.start) * i / _TICKS for i in range(_TICKS + 1)]
+        step = _round_step(self.end - self.start)
+        first, last = (value / step for value in (self.start, self.end))
+        return [step * i for i in range(math.ceil(first - _ROUNDING), math.floor(last + _ROUNDING) + 1)]
+
+
+def _round_step(length: float) -> float:
+    """1, 2 or 5 times a power of ten, so that a length has at most `_TICKS` steps."""
+    least = max(length, _ROUNDING) / _TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - _ROUNDING))
 
 
 def draw(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
@@ -78,7 +111,7 @@ def draw(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         height = _y(y, tick)
         parts += [
             f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{height:.1f}" y2="{height:.1f}"/>',
-            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{tick:.3g}</text>',
+            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{tick:.6g}</text>',
         ]
     parts += [
         f'<text x="{_x(x, tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:.6g}</text>' for tick in x.ticks
@@ -89,17 +122,22 @@ def draw(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         f'<text transform="translate(16 {(_TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">',
         f"{escape(y.label)}</text>",
     ]
-    ends: list[float] = []
-    for line in series:
-        parts += _line(x, y, line, ends)
+    shown = [(line, points) for line in series if (points := _finite(line))]
+    for line, points in shown:
+        parts += _line(x, y, line, points)
+    parts += _names(x, y, [(line, points[-1]) for line, points in shown if line.name])
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _line(x: Axis, y: Axis, line: Series, ends: list[float]) -> list[str]:
-    """The elements of a line; `ends` has the heights of the names that are there already."""
-    points = [(a, b) for a, b in zip(line.x, line.y, strict=True) if math.isfinite(b)]
-    if not points:
-        return []
+Point = tuple[float, float]
+
+
+def _finite(line: Series) -> list[Point]:
+    return [(a, b) for a, b in zip(line.x, line.y, strict=True) if math.isfinite(b)]
+
+
+def _line(x: Axis, y: Axis, line: Series, points: Sequence[Point]) -> list[str]:
+    """Its band, itself, and dots if it has few points."""
     parts = []
     if line.low is not None and line.high is not None:
         edge = [*zip(line.x, line.high, strict=True), *reversed(list(zip(line.x, line.low, strict=True)))]
@@ -108,16 +146,27 @@ def _line(x: Axis, y: Axis, line: Series, ends: list[float]) -> list[str]:
     path = " ".join(f"{_x(x, a):.1f},{_y(y, b):.1f}" for a, b in points)
     dashed = " dashed" if line.dashed else ""
     parts.append(f'<polyline class="line s{line.colour}{dashed}" points="{path}"/>')
-    if line.name:
-        height = _y(y, points[-1][1]) + 4
-        while any(abs(height - other) < 14 for other in ends):
-            height += 1
-        ends.append(height)
-        parts.append(
-            f'<text class="name s{line.colour}" x="{_x(x, points[-1][0]) + 8:.1f}" y="{height:.1f}">'
-            f"{escape(line.name)}</text>"
-        )
+    if len(points) <= _MARKED:
+        parts += [
+            f'<circle class="dot s{line.colour}" cx="{_x(x, a):.1f}" cy="{_y(y, b):.1f}" r="2.4"/>' for a, b in points
+        ]
     return parts
+
+
+def _names(x: Axis, y: Axis, ends: Sequence[tuple[Series, Point]]) -> list[str]:
+    """The names of lines beside their last points, from above to below, so that none covers another or the x axis."""
+    ordered = sorted(ends, key=lambda end: _y(y, end[1][1]))
+    heights: list[float] = []
+    for _, (_, value) in ordered:
+        heights.append(max(_y(y, value) + 4, heights[-1] + _NAME_GAP if heights else 0))
+    below: float = _HEIGHT - _BOTTOM
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], below)
+        below = heights[place] - _NAME_GAP
+    return [
+        f'<text class="name s{line.colour}" x="{_x(x, place) + 8:.1f}" y="{height:.1f}">{escape(line.name)}</text>'
+        for (line, (place, _)), height in zip(ordered, heights, strict=True)
+    ]
 
 
 def _x(axis: Axis, value: float) -> float:
@@ -125,5 +174,5 @@ def _x(axis: Axis, value: float) -> float:
 
 
 def _y(axis: Axis, value: float) -> float:
-    clipped = min(max(value, axis.start), axis.end)
+    clipped = min(max(value, axis.start), axis.end)  # also what is not above zero, on a logarithmic axis
     return _HEIGHT - _BOTTOM - axis.place(clipped) * (_HEIGHT - _TOP - _BOTTOM)

@@ -1,6 +1,6 @@
 """Santurkar et al. 2018: is it the covariate shift that batch normalisation reduces, or is it the loss it smooths?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -23,18 +23,18 @@ source = (
     "Ioffe & Szegedy 2015 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); Santurkar et al. 2018, "
     "definition 2.1 and figures 2 to 4 ([arXiv:1805.11604](https://arxiv.org/abs/1805.11604))"
 )
-setup = """MNIST; five hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which the
-network without BN begins to learn at once; batches of 128; plain stochastic gradient descent with a learning
-rate of 0.1; three arms: without BN, with BN, and with noise after each BN layer that shifts every unit by
-other numbers at every step. At some steps, on the batch of the step and before it is taken: **moments**,
-the symmetric KL divergence between the inputs of the activations before and after the step, as normal
-distributions of each unit on the same batch, the mean over units and layers; **gradient difference** and
-**cosine**, of the gradient of each linear layer before and after the layers before it have taken the step,
-the difference relative to the gradient, the mean over layers; **range of the loss** and **change of the
+setup = """MNIST; five hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which
+the network without BN begins to learn at once; batches of 128; plain stochastic gradient descent with a
+learning rate of 0.1; three arms: without BN, with BN, and with noise after each BN layer that shifts every
+unit by other numbers at every step. At some steps, on the batch of the step and before it is taken:
+**moments**, the symmetric KL divergence between the inputs of the activations before and after the step, as
+normal distributions of each unit on the same batch, the mean over units and layers; **gradient difference**
+and **cosine**, of the gradient of each linear layer before and after the layers before it have taken the
+step, the difference relative to the gradient, the mean over layers; **range of the loss** and **change of the
 gradient** (relative to the gradient) over steps of 0.5 to 4 times the learning rate along the gradient, and
 **smoothness**, the largest change of the gradient for the length of the step (their effective β-smoothness:
-the smaller, the smoother, and the better the gradient predicts what comes). In
-the arm with noise, the noise is the same in all evaluations of one step, except for the moments after it."""
+the smaller, the smoother, and the better the gradient predicts what comes). In the arm with noise, the noise
+is the same in all evaluations of one step, except for the moments after it."""
 
 _STEPS: dict[Size, int] = {"quick": 30, "full": 1_000}
 _SEEDS: dict[Size, int] = {"quick": 1, "full": 5}
@@ -56,6 +56,9 @@ _MEASURES = {
     "change": "change of the gradient",
     "smoothness": "effective β-smoothness",
 }
+_LABELS = {"accuracy": "test accuracy", **_MEASURES}
+_BY_LAYER = {"moments": 1, "difference": 2}
+"""Measures that are the mean over layers of a figure of each, from this layer on."""
 
 
 def runs(size: Size) -> Sequence[Settings]:
@@ -75,7 +78,7 @@ def measure(settings: Settings, rows: Rows) -> Result:
     if settings["arm"] == "BN and noise":
         network.norms = nn.ModuleList(nn.Sequential(norm, Noise()) for norm in network.norms)
     steps, points = int(settings["steps"]), int(settings["points"])
-    result: dict[str, list[float]] = {"step": [], "accuracy": [], **{name: [] for name in _MEASURES}}
+    result: dict[str, list[float | list[float]]] = {"step": [], "accuracy": []}
     for number in range(1, steps + 1):
         if number % (steps // points):
             plain_mlp.step(network, _LEARNING_RATE, rows, _BATCH_ROWS)
@@ -84,7 +87,7 @@ def measure(settings: Settings, rows: Rows) -> Result:
         found = _Probe(network, rows.train[batch], rows.train_labels[batch], seed=number).measure()
         result["step"].append(number)
         for name, value in found.items():
-            result[name].append(value)
+            result.setdefault(name, []).append(value)
         accuracy = plain_mlp.accuracy(network, rows.test[:_TEST_ROWS], rows.test_labels[:_TEST_ROWS])
         result["accuracy"].append(accuracy)
     return result
@@ -107,8 +110,8 @@ class _Probe:
         self._parameters = list(network.parameters())
         self._layers = [*network.linears, network.output]
 
-    def measure(self) -> dict[str, float]:
-        """The measures by name. The network has taken the step afterwards."""
+    def measure(self) -> dict[str, float | list[float]]:
+        """The measures by name, and those by layer. The network has taken the step afterwards."""
         loss, gradients, before = self._evaluate(self._seed)
         once = [buffer.clone() for buffer in self._network.buffers()]
         start = [parameter.detach().clone() for parameter in self._parameters]
@@ -118,11 +121,14 @@ class _Probe:
         _, _, after = self._evaluate(self._seed + 1)
         for buffer, value in zip(self._network.buffers(), once, strict=True):
             buffer.copy_(value)  # the running statistics of one pass, as in a step that is not measured
+        moments = [_divergence(a, b) for a, b in zip(before, after, strict=True)]
         return {
-            "moments": float(np.mean([_divergence(a, b) for a, b in zip(before, after, strict=True)])),
+            "moments": float(np.mean(moments)),
             "difference": float(np.mean(differences)),
             "cosine": float(np.mean(cosines)),
             **along,
+            "moments by layer": moments,
+            "difference by layer": differences,
         }
 
     def _evaluate(self, seed: int) -> tuple[float, list[Tensor], list[Tensor]]:
@@ -199,28 +205,22 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
     arms = {arm: select(runs, arm=arm) for arm in _ARMS}
     steps = arms["with BN"][0]["step"]
     x = Axis("step", 0, steps[-1])
-    figures = {"accuracy": draw("Test accuracy", x, Axis("test accuracy", 0, 1), _curves(arms, steps, "accuracy"))}
-    for name, label in _MEASURES.items():
+    figures = {}
+    for name in _LABELS:
         curves = _curves(arms, steps, name)
-        top = max(max(curve.y) for curve in curves) * 1.05
-        figures[name] = draw(f"{label}, mean over seeds", x, Axis(label, min(0.0, *map(_lowest, curves)), top), curves)
+        figures[name] = draw(f"{_title(name)}, mean over seeds", x, _axis(name, curves), curves)
+    for name in _BY_LAYER:
+        figures[f"{name}-by-layer"] = _by_layer(arms, name)
     means = {
         (arm, name): interval([float(np.mean(result[name])) for result in results])
         for arm, results in arms.items()
-        for name in ("accuracy", *_MEASURES)
+        for name in _LABELS
     }
-    table = [
-        [arm, str(len(results)), *(_shown(means[arm, name]) for name in ("accuracy", *_MEASURES))]
-        for arm, results in arms.items()
-    ]
-    verdict = " ".join(
-        [
-            _sentence("the test accuracy", means, "accuracy"),
-            *(_sentence(f"the {label}", means, name) for name, label in _MEASURES.items()),
-            "Each is the mean over the measured steps.",
-        ]
+    table = [[arm, str(len(results)), *(_shown(means[arm, name]) for name in _LABELS)] for arm, results in arms.items()]
+    verdict = (
+        f"{_compare('with BN', means)} {_compare('BN and noise', means)} Each is the mean over the measured steps."
     )
-    header = ["mean over training", "seeds", "test accuracy", *_MEASURES.values()]
+    header = ["mean over training", "seeds", *_LABELS.values()]
     return Findings(figures, header, table, verdict)
 
 
@@ -229,22 +229,41 @@ def _curves(arms: dict[str, list[Result]], steps: Sequence[float], name: str) ->
     return [Series(arm, steps, list(mean), colour=colour) for colour, (arm, mean) in enumerate(means.items())]
 
 
-def _lowest(curve: Series) -> float:
-    return min(curve.y)
+def _by_layer(arms: Mapping[str, list[Result]], name: str) -> str:
+    """A measure of each layer, the mean over training and seeds."""
+    means = {
+        arm: np.mean([result[f"{name} by layer"] for result in results], axis=(0, 1)) for arm, results in arms.items()
+    }
+    layers = [_BY_LAYER[name] + place for place in range(len(means["with BN"]))]
+    lines = [Series(arm, layers, list(mean), colour=colour) for colour, (arm, mean) in enumerate(means.items())]
+    x = Axis("layer", layers[0] - 0.3, layers[-1] + 0.3, at=layers)
+    return draw(f"{_title(name)} by layer, mean over training", x, _axis(name, lines), lines)
 
 
-def _sentence(what: str, means: dict[tuple[str, str], tuple[float, float]], name: str) -> str:
-    plain, normalized, noisy = (means[arm, name] for arm in _ARMS)
-    return (
-        f"With BN {what} is {_shown(normalized)}, {_compared(normalized, plain)} without ({_shown(plain)}); with noise "
-        f"after BN it is {_shown(noisy)}, {_compared(noisy, plain)} without."
-    )
+def _axis(name: str, lines: Sequence[Series]) -> Axis:
+    return Axis.covering(_LABELS[name], [value for line in lines for value in line.y], is_log=name == "moments")
 
 
-def _compared(value: tuple[float, float], other: tuple[float, float]) -> str:
+def _title(name: str) -> str:
+    return _LABELS[name][0].upper() + _LABELS[name][1:]
+
+
+def _compare(arm: str, means: Mapping[tuple[str, str], tuple[float, float]]) -> str:
+    """A sentence on every measure of an arm, beside those without BN."""
+    found: dict[str, list[str]] = {}
+    for name, label in _LABELS.items():
+        value, other = means[arm, name], means["without BN", name]
+        text = f"{label} ({value[0]:.3g}, without BN {other[0]:.3g})"
+        found.setdefault(_comparison(value, other), []).append(text)
+    what = "with noise after BN" if arm == "BN and noise" else arm
+    parts = [f"{how}: {', '.join(texts)}" for how, texts in found.items()]
+    return f"{what[0].upper()}{what[1:]}, {'; '.join(parts)}."
+
+
+def _comparison(value: tuple[float, float], other: tuple[float, float]) -> str:
     if abs(value[0] - other[0]) <= value[1] + other[1]:
-        return "not measurably other than"
-    return "more than" if value[0] > other[0] else "less than"
+        return "not measurably other"
+    return "more" if value[0] > other[0] else "less"
 
 
 def _shown(value: tuple[float, float]) -> str:

@@ -14,8 +14,8 @@ from training.studies.study import Findings, Result, Settings, Size, interval, s
 title = "Accuracy over training, and the input of one unit"
 question = "Does a network with batch normalisation train faster, and are the inputs of its units more stable?"
 source = "Ioffe & Szegedy 2015, section 4.1 and figure 1 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167))"
-setup = """MNIST; three hidden layers of 100 sigmoid units; batches of 60; Gaussian initial weights of standard
-deviation 0.1; stochastic gradient descent with a learning rate of 0.1 in both arms (the paper states
+setup = """MNIST; three hidden layers of 100 sigmoid units; batches of 60; Gaussian initial weights of
+standard deviation 0.1; stochastic gradient descent with a learning rate of 0.1 in both arms (the paper states
 none). Both arms of a seed see the same batches. The unit is the first one of the last hidden layer;
 percentiles of its input are those over 1,000 test rows. 50,000 steps, as in the paper."""
 
@@ -75,16 +75,21 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
         values = np.array([result["accuracy"] for result in results])
         low, high = list(values.min(axis=0)), list(values.max(axis=0))
         curves.append(Series(name, steps, list(values.mean(axis=0)), low, high, colour=colour))
-    figures = {"accuracy": draw("Test accuracy (band: range over seeds)", x, Axis("test accuracy", 0, 1), curves)}
-    bound = max(abs(v) for found in arms.values() for p in _PERCENTILES for v in found[0][f"p{p}"]) * 1.05
+    figures = {
+        "accuracy": draw(
+            "Test accuracy (band: range over seeds)",
+            x,
+            Axis.covering("test accuracy", [value for curve in curves for value in curve.y]),
+            curves,
+        )
+    }
     lines = [
         Series(f"{name}, {p} %" if p == 50 else "", steps, results[0][f"p{p}"], colour=colour, dashed=p != 50)
         for colour, (name, results) in enumerate(arms.items())
         for p in _PERCENTILES
     ]
-    figures["unit"] = draw(
-        "Input of one sigmoid: 15th, 50th, 85th percentile (seed 0)", x, Axis("input", -bound, bound), lines
-    )
+    y = Axis.covering("input", [value for line in lines for value in line.y])
+    figures["unit"] = draw("Input of one sigmoid: 15th, 50th, 85th percentile (seed 0)", x, y, lines)
     at = len(steps) // 10
     table = []
     ends, moved = {}, {}

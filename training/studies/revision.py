@@ -7,16 +7,22 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent
 
 
-def checked_out() -> str:
-    """The short name of the commit, with `+changes` if tracked files differ from it; `unknown` outside a repository."""
-    git = shutil.which("git")
-    commit = _output(git, "rev-parse", "--short=10", "HEAD") if git else ""
+def checked_out(folder: Path = _FOLDER) -> str:
+    """The short name of the commit, with `+changes` if tracked files differ from it; `unknown` outside a repository.
+
+    Args:
+        folder: in the repository; that of this code by default.
+    """
+    commit = _git(folder, "rev-parse", "--short=10", "HEAD")
     if not commit:
         return "unknown"
-    return f"{commit}+changes" if _output(git, "status", "--porcelain", "--untracked-files=no") else commit
+    return f"{commit}+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else commit
 
 
-def _output(*command: str | None) -> str:
-    """What a command prints; nothing if it fails."""
-    found = subprocess.run([*filter(None, command)], cwd=_FOLDER, capture_output=True, text=True, check=False)  # noqa: S603 - git's
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints; nothing if it fails or is not installed."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    found = subprocess.run([git, *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     return found.stdout.strip() if found.returncode == 0 else ""

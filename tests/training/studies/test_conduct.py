@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import InvalidInput
 from training.data.dataset import ImageDataset
-from training.studies import figure_one, inference_mode, learning_rates
+from training.studies import figure_one, inference_mode, learning_rates, revision
 from training.studies.conduct import STUDIES, conduct
 
 
@@ -52,6 +52,8 @@ def test_a_study_goes_on_where_it_was_interrupted(
     assert [settings["normalized"] for settings in measured] == [True]
     # The same bits as in the run that was not interrupted: each run has its own seed.
     assert [line["result"] for line in resumed] == [json.loads(line)["result"] for line in lines]
+    commits = dict.fromkeys([json.loads(lines[0])["commit"], revision.checked_out()])
+    assert f"--size quick`, commit {', '.join(commits)}: 2 runs, " in (tmp_path / "figure-one.md").read_text("utf-8")
 
 
 def test_another_file_of_results_is_refused_with_its_line(tmp_path: Path, digit_images: ImageDataset) -> None:
@@ -79,11 +81,9 @@ def test_a_rate_counts_only_if_every_seed_was_trained() -> None:
 
     findings = learning_rates.conclude(runs)  # type: ignore[arg-type]
 
-    assert findings.table[0][1:] == ["2", "62", "-"]
-    assert findings.table[1][1:] == ["2", "62", "25"]
+    assert findings.table[0][1:] == ["2", "62 (50 to 75)", "best 70.0 %"]
+    assert findings.table[1][1:] == ["2", "62 (50 to 75)", "25 (25 to 25)"]
     assert "is 1 with BN and 0.1 without" in findings.verdict
-    assert "At rates of 0.1, 1 the best accuracy in 100 steps" in findings.verdict
-    assert "is 90.0, 90.0 % with BN, and 90.0, 70.0 % without" in findings.verdict
 
 
 def test_the_verdict_follows_from_the_figures() -> None:

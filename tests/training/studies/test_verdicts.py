@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,8 +34,8 @@ def test_a_rate_is_stable_only_if_no_seed_diverges() -> None:
         "3 layers: the largest learning rate at which no seed diverges is 1 with BN and 0.1 without."
     )
     assert findings.table == [
-        ["3 layers, without BN", "2", "0.30", "2.30", "-", "0.1"],
-        ["3 layers, with BN", "2", "0.30", "0.40", "-", "1"],
+        ["3 layers, without BN", "2", "0.30", "2.30", "-", "0.1", "1, 0.1"],
+        ["3 layers, with BN", "2", "0.30", "0.40", "-", "1", "1, 1"],
     ]
 
 
@@ -94,7 +95,15 @@ def test_arms_differ_only_beyond_both_intervals() -> None:
 
     def run(arm: str, value: float) -> list[tuple[Any, Any]]:
         return [
-            ({"arm": arm, "seed": seed}, {"step": [1, 2], **dict.fromkeys(names, [value + seed / 100] * 2)})
+            (
+                {"arm": arm, "seed": seed},
+                {
+                    "step": [1, 2],
+                    **dict.fromkeys(names, [value + seed / 100] * 2),
+                    "moments by layer": [[value / 10, value]] * 2,
+                    "difference by layer": [[value]] * 2,
+                },
+            )
             for seed in range(3)
         ]
 
@@ -102,9 +111,10 @@ def test_arms_differ_only_beyond_both_intervals() -> None:
 
     findings = covariate_shift.conclude(runs)
 
-    assert "With BN the gradient difference is 0.91 ± 0.025, more than without (0.51 ± 0.025)" in findings.verdict
-    assert "with noise after BN it is 0.52 ± 0.025, not measurably other than without" in findings.verdict
-    assert set(findings.figures) == set(names)
+    assert findings.verdict.startswith("With BN, more: test accuracy (0.91, without BN 0.51), shift of the moments")
+    assert "With noise after BN, not measurably other: test accuracy (0.52, without BN 0.51), shift" in findings.verdict
+    assert set(findings.figures) == {*names, "moments-by-layer", "difference-by-layer"}
+    assert ">layer</text>" in findings.figures["moments-by-layer"]
 
 
 def test_measuring_a_step_does_not_change_the_training(digit_images: ImageDataset) -> None:
@@ -120,6 +130,9 @@ def test_measuring_a_step_does_not_change_the_training(digit_images: ImageDatase
     assert often["accuracy"][-1] == seldom["accuracy"][-1]
     assert often["difference"][-1] == pytest.approx(seldom["difference"][-1], rel=1e-3)
     assert all(-1 <= cosine <= 1 for cosine in often["cosine"])
+    for name, layers in (("moments", 5), ("difference", 5)):
+        assert [len(found) for found in often[f"{name} by layer"]] == [layers] * 2
+        assert [np.mean(found) for found in often[f"{name} by layer"]] == pytest.approx(often[name])
     # Noise that is drawn anew moves the inputs of the activations far more than a step of the weights does.
     assert min(measure(1, "BN and noise")["moments"]) > 2 * max(seldom["moments"])
 
