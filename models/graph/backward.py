@@ -58,12 +58,12 @@ def plan(editor: GraphEditor, user: onnx.NodeProto, slot: int, required: Channel
             _require_exclusive(editor, tensor, user, required)
             if node is None:
                 raise Refusal(f"'{tensor}' is an input of the graph", proven=True)
-            step = _step(editor, node, tensor, required)
+            found = step(editor, node, tensor, required)
         except Refusal as refusal:
             raise (refusal if is_only_way else Refusal(str(refusal))) from None
-        result.add(node, step.edits)
-        is_only_way = is_only_way and not step.is_choice
-        waiting += [(node, index, passed, is_only_way) for index, passed in step.onward if not passed.is_identity]
+        result.add(node, found.edits)
+        is_only_way = is_only_way and not found.is_choice
+        waiting += [(node, index, passed, is_only_way) for index, passed in found.onward if not passed.is_identity]
     return result
 
 
@@ -79,7 +79,12 @@ def _require_exclusive(editor: GraphEditor, tensor: str, user: onnx.NodeProto, r
         raise Refusal(f"'{tensor}' is also an output of the graph", proven=True)
 
 
-def _step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: ChannelMap) -> Step:
+def step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: ChannelMap) -> Step:
+    """How a node has `tensor`, which it computes, become ``scale * tensor + shift``.
+
+    Raises:
+        Refusal: it cannot.
+    """
     if is_standard(node, "Split"):
         return _split(editor, node, list(node.output).index(tensor), required)
     try:

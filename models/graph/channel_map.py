@@ -59,6 +59,10 @@ class ChannelMap:
         """Whether every channel has the same map, so that it can be stated on any axis."""
         return bool((self.scale == self.scale[0]).all() and (self.shift == self.shift[0]).all())
 
+    def inverse(self) -> "ChannelMap":
+        """The map back: x = y / s - t / s. No scale may be 0."""
+        return replace(self, scale=1 / self.scale, shift=-self.shift / self.scale)
+
     def scaling(self) -> "ChannelMap":
         """The map without its shift."""
         return replace(self, shift=np.zeros_like(self.shift))

@@ -118,7 +118,8 @@ class GraphEditor:
         return name
 
     def store_computed_constants(self) -> None:
-        """Replace the nodes that compute constants by initializers."""
+        """Replace the nodes that compute constants by initializers. More shapes can be inferred from these."""
+        before = len(self.nodes)
         for node in self.nodes.copy():
             if (
                 node.op_type == "Constant"
@@ -131,6 +132,8 @@ class GraphEditor:
                 self._types[node.output[0]] = self.element_type(node.output[0])
                 self._edited[node.output[0]] = value
                 self.replace(node, [])
+        if len(self.nodes) < before:
+            self._shapes = None
 
     def set_constant(
         self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int, base: str | None = None
@@ -245,7 +248,8 @@ class GraphEditor:
     def _inferred(self) -> dict[str, tuple[Dim, ...] | None]:
         if self._shapes is None:
             self._shapes = {}
-            for tensor in infer(self._model):
+            constants = [(name, self._types[name], value) for name, value in self._edited.items()]
+            for tensor in infer(self._model, self.nodes, constants):
                 self._types.setdefault(tensor.name, tensor.element_type)
                 if tensor.shape is not None:
                     self._shapes[tensor.name] = tensor.shape

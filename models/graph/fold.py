@@ -1,9 +1,11 @@
 """Folds batch normalisation into the layers around it, exactly, and records where each layer went.
 
 A layer in inference mode is one affine map per channel (Ioffe & Szegedy 2015, algorithm 2, step 11). It goes backward
-into the weights before it; else forward into those after it; else it stays, as one scale and one shift, with a reason.
+into the weights before it; else forward into those after it; else into all weights around it, by a joint change of
+basis; else it stays, as one scale and one shift, with a reason.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +15,7 @@ from onnx import helper
 
 from models.batchnorm import Float64
 from models.errors import GraphError
-from models.graph import backward, forward
+from models.graph import backward, forward, joint
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.find import OP_TYPE, FoundLayer, find
@@ -25,6 +27,9 @@ from models.stored_graph import NO_WEIGHTS, Weights
 
 LARGEST_SCALE = 1e6
 """A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
+
+_LARGEST_SHIFT = 100.0
+"""|beta / gamma| of a layer at whose input others read: they would have to take a larger shift away again."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def fold(source: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> Folded:
     take_parts_directly(folding.editor)
     for layer in layers:
         folding.fold(layer)
+    folding.fold_jointly()
     model = folding.editor.finish()
     if any(is_standard(node, OP_TYPE) for node in model.graph.node):
         raise GraphError(f"a {OP_TYPE} node is left after folding: this is a defect of Denge")
@@ -86,12 +92,24 @@ class _Place:
         self.shift = self.shift - self.scale * change.shift
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A layer that neither side takes alone, as a scale and a shift, and the reasons for both sides."""
+
+    layer: FoundLayer
+    scale: onnx.NodeProto
+    shift: onnx.NodeProto
+    not_back: Refusal
+    not_forward: Refusal
+
+
 class _Folding:
     """The graph while its layers are folded, and the place of each layer that was."""
 
     def __init__(self, source: onnx.ModelProto, weights: Weights) -> None:
         self.editor = GraphEditor(source, weights)
         self.places: dict[str, _Place] = {}
+        self._kept: list[_Kept] = []
 
     def fold(self, layer: FoundLayer) -> None:
         """Fold one layer, after those before it in the graph."""
@@ -109,11 +127,67 @@ class _Folding:
             try:
                 self._fold_forward(layer, node, affine, forward.plan(self.editor, layer.output, affine))
             except Refusal as not_forward:
-                reason = f"backward: {not_back}; forward: {not_forward}"
-                self._keep(layer, node, affine, reason, proven=not_back.proven and not_forward.proven)
+                nodes = self._keep(layer, node, affine, _reason(not_back, not_forward))
+                self.places[layer.name].proven = not_back.proven and not_forward.proven
+                if len(nodes) == 2:
+                    self._kept.append(_Kept(layer, nodes[0], nodes[1], not_back, not_forward))
+
+    def fold_jointly(self) -> None:
+        """Fold those kept layers for which everything around them can make up, the last first.
+
+        Layers that read a part of what a later one reads are restated by its fold, not the other way round.
+        """
+        for kept in reversed(self._kept):
+            nodes, place = (kept.scale, kept.shift), self.places[kept.layer.name]
+            given, result = kept.scale.input[0], kept.shift.output[0]
+            affine = ChannelMap(1, *(self._constant(node).reshape(-1) for node in nodes))
+            reasons = []
+            for alone, tensor, change in ((kept.not_back, given, affine), (kept.not_forward, result, affine)):
+                try:
+                    if tensor == given:
+                        _require_recoverable(kept.layer)
+                    elif not affine.scale.all():
+                        raise Refusal("a scale of 0")
+                    plan = joint.plan(self.editor, nodes, {tensor: change if tensor == given else change.inverse()})
+                    self._take_out(nodes, given, result, plan, keep_name=tensor == given)
+                except Refusal as refusal:
+                    reasons.append(refusal if refusal.proven and not alone.proven else alone)
+                    continue
+                place.kind = "folded_back" if tensor == given else "folded_forward"
+                place.into, place.reason, place.proven = tuple(plan.into), None, False
+                break
+            else:
+                place.reason, place.proven = _reason(*reasons), all(reason.proven for reason in reasons)
+        present = {node.name for node in self.editor.nodes}  # not those of kept layers that made up for others first
+        for place in self.places.values():
+            place.into = tuple(name for name in place.into if name in present)
+
+    def _constant(self, node: onnx.NodeProto) -> Float64:
+        value = self.editor.constant(node.input[1])
+        if value is None:
+            raise GraphError(f"node '{node.name}': its constant is gone: this is a defect of Denge")
+        return value
 
     def _fold_back(self, layer: FoundLayer, node: onnx.NodeProto, plan: Plan) -> None:
         """Apply the plan. The tensor before the layer becomes the layer's output, and takes its name."""
+        self._take_out([node], layer.input, layer.output, plan, keep_name=True)
+        one = np.ones_like(layer.gamma)
+        self.places[layer.name] = _Place("folded_back", layer.output, one, 0 * one, tuple(plan.into))
+
+    def _take_out(
+        self, nodes: Sequence[onnx.NodeProto], given: str, result: str, plan: Plan, *, keep_name: bool
+    ) -> None:
+        """Apply the plan, and have `given` take the place of what nodes compute of it.
+
+        Args:
+            nodes: of a layer.
+            given, result: what they read and compute.
+            plan: after which both are equal.
+            keep_name: whether the tensor that is left has the name of `result`.
+
+        Raises:
+            Refusal: another layer could not be read any more. Nothing is changed then.
+        """
         restated = [
             (place, self._readable_change(tensor, change, name))
             for tensor, change in plan.changed
@@ -123,14 +197,15 @@ class _Folding:
         plan.apply()
         for place, change in restated:
             place.restate(change)
-        self.editor.replace(node, [])
-        self.editor.redirect(layer.input, layer.output)  # what reads its shape
-        self.editor.rename_output(layer.input, layer.output)
+        for node in nodes:
+            self.editor.replace(node, [])
+        old, new = (given, result) if keep_name else (result, given)
+        self.editor.redirect(old, new)  # forward: all users; backward: what reads its shape, and other users
+        if keep_name:
+            self.editor.rename_output(old, new)
         for place in self.places.values():
-            if place.tensor == layer.input:
-                place.tensor = layer.output
-        one = np.ones_like(layer.gamma)
-        self.places[layer.name] = _Place("folded_back", layer.output, one, 0 * one, tuple(plan.into))
+            if place.tensor == old:
+                place.tensor = new
 
     def _readable_change(self, tensor: str, change: ChannelMap, name: str) -> ChannelMap:
         """The change on axis 1, after which layer `name` can still be read at the tensor."""
@@ -146,10 +221,8 @@ class _Folding:
         place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
         self.places[layer.name] = place
 
-    def _keep(
-        self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str, *, proven: bool = False
-    ) -> None:
-        """Replace the layer by Mul and Add; or by Sub, Mul and Add if its shift overflows the graph's type."""
+    def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> list[onnx.NodeProto]:
+        """Replace the layer by Mul and Add, or by Sub, Mul and Add if its shift overflows the graph's type."""
         editor = self.editor
         dims = editor.shape(layer.input) or editor.shape(layer.output)
         if dims is None:
@@ -171,7 +244,22 @@ class _Folding:
             tensor = result
         editor.replace(node, nodes)
         one = np.ones_like(layer.gamma)
-        self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason, proven=proven)
+        self.places[layer.name] = _Place("kept", layer.output, one, 0 * one, reason=reason)
+        return nodes
+
+
+def _reason(not_back: Refusal, not_forward: Refusal) -> str:
+    return f"backward: {not_back}; forward: {not_forward}"
+
+
+def _require_recoverable(layer: FoundLayer) -> None:
+    """Check that others can read what the output of the layer takes the place of.
+
+    Raises:
+        Refusal: it would be lost in rounding.
+    """
+    if not (np.abs(layer.beta) <= _LARGEST_SHIFT * np.abs(layer.gamma)).all():
+        raise Refusal("its shift would hide in rounding what others read of its input")
 
 
 def kept_name(layer: str, op_type: str = "Add") -> str:

@@ -51,19 +51,26 @@ def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
             try:
                 if list(node.input).count(tensor) != 1:
                     raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
-                step = _step(editor, node, list(node.input).index(tensor), given)
+                found = step(editor, node, list(node.input).index(tensor), given)
             except Refusal as refusal:
                 if not is_only_way:
                     raise Refusal(str(refusal)) from None
                 evidence = None if refusal.proven else bend_moves(editor, tensor, node, given, values)
                 raise refusal.because(evidence) from None
-            result.add(node, step.edits)
-            is_only = is_only_way and not step.is_choice
-            waiting += [(node.output[index], passed, is_only) for index, passed in step.onward]
+            result.add(node, found.edits)
+            is_only = is_only_way and not found.is_choice
+            waiting += [
+                (node.output[index], passed, is_only) for index, passed in found.onward if not passed.is_identity
+            ]
     return result
 
 
-def _step(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+def step(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """How a node makes up for reading x where it reads ``scale * x + shift``.
+
+    Raises:
+        Refusal: it cannot.
+    """
     if is_standard(node, *PASSING) and slot == 0:
         return Step(onward=((0, PASSING[node.op_type](editor, node, given, False)),))
     if is_standard(node, *ABSORBING):
@@ -130,9 +137,6 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
 def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """By (s * x + t) * c = x * (s * c) + t * c and (s * x + t) / c = x / (c / s) + t / c."""
     factor = _other_constant(editor, node, slot)
-    if given.has_shift and len(editor.value_users(node.input[slot])) > 1:
-        # An Add for each reader costs as much as the layer, and hides an activation that is taken apart from runtimes.
-        raise Refusal(f"{label(node)} is between the layer and the weights after it")
     scale, shift = given.broadcast(len(shape(editor, node.input[slot])))
     if node.op_type == "Mul":
         scaled, moved = factor * scale, factor * shift
@@ -142,7 +146,19 @@ def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
             raise Refusal(f"the divisor of {label(node)} cannot take a scale of 0")
         scaled, moved = factor / scale, shift / factor
     edits = (rewrite(editor, node, 1 - slot, scaled),)
+    if given.has_shift and moved.size == len(given.shift) and _is_shifted(editor, node.output[0]):
+        return Step(edits, ((0, ChannelMap(given.axis, np.ones(moved.size), moved.reshape(-1))),))
+    if given.has_shift and len(editor.value_users(node.input[slot])) > 1:
+        # An Add for each reader costs as much as the layer, and hides an activation that is taken apart from runtimes.
+        raise Refusal(f"{label(node)} is between the layer and the weights after it")
     return Step((*edits, add_after(editor, node, moved)) if given.has_shift else edits)
+
+
+def _is_shifted(editor: GraphEditor, tensor: str) -> bool:
+    """Whether all that becomes of a tensor is that a constant is added."""
+    users = editor.value_users(tensor)
+    is_sum = len(users) == 1 and is_standard(users[0], "Add") and tensor not in editor.outputs
+    return is_sum and any(editor.constant(name) is not None for name in users[0].input)
 
 
 def _sum(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:

@@ -28,9 +28,12 @@ _ELEMENTWISE = (
     *("Tanh", "ThresholdedRelu"),
 )
 _LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_SAME_VALUES = ("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "Transpose", "Reshape", "Flatten")
+_SAME_VALUES = (
+    *("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "Transpose", "Reshape", "Flatten"),
+    *("Slice", "Gather", "Split", "Identity"),
+)
 
-_EVERY = (-inf, inf)
+EVERY_NUMBER = (-inf, inf)
 _MOST_NODES = 16
 """Of a function: an activation that an exporter has taken apart has up to ten."""
 
@@ -78,7 +81,7 @@ class _Function:
 def out_of_reach(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> str | None:
     """Why no weights before a node make its output ``scale * output + shift``; None where that is not shown."""
     function = _function_before(editor, node)
-    if function is None or reach(editor, function.given) != _EVERY:
+    if function is None or reach(editor, function.given) != EVERY_NUMBER:
         return None
     low, high = _range(function(editor, _NEAR), function(editor, _FAR))
     if not low < high:
@@ -207,7 +210,7 @@ def _reach(editor: GraphEditor, tensor: str, seen: dict[str, tuple[float, float]
         seen[tensor] = None
         node = editor.producer(tensor)
         if node is None:
-            seen[tensor] = _EVERY if tensor in editor.inputs else None
+            seen[tensor] = EVERY_NUMBER if tensor in editor.inputs else None
         else:
             seen[tensor] = _reach_of_output(editor, node, seen)
     return seen[tensor]
@@ -218,15 +221,15 @@ def _reach_of_output(
 ) -> tuple[float, float] | None:
     computed = [name for name in node.input if name and editor.constant(name) is None]
     if is_standard(node, *_LINEAR) and computed == node.input[:1]:
-        return _EVERY
+        return EVERY_NUMBER
     if is_standard(node, *_SAME_VALUES):
         return _reach(editor, node.input[0], seen)
     if is_standard(node, "Concat") and len(computed) == len(node.input):
         parts = [part for name in computed if (part := _reach(editor, name, seen)) is not None]
         return (max(low for low, _ in parts), min(high for _, high in parts)) if len(parts) == len(computed) else None
     if is_standard(node, "Add", "Sub", "BatchNormalization"):
-        return _EVERY if any(_reach(editor, name, seen) == _EVERY for name in computed) else None
+        return EVERY_NUMBER if any(_reach(editor, name, seen) == EVERY_NUMBER for name in computed) else None
     function = _function_before(editor, node)
-    if function is None or _reach(editor, function.given, seen) != _EVERY:
+    if function is None or _reach(editor, function.given, seen) != EVERY_NUMBER:
         return None
     return _range(function(editor, _NEAR), function(editor, _FAR))

@@ -85,18 +85,31 @@ def split_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
     return tuple(Part(axis, size, np.arange(start, end)) for start, end in pairwise(ends))
 
 
+def taken(editor: GraphEditor, node: onnx.NodeProto, output: str, axis: int) -> Part | None:
+    """The part of its input along an axis that an output of a node is; None where it is no part, or all.
+
+    Raises:
+        Refusal: it is only known when it runs.
+    """
+    part = None
+    if is_standard(node, "Slice"):
+        part = sliced(editor, node, axis)
+    elif is_standard(node, "Gather"):
+        part = gathered(editor, node)
+    elif is_standard(node, "Split"):
+        part = split_parts(editor, node)[list(node.output).index(output)]
+    return part if part is not None and part.axis == axis else None
+
+
 def reads_only_identity(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> bool:
     """Whether a node takes only channels that a map at its input leaves as they are."""
+    if not is_standard(node, "Slice", "Gather"):
+        return False
     try:
-        if is_standard(node, "Slice"):
-            part = sliced(editor, node, known.axis)
-        elif is_standard(node, "Gather"):
-            part = gathered(editor, node)
-        else:
-            return False
+        part = taken(editor, node, node.output[0], known.axis)
     except Refusal:
         return False
-    return part is not None and part.axis == known.axis and part.of_output(known).is_identity
+    return part is not None and part.of_output(known).is_identity
 
 
 def _integers(editor: GraphEditor, node: onnx.NodeProto, slot: int, name: str) -> list[int]:

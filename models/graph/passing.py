@@ -48,7 +48,19 @@ def _transpose(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, bac
 
 def _reshape(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
     before, after = shape(editor, node.input[0]), shape(editor, node.output[0])
+    before, after = _complete(before, after), _complete(after, before)
     return known.regroup(node, after, before) if backward else known.regroup(node, before, after)
+
+
+def _complete(dims: Sequence[Dim], other: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The sizes of a reshaped tensor. A single free one follows from the other shape, if that has no such one."""
+    shared = {dim for dim in dims if not isinstance(dim, int)} & {dim for dim in other if not isinstance(dim, int)}
+    free = [axis for axis, dim in enumerate(dims) if not isinstance(dim, int) and dim not in shared]
+    known, whole = ([dim for dim in shape if isinstance(dim, int)] for shape in (dims, other))
+    is_other_known = len(whole) + len(shared) == len(other) and len(known) + len(shared) + len(free) == len(dims)
+    if len(free) != 1 or not is_other_known or None in shared or 0 in known or np.prod(whole) % np.prod(known):
+        return tuple(dims)
+    return tuple(int(np.prod(whole) // np.prod(known)) if axis == free[0] else dim for axis, dim in enumerate(dims))
 
 
 def _on_axis_1(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:

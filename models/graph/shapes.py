@@ -1,12 +1,13 @@
 """Types and shapes of the tensors of a graph, as far as ONNX infers them, without a copy of its weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import onnx
-from onnx import helper, shape_inference
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, shape_inference
 
 from models.errors import GraphError
 from models.graph.nodes import Dim
@@ -29,14 +30,33 @@ class InferredTensor:
     shape: tuple[Dim, ...] | None
 
 
-def infer(model: onnx.ModelProto) -> Iterator[InferredTensor]:
+def infer(
+    model: onnx.ModelProto,
+    nodes: Iterable[onnx.NodeProto] | None = None,
+    constants: Iterable[tuple[str, int, NDArray[Any]]] = (),
+) -> Iterator[InferredTensor]:
     """The tensors whose type is known, those that are stored with the rest.
+
+    Args:
+        model: not changed.
+        nodes: in place of those of the model.
+        constants: name, `onnx.TensorProto.DataType` and value of initializers that the model does not have yet.
 
     Raises:
         GraphError: the shapes contradict each other.
     """
     try:
-        graph = shape_inference.infer_shapes(without_values(model), data_prop=True).graph
+        light = without_values(model)
+        if nodes is not None:
+            del light.graph.node[:]
+            light.graph.node.extend(nodes)
+        for name, element_type, value in constants:
+            if value.size <= _SMALL:
+                dtype = helper.tensor_dtype_to_np_dtype(element_type)
+                light.graph.initializer.append(numpy_helper.from_array(value.astype(dtype), name))
+            else:
+                light.graph.input.append(helper.make_tensor_value_info(name, element_type, value.shape))
+        graph = shape_inference.infer_shapes(light, data_prop=True).graph
     except shape_inference.InferenceError as error:
         raise GraphError(f"the shapes of the graph cannot be inferred: {error}") from error
     for value in (*graph.input, *graph.value_info, *graph.output):

@@ -498,6 +498,62 @@ def pre_activation(g: Graph) -> str:
     return g.op("Relu", g.op("Add", x, g.bn(inner, 3, "second")))
 
 
+# Into all weights around it
+
+
+@case(
+    "dense stream: three layers read a Conv, two of them its sum with others",
+    *(KEPT, BACK, KEPT, BACK, BACK),
+    reason="the best weights after it are wrong by",
+)
+def dense_stream(g: Graph) -> tuple[str, ...]:
+    stream = [g.conv(g.input(3, 6, 6), 3, 4)]
+    for block in range(3):
+        x = g.op("Concat", *stream, axis=1) if block else stream[0]
+        inner = g.conv(g.op("Relu", g.bn(x, 4 + 2 * block, f"norm{block}")), 4 + 2 * block, 3)
+        if block < 2:
+            inner = g.conv(g.op("Relu", g.bn(inner, 3, f"inner{block}")), 3, 2, pads=[2, 2, 2, 2])
+        stream.append(inner)
+    return (stream[-1],)
+
+
+@case("BN on a branch that is added to a layer that is kept", KEPT, FORWARD, reason="zero padding")
+def branch_added_to_a_kept_layer(g: Graph) -> str:
+    x = g.bn(g.op("Relu", g.conv(g.input(3, 6, 6), 3, 4)), 4, "stem")
+    inner = g.bn(g.op("Relu", g.conv(x, 4, 4, pads=[1, 1, 1, 1], group=4)), 4, "inner")
+    return g.conv(g.op("Sub", x, inner), 4, 3, kernel=1)
+
+
+@case("pre-activation blocks, positive scales", BACK, BACK, BACK)
+def pre_activation_positive(g: Graph) -> str:
+    x = g.conv(g.input(3, 5, 5), 3, 3)
+    for block in range(2):
+        inner = g.conv(g.op("Relu", g.bn(x, 3, f"block{block}", sign=1)), 3, 4, kernel=1)
+        x = g.op("Add", x, g.conv(g.op("Relu", inner), 4, 3, kernel=1))
+    return g.conv(g.op("Relu", g.bn(x, 3, "last", sign=1)), 3, 2)
+
+
+@case("two Slices of a Conv, of which one is added and one is joined", KEPT, BACK, reason="in channel 3")
+def dual_path(g: Graph) -> str:
+    x = g.conv(g.input(3, 5, 5), 3, 5)
+    inner = g.conv(g.op("Relu", g.bn(x, 5, "first")), 5, 5, kernel=1)
+    (start, middle, end), axis = (g.constant(np.array([value])) for value in (0, 3, 9)), g.constant(np.array([1]))
+    added = g.op("Add", g.op("Slice", x, start, middle, axis), g.op("Slice", inner, start, middle, axis))
+    rest = [g.op("Slice", tensor, middle, end, axis) for tensor in (x, inner)]
+    return g.conv(g.op("Relu", g.bn(g.op("Concat", added, *rest, axis=1), 7, "last")), 7, 2)
+
+
+@case("BN -> tokens of computed number -> MatMul, added to its input", FORWARD)
+def attention_input(g: Graph) -> tuple[str, ...]:
+    x = g.op("Sigmoid", g.conv(g.input(4, 6, 6), 4, 4))
+    batch = g.op("Gather", g.op("Shape", x), g.constant(np.array([0])))
+    dims = g.op("Concat", batch, g.constant(np.array([4, -1])), axis=0)
+    tokens = g.op("Transpose", g.op("Reshape", g.bn(x, 4), dims), perm=[0, 2, 1])
+    products = g.op("MatMul", tokens, g.weight(4, 4)), g.op("MatMul", tokens, g.weight(4, 4))
+    scores = g.op("Softmax", g.op("MatMul", products[0], g.op("Transpose", products[1], perm=[0, 2, 1])))
+    return scores, g.op("GlobalMaxPool", x)
+
+
 @case("Relu before and after", KEPT, reason="backward: Relu 'relu0' is between the layer and the weights before it")
 def relu_bn_relu(g: Graph) -> str:
     return g.op("Relu", g.bn(g.op("Relu", g.input(3, 4)), 3))

@@ -87,7 +87,7 @@ class Tokens(nn.Module):
 
 NETWORKS: dict[type[nn.Module], tuple[tuple[str, ...], bool]] = {
     Reparameterised: (("folded_back", "folded_back", "kept"), False),
-    Dense: (("kept", "kept"), False),
+    Dense: (("kept", "folded_back"), True),
     Mixer: (("kept",), True),
     Chunks: (("folded_back", "folded_back", "folded_back"), False),
     Tokens: (("folded_back",), False),

@@ -1,0 +1,299 @@
+"""Plans a joint change of basis: tensors are scaled and shifted per channel, and all weights around make up for it.
+
+    x' = s x + t     the weights before x compute x', and every reader of x takes x = (x' - t) / s into its own weights
+    a + b = c        where one of the three is scaled, all are; shifts add up
+
+So a layer folds whose input others read too, and one on a branch that is added to another. A kept layer takes any map:
+it is a scale and a shift itself. Of the layers that read one tensor in different ways, one can fold.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from models.graph import backward, forward
+from models.graph.channel_map import ChannelMap, Refusal, Step, known_sizes, rewrite, shape
+from models.graph.editor import GraphEditor
+from models.graph.nodes import integer, is_standard, label
+from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach
+from models.graph.parts import Part, taken
+from models.graph.plan import Plan
+
+Certain = NDArray[np.bool_]
+"""For each channel, whether its map is the only one possible, so that a refusal proves something."""
+
+_EQUAL = 1e-9
+"""Maps that differ by less, relatively, are one map, computed in two ways."""
+
+
+def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[str, ChannelMap]) -> Plan:
+    """The edits after which tensors are changed by these maps, and everything else computes what it did.
+
+    Args:
+        editor: of the graph, which is not changed yet.
+        layer: nodes of the layer that is folded, which neither read nor compute any more.
+        changes: from the old value of a tensor to the new one.
+
+    Raises:
+        Refusal: some node cannot make up for the change; the text is the reason.
+    """
+    basis = _Basis(editor, layer)
+    for tensor, change in changes.items():
+        basis.change(tensor, change, np.ones(len(change.scale), np.bool_))
+    return basis.complete()
+
+
+class _Basis:
+    """The tensors that change, and the edits of the nodes around them. Each node is edited once."""
+
+    def __init__(self, editor: GraphEditor, layer: Sequence[onnx.NodeProto]) -> None:
+        self._editor = editor
+        self._plan = Plan()
+        self._maps: dict[str, ChannelMap | None] = {}  # None: has to stay as it is
+        self._certain: dict[str, Certain] = {}
+        self._settled = {node.name for node in layer}
+        self._parts: dict[str, _Parts] = {}
+        self._computed: list[str] = []
+        self._readers: list[onnx.NodeProto] = []
+
+    def change(self, tensor: str, change: ChannelMap, certain: Certain) -> None:
+        """Have a tensor change, and the nodes around it make up for that.
+
+        Raises:
+            Refusal: it has to change in another way, or is an output of the graph.
+        """
+        if tensor in self._maps:
+            self._require_same(tensor, change)
+            return
+        if change.is_identity:
+            self._maps[tensor] = None
+            return
+        if self._editor.constant(tensor) is not None:
+            raise Refusal(f"'{tensor}' is a constant")
+        if tensor in self._editor.outputs:
+            raise Refusal(f"'{tensor}' is also an output of the graph", proven=bool(certain.all()))
+        if not change.scale.all():
+            raise Refusal(f"a scale of 0 would erase '{tensor}', which others read")
+        self._maps[tensor], self._certain[tensor] = change, certain
+        self._plan.changed.append((tensor, change))
+        self._computed.append(tensor)
+        self._readers += self._editor.value_users(tensor)
+
+    def complete(self) -> Plan:
+        """The edits. What comes before a tensor is settled first: only then all inputs of its readers are known."""
+        while self._computed or self._parts or self._readers:
+            if self._computed:
+                self._change_producer(self._computed.pop())
+            elif self._parts:
+                self.change(*self._parts.popitem()[1].whole())
+            else:
+                self._change_reader(self._readers.pop(0))
+        return self._plan
+
+    def _require_same(self, tensor: str, change: ChannelMap | None) -> None:
+        known = self._maps[tensor]
+        if known is None or change is None:
+            is_same = known is None and (change is None or change.is_identity)
+        else:
+            is_same = _is_same(known, change)
+        if not is_same:
+            raise Refusal(f"'{tensor}' would have to change in two ways")
+
+    def _keep(self, tensors: Iterable[str]) -> None:
+        """Have tensors stay as they are."""
+        for tensor in tensors:
+            if tensor and self._editor.constant(tensor) is None:
+                if tensor in self._maps:
+                    self._require_same(tensor, None)
+                self._maps[tensor] = None
+
+    def _change_part(self, tensor: str, change: ChannelMap, indices: NDArray[np.int64], certain: Certain) -> None:
+        """Have some channels of a tensor change. The others may be changed by other parts of it."""
+        known = self._maps.get(tensor)
+        if tensor in self._maps:
+            size = len(change.scale)
+            whole = known or ChannelMap(change.axis, np.ones(size), np.zeros(size))
+            mine = ChannelMap(change.axis, change.scale[indices], change.shift[indices])
+            if whole.axis != change.axis or not _is_same(mine, Part(change.axis, size, indices).of_output(whole)):
+                raise Refusal(f"'{tensor}' would have to change in two ways")
+            return
+        parts = self._parts.setdefault(tensor, _Parts(tensor, change.axis, len(change.scale)))
+        parts.add(change, indices, certain)
+
+    def _settle(self, node: onnx.NodeProto, step: Step) -> None:
+        self._settled.add(node.name)
+        self._plan.add(node, step.edits)
+
+    def _change_producer(self, tensor: str) -> None:
+        editor, change, certain = self._editor, self._maps[tensor], self._certain[tensor]
+        node = editor.producer(tensor)
+        if node is None:
+            raise Refusal(f"'{tensor}' is an input of the graph", proven=bool(certain.all()))
+        if change is None or node.name in self._settled:
+            return
+        if _is_sum_of_branches(editor, node):
+            step = self._divide(node, change)
+        else:
+            try:
+                step = backward.step(editor, node, tensor, change)
+            except Refusal as refusal:
+                raise (refusal if certain.all() else Refusal(str(refusal))) from None
+        part = taken(editor, node, tensor, change.axis)
+        if part is not None:
+            ((_, passed),) = step.onward
+            certain = _follow(certain, change, step, 0, partial(backward.step, editor, node, tensor))
+            self._change_part(node.input[0], passed, part.indices, certain)
+            return
+        self._settle(node, step)
+        for slot, passed in step.onward:
+            value = editor.constant(node.input[slot])
+            if value is None:
+                follow = partial(backward.step, editor, node, tensor)
+                self.change(node.input[slot], passed, _follow(certain, change, step, slot, follow))
+            else:
+                scale, shift = passed.broadcast(value.ndim)
+                self._plan.add(node, (rewrite(editor, node, slot, value * scale + shift),))
+        passed_on = {slot for slot, _ in step.onward}
+        self._keep(name for slot, name in enumerate(node.input) if slot not in passed_on)
+        self._keep(name for name in node.output if name != tensor)
+
+    def _change_reader(self, node: onnx.NodeProto) -> None:
+        if node.name in self._settled:
+            return
+        changed = [slot for slot, name in enumerate(node.input) if self._maps.get(name) is not None]
+        if is_standard(node, "Concat"):
+            self._settled.add(node.name)
+            self._join(node)
+        elif _is_sum_of_branches(self._editor, node):
+            self._settled.add(node.name)
+            self._add(node, changed)
+        elif len(changed) != 1:
+            raise Refusal(f"{label(node)} reads several tensors that would change, or one in a subgraph")
+        else:
+            self._make_up(node, changed[0])
+
+    def _make_up(self, node: onnx.NodeProto, slot: int) -> None:
+        """A node with one input that changes takes the change back."""
+        editor, tensor = self._editor, node.input[slot]
+        change, certain = self._maps[tensor], self._certain[tensor]
+        if change is None:
+            return
+        given = change.inverse()
+        try:
+            step = forward.step(editor, node, slot, given)
+        except Refusal as refusal:
+            evidence = None
+            if reach(editor, tensor) == EVERY_NUMBER:
+                shown = ChannelMap(given.axis, np.where(certain, given.scale, 0), given.shift)
+                evidence = bend_moves(editor, tensor, node, shown, EVERY_NUMBER)
+            if evidence is not None:
+                raise Refusal(f"'{tensor}' is also used by {label(node)}: {evidence}", proven=True) from None
+            raise Refusal(f"'{tensor}' is also used by {label(node)}: {refusal}") from None
+        self._settle(node, step)
+        for index, passed in step.onward:
+            follow = partial(forward.step, editor, node, slot)
+            self.change(node.output[index], passed.inverse(), _follow(certain, given, step, index, follow))
+        passed_on = {index for index, _ in step.onward}
+        self._keep(name for index, name in enumerate(node.input) if index != slot)
+        self._keep(name for index, name in enumerate(node.output) if index not in passed_on)
+
+    def _join(self, node: onnx.NodeProto) -> None:
+        """The channels of each input of a Concat keep their maps."""
+        editor = self._editor
+        axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
+        sizes = known_sizes(node, [shape(editor, name)[axis] for name in node.input])
+        parts, certain = [], []
+        for name, size in zip(node.input, sizes, strict=True):
+            part = self._maps.get(name)
+            if part is None:
+                self._keep([name])
+                part = ChannelMap(axis, np.ones(size), np.zeros(size))
+            if part.axis != axis:
+                raise Refusal(f"{label(node)} puts other values beside those of each channel")
+            parts.append(part)
+            certain.append(self._certain.get(name, np.ones(size, np.bool_)))
+        scale, shift = (np.concatenate([getattr(part, key) for part in parts]) for key in ("scale", "shift"))
+        self.change(node.output[0], ChannelMap(axis, scale, shift), np.concatenate(certain))
+
+    def _add(self, node: onnx.NodeProto, changed: Sequence[int]) -> None:
+        """All of a sum takes one scale; shifts add up, or cancel in a branch that nothing else reads."""
+        maps = {slot: change for slot in changed if (change := self._maps[node.input[slot]]) is not None}
+        shift = sum((_sign(node, slot) * change.shift for slot, change in maps.items()), np.zeros(()))
+        first = next(iter(maps.values()))
+        uncertain = np.zeros(len(first.scale), np.bool_)
+        for slot in {0, 1} - set(maps):
+            is_alone = len(self._editor.value_users(node.input[slot])) == 1 and node.input[slot] not in self._maps
+            taken_back = _sign(node, slot) * shift if is_alone else 0 * shift
+            self.change(node.input[slot], ChannelMap(first.axis, first.scale, -taken_back), uncertain)
+            shift = shift - _sign(node, slot) * taken_back
+        for name in node.input:
+            change = self._maps[name]
+            own = np.zeros(()) if change is None else change.shift
+            self._require_same(name, ChannelMap(first.axis, first.scale, own))
+        self.change(node.output[0], ChannelMap(first.axis, first.scale, shift), uncertain)
+
+    def _divide(self, node: onnx.NodeProto, change: ChannelMap) -> Step:
+        """Both branches of a sum take the scale, and one takes the shift: best one that nothing else reads."""
+        alone = [len(self._editor.value_users(name)) == 1 for name in node.input]
+        slot = 1 if alone == [False, True] else 0
+        shifted = ChannelMap(change.axis, change.scale, change.shift * _sign(node, slot))
+        return Step(onward=((slot, shifted), (1 - slot, change.scaling())), is_choice=True)
+
+
+class _Parts:
+    """What parts of a tensor have to become."""
+
+    def __init__(self, tensor: str, axis: int, size: int) -> None:
+        self._tensor, self._axis = tensor, axis
+        self._scale, self._shift = np.ones(size), np.zeros(size)
+        self._is_known, self._certain = np.zeros(size, np.bool_), np.ones(size, np.bool_)
+
+    def add(self, change: ChannelMap, indices: NDArray[np.int64], certain: Certain) -> None:
+        """Add a part, which is a map of the whole tensor at some channels.
+
+        Raises:
+            Refusal: another part has a channel that has to become something else.
+        """
+        both = indices[self._is_known[indices]]
+        pairs = ((self._scale, change.scale), (self._shift, change.shift))
+        if change.axis != self._axis or not all(np.allclose(one[both], other[both]) for one, other in pairs):
+            raise Refusal(f"'{self._tensor}' would have to change in two ways")
+        self._scale[indices], self._shift[indices] = change.scale[indices], change.shift[indices]
+        self._is_known[indices], self._certain[indices] = True, certain[indices]
+
+    def whole(self) -> tuple[str, ChannelMap, Certain]:
+        """The tensor and its map, in which channels of no part stay as they are."""
+        return self._tensor, ChannelMap(self._axis, self._scale, self._shift), self._certain
+
+
+def _is_same(one: ChannelMap, other: ChannelMap) -> bool:
+    pairs = ((one.scale, other.scale), (one.shift, other.shift))
+    return one.axis == other.axis and all(np.allclose(*pair, rtol=_EQUAL, atol=_EQUAL) for pair in pairs)
+
+
+def _follow(
+    certain: Certain, change: ChannelMap, step: Step, index: int, rule: Callable[[ChannelMap], Step]
+) -> Certain:
+    """Which channels are certain on the other side of a node, after a step by this rule."""
+    size = len(dict(step.onward)[index].scale)
+    if step.is_choice:
+        return np.zeros(size, np.bool_)
+    if certain.all():
+        return np.ones(size, np.bool_)
+    marks = dict(rule(ChannelMap(change.axis, np.where(certain, 2.0, 1.0), np.zeros(len(certain)))).onward)
+    return np.asarray(marks[index].scale == 2) if index in marks else np.zeros(size, np.bool_)
+
+
+def _is_sum_of_branches(editor: GraphEditor, node: onnx.NodeProto) -> bool:
+    """Whether a node adds or subtracts two computed tensors of one shape."""
+    if not is_standard(node, "Add", "Sub") or any(editor.constant(name) is not None for name in node.input):
+        return False
+    return len({editor.shape(name) for name in (*node.input, *node.output)}) == 1 and node.input[0] != node.input[1]
+
+
+def _sign(node: onnx.NodeProto, slot: int) -> int:
+    """Of an operand in a sum or difference."""
+    return -1 if (node.op_type, slot) == ("Sub", 1) else 1

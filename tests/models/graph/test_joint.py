@@ -1,0 +1,81 @@
+"""Layers that fold into all weights around them, and proofs for those that do not; each has a control beside it."""
+
+import numpy as np
+import pytest
+
+from models.graph import joint
+from models.graph.channel_map import ChannelMap, Refusal
+from models.graph.editor import GraphEditor
+from models.graph.fold import fold
+from tests.models.graph.cases import CASES, Graph
+from tests.models.graph.oracle import error, feeds, reference
+
+
+def test_of_the_layers_that_read_a_stream_the_last_folds_and_the_others_have_a_proof() -> None:
+    layers = {layer.name: layer.placement for layer in fold(CASES["dense_stream"].model()).norm_layers}
+
+    assert layers["norm2"].kind == "folded_back"
+    for name in ("norm0", "norm1"):
+        assert layers[name].proven
+        assert "'norm2_4_out' is also used by Relu" in str(layers[name].reason)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_layers_that_read_a_stream_in_the_same_way_both_fold(*, is_same: bool) -> None:
+    """Behind a Relu, maps that differ by a positive factor are the same. With other shifts, one of the two folds."""
+    graph = Graph()
+    x = graph.conv(graph.input(3, 6, 6), 3, 4)
+    for name, factor, shift in (("one", 1.0, 0.5), ("other", 2.0, 1.0 if is_same else 0.7)):
+        values = {"weight": factor, "bias": shift, "running_mean": 0.0, "running_var": 1.0 - 1e-3}
+        for key, value in values.items():
+            graph.constant(np.full(4, value), f"{name}.{key}")
+    outputs = [graph.conv(graph.op("Relu", graph.bn(x, 4, name)), 4, 2) for name in ("one", "other")]
+    source = graph.model(*outputs)
+    folded = fold(source)
+
+    kinds = [layer.placement.kind for layer in folded.norm_layers]
+    assert kinds == (["folded_back", "folded_back"] if is_same else ["kept", "folded_back"])
+    inputs = feeds(source, 3)
+    expected, actual = (reference(model, inputs, outputs) for model in (source, folded.model))
+    assert max(error(expected[name], actual[name]) for name in outputs) < 1e-12
+
+
+@pytest.mark.parametrize("is_sum", [True, False])
+def test_what_has_a_choice_proves_nothing(*, is_sum: bool) -> None:
+    """Of two branches neither of which can take the shift, one would have to. That of one branch is taken as it is."""
+    graph = Graph()
+    x = graph.input(3, 6, 6)
+    branches = [graph.conv(x, 3, 4) for _ in range(1 + is_sum)]
+    values = {"weight": 1.0, "bias": 0.5, "running_mean": 0.0, "running_var": 1.0 - 1e-3}
+    for key, value in values.items():
+        graph.constant(np.full(4, value), f"bn.{key}")
+    stream = graph.op("Add", *branches) if is_sum else branches[0]
+    output = graph.conv(graph.op("Relu", graph.bn(stream, 4)), 4, 2)
+    (layer,) = fold(graph.model(output, *(graph.op("Relu", branch) for branch in branches))).norm_layers
+
+    assert layer.placement.kind == "kept"
+    assert layer.placement.proven != is_sum
+
+
+def test_a_shift_that_would_hide_what_others_read_is_refused() -> None:
+    graph = Graph()
+    x = graph.conv(graph.input(3, 6, 6), 3, 4)
+    for name, beta in (("one", 0.1), ("other", 300.0)):
+        values = {"weight": 1.0, "bias": beta, "running_mean": 0.0, "running_var": 1.0}
+        for key, value in values.items():
+            graph.constant(np.full(4, value), f"{name}.{key}")
+    outputs = [graph.conv(graph.op("Relu", graph.bn(x, 4, name)), 4, 2) for name in ("one", "other")]
+
+    kinds = [layer.placement.kind for layer in fold(graph.model(*outputs)).norm_layers]
+    assert kinds == ["folded_back", "kept"]
+
+
+def test_a_refused_change_leaves_the_graph_as_it_is() -> None:
+    graph = Graph()
+    x = graph.conv(graph.input(3, 6, 6), 3, 4)
+    source = graph.model(graph.op("Tanh", x), graph.conv(x, 4, 2))
+    editor = GraphEditor(source)
+
+    with pytest.raises(Refusal, match="is also used by Tanh"):
+        joint.plan(editor, [], {x: ChannelMap(1, np.full(4, 2.0), np.ones(4))})
+    assert editor.finish().graph.node == source.graph.node
