@@ -100,6 +100,7 @@ def test_kserves_client(service: Serving, logits: Any) -> None:
     assert "NOT_FOUND" in found["unknown model"]
 
 
+@pytest.mark.slow
 def test_without_the_setting_grpc_is_not_imported(root: Path) -> None:
     script = """
 import sys
@@ -124,6 +125,7 @@ def test_a_port_that_is_taken_ends_the_start(service: Serving, root: Path) -> No
     assert f"grpc_port: cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+@pytest.mark.slow
 def test_requests_in_flight_are_answered_at_sigterm(root: Path) -> None:
     # A stream of one request after the other: those that were sent before the signal are answered.
     with running(root, "--grpc-port", "0", "--inline-ms", "0") as process:

@@ -21,7 +21,7 @@ def repository(tmp_path: Path) -> Repository:
     return confident_repository(tmp_path / "repository")
 
 
-@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+@pytest.fixture(params=["1", pytest.param("2", marks=pytest.mark.slow)], ids=["one process", "two workers"])
 def process(request: pytest.FixtureRequest, repository: Repository) -> Iterator[Process]:
     with running(repository.root, "--workers", request.param) as process:
         yield process
@@ -62,6 +62,7 @@ def test_a_service_that_is_killed_during_a_job_knows_what_became_of_it(repositor
             repository.read("tiny", version)  # verified: whole
 
 
+@pytest.mark.slow
 def test_a_starter_is_protected_from_rows_of_a_single_class(starters: Process) -> None:
     generator = np.random.default_rng(0)
     with httpx2.Client(base_url=starters.url, timeout=120) as client:

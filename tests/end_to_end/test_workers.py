@@ -137,6 +137,7 @@ def one_each(process: Process) -> Iterator[list[Connection]]:
         yield list(found.values())
 
 
+@pytest.mark.slow
 def test_counters_and_models_are_one_whichever_worker_is_asked(repository: Repository) -> None:
     with two_workers(repository) as process, one_each(process) as (first, second):
         for connection, times in ((first, 3), (second, 4)):
@@ -322,6 +323,7 @@ def test_workers_end_with_their_supervisor(repository: Repository) -> None:
         process.popen.wait(TIMEOUT_SECONDS)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_be_started_end_the_service(repository: Repository) -> None:
     program = """
 import sys

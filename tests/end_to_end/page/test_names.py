@@ -1,5 +1,6 @@
 """Names and texts that users choose."""
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.end_to_end.conftest import Process
@@ -7,6 +8,7 @@ from tests.end_to_end.page.browser import opened
 from tests.end_to_end.page.checks import HOSTILE, NARROW, SEVEN, scroll_width
 
 
+@pytest.mark.slow
 def test_words_of_others_stay_words(browser: Browser, odd: Process) -> None:
     with opened(browser, f"{odd.url}/#/models/hostile/try", viewport=NARROW) as page:
         page.get_by_label("Choose an image").set_input_files(SEVEN)

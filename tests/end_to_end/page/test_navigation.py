@@ -70,6 +70,7 @@ def test_the_layers_are_walked_with_the_keyboard(page: Page) -> None:
     assert page.evaluate("location.hash").startswith("#/models/convnet/layers/blocks.2.norm")
 
 
+@pytest.mark.slow
 def test_what_has_drifted_can_be_linked_to(browser: Browser, drifted: Process) -> None:
     with opened(browser, f"{drifted.url}/#/models/convnet/layers/blocks.2.norm/7?version=1") as page:
         expect(page.get_by_role("heading", name="Channel 7", exact=True)).to_be_visible()

@@ -48,6 +48,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(browser: Browser, starters:
         expect(page.locator(".result .failure")).to_contain_text("body: ")
 
 
+@pytest.mark.slow
 def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> None:
     alarmed.get_by_role("link", name="Try it", exact=True).click()
     alarmed.get_by_role("button", name="Try the example").click()

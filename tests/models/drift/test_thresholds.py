@@ -11,6 +11,7 @@ from tests.models.drift.population import reference
 RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 
 
+@pytest.mark.slow
 def test_thresholds_of_the_table_are_those_of_the_table() -> None:
     known = reference()
     for row, rows in enumerate(known.windows):

@@ -38,7 +38,12 @@ def outcomes(tried: Trials, *versions: tuple[str, int]) -> list[str]:
     ("bundle", "limits", "reason"),
     [
         (hostile.endless(), {"seconds": 8.0}, r"its trial was not finished after 8 s \(load_seconds\)"),
-        (hostile.doubling_functions(), {"seconds": 8.0}, r"its trial (was not finished after|took more than)"),
+        pytest.param(
+            hostile.doubling_functions(),
+            {"seconds": 8.0},
+            r"its trial (was not finished after|took more than)",
+            marks=pytest.mark.slow,
+        ),
         (hostile.doubling_memory(), {}, r"its trial took more than 600 MiB of memory \(load_mib\)"),
     ],
     ids=["endless", "nested functions", "memory"],

@@ -31,7 +31,16 @@ async def recalibrate(catalog: Catalog, *module: str) -> Job:
 
 
 @pytest.mark.parametrize(
-    "when", ["start", "estimating", "folding", "checking", "publishing", "0", "9", "18", "27", "published"]
+    "when",
+    [
+        "folding",
+        "publishing",
+        "18",
+        *(
+            pytest.param(when, marks=pytest.mark.slow)
+            for when in ("start", "estimating", "checking", "0", "9", "27", "published")
+        ),
+    ],
 )
 def test_killing_it_leaves_the_parent_serving_and_no_half_version(
     catalog: Catalog, repository: Repository, when: str
