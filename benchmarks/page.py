@@ -19,7 +19,7 @@ from benchmarks.pages import write_between
 from tests.end_to_end.conftest import Process, running
 from tests.end_to_end.page.browser import launched
 
-REPEATS = 5
+REPEATS = 3
 TABS = {
     "overview": ("#/", "#models tbody tr"),
     "Now": ("#/models/convnet", "#verdict .headline"),

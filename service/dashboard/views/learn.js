@@ -7,4 +7,4 @@ import { h } from "../dom.js";
 
 /** Nothing where the service does not serve the guide. @param {GuidePage} page @param {string} words */
 export const learn = (page, words) =>
-  document.getElementById("guide") !== null && h("a", { class: "learn", href: `guide/docs/${page}.html` }, words);
+  document.getElementById("guide-link") !== null && h("a", { class: "learn", href: `guide/docs/${page}.html` }, words);

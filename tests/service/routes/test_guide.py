@@ -1,5 +1,6 @@
 """The documentation under /guide."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,5 @@ def test_the_page_links_to_the_guide_where_there_is_one(tmp_path: Path, site: Pa
         page = client_of(tmp_path, folder).get("/", headers={"Accept": "text/html"}).text
         assert ('<a href="guide/"' in page) == (folder is not None)
         assert 'href="docs"' in page
+        ids = re.findall(r'id="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
