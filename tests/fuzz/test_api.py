@@ -119,8 +119,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         max_body_mib=1,
         log_level="error",
     )
-    config = schemathesis.Config.from_dict(CONFIG)
-    yield schemathesis.openapi.from_asgi("/openapi.json", create_app(settings), config=config)
+    app = create_app(settings)
+    app.framework.openapi()  # which is kept: schemathesis waits for it ten seconds, a busy machine takes longer
+    yield schemathesis.openapi.from_asgi("/openapi.json", app, config=schemathesis.Config.from_dict(CONFIG))
     shutdown_lifespans()
 
 
