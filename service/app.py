@@ -152,6 +152,7 @@ def create_app(
         settings.false_alarm_rate,
         settings.state_folder / "watch",
         shared=shared,
+        days_between_false_alarms=settings.days_between_false_alarms,
     )
     collector = RowCollector()
     recalibrations = make_recalibrations(

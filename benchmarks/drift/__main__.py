@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.drift import cost, detection, false_alarms, peers
-from benchmarks.drift.rows import TestImages
+from benchmarks.drift.rows import MODELS, TestImages
 from benchmarks.pages import write_between
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("measurement", choices=TABLES)
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
+    parser.add_argument("--model", choices=MODELS, help="the only one whose false alarms are measured again")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has alibi-detect")
     parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the tables into")
@@ -41,7 +42,13 @@ def main() -> None:
     if not arguments.show:
         match arguments.measurement:
             case "false_alarms":
-                found = false_alarms.measure(TestImages(arguments.data_dir))
+                names = MODELS if arguments.model is None else (arguments.model,)
+                found = false_alarms.measure(TestImages(arguments.data_dir), names)
+                known = json.loads(kept.read_text())["measured"] if kept.is_file() else []
+                found = sorted(
+                    [*found, *(line for line in known if line["model"] not in names)],
+                    key=lambda line: MODELS.index(line["model"]),
+                )
             case "detection":
                 found = detection.measure(TestImages(arguments.data_dir))
             case "cost":

@@ -5,8 +5,9 @@ over many random partings of all test rows into rows that set thresholds and row
 put into the one parting of the first is common to all its windows.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-from scipy import stats
 
 from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
 from models.drift import calibration
@@ -15,12 +16,14 @@ from models.drift.detector import Detector
 SIZES = (16, 64, 256, 1024)
 RATES = (0.05, 0.01, 0.001)
 WINDOWS = 1000
-PARTINGS = 40
+PARTINGS, WINDOWS_EACH = 10, 200
+MOST = 0.9
+"""Share of the partings for whose thresholds a rate is stated as that of most."""
 
 
-def measure(images: TestImages) -> list[dict]:
+def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict]:
     found = []
-    for name in MODELS:
+    for name in names:
         model = Model(name)
         rows = model.observe(images.images)
         random = np.random.default_rng(11)
@@ -31,7 +34,7 @@ def measure(images: TestImages) -> list[dict]:
             held_out, others = order[: len(images.reference)], order[len(images.reference) :]
             known = rows.take(held_out)
             reference = calibration.estimate(known.layers, known.predicted, rows.logits.shape[1], seed=parting)
-            judged = _judged(Detector(reference), rows, others, WINDOWS // PARTINGS, random)
+            judged = _judged(Detector(reference), rows, others, WINDOWS_EACH, random)
             for size, flags in judged.items():
                 parted[size].append(flags)
         for size in SIZES:
@@ -49,6 +52,7 @@ def measure(images: TestImages) -> list[dict]:
                         "partings": PARTINGS,
                         "parted": float(shares[index]),
                         "parted_error": float(errors[index]),
+                        "most": float(np.quantile(of_partings[:, index], MOST)),
                     }
                 )
             found.append(
@@ -71,20 +75,17 @@ def _judged(
         flags = []
         for chosen in windows(pool, size, count, random):
             window = rows.take(chosen).window()
-            assessed = [detector.assess(*window, rate) for rate in RATES]
-            flags.append([*(found.significant for found in assessed), assessed[RATES.index(0.01)].alarm])
+            found = detector.assess(*window, 0.01)
+            flags.append([*(found.p_value <= rate for rate in RATES), found.alarm])
         judged[size] = np.array(flags)
     return judged
 
 
 def table(found: list[dict]) -> str:
-    low, high = stats.binom.interval(0.95, WINDOWS, 0.01)
     lines = [
-        f"{WINDOWS:,} windows each. A true rate of 1 % would show as {low / WINDOWS:.1%} to {high / WINDOWS:.1%} "  # noqa: ISC004
-        "in 95 of 100 such measurements, were the windows independent.",
-        "",
-        "| model | rows | at 5 % | at 1 % | at 0.1 % | alarms at 1 % | published thresholds, at 1 % | alarms |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | rows | at 5 % | at 1 % | at 0.1 % | at 1 %, in 9 of 10 splits at most | alarms at 1 % "  # noqa: ISC004
+        "| published thresholds, at 1 % | alarms |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     rates = {(one["model"], one["rows"], one["rate"]): one for one in found if "rate" in one}
     for one in found:
@@ -94,7 +95,7 @@ def table(found: list[dict]) -> str:
             cells = [f"{each['parted']:.1%} ± {1.96 * each['parted_error']:.1%}" for each in by_rate]
             published = f"{by_rate[1]['published']:.1%}"
             lines.append(
-                f"| `{key[0]}` | {key[1]} | {' | '.join(cells)} | {one['alarms_parted']:.1%} | {published} "
-                f"| {one['alarms_published']:.1%} |"
+                f"| `{key[0]}` | {key[1]} | {' | '.join(cells)} | {by_rate[1]['most']:.1%} "
+                f"| {one['alarms_parted']:.1%} | {published} | {one['alarms_published']:.1%} |"
             )
     return "\n".join(lines)

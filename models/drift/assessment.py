@@ -83,6 +83,8 @@ class ClassShift:
         distance: total variation distance, 0 to 1: the share of rows whose class would have to be another one.
         explains_shift: whether held-out rows of these classes have the window's statistics; None where this is unknown.
         unexplained: how far the window's statistics are from theirs, over the threshold; None where this is unknown.
+        unusual: the classes that are more or less frequent than among the held-out rows, each by itself at the
+            false-alarm rate over the number of classes, ascending.
     """
 
     statistic: float | None
@@ -91,6 +93,7 @@ class ClassShift:
     distance: float | None
     explains_shift: bool | None
     unexplained: float | None = None
+    unusual: tuple[int, ...] = ()
 
     @property
     def large(self) -> bool:
@@ -111,7 +114,8 @@ class Assessment:
         rows: of the window.
         statistic, threshold, significant: over all layers; None without a reference or enough rows.
         symmetric_kl, wasserstein: means over layers.
-        layers: by name.
+        layers: by name, in the order of the reference.
+        p_value: the smallest of the measured rates at which it is significant; 1 where it is so at none of them.
         classes: None for a model that does not classify, or without a reference.
         accuracy: None where it is not estimated.
     """
@@ -126,6 +130,7 @@ class Assessment:
     layers: Mapping[str, LayerShift]
     classes: ClassShift | None = None
     accuracy: CurrentAccuracy | None = None
+    p_value: float = 1.0
 
     @property
     def alarm(self) -> bool:

@@ -1,8 +1,9 @@
 """Held-out rows -> a model's drift reference: expected statistics, and thresholds for windows of rows.
 
 Windows of n rows are drawn from the N held-out rows without replacement. A drawn window's average deviates from that
-of all N with a variance of ``spread^2 (1/n - 1/N)``, a window of new rows with ``spread^2 (1/n + 1/N)``: measured
-each in its own standard error, the two deviations are alike, also where n is no small part of N. The threshold at
+of all N with a variance of ``spread^2 (1/n - 1/N)``, a window of new rows with ``spread^2 (1/n + 1/N)`` or, by one
+reference, with more (`models.drift.reference.standard_error`): measured each in its own standard error, the two
+deviations are alike, also where n is no small part of N. The threshold at
 false-alarm rate alpha is the ``ceil((B + 1)(1 - alpha))``-th smallest statistic of B windows, the conformal quantile
 (Vovk et al. 2005): were the windows independent, an undisturbed one would exceed it with a probability of at most
 alpha. They share rows, so the rate is measured on rows of their own, and stated with that measurement.

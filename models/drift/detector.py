@@ -3,8 +3,9 @@
 Two separate questions, since with enough rows every shift is significant, however small:
 
 - Significance. How many standard errors the window's rows are off the held-out rows in one channel, in their means
-  or mean squares: ``|average - reference| / (spread * sqrt(1/n + 1/rows))``, the largest of all channels. And how far
-  all channels are off together: their symmetric divergence, over ``1/n + 1/rows``. The first finds a shift of few
+  or mean squares: ``|average - reference| / (spread * error)``, the largest of all channels; the error counts the
+  window's rows and the reference's (`models.drift.reference.standard_error`). And how far all channels are off
+  together: their symmetric divergence, over the error squared. The first finds a shift of few
   channels, the second one of many. The statistic is the larger of the two, each relative to what one undisturbed
   window in a hundred exceeds; over all layers, the largest. Its threshold is a quantile over windows drawn from
   held-out rows, so that correlation between channels, layers and the two needs no model. Rows are counted, never
@@ -40,8 +41,8 @@ from models.drift.assessment import (
     decide,
 )
 from models.drift.baseline import CLASSES, GIVEN_CLASSES, OVERALL, Baseline, layer_statistic
-from models.drift.divergence import g_statistic
-from models.drift.reference import ChannelShifts, ClassConditionalMoments, ExpectedMoments
+from models.drift.divergence import g_statistic, unusual_classes
+from models.drift.reference import ChannelShifts, ClassConditionalMoments, ExpectedMoments, standard_error
 from models.drift.thresholds import WindowThresholds, noise_at, require_rate, threshold_at, usual_at
 from models.errors import InvalidInput
 from models.manifest import DriftReference
@@ -99,7 +100,9 @@ class Detector:
             require_rate(reference, false_alarm_rate)
             thresholds = WindowThresholds(reference, false_alarm_rate, baseline)
         rows = max((moments.count for moments in window.values()), default=0)
-        window = {name: moments for name, moments in window.items() if moments.count}
+        known = [name for name in self._expected if name in window]
+        ordered = [*known, *(name for name in window if name not in self._expected)]
+        window = {name: window[name] for name in ordered if window[name].count}
         enough = rows >= MIN_WINDOW_ROWS
         statistics = self._statistics(window, reference) if reference is not None and enough else {}
         layers = {
@@ -107,15 +110,19 @@ class Detector:
         }
         classes = self._classes(window, class_counts, rows, thresholds)
         statistic = threshold = significant = None
+        p_value = 1.0
         verdict: Verdict = "uncalibrated" if reference is None and enough else "not_enough_rows"
         if reference is not None and thresholds is not None and statistics:
             statistic = max(statistics.values())
             threshold = thresholds.of(OVERALL, reference.thresholds, rows)
             significant = statistic > threshold
+            p_value = thresholds.p_value(statistic, rows)
             verdict = decide(layers, classes, significant=significant)
         kl = float(np.mean([layer.symmetric_kl for layer in layers.values()])) if layers else 0.0
         wasserstein = float(np.mean([layer.wasserstein for layer in layers.values()])) if layers else 0.0
-        return Assessment(rows, verdict, statistic, threshold, significant, kl, wasserstein, layers, classes)
+        return Assessment(
+            rows, verdict, statistic, threshold, significant, kl, wasserstein, layers, classes, p_value=p_value
+        )
 
     def raised_by(self, baseline: Baseline, false_alarm_rate: float = 0.01) -> float:
         """The threshold over all layers for windows of a baseline, relative to that for independent rows.
@@ -190,7 +197,7 @@ class Detector:
         return self.reference
 
     def _row_statistics(self, observed: Mapping[str, RowStatistics], reference: DriftReference) -> dict[str, Float64]:
-        error = float(np.sqrt(1 + 1 / reference.rows))
+        error = standard_error(1, reference.rows)
         statistics = {}
         for name, rows in observed.items():
             if (expected := self._expected.get(name)) is not None:
@@ -206,7 +213,7 @@ class Detector:
         for name, moments in window.items():
             if name in self._expected:
                 expected = self._expected_of(name, moments)
-                error = float(np.sqrt(1 / moments.count + 1 / reference.rows))
+                error = standard_error(moments.count, reference.rows)
                 usual = usual_at(reference, reference.layers[name], moments.count)
                 statistics[name] = float(expected.statistic(moments.row_mean, moments.row_square, error, usual))
         return statistics
@@ -271,7 +278,8 @@ class Detector:
             limit = thresholds.of(GIVEN_CLASSES, reference.classes.given_thresholds, rows)
             unexplained = self._off_given_classes(given, counts / counts.sum()) / limit
             explains_shift = unexplained <= 1
-        return ClassShift(statistic, threshold, statistic > threshold, distance, explains_shift, unexplained)
+        unusual = unusual_classes(counts, known, thresholds.rate)
+        return ClassShift(statistic, threshold, statistic > threshold, distance, explains_shift, unexplained, unusual)
 
     def _off_given_classes(self, window: Mapping[str, WindowMoments], shares: Float64) -> float:
         """How far the window's statistics are from those of held-out rows of the same classes, over all layers."""

@@ -9,6 +9,8 @@ With m, v the mean and variance of the window and n, r those of the reference:
     G                2 sum O ln(O / E)                                               over both histograms
 """
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -66,6 +68,20 @@ def wasserstein_squared(
     d = np.square(mean - reference_mean) + np.square(np.sqrt(variance) - np.sqrt(reference_variance))
     distance: Float64 = d / reference_variance
     return distance
+
+
+def unusual_classes(counts: Float64, reference: Float64, rate: float) -> tuple[int, ...]:
+    """The classes whose shares differ significantly in two histograms, ascending: a z-test of each, at rate / K.
+
+    Args:
+        counts, reference: rows by class, shape (K,), at least one row each.
+        rate: of a false finding among all classes (Bonferroni).
+    """
+    n, m = counts.sum(), reference.sum()
+    pooled = (counts + reference) / (n + m)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    limit = NormalDist().inv_cdf(1 - rate / (2 * len(counts)))
+    return tuple(int(place) for place in np.flatnonzero(np.abs(counts / n - reference / m) > limit * error))
 
 
 def g_statistic(counts: ArrayLike, reference: ArrayLike) -> Float64:

@@ -5,6 +5,7 @@ return one number for each window, shape (...).
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -194,6 +195,22 @@ class ClassConditionalMoments:
         ]
         statistic: Float64 = np.maximum(*deviations).max(axis=-1)
         return statistic
+
+
+def standard_error(rows: int, reference_rows: int) -> float:
+    """Of an average over a window's rows from the reference, in standard deviations over rows.
+
+    ``sqrt(1/n + 1/m + 1/sqrt(n m))``: the variances of the window's n rows and of the reference's m, and a covariance.
+    The reference's own error is common to all windows that are compared with it. Were it independent of each window's,
+    the rate would hold on average over references, and for one of them windows of many rows could exceed it all the
+    time. With the largest covariance, of ``2 / sqrt(n m)``, it would hold for nearly every reference, by the triangle
+    inequality; half of it is enough: docs/drift.md has how many references keep the rate.
+
+    Args:
+        rows: n, of the window.
+        reference_rows: m, the held-out rows.
+    """
+    return sqrt(1 / rows + 1 / reference_rows + 1 / sqrt(rows * reference_rows))
 
 
 def floor_spread(spread: ArrayLike) -> Float64:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.drift.baseline import SCORE_RATE, Baseline
+from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
 from models.drift.reference import Usual
 from models.errors import InvalidInput
 from models.manifest import DriftReference, LayerReference, Thresholds
@@ -40,11 +40,14 @@ class WindowThresholds:
         reference: has those for independent rows.
         rate: of false alarms, one that `require_rate` accepts.
         baseline: raises them to those for correlated rows, once it is complete.
+
+    Attributes:
+        rate: of false alarms.
     """
 
     def __init__(self, reference: DriftReference, rate: float, baseline: Baseline | None = None) -> None:
         self._reference = reference
-        self._rate = rate
+        self.rate = rate
         self._baseline = baseline if baseline is not None and baseline.is_complete else None
 
     def of(self, statistic: str, table: Thresholds, rows: int) -> float:
@@ -55,11 +58,28 @@ class WindowThresholds:
             table: of the statistic, [window][false-alarm rate].
             rows: of the window.
         """
-        independent = threshold_at(self._reference, table, rows, self._rate)
+        return self._at(self.rate, statistic, table, rows)
+
+    def p_value(self, value: float, rows: int) -> float:
+        """The smallest of the measured rates at which the statistic over all layers is significant, or 1.
+
+        Args:
+            value: of the statistic.
+            rows: of the window.
+        """
+        p = 1.0
+        for rate in self._reference.false_alarm_rates:
+            if value <= self._at(rate, OVERALL, self._reference.thresholds, rows):
+                break
+            p = rate
+        return p
+
+    def _at(self, rate: float, statistic: str, table: Thresholds, rows: int) -> float:
+        independent = threshold_at(self._reference, table, rows, rate)
         if self._baseline is None:
             return independent
         scored = threshold_at(self._reference, table, rows, SCORE_RATE)
-        return max(independent, scored * self._baseline.factor(statistic, rows, self._rate))
+        return max(independent, scored * self._baseline.factor(statistic, rows, rate))
 
 
 def usual_at(reference: DriftReference, layer: LayerReference, rows: int) -> Usual:

@@ -43,5 +43,5 @@ class BaselineReport(BaseModel):
             window_rows=baseline.window_rows,
             since=to_date(baseline.since),
             significant_before=baseline.significant_before if baseline.learned else None,
-            factor=monitor.baseline_factor,
+            factor=monitor.assessor.baseline_factor,
         )

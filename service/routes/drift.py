@@ -10,6 +10,7 @@ from service.routes.drift_report import DriftHistory, DriftOverview, DriftPoint,
 from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
+from service.watching.alarm_report import AlarmReport
 from service.watching.monitor import DriftMonitor
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
@@ -52,8 +53,8 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         versions = []
         for served in catalog.served():
             observed = monitor.of(served)
-            found = observed.assess(_bucket(observed, window))
-            verdict = dict(DriftVerdict.of(found, alarm=observed.alarm))
+            found = observed.assessor.assess(_bucket(observed, window))
+            verdict = dict(DriftVerdict.of(found, alarm=observed.alarms.open is not None))
             is_default = catalog.is_default(served)
             versions.append(
                 VersionDrift(model=served.model, version=str(served.version), is_default=is_default, **verdict)
@@ -76,8 +77,12 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         """The drift report of each part of the window, in short."""
         served = catalog.get(model, version)
         observed = monitor.of(served)
-        points = [DriftPoint.of(end, bucket, observed.assess(bucket)) for end, bucket in observed.history(window)]
-        return DriftHistory(model=served.model, version=str(served.version), window=window, points=points)
+        assess = observed.assessor.assess
+        points = [DriftPoint.of(end, bucket, assess(bucket)) for end, bucket in observed.history(window)]
+        alarms = [AlarmReport.of(course, served.manifest) for course in observed.alarms_in(window)]
+        return DriftHistory(
+            model=served.model, version=str(served.version), window=window, points=points, alarms=alarms
+        )
 
     return routes
 

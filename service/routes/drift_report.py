@@ -13,12 +13,13 @@ from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
 from service.routes.accuracy_report import EstimatedAccuracy, KnownAccuracy
 from service.routes.baseline_report import BaselineReport
+from service.watching.alarm_report import AlarmReport
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
 ALARM = (
     "Whether an alarm of the version is open. It begins with a full window of rows whose shift is significant and "
-    "large, and ends with the next one whose shift is not."
+    "large, or with the evidence of several if `days_between_false_alarms` is set, and ends after three that are not."
 )
 ALARM_SINCE = "When the open alarm has begun; null if none is open."
 
@@ -111,12 +112,21 @@ class DriftReport(BaseModel):
     message: str
     alarm: bool = Field(description=ALARM)
     alarm_since: datetime | None = Field(description=ALARM_SINCE)
-    false_alarm_rate: float
+    last_alarm: AlarmReport | None = Field(
+        description="The open alarm, or else the last one; null where there was none."
+    )
+    false_alarm_rate: float = Field(description="Of a window.")
+    days_between_false_alarms: float | None = Field(
+        description="Of which one has a false alarm on average; null where each significant and large window opens one."
+    )
     window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
     judged_at: datetime | None = Field(description="When the last of these windows was full; null before the first.")
     unjudged_rows: int = Field(description="Rows of the next one so far.")
     windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
-    false_alarms_per_day: float = Field(description="How many of them are significant although nothing has moved.")
+    false_alarms_per_day: float = Field(
+        description="How many of them are significant although nothing has moved; with `days_between_false_alarms`, "
+        "how many alarms there are."
+    )
     statistic: float | None = Field(description="The largest of all layers.")
     threshold: float | None = Field(description="Of the largest statistic, at the false-alarm rate.")
     significant: bool | None
@@ -147,9 +157,10 @@ class DriftReport(BaseModel):
         Raises:
             InvalidInput: the rate is outside the measured range.
         """
-        found = monitor.assess(bucket, rate)
-        false_alarm_rate = monitor.rate if rate is None else rate
-        windows_per_day = monitor.windows_per_day
+        assessor, alarms = monitor.assessor, monitor.alarms
+        found = assessor.assess(bucket, rate)
+        false_alarm_rate = assessor.rate if rate is None else rate
+        windows_per_day, days = monitor.windows_per_day, assessor.rule.days
         return cls(
             model=served.model,
             version=str(served.version),
@@ -157,14 +168,16 @@ class DriftReport(BaseModel):
             rows=found.rows,
             verdict=found.verdict,
             message=unavailable(served.manifest).get("watching", found.message),
-            alarm=monitor.alarm,
-            alarm_since=_date(monitor.alarm_since),
+            alarm=alarms.open is not None,
+            alarm_since=_date(alarms.open.began if alarms.open else None),
+            last_alarm=AlarmReport.of(alarms.courses[-1], served.manifest) if alarms.courses else None,
             false_alarm_rate=false_alarm_rate,
+            days_between_false_alarms=days,
             window_rows=monitor.window_rows,
             judged_at=_date(None if monitor.judged is None else monitor.judged.at),
             unjudged_rows=monitor.unjudged_rows,
             windows_per_day=windows_per_day,
-            false_alarms_per_day=windows_per_day * false_alarm_rate,
+            false_alarms_per_day=windows_per_day * false_alarm_rate if days is None else 1 / days,
             statistic=found.statistic,
             threshold=found.threshold,
             significant=found.significant,
@@ -260,6 +273,7 @@ class DriftHistory(BaseModel):
     version: str
     window: str
     points: list[DriftPoint]
+    alarms: list[AlarmReport] = Field(description="That were open in the window, of the last 32, oldest first.")
 
 
 def _date(seconds: float | None) -> datetime | None:

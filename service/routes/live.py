@@ -123,7 +123,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         served = catalog.get(model, version)
         observed = monitor.of(served)
         bucket, effort = observed.window(window), observed.service_effort
-        shifts = observed.assess(bucket).layers
+        shifts = observed.assessor.assess(bucket).layers
         return LiveModel(
             model=served.model,
             version=str(served.version),
@@ -148,7 +148,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         served = catalog.get(model, version)
         served.layer(layer)
         observed = monitor.of(served)
-        bucket = observed.window(window)
+        assessor, bucket = observed.assessor, observed.window(window)
         moments = bucket.layers.get(layer)
         return LiveLayer(
             model=served.model,
@@ -157,7 +157,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
             window=window,
             rows=0 if moments is None else moments.count,
             since=_since(bucket),
-            channels=_channels(moments, observed.channel_shifts(layer, moments)) if moments and moments.count else None,
+            channels=_channels(moments, assessor.channel_shifts(layer, moments)) if moments and moments.count else None,
             reference=_reference(served.manifest.drift, layer),
         )
 

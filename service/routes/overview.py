@@ -54,14 +54,14 @@ class VersionSummary(BaseModel):
         """Describe a loaded version. Assesses rows: call it in a thread."""
         judged = monitor.judged
         is_default = catalog.is_default(served)
-        since = monitor.alarm_since
+        alarm = monitor.alarms.open
         return cls(
             version=str(served.version),
             is_default=is_default,
             canary_share=catalog.canary_share(served),
             is_shadow=catalog.is_shadow(served),
-            alarm=monitor.alarm,
-            alarm_since=None if since is None else to_date(since),
+            alarm=alarm is not None,
+            alarm_since=None if alarm is None else to_date(alarm.began),
             verdict="not_enough_rows" if judged is None else judged.assessment.verdict,
             rows=0 if judged is None else judged.assessment.rows,
             symmetric_kl=0.0 if judged is None else judged.assessment.symmetric_kl,
@@ -180,7 +180,7 @@ def _last_hour(monitor: VersionMonitor) -> list[float | None]:
     for end, bucket in monitor.history("1h"):
         place = horizon.slot(end) - 1 - first
         if bucket.rows >= MIN_WINDOW_ROWS and 0 <= place < len(sizes):
-            sizes[place] = round(monitor.assess(bucket).symmetric_kl, 4)
+            sizes[place] = round(monitor.assessor.assess(bucket).symmetric_kl, 4)
     return sizes
 
 

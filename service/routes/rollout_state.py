@@ -131,7 +131,7 @@ class RolloutState(BaseModel):
                 compared=None if compared is None else ShadowReport.of(compared),
                 drift=None
                 if observed is None or judged is None
-                else DriftVerdict.of(judged.assessment, alarm=observed.alarm),
+                else DriftVerdict.of(judged.assessment, alarm=observed.alarms.open is not None),
             )
 
         return cls(

@@ -24,6 +24,13 @@ class Watching(BaseModel):
     false_alarm_rate: float = Field(
         0.01, gt=0, lt=1, description="Share of drift windows that are significant although the input has not moved."
     )
+    days_between_false_alarms: float | None = Field(
+        None,
+        gt=0,
+        le=3650,
+        description="Open an alarm on the evidence of several windows, such that in this many days there is at most "
+        "one false alarm on average: 7 for one a week. Absent, each significant and large window opens one.",
+    )
     label_rows: int = Field(
         20_000,
         ge=0,

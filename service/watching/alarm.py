@@ -10,13 +10,14 @@ from models.accuracy.agreement import CurrentAccuracy
 from models.drift.assessment import Verdict
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
+from service.watching.alarm_report import AlarmReport
 from service.watching.judged_window import JudgedWindow
 
 log = structlog.get_logger()
 
 
 class Alarm(BaseModel):
-    """The assessment of a window of rows with which the alarm of a version begins or ends."""
+    """An alarm of a version that begins or ends, and the window of rows with which it does."""
 
     model: str
     version: str
@@ -31,15 +32,16 @@ class Alarm(BaseModel):
     wasserstein: float = Field(description="mean over layers, in standard deviations")
     estimated_accuracy: CurrentAccuracy | None = Field(None, description="on the rows; null where it is not known")
     layers: dict[str, float] = Field(description="symmetric KL divergence by layer")
+    course: AlarmReport = Field(description="the alarm so far: since when, its peak, its end")
 
     @classmethod
     def of(cls, served: ServedVersion, judged: JudgedWindow) -> "Alarm":
         """Returns the alarm that a judged window begins or ends."""
-        assessment = judged.assessment
+        assessment, course = judged.assessment, judged.alarms.courses[-1]
         return cls(
             model=served.model,
             version=str(served.version),
-            alarm=assessment.alarm,
+            alarm=course.ended is None,
             verdict=assessment.verdict,
             message=assessment.message,
             time=to_date(judged.at),
@@ -50,6 +52,7 @@ class Alarm(BaseModel):
             wasserstein=assessment.wasserstein,
             estimated_accuracy=assessment.accuracy,
             layers={name: layer.symmetric_kl for name, layer in assessment.layers.items()},
+            course=AlarmReport.of(course, served.manifest),
         )
 
 

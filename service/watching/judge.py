@@ -14,6 +14,7 @@ from hashlib import sha256
 import orjson
 from pydantic import ConfigDict, ValidationError
 
+from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.assessment import Assessment
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput, NotReady
@@ -49,6 +50,7 @@ class Finding(StoredModel):
         judged_at: when the last window was full, in seconds since 1970.
         assessment: of that window.
         alarm: the last one that has begun or ended; None before the first.
+        alarms: of the version, after that window.
     """
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
@@ -57,6 +59,7 @@ class Finding(StoredModel):
     judged_at: float
     assessment: Assessment
     alarm: Alarm | None
+    alarms: AlarmState
 
 
 class SharedBaseline(StoredModel):
@@ -227,20 +230,24 @@ class Judge:
             filling = rows if state.filling is None else Bucket.merged([state.filling, rows])
             state = replace(state, filling=filling, consumed=dict(consumed))
             if filling.rows >= monitor.window_rows:
-                state = self._judge_window(replace(state, filling=None), served, monitor.judge(filling, now))
-                monitor.baseline = monitor.extend(state.baseline, filling)
+                before = NO_ALARMS if state.finding is None else state.finding.alarms
+                judged = monitor.assessor.judge(filling, now, before)
+                state = self._judge_window(replace(state, filling=None), served, judged, before)
+                monitor.baseline = monitor.assessor.extend(state.baseline, filling)
                 state = replace(state, baseline=monitor.baseline)
         return state
 
-    def _judge_window(self, state: JudgeState, served: ServedVersion, judged: JudgedWindow) -> JudgeState:
-        before = state.finding
-        was_alarm = before is not None and before.assessment.alarm
-        number, alarm = (0, None) if before is None else (before.number, before.alarm)
+    def _judge_window(
+        self, state: JudgeState, served: ServedVersion, judged: JudgedWindow, before: AlarmState
+    ) -> JudgeState:
+        number, alarm = (0, None) if state.finding is None else (state.finding.number, state.finding.alarm)
         undelivered = state.undelivered
-        if judged.assessment.alarm != was_alarm:
+        if (judged.alarms.open is None) != (before.open is None):
             number, alarm = number + 1, Alarm.of(served, judged)
             undelivered = (*undelivered, (number, alarm))
-        finding = Finding(number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm)
+        finding = Finding(
+            number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm, alarms=judged.alarms
+        )
         return replace(state, judged=judged.bucket, finding=finding, undelivered=undelivered)
 
     async def _publish_baseline(self, key: str, baseline: Baseline | None) -> None:

@@ -63,7 +63,7 @@ def _drift(versions: Iterable[tuple[Labels, JudgedWindow]]) -> Iterable[Metric]:
             value.add_metric(labels, found.value)
             low.add_metric(labels, found.low)
             high.add_metric(labels, found.high)
-        alarm.add_metric(labels, judged.assessment.alarm)
+        alarm.add_metric(labels, judged.alarms.open is not None)
         rows.add_metric(labels, judged.assessment.rows)
         for name, layer in judged.assessment.layers.items():
             score.add_metric((*labels, name), layer.symmetric_kl)

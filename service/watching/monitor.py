@@ -1,7 +1,7 @@
 """Records and judges the observations of all served versions, and keeps them in a folder.
 
 Each version has windows of time (`service.watching.windows`), and windows of a fixed number of rows, one after the
-other. A window of rows is judged when it is full; its assessment is the version's alarm.
+other. A window of rows is judged when it is full; alarms open and close with them.
 """
 
 import asyncio
@@ -48,6 +48,7 @@ class DriftMonitor:
         folder: where observations are kept; None keeps them in memory only.
         clock: seconds since 1970, never going back.
         shared: what all replicas have observed, if there are others; the store keeps it then, and no folder.
+        days_between_false_alarms: of which one has a false alarm on average; None for the rate of a window.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class DriftMonitor:
         folder: Path | None = None,
         clock: Callable[[], float] = steady,
         shared: SharedDrift | None = None,
+        days_between_false_alarms: float | None = None,
     ) -> None:
         self._catalog = catalog
         self._window_rows = rows
         self._false_alarm_rate = false_alarm_rate
+        self._days = days_between_false_alarms
         self._folder = folder if shared is None else None
         self._shared = shared
         if shared is not None:
@@ -85,14 +88,16 @@ class DriftMonitor:
             if known := self._versions.get(key):
                 return known
         share = None if self._shared is None else self._shared.share(*key)
-        version = VersionMonitor(served.manifest, self._window_rows, self._false_alarm_rate, self._clock, share)
+        version = VersionMonitor(
+            served.manifest, self._window_rows, self._false_alarm_rate, self._clock, share, self._days
+        )
         self._restore(key, version)
         with self._lock:
             return self._versions.setdefault(key, version)
 
     def use_estimator(self, served: ServedVersion, estimator: AgreementEstimator) -> None:
         """Estimate the accuracy of a version from now on. From any thread."""
-        self.of(served).estimator = estimator
+        self.of(served).assessor.estimator = estimator
 
     async def set_baseline(self, served: ServedVersion, baseline: Baseline | None) -> None:
         """Judge the rows of a version by a baseline, or by none, in all replicas.

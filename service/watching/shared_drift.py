@@ -81,8 +81,7 @@ class SharedDrift:
         await self._read_baselines(versions)
         for key in findings.keys() & versions.keys():
             finding, (_, monitor) = findings[key], versions[key]
-            since = None if finding.alarm is None else finding.alarm.time.timestamp()
-            monitor.apply_judgement(finding.judged_at, finding.assessment, since)
+            monitor.apply_judgement(finding.judged_at, finding.assessment, finding.alarms)
             if finding.alarm is not None and (key not in known or finding.number > known[key].number):
                 self._publish_alarm(finding.alarm)
 

@@ -88,13 +88,13 @@ class SharedWindows:
             StoreUnavailable: the store does not answer.
         """
         name = f"estimator/{key}"
-        if monitor.estimator is None:
+        if monitor.assessor.estimator is None:
             payload = unpack(SCHEMA, await self._store.get(name))
             if payload is not None:
-                self._estimators[key] = monitor.estimator = AgreementEstimator.from_json(payload)
-        elif self._estimators.get(key) is not monitor.estimator:
-            await self._store.put(name, pack(SCHEMA, monitor.estimator.to_json()), _KEPT_SECONDS)
-            self._estimators[key] = monitor.estimator
+                self._estimators[key] = monitor.assessor.estimator = AgreementEstimator.from_json(payload)
+        elif self._estimators.get(key) is not monitor.assessor.estimator:
+            await self._store.put(name, pack(SCHEMA, monitor.assessor.estimator.to_json()), _KEPT_SECONDS)
+            self._estimators[key] = monitor.assessor.estimator
 
     async def read(self, key: str, window: Window, now: float) -> list[tuple[int, Bucket]]:
         """Returns slot and bucket of a version's buckets of all replicas, in a window that ends now, oldest first.

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from models.accuracy.agreement import Agreement
 from models.accuracy.labelled import Labelled
+from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from models.moments import codec
@@ -17,6 +18,7 @@ from service.host.state_files import replace_file
 from service.watching.windows import HORIZONS, Bucket, Window
 from service.wire import arrays
 
+_ALARMS: TypeAdapter[AlarmState] = TypeAdapter(AlarmState)
 _BASELINE: TypeAdapter[Baseline | None] = TypeAdapter(Baseline | None)
 
 
@@ -30,7 +32,7 @@ class StoredObservations:
         filling: rows of the window that is not full yet.
         judged: rows of the last full window.
         judged_at: when it was full, in seconds since 1970.
-        alarm_since: when the open alarm has begun, in seconds since 1970; None if none is open.
+        alarms: as the last full window has left them.
         baseline: None where none was asked for.
     """
 
@@ -39,7 +41,7 @@ class StoredObservations:
     filling: Bucket | None
     judged: Bucket | None
     judged_at: float
-    alarm_since: float | None = None
+    alarms: AlarmState = NO_ALARMS
     baseline: Baseline | None = None
 
     def to_bytes(self) -> bytes:
@@ -52,7 +54,7 @@ class StoredObservations:
         header = {
             "identity": self.identity,
             "judged_at": self.judged_at,
-            "alarm_since": self.alarm_since,
+            "alarms": _ALARMS.dump_python(self.alarms),
             "baseline": _BASELINE.dump_python(self.baseline),
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
@@ -87,14 +89,13 @@ class StoredObservations:
                     windows.append((place, slot, bucket))
                 else:
                     others[place] = bucket
-            since = header.get("alarm_since")  # files of older releases lack it
             return cls(
                 header["identity"],
                 windows,
                 others.get("filling"),
                 others.get("judged"),
                 float(header["judged_at"]),
-                None if since is None else float(since),
+                _ALARMS.validate_python(header.get("alarms", NO_ALARMS)),
                 _BASELINE.validate_python(header.get("baseline")),
             )
         except (ValueError, TypeError, LookupError, EOFError) as error:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.drift.divergence import g_statistic, log2_variance_ratio, mean_shift, symmetric_kl, wasserstein_squared
+from models.drift.divergence import (
+    g_statistic,
+    log2_variance_ratio,
+    mean_shift,
+    symmetric_kl,
+    unusual_classes,
+    wasserstein_squared,
+)
 
 
 def test_divergence_and_distance_are_those_of_normal_distributions() -> None:
@@ -30,6 +37,20 @@ def test_classes_are_compared_by_the_likelihood_ratio_of_one_distribution_and_tw
     )
     assert g_statistic(known, known) == pytest.approx(0)
     assert g_statistic([0, 5, 0, 0], [9, 0, 9, 9]) > 20
+
+
+def test_a_class_is_unusual_where_its_share_differs_by_a_test_of_its_own() -> None:
+    seen, known = np.array([40.0, 0.0, 9.0, 15.0]), np.array([100.0, 50.0, 120.0, 130.0])
+    p_values = [
+        stats.chi2_contingency([[one, seen.sum() - one], [other, known.sum() - other]], correction=False).pvalue
+        for one, other in zip(seen, known, strict=True)
+    ]
+
+    for rate in (0.05, 0.01, 0.001):
+        expected = tuple(np.flatnonzero(np.array(p_values) <= rate / 4))
+        assert unusual_classes(seen, known, rate) == expected
+    assert unusual_classes(seen, known, 0.05) == (0, 1, 2)
+    assert unusual_classes(known, known, 0.05) == ()
 
 
 def test_symmetric_kl_is_half_of_both_divergences() -> None:

@@ -19,6 +19,11 @@ def test_a_shift_is_an_alarm_with_its_reasons(moved: TestClient) -> None:
     assert found["significant"]
     assert found["statistic"] > found["threshold"]
     assert found["false_alarms_per_day"] == pytest.approx(found["windows_per_day"] * 0.01)
+    course = found["last_alarm"]
+    assert (course["began"], course["ended"], course["first_layer"]) == (found["alarm_since"], None, NORM)
+    assert course["peak"]["significance"] > 1
+    assert course["windows"] >= 1
+    assert get(moved, f"{TINY}/drift/history?window=1h")["alarms"] == [course]
     (layer,) = found["layers"]
     assert layer["name"] == NORM
     assert layer["symmetric_kl"] > found["large_symmetric_kl"] > 0
@@ -74,6 +79,11 @@ def test_prometheus_has_the_same_figures(moved: TestClient) -> None:
         (sample.name, *map(sample.labels.get, names)): sample.value for family in families for sample in family.samples
     }
     found = get(moved, f"{TINY}/drift?window=last")
+    course = found["last_alarm"]
+    assert (course["began"], course["ended"], course["first_layer"]) == (found["alarm_since"], None, NORM)
+    assert course["peak"]["significance"] > 1
+    assert course["windows"] >= 1
+    assert get(moved, f"{TINY}/drift/history?window=1h")["alarms"] == [course]
     (layer,) = found["layers"]
 
     def value(name: str, *labels: str | None) -> float:

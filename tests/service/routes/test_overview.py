@@ -95,4 +95,7 @@ def test_an_alarm_has_the_time_it_began_with_until_it_ends(tmp_path: Path) -> No
     with serving(repository) as again:  # after a restart
         assert get(again, f"{TINY}/drift?window=last")["alarm_since"] == began
         until(again, usual, lambda: not get(again, f"{TINY}/drift?window=last")["alarm"])
-        assert get(again, f"{TINY}/drift?window=last")["alarm_since"] is None
+        found = get(again, f"{TINY}/drift?window=last")
+        assert found["alarm_since"] is None
+        assert found["last_alarm"]["began"] == began
+        assert found["last_alarm"]["ended"] <= found["judged_at"]

@@ -11,6 +11,7 @@ from models.moments.window import WindowMoments
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.watching.alarm import Alarm
+from service.watching.alarm_report import AlarmReport, PeakReport
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from tests.bundles import INPUT, NORM
@@ -89,4 +90,14 @@ ALARM = Alarm(
     symmetric_kl=1.5,
     wasserstein=0.5,
     layers={"norm": 1.5},
+    course=AlarmReport(
+        began=datetime(2026, 1, 2, tzinfo=UTC),
+        ended=None,
+        windows=1,
+        peak=PeakReport(
+            time=datetime(2026, 1, 2, tzinfo=UTC), significance=2.25, symmetric_kl=1.5, estimated_accuracy=None
+        ),
+        first_layer="norm",
+        classes=[],
+    ),
 )

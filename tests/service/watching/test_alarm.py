@@ -20,9 +20,10 @@ def test_an_alarm_that_begins_and_ends_is_logged_and_reaches_every_subscriber(
     alarms = Alarms(one.append, other.append)
 
     with structlog.testing.capture_logs() as logged:
-        for shift in (3, 0):
-            judged = monitor.record(observation(observed_model, usual_rows(64) + shift))
-            alarms.notify_subscribers(served, judged)
+        for shift in (3, 0, 0, 0):
+            if judged := monitor.record(observation(observed_model, usual_rows(64) + shift)):
+                alarms.notify_subscribers(served, judged)
+            clock.now += 60
 
     assert one == other
     began, ended = one
@@ -35,7 +36,11 @@ def test_an_alarm_that_begins_and_ends_is_logged_and_reaches_every_subscriber(
     )
     assert began.statistic > began.threshold
     assert began.layers[NORM] > 0.05
+    assert (began.course.began, began.course.ended, began.course.first_layer) == (began.time, None, NORM)
     assert (ended.alarm, ended.verdict) == (False, "quiet")
+    assert (ended.course.began, ended.course.ended, ended.course.windows) == (began.time, ended.time, 4)
+    assert (ended.course.peak.time, ended.course.peak.symmetric_kl) == (began.time, began.symmetric_kl)
+    assert ended.course.peak.significance == began.statistic / began.threshold
     assert [(line["log_level"], line["event"], line["verdict"]) for line in logged] == [
         ("warning", "drift_alarm_started", "covariate_shift"),
         ("info", "drift_alarm_ended", "quiet"),

@@ -163,7 +163,7 @@ def test_rows_that_the_store_did_not_take_come_later_and_count_once(fleet: Fleet
 def test_the_accuracy_is_that_of_all_rows_also_where_a_replica_has_observed_none(fleet: Fleet) -> None:
     async def test() -> None:
         judge, a, b = (fleet.add(name) for name in ("judge", "a", "b"))
-        a.version.estimator = b.version.estimator = ESTIMATOR
+        a.version.assessor.estimator = b.version.assessor.estimator = ESTIMATOR
         await exchange(judge, a, b)
         for replica, agreement in ((a, Agreement(32, 30, 28.0, 31)), (b, Agreement(32, 20, 15.0, 31))):
             fleet.observe(replica, usual_rows(32), agreement)
@@ -174,7 +174,7 @@ def test_the_accuracy_is_that_of_all_rows_also_where_a_replica_has_observed_none
         expected = ESTIMATOR.current(Agreement(64, 50, 43.0, 62))
         for replica in (judge, a, b):
             window = await replica.window("1h")
-            assert replica.version.assess(window).accuracy == expected
+            assert replica.version.assessor.assess(window).accuracy == expected
             assert replica.version.judged is not None
             assert replica.version.judged.assessment.accuracy == expected
 
@@ -185,14 +185,15 @@ def test_an_alarm_is_one_for_all_replicas(fleet: Fleet) -> None:
     async def test() -> None:
         replicas = [fleet.add(name) for name in "abc"]
         await exchange(*replicas)
-        for shift in (0, 3, 3, 0, 3):
+        for shift in (0, 3, 3, 0, 0, 0, 3):
             for part, replica in enumerate(replicas):
                 fleet.observe(replica, usual_rows(30, seed=10 * shift + part) + np.float32(shift))
             await exchange(*replicas)
             await exchange(*replicas)
         for replica in replicas:
             assert [alarm.alarm for alarm in replica.events] == [True, False, True]
-            assert replica.version.alarm
+            assert replica.version.alarms == replicas[0].version.alarms
+            assert [course.ended is None for course in replica.version.alarms.courses] == [False, True]
             assert replica.version.judged is not None
             assert replica.version.judged.assessment == replicas[0].version.judged.assessment  # type: ignore[union-attr]
         await until(lambda: sum(len(replica.delivered) for replica in replicas) == 3, "an alarm is not delivered")
@@ -213,6 +214,8 @@ def test_when_the_judge_dies_another_one_goes_on(fleet: Fleet, clock: Clock) -> 
         await exchange(heir, dying)
         await exchange(heir, dying)
         assert [alarm.alarm for alarm in dying.logged] == [True]
+        for number in range(2):
+            fleet.observe(heir, usual_rows(64, seed=number))
         fleet.observe(heir, usual_rows(40))
         await exchange(heir, dying)
         assert heir.delivered == []
@@ -245,7 +248,8 @@ def test_a_replica_that_starts_shows_the_alarm_and_tells_nobody(fleet: Fleet) ->
         late = fleet.add("late")
         await exchange(late)
 
-        assert late.version.alarm
+        assert late.version.alarms.open is not None
+        assert late.version.alarms == a.version.alarms
         assert late.events == []
         assert (await late.window("start")).rows == 70
 
@@ -291,7 +295,7 @@ def test_a_baseline_is_learnt_from_the_windows_of_all_replicas_and_used_by_all(
             assert replica.version.baseline is not None
             assert replica.version.baseline == a.version.baseline
             assert replica.version.baseline.learned == MIN_WINDOWS
-        assert a.version.baseline_factor > 1.2
+        assert a.version.assessor.baseline_factor > 1.2
         await a.monitor.set_baseline(served, None)
         await exchange(a, b, late)
         assert [replica.version.baseline for replica in (a, b, late)] == [None] * 3

@@ -8,6 +8,7 @@ import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.accuracy.labelled import NO_LABELS, Labelled
+from models.drift.alarm_course import NO_ALARMS, AlarmCourse, AlarmState, Peak
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from service.watching import stored_observations
@@ -18,6 +19,7 @@ from tests.bundles import NORM
 from tests.service.watching.doubles import observation
 from tests.watching import usual_rows
 
+ALARMS = AlarmState(0.5, 7.5, (AlarmCourse(1.0, None, 3, Peak(2.0, 4.0, 0.5, None), NORM, (1,)),))
 BASELINE = Baseline(30, 256, 1.5, {"overall": (0.5, 1.25)})
 
 
@@ -30,7 +32,7 @@ def stored(observed_model: ObservedModel) -> StoredObservations:
     )
     unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
     return StoredObservations(
-        "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5, None, BASELINE
+        "abc", [("1m", 20, first), ("1h", 1, second), ("start", 0, third)], unclassified, third, 7.5, ALARMS, BASELINE
     )
 
 
@@ -43,7 +45,7 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
     read = stored_observations.read(tmp_path / "stored")
 
     assert (read.identity, read.judged_at) == (stored.identity, stored.judged_at)
-    assert read.baseline == BASELINE
+    assert (read.alarms, read.baseline) == (ALARMS, BASELINE)
     assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
     for was, now in zip(buckets(stored), buckets(read), strict=True):
         assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())
@@ -55,13 +57,13 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
 def test_observations_of_an_earlier_release_have_no_agreement(stored: StoredObservations) -> None:
     header, _, rest = stored.to_bytes().partition(b"\n")
     fields, sizes = orjson.loads(header)
-    del fields["agreements"], fields["labelled"], fields["baseline"]
+    del fields["agreements"], fields["labelled"], fields["baseline"], fields["alarms"]
 
     read = StoredObservations.from_bytes(orjson.dumps([fields, sizes]) + b"\n" + rest)
 
     assert [bucket.agreement for bucket in buckets(read)] == [NO_ROWS] * 5
     assert [bucket.labelled for bucket in buckets(read)] == [NO_LABELS] * 5
-    assert read.baseline is None
+    assert (read.alarms, read.baseline) == (NO_ALARMS, None)
     assert [bucket.rows for bucket in buckets(read)] == [bucket.rows for bucket in buckets(stored)]
 
 

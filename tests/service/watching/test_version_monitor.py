@@ -11,6 +11,7 @@ from service.watching.observed_model import ObservedModel
 from service.watching.stored_observations import StoredObservations
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
+from tests.bundles import NORM
 from tests.service.watching.doubles import Clock, observation
 from tests.watching import usual_rows
 
@@ -43,13 +44,16 @@ def test_a_window_that_is_not_full_is_not_judged(monitor: VersionMonitor, observ
 def test_only_the_windows_with_which_an_alarm_begins_or_ends_are_returned(
     monitor: VersionMonitor, observed_model: ObservedModel
 ) -> None:
-    shifts = (0, 0, 3, 3, 3, 0, 0)
+    shifts = (0, 0, 3, 3, 3, 0, 0, 3, 0, 0, 0, 0)
     found = [
         monitor.record(observation(observed_model, usual_rows(64, seed=shift) + np.float32(shift))) for shift in shifts
     ]
 
-    alarms = [None if judged is None else judged.assessment.alarm for judged in found]
-    assert alarms == [None, None, True, None, None, False, None]
+    alarms = [None if judged is None else judged.alarms.open is not None for judged in found]
+    assert alarms == [None, None, True, *[None] * 7, False, None]
+    (course,) = monitor.alarms.courses
+    assert (course.windows, course.first_layer) == (9, NORM)
+    assert list(monitor.alarms_in("1h")) == [course]
 
 
 def test_a_bucket_is_assessed_once(
@@ -62,24 +66,24 @@ def test_a_bucket_is_assessed_once(
     assess = Detector.assess
     monkeypatch.setattr(Detector, "assess", lambda *given: assessed.append(1) or assess(*given))
     for _ in range(2):
-        assert len([monitor.assess(bucket) for _, bucket in monitor.history("1h")]) == 3
+        assert len([monitor.assessor.assess(bucket) for _, bucket in monitor.history("1h")]) == 3
         assert len(assessed) == 3
 
     monitor.record(observation(observed_model, usual_rows(3)))  # which fills no window
     for _, bucket in monitor.history("1h"):
-        monitor.assess(bucket)
+        monitor.assessor.assess(bucket)
     assert len(assessed) == 4
 
 
 @pytest.mark.parametrize(("rate", "nearest"), [(0.9, 0.05), (1e-9, 0.001), (0.003, 0.003)])
 def test_the_rate_is_the_nearest_measured_one(served: ServedVersion, clock: Clock, rate: float, nearest: float) -> None:
-    assert VersionMonitor(served.manifest, 64, rate, clock).rate == nearest
+    assert VersionMonitor(served.manifest, 64, rate, clock).assessor.rate == nearest
 
 
 def test_a_version_without_a_reference_has_the_rate_of_the_settings(served: ServedVersion, clock: Clock) -> None:
     uncalibrated = served.manifest.model_copy(update={"drift": None})
 
-    assert VersionMonitor(uncalibrated, 64, 0.9, clock).rate == 0.9
+    assert VersionMonitor(uncalibrated, 64, 0.9, clock).assessor.rate == 0.9
 
 
 def test_windows_per_day_follow_the_traffic(monitor: VersionMonitor, observed_model: ObservedModel) -> None:
@@ -131,22 +135,22 @@ def test_the_thresholds_follow_from_the_baseline_when_it_is_complete_also_after_
     bucket = Bucket(clock.now, window.layers, window.classes)
     record(3, seed=10)
     monitor.baseline = Baseline(MIN_WINDOWS, 64, clock.now)
-    independent = monitor.assess(bucket)
+    independent = monitor.assessor.assess(bucket)
     record(MIN_WINDOWS - 1, seed=100)
-    assert monitor.assess(bucket) == independent
-    assert monitor.baseline_factor is None
+    assert monitor.assessor.assess(bucket) == independent
+    assert monitor.assessor.baseline_factor is None
 
     record(1, seed=200)
 
-    correlated = monitor.assess(bucket)
+    correlated = monitor.assessor.assess(bucket)
     assert monitor.baseline.learned == MIN_WINDOWS
-    assert monitor.baseline_factor == pytest.approx(correlated.threshold / independent.threshold)
+    assert monitor.assessor.baseline_factor == pytest.approx(correlated.threshold / independent.threshold)
     assert independent.significant
     assert not correlated.significant
     stored = monitor.take_unsaved()
     assert stored is not None
     again = VersionMonitor(served.manifest, 64, 0.01, clock)
     again.restore(StoredObservations.from_bytes(stored.to_bytes()))
-    assert again.assess(bucket) == correlated
+    assert again.assessor.assess(bucket) == correlated
     monitor.baseline = None
-    assert monitor.assess(bucket) == independent
+    assert monitor.assessor.assess(bucket) == independent

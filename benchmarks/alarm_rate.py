@@ -1,0 +1,193 @@
+"""False alarms in a month of undisturbed traffic, and how soon a shift is found: one alarm rule beside the other.
+
+    python -m benchmarks.alarm_rate --data-dir data/mnist --model mlp
+    python -m benchmarks.alarm_rate --write docs/drift.md
+
+Months of one row a second, from MNIST's test images that did not set the starters' thresholds, in the streams of
+`benchmarks.correlated_traffic`: random, by writer, in bursts of a class, and by hour. Correlated streams have a
+baseline, of windows before the month; "without a baseline" is the control, in which p-values are not valid. The size of
+a shift is not asked for: what is significant counts, as where every shift is large. The service raises fewer alarms.
+
+The delay is that of corruptions (`benchmarks.corruptions`), in windows from the first one that is corrupted, with the
+evidence that an undisturbed day has left. Each stream is a line of benchmarks/results/alarm_rate.jsonl.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.correlated_traffic import RUNS, STREAM_KINDS
+from benchmarks.corruptions import CORRUPTIONS, corrupt
+from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages
+from benchmarks.pages import write_between
+from models.batchnorm import Float64
+from models.drift.alarm_course import NO_ALARMS, AlarmState
+from models.drift.alarm_rule import SECONDS_PER_DAY, AlarmRule
+from models.drift.assessment import Assessment
+from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
+from models.drift.reference import ExpectedMoments, standard_error
+from models.drift.thresholds import WindowThresholds, usual_at
+from models.manifest import DriftReference
+
+RESULTS = Path(__file__).parent / "results" / "alarm_rate.jsonl"
+SIZES = (64, 256)
+MONTHS = 3
+DAYS = 30
+ROWS_PER_SECOND = 1.0
+BASELINE_WINDOWS = 200
+SEVERITIES = (1, 3)
+MOVED = 60
+DAYS_BETWEEN = 7.0
+RULES: dict[str, float | None] = {"window": None, "week": DAYS_BETWEEN}
+"""A false alarm in so many days; None for the rate of a window."""
+_CHUNK = 200
+
+
+def _statistics(reference: DriftReference, rows: Rows, drawn: Indices) -> Float64:
+    """The statistic over all layers of windows, whose rows' indices have the shape (windows, rows)."""
+    size = drawn.shape[1]
+    error = standard_error(size, reference.rows)
+    found = np.zeros(len(drawn))
+    for name, layer in reference.layers.items():
+        expected, usual, kept = ExpectedMoments.of_layer(layer), usual_at(reference, layer, size), rows.layers[name]
+        for start in range(0, len(drawn), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            mean, square = (values[drawn[part]].mean(axis=1) for values in (kept.mean, kept.mean_square))
+            found[part] = np.maximum(found[part], expected.statistic(mean, square, error, usual))
+    return found
+
+
+def _assessments(
+    reference: DriftReference, statistics: Float64, size: int, baseline: Baseline | None
+) -> Iterator[Assessment]:
+    thresholds = WindowThresholds(reference, SCORE_RATE, baseline)
+    threshold = thresholds.of(OVERALL, reference.thresholds, size)
+    for value in map(float, statistics):
+        is_significant = value > threshold
+        verdict = "covariate_shift" if is_significant else "quiet"
+        p = thresholds.p_value(value, size) if is_significant else 1.0
+        yield Assessment(size, verdict, value, threshold, is_significant, 0.0, 0.0, {}, p_value=p)
+
+
+def _follow(rule: AlarmRule, found: list[Assessment], size: int, state: AlarmState = NO_ALARMS) -> Iterator[AlarmState]:
+    seconds = size / ROWS_PER_SECOND
+    at = state.judged_at or 0.0
+    for window in found:
+        state = rule.next(state, window, at, at + seconds)
+        at += seconds
+        yield state
+
+
+def _opened(states: list[AlarmState]) -> int:
+    was_open = [False, *(state.open is not None for state in states)]
+    return sum(after and not before for before, after in itertools.pairwise(was_open))
+
+
+def measure(name: str, images: TestImages) -> None:
+    done = {(one["stream"], one["rows"]) for one in _lines() if one["model"] == name}
+    model, chosen = Model(name), images.images[images.others]
+    reference = model.manifest.drift
+    place = np.full(len(images.images), -1)
+    place[images.others] = np.arange(len(images.others))
+    runs = np.array_split(images.others, RUNS)
+    clean = model.observe(chosen)
+    moved = [
+        model.observe(corrupt(chosen, kind, severity, seed=1))
+        for kind, severity in itertools.product(CORRUPTIONS, SEVERITIES)
+    ]
+    rules = {title: AlarmRule.at(reference, SCORE_RATE, days) for title, days in RULES.items()}
+    for (stream, draw), size in itertools.product(STREAM_KINDS.items(), SIZES):
+        if (stream, size) in done:
+            continue
+        month = int(DAYS * SECONDS_PER_DAY * ROWS_PER_SECOND / size)
+        day = month // DAYS
+        false: dict[str, list[int]] = {f"{title}{kind}": [] for title in rules for kind in ("", " without")}
+        delays: dict[str, list[float]] = {title: [] for title in rules}
+        for seed in range(MONTHS):
+            random = np.random.default_rng([seed, size])
+            count = month + BASELINE_WINDOWS
+            drawn = place[draw(count * size, runs, images.labels, random)].reshape(count, size)
+            statistics = _statistics(reference, clean, drawn)
+            baseline = None
+            if stream != "random":
+                baseline = Baseline(BASELINE_WINDOWS, size, 0.0)
+                for window in _assessments(reference, statistics[:BASELINE_WINDOWS], size, None):
+                    baseline = baseline.add(window)
+            judged = list(_assessments(reference, statistics[BASELINE_WINDOWS:], size, baseline))
+            control = list(_assessments(reference, statistics[BASELINE_WINDOWS:], size, None))
+            for title, rule in rules.items():
+                false[title].append(_opened(list(_follow(rule, judged, size))))
+                false[f"{title} without"].append(_opened(list(_follow(rule, control, size))))
+                before = AlarmState(evidence=_typical(rule, judged[:day], size))
+                for shifted in moved if seed == 0 else ():
+                    values = _statistics(reference, shifted, drawn[-MOVED:])
+                    states = _follow(rule, list(_assessments(reference, values, size, baseline)), size, before)
+                    opened = next((number for number, state in enumerate(states, 1) if state.open), np.inf)
+                    delays[title].append(opened)
+        line = {"model": name, "stream": stream, "rows": size, "months": MONTHS, "false": false}
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(line | {"delays": {t: [_finite(d) for d in each] for t, each in delays.items()}}))
+            file.write("\n")
+
+
+def _typical(rule: AlarmRule, judged: list[Assessment], size: int) -> float:
+    """The evidence that an undisturbed day leaves while no alarm is open."""
+    return float(np.median([state.evidence for state in _follow(rule, judged, size) if state.open is None]))
+
+
+def _finite(delay: float) -> float | None:
+    return delay if np.isfinite(delay) else None
+
+
+def _lines() -> list[dict]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+
+
+HEAD = """\
+| model | traffic | rows | windows a day | false alarms a week: by window | by week | by week, no baseline \
+| half of the shifts found after, windows: by window | by week | nine of ten: by window | by week |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def table() -> str:
+    parts = [HEAD]
+    for one in _lines():
+        weeks = DAYS / 7
+
+        def weekly(title: str, one=one, weeks=weeks) -> str:
+            counts = np.array(one["false"][title]) / weeks
+            return f"{counts.mean():.2f} ± {1.96 * counts.std(ddof=1) / np.sqrt(len(counts)):.2f}"
+
+        def after(title: str, share: float, one=one) -> str:
+            delays = [np.inf if delay is None else delay for delay in one["delays"][title]]
+            found = np.quantile(delays, share, method="inverted_cdf")
+            return f"{found:.0f}" if np.isfinite(found) else f"> {MOVED}"
+
+        windows = SECONDS_PER_DAY * ROWS_PER_SECOND / one["rows"]
+        cells = (
+            *(f"{windows:.0f}", weekly("window"), weekly("week"), weekly("week without")),
+            *(after(title, share) for share in (0.5, 0.9) for title in RULES),
+        )
+        parts.append(f"| `{one['model']}` | {one['stream']} | {one['rows']} | {' | '.join(cells)} |")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
+    parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--write", type=Path, help="page to put the table into")
+    options = parser.parse_args()
+    if options.model:
+        measure(options.model, TestImages(options.data_dir))
+    print(table())
+    if options.write:
+        write_between(options.write, "drift_alarm_rate", table())
+
+
+if __name__ == "__main__":
+    main()
