@@ -195,8 +195,10 @@ def measure(name: str, repository: Path, folder: Path) -> None:
 
 
 def _lines(name: str) -> list[dict]:
-    path = RESULTS / f"signs_{name}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    path, other = RESULTS / f"signs_{name}.jsonl", RESULTS / f"cbpe_{name}.json"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    cbpe = json.loads(other.read_text()) if other.is_file() else {}
+    return [line | ({"cbpe": cbpe[line["name"]]} if line["name"] in cbpe else {}) for line in lines]
 
 
 def _points(line: dict, key: str) -> float:
@@ -269,8 +271,9 @@ def accuracy_table() -> str:
                 row(title, key, [one[0] for one in found], [one[1:] for one in found],
                     [line["estimates"][at][0] for line in clean])
             )  # fmt: skip
-        for title, key in (("before, ATC", "atc"), ("before, DoC", "doc")):
-            parts.append(row(title, "before", [line[key] for line in lines], None, [line[key] for line in clean]))
+        for title, key in (("before, ATC", "atc"), ("before, DoC", "doc"), ("before, CBPE", "cbpe")):
+            if key in lines[0]:
+                parts.append(row(title, "before", [line[key] for line in lines], None, [line[key] for line in clean]))
     return "\n".join(parts)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.drift.baseline import MAX_WINDOWS, MIN_WINDOWS, Baseline
 from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
-from service.host.clock import steady
+from service.host.clock import steady, to_date
 from service.http.access import ADMIN, PUBLIC
 from service.routes.baseline_report import BaselineReport
 from service.routes.openapi import api_router, error_responses
@@ -32,6 +32,7 @@ class BaselineRequest(BaseModel):
         description=f"Windows, one after the other from now on; {DEFAULT_WINDOWS} if `rows` is absent as well.",
     )
     rows: int | None = Field(None, ge=1, description="Rows, in place of windows: as many as these fill, or begin.")
+    force: bool = Field(default=False, description="Begin also while an alarm is open: it would be learnt as good.")
 
 
 class VersionBaseline(BaselineReport):
@@ -69,13 +70,19 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
 
         Rows of one user, camera or hour resemble each other. When the baseline is complete, the false-alarm rate
         holds for such traffic. Until then, and after it is forgotten, it holds for independent rows. A new baseline
-        replaces the last one.
+        replaces the last one. While an alarm is open, none is begun unless `force` is set.
         """
         served = catalog.get(model, version)
         observed = monitor.of(served)
         if served.manifest.drift is None:
             raise InvalidInput("this version has no held-out rows, so no window is compared with any: POST /reference")
         windows = _count_windows(request, observed.window_rows)
+        if (alarm := observed.alarms.open) is not None and not request.force:
+            raise InvalidInput(
+                f"an alarm is open since {to_date(alarm.began):%Y-%m-%d %H:%M} UTC, and its traffic would be learnt as "
+                "good: wait until it has ended, or set force if this traffic is good",
+                "force",
+            )
         await monitor.set_baseline(served, Baseline(windows, observed.window_rows, steady()))
         return report(model, version)
 

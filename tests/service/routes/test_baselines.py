@@ -51,6 +51,16 @@ def test_what_is_no_length_is_refused(moved: TestClient, body: dict[str, int], m
     assert get(moved, BASELINE)["state"] == "none"
 
 
+def test_traffic_with_an_open_alarm_is_no_baseline_unless_forced(moved: TestClient) -> None:
+    refused = moved.post(BASELINE, json={})
+
+    assert refused.status_code == 400
+    assert "an alarm is open since" in refused.json()["error"]
+    assert get(moved, BASELINE)["state"] == "none"
+    assert moved.post(BASELINE, json={"force": True}).json()["state"] == "learning"
+    assert moved.delete(BASELINE).json()["state"] == "none"
+
+
 def test_a_version_without_held_out_rows_has_nothing_to_learn(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.publish(watched_bundle(calibrated=False))
