@@ -56,6 +56,20 @@ def test_only_the_windows_with_which_an_alarm_begins_or_ends_are_returned(
     assert list(monitor.alarms_in("1h")) == [course]
 
 
+def test_with_a_rate_by_days_an_alarm_takes_the_evidence_of_several_windows(
+    served: ServedVersion, observed_model: ObservedModel, clock: Clock
+) -> None:
+    monitor = VersionMonitor(served.manifest, 64, 0.01, clock, days_between_false_alarms=7.0)
+    opened = []
+    for number in range(3):
+        clock.now += 60
+        opened.append(monitor.record(observation(observed_model, usual_rows(64, seed=number) + np.float32(3))))
+
+    assert [judged is not None for judged in opened] == [False, False, True]
+    assert monitor.alarms.open is not None
+    assert monitor.alarms.open.began == clock.now
+
+
 def test_a_bucket_is_assessed_once(
     monitor: VersionMonitor, observed_model: ObservedModel, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
