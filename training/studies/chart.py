@@ -11,6 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 34, 48
 _TICKS = 5
 _NAME_GAP = 14
 _ROUNDING = 1e-9
+_SHORT = 1e-3
 _MARKED = 12
 """A line of at most so many points has a dot at each."""
 
@@ -91,6 +92,11 @@ class Axis:
         return [step * i for i in range(math.ceil(first - _ROUNDING), math.floor(last + _ROUNDING) + 1)]
 
 
+def _label(tick: float) -> str:
+    """A tick as text that fits beside the axis."""
+    return f"{tick:.0e}" if 0 < abs(tick) < _SHORT else f"{tick:.6g}"
+
+
 def _round_step(length: float) -> float:
     """1, 2 or 5 times a power of ten, so that a length has at most `_TICKS` steps."""
     least = max(length, _ROUNDING) / _TICKS
@@ -111,7 +117,7 @@ def draw(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         height = _y(y, tick)
         parts += [
             f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{height:.1f}" y2="{height:.1f}"/>',
-            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{tick:.6g}</text>',
+            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{_label(tick)}</text>',
         ]
     parts += [
         f'<text x="{_x(x, tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:.6g}</text>' for tick in x.ticks

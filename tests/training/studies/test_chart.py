@@ -77,8 +77,11 @@ def test_an_axis_covers_its_values_with_round_ticks(values: tuple[float, ...], t
 def test_a_log_axis_covers_what_is_above_zero_with_powers_of_ten() -> None:
     axis = Axis.covering("y", [0.0, 2e-6, 0.3], is_log=True)
 
+    svg = draw("t", Axis("x", 0, 1), axis, [Series("a", [0, 1], [0.0, 1e-6])])
+
     assert axis.ticks == pytest.approx([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1])
-    assert points(draw("t", Axis("x", 0, 1), axis, [Series("a", [0, 1], [0.0, 1e-6])]))[0][0][1] == 312
+    assert all(f">{label}</text>" in svg for label in ("1e-06", "1e-04", "0.001", "0.1"))
+    assert points(svg)[0][0][1] == 312  # the x axis
 
 
 def test_labels_can_be_given_and_few_points_are_marked() -> None:
