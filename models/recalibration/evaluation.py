@@ -19,6 +19,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.information import relative_information
 from models.recalibration.joined_rows import join_halves
+from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.rows import LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -136,7 +137,7 @@ def _evaluate_rows(parent: Bundle, estimation: Estimation, drift: float, outputs
         gates.mixture(drift, _drift_of_usual_rows(parent, estimation, drift)),
         gates.growth([*before.outputs.values(), *outputs_on_kept.values()], after.outputs.values()),
     ]
-    if estimation.is_in_order and estimation.count >= gates.MIN_ROWS:
+    if estimation.is_in_order and estimation.count >= MIN_ROWS_TO_PUBLISH:
         half = estimation.count // 2
         between = _divergence(estimation, slice(half), slice(half, None))
         by_chance = _divergence(estimation, slice(0, None, 2), slice(1, None, 2))

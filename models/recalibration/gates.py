@@ -15,13 +15,13 @@ from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import Gate
 from models.recalibration.information import entropy, expected_entropy, mutual_information, relative_information
+from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 
 OUTVOTED = frozenset(
     {"diversity", "information", "gain", "estimated_gain", "confident_agreement", "label_shift", "agreement"}
 )
 """Gates that a significant gain on labelled rows outvotes."""
 
-MIN_ROWS = 64
 MIN_DIVERSITY, MAX_DIVERSITY = 0.9, 1.1
 MIN_DIVERSITY_IF_LOST = 0.75
 LOST_INFORMATION = 1.5
@@ -46,7 +46,7 @@ MAX_FALSE_ALARMS = 0.2
 
 def rows(count: int) -> Gate:
     """Enough rows to estimate statistics from."""
-    return _gate("rows", "rows that the statistics were estimated from", count, lower=MIN_ROWS)
+    return _gate("rows", "rows that the statistics were estimated from", count, lower=MIN_ROWS_TO_PUBLISH)
 
 
 def false_alarms(scores: Float64) -> Gate:

@@ -5,6 +5,9 @@ from models.drift.calibration import MAX_HELD_OUT_ROWS, MIN_HELD_OUT_ROWS
 MIN_ROWS_TO_ESTIMATE = 2
 """One row has a mean, and no variance over rows."""
 
+MIN_ROWS_TO_PUBLISH = 64
+"""Fewer do not pass the gate `rows`."""
+
 SET_ASIDE = 5
 """One row in so many checks a reference that the others give."""
 

@@ -15,6 +15,7 @@ from service.errors import INTERNAL, PublicError
 from service.http.access import client_address, local_path
 from service.http.addresses import parse_url
 from service.http.errors import error_response
+from service.http.opening import report_failure
 from service.http.response import Response, from_error
 from service.telemetry import logs
 from service.telemetry.requests import RequestRecorder
@@ -117,10 +118,11 @@ class RequestContext:
 
 
 async def _send_startup_failure(send: Send, message: Message) -> None:
-    """Report an expected failure of the start in one line, in place of the framework's traceback."""
+    """Print an expected failure of the start in one line, in place of the framework's traceback."""
     error = sys.exc_info()[1]
     if message["type"] == "lifespan.startup.failed" and isinstance(error, DengeError | OSError):
-        message["message"] = f"the service does not start: {error}"
+        report_failure(error)
+        message["message"] = ""
     await send(message)
 
 

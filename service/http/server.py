@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import ssl
@@ -50,6 +51,7 @@ def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Con
 
 def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> int:
     """Serve until a signal stops the process. Returns its exit code."""
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     # uvicorn raises the signal once more when it has drained; an orderly stop is no failure, so let that pass.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)
@@ -58,6 +60,11 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     except SystemExit:  # uvicorn's way out when the start fails
         return STARTUP_FAILURE
     return 0 if server.started else STARTUP_FAILURE
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says more than that the start has failed, which the line before it has said with the reason."""
+    return record.msg != "Application startup failed. Exiting."
 
 
 class Server(uvicorn.Server):

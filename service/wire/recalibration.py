@@ -16,6 +16,7 @@ from models.recalibration.limits import (
     MAX_ROWS_TO_ESTIMATE,
     MIN_REFERENCE_ROWS,
     MIN_ROWS_TO_ESTIMATE,
+    MIN_ROWS_TO_PUBLISH,
 )
 from models.validation import describe, field_of, shorten, suggest
 from service.wire import v2_binary, v2_request
@@ -37,6 +38,7 @@ class JobParameters(BaseModel):
     Attributes:
         kind: of the job.
         min_rows, max_rows: how many rows may be collected.
+        min_rows_to_publish: fewer are never published, unless `force` is set.
         has_labels: whether the rows may have labels.
         capability: that the version must have.
         needs_rows: whether there is nothing to do without rows in the request or collected ones.
@@ -45,6 +47,7 @@ class JobParameters(BaseModel):
     kind: ClassVar[JobKind]
     min_rows: ClassVar[int]
     max_rows: ClassVar[int]
+    min_rows_to_publish: ClassVar[int] = 0
     has_labels: ClassVar[bool] = False
     capability: ClassVar[Capability | None] = None
     needs_rows: ClassVar[bool] = True
@@ -91,6 +94,7 @@ class RecalibrationParameters(JobParameters):
     capability = "recalibration"
     min_rows = MIN_ROWS_TO_ESTIMATE
     max_rows = MAX_ROWS_TO_ESTIMATE
+    min_rows_to_publish = MIN_ROWS_TO_PUBLISH
     has_labels = True
 
     prior: float | None = Field(
@@ -164,6 +168,9 @@ def decode(
         if "inputs" in request:
             raise InvalidInput("give either 'inputs' or 'collect', not both", "collect")
         collect = require_integer(request["collect"], "collect", parameters.min_rows, parameters.max_rows)
+        if collect < chosen.min_rows_to_publish and not chosen.force:
+            message = f"got {collect}, expected at least {chosen.min_rows_to_publish}: with fewer nothing is published"
+            raise InvalidInput(f"{message}, unless 'parameters.force' is true", "collect")
         return RecalibrationRequest(None, None, collect, chosen)
     if "inputs" not in request and not parameters.needs_rows:
         _refuse_unknown_fields(request)

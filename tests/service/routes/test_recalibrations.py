@@ -105,6 +105,7 @@ class TestPosted:
             ({"inputs": [tensor(ROWS[:, :3])]}, "inputs[0].shape: "),
             ({"inputs": [tensor(ROWS)], "collect": 64}, "collect: "),
             ({"collect": 1}, "collect: "),
+            ({"collect": 63}, "collect: got 63, expected at least 64"),
             ({"collect": 10**6}, "collect: "),
             ({"collect": 64.0}, "collect: "),
             ({"collect": 64, "parameters": {"prior": -1}}, "parameters.prior: "),
