@@ -28,9 +28,6 @@ from models.stored_graph import NO_WEIGHTS, Weights
 LARGEST_SCALE = 1e6
 """A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
 
-_LARGEST_SHIFT = 100.0
-"""|beta / gamma| of a layer at whose input others read: they would have to take a larger shift away again."""
-
 
 @dataclass(frozen=True)
 class Folded:
@@ -145,9 +142,9 @@ class _Folding:
             for alone, tensor, change in ((kept.not_back, given, affine), (kept.not_forward, result, affine)):
                 try:
                     if tensor == given:
-                        _require_recoverable(kept.layer)
-                    elif not affine.scale.all():
-                        raise Refusal("a scale of 0")
+                        joint.require_recoverable(kept.layer.gamma, kept.layer.beta)
+                    else:
+                        joint.require_divisible(kept.layer.gamma)
                     plan = joint.plan(self.editor, nodes, {tensor: change if tensor == given else change.inverse()})
                     self._take_out(nodes, given, result, plan, keep_name=tensor == given)
                 except Refusal as refusal:
@@ -250,16 +247,6 @@ class _Folding:
 
 def _reason(not_back: Refusal, not_forward: Refusal) -> str:
     return f"backward: {not_back}; forward: {not_forward}"
-
-
-def _require_recoverable(layer: FoundLayer) -> None:
-    """Check that others can read what the output of the layer takes the place of.
-
-    Raises:
-        Refusal: it would be lost in rounding.
-    """
-    if not (np.abs(layer.beta) <= _LARGEST_SHIFT * np.abs(layer.gamma)).all():
-        raise Refusal("its shift would hide in rounding what others read of its input")
 
 
 def kept_name(layer: str, op_type: str = "Add") -> str:

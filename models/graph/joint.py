@@ -14,12 +14,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from models.batchnorm import Float64
 from models.graph import backward, forward
 from models.graph.channel_map import ChannelMap, Refusal, Step, known_sizes, rewrite, shape
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label
 from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach
-from models.graph.parts import Part, taken
+from models.graph.parts import Part, PartialMap, taken
 from models.graph.plan import Plan
 
 Certain = NDArray[np.bool_]
@@ -27,6 +28,12 @@ Certain = NDArray[np.bool_]
 
 _EQUAL = 1e-9
 """Maps that differ by less, relatively, are one map, computed in two ways."""
+
+_LARGEST_SHIFT = 100.0
+"""|beta / gamma| of a layer at whose input others read: they would have to take a larger shift away again."""
+
+_SMALLEST_SCALE = 0.01
+"""|gamma| of a layer by whose scale what is added to its output is divided."""
 
 
 def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[str, ChannelMap]) -> Plan:
@@ -46,6 +53,26 @@ def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[
     return basis.complete()
 
 
+def require_recoverable(gamma: Float64, beta: Float64) -> None:
+    """Check that others can read what the output of a layer takes the place of.
+
+    Raises:
+        Refusal: it would be lost in rounding.
+    """
+    if not (np.abs(beta) <= _LARGEST_SHIFT * np.abs(gamma)).all():
+        raise Refusal("its shift would hide in rounding what others read of its input")
+
+
+def require_divisible(gamma: Float64) -> None:
+    """Check that what is added to the output of a layer can be divided by its scale.
+
+    Raises:
+        Refusal: it would become too large.
+    """
+    if (np.abs(gamma) < _SMALLEST_SCALE).any():
+        raise Refusal("what is added to its output would have to be divided by almost 0")
+
+
 class _Basis:
     """The tensors that change, and the edits of the nodes around them. Each node is edited once."""
 
@@ -55,7 +82,7 @@ class _Basis:
         self._maps: dict[str, ChannelMap | None] = {}  # None: has to stay as it is
         self._certain: dict[str, Certain] = {}
         self._settled = {node.name for node in layer}
-        self._parts: dict[str, _Parts] = {}
+        self._parts: dict[str, PartialMap] = {}
         self._computed: list[str] = []
         self._readers: list[onnx.NodeProto] = []
 
@@ -120,7 +147,7 @@ class _Basis:
             if whole.axis != change.axis or not _is_same(mine, Part(change.axis, size, indices).of_output(whole)):
                 raise Refusal(f"'{tensor}' would have to change in two ways")
             return
-        parts = self._parts.setdefault(tensor, _Parts(tensor, change.axis, len(change.scale)))
+        parts = self._parts.setdefault(tensor, PartialMap(tensor, change.axis, len(change.scale)))
         parts.add(change, indices, certain)
 
     def _settle(self, node: onnx.NodeProto, step: Step) -> None:
@@ -241,32 +268,6 @@ class _Basis:
         slot = 1 if alone == [False, True] else 0
         shifted = ChannelMap(change.axis, change.scale, change.shift * _sign(node, slot))
         return Step(onward=((slot, shifted), (1 - slot, change.scaling())), is_choice=True)
-
-
-class _Parts:
-    """What parts of a tensor have to become."""
-
-    def __init__(self, tensor: str, axis: int, size: int) -> None:
-        self._tensor, self._axis = tensor, axis
-        self._scale, self._shift = np.ones(size), np.zeros(size)
-        self._is_known, self._certain = np.zeros(size, np.bool_), np.ones(size, np.bool_)
-
-    def add(self, change: ChannelMap, indices: NDArray[np.int64], certain: Certain) -> None:
-        """Add a part, which is a map of the whole tensor at some channels.
-
-        Raises:
-            Refusal: another part has a channel that has to become something else.
-        """
-        both = indices[self._is_known[indices]]
-        pairs = ((self._scale, change.scale), (self._shift, change.shift))
-        if change.axis != self._axis or not all(np.allclose(one[both], other[both]) for one, other in pairs):
-            raise Refusal(f"'{self._tensor}' would have to change in two ways")
-        self._scale[indices], self._shift[indices] = change.scale[indices], change.shift[indices]
-        self._is_known[indices], self._certain[indices] = True, certain[indices]
-
-    def whole(self) -> tuple[str, ChannelMap, Certain]:
-        """The tensor and its map, in which channels of no part stay as they are."""
-        return self._tensor, ChannelMap(self._axis, self._scale, self._shift), self._certain
 
 
 def _is_same(one: ChannelMap, other: ChannelMap) -> bool:

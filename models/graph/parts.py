@@ -37,6 +37,32 @@ class Part:
         return ChannelMap(self.axis, known.scale[self.indices], known.shift[self.indices])
 
 
+class PartialMap:
+    """The map of a tensor, put together from the maps of its parts."""
+
+    def __init__(self, tensor: str, axis: int, size: int) -> None:
+        self._tensor, self._axis = tensor, axis
+        self._scale, self._shift = np.ones(size), np.zeros(size)
+        self._is_known, self._certain = np.zeros(size, np.bool_), np.ones(size, np.bool_)
+
+    def add(self, change: ChannelMap, indices: NDArray[np.int64], certain: NDArray[np.bool_]) -> None:
+        """Add a part, which is a map of the whole tensor at some channels.
+
+        Raises:
+            Refusal: another part has a channel that has to become something else.
+        """
+        both = indices[self._is_known[indices]]
+        pairs = ((self._scale, change.scale), (self._shift, change.shift))
+        if change.axis != self._axis or not all(np.allclose(one[both], other[both]) for one, other in pairs):
+            raise Refusal(f"'{self._tensor}' would have to change in two ways")
+        self._scale[indices], self._shift[indices] = change.scale[indices], change.shift[indices]
+        self._is_known[indices], self._certain[indices] = True, certain[indices]
+
+    def whole(self) -> tuple[str, ChannelMap, NDArray[np.bool_]]:
+        """The tensor and its map, in which channels of no part stay as they are."""
+        return self._tensor, ChannelMap(self._axis, self._scale, self._shift), self._certain
+
+
 def sliced(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Part | None:
     """The part that a Slice takes along an axis; None where it takes all.
 

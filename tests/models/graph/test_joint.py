@@ -79,3 +79,15 @@ def test_a_refused_change_leaves_the_graph_as_it_is() -> None:
     with pytest.raises(Refusal, match="is also used by Tanh"):
         joint.plan(editor, [], {x: ChannelMap(1, np.full(4, 2.0), np.ones(4))})
     assert editor.finish().graph.node == source.graph.node
+
+
+@pytest.mark.parametrize(("gamma", "kind"), [(0.5, "folded_forward"), (1e-3, "kept")])
+def test_what_is_added_is_not_divided_by_almost_0(gamma: float, kind: str) -> None:
+    graph = Graph()
+    for key, value in {"weight": gamma, "bias": 0.1, "running_mean": 0.0, "running_var": 1.0}.items():
+        graph.constant(np.full(4, value), f"inner.{key}")
+    x = graph.bn(graph.op("Relu", graph.conv(graph.input(3, 6, 6), 3, 4)), 4, "stem")
+    inner = graph.bn(graph.op("Relu", graph.conv(x, 4, 4, pads=[1, 1, 1, 1])), 4, "inner")
+    layers = fold(graph.model(graph.conv(graph.op("Add", x, inner), 4, 3, kernel=1))).norm_layers
+
+    assert {layer.name: layer.placement.kind for layer in layers}["inner"] == kind
