@@ -61,9 +61,9 @@ def _constant(node: onnx.NodeProto, _constant: Lookup, _shape: ShapeOf) -> Value
 
 
 def _cast(node: onnx.NodeProto, constant: Lookup, _shape: ShapeOf) -> Value:
-    # The editor rounds to the type of the output. Truncating floats to integers is not supported.
+    # The editor rounds to the type of the output.
     value = constant(node.input[0])
-    return value if value is not None and value.dtype == np.float64 else None
+    return value if value is not None and (value.dtype == np.float64 or value.dtype.kind == "i") else None
 
 
 def _shape(node: onnx.NodeProto, _constant: Lookup, shape: ShapeOf) -> Value:
