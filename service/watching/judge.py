@@ -192,8 +192,8 @@ class Judge:
         async with self._state:
             value = await self._store.get(f"judge/{key}")
             before = JudgeState.from_value(value)
-            if before is None:  # of another release, which judges this version
-                return
+            if before is None:  # of another release, which judges no more: the lease is here
+                before = JudgeState(baseline=await self._shared_baseline(key))
             after = await asyncio.to_thread(self._consume, before, served, monitor, parts)
             if after != before and not await self._store.compare_and_set(
                 f"judge/{key}", revision_of(value), await asyncio.to_thread(after.to_value)
@@ -249,6 +249,10 @@ class Judge:
             number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm, alarms=judged.alarms
         )
         return replace(state, judged=judged.bucket, finding=finding, undelivered=undelivered)
+
+    async def _shared_baseline(self, key: str) -> Baseline | None:
+        stored = SharedBaseline.from_value(await self._store.get(f"baseline/{key}"))
+        return None if stored is None else stored.baseline
 
     async def _publish_baseline(self, key: str, baseline: Baseline | None) -> None:
         if baseline is None:

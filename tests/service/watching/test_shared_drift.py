@@ -275,6 +275,26 @@ def test_values_of_another_release_are_ignored(fleet: Fleet) -> None:
     run(test())
 
 
+def test_what_another_release_has_left_is_judged_anew(fleet: Fleet, served: ServedVersion, clock: Clock) -> None:
+    """Its state cannot be read, but its baseline can. It judges no more, since this replica has the lease."""
+
+    async def test() -> None:
+        a = fleet.add("a")
+        await exchange(a)
+        baseline = Baseline(MIN_WINDOWS, WINDOW_ROWS, clock.now)
+        await a.monitor.set_baseline(served, baseline)
+        await fleet.store.put(f"judge/{version_key('tiny', 1, a.version.identity)}", b"999:later")
+        fleet.observe(a, usual_rows(70) + np.float32(3))
+        await exchange(a)
+        await exchange(a)
+
+        assert [alarm.alarm for alarm in a.events] == [True]
+        assert a.version.baseline is not None
+        assert a.version.baseline.windows == baseline.windows
+
+    run(test())
+
+
 def test_a_baseline_is_learnt_from_the_windows_of_all_replicas_and_used_by_all(
     fleet: Fleet, served: ServedVersion, clock: Clock
 ) -> None:
