@@ -43,7 +43,10 @@ def main(report: Report = report) -> None:
     """
     with suppress(OSError):
         os.nice(_NICENESS)
-    order = OrderWithRows.read(sys.stdin.buffer)
+    try:
+        order = OrderWithRows.read(sys.stdin.buffer)
+    except ValueError:  # it ends early, as the service has ended
+        sys.exit(1)
     threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
     _carry_out(order, report)
     sys.stdout.buffer.flush()

@@ -25,7 +25,10 @@ def main() -> None:
     """Read the order and make the twin; never returns."""
     with suppress(OSError):
         os.nice(_NICENESS)
-    order = TwinOrder.read(sys.stdin.buffer)
+    try:
+        order = TwinOrder.read(sys.stdin.buffer)
+    except ValueError:  # it ends early, as the service has ended
+        sys.exit(1)
     threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
     made = make(order)
     if made is not None:

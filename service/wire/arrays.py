@@ -25,10 +25,17 @@ def read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
     """The header and the arrays that `write` has written. Reads not a byte more.
 
     Raises:
-        ValueError: the bytes are something else.
+        ValueError: the bytes are something else, or end early.
     """
     header, sizes = orjson.loads(file.readline())
-    return header, {name: np.load(BytesIO(file.read(size)), allow_pickle=False) for name, size in sizes.items()}
+    return header, {name: _array(file.read(size), size) for name, size in sizes.items()}
+
+
+def _array(data: bytes, size: int) -> Array:
+    if len(data) < size:
+        raise ValueError("the bytes end early")
+    array: Array = np.load(BytesIO(data), allow_pickle=False)
+    return array
 
 
 def _file(array: Array) -> bytes:

@@ -1,5 +1,6 @@
 """A process makes the twin of a version; whatever becomes of the process, the service goes on."""
 
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -66,3 +67,12 @@ def test_an_order_is_read_as_it_was_written() -> None:
         update={"outputs": (BUNDLE.manifest.outputs[0].model_copy(update={"shape": (-1,)}),)}
     )
     assert TwinOrder.of(replace(BUNDLE, manifest=unclassified)) is None
+
+
+def test_a_service_that_ends_while_it_sends_the_order_leaves_no_traceback() -> None:
+    order = TwinOrder.of(BUNDLE)
+    assert order is not None
+    command = [sys.executable, "-m", "service.watching.twin_process"]
+    done = subprocess.run(command, input=order.to_bytes()[:-1], capture_output=True, timeout=WAIT)
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
