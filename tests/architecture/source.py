@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,6 +14,7 @@ def modules(folder: str) -> Iterator[Path]:
     return (path.relative_to(ROOT) for path in sorted((ROOT / folder).rglob("*.py")) if "__pycache__" not in path.parts)
 
 
+@cache
 def tree(module: Path) -> ast.Module:
     return ast.parse((ROOT / module).read_text("utf-8"))
 
