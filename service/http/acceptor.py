@@ -17,10 +17,10 @@ log = structlog.get_logger()
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
 
-MAX_AT_ONCE = 64
+MAX_AT_ONCE = 16
 """Accepted in one iteration, so that a flood of connections keeps no request waiting for long."""
 
-MAX_HANDSHAKES_AT_ONCE = 8
+MAX_HANDSHAKES_AT_ONCE = 4
 """The same where each connection begins with a handshake of TLS, which takes a millisecond of the event loop."""
 
 PAUSE_SECONDS = 1.0
