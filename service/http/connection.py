@@ -123,10 +123,10 @@ class Connection(HttpToolsProtocol):
             self._parse_soon()
 
     def _parse_soon(self) -> None:
-        """Parse what waits in the next iteration of the event loop."""
+        """Parse what waits in one of the next iterations of the event loop."""
         if not self._parses_soon:
             self._parses_soon = True
-            self.loop.call_soon(self._parse)
+            self._application.turns.add(self._parse)
 
     def _parse(self) -> None:
         raise NotImplementedError

@@ -21,6 +21,7 @@ from service.http.errors import error_response
 from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
 from service.http.response import Response, from_error
+from service.http.turns import Turns
 from service.inference.dialect import Answer, Call
 from service.inference.handler import Admitted, Handler, Prediction, Undecoded
 from service.telemetry import logs
@@ -248,6 +249,7 @@ class Application:
         self.limits = limits
         self.bodies = bodies
         self.proxies = proxies
+        self.turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
