@@ -12,7 +12,6 @@ The delay is that of corruptions (`benchmarks.corruptions`), in windows from the
 evidence that an undisturbed day has left. Each stream is a line of benchmarks/results/alarm_rate.jsonl.
 """
 
-import argparse
 import itertools
 import json
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ import numpy as np
 
 from benchmarks.correlated_traffic import RUNS, STREAM_KINDS
 from benchmarks.corruptions import CORRUPTIONS, corrupt
-from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages
-from benchmarks.pages import write_between
+from benchmarks.drift import by_model
+from benchmarks.drift.rows import Indices, Model, Rows, TestImages
 from models.batchnorm import Float64
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.alarm_rule import SECONDS_PER_DAY, AlarmRule
@@ -176,18 +175,5 @@ def table() -> str:
     return "\n".join(parts)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
-    parser.add_argument("--write", type=Path, help="page to put the table into")
-    options = parser.parse_args()
-    if options.model:
-        measure(options.model, TestImages(options.data_dir))
-    print(table())
-    if options.write:
-        write_between(options.write, "drift_alarm_rate", table())
-
-
 if __name__ == "__main__":
-    main()
+    by_model.run(__doc__.partition("\n")[0], measure, table, "drift_alarm_rate")

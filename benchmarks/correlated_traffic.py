@@ -12,7 +12,6 @@ knows 2,500 of the 5,000. Each stream is a line of benchmarks/results/correlated
 measured again.
 """
 
-import argparse
 import itertools
 import json
 from collections.abc import Callable
@@ -21,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
+from benchmarks.drift import by_model
 from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages
-from benchmarks.pages import write_between
 from models.drift.assessment import Assessment
 from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.detector import Detector
@@ -177,18 +176,5 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
-    parser.add_argument("--write", type=Path, help="page to put the table into")
-    options = parser.parse_args()
-    if options.model:
-        measure(options.model, TestImages(options.data_dir))
-    print(table())
-    if options.write:
-        write_between(options.write, "drift_correlated", table())
-
-
 if __name__ == "__main__":
-    main()
+    by_model.run(__doc__.partition("\n")[0], measure, table, "drift_correlated")
