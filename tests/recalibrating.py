@@ -1,10 +1,13 @@
 """A model that can be re-calibrated, and rows on which it is: for the tests of jobs, by HTTP or not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.assemble import signed_lineage
+from models.manifest import Parent, RecalibrationRecord
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
@@ -25,6 +28,16 @@ def confident_repository(root: Path) -> Repository:
     repository = Repository(root)
     repository.publish(confident_bundle())
     return repository
+
+
+def recalibrated(bundle: Bundle, parent: int) -> Bundle:
+    """The bundle with the lineage of a version that was re-calibrated from version `parent` of its model."""
+    lineage = signed_lineage(
+        "recalibrated",
+        Parent(model=bundle.manifest.model, version=parent),
+        RecalibrationRecord(rows=64, prior=None, gates=()),
+    )
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"lineage": lineage}))
 
 
 def tensor(rows: np.ndarray, name: str = "input", datatype: str = "FP32") -> dict[str, Any]:

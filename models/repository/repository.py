@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import BundleError, InvalidInput, ModelNotFound, StorageError, VersionNotFound
+from models.errors import BundleError, InvalidInput, ModelNotFound, NotFound, StorageError, VersionNotFound
 from models.manifest import MODEL_NAME
 from models.repository import bundle
 from models.repository.bundle import Bundle
@@ -173,6 +173,26 @@ class Repository:
             raise BundleError(f"{model}/{version} was deleted meanwhile")
         if found.manifest.model != model:
             raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
+        return found
+
+    def read_trained(self, model: str, version: int) -> Bundle:
+        """Read the version that a re-calibrated one was made from, directly or not, with its statistics of training.
+
+        Any other version is returned itself, and so is a re-calibrated one whose parent is not here.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such version.
+            BundleError: it is damaged or foreign.
+        """
+        found = asked = self.read(model, version)
+        while found.manifest.lineage.recalibration is not None:
+            parent = found.manifest.lineage.parent
+            if parent is None or parent.model != model:
+                return asked
+            try:
+                found = self.read(model, parent.version)
+            except (BundleError, NotFound):
+                return asked
         return found
 
     def digest(self, model: str, version: int) -> str:

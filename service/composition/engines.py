@@ -56,11 +56,13 @@ def observed_model_opener(
 def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) -> Callable[[ServedVersion], Twin | None]:
     """Returns a function that makes the twin of a version; None where no accuracy can be estimated by it.
 
-    It runs on the CPU, since a block has no other size and a device would fill it up with zeros.
+    It runs on the CPU, since a block has no other size and a device would fill it up with zeros. A re-calibrated
+    version has the twin of the version that it was made from: the weights are the same, and held-out rows are usual for
+    that one only.
     """
 
     def open_twin(served: ServedVersion) -> Twin | None:
-        made = maker.make(repository.read(served.model, served.version))
+        made = maker.make(repository.read_trained(served.model, served.version))
         release_freed()
         if made is None:
             return None

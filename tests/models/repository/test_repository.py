@@ -15,7 +15,31 @@ from models.repository.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
 from tests.models.repository.kinds import in_each_kind, in_each_kind_of_storage
 from tests.models.repository.trees import hidden, tree
+from tests.recalibrating import recalibrated
 from tests.rollouts import promote
+
+
+class TestReadTrained:
+    def test_a_recalibrated_version_leads_to_the_one_it_was_made_from(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+        for parent in (1, 2):
+            repository.publish(recalibrated(tiny_bundle(seed=parent), parent))
+
+        assert repository.read_trained("tiny", 3) == tiny_bundle()
+        assert repository.read_trained("tiny", 1) == tiny_bundle()
+
+    def test_a_version_that_was_not_recalibrated_is_itself(self, repository: Repository) -> None:
+        repository.publish(tiny_bundle())
+        other = tiny_bundle(seed=1, parent=Parent(model="tiny", version=1))
+        repository.publish(other)
+
+        assert repository.read_trained("tiny", 2) == other
+
+    def test_without_its_parent_a_version_is_itself(self, repository: Repository) -> None:
+        alone = recalibrated(tiny_bundle(), 7)
+        repository.publish(alone)
+
+        assert repository.read_trained("tiny", 1) == alone
 
 
 class TestPublish:

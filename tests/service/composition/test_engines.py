@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
+from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from service.composition.engines import engine_opener, observed_model_opener
+from service.composition.engines import engine_opener, observed_model_opener, twin_opener
 from service.inference.limits import Limits
 from service.settings import Settings
-from tests.bundles import INPUT, echo_bundle
+from service.watching.twin_making import TwinMaker
+from service.watching.twin_messages import MadeTwin
+from tests.bundles import INPUT, echo_bundle, tiny_bundle
+from tests.recalibrating import recalibrated
 from tests.service.catalogs import loaded
 from tests.watching import watched_bundle
 
@@ -37,3 +41,28 @@ def test_a_version_is_observed_where_its_bundle_has_the_graph(tmp_path: Path) ->
     assert observed["tiny"] is not None
     statistics = observed["tiny"].observe({INPUT: np.zeros((1, 4), np.float32)}).layers
     assert statistics
+
+
+class Asked(TwinMaker):
+    """Makes no twin, and remembers of which bundles one was wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bundles: list[Bundle] = []
+
+    def make(self, bundle: Bundle) -> MadeTwin | None:
+        self.bundles.append(bundle)
+        return None
+
+
+def test_the_twin_of_a_recalibrated_version_is_that_of_the_version_it_was_made_from(tmp_path: Path) -> None:
+    """Held-out rows are usual for that one only."""
+    repository, maker = Repository(tmp_path), Asked()
+    repository.publish(tiny_bundle())
+    repository.publish(recalibrated(tiny_bundle(seed=1), 1), candidate=True)
+    catalog = loaded(repository)
+
+    for version in (1, 2):
+        twin_opener(SETTINGS, repository, maker)(catalog.get("tiny", version))
+
+    assert maker.bundles == [tiny_bundle(), tiny_bundle()]
