@@ -1,6 +1,7 @@
 """Studies: each runs at its quick size, resumes, and writes a page whose figures follow from its results."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,7 @@ from models.errors import InvalidInput
 from training.data.dataset import ImageDataset
 from training.studies import figure_one, inference_mode, learning_rates, revision
 from training.studies.conduct import STUDIES, conduct
+from training.studies.study import Findings
 
 
 @pytest.fixture(scope="module")
@@ -87,25 +89,48 @@ def test_a_rate_counts_only_if_every_seed_was_trained() -> None:
 
 
 def test_the_verdict_follows_from_the_figures() -> None:
-    def arm(accuracy: float, medians: list[float]) -> dict[str, list[float]]:
-        spread = [m + 1 for m in medians]
+    def arm(accuracies: list[float], moved: float) -> dict[str, list[float]]:
         return {
-            "step": [1, 2],
-            "accuracy": [accuracy] * 2,
-            "p15": [m - 1 for m in medians],
-            "p50": medians,
-            "p85": spread,
+            "step": [100, 200],
+            "accuracy": accuracies,
+            "p15": [-1, -1],
+            "p50": [0, 0],
+            "p85": [1, 1],
+            "median_path": [moved - 0.25, moved + 0.25],
+            "spread_path": [0.5, 0.5],
         }
 
-    def verdict(without: list[float], within: list[float], seeds: int = 2) -> str:
-        runs = [({"normalized": False}, arm(0.5, without)), ({"normalized": True}, arm(0.75, within))]
-        return figure_one.conclude(runs * seeds).verdict
+    def found(without: float, within: float, seeds: int = 2) -> Findings:
+        arms = [({"normalized": False}, arm([0.5, 0.92], without)), ({"normalized": True}, arm([0.95, 0.97], within))]
+        return figure_one.conclude(arms * seeds)
 
-    assert "+25.0 points" in verdict([0, 4], [0, 1])
-    assert "is more stable with it: its median moves 0.50 times its own spread in all" in verdict([0, 4], [0, 1])
-    assert "is less stable with it" in verdict([0, 1], [0, 4])
-    assert "is not measurably more or less stable" in verdict([0, 1], [0, 1])
-    assert "One seed cannot tell whether the input of the unit is more stable" in verdict([0, 4], [0, 1], seeds=1)
+    assert found(2, 0.5).table == [
+        ["without BN", "2", "200", "none", "92.00 %", "2.00", "0.50"],
+        ["with BN", "2", "100", "100", "97.00 %", "0.50", "0.50"],
+    ]
+    verdict = found(2, 0.5).verdict
+    assert "95 % is first measured at step 100 with BN and none without" in verdict
+    assert "+5.0 points" in verdict
+    assert "are more stable with it: the median of a unit moves 0.50 times its own spread in all" in verdict
+    assert "are less stable with it" in found(0.5, 2).verdict
+    assert "are not measurably more or less stable" in found(0.5, 0.5).verdict
+    assert "One seed cannot tell whether the inputs of units are more stable" in found(2, 0.5, seeds=1).verdict
+
+
+def test_the_movement_of_units_is_that_of_their_inputs_in_batches(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "figure-one.quick.jsonl").read_text("utf-8").splitlines()]
+    for result in (line["result"] for line in lines):
+        low, median, high = (np.array(result[name]) for name in ("p15", "p50", "p85"))
+        assert len(result["median_path"]) == len(result["spread_path"]) == 100
+        moved = sum(abs(b - a) for a, b in pairwise(median)) / np.mean(high - low)
+        assert result["median_path"][0] == pytest.approx(moved, abs=1e-4)
+        changed = sum(abs(np.log(b / a)) for a, b in pairwise(high - low))
+        assert result["spread_path"][0] == pytest.approx(changed, abs=1e-4)
+    # With BN the spread of a unit is that of its own batch, of deviation gamma, which begins with 1.
+    (spread,) = (
+        line["result"]["p85"][0] - line["result"]["p15"][0] for line in lines if line["settings"]["normalized"]
+    )
+    assert 1.5 < spread < 2.5
 
 
 def test_batches_of_one_class_mislead_training_mode_and_evaluation_mode_not(folder: Path) -> None:
