@@ -112,10 +112,16 @@ class VersionNotFound(NotFound):
 
 
 class LayerNotFound(NotFound):
-    """The model has no normalisation layer of this name."""
+    """The model has no normalisation layer of this name.
 
-    def __init__(self, model: str, layer: str) -> None:
-        super().__init__(f"Model '{model}' has no normalisation layer '{layer}'")
+    Args:
+        model: its name.
+        layer: the name.
+        known: layers that there are, for the message.
+    """
+
+    def __init__(self, model: str, layer: str, known: Sequence[str] = ()) -> None:
+        super().__init__(f"Model '{model}' has no normalisation layer '{layer}'{_list('layers', known)}")
         self.model = model
         self.layer = layer
 

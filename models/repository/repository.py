@@ -105,7 +105,7 @@ class Repository:
         if reason := listing.unusable.get(""):
             raise StorageError(f"model '{model}': {reason}")
         if not listing.versions:
-            raise ModelNotFound(model)
+            raise ModelNotFound(model, self.models())
         return [*listing.versions]
 
     def delete_abandoned(self) -> None:
@@ -118,8 +118,8 @@ class Repository:
         Raises:
             ModelNotFound, VersionNotFound: it does not.
         """
-        if version not in self.versions(model):
-            raise VersionNotFound(model, version)
+        if version not in (known := self.versions(model)):
+            raise VersionNotFound(model, version, known)
 
     def default_version(self, model: str) -> int:
         """The version that answers requests which name none: the one that was chosen, else the newest.

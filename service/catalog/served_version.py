@@ -76,4 +76,4 @@ class ServedVersion:
         try:
             return self.layers[name]
         except KeyError:
-            raise LayerNotFound(self.model, name) from None
+            raise LayerNotFound(self.model, name, list(self.layers)) from None

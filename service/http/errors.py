@@ -1,17 +1,21 @@
 """Error responses of the application. Every body is `{"error": <message>}`."""
 
 from http import HTTPStatus
+from typing import get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from models.errors import DengeError
-from models.validation import describe, field_of, shorten
+from models.validation import describe, field_of, shorten, suggest
 from service.errors import INTERNAL, NotAgreed, PublicError, public_error
 from service.http.access import local_path
+
+_BODY_AND_FIELD = 2
+"""Parts of the place of a field of a body."""
 
 
 def install(app: FastAPI) -> None:
@@ -57,10 +61,20 @@ def _allowed_methods(request: Request) -> list[str]:
     return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)
 
 
-def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
-    return error_response(PublicError(HTTPStatus.BAD_REQUEST, f"{field_of(first)}: {describe(first)}"))
+    message = f"{field_of(first)}: {describe(first)}"
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == _BODY_AND_FIELD:
+        message += f", {suggest(first['loc'][-1], _body_fields(request.scope['route']))}"
+    return error_response(PublicError(HTTPStatus.BAD_REQUEST, message))
+
+
+def _body_fields(route: APIRoute) -> list[str]:
+    """Names of the fields of a route's body: of a model, or of a model that may be left out."""
+    annotation = route.body_field.field_info.annotation if route.body_field else None
+    models = [annotation, *get_args(annotation)]
+    return [name for model in models if hasattr(model, "model_fields") for name in model.model_fields]
 
 
 def _unexpected_error(_request: Request, _error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.routes.error_examples import add_error_examples
 from service.routes.openapi import add_schemas
 
 
@@ -45,4 +46,5 @@ def install(app: FastAPI, root_path: str = "") -> None:
 def _make(app: FastAPI, root_path: str) -> bytes:
     described = app.openapi()
     add_schemas(described)
+    add_error_examples(described)
     return orjson.dumps({"servers": [{"url": root_path}], **described} if root_path else described)

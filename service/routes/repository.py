@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
+from models.validation import shorten, suggest
 from service.catalog.catalog import Catalog
 from service.catalog.index import LoadState
 from service.catalog.rollouts import Rollouts
@@ -80,7 +81,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
     )
     async def list_versions(request: Request) -> list[IndexedVersion]:
         """All versions of all models in the repository, and whether each is loaded."""
-        only_ready = require_boolean((await _options(request)).get("ready", False), "ready")
+        only_ready = require_boolean((await _options(request, "ready")).get("ready", False), "ready")
         return [
             IndexedVersion(name=entry.name, version=entry.version, state=entry.state, reason=entry.reason)
             for entry in await reads.run("list the repository", catalog.index)
@@ -100,7 +101,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
         All or nothing: if a version that is to be loaded cannot be, the answer is 503 with the reason, and what was
         served is served on.
         """
-        options = await _options(request)
+        options = await _options(request, "parameters")
         if options.get("parameters"):
             raise InvalidInput("configurations and files cannot be sent: publish a bundle instead", "parameters")
         await changes.run(f"load model '{model}'", catalog.load, model)
@@ -118,7 +119,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
 
         Nothing changes where it is not loaded.
         """
-        await _options(request)
+        await _options(request, "parameters")
         await changes.run(f"unload model '{model}'", catalog.unload, model)
         return UnloadedModel(name=model)
 
@@ -160,10 +161,14 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
     return routes
 
 
-async def _options(request: Request) -> dict[str, Any]:
+async def _options(request: Request, *known: str) -> dict[str, Any]:
     # Triton's client sends no body and no content type here.
     body = await read_body(request.scope, request.receive, _MAX_OPTIONS_BYTES)
-    return parse_object(body) if body else {}
+    options = parse_object(body) if body else {}
+    for name in options:
+        if name not in known:
+            raise InvalidInput(f"unknown field, {suggest(name, known)}", shorten(name))
+    return options
 
 
 def _optional_body(properties: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from models.validation import describe, field_of
+from models.validation import describe, field_of, suggest
 from service.settings.errors import ConfigurationError
 from service.settings.variables import CONFIG_VARIABLE, ENV_PREFIX
 
@@ -68,7 +68,7 @@ def _refuse_unknown_variables(environ: Iterable[str], settings: Iterable[str]) -
     known = {f"{ENV_PREFIX}{name}".upper() for name in settings} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
     if unknown:
-        raise ConfigurationError(f"{unknown[0]} is not a setting; the settings are {', '.join(sorted(known))}")
+        raise ConfigurationError(f"{unknown[0]} is not a setting, {suggest(unknown[0].upper(), sorted(known))}")
 
 
 def _describe(problem: Any) -> str:
