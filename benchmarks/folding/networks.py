@@ -24,7 +24,7 @@ SIZES = {
     "densenet121": 64,
     "dla34": 64,
     "dpn68": 64,
-    "vgg11_bn": 64,
+    "vgg11_bn": 224,
     "inception_v3": 128,
     "xception41": 64,
     "mobilenetv2_100": 64,

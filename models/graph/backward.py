@@ -9,6 +9,7 @@ from itertools import accumulate
 import onnx
 
 from models.batchnorm import Float64
+from models.graph import padding
 from models.graph.channel_map import (
     ChannelMap,
     Edit,
@@ -88,6 +89,8 @@ def step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: Chann
     if is_standard(node, "Split"):
         return _split(editor, node, list(node.output).index(tensor), required)
     try:
+        if is_standard(node, "Pad") and padding.pads_constant(node):
+            return padding.step(editor, node, required, backward=True)
         if is_standard(node, *PASSING):
             return Step(onward=((0, PASSING[node.op_type](editor, node, required, True)),))
         if is_standard(node, *ABSORBING):

@@ -212,6 +212,18 @@ def shape(editor: GraphEditor, tensor: str) -> tuple[Dim, ...]:
     return known
 
 
+def unchanged_size(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Dim:
+    """The size of an axis that a node does not change.
+
+    Raises:
+        Refusal: the node changes it.
+    """
+    before, after = shape(editor, node.input[0])[axis], shape(editor, node.output[0])[axis]
+    if before != after:
+        raise Refusal(f"{label(node)} changes the number of channels")
+    return before
+
+
 def _check(editor: GraphEditor, node: onnx.NodeProto, value: Float64, element_type: int) -> None:
     if editor.overflows(value, element_type):
         raise Refusal(f"a weight of {label(node)} would overflow its type ({np.abs(value).max():.3g})")

@@ -133,7 +133,11 @@ class GraphEditor:
                 self._edited[node.output[0]] = value
                 self.replace(node, [])
         if len(self.nodes) < before:
-            self._shapes = None
+            self.infer_again()
+
+    def infer_again(self) -> None:
+        """Infer shapes anew, where edits let more of them be known."""
+        self._shapes = None
 
     def set_constant(
         self, node: onnx.NodeProto, slot: int, value: Float64, element_type: int, base: str | None = None

@@ -22,6 +22,7 @@ from models.graph.find import OP_TYPE, FoundLayer, find
 from models.graph.nodes import is_standard
 from models.graph.plan import Plan
 from models.graph.sequences import take_parts_directly
+from models.graph.whole_slices import remove_whole_slices
 from models.manifest import Channels, NormLayer, Placement, channels
 from models.stored_graph import NO_WEIGHTS, Weights
 
@@ -59,6 +60,7 @@ def fold(source: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> Folded:
     folding = _Folding(source, weights)
     folding.editor.store_computed_constants()
     take_parts_directly(folding.editor)
+    remove_whole_slices(folding.editor)
     for layer in layers:
         folding.fold(layer)
     folding.fold_jointly()
@@ -167,7 +169,7 @@ class _Folding:
 
     def _fold_back(self, layer: FoundLayer, node: onnx.NodeProto, plan: Plan) -> None:
         """Apply the plan. The tensor before the layer becomes the layer's output, and takes its name."""
-        self._take_out([node], layer.input, layer.output, plan, keep_name=True)
+        self._take_out([node], node.input[0], layer.output, plan, keep_name=True)
         one = np.ones_like(layer.gamma)
         self.places[layer.name] = _Place("folded_back", layer.output, one, 0 * one, tuple(plan.into))
 
@@ -213,22 +215,23 @@ class _Folding:
     def _fold_forward(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, plan: Plan) -> None:
         """Apply the plan. The layer's users read its input."""
         plan.apply()
+        given = node.input[0]
         self.editor.replace(node, [])
-        self.editor.redirect(layer.output, layer.input)
-        place = _Place("folded_forward", layer.input, affine.scale, affine.shift, tuple(plan.into))
+        self.editor.redirect(layer.output, given)
+        place = _Place("folded_forward", given, affine.scale, affine.shift, tuple(plan.into))
         self.places[layer.name] = place
 
     def _keep(self, layer: FoundLayer, node: onnx.NodeProto, affine: ChannelMap, reason: str) -> list[onnx.NodeProto]:
         """Replace the layer by Mul and Add, or by Sub, Mul and Add if its shift overflows the graph's type."""
         editor = self.editor
-        dims = editor.shape(layer.input) or editor.shape(layer.output)
+        dims = editor.shape(node.input[0]) or editor.shape(layer.output)
         if dims is None:
-            raise GraphError(f"layer '{layer.name}': the rank of its input '{layer.input}' cannot be inferred")
+            raise GraphError(f"layer '{layer.name}': the rank of its input '{node.input[0]}' cannot be inferred")
         element_type = editor.element_type(layer.output)
         steps = [("Mul", affine.scale), ("Add", affine.shift)]
         if editor.overflows(affine.shift, element_type):
             steps = [("Sub", layer.mean), ("Mul", affine.scale), ("Add", layer.beta)]
-        nodes, tensor = [], layer.input
+        nodes, tensor = [], node.input[0]
         for op_type, value in steps:
             if editor.overflows(value, element_type):
                 raise GraphError(f"layer '{layer.name}': {np.abs(value).max():.3g} overflows the type of the graph")

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
+from models.graph import padding
 from models.graph.channel_map import (
     ChannelMap,
     Edit,
@@ -43,25 +44,29 @@ def plan(editor: GraphEditor, tensor: str, given: ChannelMap) -> Plan:
     before = editor.producer(tensor)
     values = None if before is None else reach(editor, before.input[0])
     waiting = [(tensor, given, True)]
+    refusals: list[Refusal] = []
     while waiting:
         tensor, given, is_only_way = waiting.pop()
         if tensor in editor.outputs:
-            raise Refusal(f"'{tensor}' is an output of the graph", proven=is_only_way)
+            refusals.append(Refusal(f"'{tensor}' is an output of the graph", proven=is_only_way))
         for node in editor.value_users(tensor):
             try:
                 if list(node.input).count(tensor) != 1:
                     raise Refusal(f"{label(node)} reads '{tensor}' more than once, or in a subgraph")
                 found = step(editor, node, list(node.input).index(tensor), given)
             except Refusal as refusal:
-                if not is_only_way:
-                    raise Refusal(str(refusal)) from None
-                evidence = None if refusal.proven else bend_moves(editor, tensor, node, given, values)
-                raise refusal.because(evidence) from None
+                evidence = None
+                if is_only_way and not refusal.proven:
+                    evidence = bend_moves(editor, tensor, node, given, values)
+                refusals.append(refusal.because(evidence) if is_only_way else Refusal(str(refusal)))
+                continue
             result.add(node, found.edits)
             is_only = is_only_way and not found.is_choice
             waiting += [
                 (node.output[index], passed, is_only) for index, passed in found.onward if not passed.is_identity
             ]
+    if refusals:
+        raise next((refusal for refusal in refusals if refusal.proven), refusals[0])
     return result
 
 
@@ -71,6 +76,8 @@ def step(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap
     Raises:
         Refusal: it cannot.
     """
+    if is_standard(node, "Pad") and slot == 0 and padding.pads_constant(node):
+        return padding.step(editor, node, given, backward=False)
     if is_standard(node, *PASSING) and slot == 0:
         return Step(onward=((0, PASSING[node.op_type](editor, node, given, False)),))
     if is_standard(node, *ABSORBING):

@@ -69,15 +69,24 @@ def sliced(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Part | None:
     Raises:
         Refusal: it is only known when it runs.
     """
+    for on, start, end, step in slice_bounds(editor, node):
+        if on == axis:
+            (size,) = known_sizes(node, [shape(editor, node.input[0])[axis]])
+            return Part(axis, size, np.arange(size)[slice(start, end, step)])
+    return None
+
+
+def slice_bounds(editor: GraphEditor, node: onnx.NodeProto) -> list[tuple[int, int, int, int]]:
+    """Axis, start, end and step of each axis that a Slice names.
+
+    Raises:
+        Refusal: they are only known when it runs.
+    """
     rank = len(shape(editor, node.input[0]))
     starts, ends = (_integers(editor, node, slot, name) for slot, name in ((1, "starts"), (2, "ends")))
     axes = _integers(editor, node, 3, "axes") or list(range(len(starts)))
     steps = _integers(editor, node, 4, "steps") or [1] * len(starts)
-    for start, end, on, step in zip(starts, ends, axes, steps, strict=True):
-        if on % rank == axis:
-            (size,) = known_sizes(node, [shape(editor, node.input[0])[axis]])
-            return Part(axis, size, np.arange(size)[slice(start, end, step)])
-    return None
+    return [(axis % rank, start, end, step) for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)]
 
 
 def gathered(editor: GraphEditor, node: onnx.NodeProto) -> Part | None:

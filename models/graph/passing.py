@@ -10,7 +10,7 @@ import onnx
 
 from models.batchnorm import Float64
 from models.graph.borders import find_uneven
-from models.graph.channel_map import ChannelMap, Refusal, has_input, shape
+from models.graph.channel_map import ChannelMap, Refusal, has_input, shape, unchanged_size
 from models.graph.editor import GraphEditor
 from models.graph.nodes import FLOATS, Dim, integer, integers, label
 from models.graph.nodes import attribute as attribute_of
@@ -141,17 +141,12 @@ def _resize(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backw
     # Every value of the result is one of the values, or a mean of some whose weights add up to 1; cubic ones as well.
     if attribute_of(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
         raise Refusal(f"{label(node)} may see values that are not in its input")
-    return known.along(known.axis, _unchanged_size(editor, node, known.axis))
+    return known.along(known.axis, unchanged_size(editor, node, known.axis))
 
 
 def _pad(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    if attribute_of(node, "mode", "constant") == "constant" and known.has_shift:
-        raise Refusal(f"the constant padding of {label(node)} cannot take the shift")
-    if has_input(node, 2) and attribute_of(node, "mode", "constant") == "constant":
-        value = editor.constant(node.input[2])
-        if value is None or value.any():
-            raise Refusal(f"the constant padding of {label(node)} cannot take the scale")
-    return known.along(known.axis, _unchanged_size(editor, node, known.axis))
+    # Of values of the tensor; `models.graph.padding` is about constants.
+    return known.along(known.axis, unchanged_size(editor, node, known.axis))
 
 
 def _gather(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
@@ -181,13 +176,6 @@ def _depth_to_space(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap
     if not all((line == line[0]).all() for line in lines):
         raise Refusal(f"{label(node)} mixes channels with positions")
     return ChannelMap(1, lines[0][0], lines[1][0])
-
-
-def _unchanged_size(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Dim:
-    before, after = shape(editor, node.input[0])[axis], shape(editor, node.output[0])[axis]
-    if before != after:
-        raise Refusal(f"{label(node)} changes the number of channels")
-    return before
 
 
 def require_even(node: onnx.NodeProto, taps: Float64, sizes: Sequence[Dim]) -> None:

@@ -543,6 +543,20 @@ def dual_path(g: Graph) -> str:
     return g.conv(g.op("Relu", g.bn(g.op("Concat", added, *rest, axis=1), 7, "last")), 7, 2)
 
 
+@case("the same, each Slice of all rows first", KEPT, BACK, reason="in channel 3")
+def dual_path_by_rows(g: Graph) -> str:
+    x = g.conv(g.input(3, 5, 5), 3, 5)
+    inner = g.conv(g.op("Relu", g.bn(x, 5, "first")), 5, 5, kernel=1)
+    (zero, one, middle, end) = (g.constant(np.array([value])) for value in (0, 1, 3, 2**63 - 1))
+
+    def part(tensor: str, start: str, stop: str) -> str:
+        return g.op("Slice", g.op("Slice", tensor, zero, end, zero), start, stop, one)
+
+    added = g.op("Add", part(x, zero, middle), part(inner, zero, middle))
+    rest = [part(tensor, middle, end) for tensor in (x, inner)]
+    return g.conv(g.op("Relu", g.bn(g.op("Concat", added, *rest, axis=1), 7, "last")), 7, 2)
+
+
 @case("BN -> tokens of computed number -> MatMul, added to its input", FORWARD)
 def attention_input(g: Graph) -> tuple[str, ...]:
     x = g.op("Sigmoid", g.conv(g.input(4, 6, 6), 4, 4))
@@ -706,18 +720,40 @@ def bn_pad(g: Graph) -> str:
     return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="edge"), 3, 4)
 
 
-@case("Relu -> BN -> zero Pad -> Conv", KEPT, reason="the constant padding of Pad 'pad2' cannot take the shift")
+@case("Relu -> BN -> zero Pad -> Conv", KEPT, reason="Pad 'pad2' pads every channel with 0, and channel")
 def bn_pad_zeros(g: Graph) -> str:
     x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3)
     return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), name="pad2"), 3, 4)
 
 
-@case(
-    "BN without shift -> Pad with ones -> Conv", KEPT, reason="the constant padding of Pad 'pad2' cannot take the scale"
-)
+@case("BN without shift -> Pad with ones -> Conv", KEPT, reason="Pad 'pad2' pads every channel with 1, and channel")
 def bn_pad_ones(g: Graph) -> str:
     x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3, shift=False)
     return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1]), g.constant(1.0), name="pad2"), 3, 4)
+
+
+def _equal_layer(g: Graph, x: str, channels: int) -> str:
+    for key, value in {"weight": 1.5, "bias": -0.5, "running_mean": 0.25, "running_var": 0.81}.items():
+        g.constant(np.full(channels, value), f"bn.{key}")
+    return g.bn(x, channels)
+
+
+@case("Conv -> Pad with ones -> BN, equal channels", BACK)
+def pad_equal_channels(g: Graph) -> str:
+    padded = g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), g.constant([1, 2, 0, 1]), g.constant(1.0), g.constant([2, 3]))
+    return _equal_layer(g, padded, 4)
+
+
+@case("Relu -> BN, equal channels -> zero Pad -> Conv", FORWARD)
+def bn_pad_equal_channels(g: Graph) -> str:
+    x = _equal_layer(g, g.op("Relu", g.input(3, 5, 5)), 3)
+    return g.conv(g.op("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1])), 3, 4)
+
+
+@case("Conv -> zero Pad -> BN", KEPT, reason="backward: Pad 'pad1' pads every channel with 0, and channel")
+def pad_zeros(g: Graph) -> str:
+    padded = g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 0, 1, 1, 0, 0, 1, 1]), name="pad1")
+    return g.op("Relu", g.bn(padded, 4))
 
 
 @case("Conv -> reflect Pad of the channels", KEPT, reason="Pad 'pad1' changes the number of channels")
