@@ -121,6 +121,7 @@ COMPUTED = frozenset(
         "Abs",
         "Add",
         "Concat",
+        "ConstantOfShape",
         "Div",
         "Exp",
         "Flatten",

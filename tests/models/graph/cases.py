@@ -714,6 +714,13 @@ def pad_reflect(g: Graph) -> str:
     return g.bn(g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), g.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect"), 4)
 
 
+@case("Conv -> reflect Pad by computed numbers", BACK)
+def pad_computed(g: Graph) -> str:
+    zeros = g.op("ConstantOfShape", g.constant([2]), value=numpy_helper.from_array(np.zeros(1, np.int64)))
+    pads = g.op("Concat", zeros, g.constant([1, 1]), zeros, g.constant([1, 1]), axis=0)
+    return g.bn(g.op("Pad", g.conv(g.input(3, 5, 5), 3, 4), pads, mode="reflect"), 4)
+
+
 @case("Relu -> BN -> edge Pad -> Conv", FORWARD)
 def bn_pad(g: Graph) -> str:
     x = g.bn(g.op("Relu", g.input(3, 5, 5)), 3)

@@ -113,3 +113,36 @@ def test_no_folded_layer_claims_to_be_kept() -> None:
     for case in CASES.values():
         for layer in fold(case.model()).norm_layers:
             assert layer.placement.kind == "kept" or not layer.placement.proven
+
+
+def rest(one: np.ndarray, other: np.ndarray) -> float:
+    """What the best weights leave of `other`, computed from `one`, relative to its range."""
+    design = np.stack([one, np.ones_like(one)], axis=1)
+    weights = np.linalg.lstsq(design, other, rcond=None)[0]
+    return float(np.abs(design @ weights - other).max() / np.ptp(other))
+
+
+BENDS = {
+    "relu": ACTIVATIONS["relu"][1],
+    "leaky_relu": lambda x: np.where(x < 0, 0.1 * x, x),
+    "hard_swish": ACTIVATIONS["hard_swish"][1],
+    "swish": ACTIVATIONS["swish, taken apart"][1],
+    "gelu": ACTIVATIONS["gelu, taken apart"][1],
+}
+
+
+@pytest.mark.parametrize("name", BENDS)
+@pytest.mark.parametrize(("shift", "sign", "is_possible"), [(0.4, 1, False), (0.0, -1, False), (0.0, 1, True)])
+def test_with_weights_on_both_sides_no_shift_passes_two_bends(
+    name: str, shift: float, sign: int, *, is_possible: bool
+) -> None:
+    """docs/folding.md, "Both sides at once": x becomes c (s x + t) + d for one reader and c y + d for another."""
+    y = np.linspace(-8, 8, 401)
+    x = (y - shift) / (1.5 * sign)
+    maps = [(c, d) for c in (*np.linspace(-3, 3, 25), 1 / 1.5) if c for d in np.linspace(-2, 2, 41)]
+    bend = BENDS[name]
+    rests = [max(rest(bend(c * y + d), bend(y)), rest(bend(c * y + d), bend(x))) for c, d in maps]
+
+    homogeneous = name in ("relu", "leaky_relu")  # others have a width, which a scale changes
+    assert (min(rests) < 1e-12) == (is_possible and homogeneous)
+    assert min(rests) > 0.01 or is_possible
