@@ -21,8 +21,9 @@ _STYLE = """
   .s0 { --c: #0969da } .s1 { --c: #bc4c00 } .s2 { --c: #1a7f37 } .s3 { --c: #8250df }
   .line { fill: none; stroke: var(--c); stroke-width: 1.8 } .band { fill: var(--c); opacity: .16 }
   .name, .dot { fill: var(--c) } .dashed { stroke-dasharray: 5 4 }
+  .name { paint-order: stroke; stroke: #fff; stroke-width: 3px }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .grid { stroke: #30363d }
+    text { fill: #e6edf3 } .grid { stroke: #30363d } .name { stroke: #0d1117 }
     .s0 { --c: #58a6ff } .s1 { --c: #f0883e } .s2 { --c: #56d364 } .s3 { --c: #d2a8ff }
   }"""
 
@@ -125,7 +126,7 @@ def draw(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     parts += [
         f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>',
         f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 10}" text-anchor="middle">{escape(x.label)}</text>',
-        f'<text transform="translate(16 {(_TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">',
+        f'<text transform="translate(13 {(_TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">',
         f"{escape(y.label)}</text>",
     ]
     shown = [(line, points) for line in series if (points := _finite(line))]

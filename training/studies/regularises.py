@@ -89,20 +89,30 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
     ]
     figure = draw("Training less test accuracy (band: 95 % interval)", x, y, lines)
     header = ["arm", "rows of a batch", "seeds", "training accuracy", "test accuracy", "gap"]
-    return Findings({"gap": figure}, header, table, _narrows(gaps, batches))
+    return Findings({"gap": figure}, header, table, _verdict(gaps, batches))
 
 
-def _narrows(gaps: dict[tuple[str, int], tuple[float, float]], batches: Sequence[int]) -> str:
-    """At how many batch sizes each arm has a narrower gap than neither, by more than both half widths."""
-    found = []
+def _verdict(gaps: dict[tuple[str, int], tuple[float, float]], batches: Sequence[int]) -> str:
+    """Whether BN regularises, and where each arm has another gap than neither, by more than both half widths."""
+    sentences = []
     for arm in _ARMS[1:]:
-        pairs = [(gaps["neither", batch], gaps[arm, batch]) for batch in batches]
-        narrower = sum(plain[0] - plain[1] > mean + half for plain, (mean, half) in pairs)
-        wider = sum(plain[0] + plain[1] < mean - half for plain, (mean, half) in pairs)
-        found.append(
-            f"{arm} has a measurably narrower gap at {narrower} of {len(batches)} batch sizes, a wider at {wider}"
-        )
-    return f"Against neither, {'; '.join(found)}."
+        found = {batch: _narrows(gaps["neither", batch], gaps[arm, batch]) for batch in batches}
+        narrower = [str(batch) for batch, sign in found.items() if sign > 0]
+        wider = [str(batch) for batch, sign in found.items() if sign < 0]
+        if arm == "BN":
+            sentences.append(f"That BN regularises {'is seen' if narrower else 'is not seen'} here.")
+        parts = [f"{how} in batches of {', '.join(at)}" for how, at in (("narrower", narrower), ("wider", wider)) if at]
+        name = {"BN": "With BN", "dropout": "With dropout", "both": "With both"}[arm]
+        sentences.append(f"{name} the gap is {' and '.join(parts) or 'not measurably other at any batch size'}.")
+    return " ".join(sentences)
+
+
+def _narrows(plain: tuple[float, float], other: tuple[float, float]) -> int:
+    """1 if the other gap is narrower, -1 if it is wider, 0 unless they differ by more than both half widths."""
+    difference = plain[0] - other[0]
+    if abs(difference) <= plain[1] + other[1]:
+        return 0
+    return 1 if difference > 0 else -1
 
 
 def _percent(value: tuple[float, float]) -> str:

@@ -10,13 +10,16 @@ _FOLDER = Path(__file__).parent
 def checked_out(folder: Path = _FOLDER) -> str:
     """The short name of the commit, with `+changes` if tracked files differ from it; `unknown` outside a repository.
 
+    Files in `docs` do not count: among them are the results that another study has just written.
+
     Args:
         folder: in the repository; that of this code by default.
     """
     commit = _git(folder, "rev-parse", "--short=10", "HEAD")
     if not commit:
         return "unknown"
-    return f"{commit}+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else commit
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)docs")
+    return f"{commit}+changes" if changed else commit
 
 
 def _git(folder: Path, *arguments: str) -> str:

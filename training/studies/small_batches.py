@@ -103,7 +103,7 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
         sentences.append(f"Batches of {batches[row]}: {', '.join(parts)}.")
     pairs = [select(runs, norm="BN", batch=batch) for batch in batches]
     gains = [interval([100 * (found["precise"] - found["accuracy"]) for found in results]) for results in pairs]
-    changes = ", ".join(f"{mean:+.1f} ± {half:.1f}" for mean, half in gains)
+    changes = ", ".join(f"{mean:+z.1f} ± {half:.1f}" for mean, half in gains)
     sizes = ", ".join(map(str, batches))
     sentences.append(
         f"In the same networks, PreciseBN in place of EMA changes the accuracy by {changes} points for batches of "

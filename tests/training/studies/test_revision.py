@@ -20,17 +20,20 @@ def run_git(folder: Path, *arguments: str) -> str:
 def test_the_commit_is_named_and_whether_files_differ_from_it(tmp_path: Path) -> None:
     assert checked_out(tmp_path) == "unknown"
     run_git(tmp_path, "init", "--quiet")
-    (tmp_path / "code.py").write_text("a = 1\n", "utf-8")
-    run_git(tmp_path, "add", "code.py")
+    for folder in ("code", "docs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("a = 1\n", "utf-8")
+    run_git(tmp_path, "add", ".")
     run_git(tmp_path, "commit", "--quiet", "-m", "first")
     commit = run_git(tmp_path, "rev-parse", "HEAD").strip()
     (tmp_path / "results.jsonl").write_text("{}", "utf-8")  # untracked: no part of the code
+    (tmp_path / "docs" / "file").write_text("a = 2\n", "utf-8")  # the page of another study
 
     assert commit.startswith(checked_out(tmp_path))
     assert len(checked_out(tmp_path)) >= 10
 
-    (tmp_path / "code.py").write_text("a = 2\n", "utf-8")
-    assert checked_out(tmp_path) == f"{commit[:10]}+changes"
+    (tmp_path / "code" / "file").write_text("a = 2\n", "utf-8")
+    assert checked_out(tmp_path / "code") == checked_out(tmp_path) == f"{commit[:10]}+changes"
 
 
 def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
