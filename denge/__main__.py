@@ -29,6 +29,8 @@ app = App(
 
 
 def _serve(given: dict[str, Any]) -> int:
+    if given.pop("json", False):
+        given["json_addresses"] = True
     return serve_with(lambda: Settings.from_flags(given))
 
 
@@ -41,11 +43,14 @@ def _examine(given: dict[str, Any]) -> int:
         return USAGE_ERROR
 
 
-app.command(build_app("serve", Settings.__doc__ or "", Settings.model_fields, _serve))
-doctor_flags = {
-    "json": FieldInfo(annotation=bool, default=False, description="Print the findings as a JSON list."),
-    **Settings.model_fields,
-}
+def _with_json(about: str) -> dict[str, FieldInfo]:
+    """The settings, and the flag that all commands have."""
+    return {"json": FieldInfo(annotation=bool, default=False, description=about), **Settings.model_fields}
+
+
+serve_flags = _with_json("Print the addresses as one line of JSON. The log, on the standard error, is JSON anyway.")
+app.command(build_app("serve", Settings.__doc__ or "", serve_flags, _serve))
+doctor_flags = _with_json("Print the findings as a JSON list.")
 about = "Check this machine and the repository for a service with these settings, and say what to do. Changes nothing."
 app.command(build_app("doctor", about, doctor_flags, _examine))
 app.command(demonstrate, name="demo")

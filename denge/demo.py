@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated, Any
 
+import orjson
 from cyclopts import Parameter
 
-from denge.traffic import Camera, Client, Starter, send_images
+from denge.traffic import Answers, Camera, Client, Starter, send_images
 from models.errors import NotReady
 from models.progress import ProgressLine
 
@@ -31,29 +32,31 @@ def demonstrate(
         bool, Parameter(help="Serve on at the end, until Ctrl-C, so that the page can be looked at.")
     ] = True,
     seed: Annotated[int | None, Parameter(help="Of the order of the images and the noise.")] = None,
+    json: Annotated[bool, Parameter(help="Print each step as one line of JSON.")] = False,
 ) -> None:
     """Serve a starter model, shift its input, and repair it, with a line for each step. Changes no repository."""
+    say = _say_as_json if json else _say
     with serving() as (process, url), closing(Client(url)) as client:
         camera = Camera(client, MODEL, seed)
-        _say(f"A service with the model '{MODEL}', which knows clean images of digits", f"Page: {url}")
-        _say("1. Clean images", send_images(camera, _CLEAN, 0), _verdict(client))
-        _say(
+        say(f"A service with the model '{MODEL}', which knows clean images of digits", f"Page: {url}")
+        say("1. Clean images", send_images(camera, _CLEAN, 0), _verdict(client))
+        say(
             f"2. The camera gets noisy (standard deviation {NOISE} of the pixels' range)",
             send_images(camera, _NOISY, NOISE),
         )
         _until(lambda: _drift(client)["alarm"], camera, "an alarm")
-        _say("3. Denge has no labels, but the layers remember what they saw in training", _verdict(client))
+        say("3. Denge has no labels, but the layers remember what they saw in training", _verdict(client))
         job = client.ask("POST", f"{_PATH}/recalibrations", {"collect": COLLECTED})
         where = f"{_PATH}/recalibrations/{job['id']}"
         _until(lambda: client.ask("GET", where)["state"] not in {"collecting", "waiting"}, camera, "a new version")
         ended = client.ask("GET", f"{where}?wait=60")
         if ended["state"] != "published":
             raise NotReady(f"re-calibration: {ended['state']}: {ended.get('reason')}")
-        _say(f"4. Version {ended['published']} is estimated from {COLLECTED} of the noisy images", _accuracy(ended))
+        say(f"4. Version {ended['published']} is estimated from {COLLECTED} of the noisy images", _accuracy(ended))
         client.ask("POST", f"{_PATH}/rollout/promote", {"version": ended["published"]})
-        _say("5. It is promoted, and can be rolled back", send_images(camera, _REPAIRED, NOISE))
+        say("5. It is promoted, and can be rolled back", send_images(camera, _REPAIRED, NOISE))
         if keep:
-            _say(f"Look at {url} (Versions compares both), {url}/docs, and the README's tour. Ctrl-C ends the service")
+            say(f"Look at {url} (Versions compares both), {url}/docs, and the README's tour. Ctrl-C ends the service")
             process.wait()
 
 
@@ -104,3 +107,8 @@ def _interval(estimate: dict[str, float]) -> str:
 
 def _say(*lines: object) -> None:
     print(*lines, sep="\n   ", flush=True)
+
+
+def _say_as_json(step: object, *lines: object) -> None:
+    shown = [line._asdict() if isinstance(line, Answers) else line for line in lines]
+    print(orjson.dumps({"step": step, "found": shown}).decode(), flush=True)

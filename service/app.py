@@ -128,6 +128,7 @@ def create_app(
         # Stored observations are read now, not when they are asked for.
         on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
     )
+    lifecycle.served = lambda: [(one.model, one.manifest) for one in catalog.served() if catalog.is_default(one)]
     rollouts = Rollouts(catalog)
     reads, changes = (
         BlockingPool("read", 4, READ_SECONDS),

@@ -82,9 +82,10 @@ export const shortDate = (value) => dayOfYear.format(toDate(value));
 export const localTime = (at) =>
   new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, "2026-11-26T14:05".length);
 
-/** How long ago: 3 minutes, 2 hours, 5 days. @param {string} value ISO 8601 */
-export function span(value) {
-  const seconds = Math.max((Date.now() - toDate(value).getTime()) / 1000, 0);
+/** A time until now, or until an end: 3 minutes, 2 hours, 5 days. @param {string} value ISO 8601 @param {string | null} [end] ISO 8601 */
+export function span(value, end = null) {
+  const until = end === null ? Date.now() : toDate(end).getTime();
+  const seconds = Math.max((until - toDate(value).getTime()) / 1000, 0);
   const [size, unit] = seconds < 5400 ? [60, "minute"] : seconds < 129_600 ? [3600, "hour"] : [86_400, "day"];
   const whole = Math.round(seconds / size);
   if (whole === 0) return "less than a minute";

@@ -51,7 +51,7 @@ const VIEWS = {
 
 /** Views of a loaded version, by the tab that shows them. @type {Record<Tab, Record<string, (state: Shown) => Content>>} */
 const TAB_VIEWS = {
-  now: { verdict, steps, figures: traffic },
+  now: { verdict, steps, traffic },
   layers: { "layers-lead": layersLead, graph, "layer-title": layerTitle, heatmap: layer, channel, classes },
   history: { "history-lead": historyLead, history },
   versions: { "versions-lead": versionsLead, versions, recalibration: recalibrations, about },

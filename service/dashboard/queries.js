@@ -128,7 +128,7 @@ const history = query({
   path: (state) => onTab(state, "history", below(state, `/drift/history?window=${historyWindow(state)}`)),
   sections: ["history"],
   interval: paced,
-  receive: ({ points }) => ({ history: points }),
+  receive: ({ points, alarms }) => ({ history: points, alarms }),
 });
 
 /** @type {Query<LiveLayer>} */
@@ -237,11 +237,12 @@ const digits = query({
 /** @param {string} id @returns {(job: Job) => boolean} */
 const isUnpublished = (id) => (job) => job.id === id && job.published === null;
 
+/** The overview comes first: what is asked about a version waits for it. */
 export const QUERIES = [
+  overview,
   service,
   access,
   replicas,
-  overview,
   counters,
   card,
   metadata,

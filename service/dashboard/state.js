@@ -17,6 +17,7 @@ export const NOTHING_KNOWN = {
   judgedFailure: null,
   drift: null,
   history: null,
+  alarms: [],
   compared: [],
   comparedHistories: null,
   channels: null,

@@ -32,6 +32,7 @@ export type EstimatedAccuracy = NonNullable<Drift["estimated_accuracy"]>;
 export type Verdict = Drift["verdict"];
 export type History = OfVersion<"/drift/history">;
 export type Point = History["points"][number];
+export type Alarm = History["alarms"][number];
 export type Rollout = Responses["GET /v2/models/{model}/rollout"];
 export type VersionState = Rollout["versions"][number];
 export type Lineage = ModelCard["lineage"];
@@ -159,6 +160,8 @@ export interface VersionKnowledge {
   /** The window of time that is looked at. */
   drift: Drift | null;
   history: Point[] | null;
+  /** Those that were open in the time that the history was asked for, oldest first. */
+  alarms: Alarm[];
   compared: Compared[];
   comparedHistories: ComparedHistory[] | null;
   channels: LiveLayer | null;

@@ -1,10 +1,10 @@
 // @ts-check
 /** Drift in words. */
 
-import { count, percent } from "./format.js";
+import { count, date, percent } from "./format.js";
 import { driftEdges, step } from "./scale.js";
 
-/** @import { Classes, Drift, EstimatedAccuracy, LayerDrift, Verdict } from "./types" */
+/** @import { Alarm, Classes, Drift, EstimatedAccuracy, LayerDrift, Verdict } from "./types" */
 
 /** @type {Record<Verdict, string>} */
 export const VERDICTS = {
@@ -42,6 +42,18 @@ export function layersInWords(drift) {
   if (changed === 0) return all === 1 ? "The layer has not changed." : `None of ${count(all)} layers has changed.`;
   const which = all === 1 ? "The layer has changed" : `${count(changed)} of ${count(all)} layers have changed`;
   return `${which}, ${all === 1 ? "" : `${most.name} most: `}${size}.`;
+}
+
+/** How much of the traffic the figures rest on. @param {Drift | null} drift */
+export const observedInWords = (drift) =>
+  drift === null || drift.observed_share === null ? "" : `${percent(drift.observed_share)} of the traffic is observed.`;
+
+/** Where an alarm showed first, and when it was worst. @param {Alarm | null} alarm */
+export function courseInWords(alarm) {
+  if (alarm === null) return "";
+  const { first_layer: first, peak, windows } = alarm;
+  const where = first === null ? "" : `It showed first in ${first}. `;
+  return `${where}${windows > 1 ? `The worst moment was at ${date(peak.time)}. ` : ""}`;
 }
 
 /** How many answers are right, without labels. @param {EstimatedAccuracy} estimate */

@@ -2,11 +2,13 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import sleep
 
 import structlog
+
+from models.manifest import Manifest
 
 log = structlog.get_logger()
 
@@ -23,10 +25,12 @@ class Lifecycle:
     Attributes:
         stopping: the server has begun to stop, and is not ready any more.
         addresses: on which the process serves besides HTTP, by protocol; announced when it has started.
+        served: returns names and manifests of the models' default versions.
     """
 
     stopping: bool = False
     addresses: dict[str, str] = field(default_factory=dict)
+    served: Callable[[], Sequence[tuple[str, Manifest]]] = tuple
     _on_drain: list[Callable[[], None]] = field(default_factory=list)
 
     def on_drain(self, close: Callable[[], None]) -> None:

@@ -1,10 +1,14 @@
 """What the service listens on and prints: all that a process needs that answers no requests itself."""
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
+import orjson
+
+from models.manifest import Manifest
 from service.host import sockets, streams
+from service.http.first_requests import first_requests
 from service.settings import Settings
 
 STARTUP_FAILURE = 3
@@ -33,8 +37,14 @@ def listening(settings: Settings) -> Iterator[list[socket.socket]]:
         yield bound
 
 
-def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
-    """Print the addresses of the service, for the person who started it."""
+def announce(bound: Sequence[socket.socket], settings: Settings, served: Iterable[tuple[str, Manifest]] = ()) -> None:
+    """Print the addresses of the service and requests to paste, for the person who started it.
+
+    Args:
+        bound: the sockets that it listens on.
+        settings: of the service.
+        served: names and manifests of the models, as far as this process knows them.
+    """
     scheme = "http" if settings.ssl_certfile is None else "https"
     curl = "curl -s" if settings.uds is None else f"curl -s --unix-socket {settings.uds}"
     if settings.uds is not None:
@@ -42,19 +52,27 @@ def announce(bound: Sequence[socket.socket], settings: Settings) -> None:
     else:
         addresses = [f"{scheme}://{sockets.describe(*each.getsockname()[:2])}" for each in bound]
         base = addresses[0]
+    pages = {"page": f"{base}/", "API": f"{base}/docs"}
+    if settings.guide_dir is not None:
+        pages["guide"] = f"{base}/guide/"
+    requests = dict(first_requests(served, base, curl))
+    if settings.json_addresses:
+        pages = {name.lower(): url for name, url in pages.items()}
+        found = {"url": base, "addresses": addresses, **pages, "requests": requests}
+        streams.standard_output().write(orjson.dumps(found) + b"\n")
+        return
     lines = [
         f"Denge serves on {addresses[0]}",
-        *(f"  and:           {address}" for address in addresses[1:]),
-        f"  page:          {base}/",
-        f"  API:           {base}/docs",
-        *([] if settings.guide_dir is None else [f"  guide:         {base}/guide/"]),
-        f"  try:           {curl} {base}/docs/seven.png | {curl} --data-binary @- {base}/v2/models/convnet/predict",
-        f"  layers:        {curl} {base}/v2/models/mlp/layers/hidden.0.norm",
+        *(f"  {'and:':<14} {address}" for address in addresses[1:]),
+        *(f"  {name + ':':<14} {shown}" for name, shown in (pages | requests).items()),
     ]
     streams.standard_output().write("\n".join((*lines, "")).encode())
 
 
-def announce_others(addresses: Mapping[str, str]) -> None:
+def announce_others(addresses: Mapping[str, str], settings: Settings) -> None:
     """Print where the service serves besides HTTP, by protocol."""
+    if settings.json_addresses and addresses:
+        streams.standard_output().write(orjson.dumps({"other_addresses": dict(addresses)}) + b"\n")
+        return
     for protocol, address in addresses.items():
         streams.standard_output().write(f"  {protocol + ':':<14} {address}\n".encode())

@@ -107,8 +107,8 @@ class Server(uvicorn.Server):
 
     def announce(self, bound: Sequence[socket.socket]) -> None:
         """Print the addresses."""
-        announce(bound, self._settings)
-        announce_others(self._lifecycle.addresses)
+        announce(bound, self._settings, self._lifecycle.served())
+        announce_others(self._lifecycle.addresses, self._settings)
 
     def listen(self, bound: socket.socket) -> Acceptor:
         """Accept connections on a socket."""

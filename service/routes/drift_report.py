@@ -122,6 +122,9 @@ class DriftReport(BaseModel):
     window_rows: int = Field(description="Rows of the windows that alarms are raised on.")
     judged_at: datetime | None = Field(description="When the last of these windows was full; null before the first.")
     unjudged_rows: int = Field(description="Rows of the next one so far.")
+    observed_share: float | None = Field(
+        description="Of the batches predicted since the service started, on all replicas; null before the first."
+    )
     windows_per_day: float = Field(description="How many of these windows a day has, at the traffic of the last hour.")
     false_alarms_per_day: float = Field(
         description="How many of them are significant although nothing has moved; with `days_between_false_alarms`, "
@@ -176,6 +179,7 @@ class DriftReport(BaseModel):
             window_rows=monitor.window_rows,
             judged_at=_date(None if monitor.judged is None else monitor.judged.at),
             unjudged_rows=monitor.unjudged_rows,
+            observed_share=monitor.service_effort.observed_share,
             windows_per_day=windows_per_day,
             false_alarms_per_day=windows_per_day * false_alarm_rate if days is None else 1 / days,
             statistic=found.statistic,

@@ -18,6 +18,12 @@ class Effort:
     skipped: int = 0
     seconds: float = 0.0
 
+    @property
+    def observed_share(self) -> float | None:
+        """Share of all batches that were observed; None before the first."""
+        batches = self.batches + self.skipped
+        return self.batches / batches if batches else None
+
     def add(self, other: "Effort") -> None:
         """Add the cost of another observation, or of another replica."""
         self.batches += other.batches

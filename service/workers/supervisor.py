@@ -194,7 +194,7 @@ class Supervisor:
                 if not self._is_announced and self._table.serving == self._settings.workers:
                     self._is_announced = True
                     announce(self._listening, self._settings)
-                    announce_others(self._lifecycle.addresses)
+                    announce_others(self._lifecycle.addresses, self._settings)
 
     async def _watch(self, worker: _Worker) -> None:
         """Kill a worker that hangs."""

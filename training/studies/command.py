@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.errors import InvalidInput
+from training.output import Output
 
 
 def study(
@@ -15,6 +16,7 @@ def study(
     data: Literal["mnist", "digits"] = "mnist",
     data_dir: Path | None = None,
     output: Path = Path("runs/studies"),
+    json: bool = False,
 ) -> None:
     """Measure what is claimed for batch normalisation, and write a page with figures.
 
@@ -27,6 +29,7 @@ def study(
         data: Data set to train on.
         data_dir: Folder with its files. data/<data> by default.
         output: Folder for the page, its figures and the results.
+        json: Print one JSON object, with the page of each study, and the rest on the standard error.
     """
     import torch
 
@@ -38,6 +41,10 @@ def study(
     images = load(data, data_dir)
     if not isinstance(images, ImageDataset):
         raise InvalidInput(f"'{data}' has no images", "data")
-    for found in STUDIES if name == "all" else [name]:
-        print(f"{found}:", flush=True)
-        conduct(found, size, images, output, print)
+    printed = Output(as_json=json)
+    names = list(STUDIES) if name == "all" else [name]
+    for found in names:
+        printed.say(f"{found}:")
+        conduct(found, size, images, output, printed.say)
+    if json:
+        printed.result("", {"pages": {found: str(output / f"{found}.md") for found in names}})

@@ -22,7 +22,7 @@ const CAPABILITIES = {
 };
 
 /** @param {Shown} state */
-export function about({ card, metadata }) {
+export function about({ card, metadata, model }) {
   const { lineage, training, parity, provider, description } = card;
   const { origin, parent, recalibration, quantization } = lineage;
   const gates = (recalibration ?? quantization)?.gates;
@@ -45,7 +45,7 @@ export function about({ card, metadata }) {
       ],
       "long",
     ),
-    gates && [h("h3", null, "Gates"), gateTable(gates)],
+    gates && [h("h3", null, "Checks that it passed"), gateTable(gates, `${model}-${card.version}-checks`)],
     notes(
       "Not possible",
       Object.entries(card.unavailable).map(([name, reason]) => `${CAPABILITIES[name]}: ${reason}.`),

@@ -52,7 +52,11 @@ function comparison({ channels, reference, rows, model, layer }, at, width) {
       h("span", { class: "live" }, "live"),
       ", ",
       h("span", { class: "reference" }, reference ? "reference" : "as trained"),
-      h("span", { class: "muted" }, ", as normal curves over z"),
+      h(
+        "span",
+        { class: "muted" },
+        ": how often each value occurs, as a bell curve. In training the mean is 0 and most values lie between \u22122 and 2",
+      ),
     ),
     normals(seen, before, width),
     keep(

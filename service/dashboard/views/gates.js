@@ -1,18 +1,25 @@
 // @ts-check
-/** The gates of a re-calibrated version: each figure, its bounds, and whether it passed. */
+/** The checks of a re-calibrated version, its gates: each figure, its bounds, and whether it passed. */
 
 import { h } from "../dom.js";
 import { NONE, number } from "../format.js";
+import { keep } from "./keep.js";
 import { columnHeadings } from "./tables.js";
 
 /** @import { Gate } from "../types" */
 
-/** @param {Gate[]} gates */
-export function gateTable(gates) {
-  return h(
+/** @param {Gate[]} gates @param {string} name of the files to keep, and of the table among others on the page */
+export function gateTable(gates, name) {
+  const id = `gates-${name}`;
+  return [table(gates, id), keep(name, () => gates.map(record), `#${CSS.escape(id)}`)];
+}
+
+/** @param {Gate[]} gates @param {string} id */
+const table = (gates, id) =>
+  h(
     "table",
-    { class: "numbers gates" },
-    columnHeadings("Gate", "Figure", "Bounds", "Passed"),
+    { class: "numbers gates", id },
+    columnHeadings("Check", "Figure", "Bounds", "Passed"),
     h(
       "tbody",
       null,
@@ -28,7 +35,17 @@ export function gateTable(gates) {
       ),
     ),
   );
-}
+
+/** @param {Gate} gate */
+const record = ({ name, figure, lower, upper, passed, outvoted, about }) => ({
+  gate: name,
+  figure,
+  lower,
+  upper,
+  passed,
+  outvoted,
+  about,
+});
 
 /** @param {Gate} gate */
 const passed = (gate) => (gate.passed ? "\u2713 yes" : gate.outvoted ? "\u2717 no, outvoted by labels" : "\u2717 no");

@@ -26,19 +26,19 @@ const MANY = 256;
 export const MEASURES = {
   drift: {
     name: "Drift",
-    explanation: "symmetric KL divergence from the reference, in nats",
+    explanation: "how far each channel is from the reference: mean and spread together (symmetric KL divergence)",
     isSigned: false,
     values: (channels) => channels.symmetric_kl,
   },
   mean: {
     name: "Mean",
-    explanation: "live mean minus the reference mean, in reference standard deviations",
+    explanation: "how far the mean has moved, in standard deviations of the reference",
     isSigned: true,
     values: (channels) => channels.mean_shift,
   },
   spread: {
     name: "Spread",
-    explanation: "live variance over the reference variance, in powers of two",
+    explanation: "how much wider values are spread than in the reference: 1 is twice the variance, \u22121 half of it",
     isSigned: true,
     values: (channels) => channels.log2_variance_ratio,
   },

@@ -7,6 +7,7 @@ import { shownPeriod } from "../ranges.js";
 import { isShift } from "../scale.js";
 import { shownVersion } from "../selectors.js";
 import { sizeInWords } from "../words.js";
+import { alarmTable, periodOf, shownAlarms } from "./alarms.js";
 import { comparison, nameOf } from "./compared.js";
 import { keep } from "./keep.js";
 import { unfoldingTable } from "./tables.js";
@@ -30,7 +31,7 @@ export function history(state) {
   const points = within(state.history ?? [], period);
   const own = { model, version: shownVersion(state) ?? "" };
   const choices = comparison(state);
-  if (points.length === 0) return choices;
+  if (points.length === 0) return [choices, alarmTable(state)];
   /** A response may be of what was compared before. @param {ComparedHistory} one */
   const isCompared = (one) => compared.some((other) => nameOf(other) === nameOf(one));
   const large = judged?.large_symmetric_kl ?? 0;
@@ -44,6 +45,7 @@ export function history(state) {
     moment,
     marked,
     others: others.map((one) => one.points),
+    alarms: shownAlarms(state).map(periodOf),
     published: (rollout?.versions ?? []).flatMap(({ version, lineage }) => {
       const at = lineage === null ? 0 : Date.parse(lineage.created_at);
       return at > period.first && at < period.last ? [{ version, at }] : [];
@@ -63,6 +65,7 @@ export function history(state) {
       ", ",
       h("span", { class: "shifts" }, "\u25bc changed"),
       ", ",
+      frame.alarms.length > 0 && [h("span", { class: "alarms" }, "alarm open"), ", "],
       h("span", { class: "large" }, "size from which a layer raises an alarm"),
       h("span", { class: "muted" }, `. Times in ${zone()}. Drag over the drawing to look at a part of it.`),
     ),
@@ -78,6 +81,7 @@ export function history(state) {
           isShift(point.verdict) ? "changed" : "",
         ]),
     ),
+    alarmTable(state),
   ];
 }
 
@@ -85,7 +89,7 @@ export function history(state) {
 const reading = ({ time, rows, symmetric_kl: size, verdict }, large) => [
   h("strong", null, date(time)),
   `: ${count(rows)} inputs, ${verdict === "not_enough_rows" ? "too few to tell" : sizeInWords(size, large)}`,
-  h("span", { class: "muted" }, ` (${number(size)} nats)`),
+  h("span", { class: "muted" }, ` (size ${number(size)})`),
 ];
 
 /** What else there was at that moment. @param {Point} read @param {number} step milliseconds */

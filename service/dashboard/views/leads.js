@@ -3,27 +3,39 @@
 
 import { h } from "../dom.js";
 import { count, date, percent } from "../format.js";
+import { shownPeriod } from "../ranges.js";
 import { isShift } from "../scale.js";
 import { shownVersion } from "../selectors.js";
 import { update } from "../state.js";
-import { layersInWords, mostChanged } from "../words.js";
+import { layersInWords, mostChanged, observedInWords } from "../words.js";
 import { choice } from "./choice.js";
 import { shownPoints } from "./history.js";
 import { periodPicker } from "./period.js";
 
-/** @import { Shown, Window } from "../types" */
+/** @import { HistoryWindow, Shown, Window } from "../types" */
 
 /** @type {Record<Window, string>} */
 const WINDOWS = { "1m": "1 minute", "1h": "1 hour", "1d": "1 day", "30d": "30 days", start: "since start" };
+
+/** What the points of the history stand for. @type {Record<HistoryWindow, [one: string, many: string]>} */
+const PARTS = {
+  "1m": ["part", "parts"],
+  "1h": ["minute", "minutes"],
+  "1d": ["quarter of an hour", "quarters of an hour"],
+  "30d": ["half day", "half days"],
+};
 
 /** What have the layers seen? @param {Shown} state */
 export function layersLead(state) {
   const { drift, window } = state;
   return [
-    h("p", { class: "lead" }, drift === null ? "\u2026" : layersSentence(drift)),
+    h("p", { class: "lead" }, drift === null ? "\u2026" : layersSentence(drift), observed(drift)),
     choice("window", "Window of time", WINDOWS, window, (window) => update({ window })),
   ];
 }
+
+/** How much of the traffic the sentence rests on. @param {Shown["drift"]} drift */
+const observed = (drift) => [" ", h("span", { class: "muted observed" }, observedInWords(drift))];
 
 /** @param {NonNullable<Shown["drift"]>} drift */
 function layersSentence(drift) {
@@ -39,7 +51,10 @@ function layersSentence(drift) {
 }
 
 /** When did it change? @param {Shown} state */
-export const historyLead = (state) => [h("p", { class: "lead" }, historySentence(state)), periodPicker(state)];
+export const historyLead = (state) => [
+  h("p", { class: "lead" }, historySentence(state), observed(state.judged)),
+  periodPicker(state),
+];
 
 /** @param {Shown} state */
 function historySentence(state) {
@@ -47,7 +62,8 @@ function historySentence(state) {
   const points = shownPoints(state);
   if (points.length === 0) return "No inputs were observed in this time.";
   const shifts = points.filter(({ verdict }) => isShift(verdict));
-  const parts = `${count(points.length)} ${points.length === 1 ? "part" : "parts"}`;
+  const [one, many] = PARTS[shownPeriod(state, Date.now()).window];
+  const parts = `${count(points.length)} ${points.length === 1 ? one : many}`;
   if (shifts.length === 0) return `Inputs were as expected in all ${parts} with traffic.`;
   return `Inputs had changed in ${count(shifts.length)} of ${parts} with traffic, last at ${date(shifts[shifts.length - 1].time)}.`;
 }

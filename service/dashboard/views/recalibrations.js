@@ -19,7 +19,7 @@ const STATES = {
   waiting: "Queued",
   estimating: "Estimating statistics",
   folding: "Folding",
-  checking: "Checking the gates",
+  checking: "Checking it",
   publishing: "Publishing",
   published: "Published",
   refused: "Refused",
@@ -35,8 +35,8 @@ export function recalibrations({ jobs, references, card }) {
     h(
       "p",
       { class: "muted" },
-      "Estimates the statistics of every normalisation layer again, from rows of incoming traffic. If the gates pass, " +
-        "the result is published as a new version, which answers only requests that name it until it is promoted. ",
+      "Learns from inputs of the traffic, without labels, what each layer should expect: mean and spread of its channels. " +
+        "A result that passes its checks becomes a new version, which nobody uses until you promote it. ",
       learn("recalibration", "How it works, and when it does not help"),
     ),
     card.unavailable.recalibration
@@ -46,8 +46,7 @@ export function recalibrations({ jobs, references, card }) {
     h(
       "p",
       { class: "muted" },
-      "Collects rows of incoming traffic that you declare good. They set the thresholds of a new version: its next rows " +
-        "are compared with them. ",
+      "Collects inputs of the traffic that you declare good. A new version compares what comes later with them. ",
       learn("watching", "What a reference is"),
     ),
     card.unavailable.reference
@@ -77,19 +76,38 @@ function form(version) {
     "form",
     { class: "fields", onsubmit: submit },
     field("Rows", { name: "rows", min: 2, max: 4096, value: 256 }),
-    field("Prior, in rows", {
-      name: "prior",
-      min: 0,
-      max: 1e9,
-      step: "any",
-      required: false,
-      placeholder: "estimated",
-    }),
     field("Time limit, in minutes", { name: "minutes", min: 1, max: 10080, value: 60 }),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a gate fails"),
+    moreChoices,
     h("button", { class: "button", ...ifMayChange() }, `Re-calibrate version ${version}`),
   );
 }
+
+/** @param {string} label @param {Properties} properties */
+const field = (label, properties) =>
+  h("label", null, h("span", null, label), h("input", { type: "number", required: true, ...properties }));
+
+/** What is rarely needed. */
+const moreChoices = h(
+  "details",
+  null,
+  h("summary", null, "More choices"),
+  field("Weight of the training data, in inputs", {
+    name: "prior",
+    min: 0,
+    max: 1e9,
+    step: "any",
+    required: false,
+    placeholder: "estimated",
+  }),
+  h(
+    "p",
+    { class: "note" },
+    "As if this many inputs of the training data were among those that are collected (the prior). Empty: estimated for " +
+      "each layer. 0: only what is collected counts.",
+  ),
+  h("label", { class: "check" }, h("input", { type: "checkbox", name: "force" }), " Publish even if a check fails"),
+  h("p", { class: "note" }, "The failed checks stay in the version's record. They are called gates in the API."),
+);
 
 /** @param {number} version */
 function referenceForm(version) {
@@ -110,10 +128,6 @@ function referenceForm(version) {
     h("button", { class: "button", ...ifMayChange() }, `Collect a reference for version ${version}`),
   );
 }
-
-/** @param {string} label @param {Properties} properties */
-const field = (label, properties) =>
-  h("label", null, h("span", null, label), h("input", { type: "number", required: true, ...properties }));
 
 /** @param {Job} job @param {boolean} isLatest */
 function entry(job, isLatest) {
@@ -149,7 +163,8 @@ function entry(job, isLatest) {
         null,
         h("button", { type: "button", class: "link", onclick: () => cancelJob(job), ...ifMayChange() }, "Cancel"),
       ),
-    gates.length > 0 && h("details", { open: isLatest }, h("summary", null, "Gates"), gateTable(gates)),
+    gates.length > 0 &&
+      h("details", { open: isLatest }, h("summary", null, "Checks"), gateTable(gates, `${model}-${id}`)),
   );
 }
 

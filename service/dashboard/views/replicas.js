@@ -3,7 +3,8 @@
 
 import { h } from "../dom.js";
 import { count, date } from "../format.js";
-import { figureTable } from "./tables.js";
+import { keep } from "./keep.js";
+import { stackedTable } from "./tables.js";
 
 /** @import { ReplicaList, State } from "../types" */
 
@@ -21,7 +22,7 @@ export function replicas({ replicas: list, model }) {
         `The store ${list.store.name} does not answer since ${date(list.store.unavailable_since ?? "")}. `,
         "Predictions go on; changes are refused, and statistics of other replicas are missing.",
       ),
-    figureTable(
+    stackedTable(
       "Replicas",
       ["Replica", "Version", "Since", "Requests", "Catalog", "State"],
       list.replicas.map(({ id, version, since, requests, catalog_revision, state, is_this }) => [
@@ -33,6 +34,7 @@ export function replicas({ replicas: list, model }) {
         state,
       ]),
     ),
+    keep("replicas", () => list.replicas.map((one) => ({ ...one })), ".replicas table"),
   );
 }
 

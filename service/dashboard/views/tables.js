@@ -69,6 +69,40 @@ export function figureTable(label, columns, rows) {
   );
 }
 
+/**
+ * A short table of facts, whose rows stand as lists where it is too wide.
+ *
+ * @param {string} label
+ * @param {string[]} columns the first one names the rows
+ * @param {Content[][]} rows
+ */
+export const stackedTable = (label, columns, rows) =>
+  h(
+    "table",
+    { class: "list stacked", role: "table", "aria-label": label },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        columns.map((name) => h("th", { scope: "col", role: "columnheader" }, name)),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      rows.map(([name, ...cells]) =>
+        h(
+          "tr",
+          { role: "row" },
+          h("th", { scope: "row", role: "rowheader" }, name),
+          cells.map((cell, at) => h("td", { role: "cell", "data-label": columns[at + 1] }, h("span", null, cell))),
+        ),
+      ),
+    ),
+  );
+
 /** In place of rows that are not drawn. @param {number} rows */
 const space = (rows) =>
   h("tr", { class: "space", "aria-hidden": "true" }, h("td", { style: { height: `${rows * ROW_PIXELS}px` } }));

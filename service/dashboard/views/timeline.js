@@ -23,6 +23,7 @@ const SHORTEST_DRAG = 12;
  * @property {Array<{ version: string, at: number }>} published versions, and when each was made
  * @property {number | null} moment end of the point that is read out; null for the latest
  * @property {Point[][]} others points of what is compared
+ * @property {Period[]} alarms when each was open
  * @property {Period | null} marked part that is being chosen with the pointer
  */
 
@@ -72,6 +73,10 @@ export function timeline(points, frame, width) {
       height: HEIGHT,
       ...slider(points, read, (place) => first + (Math.min(Math.max(place - LEFT, 0), inner) / inner) * (last - first)),
     },
+    frame.alarms.map((alarm) => {
+      const width = Math.max(x(alarm.last) - x(alarm.first), 2);
+      return h("rect", { x: x(alarm.first), width, y: TOP, height: FLOOR - TOP, class: "alarm" });
+    }),
     ticks(0, top, 4).map((size) => [
       h("line", { x1: LEFT, x2: width - RIGHT, y1: y(size), y2: y(size), class: size === 0 ? "axis" : "grid" }),
       h("text", { x: LEFT - 8, y: y(size) + 4, "text-anchor": "end" }, round(size)),

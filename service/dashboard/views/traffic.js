@@ -3,8 +3,9 @@
 
 import { sparkline } from "../charts.js";
 import { h } from "../dom.js";
-import { compact, duration, NONE, number } from "../format.js";
+import { compact, duration, NONE, number, percent } from "../format.js";
 import { recent, shownTraffic, shownVersion } from "../selectors.js";
+import { keep } from "./keep.js";
 
 /** @import { Sample, Shown } from "../types" */
 
@@ -16,7 +17,7 @@ export function traffic(state) {
   const total = state.rollout?.versions.find((one) => one.version === shownVersion(state)) ?? null;
   const requests = samples.at(-1)?.requests ?? total?.requests ?? null;
   const errors = total?.errors ?? 0;
-  return [
+  const figures = [
     figure("Requests", number(recent(samples, "requestsPerSecond")), "a second", drawn(samples, "requestsPerSecond")),
     figure("Rows", number(recent(samples, "rowsPerSecond")), "a second", drawn(samples, "rowsPerSecond")),
     latency(samples, total?.request_ms ?? null),
@@ -25,6 +26,13 @@ export function traffic(state) {
       requests === null ? NONE : compact(requests),
       errors > 0 ? `${compact(errors)} with an error` : "no errors",
     ),
+    figure("Observed", percent(state.judged?.observed_share), "of the batches, since the start"),
+  ];
+  const records = () =>
+    samples.map(({ at, ...sample }) => ({ seconds_ago: (performance.now() - at) / 1000, ...sample }));
+  return [
+    h("dl", { id: "figures" }, figures),
+    samples.length > 0 && keep(`${state.model}-traffic`, records, "#figures"),
   ];
 }
 

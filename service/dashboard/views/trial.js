@@ -10,6 +10,7 @@ import { imageOf } from "../images.js";
 import { step } from "../scale.js";
 import { tensorCommand } from "./command.js";
 import { generator } from "./generator.js";
+import { keep } from "./keep.js";
 import { ifMayPredict } from "./permitted.js";
 import { sketch } from "./sketch.js";
 
@@ -27,9 +28,9 @@ export function trial(state) {
   if (generation) return generator(state, generation);
   if (preprocessing) {
     const boxes = h("div", { class: "boxes" }, imageBox(preprocessing), takesDigits(card) && sketch());
-    return [boxes, trial && result(trial, { isImage: true })];
+    return [boxes, trial && result(trial, model, { isImage: true })];
   }
-  if (tokenization) return [textBox(tokenization), trial && result(trial, { isImage: false })];
+  if (tokenization) return [textBox(tokenization), trial && result(trial, model, { isImage: false })];
   return [h("p", { class: "muted" }, "This model takes tensors. Send it rows:"), tensorCommand(model, metadata)];
 }
 
@@ -92,8 +93,8 @@ function textBox(tokenization) {
   );
 }
 
-/** @param {Trial} trial @param {{ isImage: boolean }} kind */
-function result({ sent, prediction, failure }, { isImage }) {
+/** @param {Trial} trial @param {string} model @param {{ isImage: boolean }} kind */
+function result({ sent, prediction, failure }, model, { isImage }) {
   return h(
     "div",
     { class: isImage ? "result" : "result of-text" },
@@ -113,12 +114,19 @@ function result({ sent, prediction, failure }, { isImage }) {
         ),
         likeliest(prediction),
         prediction.layers && [h("p", null, unusual(prediction.layers)), scores(prediction.layers)],
+        keep(`${model}-answer`, () => records(prediction), ".result"),
       ),
     prediction &&
       !prediction.layers &&
       h("p", { class: "muted wide" }, "This version has no held-out rows to compare its layers with."),
   );
 }
+
+/** Classes, then layers, as lines of a table to keep. @param {Prediction} prediction */
+const records = ({ probabilities, layers }) => [
+  ...probabilities.map(({ label, probability }) => ({ of: "class", name: label, figure: probability })),
+  ...(layers ?? []).map(({ name, score }) => ({ of: "layer", name, figure: score })),
+];
 
 /** @param {Prediction} prediction */
 const likeliest = ({ probabilities }) =>

@@ -5,11 +5,19 @@ import { link } from "../address.js";
 import { h } from "../dom.js";
 import { count, date, NONE, number, percent, span } from "../format.js";
 import { isShift } from "../scale.js";
-import { accuracyInWords, classesInWords, layersInWords, SIGNS, VERDICTS } from "../words.js";
+import {
+  accuracyInWords,
+  classesInWords,
+  courseInWords,
+  layersInWords,
+  observedInWords,
+  SIGNS,
+  VERDICTS,
+} from "../words.js";
 import { learn } from "./learn.js";
 import { explainedFigures } from "./tables.js";
 
-/** @import { Drift, LoadedVersion, Shown, Verdict } from "../types" */
+/** @import { Content, Drift, LoadedVersion, Shown, Verdict } from "../types" */
 
 /** What an open alarm is called, whatever the last rows show. @param {Pick<LoadedVersion, "alarm" | "verdict">} found */
 const stateOf = ({ alarm, verdict }) => (alarm && !isShift(verdict) ? "covariate_shift" : verdict);
@@ -43,15 +51,24 @@ export function verdict(state) {
       h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[now]),
       VERDICTS[now],
     ),
-    h("p", { class: "message" }, sentence(judged, now)),
+    h("p", { class: "message" }, sentence(state, judged, now)),
     now === "not_enough_rows" && progress(judged),
     isShift(now) && answers(state, judged),
     judged.rows > 0 && figures(judged),
   ];
 }
 
-/** @param {Drift} judged @param {Verdict} now */
-function sentence(judged, now) {
+/** The last alarm, which has ended, and where to look at it. @param {Drift} judged @param {Content} link */
+const lastAlarm = ({ last_alarm: alarm }, link) =>
+  alarm !== null &&
+  alarm.ended !== null && [
+    ` The last alarm ended at ${date(alarm.ended)}, after ${span(alarm.began, alarm.ended)}. `,
+    link,
+  ];
+
+/** @param {Shown} state @param {Drift} judged @param {Verdict} now */
+function sentence({ model, version }, judged, now) {
+  const history = h("a", { href: link({ model, version, tab: "history" }) }, "Look at it");
   const { rows, alarm_since: since, judged_at: at, significant, window_rows: wanted, unjudged_rows: seen } = judged;
   const last = at === null ? "" : `, at ${date(at)}`;
   switch (now) {
@@ -64,9 +81,12 @@ function sentence(judged, now) {
           : " They differ from the data that the model was checked with, so its answers may be wrong more often.",
       ];
     case "quiet":
-      return `No alarm. The last ${count(rows)} inputs${last}, ${
-        significant ? "differ a little from" : "look like"
-      } the data that the model was checked with.${judged.estimated_accuracy === null ? "" : ` ${accuracyInWords(judged.estimated_accuracy)}`}`;
+      return [
+        `No alarm. The last ${count(rows)} inputs${last}, ${
+          significant ? "differ a little from" : "look like"
+        } the data that the model was checked with.${judged.estimated_accuracy === null ? "" : ` ${accuracyInWords(judged.estimated_accuracy)}`}`,
+        lastAlarm(judged, history),
+      ];
     case "uncalibrated":
       return judged.message;
     default:
@@ -87,7 +107,7 @@ function answers({ model, version, card }, judged) {
     h(
       "dd",
       null,
-      `${layersInWords(judged)} ${classesInWords(judged.classes)} `,
+      `${layersInWords(judged)} ${classesInWords(judged.classes)} ${courseInWords(judged.last_alarm)}`,
       h("a", { href: link({ model, version, tab: "layers" }) }, "Look at the layers"),
     ),
     h("dt", null, "Does it matter?"),
@@ -109,6 +129,21 @@ function consequence(estimate, tested) {
   return `${known}How many are wrong now is not known: check some answers, or re-calibrate and compare.`;
 }
 
+/** How many, and what that means. @param {Drift} judged @returns {[string, string]} */
+function falseAlarms({
+  threshold,
+  days_between_false_alarms: days,
+  false_alarm_rate: rate,
+  false_alarms_per_day: perDay,
+}) {
+  if (threshold === null) return [NONE, "There are no thresholds, so nothing raises an alarm."];
+  if (days !== null) return [`1 in ${number(days)} days`, "So often is there an alarm although nothing has changed."];
+  return [
+    `${percent(rate)} of windows`,
+    `So often is a window over the threshold although nothing has changed: about ${number(perDay)} a day at this traffic. Only those that are large as well raise an alarm.`,
+  ];
+}
+
 /** @param {Drift} judged */
 function figures(judged) {
   const { rows, symmetric_kl: size, wasserstein, large_symmetric_kl: large, statistic, threshold } = judged;
@@ -119,7 +154,7 @@ function figures(judged) {
       [
         "Inputs",
         count(rows),
-        `Rows of the last full window${judged.judged_at === null ? "" : `, at ${date(judged.judged_at)}`}: what this verdict rests on.`,
+        `Rows of the last full window${judged.judged_at === null ? "" : `, at ${date(judged.judged_at)}`}: what this verdict rests on. ${observedInWords(judged)}`,
       ],
       [
         "Size",
@@ -141,11 +176,7 @@ function figures(judged) {
         threshold === null ? NONE : `${number(statistic)} of ${number(threshold)}`,
         "Test statistic and its threshold. Above the threshold, chance alone is a poor explanation.",
       ],
-      [
-        "False alarms",
-        threshold === null ? NONE : `${percent(judged.false_alarm_rate)} of windows`,
-        `So often is a window over the threshold although nothing has changed: about ${number(judged.false_alarms_per_day)} a day at this traffic. Only those that are large as well raise an alarm.`,
-      ],
+      ["False alarms", ...falseAlarms(judged)],
     ],
     learn("drift", "How drift is told from chance"),
   );

@@ -19,6 +19,7 @@ def test_drift_is_shown_in_words_and_in_numbers(alarmed: Page, drifted: Process)
     verdict = alarmed.locator("#verdict")
     expect(verdict).to_contain_text("Alarm since")
     expect(verdict).to_contain_text("3 of 3 layers have changed")
+    expect(verdict).to_contain_text("It showed first in ")
     expect(alarmed.locator("#announcement")).to_have_text("convnet: The inputs have changed")
     expect(verdict.get_by_text("symmetric KL divergence")).not_to_be_visible()
     alarmed.get_by_text("The figures behind it").click()
@@ -110,13 +111,26 @@ def test_the_history_is_read_with_the_keyboard_and_kept_as_a_drawing_and_a_table
     expect(slider).to_have_attribute("aria-valuetext", re.compile(r"20\d\d, \d\d:\d\d: [0-9.]+, changed"))
     expect(alarmed.locator("#history .key")).to_contain_text("Times in ")
     with alarmed.expect_download() as drawing:
-        alarmed.locator("#history").get_by_role("button", name="Save as PNG").click()
+        alarmed.locator("#history").get_by_role("button", name="Save as PNG").first.click()
     assert drawing.value.path().read_bytes().startswith(b"\x89PNG")
     with alarmed.expect_download() as table:
-        alarmed.locator("#history").get_by_role("button", name="Save as CSV").click()
+        alarmed.locator("#history").get_by_role("button", name="Save as CSV").first.click()
     header, *lines = table.value.path().read_text().splitlines()
     assert header == "model,version,time,rows,symmetric_kl,statistic,threshold,verdict," + ",".join(points[0]["layers"])
     assert [line.split(",")[3] for line in lines] == [str(point["rows"]) for point in points]
+    drift = httpx2.get(f"{drifted.url}/v2/models/convnet/drift").json()
+    alarm = drift["last_alarm"]
+    row = alarmed.get_by_role("table", name="Alarms").get_by_role("row").last
+    expect(row).to_contain_text("still open")
+    expect(row).to_contain_text(alarm["first_layer"])
+    expect(row.get_by_role("cell").last).to_have_text(", ".join(alarm["classes"]))
+    expect(alarmed.locator(".timeline rect.alarm")).to_have_count(1)
+    expect(alarmed.locator("#history-lead .observed")).to_have_text("100 % of the traffic is observed.")
+    with alarmed.expect_download() as alarms:
+        alarmed.locator("#history").get_by_role("button", name="Save as CSV").last.click()
+    columns, line = alarms.value.path().read_text().splitlines()
+    kept = dict(zip(columns.split(","), line.split(","), strict=True))
+    assert (kept["began"], kept["ended"], kept["first_layer"]) == (alarm["began"], "", alarm["first_layer"])
     for stretch in ("15 minutes", "6 hours", "1 day", "7 days", "30 days"):
         alarmed.locator("#history-lead").get_by_label(stretch, exact=True).check(force=True)
         expect(alarmed.locator(".timeline")).to_be_visible()
@@ -158,7 +172,7 @@ def test_models_are_drawn_over_each_other(alarmed: Page, drifted: Process) -> No
     expect(alarmed.locator("#history .key")).to_contain_text("convnet 1, mlp 1")
     expect(alarmed.locator(".readout")).to_contain_text("mlp 1: ")
     with alarmed.expect_download() as table:
-        alarmed.locator("#history").get_by_role("button", name="Save as CSV").click()
+        alarmed.locator("#history").get_by_role("button", name="Save as CSV").first.click()
     assert {line.split(",")[0] for line in table.value.path().read_text().splitlines()[1:]} == {"convnet", "mlp"}
     alarmed.get_by_role("button", name="Remove mlp 1").click()
     expect(alarmed.locator(".timeline .other-0")).to_have_count(0)

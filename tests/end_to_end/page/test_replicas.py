@@ -22,3 +22,6 @@ def test_each_replica_is_listed_with_what_it_serves(browser: Browser, tmp_path: 
         expect(group.get_by_role("rowheader")).to_have_count(2)
         expect(group.get_by_role("rowheader", name="(this one)")).to_have_count(1)
         expect(group.get_by_role("cell", name="ready")).to_have_count(2)
+        with page.expect_download() as kept:
+            group.get_by_role("button", name="Save as CSV").click()
+        assert len(kept.value.path().read_text().splitlines()) == 3

@@ -56,6 +56,11 @@ def test_an_image_is_compared_with_what_each_layer_remembers(alarmed: Page) -> N
     rows = alarmed.locator(".result .numbers tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("blocks.0.norm")
+    with alarmed.expect_download() as kept:
+        alarmed.locator(".result").get_by_role("button", name="Save as CSV").click()
+    header, *lines = kept.value.path().read_text().splitlines()
+    assert header == "of,name,figure"
+    assert len(lines) == 10 + 3
 
 
 def test_a_digit_that_is_drawn_is_answered_wherever_it_stands_and_however_small_it_is(page: Page) -> None:

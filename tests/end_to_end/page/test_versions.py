@@ -89,11 +89,16 @@ def test_a_version_is_recalibrated_from_traffic_or_refused(browser: Browser, tmp
             expect(job).to_contain_text(outcome)
             expect(job.locator(".gates tbody tr").first).to_be_visible()
 
+        with page.expect_download() as kept:
+            job.get_by_role("button", name="Save as CSV").click()
+        header, *lines = kept.value.path().read_text().splitlines()
+        assert header == "gate,figure,lower,upper,passed,outvoted,about"
+        assert len(lines) == job.locator(".gates tbody tr").count()
         expect(page.locator(".jobs li")).to_have_count(2)
         expect(page.locator(".jobs li").nth(1)).to_contain_text("is below")
         expect(page.locator(".jobs li").nth(1).locator(".gates .failure").first).to_have_text("✗ no")
         assert scroll_width(page) == NARROW["width"]
         job.get_by_role("link", name="version 2").click()
         expect(page.locator("#about")).to_contain_text("recalibrated, from convnet 1")
-        expect(page.get_by_role("heading", name="Gates")).to_be_visible()
+        expect(page.get_by_role("heading", name="Checks that it passed")).to_be_visible()
         expect(row(page, 2)).to_contain_text("when named")

@@ -15,6 +15,8 @@ from tests.watching import usual_rows, watched_bundle
 def test_a_shift_is_an_alarm_with_its_reasons(moved: TestClient) -> None:
     found = get(moved, f"{TINY}/drift?window=last")
 
+    effort = get(moved, f"{TINY}/live")["observed"]
+    assert found["observed_share"] == effort["batches"] / (effort["batches"] + effort["dropped_batches"]) > 0
     assert found["verdict"] in {"covariate_shift", "label_shift_likely"}
     assert found["significant"]
     assert found["statistic"] > found["threshold"]

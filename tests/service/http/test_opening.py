@@ -1,0 +1,45 @@
+"""What is printed when the service has started."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from service.host import sockets, streams
+from service.http.opening import announce, announce_others
+from service.settings import Settings
+from tests.bundles import image_bundle
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> BytesIO:
+    output = BytesIO()
+    monkeypatch.setattr(streams, "standard_output", lambda: output)
+    return output
+
+
+def start(settings: Settings) -> None:
+    (bound,) = sockets.bind(sockets.resolve("127.0.0.1"), 0)
+    with bound:
+        announce([bound], settings, [("photos", image_bundle().manifest)])
+    announce_others({"gRPC": "127.0.0.1:8001"}, settings)
+
+
+def test_people_get_addresses_and_a_request_of_a_model_that_is_served(printed: BytesIO, tmp_path: Path) -> None:
+    start(Settings(repository=tmp_path))
+
+    first, *lines = printed.getvalue().decode().splitlines()
+    names = [line.split(":")[0].strip() for line in lines]
+    assert first.startswith("Denge serves on http://127.0.0.1:")
+    assert names == ["page", "API", "try", "layers", "gRPC"]
+    assert "/v2/models/photos/predict" in lines[2]
+
+
+def test_programs_get_one_line_of_json(printed: BytesIO, tmp_path: Path) -> None:
+    start(Settings(repository=tmp_path, json_addresses=True))
+
+    found, others = map(json.loads, printed.getvalue().splitlines())
+    assert found["page"] == f"{found['url']}/"
+    assert list(found["requests"]) == ["try", "layers"]
+    assert others == {"other_addresses": {"gRPC": "127.0.0.1:8001"}}
