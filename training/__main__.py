@@ -277,7 +277,7 @@ def run(commands: App, arguments: Sequence[str] | None) -> int:
     try:
         return commands(arguments, exit_on_error=False, print_error=False) or 0
     except ModuleNotFoundError as error:
-        return _fail(f"{error.name} is not installed: pip install torch 'denge[training]'", 1)
+        return _fail(f"{error.name} is not installed: run scripts/install, or pip install torch 'denge[training]'", 1)
     except (CycloptsError, InvalidInput) as error:
         return _fail(error, 2)
     except (DengeError, OSError) as error:

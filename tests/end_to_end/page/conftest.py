@@ -29,7 +29,7 @@ def page(browser: Browser, starters: Process) -> Iterator[Page]:
         yield page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def drifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service that has met noise instead of digits, and observes all that it meets."""
     with running(
@@ -46,7 +46,7 @@ def alarmed(browser: Browser, drifted: Process) -> Iterator[Page]:
         yield page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service with a model of texts."""
     repository = Repository(tmp_path_factory.mktemp("texts") / "repository")
@@ -64,7 +64,7 @@ def with_layer(bundle: Bundle, name: str, layer: str) -> Bundle:
     return Bundle(Manifest.model_validate(written), folded=bundle.folded, source=bundle.source)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service with models whose words are markup, whose names are long, and which need a token to be changed."""
     repository = Repository(tmp_path_factory.mktemp("odd") / "repository")
