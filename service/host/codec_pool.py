@@ -55,7 +55,10 @@ class CodecPool:
         running = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, function)
         # Not when this is cancelled: the thread goes on.
         running.add_done_callback(lambda _: self._release(size))
-        return await running
+        try:
+            return await running
+        finally:
+            del running  # its exception refers to this frame, and with it to the body until the next garbage collection
 
     def close(self) -> None:
         """Wait for what runs."""

@@ -1,9 +1,13 @@
 """Work on large bodies: how much runs, how much waits, and whose."""
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 
 import pytest
 
@@ -107,6 +111,31 @@ def test_an_error_is_raised_where_the_call_is_awaited() -> None:
         pool.close()
 
     asyncio.run(scenario())
+
+
+def test_what_a_failed_call_referred_to_is_freed_at_once() -> None:
+    class Body:
+        """In place of bytes, which cannot be referred to weakly."""
+
+    def fail(_: Body) -> None:
+        raise Overloaded("as it shall")
+
+    async def freed() -> bool:
+        body = Body()
+        reference = weakref.ref(body)
+        pool = CodecPool(threads=1, max_bytes=1)
+        with contextlib.suppress(Overloaded):
+            await pool.run("client", 1, partial(fail, body))
+        del body
+        pool.close()
+        await asyncio.sleep(0)  # until then, the event loop refers to what has been awaited
+        return reference() is None
+
+    gc.disable()  # which would find the cycles of an error, its traceback and the frames, but late
+    try:
+        assert asyncio.run(freed())
+    finally:
+        gc.enable()
 
 
 def test_a_call_has_the_context_of_who_has_asked_for_it() -> None:
