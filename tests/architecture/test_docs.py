@@ -72,8 +72,16 @@ def _defined(*parts: str) -> set[str]:
 
 def missing_metrics(text: str) -> Iterator[str]:
     """Names of Prometheus metrics that no module of the service has."""
-    known = {name + suffix for module in modules("service") for name in _metrics(module) for suffix in _SUFFIXES}
+    known = known_metrics()
     yield from (name for name in _METRIC.findall(text) if name not in known)
+
+
+@cache
+def known_metrics() -> frozenset[str]:
+    """Names of Prometheus metrics that modules of the service have, with every suffix."""
+    return frozenset(
+        name + suffix for module in modules("service") for name in _metrics(module) for suffix in _SUFFIXES
+    )
 
 
 def _metrics(module: Path) -> set[str]:

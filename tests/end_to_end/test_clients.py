@@ -55,8 +55,10 @@ def process(tmp_path_factory: pytest.TempPathFactory):
     repository = Repository(root)
     for bundle in (tiny_bundle(), *map(echo_bundle, DATATYPES), *(text_bundle(*model) for model in SIMPLE.items())):
         repository.publish(bundle)
+    gc.freeze()  # `AsyncioClient` collects garbage after each call: of what it has made, not of all that there is
     with running(root) as process:
         yield process
+    gc.unfreeze()
 
 
 class AsyncioClient:
