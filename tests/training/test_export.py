@@ -44,7 +44,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in {"mlp", "convnet"} else kind for kind in NETWORKS]
+)
 def test_a_network_its_source_graph_and_its_folded_graph_agree(kind: str) -> None:
     network, row_shape, norm_layers = NETWORKS[kind]
     network = lived_in(network)

@@ -102,9 +102,14 @@ def lived_in() -> nn.Module:
     return model
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["cleaned", "raw"])
-def exported(request: pytest.FixtureRequest) -> onnx.ModelProto:
-    return export(lived_in(), torch.zeros(2, 3, 16, 16), clean=request.param)
+@pytest.fixture(scope="module")
+def exports() -> dict[str, onnx.ModelProto]:
+    return export(lived_in(), torch.zeros(2, 3, 16, 16))
+
+
+@pytest.fixture(params=["cleaned", "raw"])
+def exported(exports: dict[str, onnx.ModelProto], request: pytest.FixtureRequest) -> onnx.ModelProto:
+    return exports[request.param]
 
 
 @pytest.mark.parametrize("prior", [0.0, 16.0])

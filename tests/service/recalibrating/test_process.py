@@ -33,12 +33,10 @@ async def recalibrate(catalog: Catalog, *module: str) -> Job:
 @pytest.mark.parametrize(
     "when",
     [
-        "folding",
         "publishing",
-        "18",
         *(
             pytest.param(when, marks=pytest.mark.slow)
-            for when in ("start", "estimating", "checking", "0", "9", "27", "published")
+            for when in ("start", "estimating", "checking", "folding", "0", "9", "18", "27", "published")
         ),
     ],
 )
