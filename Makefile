@@ -12,10 +12,12 @@ PORT ?= 8000
 run: .venv/.service
 	.venv/bin/python -m service --port $(PORT) $(if $(wildcard build/site/index.html),--guide-dir build/site)
 
-test: check
+test: .venv/.all
+	scripts/check --without-types
 	scripts/test -m "not slow"
 
-test-all: check
+test-all: .venv/.all
+	scripts/check --without-types
 	FUZZ_EXAMPLES=100 scripts/test --cov --cov-report=term
 
 check: .venv/.all
