@@ -15,12 +15,14 @@ from models.repository.repository import Repository
 from models.runtime.providers import runtime_version, validate_provider
 from models.version import VERSION
 from service.access import Guard
+from service.auto.metrics import AutoMetrics
 from service.catalog.catalog import Catalog
 from service.catalog.loader import trust
 from service.catalog.metrics import ModelMetrics
 from service.catalog.rollouts import Rollouts
 from service.catalog.trials import Trials
 from service.catalog.tried_versions import TriedVersions
+from service.composition.auto import run_auto
 from service.composition.engines import engine_opener
 from service.composition.grpc import serving_grpc
 from service.composition.predictions import build_predictions
@@ -43,6 +45,7 @@ from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.replicas.worker_processes import WorkerProcesses
 from service.routes import access as access_routes
+from service.routes import auto as auto_routes
 from service.routes import (
     baselines,
     channel_history,
@@ -167,6 +170,7 @@ def create_app(
         trust=trials.trust,
         agreement=agreement,
     )
+    auto = run_auto(catalog, rollouts, monitor, recalibrations, gather, reads, agreement, membership, events)
     answered = AnsweredRequests(settings.label_rows)
     true_classes = SharedLabels(Labels(catalog, answered, monitor, statistics), membership, peers)
     predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector, answered)
@@ -178,6 +182,7 @@ def create_app(
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
         ReplicaMetrics(membership, agreement),
+        AutoMetrics(auto),
         CertificateMetrics(certificate),
     )
 
@@ -208,6 +213,13 @@ def create_app(
         repository_routes.router(catalog, rollouts, reads, agreement),
         rollout_routes.router(catalog, rollouts, monitor, gather, reads, agreement),
         labels.router(rollouts, reads, agreement),
+        auto_routes.router(
+            catalog,
+            rollouts,
+            reads,
+            agreement,
+            estimates_accuracy=settings.estimate_accuracy and settings.watch_percent > 0,
+        ),
         health.router(catalog, metrics, lifecycle, membership),
         replicas_routes.router(membership, peers, recalibrations, group_statistics),
         recalibrations_routes.router(catalog, recalibrations, predictions.codec_pool, settings.max_body_bytes),

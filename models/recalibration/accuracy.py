@@ -111,6 +111,17 @@ class AccuracyEstimator:
             self.after.estimate(_signs_after(old, new, self.usual), self.before.scale / self.twin_undisturbed),
         )
 
+    def estimate_other(self, predicted: Float64, twin: Pass, *, is_label_shift: bool = False) -> Estimate:
+        """The accuracy of another version with the same weights, whatever its statistics.
+
+        Args:
+            predicted: its probabilities for some rows, shape (n, K).
+            twin: a pass of these rows.
+            is_label_shift: whether the mix of classes explains what moved.
+        """
+        agreement = Agreement.of(predicted, _probabilities(self.manifest, twin), self.before.confident_at)
+        return self.before.estimate(agreement, is_label_shift=is_label_shift)
+
 
 def _probabilities(manifest: Manifest, found: Pass) -> Float64:
     return probabilities(found.outputs[manifest.outputs[0].name], manifest.scores)

@@ -15,9 +15,12 @@ class Candidate:
 
     Attributes:
         bundle: complete, with the gates in its manifest.
+        served_accuracy: estimated accuracy of the version that has answered the rows; None where it is not known, or
+            this is the parent.
     """
 
     bundle: Bundle
+    served_accuracy: AccuracyEstimate | None = None
 
     @classmethod
     def of(

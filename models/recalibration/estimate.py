@@ -6,7 +6,7 @@ decide whether the result may be published. The weights stay as they are, and th
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ def recalibrate(
     labelled: LabelledRows | None = None,
     is_in_order: bool = False,
     with_accuracy: bool = True,
+    served: Bundle | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Candidate:
     """Estimate new statistics, assemble a version with them, and check it. Nothing is published.
@@ -53,6 +54,7 @@ def recalibrate(
         is_in_order: whether the rows are in the order in which they were seen: then they must have stopped moving.
         with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network. Without
             it, there is one gate less.
+        served: another version that was made from the parent, and has answered the rows: its accuracy is estimated too.
         on_step: called with each step when it begins.
 
     Raises:
@@ -88,9 +90,11 @@ def recalibrate(
 
     on_step("checking")
     estimator = _calibrate_estimator(parent, network) if with_accuracy else None
-    found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator)
+    found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator, served)
     accuracy = found.accuracy and (_to_record(found.accuracy[0]), _to_record(found.accuracy[1]))
-    return Candidate.of(bundle, found.gates, accuracy)
+    candidate = Candidate.of(bundle, found.gates, accuracy)
+    served_accuracy = None if found.served is None else _to_record(found.served)
+    return replace(candidate, served_accuracy=served_accuracy)
 
 
 def _calibrate_estimator(parent: Bundle, network: AdaptiveNetwork) -> AccuracyEstimator | None:

@@ -63,10 +63,12 @@ class Evaluation:
     Attributes:
         gates: all that apply: those about classes need a model that classifies, some of them held-out or labelled rows.
         accuracy: estimated on the rows, of the parent and of the candidate; None where it is not known.
+        served: that of the version that has answered them; None where it is not known or asked for.
     """
 
     gates: tuple[Gate, ...]
     accuracy: tuple[Estimate, Estimate] | None = None
+    served: Estimate | None = None
 
 
 def evaluate(
@@ -75,6 +77,7 @@ def evaluate(
     estimation: Estimation,
     labelled: LabelledRows | None = None,
     estimator: AccuracyEstimator | None = None,
+    served: Bundle | None = None,
 ) -> Evaluation:
     """Evaluate a re-calibrated version.
 
@@ -84,6 +87,7 @@ def evaluate(
         estimation: how its statistics were estimated.
         labelled: rows on which it must not do worse.
         estimator: of the parent's accuracy and the candidate's; None where there is none.
+        served: another version of the parent's weights, whose accuracy on the rows is estimated as well.
     """
     kept = None if parent.held_out is None else held_out.unpack(parent.held_out, parent.manifest.inputs)
     run_parent, run_candidate = load(parent.folded, optimize=True), load(candidate.folded, optimize=True)
@@ -96,7 +100,7 @@ def evaluate(
     output, kind = parent.manifest.outputs[0].name, parent.manifest.scores
     before, after = estimation.before.outputs[output], estimation.after.outputs[output]
     old, new = probabilities(before, kind), probabilities(after, kind)
-    accuracy = None
+    accuracy = served_accuracy = None
     if kept is None:
         found += [gates.diversity(_class_counts(after)), gates.information(new), gates.gain(old, new)]
     else:
@@ -105,7 +109,11 @@ def evaluate(
         known = _HeldOut(estimation.network, kept, expected, lambda found: probabilities(found.outputs[output], kind))
         label_shift = gates.label_shift(drift, known.drift_from_mix(estimation.before, _class_counts(before)))
         if estimator is not None:
-            accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=not label_shift.passed)
+            is_label_shift = not label_shift.passed
+            accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=is_label_shift)
+            if served is not None:
+                predicted = probabilities(load(served.folded, optimize=True)(estimation.rows)[output], kind)
+                served_accuracy = estimator.estimate_other(predicted, estimation.after, is_label_shift=is_label_shift)
         estimated = None if accuracy is None else (accuracy[0].accuracy, accuracy[1].accuracy)
         is_mended = estimated is not None and gates.is_mended(estimated, old, new)
         is_lost = gates.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
@@ -125,7 +133,7 @@ def evaluate(
         found.append(gates.accuracy(*right))
         if gates.is_gain(*right):
             found = [_outvote(gate) for gate in found]
-    return Evaluation(tuple(found), accuracy)
+    return Evaluation(tuple(found), accuracy, served_accuracy)
 
 
 def _evaluate_rows(parent: Bundle, estimation: Estimation, drift: float, outputs_on_kept: Arrays) -> list[Gate]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from models.errors import BundleError, InvalidInput, ModelNotFound, NotFound, StorageError, VersionNotFound
+from models.errors import BundleError, InvalidInput, ModelNotFound, StorageError, VersionNotFound
 from models.manifest import MODEL_NAME
 from models.repository import bundle
 from models.repository.bundle import Bundle
@@ -175,8 +175,8 @@ class Repository:
             raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
         return found
 
-    def read_trained(self, model: str, version: int) -> Bundle:
-        """Read the version that a re-calibrated one was made from, directly or not, with its statistics of training.
+    def trained_version(self, model: str, version: int) -> int:
+        """The version that a re-calibrated one was made from, directly or not, with its statistics of training.
 
         Any other version is returned itself, and so is a re-calibrated one whose parent is not here.
 
@@ -184,15 +184,12 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
             BundleError: it is damaged or foreign.
         """
-        found = asked = self.read(model, version)
-        while found.manifest.lineage.recalibration is not None:
-            parent = found.manifest.lineage.parent
-            if parent is None or parent.model != model:
-                return asked
-            try:
-                found = self.read(model, parent.version)
-            except (BundleError, NotFound):
-                return asked
+        self.validate_version(model, version)
+        versions, found = self.versions(model), version
+        while (lineage := self._storage.read_manifest(model, found).lineage).recalibration is not None:
+            if lineage.parent is None or lineage.parent.model != model or lineage.parent.version not in versions:
+                return version
+            found = lineage.parent.version
         return found
 
     def digest(self, model: str, version: int) -> str:

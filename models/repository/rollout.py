@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from models.errors import BundleError, InvalidInput, NotFound
 from models.manifest import Record
+from models.repository.auto import Auto, AutoLimits
 
 ROLLOUT = "rollout.json"
 MAX_ROLLOUT_BYTES = 1 << 20
@@ -50,12 +51,14 @@ class Rollout(Record):
     loaded: tuple[int, ...] = Field(default=(), description="versions loaded on request, however old")
     unloaded: tuple[int, ...] = Field(default=(), description="versions unloaded on request, however new")
     labels: dict[str, int] = Field(default={}, description="versions that clients may name in another way")
+    auto: Auto | None = Field(default=None, description="continual re-calibration; null: off")
 
     @property
     def in_use(self) -> set[int]:
         """Versions that are neither unloaded nor deleted."""
         canary = None if self.canary is None else self.canary.version
-        named = (self.default, canary, self.shadow, *self.labels.values())
+        own = () if self.auto is None else (self.auto.base, self.auto.candidate)
+        named = (self.default, canary, self.shadow, *self.labels.values(), *own)
         return {version for version in named if version is not None}
 
     def versions_to_load(self, versions: list[int], newest: int) -> set[int]:
@@ -82,8 +85,44 @@ class Rollout(Record):
                 "loaded": tuple(version for version in self.loaded if version in versions),
                 "unloaded": tuple(version for version in self.unloaded if version in versions),
                 "labels": {label: version for label, version in self.labels.items() if version in versions},
+                "auto": self.auto if self.auto is not None and self.auto.base in versions else None,
             }
         )
+
+    def with_auto_started(self, limits: AutoLimits, base: int, default: int, now: float) -> "Rollout":
+        """With `auto` mode on; where it is on already and has not paused, with other limits.
+
+        Args:
+            limits: what it may do.
+            base: the version that others are made from.
+            default: the present default version; chosen as such.
+            now: seconds since 1970.
+
+        Raises:
+            InvalidInput: a canary or a shadow is in use.
+        """
+        if self.auto is not None and self.auto.phase != "paused":
+            return self.with_auto(self.auto.model_copy(update={"limits": limits}))
+        if self.canary is not None or self.shadow is not None:
+            raise InvalidInput("the model has a canary or a shadow: end it first", "auto")
+        log = () if self.auto is None else self.auto.log
+        return self.pinned(default).with_auto(Auto.started(limits, base, default, now, log))
+
+    def without_auto(self) -> "Rollout":
+        """With `auto` mode off, and without its own shadow and canary."""
+        own = None if self.auto is None else self.auto.candidate
+        is_canary = self.canary is not None and self.canary.version == own
+        return self.model_copy(
+            update={
+                "auto": None,
+                "shadow": None if self.shadow == own else self.shadow,
+                "canary": None if is_canary else self.canary,
+            }
+        )
+
+    def with_auto(self, auto: Auto | None) -> "Rollout":
+        """With another state of `auto` mode; None switches it off."""
+        return self.model_copy(update={"auto": auto})
 
     def pinned(self, default: int) -> "Rollout":
         """With the present default as the chosen one, so that it stays the default when others are published."""
@@ -174,10 +213,11 @@ class Rollout(Record):
         """With a version not loaded.
 
         Raises:
-            InvalidInput: it is the default, the canary or the shadow, or has a label.
+            InvalidInput: it is the default, the canary or the shadow, has a label, or is needed by `auto` mode.
         """
         if version in {*self.in_use, default}:
-            raise InvalidInput(f"{version} is the default, the canary or the shadow, or has a label", "version")
+            use = "the default, the canary or the shadow, has a label, or is needed by auto mode"
+            raise InvalidInput(f"{version} is {use}", "version")
         return self.model_copy(
             update={"loaded": _without(self.loaded, version), "unloaded": (*_without(self.unloaded, version), version)}
         )

@@ -258,6 +258,7 @@ class Catalog(Lookups):
                 canary_share=0.0 if canary is None else canary.share,
                 shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
                 labels=rollout.labels,
+                is_auto=rollout.auto is not None,
                 stored=versions,
                 unusable=current.unusable,
                 is_wanted=True,

@@ -8,12 +8,17 @@ from contextlib import contextmanager
 
 import structlog
 
-from models.errors import InvalidInput, StorageError
+from models.errors import DengeError, InvalidInput, StorageError
+from models.repository.auto import AutoLimits
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
 from service.host.named_locks import NamedLocks
 
 log = structlog.get_logger()
+
+
+class RolloutChanged(DengeError):
+    """Something else was first to change a rollout."""
 
 
 class Rollouts:
@@ -67,6 +72,42 @@ class Rollouts:
         previous = self._repository.rollout(model).rolled_back().default
         self._change(model, previous, lambda rollout, _: rollout.rolled_back())
 
+    def start_auto(self, model: str, limits: AutoLimits, now: float) -> None:
+        """Switch `auto` mode on, from the version that the default one was trained as; or change its limits.
+
+        Args:
+            model: its name.
+            limits: what it may do.
+            now: seconds since 1970.
+        """
+        served = self._repository.default_version(model)
+        base = self._repository.trained_version(model, served)
+        self._change(model, base, lambda rollout, default: rollout.with_auto_started(limits, base, default, now))
+
+    def stop_auto(self, model: str) -> None:
+        """Switch `auto` mode off. The default version stays; the shadow or canary of `auto` mode ends."""
+        self._change(model, None, lambda rollout, _: rollout.without_auto())
+
+    def take_step(self, model: str, before: Rollout, after: Rollout) -> None:
+        """Store a step of `auto` mode, unless anything else has changed.
+
+        Args:
+            model: its name.
+            before: what the step follows.
+            after: with the step.
+
+        Raises:
+            RolloutChanged: something has.
+        """
+
+        def change(rollout: Rollout, _default: int) -> Rollout:
+            if rollout != before:
+                raise RolloutChanged(f"the rollout of model '{model}' was changed meanwhile")
+            return after
+
+        canary = None if after.canary is None else after.canary.version
+        self._change(model, canary or after.shadow or after.default, change)
+
     def load(self, model: str, version: int) -> None:
         """Load a version, and keep it loaded when newer ones are published."""
         self._change(model, version, lambda rollout, _: rollout.with_loaded(version))
@@ -100,7 +141,7 @@ class Rollouts:
             with _errors_in_words():
                 rollout = self._repository.change_rollout(model, change)
             self._catalog.refresh(model, prepared)
-        log.info("rollout_changed", model=model, rollout=rollout.model_dump(exclude_defaults=True))
+        log.info("rollout_changed", model=model, rollout=rollout.model_dump(exclude_defaults=True, exclude={"auto"}))
 
 
 @contextmanager

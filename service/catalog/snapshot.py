@@ -22,6 +22,7 @@ class ModelSnapshot:
         unusable: why other folders are no versions, by name; the model's own folder has the name "".
         is_wanted: whether the model is to be served: it was loaded, or tried at the start, and not unloaded since.
         labels: versions that clients may name in another way.
+        is_auto: whether `auto` mode is on.
     """
 
     default: int | None = None
@@ -34,6 +35,7 @@ class ModelSnapshot:
     unusable: Mapping[str, str] = field(default_factory=dict)
     is_wanted: bool = False
     labels: Mapping[str, int] = field(default_factory=dict)
+    is_auto: bool = False
 
     def to_published(self) -> "PublishedSnapshot":
         """The snapshot without its engines, for other processes."""
@@ -47,6 +49,7 @@ class ModelSnapshot:
             stored=self.stored,
             is_wanted=self.is_wanted,
             labels=dict(self.labels),
+            is_auto=self.is_auto,
         )
 
 
@@ -63,6 +66,7 @@ class PublishedSnapshot:
     stored: tuple[int, ...]
     is_wanted: bool
     labels: dict[str, int]
+    is_auto: bool = False
 
     def restore(self, loaded: Mapping[int, ServedVersion], failed: Mapping[int, str]) -> ModelSnapshot:
         """The snapshot in this process, which has tried to load its versions.
@@ -81,6 +85,7 @@ class PublishedSnapshot:
             stored=self.stored,
             is_wanted=self.is_wanted,
             labels=self.labels,
+            is_auto=self.is_auto,
         )
 
 

@@ -62,7 +62,7 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
     """
 
     def open_twin(served: ServedVersion) -> Twin | None:
-        made = maker.make(repository.read_trained(served.model, served.version))
+        made = maker.make(repository.read(served.model, repository.trained_version(served.model, served.version)))
         release_freed()
         if made is None:
             return None

@@ -54,12 +54,19 @@ class Job(BaseModel):
     force: bool = Field(description="Publish although a gate does not pass.")
     tolerance: float | None = Field(None, description="Points of accuracy that a quantisation may lose.")
     data_free: bool = Field(False, description="Whether the ranges of a quantisation come from no rows.")
+    answered_by: int | None = Field(
+        None, description="The version that has answered the rows; null where it is the version to start from."
+    )
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
     accuracy_before: AccuracyEstimate | None = Field(
         None, description="Estimated accuracy of the version on the rows, with an interval; null where it is not known."
     )
     accuracy_after: AccuracyEstimate | None = Field(
         None, description="Estimated accuracy of the new version on the rows."
+    )
+    require_gain: bool = Field(False, description="Whether the estimated accuracy must be better.")
+    accuracy_served: AccuracyEstimate | None = Field(
+        None, description="Estimated accuracy of the version of `answered_by` on the rows."
     )
     published: int | None = Field(None, description="The new version.")
     created_at: datetime
@@ -87,6 +94,8 @@ class Job(BaseModel):
             labelled=request.labels is not None,
             prior=request.prior,
             force=request.parameters.force,
+            answered_by=request.answered_by,
+            require_gain=request.require_gain,
             **request.parameters.model_dump(include={"tolerance", "data_free"}),
             created_at=now,
             updated_at=now,
@@ -97,6 +106,11 @@ class Job(BaseModel):
     def is_finished(self) -> bool:
         """Whether the state is final."""
         return self.state in FINISHED
+
+    @property
+    def collected_version(self) -> int:
+        """The version whose rows are collected."""
+        return self.version if self.answered_by is None else self.answered_by
 
     @property
     def is_collected(self) -> bool:

@@ -196,12 +196,12 @@ class Recalibrations:
 
     def _open_collection(self, job: Job, request: RecalibrationRequest) -> Collection:
         for collection in self._collections.values():
-            if (job.model, job.version) == (collection.model, collection.version):
+            if (job.model, job.collected_version) == (collection.model, collection.version):
                 raise InvalidInput("rows of this version are being collected already", "collect")
         max_share = request.parameters.max_share or (MAX_SHARE_OF_A_KEY if self._has_api_keys else 1.0)
         return Collection(
             job.model,
-            job.version,
+            job.collected_version,
             target=request.collect,
             candidates=request.collect * request.parameters.spread,
             per_client=max(int(max_share * request.collect), 1),

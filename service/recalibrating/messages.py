@@ -28,6 +28,8 @@ class Order(BaseModel):
         force: publish although a gate does not pass.
         tolerance: points of accuracy that a quantisation may lose.
         data_free: whether the ranges of a quantisation come from no rows.
+        answered_by: another version, which has answered the rows; its accuracy on them is estimated.
+        require_gain: publish only if the estimated accuracy is better than that of the version that has answered.
         is_in_order: whether the rows are in the order in which they came.
     """
 
@@ -41,6 +43,8 @@ class Order(BaseModel):
     force: bool
     tolerance: float | None = None
     data_free: bool = False
+    answered_by: int | None = None
+    require_gain: bool = False
     is_in_order: bool = False
 
     @classmethod
@@ -87,6 +91,7 @@ class Progress(BaseModel):
     gates: tuple[Gate, ...] = ()
     accuracy_before: AccuracyEstimate | None = None
     accuracy_after: AccuracyEstimate | None = None
+    accuracy_served: AccuracyEstimate | None = None
     published: int | None = None
 
     def to_line(self) -> bytes:

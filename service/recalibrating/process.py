@@ -18,9 +18,9 @@ from models.quantization.limits import TOLERANCE
 from models.quantization.version import quantize
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
+from models.recalibration.observed import require_better
 from models.recalibration.references import make_reference
 from models.recalibration.rows import LabelledRows
-from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
@@ -57,9 +57,12 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
     order = given.order
     repository = Repository(order.repository)
     try:
-        candidate = _make(repository.read(order.model, order.version), given, report)
+        candidate = _make(repository, given, report)
         before, after = candidate.estimated_accuracy
-        report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after))
+        served = candidate.served_accuracy
+        report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after, accuracy_served=served))
+        if order.require_gain:
+            require_better(after, before if order.answered_by is None else served)
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
         version = repository.publish(bundle, candidate=True)
@@ -70,8 +73,9 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         report(Progress(state="failed", reason=f"the repository cannot be written: {error.strerror}"))
 
 
-def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
+def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candidate:
     order, rows, labels = given
+    parent = repository.read(order.model, order.version)
     if order.kind == "reference":
         return make_reference(parent, order.version, rows, on_step=lambda step: report(Progress(state=step)))
     labelled = None if labels is None else _labelled(rows, labels)
@@ -92,6 +96,7 @@ def _make(parent: Bundle, given: OrderWithRows, report: Report) -> Candidate:
         prior=order.prior,
         labelled=labelled,
         is_in_order=order.is_in_order,
+        served=None if order.answered_by is None else repository.read(order.model, order.answered_by),
         on_step=lambda step: report(Progress(state=step)),
     )
 

@@ -255,7 +255,7 @@ class SharedRecalibrations(Recalibrations):
     def _new_collection(self, job: Job, plan: CollectPlan) -> Collection:
         return Collection(
             job.model,
-            job.version,
+            job.collected_version,
             target=plan.target,
             candidates=plan.candidates,
             per_client=plan.per_client,

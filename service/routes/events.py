@@ -24,20 +24,24 @@ data: {"model":"mlp","version":"1","alarm":true,"verdict":"covariate_shift","mes
 "time":"2026-01-02T03:04:05Z","rows":256,"statistic":41.2,"threshold":4.4,"symmetric_kl":1.9,"wasserstein":1.1,\
 "layers":{"hidden.0.norm":1.9}}
 
+event: auto
+data: {"model":"mlp","time":"2026-01-02T03:14:05Z","step":"canary","version":"2","reason":"256 rows compared"}
+
 """
 _EVENT_SCHEMA = {
     "title": "Event",
     "type": "object",
     "required": ["event", "data"],
     "properties": {
-        "event": {"enum": ["statistics", "drift"]},
+        "event": {"enum": ["statistics", "drift", "auto"]},
         "data": {"type": "string", "description": "A JSON object."},
     },
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Event `statistics`, every second: requests, rows and latencies of each version. Event `drift`: "
-        "a drift alarm has begun or ended. The stream ends when the service stops, or if the client reads too slowly.",
+        "a drift alarm has begun or ended. Event `auto`: auto mode has taken a step. The stream ends when the service "
+        "stops, or if the client reads too slowly.",
         "content": {"text/event-stream": {"schema": _EVENT_SCHEMA, "example": _EXAMPLE}},
     }
 }
@@ -102,7 +106,7 @@ def router(events: Events, guard: Guard) -> APIRouter:
         responses=_STREAM | error_responses(503),
     )
     async def stream_events() -> Response:
-        """Server-sent events: statistics of each version every second, and drift alarms that begin or end."""
+        """Server-sent events: statistics of each version every second, drift alarms, steps of auto mode."""
         return _Stream(events, guard)
 
     return routes

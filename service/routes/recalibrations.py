@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
+from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.host.codec_pool import CodecPool
 from service.http.access import ADMIN, PUBLIC, client_address
 from service.http.bodies import read_body
@@ -166,11 +168,23 @@ def router(catalog: Catalog, recalibrations: Recalibrations, codec_pool: CodecPo
         await recalibrations.refresh()
         decode = partial(recalibration.decode, body, length, *tensors, parameters)
         decoded = await codec_pool.run(client_address(request.scope), 2 * len(body), decode)
+        _require_made_from(catalog, served, decoded.answered_by)
         return await recalibrations.start(served, decoded)
 
     for kind in _KINDS:
         _add(routes, kind, catalog, recalibrations, partial(start, parameters=kind.parameters))
     return routes
+
+
+def _require_made_from(catalog: Catalog, served: ServedVersion, answered_by: int | None) -> None:
+    """Check that the version whose rows are collected has the weights of the one to start from."""
+    if answered_by is None:
+        return
+    lineage = catalog.get(served.model, answered_by).manifest.lineage
+    if lineage.recalibration is None or lineage.parent is None or lineage.parent.version != served.version:
+        raise InvalidInput(
+            f"version {answered_by} was not re-calibrated from version {served.version}", "parameters.answered_by"
+        )
 
 
 def _add(

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field
 
 from models.manifest import Lineage
+from models.repository.auto import Phase
 from models.repository.rollout import Canary, Rollout
 from service.catalog.catalog import Catalog
 from service.routes.drift_report import DriftVerdict
@@ -78,6 +79,7 @@ class RolloutState(BaseModel):
     previous: list[str] = Field(description="Earlier defaults, latest last.")
     canary: Canary | None
     shadow: str | None
+    auto: Phase | None = Field(description="What auto mode does; null while it is off.")
     labels: dict[str, str] = Field(description="Versions by label, besides `stable` and `canary`.")
     versions: list[VersionState]
 
@@ -141,6 +143,7 @@ class RolloutState(BaseModel):
             previous=[str(version) for version in rollout.previous],
             canary=rollout.canary,
             shadow=None if rollout.shadow is None else str(rollout.shadow),
+            auto=None if rollout.auto is None else rollout.auto.phase,
             labels={label: str(version) for label, version in rollout.labels.items()},
             versions=[describe(version) for version in sorted({*versions, *loaded})],
         )

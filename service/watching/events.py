@@ -1,4 +1,4 @@
-"""Server-sent events: alarms when they begin or end, and the traffic every second.
+"""Server-sent events: alarms when they begin or end, steps of `auto` mode, and the traffic every second.
 
 The number of subscribers is bounded, of all and of each client, and so is the queue of each, so that nothing waits for
 a slow one. The traffic is published while there is a subscriber; it also shows which connections have died.
@@ -85,6 +85,10 @@ class Events:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(self._publish, "drift", alarm)
+
+    def publish_step(self, step: BaseModel) -> None:
+        """Publish a step of `auto` mode."""
+        self._publish("auto", step)
 
     async def publish_traffic(self) -> None:
         """Publish the traffic since the last call."""

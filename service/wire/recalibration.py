@@ -103,6 +103,17 @@ class RecalibrationParameters(JobParameters):
         le=1e9,
         description="Rows that the parent's statistics count for. If absent: estimated for each layer.",
     )
+    answered_by: int | None = Field(
+        None,
+        gt=0,
+        description="Collect the rows that this version answers, one that was re-calibrated from the version to start "
+        "from, and estimate its accuracy on them as well. If absent: those that the version to start from answers.",
+    )
+    require_gain: bool = Field(
+        False,
+        description="Publish only if the interval of the new version's estimated accuracy is above the estimate of the "
+        "version that has answered the rows.",
+    )
 
 
 class QuantizationParameters(JobParameters):
@@ -141,6 +152,16 @@ class RecalibrationRequest:
     def prior(self) -> float | None:
         """Rows that the parent's statistics count for; None where each layer estimates them, and for a reference."""
         return self.parameters.prior if isinstance(self.parameters, RecalibrationParameters) else None
+
+    @property
+    def require_gain(self) -> bool:
+        """Whether a version is published only if its estimated accuracy is better."""
+        return isinstance(self.parameters, RecalibrationParameters) and self.parameters.require_gain
+
+    @property
+    def answered_by(self) -> int | None:
+        """The version whose rows are collected, where it is not the one to start from."""
+        return self.parameters.answered_by if isinstance(self.parameters, RecalibrationParameters) else None
 
 
 def decode(

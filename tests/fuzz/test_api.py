@@ -43,7 +43,7 @@ WITHOUT_POSITIVE_DATA = {
         *("set_canary", "set_shadow", "set_label", "promote_version", "roll_back", "unload_version"),
         *("start_recalibration", "start_recalibration_version", "start_reference", "start_reference_version"),
         *("start_quantization", "start_quantization_version"),
-        *("begin_baseline", "begin_baseline_version"),
+        *("begin_baseline", "begin_baseline_version", "start_auto"),
     ],
     "thresholds are measured for a range of rates, which is the model's": ["get_drift", "get_drift_version"],
 }

@@ -72,7 +72,7 @@ function historySentence(state) {
 export function versionsLead(state) {
   const { rollout } = state;
   if (rollout === null) return h("p", { class: "lead" }, "\u2026");
-  const { canary, shadow } = rollout;
+  const { auto, canary, shadow } = rollout;
   const rest = canary === null ? "every request" : `${percent(1 - canary.share)} of the requests`;
   return h(
     "p",
@@ -81,6 +81,7 @@ export function versionsLead(state) {
     canary !== null && `, version ${canary.version} the other ${percent(canary.share)}`,
     shadow !== null && `; version ${shadow} runs beside it, to be compared`,
     ".",
+    auto !== null && ` Auto mode ${auto === "paused" ? "has paused, since someone changed this" : `is on: ${auto}`}.`,
   );
 }
 

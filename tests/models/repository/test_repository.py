@@ -19,27 +19,25 @@ from tests.recalibrating import recalibrated
 from tests.rollouts import promote
 
 
-class TestReadTrained:
+class TestTrainedVersion:
     def test_a_recalibrated_version_leads_to_the_one_it_was_made_from(self, repository: Repository) -> None:
         repository.publish(tiny_bundle())
         for parent in (1, 2):
             repository.publish(recalibrated(tiny_bundle(seed=parent), parent))
 
-        assert repository.read_trained("tiny", 3) == tiny_bundle()
-        assert repository.read_trained("tiny", 1) == tiny_bundle()
+        assert repository.trained_version("tiny", 3) == 1
+        assert repository.trained_version("tiny", 1) == 1
 
     def test_a_version_that_was_not_recalibrated_is_itself(self, repository: Repository) -> None:
         repository.publish(tiny_bundle())
-        other = tiny_bundle(seed=1, parent=Parent(model="tiny", version=1))
-        repository.publish(other)
+        repository.publish(tiny_bundle(seed=1, parent=Parent(model="tiny", version=1)))
 
-        assert repository.read_trained("tiny", 2) == other
+        assert repository.trained_version("tiny", 2) == 2
 
     def test_without_its_parent_a_version_is_itself(self, repository: Repository) -> None:
-        alone = recalibrated(tiny_bundle(), 7)
-        repository.publish(alone)
+        repository.publish(recalibrated(tiny_bundle(), 7))
 
-        assert repository.read_trained("tiny", 1) == alone
+        assert repository.trained_version("tiny", 1) == 1
 
 
 class TestPublish:

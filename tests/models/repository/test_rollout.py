@@ -3,6 +3,7 @@
 import pytest
 
 from models.errors import InvalidInput
+from models.repository.auto import Auto, AutoLimits
 from models.repository.rollout import Canary, Rollout
 
 CANARY = Canary(version=3, share=0.25)
@@ -114,3 +115,32 @@ class TestLabels:
         assert rollout.with_label("a0", 9).labels["a0"] == 9
         with pytest.raises(InvalidInput, match="32 labels already"):
             rollout.with_label("more", 1)
+
+
+class TestAuto:
+    """What `auto` mode keeps in a rollout."""
+
+    def test_its_base_and_its_candidate_stay_loaded(self) -> None:
+        auto = Auto.started(AutoLimits(), 1, 4, 0.0).model_copy(update={"candidate": 2})
+        rollout = Rollout(default=4).with_auto(auto)
+
+        assert rollout.versions_to_load([1, 2, 3, 4, 5], newest=1) == {1, 2, 4, 5}
+        with pytest.raises(InvalidInput, match="is needed by auto mode"):
+            rollout.with_unloaded(1, default=4)
+
+    def test_without_its_base_it_is_off(self) -> None:
+        rollout = Rollout(default=2).with_auto(Auto.started(AutoLimits(), 1, 2, 0.0))
+
+        assert rollout.without_missing([1, 2]) == rollout
+        assert rollout.without_missing([2]).auto is None
+
+    def test_switched_off_it_ends_its_own_trial_and_no_other(self) -> None:
+        auto = Auto.started(AutoLimits(), 1, 1, 0.0).model_copy(update={"candidate": 2})
+        own = Rollout(default=1, shadow=2, canary=Canary(version=2, share=0.5)).with_auto(auto)
+        others = Rollout(default=1, shadow=3, canary=Canary(version=3, share=0.5))
+
+        assert own.without_auto() == Rollout(default=1)
+        assert others.with_auto(auto).without_auto() == others
+
+    def test_it_pins_the_default(self) -> None:
+        assert Rollout().with_auto_started(AutoLimits(), 1, 1, 0.0).default == 1

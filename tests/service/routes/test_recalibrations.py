@@ -15,7 +15,7 @@ from service.app import create_app
 from service.recalibrating.jobs import MAX_OPEN_JOBS
 from service.settings import Settings
 from tests.bundles import tiny_bundle
-from tests.recalibrating import ROWS, URL, confident_repository, tensor
+from tests.recalibrating import ROWS, URL, confident_repository, recalibrated, tensor
 from tests.service.conftest import started
 
 ONE_CLASS = np.tile(ROWS[:1], (128, 1))
@@ -164,6 +164,33 @@ class TestCollected:
 
         assert client.get(f"{URL}/{job['id']}").json()["seen"] == 0
         assert client.delete(f"{URL}/{job['id']}").json()["state"] == "cancelled"
+
+    def test_rows_that_another_version_answers_are_collected_if_it_was_made_from_this_one(
+        self, client: TestClient, repository: Repository
+    ) -> None:
+        repository.publish(recalibrated(tiny_bundle(seed=7), 1), candidate=True)
+        repository.publish(tiny_bundle(seed=8), candidate=True)
+        client.post("/v2/repository/models/tiny/load")
+        url = "/v2/models/tiny/versions/1/recalibrations"
+        body = {"collect": 64, "parameters": {"answered_by": 3}}
+        answer = client.post(url, json=body)
+        assert answer.status_code == 400
+        assert "parameters.answered_by: version 3 was not re-calibrated from version 1" in answer.json()["error"]
+
+        job = client.post(url, json={"collect": 64, "parameters": {"answered_by": 2}}).json()
+        self.send(client, ROWS)
+        assert client.get(f"{URL}/{job['id']}").json()["seen"] == 0
+        sent = client.post("/v2/models/tiny/versions/2/infer", json={"inputs": [tensor(ROWS)]})
+        assert sent.status_code == 200
+        assert client.get(f"{URL}/{job['id']}").json()["seen"] == len(ROWS)
+        assert client.delete(f"{URL}/{job['id']}").json()["state"] == "cancelled"
+
+    def test_what_is_not_estimated_to_be_better_is_not_published(self, client: TestClient) -> None:
+        """This model has no held-out rows, so that nothing is estimated."""
+        job = outcome(client, begin(client, require_gain=True))
+
+        assert job["state"] == "refused"
+        assert job["reason"].startswith("the estimated accuracy is not better: not known")
 
     def test_it_is_refused_when_too_few_rows_come_in_time(self, client: TestClient) -> None:
         body = {"collect": 64, "parameters": {"timeout_seconds": 0.001}}

@@ -1,0 +1,137 @@
+"""A week in `auto` mode, against never re-calibrating, and against an oracle that always serves the best version.
+
+    python -m benchmarks.auto --data-dir data/mnist --model mlp --seeds 0 1 2 [--verbose]
+    python -m benchmarks.auto --write docs/recalibration.md
+
+MNIST's test images without those that the bundle keeps, in the conditions of `benchmarks.auto.week`. The figures of a
+week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--verbose` prints the
+episodes and the steps.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.auto.simulation import START, Simulation, Tally
+from benchmarks.auto.week import ATTACKS, HOURS, Episode, Pool, week
+from benchmarks.pages import write_between
+from models import starter
+from models.repository import held_out
+from models.repository.auto import AutoLimits
+from models.repository.repository import Repository
+from training.data import mnist
+
+RESULTS = Path(__file__).parent.parent / "results"
+MODELS = ("mlp", "convnet")
+IMAGES = 2000
+ROWS_PER_HOUR = 8192
+HARM = -0.5
+"""Points below the base that count as harm."""
+
+
+def make_pool(folder: Path) -> Pool:
+    data = mnist.load(folder)
+    images, labels = data.prepare(data.test_images), data.test_labels
+    every = np.arange(len(images))
+    kept = held_out.choose({"every": every})["every"]
+    chosen = np.random.default_rng(1).permutation(np.setdiff1d(every, kept))[:IMAGES]
+    return Pool(images[chosen], labels[chosen])
+
+
+def measure(name: str, pool: Pool, seed: int, *, verbose: bool) -> dict[str, Any]:
+    """Simulate a week, and return its figures."""
+    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    simulation = Simulation(parent, pool, ROWS_PER_HOUR, AutoLimits(), seed)
+    episodes = week(seed)
+    simulation.run(episodes)
+    if verbose:
+        _print(simulation, episodes)
+    total = _sum(simulation.by_hour)
+    hours = [tally.gain("auto") for tally in simulation.by_hour if tally.rows]
+    days = [_sum(simulation.by_hour[day : day + 24]).gain("auto") for day in range(0, HOURS, 24)]
+    return {
+        "model": name,
+        "seed": seed,
+        "base": 100 * total.right["base"] / total.rows,
+        "auto": total.gain("auto"),
+        "oracle": total.gain("oracle"),
+        "worst_hour": min(hours),
+        "worst_day": min(days),
+        "hours_harmed": sum(gain < HARM for gain in hours),
+        "hours": len(hours),
+        "published": dict(simulation.published_in),
+        "promoted": dict(simulation.promoted_in),
+        "refused": dict(simulation.refused_in),
+        "steps": dict(Counter(step.step for step in simulation.steps)),
+        "groups": {
+            group: [tally.gain("auto"), tally.gain("oracle"), tally.rows]
+            for group, tally in simulation.by_group.items()
+        },
+    }
+
+
+def table(weeks: Sequence[dict[str, Any]]) -> str:
+    """The figures of all weeks."""
+    titles = (
+        *("", "seed", "base", "auto mode gains", "the oracle", "share of it", "hours that lose > 0.5"),
+        *("worst hour", "worst day", "promoted", "rolled back", "published from letters, crafted, one class"),
+    )
+    parts = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|---" * len(titles) + "|"]
+    for one in weeks:
+        share = one["auto"] / one["oracle"]
+        attacks = ", ".join(str(one["published"].get(group, 0)) for group in ATTACKS)
+        steps = one["steps"]
+        parts.append(
+            f"| `{one['model']}` | {one['seed']} | {one['base']:.1f} | {one['auto']:+.1f} | {one['oracle']:+.1f} | "
+            f"{share:.0%} | {one['hours_harmed']} of {one['hours']} | {one['worst_hour']:+.1f} | "
+            f"{one['worst_day']:+.1f} | {steps.get('promoted', 0)} | {steps.get('rolled_back', 0)} | {attacks} |"
+        )
+    return "\n".join(parts)
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total.add(tally.rows, **tally.right)
+    return total
+
+
+def _print(simulation: Simulation, episodes: Sequence[Episode]) -> None:
+    for episode in episodes:
+        print(f"{episode.start:6.1f} to {episode.end:6.1f} {episode.condition}")
+    for step in simulation.steps:
+        print(f"{(step.at - START) / 3600:7.2f} {step.step:12s} {step.version} {step.reason}")
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    path = RESULTS / f"auto_{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
+    parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--write", type=Path, help="page whose table is written")
+    options = parser.parse_args()
+    if options.model:
+        pool = make_pool(options.data_dir)
+        done = {one["seed"] for one in _read(options.model)}
+        for seed in sorted({*options.seeds} - done):
+            found = measure(options.model, pool, seed, verbose=options.verbose)
+            with (RESULTS / f"auto_{options.model}.jsonl").open("a") as file:
+                file.write(json.dumps(found) + "\n")
+            print(table([found]), flush=True)
+    if options.write:
+        write_between(options.write, "auto", table([one for name in MODELS for one in _read(name)]))
+
+
+if __name__ == "__main__":
+    main()

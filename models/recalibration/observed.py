@@ -1,0 +1,103 @@
+"""What `auto` mode observes before it decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.errors import VersionRefused
+from models.manifest import AccuracyEstimate
+
+
+@dataclass(frozen=True)
+class ObservedWindow:
+    """The last judged window of a version's rows.
+
+    Attributes:
+        since, at: when its first row came and when it was full, in seconds since 1970.
+        is_alarm: whether the window is one of an open alarm's, and a shift by itself.
+        alarm_since: when that alarm began.
+        has_moved: whether the rows differ from the version's reference more than they do by chance in one window of a
+            thousand.
+        accuracy: estimated; None where it is not.
+    """
+
+    since: float
+    at: float
+    is_alarm: bool = False
+    alarm_since: float = 0.0
+    has_moved: bool = False
+    accuracy: AccuracyEstimate | None = None
+
+
+@dataclass(frozen=True)
+class ObservedJob:
+    """The job that collects rows and estimates from them.
+
+    Attributes:
+        is_finished: whether it has ended.
+        published: the new version; None where there is none.
+        reason: why there is none.
+        base, served, candidate: estimated accuracies of the base, of the default version and of the new version, all on
+            the job's rows; None where they are not known.
+    """
+
+    is_finished: bool = False
+    published: int | None = None
+    reason: str = ""
+    base: AccuracyEstimate | None = None
+    served: AccuracyEstimate | None = None
+    candidate: AccuracyEstimate | None = None
+
+
+@dataclass(frozen=True)
+class ObservedTrial:
+    """What the shadow or the canary has done since it began.
+
+    Attributes:
+        rows: compared or answered.
+        errors: requests that failed.
+    """
+
+    rows: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything at one moment.
+
+    Attributes:
+        now: seconds since 1970.
+        windows: of the loaded versions that have one.
+        job: None where it is not known.
+        trial: of the shadow or the canary.
+    """
+
+    now: float
+    windows: Mapping[int, ObservedWindow]
+    job: ObservedJob | None = None
+    trial: ObservedTrial = ObservedTrial()
+
+
+def is_better(one: AccuracyEstimate, other: AccuracyEstimate) -> bool:
+    """Whether the whole interval of the one is above the estimate of the other."""
+    return one.low > other.accuracy
+
+
+def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate | None) -> None:
+    """Check that a new version is better than the one that has answered the rows.
+
+    Raises:
+        VersionRefused: it is not, or that is not known.
+    """
+    if candidate is None or served is None or not is_better(candidate, served):
+        raise VersionRefused(
+            f"the estimated accuracy is not better: {describe(candidate)}, of the version that has answered the rows "
+            f"{describe(served)}"
+        )
+
+
+def describe(estimate: AccuracyEstimate | None) -> str:
+    """An estimate in percent, with its interval."""
+    if estimate is None:
+        return "not known"
+    return f"{100 * estimate.accuracy:.1f} % ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"

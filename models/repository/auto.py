@@ -1,0 +1,116 @@
+"""What `auto` mode may do for a model, and how far it is: stored in the rollout, so that one write changes both.
+
+`models.recalibration.auto` decides what comes next.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from models.manifest import AccuracyEstimate, Record
+
+Phase = Literal["watching", "collecting", "shadow", "canary", "paused"]
+
+StepName = Literal["started", "collecting", "shadow", "canary", "promoted", "gave_up", "rolled_back", "paused"]
+
+MAX_LOG = 50
+"""Steps that are remembered: the last ones."""
+
+
+class AutoLimits(Record):
+    """What `auto` mode may do."""
+
+    rows: int = Field(256, ge=64, le=4096, description="Rows of the traffic that a version is estimated from.")
+    min_minutes: float = Field(
+        30,
+        gt=0,
+        le=10_080,
+        description="Least time between the beginnings of two attempts. It doubles with each that came to nothing, as "
+        "long as neither the alarm nor the estimated accuracy is another one.",
+    )
+    max_pause_hours: float = Field(6, gt=0, le=168, description="Where this time stops growing.")
+    versions_per_day: int = Field(12, ge=1, le=1000, description="Most versions that are published in 24 hours.")
+    shadow_rows: int = Field(256, ge=1, le=10_000_000, description="Rows that the shadow is compared on, at least.")
+    canary_share: float = Field(
+        0.2, gt=0, le=0.5, description="Share of the requests that name no version which the canary answers."
+    )
+    canary_rows: int = Field(512, ge=1, le=10_000_000, description="Rows that the canary answers, at least.")
+    step_hours: float = Field(
+        6, gt=0, le=168, description="How long collecting, the shadow and the canary may take each, before it gives up."
+    )
+    probation_hours: float = Field(
+        6,
+        ge=0,
+        le=168,
+        description="A version that is rolled back sooner after its promotion counts as an attempt that came to "
+        "nothing. It is rolled back later as well.",
+    )
+
+
+class AutoStep(Record):
+    """A step that was taken."""
+
+    at: float = Field(description="seconds since 1970")
+    step: StepName
+    version: int = Field(description="that the step is about")
+    reason: str
+
+
+class Auto(Record):
+    """The state of `auto` mode. `models.recalibration.auto` has its transitions.
+
+    Attributes:
+        limits: what it may do.
+        base: the version that the operator has chosen: every other one is made from it.
+        served: the default version, as `auto` mode has left it.
+        phase: what it does now.
+        since: when the phase began, in seconds since 1970.
+        candidate: the version that is the shadow or the canary.
+        job: id of the job that collects and estimates; None before it has started.
+        attempted_at: when the last attempt began.
+        failures: attempts, one after the other, that came to nothing.
+        published: when versions were published, in the last day.
+        tried: estimated accuracy of the version that answered, on the rows of the last attempt; None where it is not
+            known.
+        promoted_at: when `served` was promoted; None where it is the base.
+        promise: estimated accuracy that it was promoted with.
+        log: the last steps, oldest first.
+    """
+
+    limits: AutoLimits = AutoLimits()
+    base: int = Field(gt=0)
+    served: int = Field(gt=0)
+    phase: Phase = "watching"
+    since: float
+    candidate: int | None = None
+    job: str | None = None
+    attempted_at: float | None = None
+    failures: int = Field(default=0, ge=0)
+    published: tuple[float, ...] = ()
+    tried: AccuracyEstimate | None = None
+    promoted_at: float | None = None
+    promise: AccuracyEstimate | None = None
+    log: tuple[AutoStep, ...] = ()
+
+    @classmethod
+    def started(cls, limits: AutoLimits, base: int, served: int, now: float, log: tuple[AutoStep, ...] = ()) -> "Auto":
+        """The state when an operator switches it on.
+
+        Args:
+            limits, base: as above.
+            served: the default version, the base or one that was made from it.
+            now: seconds since 1970.
+            log: steps before.
+        """
+        promoted_at = None if served == base else now
+        first = cls(limits=limits, base=base, served=served, since=now, promoted_at=promoted_at, log=log)
+        return first.logged(AutoStep(at=now, step="started", version=served, reason="switched on"))
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether a version answers that `auto` mode has promoted, in place of the base."""
+        return self.served != self.base
+
+    def logged(self, step: AutoStep) -> "Auto":
+        """With one more step in the log."""
+        return self.model_copy(update={"log": (*self.log, step)[-MAX_LOG:]})

@@ -1,0 +1,30 @@
+"""When one estimate is better than another."""
+
+import pytest
+
+from models.errors import VersionRefused
+from models.manifest import AccuracyEstimate
+from models.recalibration.observed import describe, is_better, require_better
+
+SURE = AccuracyEstimate(accuracy=0.9, low=0.85, high=0.95)
+UNSURE = AccuracyEstimate(accuracy=0.9, low=0.5, high=1.0)
+WORSE = AccuracyEstimate(accuracy=0.6, low=0.55, high=0.65)
+
+
+def test_the_whole_interval_has_to_be_above_the_other_estimate() -> None:
+    assert is_better(SURE, WORSE)
+    assert not is_better(UNSURE, WORSE)
+    assert not is_better(WORSE, SURE)
+    assert not is_better(SURE, SURE)
+
+
+def test_what_is_not_better_or_not_known_is_refused() -> None:
+    require_better(SURE, WORSE)
+    for candidate, served in ((UNSURE, WORSE), (None, WORSE), (SURE, None), (None, None)):
+        with pytest.raises(VersionRefused, match="the estimated accuracy is not better"):
+            require_better(candidate, served)
+
+
+def test_an_estimate_is_described_in_percent() -> None:
+    assert describe(SURE) == "90.0 % (85 to 95)"
+    assert describe(None) == "not known"
