@@ -86,7 +86,10 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_torch")
 def test_what_needs_torch_says_how_to_install_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--model", "mlp", "--data", "digits"]) == 1
-    assert capsys.readouterr().err == "error: torch is not installed: pip install torch 'denge[training]'\n"
+    assert (
+        capsys.readouterr().err
+        == "error: torch is not installed: run scripts/install, or pip install torch 'denge[training]'\n"
+    )
 
 
 @pytest.mark.usefixtures("without_torch")
