@@ -7,12 +7,13 @@ of the README, docs/images/page.png, is written as well.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import httpx2
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -37,6 +38,11 @@ VIEWS = {
     "not-there": "#/models/none",
 }
 """With an open alarm."""
+NEXT = {"now-next": MODEL, "versions-next": f"{MODEL}/versions?version=2", "history-next": f"{MODEL}/history"}
+"""With a version that has been re-calibrated, which nobody uses yet."""
+REPAIRED = {"now-repaired": MODEL, "overview-repaired": "#/"}
+"""With that version in use."""
+TOKEN = "a-token-of-the-screenshots"  # noqa: S105 - of a service that ends with this script
 README_PICTURE = Path(__file__).parents[1] / "docs" / "images" / "page.png"
 README_HEIGHT = 900
 README_COLOURS = 128
@@ -48,7 +54,7 @@ def main(folder: Path) -> None:
     """Write the pictures, named by view, scheme and width."""
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=TIMEOUT_MS)
-    options = ("--watch-percent", "100", "--admin-token", "a-token-of-the-screenshots")
+    options = ("--watch-percent", "100", "--admin-token", TOKEN)
     with (
         TemporaryDirectory() as repository,
         running(Path(repository) / "repository", *options) as service,
@@ -66,6 +72,13 @@ def main(folder: Path) -> None:
                 found.get_by_role("button", name="Sign in").click()
                 found.screenshot(path=folder / f"sign-in{name.removeprefix('try')}.png")
                 found.get_by_role("button", name="Cancel").click()
+        recalibrate(browser, service)
+        for name, found in shown(browser, service, NEXT):
+            found.screenshot(path=folder / f"{name}.png", full_page=True)
+        ask(service, "rollout/promote", {"version": 2})
+        send_until(browser, service, noise=60, words="Inputs as expected")
+        for name, found in shown(browser, service, REPAIRED):
+            found.screenshot(path=folder / f"{name}.png", full_page=True)
         write_readme_picture(folder)
 
 
@@ -77,20 +90,49 @@ def write_readme_picture(folder: Path) -> None:
 
 
 def raise_alarm(browser: Browser, service: Process) -> None:
-    """Send clean digits, then noisy ones until there is an alarm, as the page itself offers to.
+    """Send clean digits, then noisy ones until there is an alarm, as the page itself offers to."""
+    send_until(browser, service, noise=0, words="Inputs as expected")
+    send_until(browser, service, noise=60, words="The inputs have changed")
+
+
+def recalibrate(browser: Browser, service: Process) -> None:
+    """Make version 2 from noisy digits."""
+    job = ask(service, "recalibrations", {"collect": 256})["id"]
+    send_until(browser, service, noise=60, until=lambda: ask(service, f"recalibrations/{job}")["state"] != "collecting")
+    ended = ask(service, f"recalibrations/{job}?wait={TIMEOUT_MS // 1000}")
+    if ended["state"] != "published":
+        raise RuntimeError(f"the re-calibration: {ended['state']}: {ended['reason']}")
+
+
+def ask(service: Process, path: str, body: object = None) -> dict[str, Any]:
+    """Send a request about the model, as its operator."""
+    response = httpx2.request(
+        "GET" if body is None else "POST",
+        f"{service.url}/v2/models/convnet/{path}",
+        json=body,
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=2 * TIMEOUT_MS / 1000,
+    )
+    response.raise_for_status()
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def send_until(
+    browser: Browser, service: Process, noise: int, words: str = "", until: Callable[[], bool] = lambda: False
+) -> None:
+    """Send digits until the page says some words, or something else holds.
 
     Predictions are observed only while the service has time: on a busy machine it takes more than two windows of them.
     """
     page = browser.new_page()
     page.goto(f"{service.url}/{MODEL}/try")
-    send(page, noise=0)
     for _ in range(MOST_SENT):
-        if "The inputs have changed" in send(page, noise=60):
+        said = send(page, noise)
+        if until() or (words and words in said):
             break
     else:
-        raise RuntimeError(
-            f"no alarm after {MOST_SENT} times 512 noisy digits, expected one: see the log of the service"
-        )
+        raise RuntimeError(f"not '{words}' after {MOST_SENT} times 512 digits: see the log of the service")
     page.close()
 
 

@@ -48,5 +48,6 @@ def test_what_is_not_found_is_named_and_kept() -> None:
     assert str(ModelNotFound("m", ["mlp", "net"])).endswith("'m' is not found; models: mlp, net")
     assert str(VersionNotFound("m", 3, range(1, 11))).endswith("; versions: 1, 2, 3, 4, 5, 6, 7, 8 and 2 more")
     assert str(LayerNotFound("m", "bn1")) == "Model 'm' has no normalisation layer 'bn1'"
+    assert str(LayerNotFound("m", "bn1", ["bn2"])).endswith("'bn1'; layers: bn2")
     error = VersionNotFound("m", 3)
     assert (error.model, error.version) == ("m", 3)

@@ -13,8 +13,8 @@ import { ifMayChange } from "./permitted.js";
 
 const MOST_JOBS = 5;
 
-/** @type {Record<Job["state"], string>} */
-const STATES = {
+/** What a job is doing, or how it has ended. @type {Record<Job["state"], string>} */
+export const STATES = {
   collecting: "Collecting rows",
   waiting: "Queued",
   estimating: "Estimating statistics",

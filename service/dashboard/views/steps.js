@@ -7,6 +7,7 @@ import { h } from "../dom.js";
 import { count, percent } from "../format.js";
 import { learn } from "./learn.js";
 import { ifMayChange, readOnlyNote } from "./permitted.js";
+import { STATES } from "./recalibrations.js";
 
 /** @import { Content, Job, Rollout, Shown, VersionState } from "../types" */
 
@@ -75,7 +76,7 @@ function recalibrate({ card, model, jobs }, candidate, job) {
     const link_ = h("a", { href: link({ model, tab: "versions" }) }, "Follow it");
     return {
       name,
-      text: job.state === "collecting" ? `Collecting inputs${seen}.` : "Under way.",
+      text: job.state === "collecting" ? `Collecting inputs${seen}.` : `${STATES[job.state]}\u2026`,
       isDone: false,
       action: link_,
     };

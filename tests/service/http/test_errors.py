@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.testclient import TestClient
 
 from service.http import errors
@@ -14,6 +14,8 @@ from service.http.typed_bodies import MAX_BYTES, TypedBodyRoute
 
 class Choice(BaseModel):
     """A body."""
+
+    model_config = ConfigDict(extra="forbid")
 
     version: int
 
@@ -61,6 +63,8 @@ def test_an_unknown_path_is_named(client: TestClient) -> None:
         ("?window=x", None, "query.window: got 'x', expected a valid integer, unable to parse string as an integer"),
         ("?window=10", None, "query.window: got '10', expected less than or equal to 9"),
         ("", {}, "body.version: missing"),
+        ("", {"version": 1, "verison": 2}, "body.verison: unknown field, did you mean 'version'?"),
+        ("", {"version": 1, "x": 2}, "body.x: unknown field, expected only ['version']"),
         ("", {"version": "x" * 99}, f"body.version: got '{'x' * 59}..., expected a valid integer"),
     ],
 )
