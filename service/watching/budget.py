@@ -7,8 +7,12 @@ from time import perf_counter, process_time
 HEAD_START_SECONDS = 0.25
 """Enough for the first windows of a small model."""
 
-SPARE_SHARE = 0.8
-"""Of one processor: what the process does not take of it is spare, and may be used for observing."""
+SPARE_SHARE = 0.5
+"""Of one processor: what the process does not take of it is spare, and may be used for observing.
+
+Half of one, since a client that waits for each answer before it asks again leaves a processor idle in between, and an
+observation in that time delays its next answer.
+"""
 
 _MEASURED_SECONDS = 0.1
 """Over which it is measured what the process takes."""
