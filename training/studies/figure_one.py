@@ -121,15 +121,16 @@ def conclude(runs: Sequence[tuple[Settings, Result]]) -> Findings:
         "movement of the median",
         "change of the spread",
     ]
+    gain = ends["with BN"][0] - ends["without BN"][0]
     first = {name: _shown_steps(results, _TARGETS[-1]) for name, results in arms.items()}
     return Findings(
         figures,
         header,
         table,
-        f"{100 * _TARGETS[-1]:.0f} % is first measured at step {first['with BN']} with BN and {first['without BN']} "
-        f"without; at step {last} the accuracy with BN is {100 * (ends['with BN'][0] - ends['without BN'][0]):+.1f} "
-        f"points. {_stability(moved['with BN'], moved['without BN'], len(arms['with BN']))}: the median of a unit "
-        f"moves {moved['with BN'][0]:.2f} times its own spread in all, without BN {moved['without BN'][0]:.2f} times.",
+        f"The first measured step with {100 * _TARGETS[-1]:.0f} % is {first['with BN']} with BN and "
+        f"{first['without BN']} without; at step {last} the accuracy with BN is {100 * gain:+.1f} points. "
+        f"{_stability(moved['with BN'], moved['without BN'], len(arms['with BN']))}: the median of a unit moves "
+        f"{moved['with BN'][0]:.2f} times its own spread in all, without BN {moved['without BN'][0]:.2f} times.",
     )
 
 

@@ -109,7 +109,7 @@ def test_the_verdict_follows_from_the_figures() -> None:
         ["with BN", "2", "100", "100", "97.00 %", "0.50", "0.50"],
     ]
     verdict = found(2, 0.5).verdict
-    assert "95 % is first measured at step 100 with BN and none without" in verdict
+    assert "The first measured step with 95 % is 100 with BN and none without" in verdict
     assert "+5.0 points" in verdict
     assert "are more stable with it: the median of a unit moves 0.50 times its own spread in all" in verdict
     assert "are less stable with it" in found(0.5, 2).verdict
