@@ -20,11 +20,13 @@ class Refusal(Exception):
 
     Attributes:
         proven: whether the text shows that no numbers in place of the weights on this side would do.
+        is_of_sign: whether it does so by a negative scale alone, whatever the shift is.
     """
 
-    def __init__(self, reason: str, *, proven: bool = False) -> None:
+    def __init__(self, reason: str, *, proven: bool = False, is_of_sign: bool = False) -> None:
         super().__init__(reason)
         self.proven = proven
+        self.is_of_sign = is_of_sign
 
     def because(self, evidence: str | None) -> "Refusal":
         """The refusal with evidence for it, or itself where there is none."""

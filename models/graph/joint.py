@@ -7,7 +7,7 @@ So a layer folds whose input others read too, and one on a branch that is added 
 it is a scale and a shift itself. Of the layers that read one tensor in different ways, one can fold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,16 +15,14 @@ import onnx
 from numpy.typing import NDArray
 
 from models.batchnorm import Float64
-from models.graph import backward, forward
+from models.graph import backward, certainty, forward
+from models.graph.certainty import Certainty
 from models.graph.channel_map import ChannelMap, Refusal, Step, known_sizes, rewrite, shape
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label
-from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach
+from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach, swaps_ends
 from models.graph.parts import Part, PartialMap, taken
 from models.graph.plan import Plan
-
-Certain = NDArray[np.bool_]
-"""For each channel, whether its map is the only one possible, so that a refusal proves something."""
 
 _EQUAL = 1e-9
 """Maps that differ by less, relatively, are one map, computed in two ways."""
@@ -49,7 +47,7 @@ def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[
     """
     basis = _Basis(editor, layer)
     for tensor, change in changes.items():
-        basis.change(tensor, change, np.ones(len(change.scale), np.bool_))
+        basis.change(tensor, change, certainty.certain(len(change.scale)))
     return basis.complete()
 
 
@@ -80,13 +78,13 @@ class _Basis:
         self._editor = editor
         self._plan = Plan()
         self._maps: dict[str, ChannelMap | None] = {}  # None: has to stay as it is
-        self._certain: dict[str, Certain] = {}
+        self._certain: dict[str, Certainty] = {}
         self._settled = {node.name for node in layer}
         self._parts: dict[str, PartialMap] = {}
         self._computed: list[str] = []
         self._readers: list[onnx.NodeProto] = []
 
-    def change(self, tensor: str, change: ChannelMap, certain: Certain) -> None:
+    def change(self, tensor: str, change: ChannelMap, certain: Certainty) -> None:
         """Have a tensor change, and the nodes around it make up for that.
 
         Raises:
@@ -101,7 +99,7 @@ class _Basis:
         if self._editor.constant(tensor) is not None:
             raise Refusal(f"'{tensor}' is a constant")
         if tensor in self._editor.outputs:
-            raise Refusal(f"'{tensor}' is also an output of the graph", proven=bool(certain.all()))
+            raise Refusal(f"'{tensor}' is also an output of the graph", proven=certainty.shows(certain, change))
         if not change.scale.all():
             raise Refusal(f"a scale of 0 would erase '{tensor}', which others read")
         self._maps[tensor], self._certain[tensor] = change, certain
@@ -137,7 +135,7 @@ class _Basis:
                     self._require_same(tensor, None)
                 self._maps[tensor] = None
 
-    def _change_part(self, tensor: str, change: ChannelMap, indices: NDArray[np.int64], certain: Certain) -> None:
+    def _change_part(self, tensor: str, change: ChannelMap, indices: NDArray[np.int64], certain: Certainty) -> None:
         """Have some channels of a tensor change. The others may be changed by other parts of it."""
         known = self._maps.get(tensor)
         if tensor in self._maps:
@@ -157,29 +155,34 @@ class _Basis:
     def _change_producer(self, tensor: str) -> None:
         editor, change, certain = self._editor, self._maps[tensor], self._certain[tensor]
         node = editor.producer(tensor)
-        if node is None:
-            raise Refusal(f"'{tensor}' is an input of the graph", proven=bool(certain.all()))
-        if change is None or node.name in self._settled:
+        if change is None or (node is not None and node.name in self._settled):
             return
+        if node is None:
+            raise Refusal(f"'{tensor}' is an input of the graph", proven=certainty.shows(certain, change))
         if _is_sum_of_branches(editor, node):
             step = self._divide(node, change)
         else:
             try:
                 step = backward.step(editor, node, tensor, change)
             except Refusal as refusal:
-                raise (refusal if certain.all() else Refusal(str(refusal))) from None
+                is_proven = (certain == certainty.MAP).all() or (
+                    refusal.is_of_sign and certainty.shows_negative_scale(certain, change)
+                )
+                raise Refusal(str(refusal), proven=refusal.proven and bool(is_proven)) from None
         part = taken(editor, node, tensor, change.axis)
         if part is not None:
             ((_, passed),) = step.onward
-            certain = _follow(certain, change, step, 0, partial(backward.step, editor, node, tensor))
+            certain = certainty.follow(certain, change, step, 0, partial(backward.step, editor, node, tensor))
             self._change_part(node.input[0], passed, part.indices, certain)
             return
         self._settle(node, step)
         for slot, passed in step.onward:
             value = editor.constant(node.input[slot])
             if value is None:
-                follow = partial(backward.step, editor, node, tensor)
-                self.change(node.input[slot], passed, _follow(certain, change, step, slot, follow))
+                known = certainty.follow(certain, change, step, slot, partial(backward.step, editor, node, tensor))
+                if _is_sum_of_branches(editor, node):
+                    known = certainty.of_sum(editor, node, known)
+                self.change(node.input[slot], passed, known)
             else:
                 scale, shift = passed.broadcast(value.ndim)
                 self._plan.add(node, (rewrite(editor, node, slot, value * scale + shift),))
@@ -214,15 +217,17 @@ class _Basis:
         except Refusal as refusal:
             evidence = None
             if reach(editor, tensor) == EVERY_NUMBER:
-                shown = ChannelMap(given.axis, np.where(certain, given.scale, 0), given.shift)
+                shown = ChannelMap(given.axis, np.where(certain == certainty.MAP, given.scale, 0), given.shift)
+                negative = (certain >= certainty.SCALE) & (given.scale < 0)
                 evidence = bend_moves(editor, tensor, node, shown, EVERY_NUMBER)
+                evidence = evidence or swaps_ends(editor, tensor, node, negative)
             if evidence is not None:
                 raise Refusal(f"'{tensor}' is also used by {label(node)}: {evidence}", proven=True) from None
             raise Refusal(f"'{tensor}' is also used by {label(node)}: {refusal}") from None
         self._settle(node, step)
         for index, passed in step.onward:
-            follow = partial(forward.step, editor, node, slot)
-            self.change(node.output[index], passed.inverse(), _follow(certain, given, step, index, follow))
+            known = certainty.follow(certain, given, step, index, partial(forward.step, editor, node, slot))
+            self.change(node.output[index], passed.inverse(), known)
         passed_on = {index for index, _ in step.onward}
         self._keep(name for index, name in enumerate(node.input) if index != slot)
         self._keep(name for index, name in enumerate(node.output) if index not in passed_on)
@@ -241,7 +246,7 @@ class _Basis:
             if part.axis != axis:
                 raise Refusal(f"{label(node)} puts other values beside those of each channel")
             parts.append(part)
-            certain.append(self._certain.get(name, np.ones(size, np.bool_)))
+            certain.append(self._certain.get(name, certainty.certain(size)))
         scale, shift = (np.concatenate([getattr(part, key) for part in parts]) for key in ("scale", "shift"))
         self.change(node.output[0], ChannelMap(axis, scale, shift), np.concatenate(certain))
 
@@ -250,17 +255,18 @@ class _Basis:
         maps = {slot: change for slot in changed if (change := self._maps[node.input[slot]]) is not None}
         shift = sum((_sign(node, slot) * change.shift for slot, change in maps.items()), np.zeros(()))
         first = next(iter(maps.values()))
-        uncertain = np.zeros(len(first.scale), np.bool_)
+        known = np.minimum.reduce([self._certain[node.input[slot]] for slot in maps])
+        certain = certainty.of_sum(self._editor, node, known)
         for slot in {0, 1} - set(maps):
             is_alone = len(self._editor.value_users(node.input[slot])) == 1 and node.input[slot] not in self._maps
             taken_back = _sign(node, slot) * shift if is_alone else 0 * shift
-            self.change(node.input[slot], ChannelMap(first.axis, first.scale, -taken_back), uncertain)
+            self.change(node.input[slot], ChannelMap(first.axis, first.scale, -taken_back), certain)
             shift = shift - _sign(node, slot) * taken_back
         for name in node.input:
             change = self._maps[name]
             own = np.zeros(()) if change is None else change.shift
             self._require_same(name, ChannelMap(first.axis, first.scale, own))
-        self.change(node.output[0], ChannelMap(first.axis, first.scale, shift), uncertain)
+        self.change(node.output[0], ChannelMap(first.axis, first.scale, shift), certain)
 
     def _divide(self, node: onnx.NodeProto, change: ChannelMap) -> Step:
         """Both branches of a sum take the scale, and one takes the shift: best one that nothing else reads."""
@@ -273,19 +279,6 @@ class _Basis:
 def _is_same(one: ChannelMap, other: ChannelMap) -> bool:
     pairs = ((one.scale, other.scale), (one.shift, other.shift))
     return one.axis == other.axis and all(np.allclose(*pair, rtol=_EQUAL, atol=_EQUAL) for pair in pairs)
-
-
-def _follow(
-    certain: Certain, change: ChannelMap, step: Step, index: int, rule: Callable[[ChannelMap], Step]
-) -> Certain:
-    """Which channels are certain on the other side of a node, after a step by this rule."""
-    size = len(dict(step.onward)[index].scale)
-    if step.is_choice:
-        return np.zeros(size, np.bool_)
-    if certain.all():
-        return np.ones(size, np.bool_)
-    marks = dict(rule(ChannelMap(change.axis, np.where(certain, 2.0, 1.0), np.zeros(len(certain)))).onward)
-    return np.asarray(marks[index].scale == 2) if index in marks else np.zeros(size, np.bool_)
 
 
 def _is_sum_of_branches(editor: GraphEditor, node: onnx.NodeProto) -> bool:

@@ -15,6 +15,7 @@ from math import inf
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models.batchnorm import Float64
@@ -123,6 +124,24 @@ def bend_moves(
         found = np.flatnonzero((given.scale != 0) & (rest > 0))
         if found.size:
             return f"the best weights after it are wrong by {rest[found[0]]:.3g} in channel {found[0]}"
+    return None
+
+
+def swaps_ends(editor: GraphEditor, tensor: str, node: onnx.NodeProto, negative: NDArray[np.bool_]) -> str | None:
+    """Why no weights after a node and no shift before it make up for a negative scale; None where that is not shown.
+
+    A function that grows at one end only would have to grow at the other.
+
+    Args:
+        tensor: that the node reads, which reaches every number.
+        negative: the channels whose scale is negative.
+    """
+    if not negative.any():
+        return None
+    for function in _functions_after(editor, tensor, node):
+        grown = np.abs(function(editor, _FAR) - function(editor, _NEAR))[[0, -1]]
+        if (grown < _SIGNIFICANT).sum() == 1 and (grown > 1).sum() == 1:
+            return f"it grows at one end only, and the scale of channel {int(np.argmax(negative))} is negative"
     return None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from models.graph.certainty import Certainty, certain
 from models.graph.channel_map import ChannelMap, Refusal, has_input, known_sizes, shape
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, integers, is_standard, label
@@ -43,9 +44,9 @@ class PartialMap:
     def __init__(self, tensor: str, axis: int, size: int) -> None:
         self._tensor, self._axis = tensor, axis
         self._scale, self._shift = np.ones(size), np.zeros(size)
-        self._is_known, self._certain = np.zeros(size, np.bool_), np.ones(size, np.bool_)
+        self._is_known, self._certain = np.zeros(size, np.bool_), certain(size)
 
-    def add(self, change: ChannelMap, indices: NDArray[np.int64], certain: NDArray[np.bool_]) -> None:
+    def add(self, change: ChannelMap, indices: NDArray[np.int64], known: Certainty) -> None:
         """Add a part, which is a map of the whole tensor at some channels.
 
         Raises:
@@ -56,9 +57,9 @@ class PartialMap:
         if change.axis != self._axis or not all(np.allclose(one[both], other[both]) for one, other in pairs):
             raise Refusal(f"'{self._tensor}' would have to change in two ways")
         self._scale[indices], self._shift[indices] = change.scale[indices], change.shift[indices]
-        self._is_known[indices], self._certain[indices] = True, certain[indices]
+        self._is_known[indices], self._certain[indices] = True, known[indices]
 
-    def whole(self) -> tuple[str, ChannelMap, NDArray[np.bool_]]:
+    def whole(self) -> tuple[str, ChannelMap, Certainty]:
         """The tensor and its map, in which channels of no part stay as they are."""
         return self._tensor, ChannelMap(self._axis, self._scale, self._shift), self._certain
 

@@ -96,6 +96,7 @@ def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _bac
         raise Refusal(
             f"the scale of channel {int(np.argmin(known.scale))} is negative, so {label(node)} would return minima",
             proven=bool(np.prod(integers(node, "kernel_shape")) > 1),
+            is_of_sign=True,
         )
     if any(node.output[1:]):
         raise Refusal(f"{label(node)} also returns the indices of its maxima")

@@ -107,7 +107,7 @@ def import_graph(
     if merged:
         limits["recalibration"] = "the exporter merged layers, and re-calibrating those that are left would be wrong"
         warnings = (_describe_merged(served, merged), *warnings)
-    elif not _has_node(served, OP_TYPE) and _has_node(served, *_LINEAR):
+    elif not _has_node(graph, OP_TYPE) and _has_node(graph, *_LINEAR):
         warnings = (f"{_NO_NORM_LAYERS}, {advice(served)}", *warnings)
     return assemble(
         graph,

@@ -7,6 +7,7 @@ from models.graph import joint
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.fold import fold
+from models.manifest import Placement
 from tests.models.graph.cases import CASES, Graph
 from tests.models.graph.oracle import error, feeds, reference
 
@@ -91,3 +92,45 @@ def test_what_is_added_is_not_divided_by_almost_0(gamma: float, kind: str) -> No
     layers = fold(graph.model(graph.conv(graph.op("Add", x, inner), 4, 3, kernel=1))).norm_layers
 
     assert {layer.name: layer.placement.kind for layer in layers}["inner"] == kind
+
+
+def pre_activation(activation: str, sign: int, before: str = "Identity") -> dict[str, Placement]:
+    """Where two layers before an activation go, which read a stream before and after a branch is added to it."""
+    graph = Graph()
+    stream = graph.op(
+        before, graph.conv(graph.input(3, 6, 6), 3, 4), **({"kernel_shape": [2, 2]} if before == "MaxPool" else {})
+    )
+    for name, factor in (("one", sign), ("other", 1)):
+        values = {"weight": 1.5 * factor, "bias": 0.3, "running_mean": 0.1, "running_var": 0.8}
+        for key, value in values.items():
+            graph.constant(np.full(4, value), f"{name}.{key}")
+        branch = graph.op(activation, graph.bn(stream, 4, name))
+        if name == "one":
+            stream = graph.op("Add", stream, graph.conv(branch, 4, 4, pads=[1, 1, 1, 1]))
+    return {layer.name: layer.placement for layer in fold(graph.model(graph.conv(branch, 4, 2))).norm_layers}
+
+
+@pytest.mark.parametrize(
+    ("before", "evidence"), [("Identity", "grows at one end only"), ("MaxPool", "would return minima")]
+)
+def test_behind_a_sum_the_sign_of_the_scale_is_certain(before: str, evidence: str) -> None:
+    """Both layers would have to scale the whole stream, one by a negative number, the other by a positive one."""
+    layers = pre_activation("Relu", -1, before)
+
+    assert layers["other"].kind == "folded_back"
+    assert layers["one"].kind == "kept"
+    assert layers["one"].proven
+    assert evidence in str(layers["one"].reason)
+
+
+def test_with_one_sign_both_fold() -> None:
+    assert {place.kind for place in pre_activation("Relu", 1).values()} == {"folded_back"}
+
+
+@pytest.mark.parametrize("activation", ["Sigmoid", "LeakyRelu"])
+def test_the_sign_proves_nothing_of_a_function_that_may_take_it(activation: str) -> None:
+    """sigmoid(-x) = 1 - sigmoid(x); a leaky Relu grows at both ends."""
+    layers = pre_activation(activation, -1)
+
+    assert layers["one"].kind == "kept"
+    assert not layers["one"].proven

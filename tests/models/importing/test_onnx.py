@@ -187,6 +187,7 @@ def test_lost_layers_are_put_back_by_the_state_dict() -> None:
     bundle = import_graph(model, THEIRS, trained=parameters)
 
     assert [layer.name for layer in bundle.manifest.norm_layers] == ["bn"]
+    assert not bundle.manifest.warnings
 
 
 def test_a_state_dict_of_another_network_is_refused() -> None:
