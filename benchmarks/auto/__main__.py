@@ -1,11 +1,13 @@
 """A week in `auto` mode, against never re-calibrating, and against an oracle that always serves the best version.
 
     python -m benchmarks.auto --data-dir data/mnist --model mlp --seeds 0 1 2 [--verbose]
+    python -m benchmarks.auto --data-dir data/mnist --model mlp --attacks
     python -m benchmarks.auto --write docs/recalibration.md
 
 MNIST's test images without those that the bundle keeps, in the conditions of `benchmarks.auto.week`. The figures of a
-week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--verbose` prints the
-episodes and the steps.
+week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--attacks` has rows
+that nothing must be published from instead, and prints how many attempts there were. `--verbose` prints the episodes
+and the steps.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.auto.simulation import START, Simulation, Tally
-from benchmarks.auto.week import ATTACKS, HOURS, Episode, Pool, week
+from benchmarks.auto.week import ATTACKS, HOURS, Episode, Pool, attacks, week
 from benchmarks.pages import write_between
 from models import starter
 from models.repository import held_out
@@ -75,6 +77,19 @@ def measure(name: str, pool: Pool, seed: int, *, verbose: bool) -> dict[str, Any
     }
 
 
+def count_attempts(name: str, pool: Pool) -> str:
+    """What came of rows that nothing must be published from."""
+    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    simulation = Simulation(parent, pool, ROWS_PER_HOUR, AutoLimits(), 0)
+    simulation.run(attacks())
+    return "\n".join(
+        f"{name}, {group}: {simulation.published_in[group]} of "
+        f"{simulation.published_in[group] + simulation.refused_in[group]} attempts published, "
+        f"{simulation.promoted_in[group]} promoted"
+        for group in ATTACKS
+    )
+
+
 def table(weeks: Sequence[dict[str, Any]]) -> str:
     """The figures of all weeks."""
     titles = (
@@ -84,12 +99,13 @@ def table(weeks: Sequence[dict[str, Any]]) -> str:
     parts = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|---" * len(titles) + "|"]
     for one in weeks:
         share = one["auto"] / one["oracle"]
-        attacks = ", ".join(str(one["published"].get(group, 0)) for group in ATTACKS)
+        found = {group: str(one["published"].get(group, 0)) for group in one["groups"]}
+        published = ", ".join(found.get(group, "-") for group in ATTACKS)
         steps = one["steps"]
         parts.append(
             f"| `{one['model']}` | {one['seed']} | {one['base']:.1f} | {one['auto']:+.1f} | {one['oracle']:+.1f} | "
             f"{share:.0%} | {one['hours_harmed']} of {one['hours']} | {one['worst_hour']:+.1f} | "
-            f"{one['worst_day']:+.1f} | {steps.get('promoted', 0)} | {steps.get('rolled_back', 0)} | {attacks} |"
+            f"{one['worst_day']:+.1f} | {steps.get('promoted', 0)} | {steps.get('rolled_back', 0)} | {published} |"
         )
     return "\n".join(parts)
 
@@ -118,10 +134,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
     parser.add_argument("--model", choices=MODELS, help="to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--attacks", action="store_true", help="rows that nothing must be published from")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--write", type=Path, help="page whose table is written")
     options = parser.parse_args()
-    if options.model:
+    if options.model and options.attacks:
+        print(count_attempts(options.model, make_pool(options.data_dir)))
+    elif options.model:
         pool = make_pool(options.data_dir)
         done = {one["seed"] for one in _read(options.model)}
         for seed in sorted({*options.seeds} - done):

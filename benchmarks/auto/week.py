@@ -55,6 +55,16 @@ def week(seed: int) -> list[Episode]:
     return [*found, *_season(now, HOURS)]
 
 
+def attacks() -> list[Episode]:
+    """An hour of usual rows and three of others, in turn: letters, crafted rows, and each class alone."""
+    conditions = ["letters", "crafted", *(f"one class {label}" for label in range(10))]
+    found = []
+    for number, condition in enumerate(conditions):
+        start, group = 4.0 * number, "one class" if condition.startswith("one") else condition
+        found += [Episode(start, start + 1, HARMLESS, "season"), Episode(start + 1, start + 4, condition, group)]
+    return found
+
+
 def _events(random: np.random.Generator) -> Iterator[tuple[float, float, str, str]]:
     for day in range(7):
         yield 24 * day + random.uniform(0, 8), random.uniform(4, 10), _one(random, WEATHER), "weather"

@@ -102,7 +102,10 @@ class Rollout(Record):
             InvalidInput: a canary or a shadow is in use.
         """
         if self.auto is not None and self.auto.phase != "paused":
-            return self.with_auto(self.auto.model_copy(update={"limits": limits}))
+            own, canary = self.auto.candidate, self.canary
+            if canary is not None and canary.version == own:
+                canary = Canary(version=canary.version, share=limits.canary_share)
+            return self.model_copy(update={"canary": canary, "auto": self.auto.model_copy(update={"limits": limits})})
         if self.canary is not None or self.shadow is not None:
             raise InvalidInput("the model has a canary or a shadow: end it first", "auto")
         log = () if self.auto is None else self.auto.log

@@ -17,7 +17,7 @@ CHANCE = 0.001
 """A window whose p-value is not above this has moved: windows of rows that have not are so once in a thousand times."""
 
 
-class Observer:
+class AutoObserver:
     """Observes models for `auto` mode.
 
     Args:

@@ -17,7 +17,7 @@ from models.recalibration.auto import next_step
 from models.recalibration.observed import Observed, ObservedJob
 from models.repository.auto import Auto, AutoStep, StepName
 from models.repository.rollout import Rollout
-from service.auto.observing import Observer
+from service.auto.observing import AutoObserver
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import RolloutChanged, Rollouts
 from service.errors import NotAgreed
@@ -73,7 +73,7 @@ class AutoRunner:
         self,
         catalog: Catalog,
         rollouts: Rollouts,
-        observer: Observer,
+        observer: AutoObserver,
         recalibrations: Recalibrations,
         reads: BlockingPool,
         changes: Agreement,

@@ -1,6 +1,6 @@
 """`auto` mode: what observes, and what takes the steps."""
 
-from service.auto.observing import Observer
+from service.auto.observing import AutoObserver
 from service.auto.runner import TOPIC, AutoRunner
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
@@ -26,7 +26,7 @@ def run_auto(
     events: Events,
 ) -> AutoRunner:
     """Takes the steps of `auto` mode as soon as the membership runs."""
-    observer = Observer(catalog, monitor, recalibrations, gather, steady)
+    observer = AutoObserver(catalog, monitor, recalibrations, gather, steady)
     runner = AutoRunner(catalog, rollouts, observer, recalibrations, reads, changes, membership, events.publish_step)
     membership.watch(TOPIC, runner.work)
     return runner

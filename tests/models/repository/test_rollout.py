@@ -142,5 +142,15 @@ class TestAuto:
         assert own.without_auto() == Rollout(default=1)
         assert others.with_auto(auto).without_auto() == others
 
+    def test_other_limits_are_those_of_its_canary_too(self) -> None:
+        """Else it would take the share for one that somebody has changed."""
+        auto = Auto.started(AutoLimits(), 1, 1, 0.0).model_copy(update={"candidate": 2, "phase": "canary"})
+        rollout = Rollout(default=1, canary=Canary(version=2, share=0.2)).with_auto(auto)
+        limits = AutoLimits(canary_share=0.4)
+
+        changed = rollout.with_auto_started(limits, 1, 1, 9.0)
+        assert changed.canary == Canary(version=2, share=0.4)
+        assert changed.auto == auto.model_copy(update={"limits": limits})
+
     def test_it_pins_the_default(self) -> None:
         assert Rollout().with_auto_started(AutoLimits(), 1, 1, 0.0).default == 1
