@@ -40,7 +40,9 @@ SETS: dict[str, list[tuple[Callable, str, int]]] = {
     ],
 }
 SIZES = (64, 256)
-WINDOWS, ORDERED = 12, 60
+WINDOWS, ORDERED, UNDISTURBED = 12, 60, 200
+APART = ("undisturbed", "writers")
+"""Conditions of which there are more windows: they have columns of their own."""
 POOL, MEASURED = 1500, 1500
 LARGE, SMALL = 0.03, 0.015
 
@@ -108,8 +110,15 @@ def measure(name: str, group: str, folder: Path) -> None:
                 for size in SIZES
                 for chosen in windows(np.arange(POOL), size, WINDOWS, random)
             )
+        found, in_order = model.observe(images.images[others]), images.images[others]
+        if "undisturbed" not in done:
+            random = np.random.default_rng(61)
+            write(
+                judge(in_order[chosen], found.take(chosen), 0.0, "undisturbed")
+                for size in SIZES
+                for chosen in windows(np.arange(len(others)), size, UNDISTURBED, random)
+            )
         if "writers" not in done:
-            found, in_order = model.observe(images.images[others]), images.images[others]
             starts = np.random.default_rng(51)
             write(
                 judge(in_order[start : start + size], found.take(np.arange(start, start + size)), 0.0, "writers")
@@ -157,12 +166,11 @@ def table(group: str) -> str:
         lines = [line for line in _lines(name, group) if line["rows"] == size]
         if not lines:
             continue
-        moved = [line for line in lines if line["condition"] not in ("clean", "writers")]
+        moved = [line for line in lines if line["condition"] not in ("clean", *APART)]
         groups = (
             [line for line in moved if line["loss"] >= LARGE],
             [line for line in moved if line["loss"] < SMALL],
-            [line for line in lines if line["condition"] == "clean"],
-            [line for line in lines if line["condition"] == "writers"],
+            *([line for line in lines if line["condition"] == condition] for condition in APART),
         )
         parts.append(f"| `{name}` | {size} | {title} | " + " | ".join(_share(found, rule) for found in groups) + " |")
     return "\n".join(parts)
@@ -175,14 +183,13 @@ def accuracy_table(group: str) -> str:
     ]
     for name, size in itertools.product(MODELS, SIZES):
         lines = [line for line in _lines(name, group) if line["rows"] == size]
-        moved = [line for line in lines if line["condition"] != "writers"]
+        moved = [line for line in lines if line["condition"] not in APART]
         if not moved:
             continue
         true = np.array([line["usual"] - line["loss"] for line in moved])
         found, low, high = np.array([line["estimate"] for line in moved]).T
         too_low = [
-            _share([line for line in lines if line["condition"] == condition], _is_too_low)
-            for condition in ("clean", "writers")
+            _share([line for line in lines if line["condition"] == condition], _is_too_low) for condition in APART
         ]
         parts.append(
             f"| `{name}` | {size} | {100 * np.abs(found - true).mean():.1f} | {spearmanr(found, true)[0]:.2f} | "

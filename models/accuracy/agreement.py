@@ -2,6 +2,9 @@
 
 The twin has the network's weights, and the statistics of the rows themselves in its normalisation layers. Rows are read
 in blocks, since the twin's statistics are those of a block; sums of several blocks are the agreement of all their rows.
+
+Where the two make the same mistakes, as on rows that were moved sideways, agreement says nothing. The information of
+the twin's predictions does: such rows get probabilities of several classes.
 """
 
 import json
@@ -11,12 +14,12 @@ from typing import Self
 import numpy as np
 
 from models.accuracy.estimator import Estimate, Estimator, logit
+from models.accuracy.information import mutual_information
 from models.batchnorm import Float64
 from models.classification import predicted_classes
 
 MIN_CONFIDENT = 0.98
 """Share of the held-out rows that count as confident, where the accuracy on undisturbed rows is not known or higher."""
-
 
 LARGE_LOSS = 0.03
 """Estimated loss of accuracy from which a significant shift is worth an alarm. docs/drift.md has what it finds."""
@@ -31,12 +34,14 @@ class Agreement:
         agreed: those that network and twin predict to be of the same class.
         given: probability that the twin gives to the network's class.
         confident: rows that the network is as sure of as of nearly all held-out rows.
+        information: mutual information of rows and the twin's classes in nats, times rows, of each block.
     """
 
     rows: int = 0
     agreed: int = 0
     given: float = 0.0
     confident: int = 0
+    information: float = 0.0
 
     @classmethod
     def of(cls, network: Float64, twin: Float64, confident_at: float) -> Self:
@@ -52,6 +57,7 @@ class Agreement:
             int(np.count_nonzero(classes == predicted_classes(twin))),
             float(twin[np.arange(len(twin)), classes].sum()),
             int(np.count_nonzero(network.max(axis=1) >= confident_at)),
+            len(twin) * mutual_information(twin),
         )
 
     def __add__(self, other: "Agreement") -> "Agreement":
@@ -61,6 +67,7 @@ class Agreement:
             self.agreed + other.agreed,
             self.given + other.given,
             self.confident + other.confident,
+            self.information + other.information,
         )
 
     @property
@@ -70,8 +77,11 @@ class Agreement:
 
     @property
     def signs(self) -> Float64:
-        """What the accuracy follows: log odds of the shares of `agreed` and `given`, shape (2,). There must be rows."""
-        return np.array([logit(self.share), logit(self.given / self.rows)])
+        """What the accuracy follows, shape (3,): log odds of the shares of `agreed` and `given`, and the information.
+
+        There must be rows.
+        """
+        return np.array([logit(self.share), logit(self.given / self.rows), self.information / self.rows])
 
 
 NO_ROWS = Agreement()
@@ -108,7 +118,7 @@ class CurrentAccuracy:
 
 @dataclass(frozen=True)
 class AgreementEstimator:
-    """Estimates the accuracy of one version from its agreement with its twin.
+    """Estimates the accuracy of one version, or of its twin, from how far the two agree.
 
     Attributes:
         regression: of the accuracy on the signs.

@@ -2,11 +2,8 @@
 
 Held-out rows are shifted in known ways (`models.accuracy.shifts`); their labels are what the parent predicts for them
 undisturbed. The parent and its twin with the shifted rows' own statistics run on each, and a regression learns how
-accurate either was (`models.accuracy.estimator`). The same signs of the rows in question give the estimates.
-
-The signs of the parent's accuracy are the twin's agreement with it and the probability that the twin gives to the
-parent's classes (`models.accuracy.agreement`); those of the twin's accuracy the agreement, and the information of its
-predictions.
+accurate either was (`models.accuracy.estimator`). The same signs (`models.accuracy.agreement`) of the rows in question
+give the estimates.
 """
 
 import time
@@ -14,15 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.accuracy.agreement import Agreement, AgreementEstimator
-from models.accuracy.estimator import MIN_KINDS, Estimate, Estimator, logit
+from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.estimator import MIN_KINDS, Estimate, Estimator
 from models.accuracy.shifts import shifts
 from models.batchnorm import Float64
 from models.classification import predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.manifest import Manifest
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
-from models.recalibration.information import relative_information
 
 MAX_ROWS = 64
 """Of each shift: more cost time, and make no better estimate."""
@@ -41,16 +37,11 @@ class AccuracyEstimator:
     Attributes:
         before: of its own accuracy.
         after: of that of its twin.
-        twin_undisturbed: what `after` gives for undisturbed held-out rows: estimates are relative to it, as those of
-            `before` are.
-        usual: its probabilities for held-out rows, shape (m, K).
     """
 
     manifest: Manifest
     before: AgreementEstimator
-    after: Estimator
-    twin_undisturbed: float
-    usual: Float64
+    after: AgreementEstimator
 
     @classmethod
     def calibrate(
@@ -78,24 +69,26 @@ class AccuracyEstimator:
                 return None
             parent, twin = (_probabilities(manifest, network.run({name: shifted}, weight)) for weight in (1.0, None))
             kinds.append(kind)
-            signs.append((Agreement.of(parent, twin, np.inf).signs, _signs_after(parent, twin, usual)))
+            signs.append(Agreement.of(parent, twin, np.inf).signs)
             right.append([np.mean(predicted_classes(found) == truth) for found in (parent, twin)])
         if len(set(kinds)) < MIN_KINDS:
             return None
+        known = None if manifest.training is None else manifest.training.metrics.get("test_accuracy")
         before, after = (
-            Estimator.fit(np.array([pair[which] for pair in signs]), np.array(right)[:, which], kinds)
+            AgreementEstimator.fit(
+                Estimator.fit(np.array(signs), np.array(right)[:, which], kinds),
+                usual,
+                1.0 if known is None else known,
+                len(rows),
+            )
             for which in (0, 1)
         )
-        known = None if manifest.training is None else manifest.training.metrics.get("test_accuracy")
-        fitted = AgreementEstimator.fit(before, usual, 1.0 if known is None else known, len(rows))
-        undisturbed, twin_signs = Agreement(), []
+        undisturbed = NO_ROWS
         for start in range(0, len(usual) - len(rows) + 1, len(rows)):
             block = slice(start, start + len(rows))
             twin = _probabilities(manifest, network.run({name: held_out[name][block]}))
-            undisturbed += Agreement.of(usual[block], twin, fitted.confident_at)
-            twin_signs.append(_signs_after(usual[block], twin, usual))
-        twin_undisturbed = float(after.predict(np.mean(twin_signs, axis=0)[None])[0])
-        return cls(manifest, fitted.relative_to(undisturbed), after, twin_undisturbed, usual)
+            undisturbed += Agreement.of(usual[block], twin, before.confident_at)
+        return cls(manifest, before.relative_to(undisturbed), after.relative_to(undisturbed))
 
     def estimate(self, parent: Pass, twin: Pass, *, is_label_shift: bool = False) -> tuple[Estimate, Estimate]:
         """The accuracy of the version on some rows, and that of its twin.
@@ -104,12 +97,9 @@ class AccuracyEstimator:
             parent, twin: passes of the rows.
             is_label_shift: whether the mix of classes explains what moved.
         """
-        old, new = _probabilities(self.manifest, parent), _probabilities(self.manifest, twin)
+        old, new = (_probabilities(self.manifest, found) for found in (parent, twin))
         agreement = Agreement.of(old, new, self.before.confident_at)
-        return (
-            self.before.estimate(agreement, is_label_shift=is_label_shift),
-            self.after.estimate(_signs_after(old, new, self.usual), self.before.scale / self.twin_undisturbed),
-        )
+        return self.before.estimate(agreement, is_label_shift=is_label_shift), self.after.estimate(agreement)
 
     def estimate_other(self, predicted: Float64, twin: Pass, *, is_label_shift: bool = False) -> Estimate:
         """The accuracy of another version with the same weights, whatever its statistics.
@@ -125,9 +115,3 @@ class AccuracyEstimator:
 
 def _probabilities(manifest: Manifest, found: Pass) -> Float64:
     return probabilities(found.outputs[manifest.outputs[0].name], manifest.scores)
-
-
-def _signs_after(parent: Float64, twin: Float64, usual: Float64) -> Float64:
-    agreement = float(np.mean(predicted_classes(parent) == predicted_classes(twin)))
-    information = relative_information(twin, usual)
-    return np.array([logit(agreement), information if np.isfinite(information) else 0.0])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.accuracy.estimator import Estimate
+from models.accuracy.information import relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes, predicted_classes, probabilities
 from models.datatypes import Arrays
@@ -17,7 +18,6 @@ from models.observation import ObservationReader
 from models.recalibration import gates
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
-from models.recalibration.information import relative_information
 from models.recalibration.joined_rows import join_halves
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.rows import LabelledRows

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from models.accuracy.information import entropy, expected_entropy, mutual_information, relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import Gate
-from models.recalibration.information import entropy, expected_entropy, mutual_information, relative_information
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 
 OUTVOTED = frozenset(

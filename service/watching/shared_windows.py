@@ -24,6 +24,9 @@ from service.watching.windows import HORIZONS, Bucket, Window
 Result = TypeVar("Result")
 
 SCHEMA = 1
+ESTIMATOR_SCHEMA = 2
+"""Of estimators: one from other signs estimates nothing here."""
+
 ANSWER_SECONDS = 20.0
 """How long a thread waits for the store."""
 
@@ -89,11 +92,11 @@ class SharedWindows:
         """
         name = f"estimator/{key}"
         if monitor.assessor.estimator is None:
-            payload = unpack(SCHEMA, await self._store.get(name))
+            payload = unpack(ESTIMATOR_SCHEMA, await self._store.get(name))
             if payload is not None:
                 self._estimators[key] = monitor.assessor.estimator = AgreementEstimator.from_json(payload)
         elif self._estimators.get(key) is not monitor.assessor.estimator:
-            await self._store.put(name, pack(SCHEMA, monitor.assessor.estimator.to_json()), _KEPT_SECONDS)
+            await self._store.put(name, pack(ESTIMATOR_SCHEMA, monitor.assessor.estimator.to_json()), _KEPT_SECONDS)
             self._estimators[key] = monitor.assessor.estimator
 
     async def read(self, key: str, window: Window, now: float) -> list[tuple[int, Bucket]]:

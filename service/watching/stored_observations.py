@@ -59,7 +59,7 @@ class StoredObservations:
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
             "labelled": [astuple(bucket.labelled) for bucket in buckets],
-            "agreements": [astuple(bucket.agreement) for bucket in buckets],
+            "agreed": [astuple(bucket.agreement) for bucket in buckets],
         }
         classes = np.zeros((len(buckets), num_classes), np.int64)
         for row, bucket in zip(classes, buckets, strict=True):
@@ -79,7 +79,7 @@ class StoredObservations:
             windows: list[tuple[Window, int, Bucket]] = []
             others: dict[str, Bucket] = {}
             stored = header["buckets"]
-            agreements = header.get("agreements", [()] * len(stored))  # an earlier release wrote none
+            agreements = header.get("agreed", [()] * len(stored))  # earlier releases wrote none, or other sums
             labelled = header.get("labelled", [()] * len(stored))
             for (place, slot, since), layers, classes, agreement, labels in zip(
                 stored, moments, found["classes"], agreements, labelled, strict=True

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy.special import logit as scipy_logit
+from scipy.stats import entropy
 
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator, CurrentAccuracy
 from models.accuracy.estimator import Estimator
@@ -17,8 +18,8 @@ def probabilities(seed: int, rows: int = 60) -> np.ndarray:
 @pytest.fixture(scope="module")
 def estimator() -> AgreementEstimator:
     random = np.random.default_rng(0)
-    signs = random.normal([1.0, 0.5], size=(80, 2))
-    accuracy = 1 / (1 + np.exp(-signs.sum(axis=1)))
+    signs = random.normal([1.0, 0.5, 1.2], [1.0, 1.0, 0.3], size=(80, 3))
+    accuracy = 1 / (1 + np.exp(1.5 - signs.sum(axis=1)))
     regression = Estimator.fit(signs, accuracy, [f"kind {index % 8}" for index in range(80)])
     return AgreementEstimator.fit(regression, probabilities(9, 500), 0.95, block_rows=50)
 
@@ -30,7 +31,9 @@ def test_shares_are_those_of_the_rows() -> None:
     classes = network.argmax(axis=1)
     assert found.share == np.mean(classes == twin.argmax(axis=1))
     given = np.mean([row[chosen] for row, chosen in zip(twin, classes, strict=True)])
-    np.testing.assert_allclose(found.signs, scipy_logit([found.share, given]))
+    mean = twin.mean(axis=0)
+    information = np.mean([entropy(row, mean) for row in twin])  # the mean divergence of the rows from their average
+    np.testing.assert_allclose(found.signs, [*scipy_logit([found.share, given]), information])
     assert found.confident == np.sum(network.max(axis=1) >= 0.8)
 
 
@@ -43,10 +46,12 @@ def test_blocks_add_up_to_all_rows() -> None:
     whole = Agreement.of(network, twin, 0.7)
     assert (merged.rows, merged.agreed, merged.confident) == (whole.rows, whole.agreed, whole.confident)
     assert merged.given == pytest.approx(whole.given)
+    by_block = [block.rows * block.signs[2] for block in blocks]
+    assert merged.signs[2] == pytest.approx(sum(by_block) / 60)  # within blocks: a twin belongs to one
 
 
 def test_the_estimate_for_undisturbed_rows_is_their_accuracy(estimator: AgreementEstimator) -> None:
-    usual, moved = Agreement(100, 90, 80.0, 98), Agreement(100, 40, 30.0, 60)
+    usual, moved = Agreement(100, 90, 80.0, 98, 150.0), Agreement(100, 40, 30.0, 60, 60.0)
     relative = estimator.relative_to(usual)
 
     assert relative.estimate(usual).accuracy == pytest.approx(0.95)
@@ -55,15 +60,15 @@ def test_the_estimate_for_undisturbed_rows_is_their_accuracy(estimator: Agreemen
 
 
 def test_where_classes_explain_the_shift_confident_rows_are_counted(estimator: AgreementEstimator) -> None:
-    moved = Agreement(100, 10, 5.0, 97)
+    moved = Agreement(100, 10, 5.0, 97, 50.0)
 
     assert estimator.estimate(moved).accuracy < 0.3
     assert estimator.estimate(moved, is_label_shift=True).accuracy == 0.97
 
 
 def test_fewer_rows_than_a_block_have_no_estimate(estimator: AgreementEstimator) -> None:
-    assert estimator.current(Agreement(49, 40, 30.0, 45)) is None
-    current = estimator.current(Agreement(50, 40, 30.0, 45))
+    assert estimator.current(Agreement(49, 40, 30.0, 45, 70.0)) is None
+    current = estimator.current(Agreement(50, 40, 30.0, 45, 70.0))
     assert current is not None
     assert (current.rows, current.usual) == (50, 0.95)
     assert current.low <= current.value <= current.high
@@ -72,7 +77,7 @@ def test_fewer_rows_than_a_block_have_no_estimate(estimator: AgreementEstimator)
 def test_an_estimator_survives_as_json(estimator: AgreementEstimator) -> None:
     again = AgreementEstimator.from_json(estimator.to_json())
 
-    agreement = Agreement(100, 40, 30.0, 60)
+    agreement = Agreement(100, 40, 30.0, 60, 60.0)
     assert again.current(agreement) == estimator.current(agreement)
     damaged = json.dumps({"regression": {}}).encode()
     with pytest.raises(KeyError):
@@ -84,3 +89,9 @@ def test_the_sentence_says_whether_the_accuracy_fell() -> None:
 
     assert str(fell) == "Estimated accuracy fell from 99.3 % to 87.0 % (81 to 92)."
     assert str(is_usual) == "Estimated accuracy is 98.0 % (91 to 100)."
+
+
+def test_where_both_make_the_same_mistakes_the_twin_s_information_tells_it(estimator: AgreementEstimator) -> None:
+    sure, unsure = Agreement(100, 90, 80.0, 98, 150.0), Agreement(100, 90, 80.0, 98, 60.0)
+
+    assert estimator.estimate(unsure).accuracy < estimator.estimate(sure).accuracy - 0.03

@@ -73,7 +73,7 @@ def oracle(observed_model: ObservedModel, rows: np.ndarray) -> tuple[np.ndarray,
 
 
 ESTIMATOR = AgreementEstimator(
-    Estimator(np.zeros(2), np.ones(2), np.array([0.0, 0.5, 0.5]), 0.1), confident_at=0.9, scale=0.98, block_rows=8
+    Estimator(np.zeros(3), np.ones(3), np.array([0.0, 0.5, 0.5, 0.0]), 0.1), confident_at=0.9, scale=0.98, block_rows=8
 )
 """The accuracy is the mean of both shares, in log odds."""
 

@@ -57,7 +57,7 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
 def test_observations_of_an_earlier_release_have_no_agreement(stored: StoredObservations) -> None:
     header, _, rest = stored.to_bytes().partition(b"\n")
     fields, sizes = orjson.loads(header)
-    del fields["agreements"], fields["labelled"], fields["baseline"], fields["alarms"]
+    del fields["agreed"], fields["labelled"], fields["baseline"], fields["alarms"]
 
     read = StoredObservations.from_bytes(orjson.dumps([fields, sizes]) + b"\n" + rest)
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from models.recalibration.information import expected_entropy, mutual_information, relative_information
+from models.accuracy.information import expected_entropy, mutual_information, relative_information
 
 
 def test_expected_entropy_is_the_mean_over_all_that_could_be_drawn() -> None:
