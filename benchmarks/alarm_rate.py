@@ -37,7 +37,7 @@ SIZES = (64, 256)
 MONTHS = 3
 DAYS = 30
 ROWS_PER_SECOND = 1.0
-BASELINE_WINDOWS = 200
+BASELINE_WINDOWS = 500
 SEVERITIES = (1, 3)
 MOVED = 60
 DAYS_BETWEEN = 7.0
@@ -72,11 +72,13 @@ def _assessments(
         yield Assessment(size, verdict, value, threshold, is_significant, 0.0, 0.0, {}, p_value=p)
 
 
-def _follow(rule: AlarmRule, found: list[Assessment], size: int, state: AlarmState = NO_ALARMS) -> Iterator[AlarmState]:
-    seconds = size / ROWS_PER_SECOND
+def _follow(
+    rule: AlarmRule, found: list[Assessment], size: int, baseline: Baseline | None, state: AlarmState = NO_ALARMS
+) -> Iterator[AlarmState]:
+    seconds, block = size / ROWS_PER_SECOND, 1 if baseline is None else baseline.block_windows
     at = state.judged_at or 0.0
     for window in found:
-        state = rule.next(state, window, at, at + seconds)
+        state = rule.next(state, window, at, at + seconds, block)
         at += seconds
         yield state
 
@@ -119,12 +121,13 @@ def measure(name: str, images: TestImages) -> None:
             judged = list(_assessments(reference, statistics[BASELINE_WINDOWS:], size, baseline))
             control = list(_assessments(reference, statistics[BASELINE_WINDOWS:], size, None))
             for title, rule in rules.items():
-                false[title].append(_opened(list(_follow(rule, judged, size))))
-                false[f"{title} without"].append(_opened(list(_follow(rule, control, size))))
-                before = AlarmState(evidence=_typical(rule, judged[:day], size))
+                false[title].append(_opened(list(_follow(rule, judged, size, baseline))))
+                false[f"{title} without"].append(_opened(list(_follow(rule, control, size, None))))
+                before = AlarmState(evidence=_typical(rule, judged[:day], size, baseline))
                 for shifted in moved if seed == 0 else ():
                     values = _statistics(reference, shifted, drawn[-MOVED:])
-                    states = _follow(rule, list(_assessments(reference, values, size, baseline)), size, before)
+                    found = list(_assessments(reference, values, size, baseline))
+                    states = _follow(rule, found, size, baseline, before)
                     opened = next((number for number, state in enumerate(states, 1) if state.open), np.inf)
                     delays[title].append(opened)
         line = {"model": name, "stream": stream, "rows": size, "months": MONTHS, "false": false}
@@ -133,9 +136,9 @@ def measure(name: str, images: TestImages) -> None:
             file.write("\n")
 
 
-def _typical(rule: AlarmRule, judged: list[Assessment], size: int) -> float:
+def _typical(rule: AlarmRule, judged: list[Assessment], size: int, baseline: Baseline | None) -> float:
     """The evidence that an undisturbed day leaves while no alarm is open."""
-    return float(np.median([state.evidence for state in _follow(rule, judged, size) if state.open is None]))
+    return float(np.median([state.evidence for state in _follow(rule, judged, size, baseline) if state.open is None]))
 
 
 def _finite(delay: float) -> float | None:

@@ -73,6 +73,28 @@ class AlarmCourse:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Windows, one after the other, that are too much alike to count each by itself.
+
+    Attributes:
+        windows: so far.
+        e_values: their sum.
+        days: from the end of the block before to that of the last window.
+    """
+
+    windows: int = 0
+    e_values: float = 0.0
+    days: float = 0.0
+
+    def add(self, e: float, days: float) -> "Block":
+        """The block with one more window, of this e-value, so many days after the last one."""
+        return Block(self.windows + 1, self.e_values + e, self.days + days)
+
+
+NO_BLOCK = Block()
+
+
+@dataclass(frozen=True)
 class AlarmState:
     """What is known of a version's alarms after a window.
 
@@ -80,11 +102,13 @@ class AlarmState:
         evidence: 1 opens an alarm; `models.drift.alarm_rule` has how it adds up.
         judged_at: when the window was full, in seconds since 1970; None before the first.
         courses: the last alarms, oldest first. At most the last one is open.
+        block: windows since the last ones that `evidence` has, which wait until they are a block.
     """
 
     evidence: float = 0.0
     judged_at: float | None = None
     courses: tuple[AlarmCourse, ...] = ()
+    block: Block = NO_BLOCK
 
     @property
     def open(self) -> AlarmCourse | None:

@@ -17,14 +17,19 @@ T / D. Nothing is assumed of how windows depend on each other, beyond p-values t
 What makes e smaller keeps the bound: a window that is not significant at the false-alarm rate and large, is as one that
 shows nothing, e = 1 / (K + 1).
 
-An open alarm closes when its evidence is as low as after `QUIET_WINDOWS` such windows. Where the shift goes on, some
-windows below the threshold close nothing.
+Neighbouring windows of correlated traffic are alike, and their p-values are not valid given each other. As many of them
+as count for one (`models.drift.baseline`) are a block, whose e-value is the mean of theirs: a mean of e-values is one,
+however they depend on each other. Before a block is full, the windows that it lacks count as showing nothing, so an
+alarm opens as soon as it is certain that the full block would open it.
+
+An open alarm closes when its evidence is as low as after `QUIET_WINDOWS` windows that show nothing. Where the shift
+goes on, some windows below the threshold close nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from models.drift.alarm_course import MAX_COURSES, AlarmCourse, AlarmState
+from models.drift.alarm_course import MAX_COURSES, AlarmCourse, AlarmState, Block
 from models.drift.assessment import Assessment
 from models.manifest import DriftReference
 
@@ -56,9 +61,9 @@ class AlarmRule:
     def evidence(self, found: Assessment) -> float:
         """The e-value of a window."""
         p = found.p_value if found.alarm else 1.0
-        return (1 + sum(1 / rate for rate in self.rates if p <= rate)) / (len(self.rates) + 1)
+        return (1 + sum(1 / rate for rate in self.rates if p <= rate)) * self._nothing
 
-    def next(self, state: AlarmState, found: Assessment, began: float, at: float) -> AlarmState:
+    def next(self, state: AlarmState, found: Assessment, began: float, at: float, block_windows: int = 1) -> AlarmState:
         """The state after one more window.
 
         Args:
@@ -66,11 +71,13 @@ class AlarmRule:
             found: of the window.
             began: time of the window's first row, in seconds since 1970.
             at: when it was full.
+            block_windows: that count as one, at least 1.
         """
         e = self.evidence(found)
         if (course := state.open) is not None:
-            evidence = min(e * state.evidence, 1.0)
-            is_closed = evidence <= _ROUNDING * self._closing
+            # A window that is significant by itself closes nothing, also where its p-value is not known to last.
+            evidence = min((max(e, 1.0) if found.alarm else e) * state.evidence, 1.0)
+            is_closed = evidence <= _ROUNDING * self._nothing**QUIET_WINDOWS
             course = course.after(found, at, is_closed=is_closed)
             return replace(
                 state,
@@ -78,17 +85,27 @@ class AlarmRule:
                 judged_at=at,
                 courses=(*state.courses[:-1], course),
             )
+        days = max(at - (began if state.judged_at is None else state.judged_at), 0.0) / SECONDS_PER_DAY
+        block = state.block.add(e, days)
         if self.days is None:
             evidence = float(found.alarm)
         else:
-            days = max(at - (began if state.judged_at is None else state.judged_at), 0.0) / SECONDS_PER_DAY
-            evidence = e * (state.evidence + days / self.days)
+            evidence = self._after_block(state.evidence, block, block_windows, self.days)
         # A window that shows nothing opens none, however long the time before it.
-        if evidence < 1 or not found.alarm:
-            return replace(state, evidence=min(evidence, 1.0), judged_at=at)
-        courses = (*state.courses, AlarmCourse.opened_by(found, at))[-MAX_COURSES:]
-        return AlarmState(1.0, at, courses)
+        if evidence >= 1 and found.alarm:
+            courses = (*state.courses, AlarmCourse.opened_by(found, at))[-MAX_COURSES:]
+            return AlarmState(1.0, at, courses)
+        if block.windows < block_windows:
+            return replace(state, judged_at=at, block=block)
+        return AlarmState(min(evidence, 1.0), at, state.courses)
+
+    def _after_block(self, before: float, block: Block, block_windows: int, days: float) -> float:
+        """The evidence after a block, of which some windows may be missing."""
+        missing = max(block_windows - block.windows, 0)
+        e = (block.e_values + missing * self._nothing) / (block.windows + missing)
+        return e * (before + block.days / days)
 
     @property
-    def _closing(self) -> float:
-        return float((1 / (len(self.rates) + 1)) ** QUIET_WINDOWS)
+    def _nothing(self) -> float:
+        """The e-value of a window that shows nothing."""
+        return 1 / (len(self.rates) + 1)

@@ -11,12 +11,23 @@ with m, s, g the mean, deviation and skewness of the logarithms of w scores (Cor
 of Student's distribution of w - 1 degrees of freedom: a prediction interval for one more window. Windows that resemble
 their neighbours count for fewer, w (1 - r) / (1 + r) with r the lag-one autocorrelation (Bayley & Hammersley 1946).
 The bias of the held-out rows, if the traffic differs from them all the time, is in the scores as well.
+
+A prediction interval holds for one more window, on average over baselines. All windows of the following months are
+compared with one baseline, and one that chance has placed badly is exceeded several times too often all the time. A
+rate of alarms by days (`models.drift.alarm_rule`) needs thresholds that hold by nearly every baseline: tolerance
+limits, by the normal approximation (Hahn & Meeker 1991, "Statistical Intervals"), c the normal quantile of 0.95:
+
+    ln q(a) = m + s (z (1 + g (z^2 - 1) / (6 z)) + c sqrt((1 + z^2 / 2) / w))
+
+What a baseline is too short to have met is not left to this formula. Where w a < ln 10, fewer than nine in ten have
+met a window that is exceeded at rate a at most: there, the limit is at least the largest score. Where w a < 1, none is
+known.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import exp, log, sqrt
+from math import ceil, exp, inf, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -32,9 +43,14 @@ SCORE_RATE = 0.01
 OVERALL, CLASSES, GIVEN_CLASSES = "overall", "classes", "given classes"
 """Names of statistics: over all layers, of the predicted classes, and over all layers with the classes given."""
 
+TOLERANCE_CONFIDENCE = 0.95
+"""Share of baselines by whose tolerance limits a rate holds, if their scores are as normal as the formula has it."""
+
 _MIN_SCORE = 0.01
 _MIN_COUNT = 4.0
 _MAX_CORRELATION = 0.95
+_MIN_EXCESS = 0.1
+"""Of windows over independent ones, which chance makes of windows that do not resemble each other."""
 
 
 def layer_statistic(name: str) -> str:
@@ -98,9 +114,33 @@ class Baseline:
             rate: of false alarms.
         """
         scores = self._distributions.get(statistic)
-        if scores is None:
-            return 0.0
-        exponent = scores.log_quantile(rate)
+        return 0.0 if scores is None else self._to_factor(scores.log_quantile(rate), rows)
+
+    def tolerance_factor(self, rows: int, rate: float) -> float:
+        """The factor of the statistic over all layers, for thresholds that hold for months: see above.
+
+        Args:
+            rows: of the window.
+            rate: of false alarms. Where the baseline is too short to tell it, the factor is infinite.
+        """
+        scores = self._distributions.get(OVERALL)
+        if scores is None or scores.count * rate < 1:
+            return inf
+        return self._to_factor(scores.log_tolerance_limit(rate), rows)
+
+    @property
+    def independent_windows(self) -> float | None:
+        """As how many independent windows it counts; None before it is long enough."""
+        scores = self._distributions.get(OVERALL)
+        return None if scores is None else scores.count
+
+    @property
+    def block_windows(self) -> int:
+        """Windows, one after the other, that count as one independent window, at least 1."""
+        count = self.independent_windows
+        return 1 if count is None else max(1, ceil(self.learned / count - _MIN_EXCESS))
+
+    def _to_factor(self, exponent: float, rows: int) -> float:
         if exponent > 0 and rows > self.window_rows > 1:
             exponent *= log(rows) / log(self.window_rows)
         return exp(exponent)
@@ -112,11 +152,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class _LogScores:
-    """Mean, deviation and skewness of the logarithms of scores, and how many independent ones they count for."""
+    """Mean, deviation, skewness and maximum of the logarithms of scores, which count as so many independent ones."""
 
     mean: float
     deviation: float
     skewness: float
+    largest: float
     count: float
 
     @classmethod
@@ -129,14 +170,25 @@ class _LogScores:
             float(values.mean()),
             sqrt(square / (len(values) - 1)),
             float((off**3).mean()) / (square / len(values)) ** 1.5,
+            float(values.max()),
             max(len(values) * (1 - correlation) / (1 + correlation), _MIN_COUNT),
         )
 
     def log_quantile(self, rate: float) -> float:
         """The logarithm of what a new window exceeds at this rate, below a half."""
         z = NormalDist().inv_cdf(1 - rate)
-        tail = 1 + max(self.skewness, 0.0) * (z - 1 / z) / 6  # a shorter tail than the normal one is not relied on
-        return self.mean + self.deviation * student_quantile(z, self.count - 1) * tail * sqrt(1 + 1 / self.count)
+        quantile = student_quantile(z, self.count - 1) * self._tail(z)
+        return self.mean + self.deviation * quantile * sqrt(1 + 1 / self.count)
+
+    def log_tolerance_limit(self, rate: float) -> float:
+        """The logarithm of what new windows exceed at this rate at most, by nearly all baselines."""
+        z = NormalDist().inv_cdf(1 - rate)
+        error = NormalDist().inv_cdf(TOLERANCE_CONFIDENCE) * sqrt((1 + z * z / 2) / self.count)
+        limit = self.mean + self.deviation * (z * self._tail(z) + error)
+        return limit if self.count * rate >= log(10) else max(limit, self.largest)
+
+    def _tail(self, z: float) -> float:
+        return 1 + max(self.skewness, 0.0) * (z - 1 / z) / 6  # a shorter tail than the normal one is not relied on
 
 
 def student_quantile(z: float, freedom: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
+from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.reference import Usual
 from models.errors import InvalidInput
 from models.manifest import DriftReference, LayerReference, Thresholds
@@ -63,23 +63,32 @@ class WindowThresholds:
     def p_value(self, value: float, rows: int) -> float:
         """The smallest of the measured rates at which the statistic over all layers is significant, or 1.
 
+        By a baseline, at which it is so for months: thresholds are its tolerance limits, above those of `of`.
+
         Args:
             value: of the statistic.
             rows: of the window.
         """
         p = 1.0
         for rate in self._reference.false_alarm_rates:
-            if value <= self._at(rate, OVERALL, self._reference.thresholds, rows):
+            if value <= self._lasting(rate, rows):
                 break
             p = rate
         return p
 
     def _at(self, rate: float, statistic: str, table: Thresholds, rows: int) -> float:
+        factor = 0.0 if self._baseline is None else self._baseline.factor(statistic, rows, rate)
+        return self._raised(rate, table, rows, factor)
+
+    def _lasting(self, rate: float, rows: int) -> float:
+        factor = 0.0 if self._baseline is None else self._baseline.tolerance_factor(rows, rate)
+        return self._raised(rate, self._reference.thresholds, rows, factor)
+
+    def _raised(self, rate: float, table: Thresholds, rows: int, factor: float) -> float:
         independent = threshold_at(self._reference, table, rows, rate)
-        if self._baseline is None:
-            return independent
-        scored = threshold_at(self._reference, table, rows, SCORE_RATE)
-        return max(independent, scored * self._baseline.factor(statistic, rows, rate))
+        return (
+            max(independent, factor * threshold_at(self._reference, table, rows, SCORE_RATE)) if factor else independent
+        )
 
 
 def usual_at(reference: DriftReference, layer: LayerReference, rows: int) -> Usual:

@@ -31,6 +31,16 @@ class BaselineReport(BaseModel):
         "independent rows; null until it is complete.",
     )
 
+    independent_windows: float | None = Field(
+        None,
+        description="As how many independent windows they count, since neighbours are alike; null below 30 windows. A "
+        "rate by days (`days_between_false_alarms`) takes about 300.",
+    )
+    block_windows: int | None = Field(
+        None,
+        description="Windows, one after the other, that count as one for a rate by days; null until it is complete.",
+    )
+
     @classmethod
     def of(cls, monitor: VersionMonitor) -> Self:
         """The response's form of a version's baseline."""
@@ -44,4 +54,6 @@ class BaselineReport(BaseModel):
             since=to_date(baseline.since),
             significant_before=baseline.significant_before if baseline.learned else None,
             factor=monitor.assessor.baseline_factor,
+            independent_windows=baseline.independent_windows,
+            block_windows=baseline.block_windows if baseline.is_complete else None,
         )

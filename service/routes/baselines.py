@@ -16,8 +16,12 @@ from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.watching.monitor import DriftMonitor
+from service.watching.version_monitor import VersionMonitor
 
 DEFAULT_WINDOWS = 100
+
+DEFAULT_WINDOWS_BY_DAYS = 500
+"""Where false alarms are counted by days: their thresholds have to hold for months."""
 
 
 class BaselineRequest(BaseModel):
@@ -29,7 +33,8 @@ class BaselineRequest(BaseModel):
         None,
         ge=MIN_WINDOWS,
         le=MAX_WINDOWS,
-        description=f"Windows, one after the other from now on; {DEFAULT_WINDOWS} if `rows` is absent as well.",
+        description=f"Windows, one after the other from now on. If `rows` is absent as well: {DEFAULT_WINDOWS}, or "
+        f"{DEFAULT_WINDOWS_BY_DAYS} where `days_between_false_alarms` is set.",
     )
     rows: int | None = Field(None, ge=1, description="Rows, in place of windows: as many as these fill, or begin.")
     force: bool = Field(default=False, description="Begin also while an alarm is open: it would be learnt as good.")
@@ -76,7 +81,7 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
         observed = monitor.of(served)
         if served.manifest.drift is None:
             raise InvalidInput("this version has no held-out rows, so no window is compared with any: POST /reference")
-        windows = _count_windows(request, observed.window_rows)
+        windows = _count_windows(request, observed)
         if (alarm := observed.alarms.open) is not None and not request.force:
             raise InvalidInput(
                 f"an alarm is open since {to_date(alarm.began):%Y-%m-%d %H:%M} UTC, and its traffic would be learnt as "
@@ -114,11 +119,13 @@ def router(catalog: Catalog, monitor: DriftMonitor) -> APIRouter:
     return routes
 
 
-def _count_windows(request: BaselineRequest, window_rows: int) -> int:
+def _count_windows(request: BaselineRequest, observed: VersionMonitor) -> int:
     if request.rows is None:
-        return request.windows or DEFAULT_WINDOWS
+        by_days = observed.assessor.rule.days is not None
+        return request.windows or (DEFAULT_WINDOWS_BY_DAYS if by_days else DEFAULT_WINDOWS)
     if request.windows is not None:
         raise InvalidInput("got rows as well, expected one of both", "windows")
+    window_rows = observed.window_rows
     windows = ceil(request.rows / window_rows)
     if not MIN_WINDOWS <= windows <= MAX_WINDOWS:
         raise InvalidInput(

@@ -99,8 +99,9 @@ class Assessor:
             at: when the window was full, in seconds since 1970.
             before: the alarms before it.
         """
-        found = self._assess(full, self.rate)
-        return JudgedWindow(full, at, found, self.rule.next(before, found, full.since, at))
+        found, baseline = self._assess(full, self.rate), self._baseline
+        block_windows = baseline.block_windows if baseline is not None and baseline.is_complete else 1
+        return JudgedWindow(full, at, found, self.rule.next(before, found, full.since, at, block_windows))
 
     def extend(self, baseline: Baseline | None, full: Bucket) -> Baseline | None:
         """Returns a baseline with one more window of rows, if it is not complete."""

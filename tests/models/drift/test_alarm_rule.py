@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
+from scipy.stats import norm
 
 from models.accuracy.agreement import CurrentAccuracy
 from models.drift.alarm_course import MAX_COURSES, NO_ALARMS, AlarmState
@@ -23,10 +25,12 @@ def window(p: float, accuracy: CurrentAccuracy | None = None, **figures: object)
     return found.__class__(**{**vars(found), **figures})
 
 
-def follow(rule: AlarmRule, windows: Iterable[Assessment], seconds: float = 100.0) -> list[AlarmState]:
+def follow(
+    rule: AlarmRule, windows: Iterable[Assessment], seconds: float = 100.0, block_windows: int = 1
+) -> list[AlarmState]:
     states, at = [NO_ALARMS], 0.0
     for found in windows:
-        states.append(rule.next(states[-1], found, at, at + seconds))
+        states.append(rule.next(states[-1], found, at, at + seconds, block_windows))
         at += seconds
     return states[1:]
 
@@ -64,6 +68,42 @@ def test_false_alarms_are_at_most_one_in_the_stated_days_however_fast_rows_come(
     expected = len(p) / windows_per_day / days
     assert 0 < count(p) <= expected
     assert count(p / 10) > expected  # p-values that are too small break it
+
+
+def test_windows_that_resemble_their_neighbours_keep_the_rate_in_blocks() -> None:
+    days, windows_per_day, correlation = 5.0, 400, 0.7
+    rule = AlarmRule.at(reference(), RATE, days)
+    steps = np.random.default_rng(2).normal(size=30_000)
+    values = lfilter([np.sqrt(1 - correlation**2)], [1, -correlation], steps)
+    windows = [window(p) for p in measured(norm.sf(values))]
+
+    def count(block_windows: int) -> int:
+        states = [NO_ALARMS, *follow(rule, windows, SECONDS_PER_DAY / windows_per_day, block_windows)]
+        return sum(after.open is not None and before.open is None for before, after in itertools.pairwise(states))
+
+    expected = len(windows) / windows_per_day / days
+    assert count(6) <= expected  # (1 + 0.7) / (1 - 0.7) windows count as one
+    assert count(1) > 1.5 * expected
+
+
+def test_an_alarm_opens_as_soon_as_the_full_block_is_certain_to_open_it() -> None:
+    rule = AlarmRule.at(reference(), RATE, 7.0)
+
+    def opened(*p: float) -> int | None:
+        states = follow(rule, map(window, p), block_windows=4)
+        return next((number for number, state in enumerate(states, 1) if state.open is not None), None)
+
+    assert opened(*[0.001] * 8) == 5
+    assert opened(1, 1, 1, 0.001, 0.001) == 5  # the first block has moved as well, at its end
+    assert opened(0.001, *[1] * 20, 0.001, 1, 1) is None
+
+
+def test_a_significant_window_closes_nothing_where_its_p_value_is_not_known_to_last() -> None:
+    unsure = window(1, verdict="covariate_shift")
+
+    *_, last = follow(BY_WINDOW, [window(0.001), *[unsure] * 2 * QUIET_WINDOWS])
+
+    assert last.open is not None
 
 
 def test_a_clear_shift_opens_an_alarm_by_week_within_two_windows() -> None:

@@ -117,6 +117,42 @@ def test_windows_that_resemble_their_neighbours_count_for_fewer() -> None:
     assert in_turn > 1.1 * mixed
 
 
+def test_tolerance_limits_hold_by_nearly_every_baseline_and_prediction_limits_by_half_of_them() -> None:
+    windows, rate = 300, 0.01
+    random = np.random.default_rng(8)
+    baselines = [
+        Baseline(windows, ROWS, 0.0, {OVERALL: tuple(np.exp(0.3 * random.normal(size=windows)))}) for _ in range(200)
+    ]
+
+    def share_that_holds(factors: list[float]) -> float:
+        return float(np.mean(stats.norm.sf(np.log(factors) / 0.3) <= rate))  # the true rate of each
+
+    assert share_that_holds([each.tolerance_factor(ROWS, rate) for each in baselines]) > 0.9
+    assert share_that_holds([each.factor(OVERALL, ROWS, rate) for each in baselines]) < 0.8
+
+
+def test_a_rate_that_a_baseline_is_too_short_for_has_no_limit_or_the_largest_window(learned: Baseline) -> None:
+    known = Baseline(learned.windows, ROWS, 0.0, {OVERALL: (*learned.scores[OVERALL][1:], 1e3)})
+
+    assert learned.tolerance_factor(ROWS, 0.1) > learned.factor(OVERALL, ROWS, 0.1)
+    assert known.tolerance_factor(ROWS, 0.02) == pytest.approx(1e3)
+    assert known.tolerance_factor(ROWS, 0.1) < 1e3
+    assert np.isinf(learned.tolerance_factor(ROWS, 0.001))
+
+
+@pytest.mark.parametrize(("correlation", "block"), [(0.0, 1), (0.5, 3)])
+def test_windows_of_a_block_count_as_one(correlation: float, block: int) -> None:
+    random = np.random.default_rng(9)
+    values = [0.0]
+    for step in random.normal(size=1000):
+        values.append(correlation * values[-1] + np.sqrt(1 - correlation**2) * step)
+    baseline = Baseline(1000, ROWS, 0.0, {OVERALL: tuple(np.exp(values[1:]))})
+
+    assert baseline.independent_windows == pytest.approx(1000 * (1 - correlation) / (1 + correlation), rel=0.15)
+    assert baseline.block_windows == block
+    assert (Baseline(100, ROWS, 0.0).independent_windows, Baseline(100, ROWS, 0.0).block_windows) == (None, 1)
+
+
 def test_no_factor_follows_from_few_windows_or_for_an_unknown_statistic(learned: Baseline) -> None:
     few = Baseline(MIN_WINDOWS, ROWS, 0.0, {OVERALL: (2.0,) * (MIN_WINDOWS - 1)})
 

@@ -24,6 +24,8 @@ def test_a_baseline_is_learnt_from_the_traffic_and_forgotten(tmp_path: Path) -> 
         found = get(client, f"{TINY}/versions/1/baseline")
         assert found["learned"] == 30
         assert found["factor"] >= 1
+        assert 4 <= found["independent_windows"] <= 30
+        assert found["block_windows"] >= 1
         assert found["significant_before"] in (0, 1)  # the same rows all the time
         report = get(client, f"{TINY}/drift")
         assert report["baseline"] == {name: found[name] for name in report["baseline"]}
@@ -69,3 +71,10 @@ def test_a_version_without_held_out_rows_has_nothing_to_learn(tmp_path: Path) ->
 
     assert answer.status_code == 400
     assert "no held-out rows" in answer.json()["error"]
+
+
+def test_a_rate_by_days_takes_a_longer_baseline(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.publish(watched_bundle())
+    with serving(repository, days_between_false_alarms=7) as client:
+        assert client.post(BASELINE, json={}).json()["windows"] == 500
