@@ -21,6 +21,7 @@ from models.graph.fold import Folded, fold, kept_name
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
+from models.graph.positions import choose_positions
 from models.graph.topology import read_topology
 from models.graph.weights import WeightFiles, change, split_model
 from models.manifest import (
@@ -136,9 +137,11 @@ def assemble(
     if served.into:
         stored_folded = files.store(folded.model, OBSERVED_WEIGHTS)
     layers = _layers(folded, inputs, probed, served, stored_folded)
+    read_at = {layer.name: layer.placement.tensor for layer in layers}
+    if info.watch_positions and rows is not None:  # which give its z units
+        layers = _with_positions(layers, inputs, stored_folded)
     own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
-    read_at = {layer.name: layer.placement.tensor for layer in layers} | own_outputs
-    topology = read_topology(source.graph, read_at)
+    topology = read_topology(source.graph, read_at | own_outputs)
     del folded, served  # models in memory have a copy of the weights
     observed = None
     if any(layer.unwatched is None for layer in layers):
@@ -221,6 +224,14 @@ def _layers(
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
     layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
     return mark_unwatched(stored, layers, inputs)
+
+
+def _with_positions(
+    layers: tuple[WatchedLayer, ...], inputs: Sequence[TensorSpec], stored: SerializedGraph
+) -> tuple[WatchedLayer, ...]:
+    """The layers, and one for where the values of one of them are, if there is any that has positions."""
+    found = choose_positions(GraphEditor(*split_model(stored)), layers)
+    return layers if found is None else (*layers, *mark_unwatched(stored, [found], inputs))
 
 
 def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:

@@ -163,8 +163,9 @@ class Placement(Record):
         return self
 
 
-LayerKind = Literal["batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation"]
-"""What a watched layer is. Only batch normalisation has running statistics, which can be folded and re-calibrated."""
+LayerKind = Literal["batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation", "positions"]
+"""What a watched layer is. Only batch normalisation has running statistics, which can be folded and re-calibrated.
+"positions" are moments of where the values of another one are."""
 
 
 class WatchedLayer(Record):

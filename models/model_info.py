@@ -13,6 +13,7 @@ class ModelInfo:
 
     Attributes:
         scores: by default, "probabilities" if the first output comes from a Softmax node.
+        watch_positions: whether one layer is also watched for where its values are (`models.graph.positions`).
     """
 
     model: str
@@ -23,6 +24,7 @@ class ModelInfo:
     tokenization: Tokenization | None = None
     generation: Generation | None = None
     batching: Batching | None = None
+    watch_positions: bool = False
 
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelInfo":
@@ -36,4 +38,5 @@ class ModelInfo:
             tokenization=manifest.tokenization,
             generation=manifest.generation,
             batching=manifest.batching,
+            watch_positions=any(layer.kind == "positions" for layer in manifest.watched_layers),
         )

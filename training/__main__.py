@@ -160,6 +160,7 @@ def import_(
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
+    watch_positions: bool = False,
     repository: str = "repository",
     json: bool = False,
 ) -> None:
@@ -171,19 +172,18 @@ def import_(
         name: Name of the model in the repository.
         labels: Names of the classes in the order of the first output, separated by commas.
         reference: At least 64 rows that the network was not trained on: .npy, .npz or .csv file, or folder of PNG and
-            JPEG images. Thresholds of drift alarms are estimated from them; without, the model is watched but raises no
-            alarms.
+            JPEG images. They set the thresholds of drift alarms; without, the model is watched but raises no alarms.
         preprocessing: JSON file that says how images become rows: mode (grey or rgb), height, width, scale, mean, std.
         state_dict: .safetensors file of the network, or .keras file of the model, that the ONNX file was exported from.
             Normalisation layers that the exporter merged into others are put back by it.
         weights: .safetensors file with the state dict of the network that the function builds.
         input_shape: Shape of one row of the network's only input, e.g. 3,224,224, if the function returns no example
             inputs. By default, rows of --reference are the example.
-        tolerance: Largest difference allowed between the folded graph and the source, relative to the largest output.
-            By default it is derived from what rounding alone changes in the source graph.
+        tolerance: Largest difference of the graphs, relative to the largest output. Follows from rounding by default.
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
+        watch_positions: Watch where the values of one layer are too, for shifts of geometry. Takes --reference.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
@@ -200,11 +200,11 @@ def import_(
         labels=labels.split(",") if labels else None,
         preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
+        watch_positions=watch_positions,
     )
     shape = parse_shape(input_shape)
     with ProgressLine("import") as progress:
-        requested = Import(source, info, reference, tolerance, state_dict, weights, shape, progress)
-        bundle = requested.make_bundle()
+        bundle = Import(source, info, reference, tolerance, state_dict, weights, shape, progress).make_bundle()
     _publish_new(Output(as_json=json), target, bundle)
 
 

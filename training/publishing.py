@@ -33,6 +33,7 @@ def publish(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     tolerance: float | None = None,
+    watch_positions: bool = False,
     repository: Path | str = "repository",
 ) -> int:
     """Publish a network with batch normalisation as the next version of a model, and return the version.
@@ -52,6 +53,7 @@ def publish(
         input_names, output_names: in requests and responses; those of the network's arguments and results by default.
         tolerance: bound on the largest difference from the network, relative to the largest value of the output; by
             default derived from the network's own rounding.
+        watch_positions: watch where the values of one layer are too, for shifts of geometry; takes `reference_rows`.
         repository: folder to publish into, or URL of a bucket.
 
     Raises:
@@ -62,7 +64,13 @@ def publish(
     validate_model_name(name, "name")
     target = Repository(repository)
     target.validate_writable()
-    info = ModelInfo(name, description=description, labels=labels, preprocessing=preprocessing)
+    info = ModelInfo(
+        name,
+        description=description,
+        labels=labels,
+        preprocessing=preprocessing,
+        watch_positions=watch_positions,
+    )
     return target.publish(
         make_bundle(
             module,

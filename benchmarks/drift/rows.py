@@ -11,7 +11,7 @@ from models import starter
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader, RowStatistics
 from models.reference import sample_rows
-from models.repository.repository import Repository
+from models.repository.bundle import Bundle
 from models.runtime.load import load
 from training.data import mnist
 
@@ -48,13 +48,18 @@ class Rows:
 
 
 class Model:
-    """A starter model."""
+    """A starter model, by its name, or any other one (`of`)."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bundle: Bundle | None = None) -> None:
         self.name = name
-        self.bundle = Repository(Path(starter.__file__).parent).read(name, 1)
+        self.bundle = starter.read(name) if bundle is None else bundle
         self.manifest = self.bundle.manifest
         self._run = load(self.bundle.observed, optimize=True)
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Model":
+        """The model of a bundle."""
+        return cls(bundle.manifest.model, bundle)
 
     def observe(self, images: Images) -> Rows:
         """The rows of images as the network takes them, shape (N, 1, 28, 28)."""
@@ -63,7 +68,7 @@ class Model:
         for start in range(0, len(images), _BATCH_ROWS):
             part = np.ascontiguousarray(images[start : start + _BATCH_ROWS], np.float32)
             outputs = self._run({spec.name: part.reshape(-1, *spec.shape[1:])})
-            layers = ObservationReader(self.manifest.norm_layers, outputs).read(outputs)
+            layers = ObservationReader(self.manifest.layers, outputs).read(outputs)
             parts.append(Rows(layers, outputs[self.manifest.outputs[0].name]))
         return joined(parts)
 

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
+from models.graph.positions import position_nodes
 from models.manifest import WatchedLayer
 from models.observation import Units, mean_output, square_output, variance_output
 
@@ -79,6 +80,8 @@ def _observation(
         tensor = node("Cast", [tensor], editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
     mean, square, variance = mean_output(layer.name), square_output(layer.name), variance_output(layer.name)
     rank = len(dims)
+    if layer.kind == "positions":
+        return [*nodes, *position_nodes(editor, layer, tensor, mean)], [(mean, 2)]
     if layer.placement.axis != 1 or (rank == 2 and layer.kind != "batch_norm"):
         if layer.placement.axis != rank - 1:
             raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import numpy_helper, parser
 
 from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
+from models.drift.detector import Detector
 from models.errors import GraphError, InvalidInput, ParityError, TrainingModeGraph
 from models.graph.load import parse, serialize
 from models.manifest import Batching, Parent, TrainingRecord
 from models.model_info import ModelInfo
+from models.moments.window import WindowMoments
+from models.observation import ObservationReader
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.runtime.load import load
@@ -171,3 +174,49 @@ def test_a_graph_in_training_mode_is_refused_also_where_it_need_not_be_folded() 
 
     with pytest.raises(TrainingModeGraph):
         assemble(model, INFO, signed_lineage("imported"), allow_unfolded=True)
+
+
+def image_network() -> onnx.ModelProto:
+    """A convolution with a normalisation layer, whose mean over positions is the output."""
+    return parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 18]>
+        images (float[N, 1, 16, 16] x) => (float[N, 2] y)
+        <float[2, 1, 1, 1] w = {1, -2}, float[2] one = {1, 1}, float[2] zero = {0, 0}, int64[2] axes = {2, 3}> {
+            conv = Conv(x, w)
+            norm = BatchNormalization(conv, one, zero, zero, one)
+            y = ReduceMean<keepdims = 0>(norm, axes)
+        }
+    """)
+
+
+def spots(count: int, first: int) -> np.ndarray:
+    """Images of a spot in one of three columns."""
+    random = np.random.default_rng(first)
+    images = 0.1 * random.random((count, 1, 16, 16), dtype=np.float32)
+    for image, column in zip(images, first + random.integers(3, size=count), strict=True):
+        image[0, 4:12, column : column + 4] += 1
+    return images
+
+
+def test_positions_are_watched_by_choice_and_tell_where_the_values_are() -> None:
+    def significant(is_watched: bool, images: np.ndarray) -> bool | None:
+        info = ModelInfo("spots", watch_positions=is_watched)
+        bundle = assemble(image_network(), info, signed_lineage("imported"), rows={"x": spots(500, 4)})
+        manifest = bundle.manifest
+        assert ModelInfo.of(manifest).watch_positions == is_watched
+        assert [layer.kind for layer in manifest.watched_layers] == ["positions"] * is_watched
+        assert len(manifest.topology) == 3  # input, layer, output
+        assert bundle.observed is not None
+        outputs = load(bundle.observed, optimize=True)({"x": images})
+        rows = ObservationReader(manifest.layers, outputs).read(outputs)
+        return Detector(manifest.drift).assess({name: WindowMoments.of(of) for name, of in rows.items()}).significant
+
+    assert significant(True, spots(64, 8))
+    assert not significant(True, spots(64, 4))
+    assert not significant(False, spots(64, 8))
+
+
+def test_positions_take_rows_that_give_their_units() -> None:
+    info = ModelInfo("spots", watch_positions=True)
+
+    assert assemble(image_network(), info, signed_lineage("imported")).manifest.watched_layers == ()

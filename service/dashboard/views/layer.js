@@ -23,6 +23,7 @@ const KINDS = {
   group_norm: "group normalisation",
   instance_norm: "instance normalisation",
   activation: "activation",
+  positions: "where the values are",
 };
 
 /** @param {Shown} state */
