@@ -45,27 +45,27 @@ def make_pool(folder: Path) -> Pool:
     return Pool(images[chosen], labels[chosen])
 
 
-def measure(name: str, pool: Pool, seed: int, *, verbose: bool) -> dict[str, Any]:
+def measure(name: str, pool: Pool, seed: int, hours: int, *, verbose: bool) -> dict[str, Any]:
     """Simulate a week, and return its figures."""
     parent = Repository(Path(starter.__file__).parent).read(name, 1)
     simulation = Simulation(parent, pool, ROWS_PER_HOUR, AutoLimits(), seed)
-    episodes = week(seed)
+    episodes = [episode for episode in week(seed) if episode.end <= hours]
     simulation.run(episodes)
     if verbose:
         _print(simulation, episodes)
     total = _sum(simulation.by_hour)
-    hours = [tally.gain("auto") for tally in simulation.by_hour if tally.rows]
-    days = [_sum(simulation.by_hour[day : day + 24]).gain("auto") for day in range(0, HOURS, 24)]
+    by_hour = [tally.gain("auto") for tally in simulation.by_hour if tally.rows]
+    by_day = [_sum(simulation.by_hour[hour : hour + 24]) for hour in range(0, HOURS, 24)]
     return {
         "model": name,
         "seed": seed,
         "base": 100 * total.right["base"] / total.rows,
         "auto": total.gain("auto"),
         "oracle": total.gain("oracle"),
-        "worst_hour": min(hours),
-        "worst_day": min(days),
-        "hours_harmed": sum(gain < HARM for gain in hours),
-        "hours": len(hours),
+        "worst_hour": min(by_hour),
+        "worst_day": min(tally.gain("auto") for tally in by_day if tally.rows),
+        "hours_harmed": sum(gain < HARM for gain in by_hour),
+        "hours": len(by_hour),
         "published": dict(simulation.published_in),
         "promoted": dict(simulation.promoted_in),
         "refused": dict(simulation.refused_in),
@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
     parser.add_argument("--model", choices=MODELS, help="to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--hours", type=int, default=HOURS, help="of the week, from its beginning")
     parser.add_argument("--attacks", action="store_true", help="rows that nothing must be published from")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--write", type=Path, help="page whose table is written")
@@ -144,7 +145,7 @@ def main() -> None:
         pool = make_pool(options.data_dir)
         done = {one["seed"] for one in _read(options.model)}
         for seed in sorted({*options.seeds} - done):
-            found = measure(options.model, pool, seed, verbose=options.verbose)
+            found = measure(options.model, pool, seed, options.hours, verbose=options.verbose)
             with (RESULTS / f"auto_{options.model}.jsonl").open("a") as file:
                 file.write(json.dumps(found) + "\n")
             print(table([found]), flush=True)

@@ -1,7 +1,7 @@
 """One model in `auto` mode over simulated time: the state machine, gates and monitors of the service, with a clock."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.auto.week import CRAFTED_SHARE, HOURS, Episode, Pool
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.classification import count_classes, probabilities
-from models.errors import VersionRefused
+from models.errors import DengeError, VersionRefused
 from models.graph.adapt import restate
 from models.graph.load import parse, serialize
 from models.moments.window import WindowMoments
@@ -18,7 +18,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.auto import next_step
 from models.recalibration.estimate import recalibrate
-from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, is_better
+from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, require_better
 from models.repository import held_out
 from models.repository.auto import Auto, AutoLimits, AutoStep
 from models.repository.bundle import Bundle
@@ -221,19 +221,23 @@ class Simulation:
         self._reservoir = None
         collected = {self._input: np.stack(reservoir.rows).reshape(self._shape)}
         served = self.versions[self.auto.served].bundle if self.auto.is_promoted else None
-        candidate = recalibrate(self._parent, BASE, collected, is_in_order=True, served=served)
-        base, after = candidate.estimated_accuracy
-        reason, published = "", None
-        answering = candidate.served_accuracy if served is not None else base
+        self._job = self._estimate(collected, served)
+        outcome = self.refused_in if self._job.published is None else self.published_in
+        outcome[group] += 1
+
+    def _estimate(self, collected: dict[str, NDArray[np.float32]], served: Bundle | None) -> ObservedJob:
+        """What the process of a job does."""
         try:
-            if after is None or answering is None or not is_better(after, answering):
-                raise VersionRefused("not better")
-            published = self._publish(candidate.publishable())
-            self.published_in[group] += 1
-        except VersionRefused:
-            reason = f"{after} {answering} refused by " + ", ".join(gate.name for gate in candidate.failed_gates)
-            self.refused_in[group] += 1
-        self._job = ObservedJob(True, published, reason, base=base, served=candidate.served_accuracy, candidate=after)
+            candidate = recalibrate(self._parent, BASE, collected, is_in_order=True, served=served)
+        except DengeError as error:  # the new graphs may differ from each other by more than they may
+            return ObservedJob(is_finished=True, reason=str(error))
+        base, after = candidate.estimated_accuracy
+        found = ObservedJob(is_finished=True, base=base, served=candidate.served_accuracy, candidate=after)
+        try:
+            require_better(after, base if served is None else candidate.served_accuracy)
+            return replace(found, published=self._publish(candidate.publishable()))
+        except VersionRefused as error:
+            return replace(found, reason=str(error))
 
     def _step(self, group: str) -> None:
         windows = {
