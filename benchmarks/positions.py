@@ -141,10 +141,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
     parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
+    parser.add_argument("--cost", action="store_true", help="measure only the starter's cost again")
     parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the table into")
     options = parser.parse_args()
-    if not options.show:
+    if options.cost:
+        both = versions(Model.of(starter.read("convnet")), TestImages(options.data_dir))
+        kept = [one for one in json.loads(RESULTS.read_text()) if "cost" not in one or one["model"] != "convnet"]
+        RESULTS.write_text(json.dumps([*kept, {"model": "convnet", "cost": cost(both)}], indent=1) + "\n")
+    elif not options.show:
         images = TestImages(options.data_dir)
         found = measure("convnet", Model.of(starter.read("convnet")), images)
         if options.resnet:
