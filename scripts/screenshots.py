@@ -48,6 +48,8 @@ README_HEIGHT = 900
 README_COLOURS = 128
 SETTLED_MS = 1500
 MOST_SENT = 10
+NOISE = 50
+"""Percent. With more of it a re-calibration is sometimes refused."""
 MOST_WAITS = 3
 
 
@@ -77,7 +79,7 @@ def main(folder: Path) -> None:
         for name, found in shown(browser, service, NEXT):
             found.screenshot(path=folder / f"{name}.png", full_page=True)
         ask(service, "rollout/promote", {"version": 2})
-        send_until(browser, service, noise=60, words="Inputs as expected")
+        send_until(browser, service, noise=NOISE, words="Inputs as expected")
         for name, found in shown(browser, service, REPAIRED):
             found.screenshot(path=folder / f"{name}.png", full_page=True)
         write_readme_picture(folder)
@@ -93,13 +95,13 @@ def write_readme_picture(folder: Path) -> None:
 def raise_alarm(browser: Browser, service: Process) -> None:
     """Send clean digits, then noisy ones until there is an alarm, as the page itself offers to."""
     send_until(browser, service, noise=0, words="Inputs as expected")
-    send_until(browser, service, noise=60, words="The inputs have changed")
+    send_until(browser, service, noise=NOISE, words="The inputs have changed")
 
 
 def recalibrate(browser: Browser, service: Process) -> None:
     """Make version 2 from noisy digits."""
     job = ask(service, "recalibrations", {"collect": 256})["id"]
-    send_until(browser, service, noise=60, until=lambda: ask(service, f"recalibrations/{job}")["state"] != "collecting")
+    send_until(browser, service, noise=NOISE, until=lambda: ask(service, f"recalibrations/{job}")["state"] != "collecting")
     for _ in range(MOST_WAITS):
         ended = ask(service, f"recalibrations/{job}?wait={TIMEOUT_MS // 1000}")
         if ended["is_finished"]:

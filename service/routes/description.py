@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.routes.error_examples import add_error_examples
+from service.routes.example_needs import add_needs
 from service.routes.openapi import add_schemas
 
 
@@ -47,4 +48,5 @@ def _make(app: FastAPI, root_path: str) -> bytes:
     described = app.openapi()
     add_schemas(described)
     add_error_examples(described)
+    add_needs(described)
     return orjson.dumps({"servers": [{"url": root_path}], **described} if root_path else described)

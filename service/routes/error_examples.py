@@ -26,7 +26,7 @@ _INVALID = {
     "load_model": "parameters: configurations and files cannot be sent: publish a bundle instead",
     "unload_model": "parametres: unknown field, did you mean 'parameters'?",
     "load_version": "path.version: got 'latest', expected a whole number",
-    "unload_version": "version: 1 is the default, the canary or the shadow, or has a label",
+    "unload_version": "version: 1 is the default, the canary or the shadow, has a label, or is needed by auto mode",
     "prune_model": "body.keep: got 0, expected greater than or equal to 1",
     "set_canary": "body.share: got 2, expected less than or equal to 1",
     "set_shadow": "version: 1 is the default version: the shadow must be another",

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from tests.end_to_end.conftest import Process
+from tests.end_to_end.conftest import TIMEOUT_SECONDS, Process
 
 
 @pytest.fixture(scope="module")
 def client(starters: Process) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=starters.url) as client:
+    with httpx2.Client(base_url=starters.url, timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 
@@ -23,8 +23,8 @@ def operations(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]
             yield verb, path, operation
 
 
-def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every operation with its own examples filled in, as the docs page does."""
+def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Every operation with its own examples filled in, as the docs page does: verb, path, description and body."""
     for verb, path, operation in operations(client):
         query = {}
         for parameter in operation.get("parameters", []):
@@ -38,12 +38,12 @@ def example_requests(client: httpx2.Client) -> Iterator[tuple[str, str, dict[str
             path = f"{path}?{urlencode(query)}"
         content = operation.get("requestBody", {}).get("content", {})
         if "image/png" in content:  # its other examples are for models of texts
-            yield verb, path, {"content": client.get("/docs/seven.png").content}
+            yield verb, path, operation["description"], {"content": client.get("/docs/seven.png").content}
         elif "application/json" in content:
             for example in content["application/json"]["examples"].values():
-                yield verb, path, {"json": example["value"]}
+                yield verb, path, operation["description"], {"json": example["value"]}
         else:
-            yield verb, path, {}
+            yield verb, path, operation["description"], {}
 
 
 EVENTS = "/v2/events"
@@ -74,12 +74,14 @@ def test_every_example_on_the_docs_page_runs_as_it_stands(client: httpx2.Client)
     requests = list(example_requests(client))
     assert len(requests) > 20
     # Unloading comes last, so that it does not take the others' model away.
-    for verb, path, body in sorted(requests, key=lambda request: "unload" in request[1]):
+    for verb, path, description, body in sorted(requests, key=lambda request: "unload" in request[1]):
         if path == EVENTS:
             continue  # without an end: the test below reads its beginning
         response = client.request(verb, path, **body)
         expected = {400, 404} if (verb, path) in NEEDS_MORE else {200, 202}
         assert response.status_code in expected, (verb, path, response.text)
+        if (verb, path) in NEEDS_MORE:
+            assert "\n\nThe example needs " in description, (verb, path)
     assert client.post("/v2/repository/models/mlp/load").status_code == 200
 
 
