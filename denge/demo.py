@@ -22,6 +22,7 @@ NOISE = 0.3
 COLLECTED = 256
 _PATH = f"/v2/models/{MODEL}"
 _CLEAN, _NOISY, _REPAIRED = 600, 300, 400
+_MOST_WAITS = 30
 _MOST = 6000
 """Images until the alarm, or until the new version: more than any machine that serves the starters has needed."""
 
@@ -49,7 +50,7 @@ def demonstrate(
         job = client.ask("POST", f"{_PATH}/recalibrations", {"collect": COLLECTED})
         where = f"{_PATH}/recalibrations/{job['id']}"
         _until(lambda: client.ask("GET", where)["state"] not in {"collecting", "waiting"}, camera, "a new version")
-        ended = client.ask("GET", f"{where}?wait=60")
+        ended = _wait(client, where)
         if ended["state"] != "published":
             raise NotReady(f"re-calibration: {ended['state']}: {ended.get('reason')}")
         say(f"4. Version {ended['published']} is estimated from {COLLECTED} of the noisy images", _accuracy(ended))
@@ -86,6 +87,17 @@ def _until(holds: Callable[[], bool], camera: Camera, what: str) -> None:
             progress(f"sending more images, until there is {what}")
             camera.send(NOISE)
     raise NotReady(f"{what}: not after {_MOST:,} images")
+
+
+def _wait(client: Client, job: str) -> dict[str, Any]:
+    """A job when it is finished, or what it is still doing after minutes."""
+    with ProgressLine("demo") as progress:
+        for _ in range(_MOST_WAITS):
+            found = client.ask("GET", f"{job}?wait=10")
+            if found["is_finished"]:
+                break
+            progress(f"the new version: {found['state']}")
+    return found
 
 
 def _drift(client: Client) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _INVALID = {
     "start_reference": "collect: got 5, expected an integer from 80 to 5000",
     "start_quantization": "colect: unknown field, did you mean 'collect'?",
     "begin_baseline": "body.rows: got 'many', expected a valid integer",
+    "start_auto": "body.rows: got 5, expected greater than or equal to 64",
     "infer": _PREDICT,
     "predict": "instances.shape: got [1, 783], input 'input' expects [-1, 784] (-1 is any size)",
     "classify": "examples[0]: got ['pixels'], expected exactly ['input']",

@@ -26,6 +26,7 @@ INVALID: dict[str, tuple[str, str, Any]] = {
     "start_reference": ("POST", f"{MLP}/reference", {"collect": 5}),
     "start_quantization": ("POST", f"{MLP}/quantizations", {"colect": 256}),
     "begin_baseline": ("POST", f"{MLP}/baseline", {"rows": "many"}),
+    "start_auto": ("PUT", f"{MLP}/auto", {"rows": 5}),
     "infer": (
         "POST",
         f"{MLP}/infer",
