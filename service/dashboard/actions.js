@@ -8,7 +8,7 @@ import { refresh } from "./poller.js";
 import { shownPath } from "./selectors.js";
 import { current, update } from "./state.js";
 
-/** @import { CanaryChoice, Generated, GenerationRequest, Job, Pending, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice } from "./types" */
+/** @import { CanaryChoice, Generated, GenerationRequest, Job, Pending, Promotion, RecalibrationRequest, ReferenceRequest, ShadowChoice, Trial } from "./types" */
 
 /**
  * Send a request that changes the service, and say how it went.
@@ -53,10 +53,36 @@ export const predictText = (text) => predict(text, { text });
  * @param {Blob | { text: string }} body
  */
 async function predict(sent, body) {
-  update({ trial: { sent, prediction: null, failure: null } });
+  await showOutcome(sent, async () => ({
+    prediction: await api.send("POST", `${shownPath(current())}/predict?layer_statistics=true`, body),
+  }));
+}
+
+/** Predict rows that are written as JSON, with the version that is shown. @param {string} text */
+export async function predictRows(text) {
+  await showOutcome(text, async () => {
+    const request = parseRequest(text);
+    const scored = current().card?.unavailable.layer_statistics === undefined;
+    const parameters = { ...request.parameters, ...(scored && { layer_statistics: true }) };
+    return { outputs: await api.send("POST", `${shownPath(current())}/infer`, { ...request, parameters }) };
+  });
+}
+
+/** @param {string} text @returns {{ parameters?: Record<string, unknown> }} */
+function parseRequest(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new api.ApiError(400, `This is no JSON: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+/** Show what was sent, and what comes of it when it is there. @param {string} sent @param {() => Promise<Partial<Trial>>} ask */
+async function showOutcome(sent, ask) {
+  update({ trial: { sent, prediction: null, outputs: null, failure: null } });
   let outcome;
   try {
-    outcome = { prediction: await api.send("POST", `${shownPath(current())}/predict?layer_statistics=true`, body) };
+    outcome = await ask();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     outcome = { failure: error.message };

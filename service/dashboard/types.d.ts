@@ -47,6 +47,10 @@ export type RecalibrationRequest = RequestBodies["POST /v2/models/{model}/versio
 export type GenerationRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/generate"];
 export type ReferenceRequest = RequestBodies["POST /v2/models/{model}/versions/{version}/reference"];
 export type Prediction = Extract<Responses["POST /v2/models/{model}/versions/{version}/predict"], { label: string }>;
+/** The answer to rows of a model of tensors. */
+export interface InferredOutputs {
+  outputs: Array<{ name: string; datatype: string; shape: number[]; data: Array<number | string | boolean> }>;
+}
 export type StatisticsList = Responses["GET /v2/models/stats"];
 export type TrafficEvent = Events["statistics"];
 
@@ -105,6 +109,8 @@ export interface Trial {
   /** Of the image, or the text itself. */
   sent: string;
   prediction: Prediction | null;
+  /** Of a model of tensors. */
+  outputs: InferredOutputs | null;
   failure: string | null;
 }
 

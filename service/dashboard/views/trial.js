@@ -12,6 +12,7 @@ import { tensorCommand } from "./command.js";
 import { generator } from "./generator.js";
 import { keep } from "./keep.js";
 import { ifMayPredict } from "./permitted.js";
+import { rowsBox, rowsResult } from "./rows.js";
 import { sketch } from "./sketch.js";
 
 /** @import { ModelCard, On, Prediction, Shown, Trial } from "../types" */
@@ -31,7 +32,12 @@ export function trial(state) {
     return [boxes, trial && result(trial, model, { isImage: true })];
   }
   if (tokenization) return [textBox(tokenization), trial && result(trial, model, { isImage: false })];
-  return [h("p", { class: "muted" }, "This model takes tensors. Send it rows:"), tensorCommand(model, metadata)];
+  return [
+    rowsBox(metadata),
+    trial && rowsResult(trial, model),
+    h("p", { class: "muted" }, "Or from a shell:"),
+    tensorCommand(model, metadata),
+  ];
 }
 
 /** @param {NonNullable<ModelCard["preprocessing"]>} preprocessing */

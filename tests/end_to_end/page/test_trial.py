@@ -129,3 +129,22 @@ def test_noise_is_sent_in_the_browser_and_raises_the_alarm(browser: Browser, dri
         expect(outcome).to_contain_text("The inputs have changed")
         outcome.get_by_role("link", name="What now?").click()
         expect(page.locator("#verdict")).to_contain_text("Alarm since")
+
+
+def test_rows_of_a_model_of_tensors_are_predicted_and_bad_json_is_refused_in_words(
+    browser: Browser, odd: Process
+) -> None:
+    with opened(browser, f"{odd.url}/#/models/tiny/try", expected_error="400 (Bad Request)") as page:
+        field = page.get_by_label("Rows, as JSON")
+        page.get_by_role("button", name="Predict", exact=True).click()
+        expect(page.get_by_role("table", name="Outputs").get_by_role("rowheader").first).to_be_visible()
+        with page.expect_download() as kept:
+            page.locator(".result").get_by_role("button", name="Save as CSV").click()
+        assert kept.value.path().read_text().splitlines()[0] == "output,at,value"
+
+        field.fill("{")
+        page.get_by_role("button", name="Predict", exact=True).click()
+        expect(page.locator(".result .failure")).to_contain_text("This is no JSON: ")
+        field.fill('{"inputs": []}')
+        page.get_by_role("button", name="Predict", exact=True).click()
+        expect(page.locator(".result .failure")).to_contain_text("inputs: ")
