@@ -87,7 +87,7 @@ def main(folder: Path) -> None:
 
 def write_readme_picture(folder: Path) -> None:
     """What is seen first of a model with an open alarm, in few colours: it is read over slow connections too."""
-    with Image.open(folder / "now-light-1440.png") as picture:
+    with Image.open(folder / "now-next-light-1440.png") as picture:
         seen = picture.convert("RGB").crop((0, 0, picture.width, min(README_HEIGHT, picture.height)))
         seen.quantize(README_COLOURS).save(README_PICTURE, optimize=True)
 
@@ -101,7 +101,9 @@ def raise_alarm(browser: Browser, service: Process) -> None:
 def recalibrate(browser: Browser, service: Process) -> None:
     """Make version 2 from noisy digits."""
     job = ask(service, "recalibrations", {"collect": 256})["id"]
-    send_until(browser, service, noise=NOISE, until=lambda: ask(service, f"recalibrations/{job}")["state"] != "collecting")
+    send_until(
+        browser, service, noise=NOISE, until=lambda: ask(service, f"recalibrations/{job}")["state"] != "collecting"
+    )
     for _ in range(MOST_WAITS):
         ended = ask(service, f"recalibrations/{job}?wait={TIMEOUT_MS // 1000}")
         if ended["is_finished"]:

@@ -64,7 +64,7 @@ def with_layer(bundle: Bundle, name: str, layer: str) -> Bundle:
     return Bundle(Manifest.model_validate(written), folded=bundle.folded, source=bundle.source)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A service with models whose words are markup, whose names are long, and which need a token to be changed."""
     repository = Repository(tmp_path_factory.mktemp("odd") / "repository")

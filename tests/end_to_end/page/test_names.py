@@ -27,6 +27,6 @@ def test_words_of_others_stay_words(browser: Browser, odd: Process) -> None:
 def test_long_names_fit(browser: Browser, odd: Process) -> None:
     with opened(browser, f"{odd.url}/#/models/{'n' * 128}/try", viewport=NARROW) as page:
         expect(page.get_by_role("heading", name="nnn")).to_be_visible()
-        expect(page.locator("#trial")).to_contain_text("takes tensors")
+        expect(page.locator("#trial")).to_contain_text("Rows, as JSON")
 
         assert scroll_width(page) == NARROW["width"]
