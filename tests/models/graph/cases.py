@@ -543,7 +543,7 @@ def dual_path(g: Graph) -> str:
     return g.conv(g.op("Relu", g.bn(g.op("Concat", added, *rest, axis=1), 7, "last")), 7, 2)
 
 
-@case("the same, each Slice of all rows first", KEPT, BACK, reason="in channel 3")
+@case("two Slices of a Conv, each after one of all rows", KEPT, BACK, reason="in channel 3")
 def dual_path_by_rows(g: Graph) -> str:
     x = g.conv(g.input(3, 5, 5), 3, 5)
     inner = g.conv(g.op("Relu", g.bn(x, 5, "first")), 5, 5, kernel=1)
