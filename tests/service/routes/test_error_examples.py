@@ -66,10 +66,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in client.get("/openapi.json").json()["paths"].items():
-        for method, operation in methods.items():
-            yield method, path, operation
+Operations = list[tuple[str, str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def operations(client: TestClient) -> Operations:
+    """Method, path and description of each."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return [(method, path, operation) for path, methods in paths.items() for method, operation in methods.items()]
 
 
 def messages(operation: dict[str, Any], status: str) -> dict[str, str]:
@@ -78,10 +82,10 @@ def messages(operation: dict[str, Any], status: str) -> dict[str, str]:
     return {name: example["value"]["error"] for name, example in examples.items()}
 
 
-def test_every_error_of_every_operation_has_an_example(client: TestClient) -> None:
+def test_every_error_of_every_operation_has_an_example(operations: Operations) -> None:
     missing = [
         (path, status)
-        for _, path, operation in operations(client)
+        for _, path, operation in operations
         for status in operation["responses"]
         if status[0] in "45d" and not messages(operation, status)
     ]
@@ -89,9 +93,11 @@ def test_every_error_of_every_operation_has_an_example(client: TestClient) -> No
     assert missing == []
 
 
-def test_the_examples_of_what_is_not_there_are_what_the_service_answers(client: TestClient) -> None:
+def test_the_examples_of_what_is_not_there_are_what_the_service_answers(
+    client: TestClient, operations: Operations
+) -> None:
     checked = 0
-    for method, path, operation in operations(client):
+    for method, path, operation in operations:
         if "404" not in operation["responses"]:
             continue
         examples = messages(operation, "404")
@@ -108,9 +114,11 @@ def test_the_examples_of_what_is_not_there_are_what_the_service_answers(client: 
 
 
 @pytest.mark.parametrize("kind", INVALID)
-def test_the_examples_of_invalid_requests_are_what_the_service_answers(client: TestClient, kind: str) -> None:
+def test_the_examples_of_invalid_requests_are_what_the_service_answers(
+    client: TestClient, operations: Operations, kind: str
+) -> None:
     method, address, body = INVALID[kind]
-    described = next(operation for _, _, operation in operations(client) if operation["operationId"] == kind)
+    described = next(operation for _, _, operation in operations if operation["operationId"] == kind)
 
     sent = {"content": body} if isinstance(body, str) else {"json": body}
     response = client.request(method, address, **sent)
@@ -122,9 +130,9 @@ def test_the_examples_of_invalid_requests_are_what_the_service_answers(client: T
     ("status", "headers"), [("413", {"Content-Length": "99999999"}), ("415", {"Content-Encoding": "br"})]
 )
 def test_the_examples_of_refused_bodies_are_what_the_service_answers(
-    client: TestClient, status: str, headers: dict[str, str]
+    client: TestClient, operations: Operations, status: str, headers: dict[str, str]
 ) -> None:
-    described = [operation for _, _, operation in operations(client) if status in operation["responses"]]
+    described = [operation for _, _, operation in operations if status in operation["responses"]]
 
     response = client.post(f"{MLP}/infer", content=b"{}", headers=headers)
 
