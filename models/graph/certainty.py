@@ -68,8 +68,8 @@ def follow(
             passed[:] = level
             continue
         marks = dict(rule(ChannelMap(change.axis, np.where(is_known, _MARK, 1.0), np.zeros(len(known)))).onward)
-        if index in marks:
-            passed[marks[index].scale == 2] = level
+        if index in marks and len(marks[index].scale) == size:  # an even map may be stated on another axis
+            passed[marks[index].scale == _MARK] = level
     return without_shift(passed) if step.is_choice else passed
 
 

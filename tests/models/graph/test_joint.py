@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.graph import joint
-from models.graph.channel_map import ChannelMap, Refusal
+from models.graph import certainty, joint
+from models.graph.channel_map import ChannelMap, Refusal, Step
 from models.graph.editor import GraphEditor
 from models.graph.fold import fold
 from models.manifest import Placement
@@ -134,3 +134,12 @@ def test_the_sign_proves_nothing_of_a_function_that_may_take_it(activation: str)
 
     assert layers["one"].kind == "kept"
     assert not layers["one"].proven
+
+
+def test_of_channels_of_which_nothing_is_certain_nothing_is_certain_on_another_axis() -> None:
+    """A map that is the same in every channel may be stated where the channels are not, as behind a Reshape to heads."""
+    change = ChannelMap(1, np.arange(1.0, 5.0), np.zeros(4))
+    elsewhere = Step(onward=((0, ChannelMap(2, np.ones(2), np.zeros(2))),))
+
+    found = certainty.follow(np.zeros(4, np.int8), change, Step(onward=((0, change),)), 0, lambda _: elsewhere)
+    assert found.tolist() == [certainty.NOTHING] * 4
