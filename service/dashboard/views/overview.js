@@ -64,9 +64,18 @@ export function overview(state) {
   ];
 }
 
+/**
+ * A version with an open alarm among those that answer requests which name only the model. An alarm of a version that was
+ * replaced is shown under Versions: nobody waits for it.
+ *
+ * @param {ModelSummary} model
+ */
+const alarmed = ({ loaded }) =>
+  loaded.find((one) => one.alarm && (one.is_default || one.canary_share !== null)) ?? null;
+
 /** @param {Overview} overview */
 function headline({ models }) {
-  const open = models.filter(({ loaded }) => loaded.some((one) => one.alarm)).length;
+  const open = models.filter(alarmed).length;
   const missing = models.filter(({ loaded }) => loaded.length === 0).length;
   const all = models.length === 1 ? "The model is" : `All ${count(models.length)} models are`;
   const words =
@@ -148,7 +157,7 @@ function table(state, rows) {
 function row({ model, version, rate }) {
   /** @type {Array<[Column, Content]>} */
   const cells = [
-    ["state", version ? badge(version) : h("span", { class: "badge" }, reason(model))],
+    ["state", version ? badge(alarmed(model) ?? version) : h("span", { class: "badge" }, reason(model))],
     ["requests", rate === 0 && model.requests === 0 ? NONE : number(rate)],
     ["p99", model.p99_ms === null ? NONE : duration(model.p99_ms / 1e3)],
     ["errors", model.errors === 0 ? "0" : h("span", { class: "failure" }, compact(model.errors))],
@@ -202,7 +211,7 @@ const sortBy = ({ sort }, by) =>
 /** What each column is sorted by. @type {Record<Column, (row: Row) => number | string>} */
 const VALUES = {
   name: ({ model }) => model.name,
-  state: ({ model, version }) => (model.loaded.some((one) => one.alarm) ? 2 : version === null ? 1 : 0),
+  state: ({ model, version }) => (alarmed(model) ? 2 : version === null ? 1 : 0),
   requests: ({ rate }) => rate,
   p99: ({ model }) => model.p99_ms ?? -1,
   errors: ({ model }) => model.errors,
