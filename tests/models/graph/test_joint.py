@@ -137,7 +137,7 @@ def test_the_sign_proves_nothing_of_a_function_that_may_take_it(activation: str)
 
 
 def test_of_channels_of_which_nothing_is_certain_nothing_is_certain_on_another_axis() -> None:
-    """A map that is the same in every channel may be stated where the channels are not, as behind a Reshape to heads."""
+    """A map that is the same in every channel may be stated on another axis, as behind a Reshape to heads."""
     change = ChannelMap(1, np.arange(1.0, 5.0), np.zeros(4))
     elsewhere = Step(onward=((0, ChannelMap(2, np.ones(2), np.zeros(2))),))
 
