@@ -58,6 +58,12 @@ NETWORKS = {
     "resnet-mnist": Network(
         "ResNet-8, 16 channels, MNIST, 1 epoch", "mnist", "--model resnet --epochs 1 --batch-size 64"
     ),
+    "wide-mnist": Network(
+        "ResNet-8, 64 channels, MNIST, 1 epoch", "mnist", "--model resnet --width 64 --epochs 1 --batch-size 64"
+    ),
+    "wide-digits": Network(
+        "ResNet-20, 64 channels, digits", "digits", "--model resnet --depth 20 --width 64 --epochs 8"
+    ),
     "resnet-digits": Network("ResNet-8, 16 channels, digits", "digits", "--model resnet --epochs 15"),
     "mlp-digits": Network("MLP 64-512-512-10, digits", "digits", "--model mlp --depth 2 --width 512 --epochs 15"),
     "convnet": Network("starter `convnet`, MNIST", "mnist"),

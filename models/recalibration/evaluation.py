@@ -114,14 +114,13 @@ def evaluate(
             if served is not None:
                 predicted = probabilities(load(served.folded, optimize=True)(estimation.rows)[output], kind)
                 served_accuracy = estimator.estimate_other(predicted, estimation.after, is_label_shift=is_label_shift)
-        estimated = None if accuracy is None else (accuracy[0].accuracy, accuracy[1].accuracy)
-        is_mended = estimated is not None and gates.is_mended(estimated, old, new)
+        is_mended = accuracy is not None and gates.is_mended(*accuracy, old, new)
         is_lost = gates.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
         found += [
             gates.diversity(_class_counts(after), _reference_counts(parent.manifest, usual), is_lost=is_lost),
             gates.information(new, expected, joined=known.information_of_joined(), is_mended=is_mended),
             gates.gain(old, new, expected),
-            *([] if estimated is None else [gates.estimated_gain(*estimated)]),
+            *([] if accuracy is None else [gates.estimated_gain(accuracy[0].accuracy, accuracy[1].accuracy)]),
             label_shift,
             gates.confident_agreement(old, predicted_classes(after), expected),
             gates.agreement(predicted_classes(usual), predicted_classes(run_candidate(kept)[output])),

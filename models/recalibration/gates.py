@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from models.accuracy.estimator import Estimate
 from models.accuracy.information import entropy, expected_entropy, mutual_information, relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes
@@ -28,7 +29,7 @@ LOST_INFORMATION = 1.5
 MIN_INFORMATION = 0.75
 LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION = 0.3, 0.8
 SHARE_IF_MENDED = 0.7
-MENDED, MIN_GAIN_IF_MENDED = 1.4, 0.1
+MENDED = 1.4
 MIN_GAIN = -0.01
 MIN_ESTIMATED_GAIN = -0.02
 MAX_TREND = 0.4
@@ -96,18 +97,18 @@ def diversity(
     return _gate("diversity", about, figure, lower=lower, upper=MAX_DIVERSITY)
 
 
-def is_mended(accuracy: tuple[float, float], parent: Float64, candidate: Float64) -> bool:
+def is_mended(before: Estimate, after: Estimate, parent: Float64, candidate: Float64) -> bool:
     """Whether the new version is much better by two signs: the estimated accuracy, and the information of predictions.
 
-    Rows of no class that it knows raise one of them, seldom both; moved rows of one class raise the first by little.
+    Rows of no class that it knows raise one of them, seldom both; moved rows of one class raise the first by less than
+    the estimate is certain of.
 
     Args:
-        accuracy: estimated on the rows, of the parent and of the new version.
+        before, after: estimated accuracy on the rows, of the parent and of the new version.
         parent, candidate: probabilities of the rows' classes, shape (n, K).
     """
-    before, after = accuracy
     informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
-    return after >= MENDED * before and after - before >= MIN_GAIN_IF_MENDED and informs
+    return after.accuracy >= MENDED * before.accuracy and after.low > before.accuracy and informs
 
 
 def information(

@@ -48,11 +48,17 @@ export function steps(state) {
     h(
       "p",
       { class: "note" },
-      "Each step can be taken back. Nothing replaces the version in use by itself. ",
+      `Each step can be taken back. ${byItself(rollout)} `,
       learn("operations", "How versions replace each other"),
     ),
   ];
 }
+
+/** What happens without a click. @param {Rollout} rollout */
+const byItself = ({ auto }) =>
+  auto === null || auto === "paused"
+    ? "Nothing replaces the version in use by itself."
+    : "Auto mode is on: it takes these steps by itself, and pauses when you take one.";
 
 /** The version that may become the default: a canary, a shadow, or the newest that was re-calibrated. @param {Rollout} rollout */
 function candidateOf({ versions, default: byDefault }) {

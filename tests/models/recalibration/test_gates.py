@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.accuracy.estimator import Estimate
 from models.manifest import Gate
 from models.recalibration import gates
 
@@ -223,10 +224,12 @@ def test_predictions_must_tell_more_than_those_of_rows_of_no_class() -> None:
 def test_less_is_enough_where_two_signs_say_that_the_parent_is_mended() -> None:
     little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.65), one_hot(USUAL, 0.99)
 
-    assert gates.is_mended((0.2, 0.5), little, some)
-    assert not gates.is_mended((0.2, 0.25), little, some)
-    assert not gates.is_mended((0.1, 0.17), little, some)
-    assert not gates.is_mended((0.2, 0.5), some, some)
+    before, after = Estimate(0.2, 0.1, 0.3), Estimate(0.5, 0.35, 0.65)
+
+    assert gates.is_mended(before, after, little, some)
+    assert not gates.is_mended(before, Estimate(0.25, 0.22, 0.28), little, some)
+    assert not gates.is_mended(before, Estimate(0.5, 0.19, 0.81), little, some), "not by less than it is certain of"
+    assert not gates.is_mended(before, after, some, some)
     assert not gates.information(some, usual, joined=0.5).passed
     assert gates.information(some, usual, joined=0.5, is_mended=True).passed
     assert not gates.information(little, usual, joined=0.5, is_mended=True).passed
