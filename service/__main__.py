@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from service import settings
-from service.host import streams
+from service.host import descriptors, streams
 from service.host.lifecycle import Lifecycle
 from service.http.opening import STARTUP_FAILURE, listening, report_failure
 from service.http.tls import Certificate, open_certificate
@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
 def serve_with(load: Callable[[], Settings]) -> int:
     """Load the settings and serve. Returns the exit code."""
     streams.reserve_standard_streams()
+    descriptors.make_room()
     try:
         return serve(load())
     except ConfigurationError as error:

@@ -88,7 +88,6 @@ class Acceptor:
             log.error("accepting_failed", error=str(error))
             self._look_again(PAUSE_SECONDS, lambda: None)
             return False
-        connection.setblocking(False)
         adopting = self._loop.create_task(self._adopt(connection))
         self._adopting.add(adopting)
         adopting.add_done_callback(self._adopting.discard)

@@ -21,7 +21,7 @@ from service.http.errors import error_response
 from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
 from service.http.response import Response, from_error
-from service.http.turns import Turns
+from service.http.turns import Starts, Turns
 from service.inference.dialect import Answer, Call
 from service.inference.handler import Admitted, Handler, Prediction, Undecoded
 from service.telemetry import logs
@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 _NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
+_HEALTH = "/v2/health/"
+"""Paths of requests that never wait for others."""
 
 Respond = Callable[[Response | ASGIApp], None]
 """Gets a response, or the ASGI application that gives it."""
@@ -250,7 +252,10 @@ class Application:
         self.bodies = bodies
         self.proxies = proxies
         self.turns = Turns()
+        self._starts = Starts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
+        if scope["type"] == "http" and not scope["path"].startswith(_HEALTH):
+            await self._starts.wait()
         await self._app(scope, receive, send)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from service import settings
 from service.app import create_app
+from service.host import descriptors
 from service.host.lifecycle import Lifecycle
 from service.host.sockets import unix_socket
 from service.http.acceptor import Acceptor
@@ -79,6 +80,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--table", type=int, required=True, help="file descriptor of the shared memory")
     parser.add_argument("--listening", type=int, nargs="+", required=True, help="file descriptors of the sockets")
     given = parser.parse_args(arguments)
+    descriptors.make_room()
     chosen = settings.from_json(sys.stdin.read())
     logs.configure(chosen.log_level, chosen.log_format)
     path = given.folder / f"{given.number}.sock"

@@ -1,10 +1,11 @@
-"""Connections with more to parse."""
+"""Connections with more to parse, and tasks that begin together."""
 
 import asyncio
+import itertools
 
 import pytest
 
-from service.http.turns import Turns
+from service.http.turns import MAX_STARTS, Starts, Turns
 
 
 def test_a_few_go_on_in_each_iteration_in_the_order_in_which_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +43,39 @@ def test_one_that_raises_keeps_no_other_from_its_turn() -> None:
 
     asyncio.run(scenario())
     assert done == ["next"]
+
+
+def test_a_few_tasks_start_in_each_iteration_in_the_order_in_which_they_came() -> None:
+    started: list[int] = []
+
+    async def scenario() -> list[int]:
+        starts = Starts()
+
+        async def task(number: int) -> None:
+            await starts.wait()
+            started.append(number)
+
+        tasks = [asyncio.create_task(task(number)) for number in range(5 * MAX_STARTS)]
+        after = [0]
+        while len(started) < len(tasks) - 1:
+            if after[-1] == MAX_STARTS:
+                tasks[2 * MAX_STARTS].cancel()  # who does not wait any more takes no other's turn
+            await asyncio.sleep(0)
+            after.append(len(started))
+        return after
+
+    after = asyncio.run(scenario())
+    assert max(now - before for before, now in itertools.pairwise(after)) == MAX_STARTS
+    assert started == [number for number in range(5 * MAX_STARTS) if number != 2 * MAX_STARTS]
+
+
+def test_a_task_that_comes_alone_starts_at_once() -> None:
+    async def scenario() -> None:
+        starts = Starts()
+        for _ in range(3):
+            coroutine = starts.wait()
+            with pytest.raises(StopIteration):
+                coroutine.send(None)
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())
