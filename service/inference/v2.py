@@ -22,7 +22,10 @@ from service.wire.v2_request import InferRequest
 
 _JSON_LENGTH = b"inference-header-content-length"
 _MAX_SEARCHED_BYTES = 1 << 16
-"""Of a body in which a priority is looked for while the queue is full: about what comes together with the head."""
+"""Of a body in which a priority is looked for while the queue is full: about what comes together with the head.
+
+Of a JSON part in which images are looked for: what describes them is short, and numbers may go on for megabytes.
+"""
 _MAX_DIGITS = 9
 """Of the length of a JSON part in which images are looked for."""
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -111,4 +114,4 @@ def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageR
     length = call.headers.get(_JSON_LENGTH, b"")
     if not length.isdigit() or len(length) > _MAX_DIGITS:  # JSON only, or refused
         return None
-    return find_image_reader(served, body, image_reader.DATATYPE, int(length))
+    return find_image_reader(served, body, image_reader.DATATYPE, min(int(length), _MAX_SEARCHED_BYTES))
