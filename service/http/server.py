@@ -24,6 +24,13 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
+SWITCH_SECONDS = 0.0005
+"""Longest wait of the event loop for the interpreter while another thread computes, which may observe or decode.
+
+Each accepted connection gives the interpreter away for a moment: with Python's five milliseconds, an iteration that
+accepts sixteen of them waited for a thread up to sixteen times as long.
+"""
+
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
     """Configuration of uvicorn for an application.
@@ -65,14 +72,6 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line says more than that the start has failed, which the line before it has said with the reason."""
     return record.msg != "Application startup failed. Exiting."
-
-
-SWITCH_SECONDS = 0.0005
-"""Longest wait of the event loop for the interpreter while another thread computes, which may observe or decode.
-
-Each accepted connection gives the interpreter away for a moment: with Python's five milliseconds, an iteration that
-accepts sixteen of them waited for a thread up to sixteen times as long.
-"""
 
 
 class Server(uvicorn.Server):

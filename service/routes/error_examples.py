@@ -1,10 +1,10 @@
 """An example of each error that an operation describes, for the docs page: what the service answers, word for word."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from service.errors import INTERNAL
+from service.routes import operation_ids
 
 _PREDICT = "inputs[0].shape: got [1, 783], input 'input' expects [-1, 784] (-1 is any size)"
 _UNKNOWN_LABEL = "no version of model 'mlp' has the label 'stabel'"
@@ -56,9 +56,7 @@ _INVALID = {
     "get_drift_history": "query.window: got '1w', expected '1m', '1h', '1d' or '30d'",
     "send_labels": "body.labels: got {}, expected a valid list",
 }
-"""By the id of the operation, without what tells the forms of one operation apart."""
-
-_FORMS = re.compile("_(?:version|label)$")
+"""By the id of the operation, or of the one that it is a form of."""
 
 _NOT_READY = "model 'mlp' is not ready: it is not loaded"
 _BUSY = "256 requests are waiting already, and this one has less right to a place: try again later"
@@ -107,10 +105,9 @@ def _not_found(path: str, method: str) -> Iterator[tuple[str, str]]:
 def _errors(path: str, method: str, operation: dict[str, Any], status: str) -> Iterator[tuple[str, str]]:
     """Name and message of the errors with this status."""
     name = operation["operationId"]
-    kind = name if name in _INVALID else _FORMS.sub("", name)
     match status:
         case "400":
-            yield "invalid", _INVALID.get(kind, "Host: sent more than once")
+            yield "invalid", operation_ids.find(_INVALID, name) or "Host: sent more than once"
         case "401" if "admin_token" in str(operation["security"]):
             yield "no token", "this needs the admin token: send it as 'Authorization: Bearer <token>'"
         case "401":
@@ -119,8 +116,8 @@ def _errors(path: str, method: str, operation: dict[str, Any], status: str) -> I
             yield "API key", "this needs the admin token; an API key is for predictions only"
         case "404":
             yield from _not_found(path, method)
-        case "503" if kind in _UNAVAILABLE:
-            yield "busy", _UNAVAILABLE[kind]
+        case "503" if (message := operation_ids.find(_UNAVAILABLE, name)) is not None:
+            yield "busy", message
         case "503":
             if method != "get" and operation["tags"][0] in _BY_TAG:
                 yield "busy", _BY_TAG[operation["tags"][0]]

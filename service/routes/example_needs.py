@@ -1,7 +1,8 @@
 """What the example of an operation needs before it runs as it stands, for the docs page of a service that is new."""
 
-import re
 from typing import Any
+
+from service.routes import operation_ids
 
 _SECOND = "a second version of the model: re-calibrate it, or publish one"
 _COLLECTING = "that no other job collects rows of this version"
@@ -23,16 +24,12 @@ _NEEDS = {
     )
     for verb in ("get", "cancel")
 }
-"""By the id of the operation, without what tells the forms of one operation apart."""
-
-_FORMS = re.compile("_(?:version|label)$")
+"""By the id of the operation, or of the one that it is a form of."""
 
 
 def add_needs(described: dict[str, Any]) -> None:
     """Add them to the descriptions of the operations."""
     for operations in described["paths"].values():
         for operation in operations.values():
-            name = operation["operationId"]
-            needed = _NEEDS.get(name) or _NEEDS.get(_FORMS.sub("", name))
-            if needed:
+            if needed := operation_ids.find(_NEEDS, operation["operationId"]):
                 operation["description"] += f"\n\nThe example needs {needed}."
