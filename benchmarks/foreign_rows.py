@@ -14,10 +14,32 @@ SIZE = 28
 
 def letters(count: int, seed: int) -> Images:
     """Capital letters in white on black, turned a little: shape (count, 1, 28, 28), 0 to 1."""
-    random, font = np.random.default_rng([seed, 5]), ImageFont.load_default(size=22)
+    return _letters(count, np.random.default_rng([seed, 5]), "A")
+
+
+def small_letters(count: int, seed: int) -> Images:
+    """The same with lower-case letters."""
+    return _letters(count, np.random.default_rng([seed, 9]), "a")
+
+
+def shapes(count: int, seed: int) -> Images:
+    """Rectangles and ellipses in greys, turned a little: shape (count, 1, 28, 28), 0 to 1."""
+    random = np.random.default_rng([seed, 11])
 
     def draw(canvas: ImageDraw.ImageDraw) -> None:
-        letter = chr(ord("A") + int(random.integers(26)))
+        left, top = random.uniform(2, 12, 2)
+        right, bottom = random.uniform(16, 26, 2)
+        outline = canvas.ellipse if random.random() < 0.5 else canvas.rectangle
+        outline((left, top, right, bottom), fill=int(random.integers(80, 256)))
+
+    return _images(count, random, draw)
+
+
+def _letters(count: int, random: np.random.Generator, first: str) -> Images:
+    font = ImageFont.load_default(size=22)
+
+    def draw(canvas: ImageDraw.ImageDraw) -> None:
+        letter = chr(ord(first) + int(random.integers(26)))
         left, top, right, bottom = canvas.textbbox((0, 0), letter, font=font)
         canvas.text(((SIZE - left - right) / 2, (SIZE - top - bottom) / 2), letter, fill=255, font=font)
 

@@ -1,13 +1,15 @@
 """Which re-calibrations the gates let through, what the prior is worth, and how well accuracy is estimated.
 
-    python -m benchmarks.signs --data-dir data/mnist --model mlp [--resnet REPOSITORY]
+    python -m benchmarks.signs --data-dir data/mnist --model mlp [--resnet REPOSITORY] [--set tuning]
     python -m benchmarks.signs --write docs
 
 On corruptions that nothing was tuned on (`benchmarks.unseen_corruptions`), at two severities, on MNIST's test images
-without those that the bundles keep: 64 rows of a pool are estimated from, accuracy is measured on others. `--resnet` is
-a repository with a model "resnet" of `python -m training train --model resnet --data mnist --epochs 1 --width 8
---batch-size 64`. Each condition's figures are kept in benchmarks/results/signs_<model>.jsonl; one that is there is not
-measured again, so a run that was interrupted goes on.
+without those that the bundles keep: 64 rows of a pool are estimated from, accuracy is measured on others. `--set
+tuning` has the corruptions of `benchmarks.corruptions` at four severities and other foreign rows: the bounds of the
+gates are chosen on these. `--resnet` is a repository with a model "resnet" of `python -m training train --model resnet
+--data mnist --epochs 1 --width 8 --batch-size 64`. Each condition's figures are kept in
+benchmarks/results/signs_<model>.jsonl, or signs_<model>_tuning.jsonl; one that is there is not measured again, so a run
+that was interrupted goes on.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks import foreign_rows, unseen_corruptions
-from benchmarks.corruptions import damage
+from benchmarks.corruptions import CORRUPTIONS, Corruption, damage
 from benchmarks.pages import write_between
 from models import starter
 from models.classification import probabilities
@@ -51,10 +53,44 @@ GROUPS = (
     "crafted rows",
     "gradual shift",
 )
-GRADUAL = ("shear", "translate", "stripe", "dotted line", "speckle", "vignette", "spatter", "thin")
-"""Corruptions that begin at nothing."""
 GRADUAL_STEPS = 6
 PRIORS = {"8": 8.0, "AdaBN": 0.0}
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """What the cases are made of.
+
+    Attributes:
+        corruptions: by name.
+        severities: of these.
+        gradual: corruptions that begin at nothing.
+        foreign: images that are no digits, by name.
+        suffix: of the file of results.
+    """
+
+    corruptions: dict[str, Corruption]
+    severities: tuple[int, ...]
+    gradual: tuple[str, ...]
+    foreign: dict[str, Callable[[int, int], NDArray[np.float32]]]
+    suffix: str = ""
+
+
+SETS = {
+    "unseen": CaseSet(
+        unseen_corruptions.UNSEEN,
+        unseen_corruptions.SEVERITIES,
+        ("shear", "translate", "stripe", "dotted line", "speckle", "vignette", "spatter", "thin"),
+        {"letters": foreign_rows.letters, "clothes": foreign_rows.clothes},
+    ),
+    "tuning": CaseSet(
+        CORRUPTIONS,
+        (1, 2, 3, 5),
+        ("noise", "impulse", "brightness", "rotation", "occlusion", "fog"),
+        {"small letters": foreign_rows.small_letters, "shapes": foreign_rows.shapes},
+        "_tuning",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +111,7 @@ class Case:
 class Data:
     """A pool to estimate from, and rows to measure on, clean and corrupted."""
 
-    def __init__(self, folder: Path, measured: int) -> None:
+    def __init__(self, folder: Path, measured: int, chosen: CaseSet = SETS["unseen"]) -> None:
         data = mnist.load(folder)
         images, labels = data.prepare(data.test_images), data.test_labels
         every = np.arange(len(images))
@@ -84,6 +120,7 @@ class Data:
         pool, rest = order[:POOL], order[-measured:]
         self.pool, self.pool_labels = images[pool], labels[pool]
         self.clean, self.labels = images[rest], labels[rest]
+        self.set = chosen
         self._corrupted: dict[tuple[str, int], NDArray[np.float32]] = {}
 
     def pool_of(self, key: str) -> NDArray[np.float32]:
@@ -97,12 +134,12 @@ class Data:
             return images
         if (key, seed) not in self._corrupted:
             name, _, severity = key.rpartition(" ")
-            self._corrupted[key, seed] = unseen_corruptions.corrupt(images, name, int(severity), seed)
+            self._corrupted[key, seed] = damage(images, self.set.corruptions[name], int(severity), seed)
         return self._corrupted[key, seed]
 
 
 def cases(data: Data) -> Iterator[Case]:
-    keys = [f"{name} {severity}" for name, severity in itertools.product(unseen_corruptions.UNSEEN, (1, 2))]
+    keys = [f"{name} {severity}" for name, severity in itertools.product(data.set.corruptions, data.set.severities)]
     labels = data.pool_labels
     for key, draw in itertools.product(["clean", *keys], range(DRAWS)):
         chosen = np.random.default_rng([draw, len(key)]).choice(POOL, ROWS, replace=False)
@@ -120,19 +157,19 @@ def cases(data: Data) -> Iterator[Case]:
         mixed = data.pool[chosen].copy()
         mixed[::2] = data.pool_of(key)[chosen[::2]]
         yield Case(f"half clean, half {key}", "mixture", mixed, ("clean", key))
-        yield Case(f"letters {draw}", "foreign rows", foreign_rows.letters(ROWS, draw), ("clean",))
-        yield Case(f"clothes {draw}", "foreign rows", foreign_rows.clothes(ROWS, draw), ("clean",))
+        for name, foreign in data.set.foreign.items():
+            yield Case(f"{name} {draw}", "foreign rows", foreign(ROWS, draw), ("clean",))
         crafted = data.pool[chosen].copy()
         crafted[: ROWS * 3 // 10] = random.random((1, 1, 28, 28)) > 0.5
         yield Case(f"30 % crafted {draw}", "crafted rows", crafted, ("clean",))
-    for name in GRADUAL:
+    for name in data.set.gradual:
         chosen = np.random.default_rng([len(name), 8]).choice(POOL, ROWS, replace=False)
-        yield Case(f"gradual {name}", "gradual shift", _gradual(data.pool[chosen], name), ("clean", f"{name} 2"))
+        rows = _gradual(data.pool[chosen], data.set.corruptions[name])
+        yield Case(f"gradual {name}", "gradual shift", rows, ("clean", f"{name} {data.set.severities[-1]}"))
 
 
-def _gradual(images: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def _gradual(images: NDArray[np.float32], corruption: Corruption) -> NDArray[np.float32]:
     """Images in the order in which they are seen, from undisturbed ones to those of the strong severity."""
-    corruption = unseen_corruptions.UNSEEN[name]
     steps = np.linspace(0, corruption.amounts[-1], GRADUAL_STEPS)
     parts = np.array_split(images, GRADUAL_STEPS)
     damaged = [
@@ -142,7 +179,7 @@ def _gradual(images: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return np.concatenate([parts[0], *damaged])
 
 
-def measure(name: str, repository: Path, folder: Path) -> None:
+def measure(name: str, repository: Path, folder: Path, chosen: CaseSet) -> None:
     parent = Repository(repository).read(name, 1)
     (spec,) = parent.manifest.inputs
     output, shape = parent.manifest.outputs[0].name, (-1, *spec.shape[1:])
@@ -150,9 +187,9 @@ def measure(name: str, repository: Path, folder: Path) -> None:
     network = AdaptiveNetwork(source)
     kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
     estimator = AccuracyEstimator.calibrate(parent.manifest, network, kept, max_seconds=300)
-    data = Data(folder, MEASURED[name])
+    data = Data(folder, MEASURED[name], chosen)
     usual = probabilities(load(parent.folded, optimize=True)(kept)[output], parent.manifest.scores)
-    path = RESULTS / f"signs_{name}.jsonl"
+    path = RESULTS / f"signs_{name}{chosen.suffix}.jsonl"
     done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.is_file() else set()
 
     def accuracy(run: Callable, keys: tuple[str, ...]) -> float:
@@ -181,6 +218,7 @@ def measure(name: str, repository: Path, folder: Path) -> None:
                 "before": accuracy(load(parent.folded, optimize=True), case.measured),
                 "after": accuracy(load(candidate.folded, optimize=True), case.measured),
                 "figures": {gate.name: gate.figure for gate in found.gates},
+                "bounds": {gate.name: [gate.lower, gate.upper] for gate in found.gates},
                 "failed": [gate.name for gate in found.gates if not gate.passed],
                 "estimates": [[one.accuracy, one.low, one.high] for one in found.accuracy],
                 "atc": float(np.mean(confidence >= np.quantile(usual.max(axis=1), 0.02))),
@@ -194,8 +232,8 @@ def measure(name: str, repository: Path, folder: Path) -> None:
             file.flush()
 
 
-def _lines(name: str) -> list[dict]:
-    path, other = RESULTS / f"signs_{name}.jsonl", RESULTS / f"cbpe_{name}.json"
+def _lines(name: str, suffix: str = "") -> list[dict]:
+    path, other = RESULTS / f"signs_{name}{suffix}.jsonl", RESULTS / f"cbpe_{name}.json"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     cbpe = json.loads(other.read_text()) if other.is_file() else {}
     return [line | ({"cbpe": cbpe[line["name"]]} if line["name"] in cbpe else {}) for line in lines]
@@ -225,13 +263,15 @@ def prior_table() -> str:
     return "\n".join(parts)
 
 
-def gate_table() -> str:
+def gate_table(suffix: str = "") -> str:
     parts = [
         "| | rows | cases | published | refused though it gains > 1 point | published though it harms > 0.5 | worst |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, group in itertools.product(MODELS, GROUPS):
-        lines = [line for line in _lines(name) if line["group"] == group]
+        lines = [line for line in _lines(name, suffix) if line["group"] == group]
+        if not lines:
+            continue
         gains = np.array([_points(line, "after") for line in lines])
         passed = np.array([not line["failed"] for line in lines])
         worst = f"{gains[passed].min():+.1f}" if passed.any() else "-"
@@ -281,12 +321,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
     parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--set", choices=SETS, default="unseen", help="of corruptions and foreign rows")
     parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
     parser.add_argument("--write", type=Path, help="folder of the pages whose tables are written")
     options = parser.parse_args()
     if options.model:
         repository = options.resnet if options.model == "resnet" else Path(starter.__file__).parent
-        measure(options.model, repository, options.data_dir)
+        measure(options.model, repository, options.data_dir, SETS[options.set])
+        print(gate_table(SETS[options.set].suffix))
     if options.write:
         write_between(options.write / "recalibration.md", "recalibration_prior", prior_table())
         write_between(options.write / "recalibration.md", "recalibration_gates", gate_table())

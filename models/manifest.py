@@ -323,6 +323,14 @@ class AccuracyEstimate(Record):
     low: float = Field(ge=0, le=1)
     high: float = Field(ge=0, le=1)
 
+    def is_better_than(self, other: "AccuracyEstimate") -> bool:
+        """Whether the whole interval is above the other estimate."""
+        return self.low > other.accuracy
+
+    def __str__(self) -> str:
+        """In percent, with the interval."""
+        return f"{100 * self.accuracy:.1f} % ({100 * self.low:.0f} to {100 * self.high:.0f})"
+
 
 class RecalibrationRecord(Record):
     """How a version's statistics were estimated, and the gates that were checked before it was published."""

@@ -132,11 +132,7 @@ def estimated_accuracy(before: AccuracyEstimate | None, after: AccuracyEstimate 
     """The estimated accuracies of the parent and of the new version on the rows."""
     if before is None or after is None:
         return "estimated accuracy on the rows: not known"
-    return f"estimated accuracy on the rows: before {_estimate(before)}, after {_estimate(after)}"
-
-
-def _estimate(estimate: AccuracyEstimate) -> str:
-    return f"{100 * estimate.accuracy:.1f} % ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
+    return f"estimated accuracy on the rows: before {before}, after {after}"
 
 
 def _figure(value: float | None, absent: str = "") -> str:

@@ -13,10 +13,11 @@ from typing import Self
 
 import numpy as np
 
-from models.accuracy.estimator import Estimate, Estimator, logit
+from models.accuracy.estimator import Estimator, logit
 from models.accuracy.information import mutual_information
 from models.batchnorm import Float64
 from models.classification import predicted_classes
+from models.manifest import AccuracyEstimate
 
 MIN_CONFIDENT = 0.98
 """Share of the held-out rows that count as confident, where the accuracy on undisturbed rows is not known or higher."""
@@ -145,7 +146,7 @@ class AgreementEstimator:
         """The estimator whose estimate is `scale` for these undisturbed rows."""
         return replace(self, undisturbed=float(self.regression.predict(held_out.signs[None])[0]))
 
-    def estimate(self, agreement: Agreement, *, is_label_shift: bool = False) -> Estimate:
+    def estimate(self, agreement: Agreement, *, is_label_shift: bool = False) -> AccuracyEstimate:
         """The accuracy on rows.
 
         Where an unusual mix of classes explains what has moved, the twin is wrong, not the network: then the share of
@@ -159,7 +160,7 @@ class AgreementEstimator:
             return self.regression.estimate(agreement.signs, self.scale / self.undisturbed)
         share = agreement.confident / agreement.rows
         error = 2 * float(np.sqrt((share * (1 - share) + 0.01) / agreement.rows))
-        return Estimate(share, max(share - error, 0.0), min(share + error, 1.0))
+        return AccuracyEstimate(accuracy=share, low=max(share - error, 0.0), high=min(share + error, 1.0))
 
     def current(self, agreement: Agreement, *, is_label_shift: bool = False) -> CurrentAccuracy | None:
         """The accuracy on a window of rows; None where fewer than a block of them were read."""

@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from models.batchnorm import Float64
+from models.manifest import AccuracyEstimate
 
 COVERAGE = 0.9
 """Share of shifts of a kind that was not learned from, whose accuracy is within the interval."""
@@ -30,15 +31,6 @@ MIN_KINDS = 4
 _RIDGE = 1e-3
 _STEPS = 50
 _MIN_SPREAD = 1e-3
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An accuracy, 0 to 1, and the interval that it is in nine times of ten."""
-
-    accuracy: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ class Estimator:
         """Accuracies, shape (n,), of signs of shape (n, s)."""
         return _sigmoid(self.weights[0] + ((signs - self.mean) / self.spread) @ self.weights[1:])
 
-    def estimate(self, signs: Float64, scale: float = 1.0) -> Estimate:
+    def estimate(self, signs: Float64, scale: float = 1.0) -> AccuracyEstimate:
         """The accuracy of rows.
 
         Args:
@@ -103,7 +95,8 @@ class Estimator:
         """
         (p,) = self.predict(signs[None])
         half = self.half_width * float(_unit(p))
-        return Estimate(*(float(np.clip(scale * value, 0, 1)) for value in (p, p - half, p + half)))
+        accuracy, low, high = (float(np.clip(scale * value, 0, 1)) for value in (p, p - half, p + half))
+        return AccuracyEstimate(accuracy=accuracy, low=low, high=high)
 
 
 def logit(share: float) -> float:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
-from models.accuracy.estimator import MIN_KINDS, Estimate, Estimator
+from models.accuracy.estimator import MIN_KINDS, Estimator
 from models.accuracy.shifts import shifts
 from models.batchnorm import Float64
 from models.classification import predicted_classes, probabilities
 from models.datatypes import Arrays
-from models.manifest import Manifest
+from models.manifest import AccuracyEstimate, Manifest
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 
 MAX_ROWS = 64
@@ -90,7 +90,9 @@ class AccuracyEstimator:
             undisturbed += Agreement.of(usual[block], twin, before.confident_at)
         return cls(manifest, before.relative_to(undisturbed), after.relative_to(undisturbed))
 
-    def estimate(self, parent: Pass, twin: Pass, *, is_label_shift: bool = False) -> tuple[Estimate, Estimate]:
+    def estimate(
+        self, parent: Pass, twin: Pass, *, is_label_shift: bool = False
+    ) -> tuple[AccuracyEstimate, AccuracyEstimate]:
         """The accuracy of the version on some rows, and that of its twin.
 
         Args:
@@ -101,7 +103,7 @@ class AccuracyEstimator:
         agreement = Agreement.of(old, new, self.before.confident_at)
         return self.before.estimate(agreement, is_label_shift=is_label_shift), self.after.estimate(agreement)
 
-    def estimate_other(self, predicted: Float64, twin: Pass, *, is_label_shift: bool = False) -> Estimate:
+    def estimate_other(self, predicted: Float64, twin: Pass, *, is_label_shift: bool = False) -> AccuracyEstimate:
         """The accuracy of another version with the same weights, whatever its statistics.
 
         Args:

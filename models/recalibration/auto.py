@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models.manifest import AccuracyEstimate
-from models.recalibration.observed import Observed, ObservedJob, ObservedWindow, describe, is_better
+from models.recalibration.observed import Observed, ObservedJob, ObservedWindow, describe
 from models.repository.auto import Auto, AutoStep, Phase, StepName
 from models.repository.rollout import Canary, Rollout
 
@@ -147,7 +147,7 @@ def _judge(change: "_Change", job: ObservedJob) -> Step:
     if job.published is None or job.candidate is None or served is None:
         return change.give_up(job.reason or "its accuracy cannot be estimated")
     found = f"estimated accuracy {describe(job.candidate)}, of version {auto.served} {describe(served)}"
-    if not is_better(job.candidate, served):
+    if not job.candidate.is_better_than(served):
         return change.give_up(f"not better: {found}")
     return change.try_shadow(job.published, found)
 
@@ -180,7 +180,9 @@ def _try_canary(change: "_Change") -> Step | None:
     if trial.rows < auto.limits.canary_rows or candidate is None or served is None:
         return None
     found = f"estimated accuracy {describe(candidate)}, of version {auto.served} {describe(served)}"
-    return change.promote(candidate, found) if is_better(candidate, served) else change.give_up(f"not better: {found}")
+    return (
+        change.promote(candidate, found) if candidate.is_better_than(served) else change.give_up(f"not better: {found}")
+    )
 
 
 _PHASES: dict[Phase, Callable[["_Change"], Step | None]] = {

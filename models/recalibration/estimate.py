@@ -6,18 +6,17 @@ decide whether the result may be published. The weights stay as they are, and th
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from models.accuracy.estimator import Estimate
 from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
 from models.graph.load import parse
-from models.manifest import AccuracyEstimate, Parent, RecalibrationRecord
+from models.manifest import Parent, RecalibrationRecord
 from models.model_info import ModelInfo
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
@@ -91,10 +90,7 @@ def recalibrate(
     on_step("checking")
     estimator = _calibrate_estimator(parent, network) if with_accuracy else None
     found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator, served)
-    accuracy = found.accuracy and (_to_record(found.accuracy[0]), _to_record(found.accuracy[1]))
-    candidate = Candidate.of(bundle, found.gates, accuracy)
-    served_accuracy = None if found.served is None else _to_record(found.served)
-    return replace(candidate, served_accuracy=served_accuracy)
+    return replace(Candidate.of(bundle, found.gates, found.accuracy), served_accuracy=found.served)
 
 
 def _calibrate_estimator(parent: Bundle, network: AdaptiveNetwork) -> AccuracyEstimator | None:
@@ -103,7 +99,3 @@ def _calibrate_estimator(parent: Bundle, network: AdaptiveNetwork) -> AccuracyEs
         return None
     kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
     return AccuracyEstimator.calibrate(parent.manifest, network, kept)
-
-
-def _to_record(estimate: Estimate) -> AccuracyEstimate:
-    return AccuracyEstimate(**asdict(estimate))

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.accuracy.estimator import Estimate
 from models.accuracy.information import relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes, predicted_classes, probabilities
 from models.datatypes import Arrays
 from models.drift.assessment import MIN_WINDOW_ROWS
 from models.drift.detector import Detector
-from models.manifest import Gate, Manifest
+from models.manifest import AccuracyEstimate, Gate, Manifest
 from models.observation import ObservationReader
 from models.recalibration import gates
 from models.recalibration.accuracy import AccuracyEstimator
@@ -67,8 +66,8 @@ class Evaluation:
     """
 
     gates: tuple[Gate, ...]
-    accuracy: tuple[Estimate, Estimate] | None = None
-    served: Estimate | None = None
+    accuracy: tuple[AccuracyEstimate, AccuracyEstimate] | None = None
+    served: AccuracyEstimate | None = None
 
 
 def evaluate(

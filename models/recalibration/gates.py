@@ -11,11 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.accuracy.estimator import Estimate
 from models.accuracy.information import entropy, expected_entropy, mutual_information, relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes
-from models.manifest import Gate
+from models.manifest import AccuracyEstimate, Gate
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 
 OUTVOTED = frozenset(
@@ -97,7 +96,7 @@ def diversity(
     return _gate("diversity", about, figure, lower=lower, upper=MAX_DIVERSITY)
 
 
-def is_mended(before: Estimate, after: Estimate, parent: Float64, candidate: Float64) -> bool:
+def is_mended(before: AccuracyEstimate, after: AccuracyEstimate, parent: Float64, candidate: Float64) -> bool:
     """Whether the new version is much better by two signs: the estimated accuracy, and the information of predictions.
 
     Rows of no class that it knows raise one of them, seldom both; moved rows of one class raise the first by less than
@@ -108,7 +107,7 @@ def is_mended(before: Estimate, after: Estimate, parent: Float64, candidate: Flo
         parent, candidate: probabilities of the rows' classes, shape (n, K).
     """
     informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
-    return after.accuracy >= MENDED * before.accuracy and after.low > before.accuracy and informs
+    return after.accuracy >= MENDED * before.accuracy and after.is_better_than(before) and informs
 
 
 def information(

@@ -78,18 +78,13 @@ class Observed:
     trial: ObservedTrial = ObservedTrial()
 
 
-def is_better(one: AccuracyEstimate, other: AccuracyEstimate) -> bool:
-    """Whether the whole interval of the one is above the estimate of the other."""
-    return one.low > other.accuracy
-
-
 def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate | None) -> None:
     """Check that a new version is better than the one that has answered the rows.
 
     Raises:
         VersionRefused: it is not, or that is not known.
     """
-    if candidate is None or served is None or not is_better(candidate, served):
+    if candidate is None or served is None or not candidate.is_better_than(served):
         raise VersionRefused(
             f"the estimated accuracy is not better: {describe(candidate)}, of the version that has answered the rows "
             f"{describe(served)}"
@@ -97,7 +92,5 @@ def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate 
 
 
 def describe(estimate: AccuracyEstimate | None) -> str:
-    """An estimate in percent, with its interval."""
-    if estimate is None:
-        return "not known"
-    return f"{100 * estimate.accuracy:.1f} % ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
+    """An estimate in percent, with its interval, if it is known."""
+    return "not known" if estimate is None else str(estimate)

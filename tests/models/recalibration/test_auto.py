@@ -8,7 +8,7 @@ import pytest
 
 from models.manifest import AccuracyEstimate
 from models.recalibration.auto import Step, may_attempt_at, next_step
-from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow, is_better
+from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow
 from models.repository.auto import MAX_LOG, Auto, AutoLimits
 from models.repository.rollout import Canary, Rollout, parse, serialize
 
@@ -417,7 +417,7 @@ def test_whatever_is_observed_only_better_versions_are_promoted() -> None:
             one, other = windows[after.served].accuracy, windows[before.served].accuracy
             assert one is not None
             assert other is not None
-            assert is_better(one, other)
+            assert one.is_better_than(other)
             assert before.phase == "canary"
         else:
             assert after.served in {before.served, BASE}

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from models import starter
-from models.accuracy.estimator import Estimate
 from models.datatypes import Arrays
 from models.graph.load import parse
-from models.manifest import Gate
+from models.manifest import AccuracyEstimate, Gate
 from models.recalibration import gates
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
@@ -92,7 +91,7 @@ def test_an_estimate_of_the_accuracy_adds_a_gate() -> None:
     network = AdaptiveNetwork(parse(found.source))
     estimator = AccuracyEstimator.calibrate(found.manifest, network, kept)
 
-    def evaluated(given: Arrays) -> tuple[dict[str, Gate], tuple[Estimate, Estimate] | None]:
+    def evaluated(given: Arrays) -> tuple[dict[str, Gate], tuple[AccuracyEstimate, AccuracyEstimate] | None]:
         before, after = network.run(given, 1.0), network.run(given)
         result = evaluate(found, found, Estimation(given, network, before, after), estimator=estimator)
         return {gate.name: gate for gate in result.gates}, result.accuracy

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from models.accuracy.estimator import Estimate
-from models.manifest import Gate
+from models.manifest import AccuracyEstimate, Gate
 from models.recalibration import gates
+
+
+def _estimate(accuracy: float, half: float) -> AccuracyEstimate:
+    return AccuracyEstimate(accuracy=accuracy, low=accuracy - half, high=accuracy + half)
 
 
 def counts(*values: int) -> np.ndarray:
@@ -224,11 +227,11 @@ def test_predictions_must_tell_more_than_those_of_rows_of_no_class() -> None:
 def test_less_is_enough_where_two_signs_say_that_the_parent_is_mended() -> None:
     little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.65), one_hot(USUAL, 0.99)
 
-    before, after = Estimate(0.2, 0.1, 0.3), Estimate(0.5, 0.35, 0.65)
+    before, after = _estimate(0.2, 0.1), _estimate(0.5, 0.15)
 
     assert gates.is_mended(before, after, little, some)
-    assert not gates.is_mended(before, Estimate(0.25, 0.22, 0.28), little, some)
-    assert not gates.is_mended(before, Estimate(0.5, 0.19, 0.81), little, some), "not by less than it is certain of"
+    assert not gates.is_mended(before, _estimate(0.25, 0.03), little, some)
+    assert not gates.is_mended(before, _estimate(0.5, 0.31), little, some), "not by less than it is certain of"
     assert not gates.is_mended(before, after, some, some)
     assert not gates.information(some, usual, joined=0.5).passed
     assert gates.information(some, usual, joined=0.5, is_mended=True).passed

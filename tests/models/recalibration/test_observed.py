@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate
-from models.recalibration.observed import describe, is_better, require_better
+from models.recalibration.observed import describe, require_better
 
 SURE = AccuracyEstimate(accuracy=0.9, low=0.85, high=0.95)
 UNSURE = AccuracyEstimate(accuracy=0.9, low=0.5, high=1.0)
@@ -12,10 +12,10 @@ WORSE = AccuracyEstimate(accuracy=0.6, low=0.55, high=0.65)
 
 
 def test_the_whole_interval_has_to_be_above_the_other_estimate() -> None:
-    assert is_better(SURE, WORSE)
-    assert not is_better(UNSURE, WORSE)
-    assert not is_better(WORSE, SURE)
-    assert not is_better(SURE, SURE)
+    assert SURE.is_better_than(WORSE)
+    assert not UNSURE.is_better_than(WORSE)
+    assert not WORSE.is_better_than(SURE)
+    assert not SURE.is_better_than(SURE)
 
 
 def test_what_is_not_better_or_not_known_is_refused() -> None:
