@@ -103,6 +103,7 @@ class Measurement:
         server, port = self._known[name], free_port()
         # A setting of whoever runs this must not reach the server under test.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DENGE_")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a server's second start finds its modules compiled
         environment["MODELS_FOLDER"] = str(self._models)
         command = server.start_command(port, self._models)
         running = stack.enter_context(Running(command, self._plan.server_core, environment, ROOT))

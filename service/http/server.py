@@ -7,12 +7,14 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import structlog
 import uvicorn
+from fastapi.concurrency import run_in_threadpool
 
 from service.host.lifecycle import Lifecycle
 from service.http.acceptor import Acceptor
@@ -69,6 +71,11 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     return 0 if server.started else STARTUP_FAILURE
 
 
+def import_threads() -> None:
+    """Have the framework import what its threads need: at the first request that uses one, it would take 50 ms."""
+    asyncio.run(run_in_threadpool(int))
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line says more than that the start has failed, which the line before it has said with the reason."""
     return record.msg != "Application startup failed. Exiting."
@@ -105,6 +112,7 @@ class Server(uvicorn.Server):
             report_failure(error)
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
+        threading.Thread(target=import_threads, name="imports", daemon=True).start()
         self.reload_certificate_at_hangup()
         self.announce(sockets or ())
 

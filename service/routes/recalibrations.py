@@ -1,6 +1,7 @@
 """Re-calibrations, references and quantisations: start, follow and cancel the jobs that make a version."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from service.catalog.served_version import ServedVersion
 from service.host.codec_pool import CodecPool
 from service.http.access import ADMIN, PUBLIC, client_address
 from service.http.bodies import read_body
-from service.recalibrating.job import Job
+from service.recalibrating.job import Job, JobNotFound
 from service.recalibrating.jobs import Recalibrations
 from service.routes.openapi import api_router, error_responses, example, json_body
 from service.routes.parameters import ModelName
@@ -187,6 +188,16 @@ def _require_made_from(catalog: Catalog, served: ServedVersion, answered_by: int
         )
 
 
+@contextmanager
+def _naming_what_is_missing(catalog: Catalog, model: str) -> Iterator[None]:
+    """Where there is no such job, say so of the model first. A job outlives the serving of its model."""
+    try:
+        yield
+    except JobNotFound:
+        catalog.get(model)
+        raise
+
+
 def _add(
     routes: APIRouter,
     kind: _Kind,
@@ -237,7 +248,8 @@ def _add(
     )
     async def get_job(model: ModelName, job: JobId, wait: Wait = 0) -> Job:
         await recalibrations.refresh()
-        return await recalibrations.wait(model, job, wait, name)
+        with _naming_what_is_missing(catalog, model):
+            return await recalibrations.wait(model, job, wait, name)
 
     @routes.delete(
         f"{path}/{{job}}",
@@ -249,4 +261,5 @@ def _add(
     )
     async def cancel_job(model: ModelName, job: JobId) -> Job:
         await recalibrations.refresh()
-        return await recalibrations.cancel(model, job, name)
+        with _naming_what_is_missing(catalog, model):
+            return await recalibrations.cancel(model, job, name)

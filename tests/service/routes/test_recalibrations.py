@@ -134,7 +134,9 @@ class TestPosted:
 
         assert client.get(URL).json()["recalibrations"] == jobs[::-1]
         assert client.get("/v2/models/nobody/recalibrations").status_code == 404
-        assert client.get(f"{URL}/0123").status_code == 404
+        assert "no re-calibration '0123'" in client.get(f"{URL}/0123").json()["error"]
+        assert "nobody" in client.get("/v2/models/nobody/recalibrations/0123").json()["error"]
+        assert "re-calibration" not in client.delete("/v2/models/nobody/recalibrations/0123").json()["error"]
         assert client.delete(f"{URL}/{jobs[0]['id']}").status_code == 400
 
 
