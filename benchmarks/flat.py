@@ -85,7 +85,7 @@ async def cost(app: Application, request: bytes, seconds: float) -> Cost:
 
 async def measure(folder: Path, model: str, seconds: float, watch_percent: float) -> Cost:
     app = create_app(Settings(repository=folder, starters=False, threads=1, watch_percent=watch_percent))
-    async with app.framework.router.lifespan_context(app.framework):
+    async with app.running():
         return await cost(app, request_of(model), seconds)
 
 

@@ -193,7 +193,7 @@ def silenced() -> Iterator[None]:
 async def measure() -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(repository=Path(folder), threads=1, watch_percent=0))
-        async with app.framework.router.lifespan_context(app.framework):
+        async with app.running():
             bundle = Repository(Path(folder)).read("mlp", 1)
             served = ServedVersion("mlp", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
             return {case: await steps(case, app, served) for case in ("json1", "json32", "binary32")}

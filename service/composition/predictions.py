@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, FastAPI
-
 from models.datatypes import Array
 from service.access import Guard
 from service.catalog.catalog import Catalog
@@ -17,6 +15,8 @@ from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
 from service.http.context import RequestContext
 from service.http.cors import allow_origins
+from service.http.framework import Framework
+from service.http.lifespan import Running
 from service.http.limits import ConnectionLimits
 from service.http.predictions import Application, PlainPredictions
 from service.http.proxies import Proxies
@@ -34,9 +34,6 @@ from service.inference.v1 import V1
 from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import RowCollector
-from service.routes import examples, generate, infer, labelled, predict
-from service.routes.examples import Examples
-from service.routes.predictions import PredictionResponder
 from service.settings import Settings
 from service.telemetry.logs import request_logger
 from service.telemetry.requests import RequestRecorder
@@ -62,8 +59,6 @@ class Predictions:
 
     handler: Handler
     context: RequestContext
-    examples: Examples
-    routers: tuple[APIRouter, ...]
     limits: ConnectionLimits
     bodies: MemoryBudget
     origins: Sequence[str]
@@ -71,12 +66,18 @@ class Predictions:
     codec_pool: CodecPool
     closers: tuple[Callable[[], None], ...]
 
-    def application(self, app: FastAPI, proxies: Proxies) -> Application:
-        """The application that answers plain predictions itself, and leaves everything else to `app`."""
+    def application(self, framework: Framework, running: Running, proxies: Proxies) -> Application:
+        """The application that answers plain predictions itself, and leaves everything else to the framework's.
+
+        Args:
+            framework: has the routes.
+            running: the context from the start to the stop.
+            proxies: in front of the service.
+        """
         make = PlainPredictions if self.tracing is None else self.tracing.plain_predictions
         plain = make(self.handler, self.context, has_origins=bool(self.origins))
-        whole = self.context.around(allow_origins(app, self.origins))
-        return Application(whole, app, self.context, plain, self.limits, self.bodies, proxies)
+        whole = self.context.around(allow_origins(framework, self.origins))
+        return Application(whole, framework, running, self.context, plain, self.limits, self.bodies, proxies)
 
     def close(self) -> None:
         """Wait for what runs, and refuse what comes."""
@@ -148,18 +149,9 @@ def build_predictions(
         closers.append(tracing.close)
     codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
     handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool, answered.add)
-    responder = PredictionResponder(handler, codec_pool, settings.max_body_bytes)
-    shown = examples.for_starter()
     return Predictions(
         handler,
         context,
-        shown,
-        (
-            infer.router(responder, shown),
-            predict.router(catalog, responder, shown),
-            labelled.router(responder),
-            generate.router(responder),
-        ),
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),
         settings.allowed_origins,

@@ -6,7 +6,7 @@ Every route declares one of three, as a dependency of itself or of its router:
     PREDICT    clients with an API key, or anyone if no keys are set
     ADMIN      clients with the admin token: everything that changes what is served
 
-The service does not start while a route declares none of them.
+The application is not built while a route declares none of them.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
-from starlette.types import Scope
 
 from service.access import Guard
+from service.http.scopes import client_address
 
 
 class Access:
@@ -46,18 +46,6 @@ class _Admin(Access, SecurityBase):
 PUBLIC = Depends(Access())
 PREDICT = Depends(_Predict())
 ADMIN = Depends(_Admin())
-
-
-def client_address(scope: Scope) -> str:
-    """Network address of a request's client; empty on a unix socket."""
-    address = scope.get("client")
-    return address[0] if address else ""
-
-
-def local_path(scope: Scope) -> str:
-    """Path of a request without the root path."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def declared(app: FastAPI) -> list[tuple[str, frozenset[str], Access | None]]:

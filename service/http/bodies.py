@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from models.errors import InvalidInput, TooLarge
 from service.host.codec_pool import CodecPool
 from service.host.memory_budget import Reservation
-from service.http.access import client_address
+from service.http.scopes import client_address
 from service.wire.compression import decompress, inflate_small
 
 FREE_PIECES = 4096

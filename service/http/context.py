@@ -1,7 +1,6 @@
 """Around every request that comes by ASGI: its id, its record, and a response whatever happens inside."""
 
 import re
-import sys
 from collections.abc import Mapping
 from functools import partial
 from random import getrandbits
@@ -10,13 +9,10 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from models.errors import DengeError
 from service.errors import INTERNAL, PublicError
-from service.http.access import client_address, local_path
 from service.http.addresses import parse_url
-from service.http.errors import error_response
-from service.http.opening import report_failure
 from service.http.response import Response, from_error
+from service.http.scopes import client_address, local_path
 from service.telemetry import logs
 from service.telemetry.requests import RequestRecorder
 
@@ -50,7 +46,7 @@ class RequestContext:
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an application respond to one request."""
         if scope["type"] != "http":
-            await app(scope, receive, partial(_send_startup_failure, send))
+            await app(scope, receive, send)
             return
         start = perf_counter()
         method = scope["method"]
@@ -80,7 +76,7 @@ class RequestContext:
             # Whatever it was, the client gets a response and the log the details.
             log.error("unexpected_error", exc_info=error)
             if not status:
-                await error_response(INTERNAL)(scope, receive, send_with_id)
+                await from_error(INTERNAL).send_by_asgi(send_with_id)
         finally:
             route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _NO_ROUTE))
             seconds = perf_counter() - start
@@ -115,15 +111,6 @@ class RequestContext:
         self.recorder.record(route, method, path, response.status, request_id, seconds, client)
         response.headers.append((REQUEST_ID, request_id.encode("ascii")))
         return response
-
-
-async def _send_startup_failure(send: Send, message: Message) -> None:
-    """Print an expected failure of the start in one line, in place of the framework's traceback."""
-    error = sys.exc_info()[1]
-    if message["type"] == "lifespan.startup.failed" and isinstance(error, DengeError | OSError):
-        report_failure(error)
-        message["message"] = ""
-    await send(message)
 
 
 def choose_request_id(headers: Mapping[bytes, bytes]) -> str:

@@ -1,9 +1,9 @@
-"""Error responses of the application. Every body is `{"error": <message>}`."""
+"""Error responses of the framework. Every body is `{"error": <message>}`."""
 
 from http import HTTPStatus
 from typing import get_args
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from models.errors import DengeError
 from models.validation import describe, field_of, shorten, suggest
 from service.errors import INTERNAL, NotAgreed, PublicError, public_error
-from service.http.access import local_path
+from service.http.response import from_error
+from service.http.scopes import local_path
 
 _BODY_AND_FIELD = 2
 """Parts of the place of a field of a body."""
@@ -26,19 +27,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected_error)
 
 
-def error_response(error: PublicError) -> JSONResponse:
-    """The response to an error."""
-    return JSONResponse({"error": error.message}, error.status, error.headers)
+def error_response(error: PublicError) -> Response:
+    """The framework's response to an error."""
+    status, headers, body = from_error(error)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
 
 
-def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+def _domain_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, DengeError)  # noqa: S101
     if isinstance(error, NotAgreed):
         return JSONResponse({"message": str(error), "pending": error.pending}, HTTPStatus.ACCEPTED)
     return error_response(public_error(error))
 
 
-def _http_error(request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
     match status:
@@ -61,7 +65,7 @@ def _allowed_methods(request: Request) -> list[str]:
     return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)
 
 
-def _validation_error(request: Request, error: Exception) -> JSONResponse:
+def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     message = f"{field_of(first)}: {describe(first)}"
@@ -77,6 +81,6 @@ def _body_fields(route: APIRoute) -> list[str]:
     return [name for model in models if hasattr(model, "model_fields") for name in model.model_fields]
 
 
-def _unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
+def _unexpected_error(_request: Request, _error: Exception) -> Response:
     # Not logged here: the framework re-raises the error after this response, and `service.http.context` logs it.
     return error_response(INTERNAL)

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import structlog
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import ClientDisconnected, DengeError
@@ -17,7 +16,8 @@ from service.host.memory_budget import MemoryBudget
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
 from service.http.context import ROUTE, RequestContext, choose_request_id
-from service.http.errors import error_response
+from service.http.framework import Framework
+from service.http.lifespan import Running, run_lifespan
 from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
 from service.http.response import Response, from_error
@@ -204,10 +204,10 @@ class _DeferredAnswer:
         try:
             answer = await self._handler.run(self._request, partial(disconnected, receive))
         except DengeError as error:
-            await error_response(public_error(error))(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": _OK, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+            response = from_error(public_error(error))
+        else:
+            response = Response(_OK, *answer)
+        await response.send_by_asgi(send)
 
 
 def _failure(error: Exception, request_id: str) -> Response:
@@ -226,7 +226,8 @@ class Application:
 
     Args:
         app: responds to everything.
-        framework: the application inside of `app` that has the routes.
+        framework: inside of `app`, with the routes.
+        running: the context from the start to the stop.
         context: of every request.
         plain: answers plain predictions in the same way as `app`.
         limits: of every connection.
@@ -237,7 +238,8 @@ class Application:
     def __init__(
         self,
         app: ASGIApp,
-        framework: FastAPI,
+        framework: Framework,
+        running: Running,
         context: RequestContext,
         plain: PlainPredictions,
         limits: ConnectionLimits,
@@ -246,6 +248,7 @@ class Application:
     ) -> None:
         self._app = app
         self.framework = framework
+        self.running = running
         self.context = context
         self.plain = plain
         self.limits = limits
@@ -256,6 +259,9 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
+        if scope["type"] == "lifespan":
+            await run_lifespan(self.running, receive, send)
+            return
         if scope["type"] == "http" and not scope["path"].startswith(_HEALTH):
             await self._starts.wait()
         await self._app(scope, receive, send)

@@ -1,14 +1,16 @@
-"""A response that is written without ASGI."""
+"""A response that the framework has no part in."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import orjson
+from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.errors import PublicError
-from service.http.errors import error_response
 
 _CLOSE = (b"connection", b"close")
+_JSON = (b"content-type", b"application/json")
 
 
 class Response(NamedTuple):
@@ -45,8 +47,14 @@ class Response(NamedTuple):
         parts += (b"\r\n", self.body)
         return b"".join(parts)
 
+    async def send_by_asgi(self, send: Send) -> None:
+        """Send it to a client of an ASGI application."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
 
 def from_error(error: PublicError) -> Response:
     """The response to an error, in the format of every error."""
-    response = error_response(error)
-    return Response(response.status_code, response.raw_headers, bytes(response.body))
+    body = orjson.dumps({"error": error.message})
+    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
+    return Response(error.status, [*own, (b"content-length", b"%d" % len(body)), _JSON], body)

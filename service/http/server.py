@@ -7,17 +7,16 @@ import signal
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import structlog
 import uvicorn
-from fastapi.concurrency import run_in_threadpool
 
 from service.host.lifecycle import Lifecycle
 from service.http.acceptor import Acceptor
+from service.http.framework import import_threads
 from service.http.opening import STARTUP_FAILURE, announce, announce_others, report_failure
 from service.http.predictions import Application
 from service.http.protocol import Protocol
@@ -71,9 +70,9 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     return 0 if server.started else STARTUP_FAILURE
 
 
-def import_threads() -> None:
-    """Have the framework import what its threads need: at the first request that uses one, it would take 50 ms."""
-    asyncio.run(run_in_threadpool(int))
+def _log_failure(building: "asyncio.Task[None]") -> None:
+    if not building.cancelled() and (error := building.exception()):
+        log.error("routes_not_built", exc_info=error)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -102,8 +101,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the models, listen, then print the addresses."""
         await super().startup([])
-        gc.freeze()  # what is there now stays, and need not be looked through again
-        gc.enable()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
             for each in sockets or ():
@@ -112,9 +109,10 @@ class Server(uvicorn.Server):
             report_failure(error)
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
-        threading.Thread(target=import_threads, name="imports", daemon=True).start()
         self.reload_certificate_at_hangup()
         self.announce(sockets or ())
+        building = asyncio.create_task(asyncio.to_thread(self._build_framework))
+        building.add_done_callback(_log_failure)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close all ports, and wait for the requests in flight."""
@@ -129,6 +127,17 @@ class Server(uvicorn.Server):
     def listen(self, bound: socket.socket) -> Acceptor:
         """Accept connections on a socket."""
         return Acceptor(bound, self.new_protocol, self.tls)
+
+    def _build_framework(self) -> None:
+        """Build what the first requests need that are no plain predictions."""
+        app = self.config.app
+        assert isinstance(app, Application)  # noqa: S101
+        try:
+            app.framework.build()
+            import_threads()
+        finally:
+            gc.freeze()  # what is there now stays, and need not be looked through again
+            gc.enable()
 
     @property
     def tls(self) -> ssl.SSLContext | None:

@@ -1,13 +1,10 @@
 """TLS of the service's port: the certificate, its renewal, and the certificates of clients."""
 
 import ssl
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from service.settings import Settings
 
@@ -77,26 +74,6 @@ def open_certificate(settings: Settings) -> Certificate | None:
         return None
     password = settings.read_key_password()
     return Certificate(settings.ssl_certfile, settings.ssl_keyfile, password, settings.ssl_ca_certs)
-
-
-class CertificateMetrics(Collector):
-    """Exposes when the certificate expires.
-
-    Args:
-        certificate: of the service; None if it does not use TLS.
-    """
-
-    def __init__(self, certificate: Certificate | None) -> None:
-        self._certificate = certificate
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics now."""
-        if self._certificate is not None:
-            yield GaugeMetricFamily(
-                "denge_certificate_expiry_timestamp_seconds",
-                "When the TLS certificate expires, in seconds since 1970.",
-                value=self._certificate.expires.timestamp(),
-            )
 
 
 def _new_context() -> ssl.SSLContext:

@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from models.errors import Forbidden, Unauthenticated
 from service.access import Guard
-from service.http.access import PUBLIC, client_address
+from service.http.access import PUBLIC
+from service.http.scopes import client_address
 from service.routes.openapi import api_router
 
 

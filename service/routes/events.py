@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 from starlette.types import Receive, Scope, Send
 
 from service.access import Guard
-from service.http.access import PUBLIC, client_address
+from service.http.access import PUBLIC
 from service.http.bodies import disconnected
+from service.http.scopes import client_address
 from service.routes.openapi import api_router, error_responses
 from service.watching.events import Events
 from service.watching.subscriber import Subscriber

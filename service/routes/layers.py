@@ -10,8 +10,9 @@ from models.errors import InvalidInput
 from models.manifest import Channels, LayerHistory, LayerKind, NormLayer, Placement, TopologyNode, WatchedLayer
 from service.catalog.catalog import Catalog
 from service.host.codec_pool import CodecPool
-from service.http.access import PREDICT, PUBLIC, client_address
+from service.http.access import PREDICT, PUBLIC
 from service.http.bodies import read_body
+from service.http.scopes import client_address
 from service.routes.openapi import api_router, error_responses, json_body, json_response
 from service.routes.parameters import LayerName, ModelName
 from service.routes.schemas import LAYER_NORMALIZE_REQUEST, NORMALIZE_REQUEST, NORMALIZE_RESPONSE

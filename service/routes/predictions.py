@@ -3,8 +3,8 @@
 from fastapi import Request, Response
 
 from service.host.codec_pool import CodecPool
-from service.http.access import client_address
 from service.http.predictions import respond
+from service.http.scopes import client_address
 from service.inference.dialect import Call
 from service.inference.handler import Handler
 

@@ -13,8 +13,9 @@ from models.errors import InvalidInput
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host.codec_pool import CodecPool
-from service.http.access import ADMIN, PUBLIC, client_address
+from service.http.access import ADMIN, PUBLIC
 from service.http.bodies import read_body
+from service.http.scopes import client_address
 from service.recalibrating.job import Job, JobNotFound
 from service.recalibrating.jobs import Recalibrations
 from service.routes.openapi import api_router, error_responses, example, json_body

@@ -8,7 +8,7 @@ from service.host import credentials, secret_files
 from service.settings.secret_file import read_secret
 
 
-class Access(BaseModel):
+class Access(BaseModel, defer_build=True):
     """Tokens of those who change what is served, and keys of those who predict."""
 
     admin_token: credentials.Token | None = Field(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from service.host.plain_flags import read_plain_flags
 from service.settings.errors import ConfigurationError
 from service.settings.settings import Settings
 
@@ -18,7 +19,9 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
     """
     if arguments is None:
         return Settings.from_flags({})
-    # Not needed by workers, and slow to import.
+    if (plain := read_plain_flags(arguments, Settings.model_fields)) is not None:
+        return Settings.from_flags(plain)
+    # Slow to import.
     from cyclopts import CycloptsError  # noqa: PLC0415
 
     from service.host.flags import build_app  # noqa: PLC0415

@@ -15,7 +15,7 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
-class Listening(BaseModel):
+class Listening(BaseModel, defer_build=True):
     """Addresses, ports, TLS, and what stands between the port and the clients."""
 
     host: str = Field(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from service.settings.kinds import Mebibytes
 
 
-class Memory(BaseModel):
+class Memory(BaseModel, defer_build=True):
     """Most memory for bodies, for decoding them, for images and for collected rows."""
 
     max_body_mib: Mebibytes = Field(64, description="Largest request body, in MiB.")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from service.host import cores
 
 
-class Running(BaseModel):
+class Running(BaseModel, defer_build=True):
     """Processes, threads, queues and batches, and how long a version may take to load and to run."""
 
     provider: Literal["cpu", "cuda"] = Field(

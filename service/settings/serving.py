@@ -22,7 +22,7 @@ def _parse_repository(value: object) -> Path | str:
 Location = Annotated[Path | str, BeforeValidator(_parse_repository), AfterValidator(require_folder)]
 
 
-class Serving(BaseModel):
+class Serving(BaseModel, defer_build=True):
     """The repository, the models in it, and which of their versions are loaded."""
 
     repository: Location = Field(

@@ -15,7 +15,7 @@ STORE_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
 """How the URL of a store begins."""
 
 
-class Sharing(BaseModel):
+class Sharing(BaseModel, defer_build=True):
     """The folder of the state, the store, and the address of this replica."""
 
     state_dir: Folder | None = Field(

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-class Telemetry(BaseModel):
+class Telemetry(BaseModel, defer_build=True):
     """Traces and the log."""
 
     traces: Literal["none", "otlp"] = Field(

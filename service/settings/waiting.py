@@ -6,7 +6,7 @@ STOP_GRACE_SECONDS = 5.0
 """To save what is kept over a restart, after the last request."""
 
 
-class Waiting(BaseModel):
+class Waiting(BaseModel, defer_build=True):
     """Times of a connection, of a request, and between SIGTERM and the end."""
 
     head_seconds: float = Field(

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 
-class Watching(BaseModel):
+class Watching(BaseModel, defer_build=True):
     """Observations of normalisation layers, and the windows that alarms are raised on."""
 
     watch_percent: float = Field(

@@ -11,7 +11,7 @@ from service.settings.secret_file import read_secret
 from service.settings.variables import ENV_PREFIX
 
 
-class Webhook(BaseModel):
+class Webhook(BaseModel, defer_build=True):
     """Who is told of drift alarms."""
 
     webhook_url: HttpUrl | None = Field(

@@ -146,7 +146,7 @@ def _check_compose(words: list[str]) -> None:
 @cache
 def _paths() -> dict[re.Pattern[str], dict[str, set[str]]]:
     """For each path of the API, its methods and their query parameters."""
-    described = create_app(Settings(repository=ROOT / "build/none")).framework.openapi()["paths"]
+    described = create_app(Settings(repository=ROOT / "build/none")).framework.build().openapi()["paths"]
     return {
         re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): {
             method.upper(): {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}

@@ -173,7 +173,7 @@ def test_metrics_that_a_page_names_exist(page: Path) -> None:
 
 
 def test_every_endpoint_is_documented(tmp_path: Path) -> None:
-    paths = create_app(Settings(repository=tmp_path)).framework.openapi()["paths"]
+    paths = create_app(Settings(repository=tmp_path)).framework.build().openapi()["paths"]
     page = (ROOT / "docs/api.md").read_text("utf-8")
 
     assert list(undocumented(paths, page)) == []

@@ -147,7 +147,7 @@ def test_what_threads_need_is_imported_before_the_first_request_that_uses_one() 
     program = """
 import asyncio, sys
 from fastapi.concurrency import run_in_threadpool
-from service.http.server import import_threads
+from service.http.framework import import_threads
 
 before = set(sys.modules)
 import_threads()

@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from service.access import Guard
-from service.app import FRAMEWORK_PATHS, create_app
+from service.app import create_app
+from service.composition.framework import FRAMEWORK_PATHS
 from service.http import access
 from service.http.access import ADMIN, PREDICT, PUBLIC
 from service.settings import Settings
@@ -27,7 +28,7 @@ LOAD = "/v2/repository/models/tiny/load"
 def application(repository: Repository, **settings: Any) -> tuple[FastAPI, TestClient]:
     """The framework's application, and a client of all that is around it."""
     around = create_app(Settings(repository=repository.root, **settings))
-    return around.framework, TestClient(around, "http://127.0.0.1:8000", raise_server_exceptions=False)
+    return around.framework.build(), TestClient(around, "http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from service.http.tls import Certificate, CertificateMetrics, open_certificate
+from service.http.tls import Certificate, open_certificate
+from service.http.tls_metrics import CertificateMetrics
 from service.settings import Settings
 from tests.service.certificates import Files, make_certificate
 

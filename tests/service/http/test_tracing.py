@@ -51,7 +51,7 @@ def post(app: Application, body: dict[str, Any]) -> bytes:
     """The response to a prediction that needs no ASGI."""
 
     async def play() -> bytes:
-        async with asyncio.timeout(60), app.framework.router.lifespan_context(app.framework):
+        async with asyncio.timeout(60), app.running():
             connection = Connection(app, Protocol)
             await connection.send(in_json(body, traceparent=TRACEPARENT))
             if connection.state.tasks:

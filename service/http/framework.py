@@ -1,0 +1,46 @@
+"""The framework's application, which has the routes: built after the port is open."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI  # slow to import
+
+
+class Framework:
+    """ASGI application that is built by its first request, if not before.
+
+    To import the framework and to build its routes takes longer than to load a small model, and plain predictions need
+    neither. Requests that come before it is built wait for it.
+
+    Args:
+        build: builds the application.
+    """
+
+    def __init__(self, build: Callable[[], "FastAPI"]) -> None:
+        self._build = build
+        self._one_at_a_time = threading.Lock()
+        self._built: FastAPI | None = None
+
+    def build(self) -> "FastAPI":
+        """The application, which the first call builds. Safe to call from any thread."""
+        with self._one_at_a_time:
+            if self._built is None:
+                self._built = self._build()
+            return self._built
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry point."""
+        app = await asyncio.to_thread(self.build) if self._built is None else self._built
+        await app(scope, receive, send)
+
+
+def import_threads() -> None:
+    """Have the framework import what its threads need: at the first request that uses one, it would take 50 ms."""
+    from fastapi.concurrency import run_in_threadpool  # noqa: PLC0415 - slow to import
+
+    asyncio.run(run_in_threadpool(int))

@@ -1,0 +1,72 @@
+"""The framework's application, which is built when it is first needed."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from service.http.framework import Framework
+
+
+def framework(*, on_build: Callable[[], object] = lambda: None) -> Framework:
+    def build() -> FastAPI:
+        on_build()
+        app = FastAPI()
+        app.add_api_route("/", lambda: "here")
+        return app
+
+    return Framework(build)
+
+
+async def get(app: Framework) -> int:
+    """The status of a response."""
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+def test_requests_that_come_before_it_is_built_wait_and_do_not_stop_the_event_loop() -> None:
+    may_build = threading.Event()
+    builds: list[int] = []
+
+    def on_build() -> None:
+        assert may_build.wait(60)
+        builds.append(threading.get_ident())
+
+    async def play() -> list[int]:
+        app = framework(on_build=on_build)
+        requests = [asyncio.create_task(get(app)) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert not any(request.done() for request in requests)
+        may_build.set()  # by the event loop, which would never do it if it waited for the application
+        return [*await asyncio.gather(*requests), await get(app)]
+
+    assert asyncio.run(play()) == [200] * 21
+    assert len(builds) == 1
+    assert builds != [threading.get_ident()]
+
+
+def test_one_that_cannot_be_built_is_tried_again() -> None:
+    failures = [RuntimeError("once")]
+
+    def on_build() -> None:
+        if failures:
+            raise failures.pop()
+
+    app = framework(on_build=on_build)
+
+    with pytest.raises(RuntimeError, match="once"):
+        asyncio.run(get(app))
+    assert asyncio.run(get(app)) == 200
