@@ -64,10 +64,33 @@ SIZES = {
     "nextvit_small": 64,
     "tiny_vit_5m_224": 64,
     "resnetv2_50": 64,
+    "lambda_resnet26t": 128,
+    "resnetv2_18": 64,
+    "cs3darknet_focus_s": 64,
+    "shvit_s1": 64,
+    "fasternet_t0": 64,
+    "efficientvit_m0": 64,
+    "inception_next_atto": 64,
+    "mobilenetv4_conv_small_050": 64,
+    "ghostnetv2_100": 64,
+    "levit_conv_128s": 64,
+    "tf_efficientnetv2_b0": 64,
+    "botnet26t_256": 64,
 }
 """Height and width of the images, by network."""
 
-_FIXED = frozenset({"levit_128s", "visformer_tiny", "xcit_nano_12_p16_224", "tiny_vit_5m_224", "efficientformer_l1"})
+_FIXED = frozenset(
+    {
+        "levit_128s",
+        "levit_conv_128s",
+        "efficientvit_m0",
+        "botnet26t_256",
+        "visformer_tiny",
+        "xcit_nano_12_p16_224",
+        "tiny_vit_5m_224",
+        "efficientformer_l1",
+    }
+)
 """Networks that are built for one size of image."""
 
 

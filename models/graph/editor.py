@@ -118,22 +118,17 @@ class GraphEditor:
         return name
 
     def store_computed_constants(self) -> None:
-        """Replace the nodes that compute constants by initializers. More shapes can be inferred from these."""
-        before = len(self.nodes)
-        for node in self.nodes.copy():
-            if (
-                node.op_type == "Constant"
-                or not is_standard(node, *EVALUATED, *COMPUTED)
-                or node.output[0] in self.outputs
-            ):
-                continue
-            value = self.constant(node.output[0])
-            if value is not None:
-                self._types[node.output[0]] = self.element_type(node.output[0])
-                self._edited[node.output[0]] = value
-                self.replace(node, [])
-        if len(self.nodes) < before:
-            self.infer_again()
+        """Replace the nodes that compute constants by initializers.
+
+        More shapes can be inferred from these, and more constants from the shapes: the end of a Slice of a Slice.
+        """
+        before = len(self.nodes) + 1
+        while len(self.nodes) < before:
+            before = len(self.nodes)
+            for node in self.nodes.copy():
+                self._store_if_constant(node)
+            if len(self.nodes) < before:
+                self.infer_again()
 
     def infer_again(self) -> None:
         """Infer shapes anew, where edits let more of them be known."""
@@ -228,6 +223,16 @@ class GraphEditor:
         return model
 
     # Internals
+
+    def _store_if_constant(self, node: onnx.NodeProto) -> None:
+        name = node.output[0]
+        if node.op_type == "Constant" or not is_standard(node, *EVALUATED, *COMPUTED) or name in self.outputs:
+            return
+        value = self.constant(name)
+        if value is not None:
+            self._types[name] = self.element_type(name)
+            self._edited[name] = value
+            self.replace(node, [])
 
     def _link(self, node: onnx.NodeProto) -> None:
         self._producers |= {name: node for name in node.output if name}

@@ -23,6 +23,7 @@ from models.graph.nodes import integer, is_standard, label
 from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach, swaps_ends
 from models.graph.parts import Part, PartialMap, taken
 from models.graph.plan import Plan
+from models.graph.sums import is_read_once, is_sum_of_branches, sign
 
 _EQUAL = 1e-9
 """Maps that differ by less, relatively, are one map, computed in two ways."""
@@ -159,7 +160,7 @@ class _Basis:
             return
         if node is None:
             raise Refusal(f"'{tensor}' is an input of the graph", proven=certainty.shows(certain, change))
-        if _is_sum_of_branches(editor, node):
+        if is_sum_of_branches(editor, node):
             step = self._divide(node, change)
         else:
             try:
@@ -180,7 +181,7 @@ class _Basis:
             value = editor.constant(node.input[slot])
             if value is None:
                 known = certainty.follow(certain, change, step, slot, partial(backward.step, editor, node, tensor))
-                if _is_sum_of_branches(editor, node):
+                if is_sum_of_branches(editor, node):
                     known = certainty.of_sum(editor, node, known)
                 self.change(node.input[slot], passed, known)
             else:
@@ -197,7 +198,7 @@ class _Basis:
         if is_standard(node, "Concat"):
             self._settled.add(node.name)
             self._join(node)
-        elif _is_sum_of_branches(self._editor, node):
+        elif is_sum_of_branches(self._editor, node):
             self._settled.add(node.name)
             self._add(node, changed)
         elif len(changed) != 1:
@@ -253,15 +254,15 @@ class _Basis:
     def _add(self, node: onnx.NodeProto, changed: Sequence[int]) -> None:
         """All of a sum takes one scale; shifts add up, or cancel in a branch that nothing else reads."""
         maps = {slot: change for slot in changed if (change := self._maps[node.input[slot]]) is not None}
-        shift = sum((_sign(node, slot) * change.shift for slot, change in maps.items()), np.zeros(()))
+        shift = sum((sign(node, slot) * change.shift for slot, change in maps.items()), np.zeros(()))
         first = next(iter(maps.values()))
         known = np.minimum.reduce([self._certain[node.input[slot]] for slot in maps])
         certain = certainty.of_sum(self._editor, node, known)
         for slot in {0, 1} - set(maps):
             is_alone = len(self._editor.value_users(node.input[slot])) == 1 and node.input[slot] not in self._maps
-            taken_back = _sign(node, slot) * shift if is_alone else 0 * shift
+            taken_back = sign(node, slot) * shift if is_alone else 0 * shift
             self.change(node.input[slot], ChannelMap(first.axis, first.scale, -taken_back), certain)
-            shift = shift - _sign(node, slot) * taken_back
+            shift = shift - sign(node, slot) * taken_back
         for name in node.input:
             change = self._maps[name]
             own = np.zeros(()) if change is None else change.shift
@@ -270,24 +271,12 @@ class _Basis:
 
     def _divide(self, node: onnx.NodeProto, change: ChannelMap) -> Step:
         """Both branches of a sum take the scale, and one takes the shift: best one that nothing else reads."""
-        alone = [len(self._editor.value_users(name)) == 1 for name in node.input]
+        alone = [is_read_once(self._editor, name) for name in node.input]
         slot = 1 if alone == [False, True] else 0
-        shifted = ChannelMap(change.axis, change.scale, change.shift * _sign(node, slot))
+        shifted = ChannelMap(change.axis, change.scale, change.shift * sign(node, slot))
         return Step(onward=((slot, shifted), (1 - slot, change.scaling())), is_choice=True)
 
 
 def _is_same(one: ChannelMap, other: ChannelMap) -> bool:
     pairs = ((one.scale, other.scale), (one.shift, other.shift))
     return one.axis == other.axis and all(np.allclose(*pair, rtol=_EQUAL, atol=_EQUAL) for pair in pairs)
-
-
-def _is_sum_of_branches(editor: GraphEditor, node: onnx.NodeProto) -> bool:
-    """Whether a node adds or subtracts two computed tensors of one shape."""
-    if not is_standard(node, "Add", "Sub") or any(editor.constant(name) is not None for name in node.input):
-        return False
-    return len({editor.shape(name) for name in (*node.input, *node.output)}) == 1 and node.input[0] != node.input[1]
-
-
-def _sign(node: onnx.NodeProto, slot: int) -> int:
-    """Of an operand in a sum or difference."""
-    return -1 if (node.op_type, slot) == ("Sub", 1) else 1

@@ -9,12 +9,12 @@ from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays, Run
 from models.drift.calibration import MIN_HELD_OUT_ROWS
 from models.errors import GraphError, InvalidInput
+from models.graph.biases import repair_biases
 from models.graph.find import OP_TYPE
 from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
 from models.graph.nodes import is_standard
 from models.graph.weights import WeightFiles, split_model
-from models.graph.zero_biases import remove_malformed_zero_biases
 from models.importing.exporters import advice
 from models.importing.external_data import copy_external_data
 from models.importing.merged import find_merged
@@ -94,7 +94,7 @@ def import_graph(
         GraphError: the graph cannot be served, or has not all layers of the trained network; the message says what to
             do.
     """
-    served, warnings = serve_tensors(remove_malformed_zero_biases(source, weights))
+    served, warnings = serve_tensors(repair_biases(source, weights))
     if held_out is not None:
         _validate_held_out(held_out, served, weights)
     if trained is None:

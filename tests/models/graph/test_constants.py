@@ -128,3 +128,21 @@ def test_a_product_larger_than_its_factors_is_not_carried_out() -> None:
 
     assert value_of(graph, graph.op("Mul", column, row)) is None
     assert value_of(graph, graph.op("Mul", column, graph.constant(np.ones((1, 2))))) is not None
+
+
+def test_constants_that_follow_from_shapes_that_follow_from_constants_are_stored() -> None:
+    """torch's older exporter cuts a tensor to the length of one that was cut in the same way."""
+    graph = Graph()
+
+    def cut(tensor: str, like: str) -> str:
+        length = graph.op("Gather", graph.op("Shape", like), graph.constant(np.array([2])), axis=0)
+        zero, axis = (graph.op("Unsqueeze", graph.constant(value), graph.constant(np.array([0]))) for value in (0, 2))
+        return graph.op("Slice", tensor, zero, length, axis)
+
+    x = graph.input(3, 9)
+    shorter = cut(x, graph.conv(x, 3, 4, rank=1))
+    editor = GraphEditor(graph.model(cut(x, graph.conv(shorter, 3, 4, rank=1))))
+    editor.store_computed_constants()
+
+    shapes = [editor.shape(node.output[0]) for node in editor.nodes if node.op_type == "Slice"]
+    assert [shape and shape[1:] for shape in shapes] == [(3, 7), (3, 5)]

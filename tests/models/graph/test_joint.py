@@ -143,3 +143,20 @@ def test_of_channels_of_which_nothing_is_certain_nothing_is_certain_on_another_a
 
     found = certainty.follow(np.zeros(4, np.int8), change, Step(onward=((0, change),)), 0, lambda _: elsewhere)
     assert found.tolist() == [certainty.NOTHING] * 4
+
+
+@pytest.mark.parametrize("branch", ["Slice", "Identity"])
+def test_the_branch_that_nothing_else_reads_takes_the_shift(branch: str) -> None:
+    """A stream that a padded convolution reads too, and of which the end is added to what comes of it (WaveNet)."""
+    graph = Graph()
+    bounds = [graph.constant(np.array([value])) for value in (-6, 2**31 - 1, 2)]
+    stream = graph.conv(graph.input(3, 6), 3, 4, kernel=1, rank=1)
+    inner = graph.op("Tanh", graph.conv(stream, 4, 4, rank=1, pads=[1, 1]))
+    end = graph.op(branch, stream, *(bounds if branch == "Slice" else ()))
+    output = graph.op("Relu", graph.bn(graph.op("Add", end, graph.conv(inner, 4, 4, kernel=1, rank=1)), 4))
+    source = graph.model(output)
+    folded = fold(source)
+
+    assert [layer.placement.kind for layer in folded.norm_layers] == ["folded_back"]
+    inputs = feeds(source, 3)
+    assert error(*(reference(model, inputs, [output])[output] for model in (source, folded.model))) < 1e-12
