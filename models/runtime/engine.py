@@ -45,6 +45,7 @@ class Engine:
         run_seconds: a run that takes longer is ended.
         batched: whether the first axis of every input is the batch. A graph without may refuse zeros, with which it is
             warmed up: it may take a divisor, or the shape of another input.
+        keep_memory: whether the memory of a run is kept for the next one.
 
     Attributes:
         output_names: of the graph, in its order.
@@ -68,11 +69,14 @@ class Engine:
         *,
         run_seconds: float = _RUN_SECONDS,
         batched: bool = True,
+        keep_memory: bool = True,
     ) -> None:
         validate_provider(provider)
         self.provider = providers.NAMES[provider]
         try:
-            self._session = open_session(graph, provider=provider, threads=threads, log_errors=True)
+            self._session = open_session(
+                graph, provider=provider, threads=threads, keep_memory=keep_memory, log_errors=True
+            )
         except GraphError as error:
             raise InferenceFailed("onnxruntime cannot load the graph") from error
         if self._session.get_providers()[0] != self.provider:

@@ -46,7 +46,15 @@ def observed_model_opener(
         if observed is None:
             return None
         sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
-        engine = Engine(observed, served.manifest.inputs, settings.provider, 1, sizes, run_seconds=settings.run_seconds)
+        engine = Engine(
+            observed,
+            served.manifest.inputs,
+            settings.provider,
+            1,
+            sizes,
+            run_seconds=settings.run_seconds,
+            keep_memory=False,
+        )
         release_freed()
         return ObservedModel(served, engine)
 
@@ -66,7 +74,9 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
         release_freed()
         if made is None:
             return None
-        engine = Engine(made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds)
+        engine = Engine(
+            made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds, keep_memory=False
+        )
         output = served.manifest.outputs[0].name
         return Twin(made.estimator, lambda inputs: engine.run(inputs)[output], served.manifest.scores)
 

@@ -2,11 +2,19 @@
 
 import gc
 import weakref
+from collections.abc import Mapping
+from math import inf
 
+import numpy as np
+import pytest
+
+from models.datatypes import Array, Arrays
+from models.rows import count_rows
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.watching.observed_model import ObservedModel
 from service.watching.observed_models import ObservedModels
+from tests.bundles import INPUT
 from tests.service.watching.doubles import open_observed_model
 from tests.watching import watched_bundle
 
@@ -49,3 +57,33 @@ def test_a_version_without_a_reference_cannot_score(served: ServedVersion) -> No
 
     assert observed_models.scorer(uncalibrated) is None
     assert observed_models.scorer(served) is observed_models.of(served)
+
+
+@pytest.mark.parametrize(("seconds_per_row", "blocks"), [(0.5, [8, 8, 3]), (0.001, [19])])
+def test_rows_of_a_slow_model_run_in_blocks_with_the_same_result(
+    served: ServedVersion, seconds_per_row: float, blocks: list[int]
+) -> None:
+    """The memory that a run takes grows with its rows."""
+    ran: list[int] = []
+
+    class Slow(Engine):
+        def expected_seconds(self, rows: int) -> float:
+            return rows * seconds_per_row
+
+        def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
+            ran.append(count_rows(inputs))
+            return super().run(inputs, seconds)
+
+    bundle = watched_bundle()
+    rows = {INPUT: np.random.default_rng(0).normal(size=(19, 4)).astype(np.float32)}
+    expected = open_observed_model(served).observe(rows)
+    model = ObservedModel(served, Slow(bundle.observed, bundle.manifest.inputs, keep_memory=False))
+    ran.clear()
+
+    found = model.observe(rows)
+
+    assert ran == blocks
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
+    for layer, statistics in expected.layers.items():
+        np.testing.assert_allclose(found.layers[layer].mean, statistics.mean, atol=1e-6)
