@@ -45,6 +45,14 @@ def is_observation(output: str) -> bool:
     return output.startswith(f"{_PREFIX}.")
 
 
+def floored_scale(layer: WatchedLayer) -> Float64:
+    """What a layer's z units divide by, shape (C,): |gamma|, but at least a small part of what is usual for it."""
+    spread = np.abs(np.ones(layer.num_features) if layer.gamma is None else np.array(layer.gamma))
+    floor = _MIN_SCALE * float(np.median(spread))
+    floored: Float64 = np.maximum(spread, floor if floor > 0 else 1.0)
+    return floored
+
+
 @dataclass(frozen=True)
 class Units:
     """The map from the tensor that a layer is read at to z units: ``z = factor * tensor + offset``.
@@ -59,13 +67,10 @@ class Units:
     @classmethod
     def of(cls, layer: WatchedLayer) -> "Units":
         """The units of a layer of a folded graph."""
-        gamma = np.ones(layer.num_features) if layer.gamma is None else np.array(layer.gamma)
+        spread = floored_scale(layer)
         beta = np.zeros(layer.num_features) if layer.beta is None else np.array(layer.beta)
-        spread = np.abs(gamma)
-        floor = _MIN_SCALE * float(np.median(spread))
-        spread = np.maximum(spread, floor if floor > 0 else 1.0)
-        scale = np.ones_like(gamma) if layer.placement.scale is None else np.array(layer.placement.scale)
-        shift = np.zeros_like(gamma) if layer.placement.shift is None else np.array(layer.placement.shift)
+        scale = np.ones_like(spread) if layer.placement.scale is None else np.array(layer.placement.scale)
+        shift = np.zeros_like(spread) if layer.placement.shift is None else np.array(layer.placement.shift)
         return cls(scale / spread, (shift - beta) / spread)
 
     def read(self, mean: ArrayLike, mean_square: ArrayLike | None = None) -> "RowStatistics":

@@ -34,6 +34,15 @@ class Canary(Record):
     share: float = Field(gt=0, le=1, description="of the requests that name no version")
 
 
+class Domain(Record):
+    """A version that answers the rows which fit its statistics."""
+
+    version: int = Field(gt=0)
+    margin: float = Field(
+        ge=0, description="that a row's score has to exceed: few of the default version's held-out rows do"
+    )
+
+
 class Rollout(Record):
     """The default version of a model, its canary and shadow, and which versions are loaded besides the newest.
 
@@ -48,6 +57,9 @@ class Rollout(Record):
     shadow: int | None = Field(
         default=None, description="runs on the default version's inputs, and is compared with it"
     )
+    domains: tuple[Domain, ...] = Field(
+        default=(), description="versions that answer the rows which fit them, in place of the default one"
+    )
     loaded: tuple[int, ...] = Field(default=(), description="versions loaded on request, however old")
     unloaded: tuple[int, ...] = Field(default=(), description="versions unloaded on request, however new")
     labels: dict[str, int] = Field(default={}, description="versions that clients may name in another way")
@@ -58,7 +70,8 @@ class Rollout(Record):
         """Versions that are neither unloaded nor deleted."""
         canary = None if self.canary is None else self.canary.version
         own = () if self.auto is None else (self.auto.base, self.auto.candidate)
-        named = (self.default, canary, self.shadow, *self.labels.values(), *own)
+        domains = (domain.version for domain in self.domains)
+        named = (self.default, canary, self.shadow, *domains, *self.labels.values(), *own)
         return {version for version in named if version is not None}
 
     def versions_to_load(self, versions: list[int], newest: int) -> set[int]:
@@ -82,6 +95,9 @@ class Rollout(Record):
                 "previous": tuple(previous),
                 "canary": self.canary if self.canary and self.canary.version in versions else None,
                 "shadow": self.shadow if self.shadow in versions else None,
+                "domains": tuple(
+                    domain for domain in self.domains if default == self.default and domain.version in versions
+                ),
                 "loaded": tuple(version for version in self.loaded if version in versions),
                 "unloaded": tuple(version for version in self.unloaded if version in versions),
                 "labels": {label: version for label, version in self.labels.items() if version in versions},
@@ -99,15 +115,15 @@ class Rollout(Record):
             now: seconds since 1970.
 
         Raises:
-            InvalidInput: a canary or a shadow is in use.
+            InvalidInput: a canary, a shadow or domains are in use.
         """
         if self.auto is not None and self.auto.phase != "paused":
             own, canary = self.auto.candidate, self.canary
             if canary is not None and canary.version == own:
                 canary = Canary(version=canary.version, share=limits.canary_share)
             return self.model_copy(update={"canary": canary, "auto": self.auto.model_copy(update={"limits": limits})})
-        if self.canary is not None or self.shadow is not None:
-            raise InvalidInput("the model has a canary or a shadow: end it first", "auto")
+        if self.canary is not None or self.shadow is not None or self.domains:
+            raise InvalidInput("the model has a canary, a shadow or domains: end them first", "auto")
         log = () if self.auto is None else self.auto.log
         return self.pinned(default).with_auto(Auto.started(limits, base, default, now, log))
 
@@ -132,13 +148,14 @@ class Rollout(Record):
         return self if self.default is not None else self.model_copy(update={"default": default})
 
     def promoted(self, version: int, default: int) -> "Rollout":
-        """With another default version. The canary ends, and so does the shadow if it is this version."""
+        """With another default version. Canary and domains end, and so does the shadow if it is this version."""
         previous = self.previous if version == default else (*self.previous, default)[-_MAX_PREVIOUS:]
         return self.model_copy(
             update={
                 "default": version,
                 "previous": previous,
                 "canary": None,
+                "domains": self.domains if version == default else (),
                 "shadow": None if self.shadow == version else self.shadow,
                 "unloaded": _without(self.unloaded, version),
             }
@@ -153,21 +170,48 @@ class Rollout(Record):
         if not self.previous:
             raise InvalidInput("there is no earlier default to go back to", "rollback")
         back = self.promoted(self.previous[-1], self.previous[-1])
-        return back.model_copy(update={"previous": self.previous[:-1]})
+        return back.model_copy(update={"previous": self.previous[:-1], "domains": ()})
 
     def with_canary(self, canary: Canary | None, default: int) -> "Rollout":
         """With a share of the requests for a version beside the default; None ends the canary.
 
         Raises:
-            InvalidInput: it is the default.
+            InvalidInput: it is the default, or domains are in use.
         """
         if canary is None:
             return self.model_copy(update={"canary": None})
+        if self.domains:
+            raise InvalidInput("the model has domains, whose rows a canary would take: end them first", "canary")
         if canary.version == default:
             raise InvalidInput(f"{default} is the default version already", "version")
         return self.pinned(default).model_copy(
             update={"canary": canary, "unloaded": _without(self.unloaded, canary.version)}
         )
+
+    def with_domains(self, domains: tuple[Domain, ...], parent: int, default: int) -> "Rollout":
+        """With versions that answer the rows which fit them.
+
+        Args:
+            domains: at least one.
+            parent: the version that all of them were re-calibrated from.
+            default: the present default version.
+
+        Raises:
+            InvalidInput: the parent is not the default any more, a canary is in use, or `auto` mode is on.
+        """
+        if parent != default:
+            raise InvalidInput(f"version {default} has become the default meanwhile: set the domains again", "versions")
+        if self.canary is not None:
+            raise InvalidInput("the model has a canary, which would take rows of the domains: end it first", "versions")
+        if self.auto is not None:
+            raise InvalidInput("auto mode decides which version answers: switch it off first", "versions")
+        versions = {domain.version for domain in domains}
+        unloaded = tuple(version for version in self.unloaded if version not in versions)
+        return self.pinned(default).model_copy(update={"domains": domains, "unloaded": unloaded})
+
+    def without_domains(self) -> "Rollout":
+        """With the default version for all rows."""
+        return self.model_copy(update={"domains": ()})
 
     def with_shadow(self, version: int | None, default: int) -> "Rollout":
         """With a version to compare with the default; None ends the comparison.
@@ -216,10 +260,10 @@ class Rollout(Record):
         """With a version not loaded.
 
         Raises:
-            InvalidInput: it is the default, the canary or the shadow, has a label, or is needed by `auto` mode.
+            InvalidInput: it is the default, the canary or the shadow, has a domain or a label, or is needed by `auto`.
         """
         if version in {*self.in_use, default}:
-            use = "the default, the canary or the shadow, has a label, or is needed by auto mode"
+            use = "the default, the canary or the shadow, has a domain or a label, or is needed by auto mode"
             raise InvalidInput(f"{version} is {use}", "version")
         return self.model_copy(
             update={"loaded": _without(self.loaded, version), "unloaded": (*_without(self.unloaded, version), version)}

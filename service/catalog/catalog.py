@@ -20,6 +20,7 @@ from service.catalog import snapshot
 from service.catalog.index import IndexEntry, index_versions
 from service.catalog.loader import Loader, Trials, VersionKey, as_completed, trust
 from service.catalog.lookups import Lookups
+from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot, PublishedSnapshot
 from service.host.named_locks import NamedLocks
@@ -131,12 +132,12 @@ class Catalog(Lookups):
                 raise _load_error(name, _reasons(errors))
             self._serve(name, rollout, versions, loaded, {})
 
-    def refresh(self, name: str, prepared: ServedVersion | None = None) -> None:
+    def refresh(self, name: str, prepared: Sequence[ServedVersion] = ()) -> None:
         """Serve what the repository says, as far as it can be loaded. What has failed before is not tried again.
 
         Args:
             name: of the model.
-            prepared: a version that is loaded, from `prepare`.
+            prepared: versions that are loaded, from `prepare`.
 
         Raises:
             ModelNotFound: the repository has no such model.
@@ -147,19 +148,20 @@ class Catalog(Lookups):
         with self._changes.held(name):
             self._refresh(name, prepared, failed_before=self._current(name).failed)
 
-    def prepare(self, name: str, version: int) -> ServedVersion:
-        """A version that is ready to run, for `refresh`. Nothing is served that was not before.
+    def prepare(self, name: str, versions: Sequence[int]) -> list[ServedVersion]:
+        """Versions that are ready to run, for `refresh`. Nothing is served that was not before.
 
         Raises:
             ModelNotFound, VersionNotFound: the repository has no such version.
-            NotReady: it cannot be loaded.
+            NotReady: one cannot be loaded.
             ProviderUnavailable: the provider does not work.
         """
-        self.repository.validate_version(name, version)
-        loaded, errors = self._loader.load(name, [version], self._current(name).loaded)
+        for version in versions:
+            self.repository.validate_version(name, version)
+        loaded, errors = self._loader.load(name, versions, self._current(name).loaded)
         if errors:
             raise _load_error(name, _reasons(errors))
-        return loaded[version]
+        return [loaded[version] for version in versions]
 
     def unload(self, name: str) -> None:
         """Stop serving a model, if it is served. Requests in flight are still answered.
@@ -214,14 +216,12 @@ class Catalog(Lookups):
     def _refresh(
         self,
         name: str,
-        prepared: ServedVersion | None = None,
+        prepared: Sequence[ServedVersion] = (),
         failed_before: Mapping[int, str] = MappingProxyType({}),
         trials: Mapping[VersionKey, "Future[str]"] = MappingProxyType({}),
     ) -> None:
         versions, rollout = self._read(name)
-        ready = dict(self._current(name).loaded)
-        if prepared is not None:
-            ready[prepared.version] = prepared
+        ready = {**self._current(name).loaded, **{served.version: served for served in prepared}}
         wanted = self._to_load(rollout, versions)
         failed = {version: failed_before[version] for version in wanted if version in failed_before.keys() - ready}
         loaded, errors = self._loader.load(
@@ -257,6 +257,7 @@ class Catalog(Lookups):
                 canary=None if canary is None else loaded.get(canary.version),
                 canary_share=0.0 if canary is None else canary.share,
                 shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
+                domains=ServedDomains.of(default, rollout.domains, loaded) if default == rollout.default else None,
                 labels=rollout.labels,
                 is_auto=rollout.auto is not None,
                 stored=versions,

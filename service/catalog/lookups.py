@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from models.errors import ModelNotFound, NotFound, NotReady, VersionNotFound
 from models.repository.rollout import CANARY, STABLE
+from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot
 
@@ -93,6 +94,11 @@ class Lookups:
             if model is not None and model.canary is not None and self._draw() < model.canary_share:
                 return model.canary
         return self.get(name, version)
+
+    def domains_of(self, served: ServedVersion) -> ServedDomains | None:
+        """The versions that answer rows in place of this one; None unless this one is the default and has some."""
+        model = self._models.get(served.model)
+        return None if model is None or served.version != model.default else model.domains
 
     def labelled(self, name: str, label: str) -> int:
         """The number of the version that a label names: `stable` is the default version, `canary` the canary.

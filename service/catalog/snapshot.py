@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.repository.rollout import Rollout
+from models.repository.rollout import Domain, Rollout
+from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
 
 
@@ -18,6 +19,7 @@ class ModelSnapshot:
         canary: answers `canary_share` of the requests that name no version.
         canary_share: from 0 to 1.
         shadow: runs on the default's inputs; its outputs are compared with the default's.
+        domains: versions that answer the rows which fit them, in place of the default; None: there are none.
         stored: the versions in the repository when it was last listed, oldest first.
         unusable: why other folders are no versions, by name; the model's own folder has the name "".
         is_wanted: whether the model is to be served: it was loaded, or tried at the start, and not unloaded since.
@@ -31,6 +33,7 @@ class ModelSnapshot:
     canary: ServedVersion | None = None
     canary_share: float = 0.0
     shadow: ServedVersion | None = None
+    domains: ServedDomains | None = None
     stored: tuple[int, ...] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     is_wanted: bool = False
@@ -50,6 +53,7 @@ class ModelSnapshot:
             is_wanted=self.is_wanted,
             labels=dict(self.labels),
             is_auto=self.is_auto,
+            domains=() if self.domains is None else self.domains.published,
         )
 
 
@@ -67,6 +71,7 @@ class PublishedSnapshot:
     is_wanted: bool
     labels: dict[str, int]
     is_auto: bool = False
+    domains: tuple[Domain, ...] = ()
 
     def restore(self, loaded: Mapping[int, ServedVersion], failed: Mapping[int, str]) -> ModelSnapshot:
         """The snapshot in this process, which has tried to load its versions.
@@ -82,6 +87,7 @@ class PublishedSnapshot:
             canary=None if self.canary is None else loaded.get(self.canary),
             canary_share=self.canary_share,
             shadow=None if self.shadow is None else loaded.get(self.shadow),
+            domains=None if self.default is None else ServedDomains.of(self.default, self.domains, loaded),
             stored=self.stored,
             is_wanted=self.is_wanted,
             labels=self.labels,

@@ -25,6 +25,7 @@ from service.routes import (
     configuration,
     dashboard,
     description,
+    domains,
     drift,
     events,
     examples,
@@ -102,6 +103,7 @@ def _routers(parts: Parts) -> tuple[APIRouter, ...]:
     return (
         repository.router(catalog, rollouts, reads, agreement),
         rollout.router(catalog, rollouts, monitor, gather, reads, agreement),
+        domains.router(catalog, rollouts, gather, reads, agreement),
         labels.router(rollouts, reads, agreement),
         auto.router(catalog, rollouts, reads, agreement, estimates_accuracy=estimates_accuracy),
         health.router(catalog, metrics, parts.lifecycle, parts.membership),

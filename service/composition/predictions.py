@@ -23,6 +23,7 @@ from service.http.proxies import Proxies
 from service.inference import v1
 from service.inference.batcher import Batcher
 from service.inference.dialect import Dialect
+from service.inference.domains import DomainRouter
 from service.inference.generated import Generated
 from service.inference.handler import Handler
 from service.inference.labelled import Labelled
@@ -111,7 +112,8 @@ def build_predictions(
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
     scorer = Scorer(observed_models)
-    closers = [shadow.close, scorer.close]
+    router = DomainRouter(observed_models, statistics, limits.max_pending)
+    closers = [shadow.close, scorer.close, router.close]
     if settings.watch_percent:
         twins: Twins | None = None
         if settings.estimate_accuracy:
@@ -148,7 +150,7 @@ def build_predictions(
         context = tracing.context(statistics, write)
         closers.append(tracing.close)
     codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
-    handler = Handler(catalog, batcher, guard, scorer, dialects, codec_pool, answered.add)
+    handler = Handler(catalog, batcher, guard, scorer, router, dialects, codec_pool, answered.add)
     return Predictions(
         handler,
         context,

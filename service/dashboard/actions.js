@@ -150,6 +150,9 @@ export const setShadow = (version) =>
 
 export const endShadow = () => act("The comparison has ended.", "DELETE", `${modelPath()}/rollout/shadow`);
 
+export const endDomains = () =>
+  act("The default version answers all rows.", "DELETE", `${modelPath()}/rollout/domains`);
+
 // ---------------------------------------------------------------------------------------------------------- repository
 
 const repositoryPath = () => `v2/repository/models/${encodeURIComponent(current().model ?? "")}`;

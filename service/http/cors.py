@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 
 _METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 _SENT = ("Authorization", "Inference-Header-Content-Length", "X-Request-ID", "traceparent", "tracestate")
-_READ = ("Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+_READ = ("Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-ID", "X-Row-Versions")
 
 
 def allow_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -63,6 +63,7 @@ class Query(NamedTuple):
         timeout: seconds that the request may wait for its run.
         layer_statistics: whether the client asks how unusual each row is.
         request_id: that the client gave in the body; empty for none.
+        row_versions: the version that has answered each row, shape (rows,); None where one answers all.
     """
 
     inputs: Mapping[str, Array]
@@ -71,6 +72,7 @@ class Query(NamedTuple):
     timeout: float | None = None
     layer_statistics: bool = False
     request_id: str = ""
+    row_versions: Array | None = None
 
 
 class Answer(NamedTuple):

@@ -15,18 +15,24 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from models.datatypes import Array
 from service.access import Guard
 from service.catalog.catalog import Catalog
+from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
 from service.host.codec_pool import CodecPool
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Dialect, Query
+from service.inference.domains import DomainRouter, RowVersions, describe_versions, join_rows, split_rows
 from service.inference.queue import Outputs
 from service.inference.scoring import Scorer
 from service.inference.short_runs import Outcome
 from service.wire.pieces import LARGE_BYTES
 
 _REQUEST_ID = b"x-request-id"
+ROW_VERSIONS = b"x-row-versions"
+"""The header with how many rows each version has answered, where a model has domains."""
+
 _JSON_BYTES_PER_BYTE = 4
 """Of what is written, and its parts, for each of an output."""
 
@@ -46,6 +52,7 @@ class Admitted(NamedTuple):
         served: the version that is to answer.
         client: the identity of who sent it.
         needs_priority: whether so many requests wait that only one with a priority gets a place.
+        domains: versions that answer the rows which fit them; None where one version answers all.
     """
 
     call: Call
@@ -53,6 +60,7 @@ class Admitted(NamedTuple):
     served: ServedVersion
     client: str
     needs_priority: bool = False
+    domains: ServedDomains | None = None
 
 
 class Prediction(NamedTuple):
@@ -84,10 +92,11 @@ class Handler:
         batcher: runs them.
         guard: knows the clients.
         scorer: scores rows by what the layers meet in them.
+        router: chooses the version for each row of a model with domains.
         dialects: by name.
         codec_pool: decodes and encodes what is large.
-        remember: called on the event loop with the id of each answered request that carried one, the version and the
-            outputs; it returns at once.
+        remember: called on the event loop with the id of each answered request that carried one, the version, the
+            outputs, and the version for each row where there are several; it returns at once.
     """
 
     def __init__(
@@ -96,14 +105,16 @@ class Handler:
         batcher: Batcher,
         guard: Guard,
         scorer: Scorer,
+        router: DomainRouter,
         dialects: Mapping[str, Dialect],
         codec_pool: CodecPool,
-        remember: Callable[[str, ServedVersion, Outputs], None],
+        remember: Callable[[str, ServedVersion, Outputs, RowVersions | None], None],
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
         self._guard = guard
         self._scorer = scorer
+        self._router = router
         self._dialects = dialects
         self._codec_pool = codec_pool
         self._remember = remember
@@ -119,7 +130,8 @@ class Handler:
         client = self._guard.authenticate(call.headers.items(), call.address)
         dialect, served = self._dialects[call.dialect], self._catalog.choose(call.model, call.version)
         needs_priority = self._batcher.is_full and self._needs_priority(call, dialect, served, client)
-        return Admitted(call, dialect, served, client, needs_priority)
+        domains = self._catalog.domains_of(served) if call.version is None else None
+        return Admitted(call, dialect, served, client, needs_priority, domains)
 
     def decode(self, admitted: Admitted, body: bytes) -> Prediction | Undecoded:
         """Decode the body, unless that takes long: `run` does it in a thread.
@@ -128,7 +140,7 @@ class Handler:
             InvalidInput: the body is not a request that the version can answer.
             Overloaded: it needs a priority to be queued, and states none.
         """
-        call, dialect, served, _, needs_priority = admitted
+        call, dialect, served, _, needs_priority, _ = admitted
         if needs_priority and not dialect.has_priority(call, body):
             raise self._batcher.refuse(served, "queue_full")
         if memory := dialect.decoding_memory(served, call, body):
@@ -149,16 +161,16 @@ class Handler:
         Returns:
             Whether it is run. If not, `run` decodes or queues it.
         """
-        if isinstance(request, Undecoded) or request.query.layer_statistics:
+        if isinstance(request, Undecoded) or request.query.layer_statistics or request.admitted.domains is not None:
             return False
-        (call, dialect, served, client, _), query = request
+        (call, dialect, served, client, _, _), query = request
 
         def encode(outcome: Outcome) -> None:
             if outcome is None or isinstance(outcome, Exception):
                 on_answer(outcome)
                 return
             answer: Answer | Exception
-            self._remember_answer(request, outcome)
+            self._remember_answer(request, served, outcome, None)
             try:
                 answer = dialect.encode(served, call, query, outcome, None)
             except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
@@ -181,23 +193,23 @@ class Handler:
             InferenceFailed: the runtime broke on these inputs.
         """
         decoded = await self._decode_in_thread(request) if isinstance(request, Undecoded) else request
-        (call, dialect, served, client, _), query = decoded
-        # First, since it may be refused.
-        scores = await self._scorer.score(dialect, served, query) if query.layer_statistics else None
-        outputs = await self._batcher.run(
-            served,
-            query.inputs,
-            client,
-            disconnected=disconnected,
-            priority=query.priority,
-            timeout=query.timeout,
-        )
-        self._remember_answer(decoded, outputs)
+        (call, dialect, served, client, _, domains), query = decoded
+        row_versions: RowVersions | None = None
+        if domains is None:
+            outputs, scores = await self._run_version(decoded, served, query.inputs, disconnected)
+        else:
+            row_versions = await self._router.choose(domains, query.inputs)
+            served, outputs, scores = await self._run_domains(decoded, domains, row_versions, disconnected)
+            query = query._replace(row_versions=row_versions)
+        self._remember_answer(decoded, served, outputs, row_versions)
         encode = partial(dialect.encode, served, call, query, outputs, scores)
         size = sum(output.nbytes for output in outputs.values())
-        return (
+        answer = (
             encode() if size <= LARGE_BYTES else await self._codec_pool.run(client, _JSON_BYTES_PER_BYTE * size, encode)
         )
+        if row_versions is not None:
+            answer.headers.append((ROW_VERSIONS, describe_versions(row_versions)))
+        return answer
 
     async def answer(self, admitted: Admitted, body: bytes, disconnected: Disconnected | None) -> Answer:
         """Decode and run.
@@ -208,15 +220,59 @@ class Handler:
         return await self.run(self.decode(admitted, body), disconnected)
 
     async def _decode_in_thread(self, request: Undecoded) -> Prediction:
-        call, dialect, served, client, _ = request.admitted
+        call, dialect, served, client, *_ = request.admitted
         decode = partial(dialect.decode, served, call, request.body)
         return Prediction(request.admitted, await self._codec_pool.run(client, request.memory, decode))
 
-    def _remember_answer(self, request: Prediction, outputs: Outputs) -> None:
+    async def _run_version(
+        self,
+        request: Prediction,
+        served: ServedVersion,
+        inputs: Mapping[str, Array],
+        disconnected: Disconnected | None,
+    ) -> tuple[Outputs, Outputs | None]:
+        """The outputs of one version, and the scores of the rows if they are asked for."""
+        (_, dialect, _, client, _, _), query = request
+        scores: Outputs | None = None
+        if query.layer_statistics:  # first, since it may be refused
+            scores = await self._scorer.score(dialect, served, query._replace(inputs=inputs))
+        outputs = await self._batcher.run(
+            served,
+            inputs,
+            client,
+            disconnected=disconnected,
+            priority=query.priority,
+            timeout=query.timeout,
+        )
+        return outputs, scores
+
+    async def _run_domains(
+        self,
+        request: Prediction,
+        domains: ServedDomains,
+        row_versions: RowVersions,
+        disconnected: Disconnected | None,
+    ) -> tuple[ServedVersion, Outputs, Outputs | None]:
+        """What the versions of the rows answer, one after the other; and who answers, the default one for several."""
+        inputs, parts = request.query.inputs, split_rows(domains, row_versions)
+        if len(parts) == 1:
+            served = parts[0][0]
+            return served, *await self._run_version(request, served, inputs, disconnected)
+        answered, scored = [], []
+        for served, rows in parts:
+            taken = {name: array[rows] for name, array in inputs.items()}
+            outputs, scores = await self._run_version(request, served, taken, disconnected)
+            answered.append((rows, outputs))
+            scored += [] if scores is None else [(rows, scores)]
+        return domains.parent, join_rows(answered), join_rows(scored) if len(scored) == len(parts) else None
+
+    def _remember_answer(
+        self, request: Prediction, served: ServedVersion, outputs: Outputs, row_versions: RowVersions | None
+    ) -> None:
         if request_id := request.query.request_id or str(
             request.admitted.call.headers.get(_REQUEST_ID, b""), "latin-1"
         ):
-            self._remember(request_id, request.admitted.served, outputs)
+            self._remember(request_id, served, outputs, row_versions)
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:
         """Whether a request gets a place in the queue only by a priority that its body may state.

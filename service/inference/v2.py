@@ -104,6 +104,7 @@ class V2(OpenInference):
             named,
             served.manifest.labels,
             batched=served.is_batchable,
+            row_versions=query.row_versions,
         )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         return compressed_answer(call, headers, body)

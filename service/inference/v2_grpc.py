@@ -58,5 +58,6 @@ class V2Grpc(OpenInference):
             named,
             served.manifest.labels,
             batched=served.is_batchable,
+            row_versions=query.row_versions,
         )
         return Answer([], body)

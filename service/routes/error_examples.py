@@ -26,10 +26,13 @@ _INVALID = {
     "load_model": "parameters: configurations and files cannot be sent: publish a bundle instead",
     "unload_model": "parametres: unknown field, did you mean 'parameters'?",
     "load_version": "path.version: got 'latest', expected a whole number",
-    "unload_version": "version: 1 is the default, the canary or the shadow, has a label, or is needed by auto mode",
+    "unload_version": "version: 1 is the default, the canary or the shadow, has a domain or a label, or is needed by "
+    "auto mode",
     "prune_model": "body.keep: got 0, expected greater than or equal to 1",
     "set_canary": "body.share: got 2, expected less than or equal to 1",
     "set_shadow": "version: 1 is the default version: the shadow must be another",
+    "set_domains": "versions: version 1 was not re-calibrated from version 1, which is the default: only such versions "
+    "have statistics that the same rows can be compared with",
     "promote_version": "version: model 'mlp' has no canary or shadow to promote: name a version",
     "roll_back": "rollback: there is no earlier default to go back to",
     "set_label": "label: 'canary' follows from the rollout: promote a version, or set the canary",

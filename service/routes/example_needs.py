@@ -13,8 +13,9 @@ _NEEDS = {
     "start_reference": _COLLECTING,
     "set_canary": _SECOND,
     "set_shadow": _SECOND,
+    "set_domains": "a version 2 that was re-calibrated from the default version",
     "roll_back": "a version that was promoted",
-    "unload_version": "a version that is loaded, and neither the default, the canary nor the shadow",
+    "unload_version": "a version that is loaded, and has no part in the rollout",
 } | {
     f"{verb}_{kind}": f"the id of a job, which `POST /v2/models/{{model}}/{path}` returns"
     for kind, path in (

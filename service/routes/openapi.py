@@ -20,7 +20,7 @@ TAGS: list[dict[str, str]] = [
     {"name": "layers", "description": "What normalisation layers remember from training; batch normalisation itself."},
     {"name": "watch", "description": "What normalisation layers see in production, and whether it has moved."},
     {"name": "recalibration", "description": "New versions, with statistics estimated from unlabelled rows."},
-    {"name": "rollout", "description": "Which version answers: default, canary, shadow; promote and roll back."},
+    {"name": "rollout", "description": "Which version answers: default, canary, shadow, domains; promote."},
     {"name": "repository", "description": "The stored versions of each model: load, unload, delete."},
     {"name": "health", "description": "Liveness, readiness, server metadata, metrics."},
 ]

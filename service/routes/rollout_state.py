@@ -14,7 +14,7 @@ from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
 from service.watching.monitor import DriftMonitor
 
-Role = Literal["default", "canary", "shadow"]
+Role = Literal["default", "canary", "shadow", "domain"]
 
 
 class Latency(BaseModel):
@@ -79,6 +79,7 @@ class RolloutState(BaseModel):
     previous: list[str] = Field(description="Earlier defaults, latest last.")
     canary: Canary | None
     shadow: str | None
+    domains: list[str] = Field(description="Versions that answer the rows which fit their statistics.")
     auto: Phase | None = Field(description="What auto mode does; null while it is off.")
     labels: dict[str, str] = Field(description="Versions by label, besides `stable` and `canary`.")
     versions: list[VersionState]
@@ -108,10 +109,12 @@ class RolloutState(BaseModel):
         """
         default = catalog.get(model).version
         loaded = {served.version: served for served in catalog.served() if served.model == model}
-        roles: dict[Role, int | None] = {
-            "default": default,
-            "canary": None if rollout.canary is None else rollout.canary.version,
-            "shadow": rollout.shadow,
+        domains = [domain.version for domain in rollout.domains]
+        roles: dict[Role, list[int | None]] = {
+            "default": [default],
+            "canary": [] if rollout.canary is None else [rollout.canary.version],
+            "shadow": [rollout.shadow],
+            "domain": [*domains],
         }
 
         def describe(version: int) -> VersionState:
@@ -122,7 +125,7 @@ class RolloutState(BaseModel):
             judged = None if observed is None else observed.judged
             return VersionState(
                 version=str(version),
-                roles=[role for role, holder in roles.items() if holder == version],
+                roles=[role for role, holders in roles.items() if version in holders],
                 loaded=served is not None,
                 lineage=None if served is None else served.manifest.lineage,
                 requests=counted.success.count + counted.fail.count,
@@ -143,6 +146,7 @@ class RolloutState(BaseModel):
             previous=[str(version) for version in rollout.previous],
             canary=rollout.canary,
             shadow=None if rollout.shadow is None else str(rollout.shadow),
+            domains=[str(version) for version in domains],
             auto=None if rollout.auto is None else rollout.auto.phase,
             labels={label: str(version) for label, version in rollout.labels.items()},
             versions=[describe(version) for version in sorted({*versions, *loaded})],

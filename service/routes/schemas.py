@@ -101,6 +101,15 @@ INFERENCE_RESPONSE: Schema = {
         "model_name": {"type": "string"},
         "model_version": {"type": "string"},
         "id": {"type": "string", "description": "Of the request, if it has one."},
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "row_versions": {
+                    "type": "string",
+                    "description": "Only of a model with domains: the version that has answered each row, as `1,2,1`.",
+                }
+            },
+        },
         "outputs": {
             "type": "array",
             "items": _tensor(

@@ -69,8 +69,12 @@ class _Runs(Collector):
         refused = CounterMetricFamily(
             "denge_refused_requests", "Requests refused with 503, by reason.", labels=(*VERSION_LABELS, "reason")
         )
+        routed = CounterMetricFamily(
+            "denge_domain_rows", "Rows that were sent to a version by domain.", labels=VERSION_LABELS
+        )
         for (model, version), statistics in self._statistics.versions.items():
             labels = (model, str(version))
+            routed.add_metric(labels, statistics.routed)
             pending.add_metric(labels, statistics.pending)
             for reason in get_args(Refusal):
                 refused.add_metric((*labels, reason), statistics.refused[reason])
@@ -78,7 +82,7 @@ class _Runs(Collector):
             runs.add_metric((*labels, "failure"), statistics.failed_runs)
             rows.add_metric(labels, statistics.rows)
             seconds.add_metric(labels, list(_cumulative(statistics.runs)), statistics.runs.seconds)
-        return (runs, rows, seconds, pending, refused)
+        return (runs, rows, seconds, pending, refused, routed)
 
 
 class _Watching(Collector):

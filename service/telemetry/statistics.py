@@ -37,6 +37,7 @@ class VersionStatistics:
         batches: runs by their number of rows.
         pending: requests that wait for a run or are in one.
         refused: requests by why they were.
+        routed: rows that were sent to it by domain.
         effort: what observing has cost.
         labelled: rows whose true class was sent.
         correct: of these, rows that were predicted to be of it.
@@ -54,6 +55,7 @@ class VersionStatistics:
     )
     pending: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
+    routed: int = 0
     effort: Effort = field(default_factory=Effort)
     labelled: int = 0
     correct: int = 0
@@ -78,6 +80,7 @@ class VersionStatistics:
             self.batches[rows].merge(durations)
         self.pending += other.pending
         self.refused.update(other.refused)
+        self.routed += other.routed
         self.effort.add(other.effort)
         self.labelled += other.labelled
         self.correct += other.correct

@@ -4,6 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.classification import Classes, predicted_classes
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
@@ -15,13 +18,13 @@ class AnsweredRequest:
     """What was predicted for the rows of a request.
 
     Attributes:
-        version: that has answered.
+        versions: that have answered: one for all rows, or one for each, shape (1,) or (rows,).
         at: when, in seconds since 1970.
         classes: of its rows, shape (rows,).
         is_labelled: whether labels have come.
     """
 
-    version: int
+    versions: NDArray[np.int64]
     at: float
     classes: Classes
     is_labelled: bool = False
@@ -41,13 +44,20 @@ class AnsweredRequests:
         self._requests: OrderedDict[tuple[str, str], AnsweredRequest] = OrderedDict()
         self._rows = 0
 
-    def add(self, request_id: str, served: ServedVersion, outputs: Mapping[str, Array]) -> None:
+    def add(
+        self,
+        request_id: str,
+        served: ServedVersion,
+        outputs: Mapping[str, Array],
+        row_versions: NDArray[np.int64] | None = None,
+    ) -> None:
         """Remember what was predicted, in place of an earlier request with the same id.
 
         Args:
             request_id: the client's; nothing is remembered without.
             served: the version that has answered; nothing is remembered of one that does not classify.
             outputs: by name.
+            row_versions: the version that has answered each row, shape (rows,), where there are several.
         """
         if not request_id or not self._max_rows or served.manifest.num_classes is None:
             return
@@ -57,7 +67,8 @@ class AnsweredRequests:
         key = served.model, request_id
         if (replaced := self._requests.pop(key, None)) is not None:
             self._rows -= len(replaced.classes)
-        self._requests[key] = AnsweredRequest(served.version, self._clock(), predicted_classes(scores))
+        versions = np.array([served.version]) if row_versions is None else row_versions
+        self._requests[key] = AnsweredRequest(versions, self._clock(), predicted_classes(scores))
         self._rows += len(scores)
         while self._rows > self._max_rows:
             _, oldest = self._requests.popitem(last=False)

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.accuracy.labelled import Labelled
-from models.classification import Classes
 from models.errors import InvalidInput, NotFound
 from models.validation import shorten
 from service.catalog.catalog import Catalog
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequests
+from service.watching.answered_requests import AnsweredRequest, AnsweredRequests
 from service.watching.monitor import DriftMonitor
 
 MAX_REQUESTS = 1000
@@ -82,46 +83,55 @@ class Labels:
         report = LabelReport()
         for request in requests:
             answered = self._answered.find(model, request.id)
-            labels = None if answered is None else self._labels(model, answered.version)
+            labels = None if answered is None else self._labels(model, answered.versions)
             if answered is None or labels is None:
                 report.unknown.append(request.id)
             elif answered.is_labelled:
                 report.repeated.append(request.id)
             else:
                 try:
-                    labelled = _compare(answered.classes, request.classes, labels)
+                    compared = _compare(answered, request.classes, labels)
                 except InvalidInput as error:
                     report.refused[request.id] = str(error)
                     continue
                 answered.is_labelled = True
-                self._monitor.record_labels(model, answered.version, answered.at, labelled)
-                counted = self._statistics.of(model, answered.version)
-                counted.labelled += labelled.rows
-                counted.correct += labelled.correct
-                report.rows += labelled.rows
-                report.correct += labelled.correct
+                for version, labelled in compared.items():
+                    self._monitor.record_labels(model, version, answered.at, labelled)
+                    counted = self._statistics.of(model, version)
+                    counted.labelled += labelled.rows
+                    counted.correct += labelled.correct
+                    report.rows += labelled.rows
+                    report.correct += labelled.correct
         return report
 
-    def _labels(self, model: str, version: int) -> tuple[str, ...] | None:
-        """Labels of the classes, their numbers without any; None for a version that is not loaded."""
+    def _labels(self, model: str, versions: NDArray[np.int64]) -> tuple[str, ...] | None:
+        """Labels of the classes, their numbers without any; None where one of the versions is not loaded."""
         try:
-            manifest = self._catalog.get(model, version).manifest
+            manifest, *_ = (self._catalog.get(model, version).manifest for version in set(versions.tolist()))
         except NotFound:
             return None
         return tuple(manifest.labels or map(str, range(manifest.num_classes or 0)))
 
 
-def _compare(predicted: Classes, given: Sequence[int | str | None], labels: tuple[str, ...]) -> Labelled:
-    """Counts rows.
+def _compare(
+    answered: AnsweredRequest, given: Sequence[int | str | None], labels: tuple[str, ...]
+) -> dict[int, Labelled]:
+    """Counts rows, by the version that has answered them.
 
     Raises:
         InvalidInput: there are more or fewer rows, or a class does not exist.
     """
-    if len(given) != len(predicted):
-        raise InvalidInput(f"got {len(given)}, the request had {len(predicted)} rows", "classes")
+    rows = len(answered.classes)
+    if len(given) != rows:
+        raise InvalidInput(f"got {len(given)}, the request had {rows} rows", "classes")
     true = [_class_index(found, labels, f"classes[{row}]") for row, found in enumerate(given)]
-    pairs = [(found, expected) for found, expected in zip(true, predicted, strict=True) if found is not None]
-    return Labelled(len(pairs), sum(int(found == expected) for found, expected in pairs))
+    counts: dict[int, Labelled] = {}
+    versions = np.broadcast_to(answered.versions, rows).tolist()
+    for version, found, predicted in zip(versions, true, answered.classes, strict=True):
+        counted = counts.setdefault(version, Labelled())
+        if found is not None:
+            counts[version] = Labelled(counted.rows + 1, counted.correct + int(found == predicted))
+    return counts
 
 
 def _class_index(given: int | str | None, labels: tuple[str, ...], where: str) -> int | None:

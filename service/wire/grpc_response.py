@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from models.datatypes import Array, from_numpy
-from service.wire import classification, grpc_contents, v2_binary
+from service.wire import classification, grpc_contents, v2_binary, v2_request
 from service.wire.protobuf import encode_bytes, encode_number, encode_varint
 from service.wire.v2_request import InferRequest
 
@@ -19,6 +19,7 @@ def encode(
     labels: Sequence[str] | None = None,
     *,
     batched: bool = True,
+    row_versions: Array | None = None,
 ) -> bytes:
     """Encode the response to a request.
 
@@ -28,10 +29,14 @@ def encode(
         outputs: of the model, by name.
         labels: names of the classes.
         batched: whether the first axis of every output is the batch.
+        row_versions: the version that has predicted each row, shape (rows,), where a model has several for its domains.
     """
     parts = [encode_bytes(1, model.encode()), encode_bytes(2, b"%d" % version)]
     if request.id:
         parts.append(encode_bytes(3, request.id.encode()))
+    if row_versions is not None:
+        value = encode_bytes(3, v2_request.join_versions(row_versions).encode())
+        parts.append(encode_bytes(4, encode_bytes(1, v2_request.ROW_VERSIONS.encode()) + encode_bytes(2, value)))
     raw: list[bytes] = []
     for requested in request.outputs:
         array = outputs[requested.name]

@@ -15,6 +15,9 @@ from service.wire.image_reader import ReadImages
 from service.wire.json_object import require_boolean, require_integer, require_list, require_object, require_string
 from service.wire.json_tensors import parse_request
 
+ROW_VERSIONS = "row_versions"
+"""Parameter of the response of a model with domains: the version that has predicted each row, as `join_versions`."""
+
 DRIFT_SCORE = "drift_score"
 DRIFT_LAYER = "drift_layer"
 """Outputs that the parameter `layer_statistics` adds to those of the model."""
@@ -54,6 +57,11 @@ class InferRequest(NamedTuple):
     priority: int = 0
     timeout: float | None = None
     layer_statistics: bool = False
+
+
+def join_versions(row_versions: Array) -> str:
+    """The value of `ROW_VERSIONS`: the version of each row, with commas between them."""
+    return ",".join(map(str, row_versions.tolist()))
 
 
 def decode(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.datatypes import Array, from_numpy
-from service.wire import classification, json_writer, v2_binary
+from service.wire import classification, json_writer, v2_binary, v2_request
 from service.wire.json_arrays import to_json
 from service.wire.v2_request import InferRequest
 
@@ -17,6 +17,7 @@ def encode(
     labels: Sequence[str] | None = None,
     *,
     batched: bool = True,
+    row_versions: Array | None = None,
 ) -> tuple[bytes, int | None]:
     """Encode the response to a request.
 
@@ -26,6 +27,7 @@ def encode(
         outputs: of the model, by name.
         labels: names of the classes.
         batched: whether the first axis of every output is the batch.
+        row_versions: the version that has predicted each row, shape (rows,), where a model has several for its domains.
 
     Returns:
         The body, and the length of its JSON part if raw tensors follow it. NaN and infinities are `null` in JSON, and
@@ -47,6 +49,8 @@ def encode(
     response: dict[str, Any] = {"model_name": model, "model_version": str(version)}
     if request.id is not None:
         response["id"] = request.id
+    if row_versions is not None:
+        response["parameters"] = {v2_request.ROW_VERSIONS: v2_request.join_versions(row_versions)}
     response["outputs"] = described
     header = json_writer.dumps(response)
     tail = b"".join(raw)

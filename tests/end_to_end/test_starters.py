@@ -61,6 +61,7 @@ NEEDS_MORE = {
     ("post", "/v2/models/mlp/versions/1/generate"),
     ("put", "/v2/models/mlp/rollout/canary"),
     ("put", "/v2/models/mlp/rollout/shadow"),
+    ("put", "/v2/models/mlp/rollout/domains"),
     ("post", "/v2/models/mlp/rollout/rollback"),
     ("post", "/v2/repository/models/mlp/versions/1/unload"),
     ("post", "/v1/models/mlp:regress"),

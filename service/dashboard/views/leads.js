@@ -72,13 +72,14 @@ function historySentence(state) {
 export function versionsLead(state) {
   const { rollout } = state;
   if (rollout === null) return h("p", { class: "lead" }, "\u2026");
-  const { auto, canary, shadow } = rollout;
+  const { auto, canary, domains, shadow } = rollout;
   const rest = canary === null ? "every request" : `${percent(1 - canary.share)} of the requests`;
   return h(
     "p",
     { class: "lead" },
     `Version ${rollout.default} answers ${rest}`,
     canary !== null && `, version ${canary.version} the other ${percent(canary.share)}`,
+    domains.length > 0 && `, except for the rows that fit version ${domains.join(" or ")}`,
     shadow !== null && `; version ${shadow} runs beside it, to be compared`,
     ".",
     auto !== null && ` Auto mode ${auto === "paused" ? "has paused, since someone changed this" : `is on: ${auto}`}.`,

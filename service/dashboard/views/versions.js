@@ -175,7 +175,7 @@ function shareForm(version, share) {
 }
 
 /** @param {Rollout} rollout */
-function modelActions({ previous }) {
+function modelActions({ domains, previous }) {
   const before = previous.at(-1);
   /** @param {string} words @param {() => void} onclick */
   const button = (words, onclick) => h("button", { type: "button", class: "button", onclick, ...ifMayChange() }, words);
@@ -183,6 +183,7 @@ function modelActions({ previous }) {
     "p",
     { class: "actions" },
     before !== undefined && button(`Roll back to ${before}`, () => actions.rollBack(before)),
+    domains.length > 0 && button("End the domains", actions.endDomains),
     button("Load new versions", actions.loadModel),
     button("Unload the model", actions.unloadModel),
   );

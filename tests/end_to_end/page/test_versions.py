@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from models.recalibration.domains import calibrate_domains
 from models.repository.held_out import unpack
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
+from tests.domains import DOWN, UP, domain_bundle, publish_domains
 from tests.end_to_end.conftest import running
 from tests.end_to_end.page.browser import opened
 from tests.end_to_end.page.checks import NARROW, scroll_width, send
@@ -69,6 +71,22 @@ def test_versions_are_tried_promoted_and_rolled_back(versions: Page) -> None:
     decide(page, "End shadow version 1", "The comparison has ended.")
     decide(page, "Unload version 1", "Version 1 is unloaded.")
     expect(row(page, 1)).to_contain_text("not loaded")
+
+
+def test_domains_are_shown_and_ended(browser: Browser, tmp_path: Path) -> None:
+    repository = publish_domains(Repository(tmp_path / "repository"))
+    domains = calibrate_domains(domain_bundle(1), 1, {version: domain_bundle(version) for version in (UP, DOWN)})
+    repository.change_rollout("tiny", lambda rollout, default: rollout.with_domains(domains, 1, default))
+    with (
+        running(repository.root) as process,
+        opened(browser, f"{process.url}/#/models/tiny/versions", viewport=NARROW) as page,
+    ):
+        expect(page.locator(".lead").filter(has_text="answers every request")).to_have_text(
+            f"Version 1 answers every request, except for the rows that fit version {UP} or {DOWN}."
+        )
+        expect(row(page, UP)).to_contain_text("domain")
+        decide(page, "End the domains", "The default version answers all rows.")
+        expect(row(page, UP)).to_contain_text("only when named")
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 
 from models.errors import InvalidInput
 from models.repository.auto import Auto, AutoLimits
-from models.repository.rollout import Canary, Rollout
+from models.repository.rollout import Canary, Domain, Rollout, parse, serialize
 
 CANARY = Canary(version=3, share=0.25)
 
@@ -94,7 +94,7 @@ class TestLabels:
         rollout = Rollout().with_label("old", 1)
 
         assert rollout.versions_to_load([1, 2, 3], newest=1) == {1, 3}
-        with pytest.raises(InvalidInput, match="has a label"):
+        with pytest.raises(InvalidInput, match="a label"):
             rollout.with_unloaded(1, default=3)
 
     def test_labels_of_versions_that_are_gone_are_gone(self) -> None:
@@ -154,3 +154,47 @@ class TestAuto:
 
     def test_it_pins_the_default(self) -> None:
         assert Rollout().with_auto_started(AutoLimits(), 1, 1, 0.0).default == 1
+
+
+class TestDomains:
+    DOMAINS = (Domain(version=2, margin=0.5), Domain(version=3, margin=0.0))
+
+    def test_they_pin_the_default_and_load_their_versions(self) -> None:
+        rollout = Rollout(unloaded=(3, 4)).with_domains(self.DOMAINS, 1, 1)
+
+        assert rollout == Rollout(default=1, domains=self.DOMAINS, unloaded=(4,))
+        assert rollout.versions_to_load([1, 2, 3, 4, 5], 1) == {1, 2, 3, 5}
+        assert parse(serialize(rollout), "m") == rollout
+        assert rollout.without_domains() == Rollout(default=1, unloaded=(4,))
+
+    def test_another_default_ends_them(self) -> None:
+        rollout = Rollout(default=1, previous=(4,), domains=self.DOMAINS)
+
+        assert rollout.promoted(2, 1).domains == ()
+        assert rollout.rolled_back().domains == ()
+        assert rollout.promoted(1, 1).domains == self.DOMAINS
+
+    def test_they_exclude_a_canary_and_auto_mode(self) -> None:
+        rollout = Rollout(default=1, domains=self.DOMAINS)
+
+        with pytest.raises(InvalidInput, match="canary: the model has domains"):
+            rollout.with_canary(Canary(version=2, share=0.5), 1)
+        with pytest.raises(InvalidInput, match="auto: the model has a canary, a shadow or domains"):
+            rollout.with_auto_started(AutoLimits(), 1, 1, 0.0)
+        with pytest.raises(InvalidInput, match="versions: the model has a canary"):
+            Rollout(default=1, canary=CANARY).with_domains(self.DOMAINS, 1, 1)
+        with pytest.raises(InvalidInput, match="versions: auto mode decides"):
+            Rollout(default=1).with_auto(Auto.started(AutoLimits(), 1, 1, 0.0)).with_domains(self.DOMAINS, 1, 1)
+        assert rollout.with_shadow(4, 1).domains == self.DOMAINS
+
+    def test_margins_of_an_earlier_default_are_refused(self) -> None:
+        with pytest.raises(InvalidInput, match="version 4 has become the default meanwhile"):
+            Rollout(default=4).with_domains(self.DOMAINS, 1, 4)
+
+    def test_versions_that_are_gone_are_forgotten(self) -> None:
+        rollout = Rollout(default=1, previous=(4,), domains=self.DOMAINS)
+
+        assert rollout.without_missing([1, 3]).domains == self.DOMAINS[1:]
+        assert rollout.without_missing([2, 3, 4]).domains == ()
+        with pytest.raises(InvalidInput, match="has a domain"):
+            rollout.with_unloaded(2, 1)

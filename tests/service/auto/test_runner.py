@@ -369,7 +369,7 @@ def test_it_does_not_begin_beside_a_canary(repository: Repository, seen: Scripte
         one = Operator("a", repository, MemoryStore(), seen, jobs)
         async with one.replica.serving():
             await one.change(one.replica.rollouts.set_canary, Canary(version=NEW, share=0.5))
-            with pytest.raises(InvalidInput, match="auto: the model has a canary or a shadow: end it first"):
+            with pytest.raises(InvalidInput, match="auto: the model has a canary, a shadow or domains: end them first"):
                 await one.switch_on()
 
     run(test())

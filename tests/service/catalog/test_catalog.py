@@ -164,13 +164,13 @@ def test_a_released_engine_is_still_described_and_runs_no_more(repository: Repos
 def test_a_version_is_loaded_once_when_it_is_needed(three: Repository) -> None:
     catalog = loaded(three, loaded_versions=1)
     assert catalog.versions("tiny") == [1, 3]
-    second = catalog.prepare("tiny", 2)
+    (second,) = catalog.prepare("tiny", [2])
     assert catalog.versions("tiny") == [1, 3], "it is not served yet"
     three.change_rollout("tiny", lambda rollout, _: rollout.with_loaded(2))
-    catalog.refresh("tiny", second)
+    catalog.refresh("tiny", [second])
 
     assert catalog.get("tiny", 2) is second
-    assert catalog.prepare("tiny", 2) is second
+    assert catalog.prepare("tiny", [2]) == [second]
     assert catalog.get("tiny").version == 1
 
 
@@ -179,11 +179,11 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(three: Repository) -> N
     catalog = loaded(three, loaded_versions=1)
 
     with pytest.raises(NotReady, match=r"version 2: .*does not match its digest"):
-        catalog.prepare("tiny", 2)
+        catalog.prepare("tiny", [2])
     with pytest.raises(VersionNotFound):
-        catalog.prepare("tiny", 9)
+        catalog.prepare("tiny", [9])
     with pytest.raises(ModelNotFound):
-        catalog.prepare("nobody", 1)
+        catalog.prepare("nobody", [1])
     assert catalog.versions("tiny") == [1, 3]
 
 

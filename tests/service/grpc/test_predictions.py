@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +23,7 @@ from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
 from tests.bundles import INPUT, OUTPUT
+from tests.domains import DOWN, UP, publish_domains, rows_of
 from tests.image_files import encode, random_pixels
 from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import Serving, serving
@@ -261,3 +263,16 @@ def test_a_request_that_its_client_gives_up_leaves_the_queue(deadline: float | N
 
     assert code in {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
     assert list(counted) == [(INFER, "gRPC", 400)]
+
+
+def test_rows_of_several_domains_are_answered_by_several_versions(tmp_path: Path) -> None:
+    with serving(publish_domains(Repository(tmp_path / "repository"))) as own:
+        own.http.put("/v2/models/tiny/rollout/domains", json={"versions": [UP, DOWN]})
+        rows = np.concatenate([rows_of(version, 1) for version in (DOWN, 1, UP)])
+
+        response = own.grpc.call("ModelInfer", infer_request(rows))
+
+        assert response.model_version == "1"
+        assert response.parameters["row_versions"].string_param == f"{DOWN},1,{UP}"
+        expected = np.array(by_http(own, rows)["outputs"][0]["data"], np.float32)
+        np.testing.assert_array_equal(np.frombuffer(response.raw_output_contents[0], np.float32), expected)

@@ -18,6 +18,7 @@ from service.host.codec_pool import CodecPool
 from service.inference import scoring
 from service.inference.batcher import Batcher
 from service.inference.dialect import Answer, Call, Query
+from service.inference.domains import DomainRouter
 from service.inference.handler import Handler, Undecoded
 from service.inference.limits import Limits
 from service.inference.scoring import Scorer
@@ -36,6 +37,9 @@ class Catalog:
 
     def choose(self, _model: str, _version: int | None) -> ServedVersion:
         return self.served
+
+    def domains_of(self, _served: ServedVersion) -> None:
+        return None
 
 
 class ObservedModels:
@@ -92,7 +96,7 @@ def build(
     keys: tuple[str, ...] = (),
     max_pending: int = 256,
     gate: threading.Event | None = None,
-    remember: Callable[[str, ServedVersion, Any], None] = lambda *_: None,
+    remember: Callable[[str, ServedVersion, Any, Any], None] = lambda *_: None,
 ) -> Handler:
     bundle = tiny_bundle()
     engine = GatedEngine(bundle.folded, bundle.manifest.inputs)
@@ -104,8 +108,9 @@ def build(
 
     batcher = Batcher(ServiceStatistics(), Limits(inline=inline, max_pending=max_pending), on_result)
     scorer = Scorer(ObservedModels())  # type: ignore[arg-type]
-    guard = Guard(None, keys)
-    return Handler(Catalog(served), batcher, guard, scorer, {"raw": dialect}, CodecPool(1, 1 << 20), remember)  # type: ignore[arg-type]
+    guard, router = Guard(None, keys), DomainRouter(ObservedModels(), ServiceStatistics(), 1)  # type: ignore[arg-type]
+    catalog, codec_pool = Catalog(served), CodecPool(1, 1 << 20)
+    return Handler(catalog, batcher, guard, scorer, router, {"raw": dialect}, codec_pool, remember)  # type: ignore[arg-type]
 
 
 def call(**headers: str) -> Call:
@@ -229,7 +234,10 @@ def test_a_full_queue_refuses_from_the_head_unless_a_priority_may_follow(
 def test_what_is_predicted_is_remembered_by_the_id_of_the_client(inline: float) -> None:
     remembered: list[tuple[str, int]] = []
     handler = build(
-        Raw(), [], inline, remember=lambda identity, _, outputs: remembered.append((identity, len(outputs["logits"])))
+        Raw(),
+        [],
+        inline,
+        remember=lambda identity, _, outputs, __: remembered.append((identity, len(outputs["logits"]))),
     )
 
     answer(handler, call())

@@ -23,8 +23,19 @@ def test_what_was_predicted_is_found_by_the_id(served: ServedVersion, clock: Clo
     found = answered.find("tiny", "a")
 
     assert found is not None
-    assert (found.version, found.at - began, found.classes.tolist(), found.is_labelled) == (2, 5, [1], False)
+    assert (found.versions.tolist(), found.at - began, found.classes.tolist()) == ([2], 5, [1])
+    assert not found.is_labelled
     assert answered.find("tiny", "") is answered.find("other", "a") is answered.find("tiny", "b") is None
+
+
+def test_rows_of_several_versions_are_told_apart(served: ServedVersion, clock: Clock) -> None:
+    answered = AnsweredRequests(10, clock)
+    answered.add("a", served, outputs(served, 1, 0, 1), np.array([1, 2, 1]))
+
+    found = answered.find("tiny", "a")
+
+    assert found is not None
+    assert (found.versions.tolist(), found.classes.tolist()) == ([1, 2, 1], [1, 0, 1])
 
 
 def test_the_oldest_are_forgotten(served: ServedVersion, clock: Clock) -> None:
