@@ -134,8 +134,8 @@ def test_every_response_is_as_described(api: Any) -> None:
     called = {label for label, _ in statuses} - {SEQUENCES}
     assert called == {operation.ok().label for operation in api.get_all_operations()}
     succeeded = {label for label, status in statuses if status < 300}
-    # Of versions: there is one of each model, which can be no canary, shadow, domain or predecessor. Of jobs: a made-up id
-    # is none's, and rows are collected already. Of images: no starter is a generator.
+    # Of versions: there is one of each model, which can be no canary, shadow, domain or predecessor. Of jobs: a made-up
+    # id is none's, and rows are collected already. Of images: no starter is a generator.
     assert len(called - succeeded) <= 19, sorted(called - succeeded)
 
 
