@@ -24,6 +24,12 @@ output by few operations say little of the rounding of weights."""
 
 _FLOATING = frozenset(map(to_numpy, FLOATING))
 
+FOLDED_FACTOR = 10.0
+"""Of a re-calibrated `convnet`, moments differ by 0.9 to 1.1 times what onnxruntime's own fold changes."""
+
+LARGEST_OF_MOMENTS = 1e-4
+"""The largest bound that follows from onnxruntime's fold; a single wrong weight moves moments by more."""
+
 LARGEST = 0.1
 """The largest tolerance. What a graph computes that rounding moves further cannot be compared in its own type."""
 
@@ -46,6 +52,17 @@ def tolerance(rounding: float) -> float:
     if np.isnan(rounding):  # refused at any bound
         return SMALLEST
     return float(np.clip(FACTOR * rounding, SMALLEST, LARGEST))
+
+
+def moment_tolerance(bound: float, folded: float) -> float:
+    """Bound on the difference of a layer's moments.
+
+    Args:
+        bound: that follows from the rounding of the inputs.
+        folded: change when onnxruntime folds the layers of the source graph, relative to the largest moment. It folds
+            as we do, so that ours may differ by `FOLDED_FACTOR` times as much; one that it gets wrong proves nothing.
+    """
+    return max(bound, min(FOLDED_FACTOR * folded, LARGEST_OF_MOMENTS))
 
 
 def round_differently(rows: Arrays, seed: int) -> Arrays:

@@ -155,3 +155,10 @@ def test_a_layer_may_have_several_rows_for_each_of_the_network() -> None:
     rows = graph.op("Reshape", normalized, graph.constant([-1, 24]))
 
     checked(graph.model(graph.gemm(rows, 24, 2), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("bound", "folded", "expected"), [(1e-5, 1e-7, 1e-5), (1e-5, 4e-6, 4e-5), (1e-5, 0.5, 1e-4), (1e-3, 0.5, 1e-3)]
+)
+def test_moments_may_differ_as_far_as_another_fold_moves_them(bound: float, folded: float, expected: float) -> None:
+    assert rounding.moment_tolerance(bound, folded) == pytest.approx(expected)
