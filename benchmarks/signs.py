@@ -16,7 +16,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,7 @@ class CaseSet:
         severities: of these.
         gradual: corruptions that begin at nothing.
         foreign: images that are no digits, by name.
+        priors: that are compared with the estimated one.
         suffix: of the file of results.
     """
 
@@ -73,6 +74,7 @@ class CaseSet:
     severities: tuple[int, ...]
     gradual: tuple[str, ...]
     foreign: dict[str, Callable[[int, int], NDArray[np.float32]]]
+    priors: dict[str, float] = field(default_factory=dict)
     suffix: str = ""
 
 
@@ -82,13 +84,14 @@ SETS = {
         unseen_corruptions.SEVERITIES,
         ("shear", "translate", "stripe", "dotted line", "speckle", "vignette", "spatter", "thin"),
         {"letters": foreign_rows.letters, "clothes": foreign_rows.clothes},
+        priors=PRIORS,
     ),
     "tuning": CaseSet(
         CORRUPTIONS,
         (1, 2, 3, 5),
         ("noise", "impulse", "brightness", "rotation", "occlusion", "fog"),
         {"small letters": foreign_rows.small_letters, "shapes": foreign_rows.shapes},
-        "_tuning",
+        suffix="_tuning",
     ),
 }
 
@@ -148,7 +151,7 @@ def cases(data: Data) -> Iterator[Case]:
         random = np.random.default_rng([draw, 9])
         for classes in ([draw], [draw, (draw + 3) % 10]):
             rows = np.flatnonzero(np.isin(labels, classes))
-            yield Case(f"classes {classes}", GROUPS[2], data.pool[random.choice(rows, ROWS)], ("clean",))
+            yield Case(f"classes {classes}", "one or two classes", data.pool[random.choice(rows, ROWS)], ("clean",))
         weight = 0.5 ** random.permutation(10)[labels]
         chosen = random.choice(POOL, ROWS, replace=False, p=weight / weight.sum())
         yield Case(f"long tail {draw}", "long tail", data.pool[chosen], ("clean",))
@@ -225,7 +228,7 @@ def measure(name: str, repository: Path, folder: Path, chosen: CaseSet) -> None:
                 "doc": float(1 - (usual.max(axis=1).mean() - confidence.mean())),
             }
             if case.group in ("corruption", "clean"):
-                for title, prior in PRIORS.items():
+                for title, prior in chosen.priors.items():
                     fixed = network.run(rows, prior / (prior + ROWS))
                     line[title] = accuracy(load(with_statistics(fixed.mixed), optimize=True), case.measured)
             file.write(json.dumps(line) + "\n")
@@ -236,7 +239,7 @@ def _lines(name: str, suffix: str = "") -> list[dict]:
     path, other = RESULTS / f"signs_{name}{suffix}.jsonl", RESULTS / f"cbpe_{name}.json"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     cbpe = json.loads(other.read_text()) if other.is_file() else {}
-    return [line | ({"cbpe": cbpe[line["name"]]} if line["name"] in cbpe else {}) for line in lines]
+    return [line | cbpe.get(line["name"], {}) for line in lines]
 
 
 def _points(line: dict, key: str) -> float:
@@ -311,7 +314,12 @@ def accuracy_table() -> str:
                 row(title, key, [one[0] for one in found], [one[1:] for one in found],
                     [line["estimates"][at][0] for line in clean])
             )  # fmt: skip
-        for title, key in (("before, ATC", "atc"), ("before, DoC", "doc"), ("before, CBPE", "cbpe")):
+        for title, key in (
+            ("before, ATC", "atc"),
+            ("before, DoC", "doc"),
+            ("before, CBPE", "cbpe"),
+            ("before, CBPE of NannyML", "nannyml"),
+        ):
             if key in lines[0]:
                 parts.append(row(title, "before", [line[key] for line in lines], None, [line[key] for line in clean]))
     return "\n".join(parts)

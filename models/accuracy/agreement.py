@@ -157,7 +157,7 @@ class AgreementEstimator:
             is_label_shift: whether the mix of classes explains what moved.
         """
         if not is_label_shift:
-            return self.regression.estimate(agreement.signs, self.scale / self.undisturbed)
+            return self.regression.estimate(agreement.signs, agreement.rows, self.scale / self.undisturbed)
         share = agreement.confident / agreement.rows
         error = 2 * float(np.sqrt((share * (1 - share) + 0.01) / agreement.rows))
         return AccuracyEstimate(accuracy=share, low=max(share - error, 0.0), high=min(share + error, 1.0))

@@ -9,12 +9,14 @@ as that of two trained networks does (Jiang et al. 2022, "Assessing generalizati
 
 by logistic regression, with a small ridge, on synthetic shifts of held-out rows. The interval is conformal: each kind
 of shift is predicted by a regression on the other kinds, and the error that nine of ten stay below, in units of
-``sqrt(p (1 - p) + 0.01)``, is its half-width in the same units.
+``sqrt(p (1 - p) + 0.01)``, is its half-width in the same units. Those errors are of the shifted rows themselves; that
+they are a sample of n rows adds the standard error ``sqrt(p (1 - p) / n)``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from statistics import NormalDist
 from typing import Self
 
 import numpy as np
@@ -28,6 +30,7 @@ COVERAGE = 0.9
 MIN_KINDS = 4
 """Kinds of shifts without which there is no interval."""
 
+_DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _RIDGE = 1e-3
 _STEPS = 50
 _MIN_SPREAD = 1e-3
@@ -86,15 +89,16 @@ class Estimator:
         """Accuracies, shape (n,), of signs of shape (n, s)."""
         return _sigmoid(self.weights[0] + ((signs - self.mean) / self.spread) @ self.weights[1:])
 
-    def estimate(self, signs: Float64, scale: float = 1.0) -> AccuracyEstimate:
-        """The accuracy of rows.
+    def estimate(self, signs: Float64, rows: int, scale: float = 1.0) -> AccuracyEstimate:
+        """The accuracy on traffic of which some rows are known.
 
         Args:
             signs: of the rows, shape (s,).
+            rows: how many. Fewer are less like the rest of the traffic, which widens the interval.
             scale: the accuracy on undisturbed rows, if it is known; else it is relative to what that is.
         """
         (p,) = self.predict(signs[None])
-        half = self.half_width * float(_unit(p))
+        half = float(np.hypot(self.half_width * _unit(p), _DEVIATIONS * np.sqrt(p * (1 - p) / rows)))
         accuracy, low, high = (float(np.clip(scale * value, 0, 1)) for value in (p, p - half, p + half))
         return AccuracyEstimate(accuracy=accuracy, low=low, high=high)
 

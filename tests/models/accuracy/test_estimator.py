@@ -6,6 +6,9 @@ from scipy.optimize import minimize
 
 from models.accuracy.estimator import Estimator, logit
 
+MANY = 10**9
+"""Rows: all of the traffic."""
+
 
 def shifted(seed: int, count: int = 120, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Signs and accuracies of shifts, whose log odds are linear in the signs but for some noise."""
@@ -32,13 +35,29 @@ def test_the_interval_covers_new_shifts_nine_times_of_ten() -> None:
     estimator = Estimator.fit(*shifted(1))
     signs, accuracy, _ = shifted(2, count=2000)
 
-    found = [estimator.estimate(sign) for sign in signs]
+    found = [estimator.estimate(sign, MANY) for sign in signs]
     covered = np.mean([one.low <= true <= one.high for one, true in zip(found, accuracy, strict=True)])
 
     assert 0.83 < covered < 0.97
     assert np.abs([one.accuracy for one in found] - accuracy).mean() < 0.06
     # Those that are shuffled say nothing.
     assert np.abs([one.accuracy for one in found] - accuracy[::-1]).mean() > 0.2
+
+
+def test_few_rows_widen_the_interval_by_their_sampling_error() -> None:
+    """The accuracy of the traffic is within it, where that of the rows themselves is known nearly exactly."""
+    exact = Estimator(np.zeros(1), np.ones(1), np.array([0.0, 1.0]), half_width=0.01)
+    random = np.random.default_rng(6)
+
+    def covered(rows: int, counted: int) -> float:
+        found = random.binomial(rows, 0.5, 2000) / rows
+        odds = np.log(found / (1 - found))
+        estimates = [exact.estimate(np.array([sign]), counted) for sign in odds]
+        return float(np.mean([one.low <= 0.5 <= one.high for one in estimates]))
+
+    assert 0.87 < covered(64, 64) < 0.94
+    assert 0.87 < covered(256, 256) < 0.94
+    assert covered(64, MANY) < 0.2  # as if they were all of the traffic
 
 
 def test_signs_that_say_nothing_widen_the_interval() -> None:
@@ -52,9 +71,9 @@ def test_signs_that_say_nothing_widen_the_interval() -> None:
 def test_an_estimate_is_a_share() -> None:
     estimator = Estimator.fit(*shifted(5))
     for sign in (np.array([20.0, 20.0]), np.array([-20.0, -20.0])):
-        found = estimator.estimate(sign, scale=0.97)
+        found = estimator.estimate(sign, MANY, scale=0.97)
         assert 0 <= found.low <= found.accuracy <= found.high <= 1
-    assert estimator.estimate(np.array([20.0, 20.0]), scale=0.97).accuracy == pytest.approx(0.97, abs=0.01)
+    assert estimator.estimate(np.array([20.0, 20.0]), MANY, scale=0.97).accuracy == pytest.approx(0.97, abs=0.01)
 
 
 def test_log_odds_end_at_a_hundredth() -> None:
