@@ -15,6 +15,7 @@ from models.recalibration import estimate
 from models.recalibration.candidate import Candidate
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
 from models.recalibration.rows import LabelledRows
+from models.recalibration.start import Start
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.location import parse_location
 from models.repository.repository import Repository
@@ -103,7 +104,7 @@ def recalibrate(
     """Estimate new statistics from rows drawn at random, and check the version that they make.
 
     Args:
-        parent: the version to start from.
+        parent: the version to start from, or that was re-calibrated from the one to start from.
         rows, labels: as `read_rows` returns them. The accuracy is measured on all rows with labels, up to as many as
             statistics may be estimated from.
         max_rows: how many rows to estimate from, if there are as many.
@@ -125,12 +126,14 @@ def recalibrate(
     labelled = None
     if labels is not None:
         labelled = LabelledRows(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
+    start = Start.of(parent.repository, parent.bundle.manifest.model, parent.version)
     return estimate.recalibrate(
-        parent.bundle,
-        parent.version,
+        start.parent,
+        start.version,
         first(max_rows),
         prior=prior,
         labelled=labelled,
+        served=start.served,
         on_step=lambda step: progress(step, _SHARES[step]),
     )
 

@@ -16,14 +16,14 @@ from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
 from models.graph.load import parse
-from models.manifest import Parent, RecalibrationRecord
+from models.manifest import Parent, Parity, RecalibrationRecord
 from models.model_info import ModelInfo
+from models.parity import rounding
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.candidate import Candidate
-from models.recalibration.evaluation import Estimation, evaluate
+from models.recalibration.evaluation import Estimation, evaluate, usual_rows
 from models.recalibration.rows import LabelledRows, validate_estimation_rows, validate_labelled_rows
-from models.repository import held_out
 from models.repository.bundle import Bundle
 
 Step = Literal["estimating", "folding", "checking"]
@@ -44,7 +44,8 @@ def recalibrate(
     """Estimate new statistics, assemble a version with them, and check it. Nothing is published.
 
     Args:
-        parent: the version to start from.
+        parent: the version to start from. One that was re-calibrated itself keeps held-out rows that are not usual for
+            it, so that gates and estimates do without: `Repository.trained_version` is a better one to start from.
         version: its number.
         rows: for every input of the model, shape (n, ...), of its type.
         prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
@@ -53,7 +54,7 @@ def recalibrate(
         is_in_order: whether the rows are in the order in which they were seen: then they must have stopped moving.
         with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network. Without
             it, there is one gate less.
-        served: another version that was made from the parent, and has answered the rows: its accuracy is estimated too.
+        served: another version that was made from the parent, and has answered the rows: the new one must not be worse.
         on_step: called with each step when it begins.
 
     Raises:
@@ -84,7 +85,7 @@ def recalibrate(
         ),
         rows=rows,  # two numbers a channel were estimated from them: thresholds from them are as good as from others
         held_out=parent.held_out,
-        tolerance=parent.manifest.parity.tolerance if parent.manifest.parity.rounding is None else None,
+        tolerance=_given_tolerance(parent.manifest.parity),
     )
 
     on_step("checking")
@@ -93,9 +94,18 @@ def recalibrate(
     return replace(Candidate.of(bundle, found.gates, found.accuracy), served_accuracy=found.served)
 
 
+def _given_tolerance(parity: Parity) -> float | None:
+    """The tolerance that the parent was given; None where it follows from the network.
+
+    Bundles that are older than such tolerances have the smallest one, whatever their network.
+    """
+    is_given = parity.rounding is None and parity.tolerance != rounding.SMALLEST
+    return parity.tolerance if is_given else None
+
+
 def _calibrate_estimator(parent: Bundle, network: AdaptiveNetwork) -> AccuracyEstimator | None:
     """Of the accuracy of a version and of those made from it; None where it cannot be estimated."""
-    if parent.held_out is None or parent.manifest.num_classes is None:
+    kept = usual_rows(parent)
+    if kept is None or parent.manifest.num_classes is None:
         return None
-    kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
     return AccuracyEstimator.calibrate(parent.manifest, network, kept)

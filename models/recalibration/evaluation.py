@@ -14,7 +14,7 @@ from models.drift.assessment import MIN_WINDOW_ROWS
 from models.drift.detector import Detector
 from models.manifest import AccuracyEstimate, Gate, Manifest
 from models.observation import ObservationReader
-from models.recalibration import gates
+from models.recalibration import conditions, gates
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.joined_rows import join_halves
@@ -84,12 +84,13 @@ def evaluate(
         parent: the version that the candidate was made from.
         candidate: the re-calibrated version.
         estimation: how its statistics were estimated.
-        labelled: rows on which it must not do worse.
+        labelled: rows on which it must not do worse than the version that has answered.
         estimator: of the parent's accuracy and the candidate's; None where there is none.
-        served: another version of the parent's weights, whose accuracy on the rows is estimated as well.
+        served: another version of the parent's weights, which has answered the rows; the parent where it is None.
     """
-    kept = None if parent.held_out is None else held_out.unpack(parent.held_out, parent.manifest.inputs)
+    kept = usual_rows(parent)
     run_parent, run_candidate = load(parent.folded, optimize=True), load(candidate.folded, optimize=True)
+    run_served = run_parent if served is None else load(served.folded, optimize=True)
     outputs_on_kept = {} if kept is None else run_parent(kept)
     drift = estimation.network.divergence(estimation.before.batch, estimation.before.mixed)
     found = _evaluate_rows(parent, estimation, drift, outputs_on_kept)
@@ -111,27 +112,34 @@ def evaluate(
             is_label_shift = not label_shift.passed
             accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=is_label_shift)
             if served is not None:
-                predicted = probabilities(load(served.folded, optimize=True)(estimation.rows)[output], kind)
+                predicted = probabilities(run_served(estimation.rows)[output], kind)
                 served_accuracy = estimator.estimate_other(predicted, estimation.after, is_label_shift=is_label_shift)
-        is_mended = accuracy is not None and gates.is_mended(*accuracy, old, new)
-        is_lost = gates.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
+        is_mended = accuracy is not None and conditions.is_mended(*accuracy, old, new)
+        is_lost = conditions.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
         found += [
             gates.diversity(_class_counts(after), _reference_counts(parent.manifest, usual), is_lost=is_lost),
             gates.information(new, expected, joined=known.information_of_joined(), is_mended=is_mended),
             gates.gain(old, new, expected),
-            *([] if accuracy is None else [gates.estimated_gain(accuracy[0].accuracy, accuracy[1].accuracy)]),
+            *([] if accuracy is None else [gates.estimated_gain(served_accuracy or accuracy[0], accuracy[1])]),
             label_shift,
             gates.confident_agreement(old, predicted_classes(after), expected),
             gates.agreement(predicted_classes(usual), predicted_classes(run_candidate(kept)[output])),
         ]
     if labelled is not None:
         right = [
-            predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_parent, run_candidate)
+            predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_served, run_candidate)
         ]
         found.append(gates.accuracy(*right))
-        if gates.is_gain(*right):
+        if conditions.is_gain(*right):
             found = [_outvote(gate) for gate in found]
     return Evaluation(tuple(found), accuracy, served_accuracy)
+
+
+def usual_rows(version: Bundle) -> Arrays | None:
+    """Held-out rows that are usual for a version; None where it has none, or those of its parent."""
+    if version.held_out is None or version.manifest.lineage.recalibration is not None:
+        return None
+    return held_out.unpack(version.held_out, version.manifest.inputs)
 
 
 def _evaluate_rows(parent: Bundle, estimation: Estimation, drift: float, outputs_on_kept: Arrays) -> list[Gate]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.accuracy.information import entropy, expected_entropy, mutual_information, relative_information
+from models.accuracy.information import entropy, expected_entropy, relative_information
 from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import AccuracyEstimate, Gate
@@ -24,11 +24,9 @@ OUTVOTED = frozenset(
 
 MIN_DIVERSITY, MAX_DIVERSITY = 0.9, 1.1
 MIN_DIVERSITY_IF_LOST = 0.75
-LOST_INFORMATION = 1.5
 MIN_INFORMATION = 0.75
 LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION = 0.3, 0.8
 SHARE_IF_MENDED = 0.7
-MENDED = 1.4
 MIN_GAIN = -0.01
 MIN_ESTIMATED_GAIN = -0.02
 MAX_TREND = 0.4
@@ -61,20 +59,6 @@ def false_alarms(scores: Float64) -> Gate:
     return _gate("false_alarms", about, float(np.mean(scores > 1)), upper=MAX_FALSE_ALARMS)
 
 
-def is_lost(parent: Float64, candidate: Float64, drift: float, explainable: float) -> bool:
-    """Whether the parent has much less mutual information of rows and classes, and no mix of classes explains it.
-
-    A version that mends this may predict fewer classes than the parent does usually, and still be the better one.
-
-    Args:
-        parent, candidate: probabilities of the rows' classes, shape (n, K).
-        drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
-        explainable: the drift that an unusual mix of classes may have.
-    """
-    has_lost = mutual_information(candidate) >= LOST_INFORMATION * mutual_information(parent)
-    return has_lost and drift >= explainable
-
-
 def diversity(
     predicted: NDArray[np.int64], reference: NDArray[np.int64] | None = None, *, is_lost: bool = False
 ) -> Gate:
@@ -86,7 +70,7 @@ def diversity(
     Args:
         predicted: rows by the new version's predicted class, shape (K,).
         reference: held-out rows, of any number, by predicted class; equally many of each when absent.
-        is_lost: what the function of this name returns: then less is enough.
+        is_lost: as in `models.recalibration.conditions`: then less is enough.
     """
     share = np.full(len(predicted), 1 / len(predicted)) if reference is None else reference / reference.sum()
     expected = expected_entropy(share, int(predicted.sum()))
@@ -94,20 +78,6 @@ def diversity(
     about = "entropy of the predicted classes, relative to that expected of as many held-out rows"
     lower = MIN_DIVERSITY_IF_LOST if is_lost else MIN_DIVERSITY
     return _gate("diversity", about, figure, lower=lower, upper=MAX_DIVERSITY)
-
-
-def is_mended(before: AccuracyEstimate, after: AccuracyEstimate, parent: Float64, candidate: Float64) -> bool:
-    """Whether the new version is much better by two signs: the estimated accuracy, and the information of predictions.
-
-    Rows of no class that it knows raise one of them, seldom both; moved rows of one class raise the first by less than
-    the estimate is certain of.
-
-    Args:
-        before, after: estimated accuracy on the rows, of the parent and of the new version.
-        parent, candidate: probabilities of the rows' classes, shape (n, K).
-    """
-    informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
-    return after.accuracy >= MENDED * before.accuracy and after.is_better_than(before) and informs
 
 
 def information(
@@ -123,7 +93,7 @@ def information(
         reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
         joined: the figure of rows of no class (`models.recalibration.joined_rows`), if it is known: what a network is
             sure of differs from one to the next.
-        is_mended: what the function of this name returns: then less is enough.
+        is_mended: as in `models.recalibration.conditions`: then less is enough.
     """
     about = "mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
     lower = (
@@ -149,14 +119,14 @@ def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) 
     return _gate("gain", about, figure, lower=MIN_GAIN)
 
 
-def estimated_gain(before: float, after: float) -> Gate:
-    """The new version is not estimated to be less accurate on the rows than the parent.
+def estimated_gain(before: AccuracyEstimate, after: AccuracyEstimate) -> Gate:
+    """The new version is not estimated to be less accurate on the rows than the one that has answered them.
 
     Args:
-        before, after: estimated accuracy of the parent and of the new version, 0 to 1.
+        before, after: estimated accuracy of that version and of the new one.
     """
-    about = "estimated accuracy of the new version on the rows, less the parent's"
-    return _gate("estimated_gain", about, after - before, lower=MIN_ESTIMATED_GAIN)
+    about = "estimated accuracy of the new version on the rows, less that of the version that has answered them"
+    return _gate("estimated_gain", about, after.accuracy - before.accuracy, lower=MIN_ESTIMATED_GAIN)
 
 
 def confident_agreement(parent: Float64, candidate: Classes, reference: Float64) -> Gate:
@@ -244,16 +214,6 @@ def agreement(parent: Classes, candidate: Classes) -> Gate:
     figure = (observed - chance) / (1 - chance) if chance < 1 else 1.0
     about = "agreement with the parent on its held-out rows, beyond chance (Cohen's kappa)"
     return _gate("agreement", about, figure, lower=MIN_AGREEMENT)
-
-
-def is_gain(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> bool:
-    """Whether the new version is better than its parent on labelled rows, by more than two standard errors.
-
-    Args:
-        parent, candidate: whether each predicts the label, for every labelled row, shape (m,).
-    """
-    difference = candidate.astype(np.float64) - parent
-    return bool(difference.mean() > 2 * difference.std() / np.sqrt(len(difference)))
 
 
 def accuracy(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Gate:

@@ -39,7 +39,10 @@ class Job(BaseModel):
         "rows are compared with. `quantization`: the version in 8 bits.",
     )
     model: str
-    version: int = Field(description="The version to start from.")
+    version: int = Field(
+        description="The version to start from. Where that was re-calibrated itself, a re-calibration starts from the "
+        "version that was trained, and the new one must not be worse than the one that has answered."
+    )
     state: JobState
     reason: str | None = Field(None, description="Why the job ended without a new version.")
     rows: int = Field(description="Rows sent, or collected so far.")
@@ -59,14 +62,18 @@ class Job(BaseModel):
     )
     gates: tuple[Gate, ...] = Field((), description="Figures and bounds. Empty until they are known.")
     accuracy_before: AccuracyEstimate | None = Field(
-        None, description="Estimated accuracy of the version on the rows, with an interval; null where it is not known."
+        None,
+        description="Estimated accuracy of the new version's parent on the rows, with an interval; null where it is "
+        "not known.",
     )
     accuracy_after: AccuracyEstimate | None = Field(
         None, description="Estimated accuracy of the new version on the rows."
     )
     require_gain: bool = Field(False, description="Whether the estimated accuracy must be better.")
     accuracy_served: AccuracyEstimate | None = Field(
-        None, description="Estimated accuracy of the version of `answered_by` on the rows."
+        None,
+        description="Estimated accuracy of the version that has answered the rows; null where that is the parent, or "
+        "it is not known.",
     )
     published: int | None = Field(None, description="The new version.")
     created_at: datetime

@@ -23,7 +23,8 @@ class Order(BaseModel):
     Attributes:
         kind: what the rows are for.
         repository: path of the folder of bundles, or URL of the bucket.
-        model, version: the version to start from.
+        model, version: to start from; a re-calibration of one that was re-calibrated starts from the version
+            that was trained.
         prior: rows that the parent's statistics count for; None where each layer estimates them, and for a reference.
         force: publish although a gate does not pass.
         tolerance: points of accuracy that a quantisation may lose.

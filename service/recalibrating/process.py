@@ -21,6 +21,7 @@ from models.recalibration.estimate import recalibrate
 from models.recalibration.observed import require_better
 from models.recalibration.references import make_reference
 from models.recalibration.rows import LabelledRows
+from models.recalibration.start import Start
 from models.repository.repository import Repository
 from service.recalibrating.messages import OrderWithRows, Progress
 
@@ -62,7 +63,9 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         served = candidate.served_accuracy
         report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after, accuracy_served=served))
         if order.require_gain:
-            require_better(after, before if order.answered_by is None else served)
+            parent = candidate.bundle.manifest.lineage.parent
+            is_parent = parent is not None and parent.version == (order.answered_by or order.version)
+            require_better(after, before if is_parent else served)
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
         version = repository.publish(bundle, candidate=True)
@@ -89,14 +92,15 @@ def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candi
             tolerance=TOLERANCE if order.tolerance is None else order.tolerance,
             on_step=lambda step: report(Progress(state=step)),
         )
+    start = Start.of(repository, order.model, order.version, order.answered_by)
     return recalibrate(
-        parent,
-        order.version,
+        start.parent,
+        start.version,
         rows,
         prior=order.prior,
         labelled=labelled,
         is_in_order=order.is_in_order,
-        served=None if order.answered_by is None else repository.read(order.model, order.answered_by),
+        served=start.served,
         on_step=lambda step: report(Progress(state=step)),
     )
 

@@ -57,11 +57,11 @@ def test_a_better_version_is_published_beside_the_default(
     assert lineage.recalibration is not None
     assert (lineage.recalibration.rows, lineage.recalibration.prior) == (200, None)
 
-    # Again, from the new version by its folder: its own parent is version 2, and the default is untouched.
+    # Again, by the folder of the new version: it starts from the trained one, and the default is untouched.
     assert main([*command[:1], "repository/mlp/2", *command[2:], "--force"]) == 0
     grandchild = files.read("mlp", 3).manifest.lineage.parent
     assert grandchild is not None
-    assert grandchild.version == 2
+    assert grandchild.version == 1
     assert files.default_version("mlp") == 1
 
 

@@ -16,6 +16,7 @@ from models.graph.load import parse
 from models.manifest import Manifest, Parent
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader
+from models.parity import rounding
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
 from models.recalibration.rows import LabelledRows
@@ -41,7 +42,8 @@ def parent() -> Bundle:
     """A bundle whose statistics are those of standard normal rows, with held-out rows."""
     raw = tiny_bundle()
     settled = adapted(raw, rows(400, seed=5)).bundle
-    return replace(settled, held_out=held_out.pack(rows(256, seed=6)))
+    manifest = settled.manifest.model_copy(update={"lineage": raw.manifest.lineage})  # as if it was trained so
+    return replace(settled, manifest=manifest, held_out=held_out.pack(rows(256, seed=6)))
 
 
 def test_the_new_statistics_are_those_of_the_rows(parent: Bundle) -> None:
@@ -212,7 +214,7 @@ def test_labelled_rows_decide_as_well(parent: Bundle) -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-12])
 def test_parity_is_asked_for_as_it_was_of_the_parent(parent: Bundle, tolerance: float) -> None:
-    asked = parent.manifest.parity.model_copy(update={"tolerance": tolerance})
+    asked = parent.manifest.parity.model_copy(update={"tolerance": tolerance, "rounding": None})
     parent = replace(parent, manifest=parent.manifest.model_copy(update={"parity": asked}))
 
     if tolerance < 1e-9:
@@ -290,3 +292,17 @@ def test_rows_of_which_a_part_has_moved_are_refused_as_a_mixture(kind: str) -> N
     candidate = recalibrate(found, 1, {"input": images}, with_accuracy=False)
 
     assert "mixture" in [gate.name for gate in candidate.failed_gates]
+
+
+def test_statistics_of_rows_without_contrast_are_folded_within_their_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folded layer subtracts two large numbers: what is left of their rounding is more than that of the inputs."""
+    found = starter.read("convnet")
+    assert found.held_out is not None
+    images = held_out.unpack(found.held_out, found.manifest.inputs)["input"]
+    pale = {"input": (0.5 + 0.08 * (images - 0.5)).astype(np.float32)}
+
+    recalibrate(found, 1, pale, with_accuracy=False)
+
+    monkeypatch.setattr(rounding, "moment_tolerance", lambda bound, _: bound)
+    with pytest.raises(ParityError, match=r"moments of blocks\.0\.norm"):
+        recalibrate(found, 1, pale, with_accuracy=False)
