@@ -11,7 +11,7 @@ half went to the version. Eight shifts are also printed by themselves, since the
 eight with the version of each other one: they should lose nothing.
 
 `--cost` measures what choosing a version costs instead, in processor time of one core, in the process: running the
-observed graph and comparing its figures, beside running the model.
+first layers and comparing their figures, beside running the model.
 
 `--tuning` has the corruptions of `benchmarks.corruptions` instead, which the rule and its bound were chosen on.
 """
@@ -31,14 +31,15 @@ from benchmarks.auto.__main__ import MODELS, make_pool
 from benchmarks.auto.week import Images
 from benchmarks.pages import write_between
 from models import starter
-from models.drift.domains import DomainRule
+from models.drift.domains import DomainRule, first_layers
 from models.errors import ParityError
-from models.observation import ObservationReader, RowStatistics
+from models.observation import ObservationReader, RowStatistics, mean_output, square_output
 from models.recalibration.domains import calibrate_domains
 from models.recalibration.estimate import recalibrate
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.load import load
+from service.wire.graph_part import keep_outputs
 
 FIRST_MEASURED = (
     *("shot noise 1", "motion blur 2", "spatter 2", "vignette 2"),
@@ -216,7 +217,9 @@ def measure_cost(name: str, data_dir: Path) -> list[str]:
     }
     domains = calibrate_domains(parent.bundle, 1, versions)
     pairs = [(versions[domain.version].manifest, domain.margin) for domain in domains]
-    predict, observe = (load(graph, optimize=True) for graph in (parent.bundle.folded, observed))
+    outputs = {of(layer.name) for layer in first_layers(manifest) for of in (mean_output, square_output)}
+    part = keep_outputs(observed, outputs)
+    predict, observe = (load(graph, optimize=True) for graph in (parent.bundle.folded, part))
     lines = []
     for rows in (1, 32):
         inputs = {spec.name: np.ascontiguousarray(images[:rows].reshape(-1, *spec.shape[1:]))}

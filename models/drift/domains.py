@@ -1,7 +1,7 @@
 """Which version's statistics a row fits: its parent's, or those of a version that was re-calibrated for other rows.
 
 A re-calibrated version has its parent's weights. So the first batch-normalisation layers, which no other one comes
-before, meet the same tensor in both, and one run of the parent's observed graph tells how likely a row's moments are
+before, meet the same tensor in both, and observing them in the parent tells how likely the moments of a row are
 under the statistics of either: with z the parent's units and z' the version's,
 
     z' = scale z + shift,      scale = sqrt(var / var'),      shift = gamma (mean - mean') / sqrt(var')

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 
+from models.drift.domains import first_layers
 from models.manifest import Manifest
 from models.memory import release_freed
+from models.observation import mean_output, square_output, variance_output
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
 from service.catalog.served_version import ServedVersion
+from service.inference.domains import MAX_CHOSEN_ROWS
 from service.inference.limits import Limits
 from service.settings import Settings
 from service.watching.observed_model import ObservedModel
 from service.watching.observer import MAX_OBSERVED_ROWS
 from service.watching.twin import Twin
 from service.watching.twin_making import TwinMaker
+from service.wire.graph_part import keep_outputs
 
 
 def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
@@ -59,6 +63,34 @@ def observed_model_opener(
         return ObservedModel(served, engine)
 
     return open_observed_model
+
+
+def first_layers_opener(settings: Settings, repository: Repository) -> Callable[[ServedVersion], ObservedModel | None]:
+    """Returns a function that opens what of a version's observed graph domains are chosen by; None where it has none.
+
+    That is the part up to the first layers, which for most networks is short.
+    """
+
+    def open_first_layers(served: ServedVersion) -> ObservedModel | None:
+        observed = repository.read(served.model, served.version).observed
+        if observed is None:
+            return None
+        names = [layer.name for layer in first_layers(served.manifest)]
+        outputs = {of(name) for name in names for of in (mean_output, square_output, variance_output)}
+        sizes = _warm_up_sizes(settings, served.manifest, MAX_CHOSEN_ROWS)
+        engine = Engine(
+            keep_outputs(observed, outputs),
+            served.manifest.inputs,
+            settings.provider,
+            1,
+            sizes,
+            run_seconds=settings.run_seconds,
+            keep_memory=False,
+        )
+        release_freed()
+        return ObservedModel(served, engine)
+
+    return open_first_layers
 
 
 def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) -> Callable[[ServedVersion], Twin | None]:

@@ -8,7 +8,7 @@ from models.datatypes import Array
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
-from service.composition.engines import observed_model_opener, twin_opener
+from service.composition.engines import first_layers_opener, observed_model_opener, twin_opener
 from service.composition.tracing import open_tracing
 from service.host import memory
 from service.host.codec_pool import CodecPool
@@ -112,7 +112,8 @@ def build_predictions(
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
     scorer = Scorer(observed_models)
-    router = DomainRouter(observed_models, statistics, limits.max_pending)
+    first_layers = ObservedModels(first_layers_opener(settings, catalog.repository))
+    router = DomainRouter(first_layers, statistics, limits.max_pending)
     closers = [shadow.close, scorer.close, router.close]
     if settings.watch_percent:
         twins: Twins | None = None

@@ -1,6 +1,6 @@
 """Chooses the version for each row of a request by domain, and joins what several versions have answered.
 
-The observed graph of the default version runs on the rows first, in a thread. So a model with domains answers no
+The default version's first layers are observed on the rows before, in a thread. So a model with domains answers no
 request on the event loop.
 """
 
@@ -25,15 +25,15 @@ RowVersions = NDArray[np.int64]
 """The version that answers each row, shape (rows,)."""
 
 _THREADS = 2
-_MAX_ROWS = 256
-"""Of one run of the observed graph, which bounds the memory that a large request takes."""
+MAX_CHOSEN_ROWS = 256
+"""Of one run of these layers, which bounds the memory that a large request takes."""
 
 
 class DomainRouter:
     """Chooses versions in threads of its own, for one event loop.
 
     Args:
-        observed_models: of the served versions.
+        observed_models: the observed first layers of the served versions.
         statistics: where rows are counted.
         max_waiting: requests that may wait for it at the same time.
     """
@@ -76,9 +76,9 @@ class DomainRouter:
         numbers = np.array([*(served.version for served in domains.versions), parent.version])  # PARENT is the last one
         chosen = np.full(rows, PARENT)
         if observed_model is not None:
-            for begin in range(0, rows, _MAX_ROWS):
-                part = {name: array[begin : begin + _MAX_ROWS] for name, array in inputs.items()}
-                chosen[begin : begin + _MAX_ROWS] = domains.rule.choose(observed_model.observe(part).layers)
+            for begin in range(0, rows, MAX_CHOSEN_ROWS):
+                part = {name: array[begin : begin + MAX_CHOSEN_ROWS] for name, array in inputs.items()}
+                chosen[begin : begin + MAX_CHOSEN_ROWS] = domains.rule.choose(observed_model.observe_layers(part))
         versions: RowVersions = numbers[chosen]
         return versions
 

@@ -121,7 +121,7 @@ def router(catalog: Catalog, rollouts: Rollouts, gather: Gather, reads: Blocking
         """Send each row of the requests that name no version to the version whose statistics it fits.
 
         The default version answers the rows that fit no other, and is pinned. What a row has to exceed to leave it is
-        calibrated on its held-out rows now. Each request runs the default version's observed graph first.
+        calibrated on its held-out rows now. Each request waits for a run of the default version's first layers.
         """
         return await change(model, rollouts.set_domains, request.versions)
 

@@ -76,6 +76,16 @@ class ObservedModel:
         ]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
+    def observe_layers(self, inputs: Inputs) -> dict[str, RowStatistics]:
+        """The statistics of each row by layer, also where the graph has no other outputs.
+
+        Raises:
+            InferenceFailed: the runtime failed on these inputs.
+        """
+        outputs = self._engine.run(inputs)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._reader.read(outputs)
+
     def score(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
         """Returns each row's drift score, 1 being the threshold, and the name of its most deviant layer, shape (rows,).
 

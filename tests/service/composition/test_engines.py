@@ -6,7 +6,7 @@ import numpy as np
 
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
-from service.composition.engines import engine_opener, observed_model_opener, twin_opener
+from service.composition.engines import engine_opener, first_layers_opener, observed_model_opener, twin_opener
 from service.inference.limits import Limits
 from service.settings import Settings
 from service.watching.twin_making import TwinMaker
@@ -66,3 +66,22 @@ def test_the_twin_of_a_recalibrated_version_is_that_of_the_version_it_was_made_f
         twin_opener(SETTINGS, repository, maker)(catalog.get("tiny", version))
 
     assert maker.bundles == [tiny_bundle(), tiny_bundle()]
+
+
+def test_the_first_layers_are_observed_as_in_the_whole_graph(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    repository.publish(watched_bundle())
+    repository.publish(echo_bundle("FP32"))
+    catalog, rows = loaded(repository), {INPUT: np.ones((3, 4), np.float32)}
+    open_first, open_observed = (
+        opener(SETTINGS, repository) for opener in (first_layers_opener, observed_model_opener)
+    )
+
+    first, whole = open_first(catalog.get("tiny")), open_observed(catalog.get("tiny"))
+
+    assert open_first(catalog.get("fp32")) is None
+    assert first is not None
+    assert whole is not None
+    (part,), (expected,) = first.observe_layers(rows).values(), whole.observe(rows).layers.values()
+    np.testing.assert_allclose(part.mean, expected.mean, rtol=1e-6)
+    np.testing.assert_allclose(part.mean_square, expected.mean_square, rtol=1e-6)

@@ -49,12 +49,12 @@ class ObservedModels:
         self.rows: list[int] = []
 
     def of(self, _served: Any) -> Any:
-        def observe(inputs: Any) -> Any:
+        def observe_layers(inputs: Any) -> Any:
             assert self.gate.wait(60)
             self.rows.append(len(inputs["input"]))
-            return SimpleNamespace(layers=inputs["input"])
+            return inputs["input"]
 
-        return SimpleNamespace(observe=observe)
+        return SimpleNamespace(observe_layers=observe_layers)
 
 
 def test_large_requests_are_observed_in_parts_and_rows_are_counted_by_version() -> None:
