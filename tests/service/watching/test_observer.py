@@ -200,19 +200,46 @@ def test_what_comes_while_it_rests_is_left_out_and_closing_ends_the_rest(
 
 
 def test_batches_wait_for_the_thread_of_a_process_that_has_spare_time(
-    served: ServedVersion, sink: Sink, observers
+    served: ServedVersion, observed_model: ObservedModel, sink: Sink, observers
 ) -> None:
     idle = Budget(percent=100, processor_clock=lambda: 0.0, clock=itertools.count().__next__)
     idle.spend(0.0)
     sink.gate.clear()
     observer = observers(sink, budget=idle)
-    for size in range(1, MAX_WAITING_BATCHES + 3):
-        observer.offer(served, {INPUT: usual_rows(size)})
+    rows = usual_rows(MAX_WAITING_BATCHES + 3)
+    for start in range(len(rows)):
+        observer.offer(served, {INPUT: rows[start : start + 1]})
     sink.gate.set()
     close(observer)
 
-    found = [sink.next().rows for _ in range(sink.observations.qsize())]
-    assert found in (list(range(1, MAX_WAITING_BATCHES + 1)), list(range(1, MAX_WAITING_BATCHES + 2)))
+    found = [sink.next() for _ in range(sink.observations.qsize())]
+    waited = sum(each.batches for each in found)
+    # The thread has taken some already when the last ones are offered, or none.
+    assert MAX_WAITING_BATCHES <= waited == sum(each.rows for each in found)
+    assert len(found) < waited
+    expected = WindowMoments.of(observed_model.observe({INPUT: rows[:waited]}).layers[NORM])
+    merged = found[0].layers[NORM]
+    for each in found[1:]:
+        merged = merged.merge(each.layers[NORM])
+    np.testing.assert_allclose(merged.mean, expected.mean, atol=1e-6)
+
+
+def test_batches_that_cannot_run_together_are_observed_by_themselves(
+    served: ServedVersion, sink: Sink, observers
+) -> None:
+    other = ServedVersion("other", 1, served.manifest, served.engine)
+    idle = Budget(percent=100, processor_clock=lambda: 0.0, clock=itertools.count().__next__)
+    idle.spend(0.0)
+    observer = observers(sink, budget=idle)
+    for one, size in ((served, 20), (served, 10), (served, 3), (other, 4), (served, 5)):
+        observer.offer(one, {INPUT: usual_rows(size)})
+    close(observer)
+
+    found = [sink.next() for _ in range(sink.observations.qsize())]
+    by_version = [(key, list(group)) for key, group in itertools.groupby(found, lambda each: each.model)]
+    assert [key for key, _ in by_version] == ["tiny", "other", "tiny"]
+    assert [sum(each.rows for each in group) for _, group in by_version] == [33, 4, 5]
+    assert max(each.rows for each in found) <= MAX_OBSERVED_ROWS
 
 
 def test_a_large_batch_is_cut_and_its_buffer_may_be_used_again(
