@@ -20,9 +20,17 @@ def calibrate_domains(parent: Bundle, number: int, versions: Mapping[int, Bundle
         versions: by number.
 
     Raises:
-        InvalidInput: a version was not re-calibrated from the default one, or a bundle lacks what rows are compared by.
+        InvalidInput: a version was not re-calibrated from the default one, which must not be re-calibrated itself; or a
+            bundle lacks what rows are compared by.
         GraphError: the observed graph does not run.
     """
+    made_from = parent.manifest.lineage
+    if made_from.recalibration is not None and made_from.parent is not None:
+        raise InvalidInput(
+            f"version {number}, the default, was re-calibrated itself, and its held-out rows are usual for another: "
+            f"promote the version that it was made from, {made_from.parent.version}",
+            "versions",
+        )
     for version, bundle in versions.items():
         origin = bundle.manifest.lineage
         if origin.recalibration is None or origin.parent is None or origin.parent.version != number:

@@ -24,6 +24,11 @@ def test_only_versions_that_were_recalibrated_from_the_default_one_can_serve_a_d
             calibrate_domains(domain_bundle(1), number, {4: version})
 
 
+def test_a_default_version_that_was_recalibrated_keeps_no_rows_of_its_own() -> None:
+    with pytest.raises(InvalidInput, match=r"version 2, the default, was re-calibrated itself.* made from, 1"):
+        calibrate_domains(domain_bundle(UP), UP, {DOWN: domain_bundle(DOWN)})
+
+
 @pytest.mark.parametrize("part", ["observed", "held_out"])
 def test_the_default_version_needs_an_observed_graph_and_held_out_rows(part: str) -> None:
     parent = replace(domain_bundle(1), **{part: None})
