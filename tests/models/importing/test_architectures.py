@@ -1,15 +1,13 @@
-"""Small networks in the shapes of timm's, as torch's older exporter writes them: a part of `benchmarks.folding`."""
+"""Small networks in the shapes of timm's, as both exporters of torch write them: a part of `benchmarks.folding`."""
 
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, relu
 
 from models.datatypes import Array
 from models.graph.load import parse
@@ -20,81 +18,14 @@ from models.observation import ObservationReader
 from models.repository.bundle import Bundle
 from models.runtime.load import load
 from tests.models.graph.oracle import error
-
-
-class Reparameterised(nn.Module):
-    """RepVGG: a convolution of 3 x 3, one of 1 x 1 and the input itself, each normalised, are added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wide, self.wide_norm = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
-        self.narrow, self.narrow_norm = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4)
-        self.itself = nn.BatchNorm2d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return relu(self.wide_norm(self.wide(x)) + self.narrow_norm(self.narrow(x)) + self.itself(x))
-
-
-class Dense(nn.Module):
-    """DenseNet: what a layer normalises is also read by the layers after it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.BatchNorm2d(4), nn.BatchNorm2d(6)
-        self.conv, self.last = nn.Conv2d(4, 2, 3, padding=1), nn.Conv2d(6, 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        grown = torch.cat([x, self.conv(relu(self.first(x)))], dim=1)
-        return self.last(relu(self.second(grown)))
-
-
-class Mixer(nn.Module):
-    """ConvMixer: a layer between an activation and a padded convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.norm(gelu(self.conv(x))))
-
-
-class Chunks(nn.Module):
-    """Res2Net and dual paths: parts of the channels are normalised, each by its own layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(4, 6, 3)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in (2, 2, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, second, third = torch.chunk(self.conv(x), 3, dim=1)
-        return relu(self.norms[0](first)) + relu(self.norms[1](second)) * self.norms[2](third)
-
-
-class Tokens(nn.Module):
-    """LeViT: queries and keys are normalised as features of a linear layer over tokens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear, self.norm = nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.linear(x.flatten(2).transpose(1, 2))
-        queries, keys = self.norm(tokens.flatten(0, 1)).reshape_as(tokens).chunk(2, dim=-1)
-        return (queries @ keys.transpose(1, 2)).softmax(dim=-1)
-
-
-NETWORKS: dict[type[nn.Module], tuple[tuple[str, ...], bool]] = {
-    Reparameterised: (("folded_back", "folded_back", "kept"), False),
-    Dense: (("kept", "folded_back"), True),
-    Mixer: (("kept",), True),
-    Chunks: (("folded_back", "folded_back", "folded_back"), False),
-    Tokens: (("folded_back",), False),
-}
-"""What becomes of the layers, in the order of the graph; and whether one that is kept has a proof."""
+from tests.models.importing.architectures import NETWORKS, DualPath, PreActivation, Reparameterised, Tokens
 
 SINGLE = 1e-5
+
+EXPORTERS = ("legacy", "dynamo")
+
+OFTEN = (Reparameterised, DualPath, PreActivation, Tokens)
+"""Shapes that run with torch's newer exporter every time: it takes a second or two for each."""
 
 
 class Network(nn.Module):
@@ -111,7 +42,7 @@ class Network(nn.Module):
 class Sweep:
     """A network with random statistics, scales of both signs, its rows, and its bundle."""
 
-    def __init__(self, part: type[nn.Module]) -> None:
+    def __init__(self, part: type[nn.Module], exporter: str) -> None:
         torch.manual_seed(0)
         self.network = Network(part()).eval()
         self.layers = {name: module for name, module in self.network.named_modules() if hasattr(module, "running_mean")}
@@ -123,17 +54,25 @@ class Sweep:
             with torch.no_grad():
                 layer.weight[1] *= -1
         self.rows = torch.randn(5, 3, 8, 8)
-        self.bundle = import_graph(parse(self._export()), ModelInfo("network"))
+        self.bundle = import_graph(parse(self._export(exporter)), ModelInfo("network"))
 
-    def _export(self) -> bytes:
+    def _export(self, exporter: str) -> bytes:
         file = io.BytesIO()
+        names = {"input_names": ["x"], "output_names": ["y"]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, about torch's own
-            torch.onnx.export(
-                self.network, (self.rows,), file, dynamo=False, training=torch.onnx.TrainingMode.PRESERVE,
-                do_constant_folding=False, input_names=["x"], output_names=["y"],
-                dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}},
-            )  # fmt: skip
+            if exporter == "dynamo":
+                rows = torch.export.Dim("batch")
+                torch.onnx.export(
+                    self.network, (self.rows,), file, **names, dynamo=True, optimize=False, external_data=False,
+                    verbose=False, dynamic_shapes=({0: rows},),
+                )  # fmt: skip
+            else:
+                torch.onnx.export(
+                    self.network, (self.rows,), file, **names, dynamo=False, do_constant_folding=False,
+                    training=torch.onnx.TrainingMode.PRESERVE,
+                    dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}},
+                )  # fmt: skip
         return file.getvalue()
 
     def run(self, graph: bytes) -> dict[str, Array]:
@@ -161,9 +100,21 @@ def _z_units(layer: nn.Module, y: Tensor) -> Tensor:
     return ((y - layer.bias.view(shape)) / layer.weight.abs().view(shape)).flatten(2).mean(-1) if y.dim() > 2 else y
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda part: part.__name__)
-def sweep(request: pytest.FixtureRequest) -> Iterator[tuple[Sweep, tuple[str, ...], bool]]:
-    return Sweep(request.param), *NETWORKS[request.param]
+CASES = [
+    pytest.param(
+        (part, exporter),
+        id=f"{part.__name__}-{exporter}",
+        marks=[pytest.mark.slow] if exporter == "dynamo" and part not in OFTEN else [],
+    )
+    for exporter in EXPORTERS
+    for part in NETWORKS
+]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def sweep(request: pytest.FixtureRequest) -> tuple[Sweep, tuple[str, ...], bool]:
+    part, exporter = request.param
+    return Sweep(part, exporter), *NETWORKS[part]
 
 
 def test_every_layer_is_found_and_folds_or_says_why(sweep: tuple[Sweep, tuple[str, ...], bool]) -> None:
