@@ -23,7 +23,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from benchmarks.pages import write_between
 from models import starter
 from models.datatypes import Arrays
-from models.graph.load import serialize
+from models.graph.load import parse, serialize
 from models.quantization.comparison import Comparison, compare
 from models.quantization.limits import TOLERANCE
 from models.quantization.speed import measure_speed, processor
@@ -58,9 +58,6 @@ NETWORKS = {
     "resnet-mnist": Network(
         "ResNet-8, 16 channels, MNIST, 1 epoch", "mnist", "--model resnet --epochs 1 --batch-size 64"
     ),
-    "wide-mnist": Network(
-        "ResNet-8, 64 channels, MNIST, 1 epoch", "mnist", "--model resnet --width 64 --epochs 1 --batch-size 64"
-    ),
     "wide-digits": Network(
         "ResNet-20, 64 channels, digits", "digits", "--model resnet --depth 20 --width 64 --epochs 8"
     ),
@@ -89,7 +86,7 @@ def runtime_tool(**options: object) -> Make:
     def make(bundle: Bundle, rows: Arrays) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             before, after = Path(folder, "folded.onnx"), Path(folder, "quantized.onnx")
-            before.write_bytes(bundle.folded)
+            before.write_bytes(serialize(parse(bundle.folded)))
             quantize_static(before, after, _Reader(rows), quant_format=QuantFormat.QDQ, **options)
             return serialize(onnx.load(after))
 
