@@ -1,6 +1,6 @@
 """Which gates a re-calibrated version goes through, and the figures that they need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,13 @@ from models.datatypes import Arrays
 from models.drift.assessment import MIN_WINDOW_ROWS
 from models.drift.detector import Detector
 from models.manifest import AccuracyEstimate, Gate, Manifest
-from models.observation import ObservationReader
+from models.observation import ObservationReader, RowStatistics
 from models.recalibration import conditions, gates
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.joined_rows import join_halves
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
+from models.recalibration.moved import moved_share
 from models.recalibration.rows import LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -93,7 +94,7 @@ def evaluate(
     run_served = run_parent if served is None else load(served.folded, optimize=True)
     outputs_on_kept = {} if kept is None else run_parent(kept)
     drift = estimation.network.divergence(estimation.before.batch, estimation.before.mixed)
-    found = _evaluate_rows(parent, estimation, drift, outputs_on_kept)
+    found = _evaluate_rows(parent, estimation, drift, kept, outputs_on_kept)
     if parent.manifest.num_classes is None:
         return Evaluation(tuple(found))
 
@@ -142,13 +143,15 @@ def usual_rows(version: Bundle) -> Arrays | None:
     return held_out.unpack(version.held_out, version.manifest.inputs)
 
 
-def _evaluate_rows(parent: Bundle, estimation: Estimation, drift: float, outputs_on_kept: Arrays) -> list[Gate]:
+def _evaluate_rows(
+    parent: Bundle, estimation: Estimation, drift: float, kept: Arrays | None, outputs_on_kept: Arrays
+) -> list[Gate]:
     """The gates of every model."""
     network, before, after = estimation.network, estimation.before, estimation.after
     found = [
         gates.rows(estimation.count),
         gates.drift(drift, network.divergence(after.batch, after.mixed)),
-        gates.mixture(drift, _drift_of_usual_rows(parent, estimation, drift)),
+        evaluate_mixture(parent, estimation, drift, kept),
         gates.growth([*before.outputs.values(), *outputs_on_kept.values()], after.outputs.values()),
     ]
     if estimation.is_in_order and estimation.count >= MIN_ROWS_TO_PUBLISH:
@@ -173,17 +176,34 @@ def _outvote(gate: Gate) -> Gate:
     return gate.model_copy(update={"outvoted": True}) if is_outvoted else gate
 
 
-def _drift_of_usual_rows(parent: Bundle, estimation: Estimation, drift: float) -> float:
-    """Drift of the rows that are not unusual by themselves; that of all rows where this is not known."""
+def evaluate_mixture(parent: Bundle, estimation: Estimation, drift: float, kept: Arrays | None) -> Gate:
+    """Whether the rows have moved together.
+
+    Args:
+        parent, estimation: as of `evaluate`.
+        drift: of the rows, as of `models.recalibration.gates.mixture`.
+        kept: held-out rows that are usual for the parent; None where it has none.
+    """
+    return gates.mixture(drift, *_parts(parent, estimation, drift, kept), estimation.count)
+
+
+def _parts(parent: Bundle, estimation: Estimation, drift: float, kept: Arrays | None) -> tuple[float, float | None]:
+    """Drift of the rows that are not unusual by themselves, or of all; and the share that has moved, if it is known."""
     if parent.observed is None or parent.manifest.drift is None:
-        return drift
-    outputs = load(parent.observed, optimize=True)(estimation.rows)
-    observed = ObservationReader(parent.manifest.layers, outputs).read(outputs)
+        return drift, None
+    run = load(parent.observed, optimize=True)
+
+    def observe(rows: Arrays) -> Mapping[str, RowStatistics]:
+        outputs = run(rows)
+        return ObservationReader(parent.manifest.layers, outputs).read(outputs)
+
+    observed = observe(estimation.rows)
+    moved = None if kept is None else moved_share(observed, observe(kept), parent.manifest.drift)
     scores, _ = Detector(parent.manifest.drift).row_scores(observed)
     if np.count_nonzero(scores <= 1) < MIN_WINDOW_ROWS:
-        return drift
+        return drift, moved
     usual = estimation.network.run({name: values[scores <= 1] for name, values in estimation.rows.items()}, 1.0)
-    return estimation.network.divergence(usual.batch, usual.mixed)
+    return estimation.network.divergence(usual.batch, usual.mixed), moved
 
 
 @dataclass(frozen=True)

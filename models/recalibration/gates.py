@@ -31,12 +31,15 @@ MIN_GAIN = -0.01
 MIN_ESTIMATED_GAIN = -0.02
 MAX_TREND = 0.4
 MIN_REMAINING = 0.5
+MIN_MOVED, MIN_MOVED_IF_VANISHING = 0.6, 0.77
 MIN_CONFIDENT_AGREEMENT = 0.95
 CONFIDENT = 0.9
 USUAL_CONFIDENCE = 0.85
 INFORMED = 0.6
 MAX_EXPLAINED = 0.5
 SMALL_DRIFT = 0.02
+_CHANCE_DRIFT = 2.0
+"""Times one over the number of rows: drift of undisturbed rows by chance, on every network that was measured."""
 MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
 MAX_FALSE_ALARMS = 0.2
@@ -148,15 +151,22 @@ def confident_agreement(parent: Float64, candidate: Classes, reference: Float64)
     return _gate("confident_agreement", about, figure, lower=MIN_CONFIDENT_AGREEMENT)
 
 
-def mixture(drift: float, remaining: float) -> Gate:
-    """The rows have moved together: without those that are unusual by themselves, they are still drifting.
+def mixture(drift: float, remaining: float, moved: float | None, count: int) -> Gate:
+    """The rows have moved together, not a part of them.
 
     Args:
         drift: symmetric KL divergence of the rows from the parent's statistics, mean over channels and layers.
         remaining: the same without the rows whose drift score is above 1; `drift` itself where hardly any are left.
+        moved: the share of the rows that has moved (`models.recalibration.moved`); None where it is not known.
+        count: of the rows.
     """
-    figure = remaining / drift if drift >= SMALL_DRIFT else 1.0
-    return _gate("mixture", "share of the drift that remains without unusual rows", figure, lower=MIN_REMAINING)
+    is_small = drift < max(SMALL_DRIFT, _CHANCE_DRIFT / count)
+    if moved is None:
+        about = "share of the drift that remains without unusual rows"
+        return _gate("mixture", about, 1.0 if is_small else remaining / drift, lower=MIN_REMAINING)
+    vanishes = not is_small and remaining < MIN_REMAINING * drift
+    lower = MIN_MOVED_IF_VANISHING if vanishes else MIN_MOVED
+    return _gate("mixture", "share of the rows that has moved", 1.0 if is_small else moved, lower=lower)
 
 
 def trend(drift: float, between: float, by_chance: float) -> Gate:

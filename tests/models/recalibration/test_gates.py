@@ -170,10 +170,20 @@ USUAL = np.arange(200) % 10
 
 
 def test_a_drift_that_vanishes_without_the_unusual_rows_is_of_a_mixture() -> None:
-    assert gates.mixture(drift=0.4, remaining=0.4).passed
-    assert gates.mixture(drift=0.4, remaining=0.25).passed
-    assert not gates.mixture(drift=0.4, remaining=0.02).passed
-    assert gates.mixture(drift=0.01, remaining=0.001).passed  # nothing has drifted
+    assert gates.mixture(0.4, remaining=0.4, moved=None, count=256).passed
+    assert gates.mixture(0.4, remaining=0.25, moved=None, count=256).passed
+    assert not gates.mixture(0.4, remaining=0.02, moved=None, count=256).passed
+    assert gates.mixture(0.01, remaining=0.001, moved=None, count=256).passed  # nothing has drifted
+
+
+def test_where_half_of_the_rows_have_moved_they_are_a_mixture() -> None:
+    assert gates.mixture(0.4, remaining=0.4, moved=0.9, count=256).passed
+    assert gates.mixture(0.4, remaining=0.02, moved=0.9, count=256).passed  # together, to where rows look unusual
+    assert gates.mixture(0.4, remaining=0.4, moved=0.7, count=256).passed
+    assert not gates.mixture(0.4, remaining=0.02, moved=0.7, count=256).passed
+    assert not gates.mixture(0.4, remaining=0.4, moved=0.5, count=256).passed
+    assert gates.mixture(0.01, remaining=0.001, moved=0.5, count=256).passed
+    assert gates.mixture(0.03, remaining=0.03, moved=0.5, count=64).passed  # so few rows drift as far by chance
 
 
 def test_predictions_must_tell_no_less_of_the_rows_than_the_parents() -> None:
