@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from tests.bundles import image_bundle
-from tests.service.routes.observing import TINY, get, serving, until
+from tests.service.routes.observing import TINY, get, observed_rows, serving, settle, until
 from tests.watching import usual_rows, watched_bundle
 
 
@@ -28,10 +28,18 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="package")
-def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def moved_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Another one, after traffic to `tiny` that was usual at first, and then was not."""
     with serving(publish_observable(tmp_path_factory.mktemp("moved") / "repository")) as client:
         until(client, usual_rows(20), lambda: get(client, f"{TINY}/drift?window=last")["rows"] >= 16)
         assert not get(client, f"{TINY}/drift?window=last")["alarm"]
         until(client, usual_rows(20) + 3, lambda: get(client, f"{TINY}/drift?window=last")["alarm"])
         yield client
+
+
+@pytest.fixture
+def moved(moved_service: TestClient) -> TestClient:
+    """`moved_service`, with rows in every window, however long ago the first test was, and all of them observed."""
+    until(moved_service, usual_rows(20) + 3, lambda: observed_rows(moved_service, "1m") >= 36)
+    settle(moved_service)
+    return moved_service

@@ -17,6 +17,9 @@ WINDOWS = ("1m", "1h", "1d", "30d", "start")
 
 _TIMEOUT_SECONDS = 60
 
+_SETTLED_READS = 20
+"""Each takes a few milliseconds, and rows wait for 50 at most."""
+
 
 def serving(repository: Repository, **changes: Any) -> TestClient:
     settings = Settings(repository=repository.root, watch_percent=100, drift_window_rows=16, **changes)
@@ -36,6 +39,19 @@ def until(client: TestClient, rows: np.ndarray, holds: Callable[[], bool], model
     while not holds():
         assert monotonic() < deadline, f"what was awaited did not come within {_TIMEOUT_SECONDS} seconds of predictions"
         infer(client, rows, model)
+
+
+def observed_rows(client: TestClient, window: str) -> int:
+    """How many rows of `tiny` have been observed in a window of time."""
+    return int(get(client, f"{TINY}/live?window={window}")["rows"])
+
+
+def settle(client: TestClient) -> None:
+    """Return when no row waits to be observed any more: their number has stayed what it was for a while."""
+    rows, same = observed_rows(client, "start"), 0
+    while same < _SETTLED_READS:
+        before, rows = rows, observed_rows(client, "start")
+        same = same + 1 if rows == before else 0
 
 
 def get(client: TestClient, path: str) -> dict[str, Any]:
