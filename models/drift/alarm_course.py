@@ -44,12 +44,13 @@ class AlarmCourse:
 
     Attributes:
         began: when the window that opened it was full, in seconds since 1970.
-        ended: when the one that closed it was; None while it is open.
+        ended: when the one that closed it was, or when the version had no role and no rows; None while it is open.
         windows: judged from the one to the other, both included.
         peak: the worst of them.
         first_layer: the first layer of the network that was significant in the window that opened it; None if none
             was by itself.
         classes: that were significantly more or less frequent among the predictions at the peak, ascending.
+        end_reason: why it ended where no window has closed it; empty otherwise.
     """
 
     began: float
@@ -58,6 +59,7 @@ class AlarmCourse:
     peak: Peak
     first_layer: str | None
     classes: tuple[int, ...]
+    end_reason: str = ""
 
     @classmethod
     def opened_by(cls, found: Assessment, at: float) -> "AlarmCourse":
@@ -114,6 +116,13 @@ class AlarmState:
     def open(self) -> AlarmCourse | None:
         """The alarm that is open; None if none is."""
         return self.courses[-1] if self.courses and self.courses[-1].ended is None else None
+
+    def end(self, at: float, reason: str) -> "AlarmState":
+        """The state after the open alarm has ended for another reason than a window. Evidence begins anew."""
+        if self.open is None:
+            return self
+        ended = replace(self.open, ended=at, end_reason=reason)
+        return AlarmState(judged_at=self.judged_at, courses=(*self.courses[:-1], ended))
 
     def since(self, time: float) -> Sequence[AlarmCourse]:
         """The alarms that were open after a time, in seconds since 1970, oldest first."""

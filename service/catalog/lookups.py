@@ -119,6 +119,15 @@ class Lookups:
         model = self._models.get(served.model)
         return model is not None and served.version == model.default
 
+    def has_role(self, name: str, version: int) -> bool:
+        """Whether a loaded version gets rows that name no version: as the default, canary or shadow, or of a domain."""
+        model = self._models.get(name)
+        if model is None or version not in model.loaded:
+            return False
+        domains = () if model.domains is None else model.domains.versions
+        others = (model.canary, model.shadow, *domains)
+        return version == model.default or any(other is not None and other.version == version for other in others)
+
     def canary_share(self, served: ServedVersion) -> float | None:
         """The share of the requests that name no version which a canary answers; None for other versions."""
         model = self._models.get(served.model)

@@ -35,7 +35,10 @@ class AlarmReport(BaseModel):
     """An alarm of a version."""
 
     began: datetime = Field(description="When the window that opened it was full.")
-    ended: datetime | None = Field(description="When the window that closed it was full; null while it is open.")
+    ended: datetime | None = Field(
+        description="When the window that closed it was full, or when `end_reason` held; null while it is open."
+    )
+    end_reason: str = Field("", description="Why it ended where no window has closed it; empty otherwise.")
     windows: int = Field(description="Judged from the one to the other, both included.")
     peak: PeakReport
     first_layer: str | None = Field(
@@ -52,6 +55,7 @@ class AlarmReport(BaseModel):
         return cls(
             began=to_date(course.began),
             ended=None if course.ended is None else to_date(course.ended),
+            end_reason=course.end_reason,
             windows=course.windows,
             peak=PeakReport.of(course.peak),
             first_layer=course.first_layer,

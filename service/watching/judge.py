@@ -6,30 +6,26 @@ and no alarm begins twice. An alarm stays in the state until it is delivered.
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
-import orjson
-from pydantic import ConfigDict, ValidationError
-
 from models.drift.alarm_course import NO_ALARMS, AlarmState
-from models.drift.assessment import Assessment
 from models.drift.baseline import Baseline
-from models.errors import InvalidInput, NotReady
+from models.errors import NotReady
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.replicas.store import StoreUnavailable, revision_of
-from service.replicas.values import StoredModel, pack, unpack
-from service.watching.alarm import Alarm
+from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
+from service.watching.judge_state import Finding, JudgeState, SharedBaseline
 from service.watching.judged_window import JudgedWindow
 from service.watching.shared_windows import decode_rows
-from service.watching.stored_observations import StoredObservations
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
-SCHEMA = 1
 LEASE_SECONDS = 7.0
 """After the death of the replica that judges, another one does."""
 _REMEMBERED_SECONDS = 7200.0
@@ -40,84 +36,6 @@ _ATTEMPTS = 10
 
 Deliver = Callable[[Alarm, str], Awaitable[object]]
 """Delivers an alarm under an id, which is the same at every attempt. Returns when it is done, or given up."""
-
-
-class Finding(StoredModel):
-    """What has been found of a version, as all replicas show it.
-
-    Attributes:
-        number: of alarms that have begun or ended.
-        judged_at: when the last window was full, in seconds since 1970.
-        assessment: of that window.
-        alarm: the last one that has begun or ended; None before the first.
-        alarms: of the version, after that window.
-    """
-
-    model_config = ConfigDict(ser_json_inf_nan="constants")
-
-    number: int
-    judged_at: float
-    assessment: Assessment
-    alarm: Alarm | None
-    alarms: AlarmState
-
-
-class SharedBaseline(StoredModel):
-    """The baseline of a version, as all replicas use it."""
-
-    baseline: Baseline
-
-
-@dataclass(frozen=True)
-class JudgeState:
-    """How far the rows of a version have been judged.
-
-    Attributes:
-        consumed: last part of each replica's rows, and when, in seconds since 1970.
-        filling: rows of the window that is not full yet.
-        judged: the last full window; None before the first.
-        finding: of that window.
-        undelivered: numbers and alarms.
-        baseline: of the version; None where none was asked for.
-    """
-
-    consumed: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    filling: Bucket | None = None
-    judged: Bucket | None = None
-    finding: Finding | None = None
-    undelivered: tuple[tuple[int, Alarm], ...] = ()
-    baseline: Baseline | None = None
-
-    def to_value(self) -> bytes:
-        """Returns the value that the store holds."""
-        header = {
-            "consumed": self.consumed,
-            "finding": None if self.finding is None else self.finding.model_dump_json(),
-            "undelivered": [(number, alarm.model_dump_json()) for number, alarm in self.undelivered],
-        }
-        rows = StoredObservations("", (), self.filling, self.judged, 0.0, baseline=self.baseline).to_bytes()
-        return pack(SCHEMA, orjson.dumps(header) + b"\n" + rows)
-
-    @classmethod
-    def from_value(cls, value: bytes | None) -> "JudgeState | None":
-        """Returns what `to_value` wrote; the first state for no value, None for a value of another release."""
-        if value is None:
-            return cls()
-        if (payload := unpack(SCHEMA, value)) is None:
-            return None
-        line, _, rows = payload.partition(b"\n")
-        try:
-            header, stored = orjson.loads(line), StoredObservations.from_bytes(rows)
-            return cls(
-                {replica: (int(number), float(at)) for replica, (number, at) in header["consumed"].items()},
-                stored.filling,
-                stored.judged,
-                None if header["finding"] is None else Finding.model_validate_json(header["finding"]),
-                tuple((number, Alarm.model_validate_json(alarm)) for number, alarm in header["undelivered"]),
-                stored.baseline,
-            )
-        except (InvalidInput, ValidationError, ValueError, LookupError):
-            return None
 
 
 class Judge:
@@ -165,6 +83,24 @@ class Judge:
                 await self._judge(key, served, monitor, sorted(parts[key], key=lambda part: part[1:3]))
         self._is_holder = True
 
+    async def end_alarms(
+        self, versions: Mapping[str, tuple[ServedVersion, VersionMonitor]], *, are_loaded: bool
+    ) -> None:
+        """End the alarms of versions that answer no more, if this replica has the lease.
+
+        Args:
+            versions: without a role, by key.
+            are_loaded: they may be named by requests: their alarms end when they have had no rows for an hour.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        reason, last_rows_before = (UNUSED, self._clock() - UNUSED_SECONDS) if are_loaded else (UNLOADED, math.inf)
+        for key, (served, monitor) in versions.items():
+            is_idle = monitor.judged is not None and monitor.judged.at <= last_rows_before
+            if self._is_holder and is_idle and monitor.alarms.open is not None:
+                await self._change(key, partial(self._end_alarm, served, reason, last_rows_before))
+
     async def set_baseline(self, key: str, baseline: Baseline | None) -> None:
         """Have the rows of a version judged by another baseline, or by none.
 
@@ -189,28 +125,42 @@ class Judge:
     async def _judge(
         self, key: str, served: ServedVersion, monitor: VersionMonitor, parts: list[tuple[str, str, int, bytes]]
     ) -> None:
+        if await self._change(key, partial(self._consume, served=served, monitor=monitor, parts=parts)):
+            for name, *_ in parts:
+                await self._store.delete(name)
+
+    async def _change(self, key: str, change: Callable[[JudgeState], JudgeState]) -> bool:
+        """Change the state of a version, and publish what has changed. Returns False if another replica was first."""
         async with self._state:
             value = await self._store.get(f"judge/{key}")
             before = JudgeState.from_value(value)
             if before is None:  # of another release, which judges no more: the lease is here
                 before = JudgeState(baseline=await self._shared_baseline(key))
-            after = await asyncio.to_thread(self._consume, before, served, monitor, parts)
+            after = await asyncio.to_thread(change, before)
             if after != before and not await self._store.compare_and_set(
                 f"judge/{key}", revision_of(value), await asyncio.to_thread(after.to_value)
             ):
-                return
+                return False
         for _, alarm in after.undelivered[len(before.undelivered) :]:
             self._on_alarm(alarm)
         if after.finding is not None:
             await self._store.put(f"finding/{key}", after.finding.to_value())
-        for name, *_ in parts:
-            await self._store.delete(name)
         if after.baseline != before.baseline:
             await self._publish_baseline(key, after.baseline)
         if after.finding != before.finding:
             await self._membership.announce(FINDINGS_TOPIC)
         if after.undelivered and (key not in self._delivering or self._delivering[key].done()):
             self._delivering[key] = asyncio.create_task(self._deliver_all(key))
+        return True
+
+    def _end_alarm(self, served: ServedVersion, reason: str, last_rows_before: float, state: JudgeState) -> JudgeState:
+        now, finding = self._clock(), state.finding
+        last_rows = max((at for _, at in state.consumed.values()), default=0.0)
+        if finding is None or finding.alarms.open is None or last_rows > last_rows_before:
+            return state
+        rows = Bucket.empty(now) if state.judged is None else state.judged
+        judged = JudgedWindow(rows, finding.judged_at, finding.assessment, finding.alarms.end(now, reason))
+        return self._judge_window(state, served, judged, finding.alarms)
 
     def _consume(
         self,
@@ -243,7 +193,7 @@ class Judge:
         number, alarm = (0, None) if state.finding is None else (state.finding.number, state.finding.alarm)
         undelivered = state.undelivered
         if (judged.alarms.open is None) != (before.open is None):
-            number, alarm = number + 1, Alarm.of(served, judged)
+            number, alarm = number + 1, Alarm.of(served.model, served.version, served.manifest, judged)
             undelivered = (*undelivered, (number, alarm))
         finding = Finding(
             number=number, judged_at=judged.at, assessment=judged.assessment, alarm=alarm, alarms=judged.alarms

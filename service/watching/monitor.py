@@ -1,7 +1,8 @@
 """Records and judges the observations of all served versions, and keeps them in a folder.
 
 Each version has windows of time (`service.watching.windows`), and windows of a fixed number of rows, one after the
-other. A window of rows is judged when it is full; alarms open and close with them.
+other. A window of rows is judged when it is full; alarms open and close with them. An alarm also ends when its version
+has no role and has had no rows for an hour, or is not served any more: no window would ever close it.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from models.accuracy.agreement import AgreementEstimator
 from models.accuracy.labelled import Labelled
 from models.drift.baseline import Baseline
 from models.errors import DengeError, NotFound
+from models.manifest import Manifest
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady
 from service.watching import stored_observations
+from service.watching.alarm import UNLOADED, UNUSED, Alarm
 from service.watching.judged_window import JudgedWindow
 from service.watching.observation import Observation
 from service.watching.shared_drift import SharedDrift
@@ -32,8 +35,7 @@ SAVE_SECONDS = 30.0
 DISK_SECONDS = 20.0
 """How long to wait for observations to be saved."""
 
-AlarmCallback = Callable[[ServedVersion, JudgedWindow], None]
-"""Called with the window with which an alarm begins or ends."""
+AlarmCallback = Callable[[Alarm], None]
 
 _Key = tuple[str, int]
 
@@ -68,7 +70,7 @@ class DriftMonitor:
         self._folder = folder if shared is None else None
         self._shared = shared
         if shared is not None:
-            shared.start(self.monitored)
+            shared.start(self.monitored, catalog.has_role)
         self._clock = clock
         self._versions: dict[_Key, VersionMonitor] = {}
         self._callbacks: list[AlarmCallback] = []
@@ -78,7 +80,7 @@ class DriftMonitor:
         self._disk = BlockingPool("observations", 1, DISK_SECONDS)
 
     def on_alarm_change(self, callback: AlarmCallback) -> None:
-        """Call this, from any thread, when an alarm begins or ends."""
+        """Call this, from any thread, with every alarm that begins or ends."""
         self._callbacks.append(callback)
 
     def of(self, served: ServedVersion) -> VersionMonitor:
@@ -124,8 +126,7 @@ class DriftMonitor:
             return
         judged = self.of(served).record(observation)
         if judged is not None:
-            for callback in self._callbacks:
-                callback(served, judged)
+            self._publish(served.model, served.version, served.manifest, judged)
 
     def record_labels(self, model: str, version: int, at: float, labelled: Labelled) -> None:
         """Add labels of rows that a loaded version predicted at a time, in seconds since 1970.
@@ -160,13 +161,35 @@ class DriftMonitor:
             log.warning("observations_not_saved", folder=str(self._folder), reason=str(error))
 
     def save(self) -> None:
-        """Write new observations to the folder, and forget versions that are not served any more.
+        """End the alarms of versions that answer no more, write new observations, and forget versions not served.
 
         A folder that cannot be written is logged once; the service continues without.
         """
         with self._save_lock:
+            if self._shared is None:
+                self._end_alarms()
             self._write()
             self._forget()
+
+    def _end_alarms(self) -> None:
+        """End the alarms of versions that answer no more."""
+        served = {(served.model, served.version) for served in self._catalog.served()}
+        with self._lock:
+            versions = list(self._versions.items())
+        for key, version in versions:
+            if version.alarms.open is None or self._catalog.has_role(*key):
+                continue
+            if key not in served:
+                ended = version.end_alarm(UNLOADED)
+            else:
+                ended = None if version.window("1h").rows else version.end_alarm(UNUSED)
+            if ended is not None:
+                self._publish(*key, version.manifest, ended)
+
+    def _publish(self, model: str, version: int, manifest: Manifest, judged: JudgedWindow) -> None:
+        alarm = Alarm.of(model, version, manifest, judged)
+        for callback in self._callbacks:
+            callback(alarm)
 
     def _write(self) -> None:
         with self._lock:

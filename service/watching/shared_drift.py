@@ -7,7 +7,8 @@ from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.telemetry.effort import Effort
 from service.watching.alarm import Alarm
-from service.watching.judge import FINDINGS_TOPIC, Finding, Judge, JudgeState, SharedBaseline
+from service.watching.judge import FINDINGS_TOPIC, Judge
+from service.watching.judge_state import Finding, JudgeState, SharedBaseline
 from service.watching.shared_windows import SharedWindows
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket, Window
@@ -36,18 +37,22 @@ class SharedDrift:
         self._publish_alarm = publish_alarm
         self._findings: dict[str, Finding] | None = None
         self._monitored: Callable[[], Iterable[MonitoredVersion]] = tuple
+        self._has_role: Callable[[str, int], bool]
+        self._last_served: dict[str, MonitoredVersion] = {}
 
     def share(self, model: str, version: int) -> Callable[[str], "_SharedVersion"]:
         """Returns what gives, for the identity of a version, what all replicas have observed of it."""
         return lambda identity: _SharedVersion(self._windows, self._membership, version_key(model, version, identity))
 
-    def start(self, monitored: Callable[[], Iterable[MonitoredVersion]]) -> None:
+    def start(self, monitored: Callable[[], Iterable[MonitoredVersion]], has_role: Callable[[str, int], bool]) -> None:
         """Share and judge these versions from now on. Before the membership runs.
 
         Args:
             monitored: returns the served versions and their monitors.
+            has_role: whether a version, by name and number, gets rows that name no version.
         """
         self._monitored = monitored
+        self._has_role = has_role
         self._membership.watch("observations", self.write)
         self._membership.watch(FINDINGS_TOPIC, self.read)
 
@@ -64,6 +69,11 @@ class SharedDrift:
             if served.manifest.num_classes is not None:
                 await self._windows.share_estimator(key, monitor)
         await self._judge.work(versions)
+        without_role = {key: found for key, found in versions.items() if not self._has_role(*_name(found))}
+        unloaded = {key: found for key, found in self._last_served.items() if key not in versions}
+        await self._judge.end_alarms(without_role, are_loaded=True)
+        await self._judge.end_alarms(unloaded, are_loaded=False)
+        self._last_served = versions
 
     async def read(self) -> None:
         """Show what was judged, and publish the alarms that have begun or ended.
@@ -79,9 +89,9 @@ class SharedDrift:
         self._findings = findings
         versions = self._versions()
         await self._read_baselines(versions)
-        for key in findings.keys() & versions.keys():
-            finding, (_, monitor) = findings[key], versions[key]
-            monitor.apply_judgement(finding.judged_at, finding.assessment, finding.alarms)
+        for key, finding in findings.items():
+            if key in versions:
+                versions[key][1].apply_judgement(finding.judged_at, finding.assessment, finding.alarms)
             if finding.alarm is not None and (key not in known or finding.number > known[key].number):
                 self._publish_alarm(finding.alarm)
 
@@ -110,6 +120,10 @@ class SharedDrift:
             version_key(served.model, served.version, monitor.identity): (served, monitor)
             for served, monitor in self._monitored()
         }
+
+
+def _name(found: MonitoredVersion) -> tuple[str, int]:
+    return found[0].model, found[0].version
 
 
 class _SharedVersion:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from models.accuracy.labelled import Labelled
@@ -39,6 +40,7 @@ class VersionMonitor:
         effort: what observing has cost this replica.
         assessor: judges the rows.
         identity: digest of the manifest as it is stored.
+        manifest: of the version.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class VersionMonitor:
     ) -> None:
         # Without what the file does not state: two releases that share a store, or an upgrade, may know other fields.
         self.identity = sha256(manifest.model_dump_json(exclude_unset=True).encode()).hexdigest()
+        self.manifest = manifest
         self.effort = Effort()
         self.assessor = Assessor(manifest, false_alarm_rate, days_between_false_alarms)
         self.window_rows = window_rows
@@ -154,6 +157,16 @@ class VersionMonitor:
             self._alarms = self._judged.alarms
             self._set_baseline(self.assessor.extend(self.assessor.baseline, full))
             return None if was_open == (self._alarms.open is not None) else self._judged
+
+    def end_alarm(self, reason: str) -> JudgedWindow | None:
+        """End the open alarm without a window. Returns the last window, with the alarms now; None if none was open."""
+        with self._lock:
+            if self._alarms.open is None or self._judged is None:
+                return None
+            self._alarms = self._alarms.end(self._clock(), reason)
+            self._judged = replace(self._judged, alarms=self._alarms)
+            self._unsaved = True
+            return self._judged
 
     def record_labels(self, labelled: Labelled, at: float) -> None:
         """Add labels of rows that were predicted at a time, in seconds since 1970."""

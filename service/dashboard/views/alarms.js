@@ -50,7 +50,10 @@ export function alarmTable(state) {
 }
 
 /** @param {Alarm} alarm */
-const openFor = ({ began, ended }) => (ended === null ? `${span(began)}, still open` : span(began, ended));
+const openFor = ({ began, ended, end_reason: reason }) => {
+  if (ended === null) return `${span(began)}, still open`;
+  return [span(began, ended), reason ? h("span", { class: "note" }, ` ${reason}`) : null];
+};
 
 /** @param {Alarm} alarm @param {number} large */
 const severity = ({ peak }, large) => (large > 0 ? sizeInWords(peak.symmetric_kl, large) : number(peak.symmetric_kl));
@@ -60,11 +63,12 @@ const rightThen = ({ peak: { estimated_accuracy: estimate } }) =>
   estimate === null ? "not known" : `about ${percent(Math.round(100 * estimate.value) / 100)}`;
 
 /** An alarm as a line of a table to keep. @param {string} model @param {string | null} version @param {Alarm} alarm */
-const record = (model, version, { began, ended, windows, peak, first_layer, classes }) => ({
+const record = (model, version, { began, ended, end_reason, windows, peak, first_layer, classes }) => ({
   model,
   version,
   began,
   ended,
+  end_reason,
   windows,
   worst_at: peak.time,
   symmetric_kl: peak.symmetric_kl,

@@ -62,7 +62,7 @@ export function verdict(state) {
 const lastAlarm = ({ last_alarm: alarm }, link) =>
   alarm !== null &&
   alarm.ended !== null && [
-    ` The last alarm ended at ${date(alarm.ended)}, after ${span(alarm.began, alarm.ended)}. `,
+    ` The last alarm ended at ${date(alarm.ended)}, after ${span(alarm.began, alarm.ended)}. ${alarm.end_reason ? `${alarm.end_reason} ` : ""}`,
     link,
   ];
 

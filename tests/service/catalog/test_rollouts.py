@@ -1,6 +1,7 @@
 """Which version answers which request, without HTTP."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from models.repository.repository import Repository
 from models.repository.rollout import Canary
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
+from tests.domains import DOWN, publish_domains
 from tests.service.catalogs import loaded
 
 ROWS = np.random.default_rng(11).normal(size=(64, 4)).astype(np.float32)
@@ -39,6 +41,30 @@ def test_only_the_default_version_has_a_shadow(catalog: Catalog) -> None:
     assert {version: catalog.shadow_of(catalog.get("tiny", version)) for version in (2, 3)} == {2: None, 3: None}
     assert catalog.shadow_of(catalog.get("tiny")) is catalog.get("tiny", 2)
     assert catalog.shadow_of(catalog.get("shapes")) is None
+
+
+def with_role(catalog: Catalog, model: str = "tiny") -> set[int]:
+    return {version for version in range(5) if catalog.has_role(model, version)}
+
+
+def test_versions_that_get_rows_without_being_named_have_a_role(catalog: Catalog) -> None:
+    rollouts = Rollouts(catalog)
+    rollouts.set_label("tiny", "old", 3)
+    assert with_role(catalog) == {1}, "a label is a name"
+    rollouts.set_canary("tiny", Canary(version=2, share=0.5))
+    rollouts.set_shadow("tiny", 3)
+    assert with_role(catalog) == {1, 2, 3}
+    rollouts.promote("tiny", 2)
+    rollouts.set_shadow("tiny", None)
+    assert with_role(catalog) == {2}
+    assert with_role(catalog, "unknown") == set()
+
+
+def test_the_versions_of_domains_have_a_role(tmp_path: Path) -> None:
+    catalog = loaded(publish_domains(Repository(tmp_path)))
+    assert with_role(catalog) == {1}
+    Rollouts(catalog).set_domains("tiny", [DOWN])
+    assert with_role(catalog) == {1, DOWN}
 
 
 def test_a_change_does_not_reach_a_request_in_flight(catalog: Catalog) -> None:

@@ -27,11 +27,14 @@ class Clock:
 
 
 class Catalog:
-    """Serves one version until it is unloaded, and has it in its repository until it is pruned."""
+    """Serves one version until it is unloaded, and has it in its repository until it is pruned.
+
+    It is the default version until it is replaced.
+    """
 
     def __init__(self, served: ServedVersion) -> None:
         self._version = served
-        self._served = self._stored = True
+        self._served = self._stored = self._is_default = True
         self.repository = self
 
     def get(self, model: str, version: int | None = None) -> ServedVersion:
@@ -44,6 +47,12 @@ class Catalog:
 
     def served(self) -> list[ServedVersion]:
         return [self._version] if self._served else []
+
+    def has_role(self, model: str, version: int) -> bool:
+        return self._served and self._is_default and (model, version) == (self._version.model, self._version.version)
+
+    def replace(self) -> None:
+        self._is_default = False
 
     def unload(self) -> None:
         self._served = False

@@ -22,7 +22,7 @@ def test_an_alarm_that_begins_and_ends_is_logged_and_reaches_every_subscriber(
     with structlog.testing.capture_logs() as logged:
         for shift in (3, 0, 0, 0):
             if judged := monitor.record(observation(observed_model, usual_rows(64) + shift)):
-                alarms.notify_subscribers(served, judged)
+                alarms.notify_subscribers(Alarm.of("tiny", 1, served.manifest, judged))
             clock.now += 60
 
     assert one == other

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.catalog.served_version import ServedVersion
-from service.watching.judged_window import JudgedWindow
+from service.host.clock import to_date
+from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
@@ -56,18 +57,69 @@ def test_the_oracle_notices_a_row_that_is_missing(observed_model: ObservedModel)
 
 
 def test_an_alarm_begins_and_ends_once(observed_model: ObservedModel, served: ServedVersion, clock: Clock) -> None:
-    changes: list[tuple[ServedVersion, JudgedWindow]] = []
+    changes: list[Alarm] = []
     monitor = DriftMonitor(Catalog(served), rows=64, clock=clock)
-    monitor.on_alarm_change(lambda version, judged: changes.append((version, judged)))
+    monitor.on_alarm_change(changes.append)
     for shift in (0, 0, 3, 3, 3, 0, 0, 0, 0):
         for part in range(4):
             monitor.record(observation(observed_model, usual_rows(16, seed=10 * shift + part) + np.float32(shift)))
 
-    assert [(version is served, judged.alarms.open is not None) for version, judged in changes] == [
-        (True, True),
-        (True, False),
+    assert [(alarm.model, alarm.version, alarm.alarm) for alarm in changes] == [
+        ("tiny", "1", True),
+        ("tiny", "1", False),
     ]
     assert monitor.of(served).judged.bucket.rows == 64
+
+
+def test_the_alarm_of_a_replaced_version_ends_an_hour_after_its_last_rows(
+    observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
+) -> None:
+    changes: list[Alarm] = []
+    catalog = Catalog(served)
+    monitor = DriftMonitor(catalog, rows=64, folder=tmp_path, clock=clock)
+    monitor.on_alarm_change(changes.append)
+    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    began = clock.now
+    clock.now += 10 * UNUSED_SECONDS
+    monitor.save()
+    assert monitor.of(served).alarms.open is not None, "the default version keeps its alarm, however long it is idle"
+
+    catalog.replace()
+    monitor.record(observation(observed_model, usual_rows(1)))  # of a request that names it
+    clock.now += UNUSED_SECONDS / 2
+    monitor.save()
+    assert [alarm.alarm for alarm in changes] == [True]
+    assert monitor.of(served).alarms.open is not None, "a version that requests name keeps its alarm"
+    clock.now += UNUSED_SECONDS
+    for _ in range(2):
+        monitor.save()
+
+    began_alarm, ended = changes
+    assert (began_alarm.alarm, ended.alarm, ended.message, ended.course.end_reason) == (True, False, UNUSED, UNUSED)
+    assert (ended.course.began, ended.course.ended, ended.course.windows) == (to_date(began), to_date(clock.now), 1)
+    assert (ended.time, ended.rows) == (to_date(clock.now), 64)
+    again = DriftMonitor(catalog, rows=64, folder=tmp_path, clock=clock)
+    assert again.of(served).alarms == monitor.of(served).alarms
+    assert [course.end_reason for course in again.of(served).alarms.courses] == [UNUSED]
+    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    assert [alarm.alarm for alarm in changes] == [True, False, True], "rows that come later open another one"
+
+
+def test_the_alarm_of_an_unloaded_version_ends_at_once(
+    observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
+) -> None:
+    changes: list[Alarm] = []
+    catalog = Catalog(served)
+    monitor = DriftMonitor(catalog, rows=64, folder=tmp_path, clock=clock)
+    monitor.on_alarm_change(changes.append)
+    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    catalog.unload()
+    monitor.save()
+
+    assert [(alarm.alarm, alarm.course.end_reason) for alarm in changes] == [(True, ""), (False, UNLOADED)]
+    catalog.load()
+    assert monitor.of(served).alarms.open is None
+    assert monitor.of(served).alarms.courses[0].end_reason == UNLOADED
 
 
 def test_an_alarm_stays_active_after_a_restart_and_so_does_a_window_that_is_half_full(
@@ -78,9 +130,9 @@ def test_an_alarm_stays_active_after_a_restart_and_so_does_a_window_that_is_half
         monitor.record(observation(observed_model, usual_rows(16) + np.float32(3)))
     monitor.save()
 
-    changes: list[JudgedWindow] = []
+    changes: list[Alarm] = []
     again = DriftMonitor(Catalog(served), rows=64, folder=tmp_path, clock=clock)
-    again.on_alarm_change(lambda _served, judged: changes.append(judged))
+    again.on_alarm_change(changes.append)
     before, after = monitor.of(served).judged, again.of(served).judged
     assert again.of(served).alarms == monitor.of(served).alarms
     assert again.of(served).alarms.open is not None

@@ -17,7 +17,7 @@ from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
 from service.replicas.store import StoreUnavailable
-from service.watching.alarm import Alarm
+from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.judge import LEASE_SECONDS, Judge
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel
@@ -57,7 +57,8 @@ class Replica:
         self.shared = SharedDrift(
             membership, Judge(membership, clock, self.logged.append, self._deliver), self.events.append
         )
-        self.monitor = DriftMonitor(Catalog(served), WINDOW_ROWS, clock=clock, shared=self.shared)
+        self.catalog = Catalog(served)
+        self.monitor = DriftMonitor(self.catalog, WINDOW_ROWS, clock=clock, shared=self.shared)
         self.version = self.monitor.of(served)
 
     async def _deliver(self, alarm: Alarm, identity: str) -> None:
@@ -202,6 +203,63 @@ def test_an_alarm_is_one_for_all_replicas(fleet: Fleet) -> None:
         delivered = [alarm for replica in replicas for alarm in replica.delivered]
         assert [alarm.alarm for alarm, _ in delivered] == [True, False, True]
         assert len({identity for _, identity in delivered}) == 3
+
+    run(test())
+
+
+def test_the_alarm_of_a_replaced_version_ends_once_an_hour_after_the_last_rows_of_all_replicas(
+    fleet: Fleet, clock: Clock
+) -> None:
+    async def test() -> None:
+        judge, other = fleet.add("a"), fleet.add("b")
+        replicas = judge, other
+        await exchange(*replicas)
+        fleet.observe(other, usual_rows(70) + np.float32(3))
+        await exchange(*replicas)
+        await exchange(*replicas)
+        clock.now += 10 * UNUSED_SECONDS
+        await exchange(*replicas)
+        assert judge.version.alarms.open is not None, "the default version keeps its alarm, however long it is idle"
+
+        for replica in replicas:
+            replica.catalog.replace()
+        fleet.observe(other, usual_rows(1))  # of a request that names it
+        await exchange(other, judge)
+        clock.now += UNUSED_SECONDS / 2
+        await exchange(*replicas)
+        assert judge.version.alarms.open is not None, "a version that requests name keeps its alarm"
+        clock.now += UNUSED_SECONDS
+        for _ in range(3):
+            await exchange(*replicas)
+
+        for replica in replicas:
+            assert [(alarm.alarm, alarm.course.end_reason) for alarm in replica.events] == [(True, ""), (False, UNUSED)]
+            assert replica.version.alarms.open is None
+            assert [course.ended for course in replica.version.alarms.courses] == [clock.now]
+        await until(lambda: len(judge.delivered + other.delivered) == 2, "the end of the alarm is not delivered")
+        assert len(judge.logged + other.logged) == 2
+
+    run(test())
+
+
+def test_the_alarm_of_an_unloaded_version_ends_in_all_replicas(fleet: Fleet) -> None:
+    async def test() -> None:
+        replicas = [fleet.add(name) for name in "ab"]
+        fleet.observe(replicas[1], usual_rows(70) + np.float32(3))
+        await exchange(*replicas)
+        await exchange(*replicas)
+        for replica in replicas:
+            replica.catalog.unload()
+        for _ in range(2):
+            await exchange(*replicas)
+
+        for replica in replicas:
+            assert [(alarm.alarm, alarm.message) for alarm in replica.events][1:] == [(False, UNLOADED)]
+            replica.catalog.load()
+        late = fleet.add("late")
+        await exchange(*replicas, late)
+        for replica in (*replicas, late):
+            assert [course.end_reason for course in replica.version.alarms.courses] == [UNLOADED]
 
     run(test())
 
