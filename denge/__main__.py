@@ -19,6 +19,7 @@ from service.__main__ import USAGE_ERROR, serve_with
 from service.host.flags import build_app
 from service.settings import ConfigurationError, Settings
 from training import __main__ as training
+from training.exit_codes import run
 
 app = App(
     name="denge",
@@ -62,7 +63,7 @@ app.register_install_completion_command()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code."""
-    return training.run(app, arguments)
+    return run(app, arguments)
 
 
 if __name__ == "__main__":

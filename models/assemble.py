@@ -24,6 +24,7 @@ from models.graph.observe import observe
 from models.graph.positions import choose_positions
 from models.graph.topology import read_topology
 from models.graph.weights import WeightFiles, change, split_model
+from models.half_weights import halve
 from models.manifest import (
     Capability,
     Lineage,
@@ -111,10 +112,10 @@ def assemble(
 
     Raises:
         InvalidInput: the name cannot be a model's, the tolerance is not positive, or the number of labels is wrong.
-        ParityError: the graphs differ by more than the tolerance.
+        ParityError: the graphs differ by more than the tolerance, or half precision changes the answers.
         TrainingModeGraph: a layer of the graph normalises by its batch.
         GraphError: the graph has no normalisation layer or no batch axis, or cannot be folded, unless that is allowed;
-            it cannot be observed, or onnxruntime cannot load it.
+            it cannot be observed, onnxruntime cannot load it, or half precision does not hold its weights.
     """
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:
@@ -185,7 +186,8 @@ def assemble(
         training=training,
         training_history=training_history,
     )
-    return Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
+    bundle = Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
+    return halve(bundle, rows) if info.half_weights else bundle
 
 
 def _fold(source: onnx.ModelProto, weights: Weights, probed: Probe) -> tuple[Folded, dict[Capability, str]]:

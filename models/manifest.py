@@ -400,6 +400,23 @@ class QuantizationRecord(Record):
     forced: bool = Field(default=False, description="published on request although a gate did not pass")
 
 
+class HalfWeights(Record):
+    """What rounding the weights to half precision changes in the outputs of the version.
+
+    It is compared with itself in float32, whose graphs have passed `parity` before.
+    """
+
+    weights: int = Field(gt=0, description="of the served graph that were rounded")
+    rows: int = Field(gt=0, description="compared: held-out rows, or random ones where there are none")
+    agreement: float | None = Field(
+        default=None, ge=0, le=1, description="share of these rows whose class stays; absent without classes"
+    )
+    max_absolute: float = Field(ge=0, description="largest difference of an output")
+    max_relative: float = Field(
+        ge=0, description="largest difference, divided by the largest value of the same output in a run of 64 rows"
+    )
+
+
 Origin = Literal["trained", "imported", "recalibrated", "referenced", "quantized"]
 
 
@@ -614,6 +631,9 @@ class Manifest(Record):
         description="the layers as a graph, each node after its sources; empty for a version of an earlier release",
     )
     parity: Parity
+    half_weights: HalfWeights | None = Field(
+        default=None, description="absent for a version whose weights are stored as they are"
+    )
     drift: DriftReference | None = Field(default=None, description="absent for a version without held-out rows")
     lineage: Lineage
     training: TrainingRecord | None = None

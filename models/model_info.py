@@ -14,6 +14,8 @@ class ModelInfo:
     Attributes:
         scores: by default, "probabilities" if the first output comes from a Softmax node.
         watch_positions: whether one layer is also watched for where its values are (`models.graph.positions`).
+        half_weights: whether the weights are stored in half precision (`models.half_weights`). A version that is made
+            from another one stores those that it changes as they are.
     """
 
     model: str
@@ -25,6 +27,7 @@ class ModelInfo:
     generation: Generation | None = None
     batching: Batching | None = None
     watch_positions: bool = False
+    half_weights: bool = False
 
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelInfo":

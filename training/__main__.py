@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from models.errors import DengeError, InvalidInput
 from models.progress import ProgressLine
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository, validate_model_name
 from training.config import Config, DataKind, ModelKind
+from training.exit_codes import run as run_command
 from training.output import Output
 from training.quantization import quantize
 from training.studies.command import study
@@ -47,6 +47,7 @@ def train(
     run_dir: Path | None = None,
     resume: bool = False,
     watch_layers: bool = False,
+    half_weights: bool = False,
     publish: bool = True,
     json: bool = False,
 ) -> None:
@@ -74,6 +75,7 @@ def train(
         resume: Continue from the checkpoint in --run-dir.
         watch_layers: Write statistics of the normalisation layers at every step to <run-dir>/tensorboard, a folder for
             TensorBoard, which must be installed (the extra "tensorboard"), and some of them into the bundle.
+        half_weights: Store the weights in half precision, if that does not change the answers.
         publish: Make a bundle of the trained network and publish it.
         json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
@@ -99,7 +101,8 @@ def train(
         metrics = bundle.store_statistics(part, group) if publish else None
     if metrics is not None and group.rank == 0:
         history = checkpoint.read(folder / checkpoint.FILE).history
-        _publish_new(output, target, bundle.make(name, config, part, metrics, history))
+        made = bundle.make(name, config, part, metrics, history, half_weights=half_weights)
+        _publish_new(output, target, made)
 
 
 @app.command
@@ -107,6 +110,7 @@ def export(
     checkpoint: Path,
     *,
     data_dir: Path | None = None,
+    half_weights: bool = False,
     repository: str = "repository",
     name: str = "",
     json: bool = False,
@@ -116,6 +120,7 @@ def export(
     Args:
         checkpoint: File that `train` wrote.
         data_dir: As for `train`, to estimate population statistics from.
+        half_weights: Store the weights in half precision, if that does not change the answers.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         name: Name of the model in the repository. The network's name if empty.
         json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
@@ -142,7 +147,8 @@ def export(
     part = published_part.of(network, dataset, rows)
     output.say(part.describe_test())
     metrics = bundle.store_statistics(part)
-    _publish_new(output, target, bundle.make(name, config, part, metrics, found.history))
+    made = bundle.make(name, config, part, metrics, found.history, half_weights=half_weights)
+    _publish_new(output, target, made)
 
 
 @app.command(name="import")
@@ -161,6 +167,7 @@ def import_(
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     watch_positions: bool = False,
+    half_weights: bool = False,
     repository: str = "repository",
     json: bool = False,
 ) -> None:
@@ -184,6 +191,7 @@ def import_(
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         watch_positions: Watch where the values of one layer are too, for shifts of geometry. Takes --reference.
+        half_weights: Store the weights in half precision, if that does not change the answers.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
@@ -201,6 +209,7 @@ def import_(
         preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
         watch_positions=watch_positions,
+        half_weights=half_weights,
     )
     shape = parse_shape(input_shape)
     with ProgressLine("import") as progress:
@@ -269,19 +278,7 @@ def inspect(path: str, *, json: bool = False) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code."""
-    return run(app, arguments)
-
-
-def run(commands: App, arguments: Sequence[str] | None) -> int:
-    """Run one of these commands, and return the exit code: its own if it returns one."""
-    try:
-        return commands(arguments, exit_on_error=False, print_error=False) or 0
-    except ModuleNotFoundError as error:
-        return _fail(f"{error.name} is not installed: run scripts/install, or pip install torch 'denge[training]'", 1)
-    except (CycloptsError, InvalidInput) as error:
-        return _fail(error, 2)
-    except (DengeError, OSError) as error:
-        return _fail(error, 1)
+    return run_command(app, arguments)
 
 
 def _publish_new(output: Output, repository: Repository, bundle: Bundle) -> None:
@@ -289,11 +286,6 @@ def _publish_new(output: Output, repository: Repository, bundle: Bundle) -> None
 
     output.say(report.bundle(bundle.manifest))
     output.publish(repository, bundle)
-
-
-def _fail(error: Exception | str, code: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A trained network -> population statistics -> bundle."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from torch import Tensor
@@ -37,6 +38,8 @@ def make(
     part: PublishedPart,
     metrics: Mapping[str, float],
     history: Mapping[str, Tensor] = MappingProxyType({}),
+    *,
+    half_weights: bool = False,
 ) -> Bundle:
     """Make the bundle of a network that has its population statistics.
 
@@ -47,15 +50,17 @@ def make(
             of drift alarms.
         metrics: of the network, for the record.
         history: statistics of its layers in training, as the checkpoint has them; empty if they were not watched.
+        half_weights: store the weights in half precision.
 
     Raises:
-        GraphError: the network cannot be exported, or a graph does not compute the same as the network.
+        GraphError: the network cannot be exported, a graph does not compute the same as the network, or half precision
+            changes its answers.
     """
     held_out_rows = {part.input_name: part.test_rows.numpy()}
     exported = export(part.network, part.test_rows[:2], input_names=[part.input_name], output_names=[part.output_name])
     return assemble(
         exported.graph,
-        part.info(name),
+        replace(part.info(name), half_weights=half_weights),
         signed_lineage("trained"),
         training=TrainingRecord(config=config.to_dict(), metrics=dict(metrics)),
         training_history=layer_watch.describe(history),

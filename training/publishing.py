@@ -34,6 +34,7 @@ def publish(
     output_names: Sequence[str] | None = None,
     tolerance: float | None = None,
     watch_positions: bool = False,
+    half_weights: bool = False,
     repository: Path | str = "repository",
 ) -> int:
     """Publish a network with batch normalisation as the next version of a model, and return the version.
@@ -54,12 +55,13 @@ def publish(
         tolerance: bound on the largest difference from the network, relative to the largest value of the output; by
             default derived from the network's own rounding.
         watch_positions: watch where the values of one layer are too, for shifts of geometry; takes `reference_rows`.
+        half_weights: store the weights in half precision, if that does not change the answers.
         repository: folder to publish into, or URL of a bucket.
 
     Raises:
         InvalidInput: the name, the inputs, rows or labels are wrong, or the repository cannot be written.
         TrainingModeGraph, MissingStatistics, GraphError: the network cannot be exported or served.
-        ParityError: a graph does not compute the same as the network.
+        ParityError: a graph does not compute the same as the network, or half precision changes its answers.
     """
     validate_model_name(name, "name")
     target = Repository(repository)
@@ -70,6 +72,7 @@ def publish(
         labels=labels,
         preprocessing=preprocessing,
         watch_positions=watch_positions,
+        half_weights=half_weights,
     )
     return target.publish(
         make_bundle(

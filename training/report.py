@@ -10,6 +10,7 @@ from models.manifest import (
     Channels,
     DriftReference,
     Gate,
+    HalfWeights,
     Manifest,
     NormLayer,
     Parity,
@@ -25,6 +26,7 @@ def bundle(manifest: Manifest) -> str:
         layers(manifest.norm_layers),
         *watched(manifest.watched_layers),
         parity(manifest.parity),
+        *half_weights(manifest.half_weights),
         thresholds(manifest.drift),
         *(f"not possible: {capability.replace('_', ' ')}: {reason}" for capability, reason in manifest.limits.items()),
         *(f"warning: {warning}" for warning in manifest.warnings),
@@ -76,6 +78,15 @@ def parity(checks: Parity) -> str:
         f"parity on {checks.rows} rows: {len(checks.comparisons)} comparisons within {checks.tolerance:g}, "
         f"the largest {worst.max_relative:.2g} ({worst.candidate}, against {worst.reference})"
     )
+
+
+def half_weights(found: HalfWeights | None) -> Sequence[str]:
+    """What storing the weights in half precision has changed."""
+    if found is None:
+        return []
+    classes = "" if found.agreement is None else f"{found.agreement:.2%} of the classes stay, "
+    changed = f"{classes}outputs differ by up to {found.max_relative:.2g} of the largest"
+    return [f"{found.weights} weights in half precision, on {found.rows} rows: {changed}"]
 
 
 def thresholds(drift: DriftReference | None) -> str:

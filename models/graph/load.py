@@ -7,6 +7,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from models.errors import ExternalData, GraphError
+from models.graph.half import widen
 from models.graph.shapes import without_values
 from models.graph.weights import location, take_in, to_array
 from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights, split
@@ -15,7 +16,7 @@ from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights, split
 def parse(data: SerializedGraph) -> onnx.ModelProto:
     """Read a model, with its weights, and check it against the ONNX specification.
 
-    Functions and custom domains are not checked.
+    Functions and custom domains are not checked. Weights in half precision (`models.graph.half`) become float32.
 
     Raises:
         ExternalData: a tensor, however deeply nested, is stored in a file that does not belong to the graph.
@@ -27,6 +28,7 @@ def parse(data: SerializedGraph) -> onnx.ModelProto:
         for tensor in external_tensors(model):
             take_in(tensor, weights)
     validate(model)
+    widen(model)
     return model
 
 

@@ -11,7 +11,7 @@ import pytest
 from models.graph.load import serialize
 from models.manifest import Batching
 from models.repository.repository import Repository
-from tests.graphs import linear_norm
+from tests.graphs import linear_norm, wide_norms
 from training.__main__ import main
 from training.data import digits
 from training.data.dataset import ImageDataset
@@ -57,6 +57,11 @@ def test_training_ends_with_a_published_bundle(
     again = Repository(Path("repository")).read("tiny", 2).manifest
     assert again.norm_layers == manifest.norm_layers
     assert again.training == manifest.training
+    assert again.half_weights is None
+
+    assert main(["export", "runs/tiny/checkpoint.safetensors", "--name", "tiny", "--half-weights"]) == 0
+    assert Repository(Path("repository")).read("tiny", 3).manifest.half_weights is not None
+    assert "weights in half precision, on" in capsys.readouterr().out
 
 
 def test_training_without_publishing_leaves_only_the_checkpoint(
@@ -172,6 +177,21 @@ def test_a_disk_that_is_full_is_exit_code_1(
 
     assert main(["import", onnx_file, "--name", "theirs"]) == 1
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+
+
+def test_weights_are_stored_in_half_precision_or_the_error_says_why_not(
+    onnx_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wide.onnx").write_bytes(serialize(wide_norms(32, 2)))
+
+    assert main(["import", "wide.onnx", "--name", "wide", "--half-weights", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)["manifest"]["half_weights"]
+    assert (record["weights"], record["rows"]) == (2, 256)
+    assert 0 < record["max_relative"] < 1e-3
+
+    assert main(["import", onnx_file, "--name", "tiny", "--half-weights"]) == 1
+    assert "half precision saves nothing" in capsys.readouterr().err
+    assert not Path("repository/tiny").exists()
 
 
 def test_programs_get_one_json_object(onnx_file: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,16 @@ def test_a_network_is_published_with_what_is_known_of_it(tmp_path: Path) -> None
     )
 
 
+def test_weights_are_stored_in_half_precision(tmp_path: Path) -> None:
+    rows = torch.rand(64, 1, 8, 8)
+
+    publish(network(), rows[:1], name="theirs", reference_rows=rows, half_weights=True, repository=tmp_path)
+
+    record = Repository(tmp_path).read("theirs", 1).manifest.half_weights
+    assert record is not None
+    assert (record.weights, record.rows, record.agreement) == (1, 64, 1.0)
+
+
 def test_a_network_in_training_mode_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(TrainingModeGraph, match="eval"):
         publish(network().train(), torch.zeros(1, 1, 8, 8), name="theirs", repository=tmp_path)
