@@ -65,7 +65,7 @@ FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-o
 
 
 def build_framework(parts: Parts) -> FastAPI:
-    """Builds the application of a replica.
+    """Builds the application of a replica. Its `state.prepare` makes what the first request for it would wait for.
 
     Raises:
         TypeError: a route does not declare who may use it.
@@ -79,7 +79,7 @@ def build_framework(parts: Parts) -> FastAPI:
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     _add_routes(app, parts.guard, _routers(parts), FRAMEWORK_PATHS)
-    description.install(app, parts.settings.root_path)
+    app.state.prepare = description.install(app, parts.settings.root_path).make
     return app
 
 

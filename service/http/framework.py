@@ -18,7 +18,7 @@ class Framework:
     neither. Requests that come before it is built wait for it.
 
     Args:
-        build: builds the application.
+        build: builds the application, with a function `state.prepare`.
     """
 
     def __init__(self, build: Callable[[], "FastAPI"]) -> None:
@@ -32,6 +32,12 @@ class Framework:
             if self._built is None:
                 self._built = self._build()
             return self._built
+
+    def prepare(self) -> None:
+        """Build it, and make and import what its first requests would wait for."""
+        app = self.build()
+        import_threads()
+        app.state.prepare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""

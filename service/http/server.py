@@ -16,7 +16,6 @@ import uvicorn
 
 from service.host.lifecycle import Lifecycle
 from service.http.acceptor import Acceptor
-from service.http.framework import import_threads
 from service.http.opening import STARTUP_FAILURE, announce, announce_others, report_failure
 from service.http.predictions import Application
 from service.http.protocol import Protocol
@@ -133,8 +132,7 @@ class Server(uvicorn.Server):
         app = self.config.app
         assert isinstance(app, Application)  # noqa: S101
         try:
-            app.framework.build()
-            import_threads()
+            app.framework.prepare()
         finally:
             gc.freeze()  # what is there now stays, and need not be looked through again
             gc.enable()

@@ -120,7 +120,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         log_level="error",
     )
     app = create_app(settings)
-    app.framework.build().openapi()  # which is kept: schemathesis waits for it ten seconds, a busy machine takes longer
+    app.framework.prepare()  # schemathesis waits for the description ten seconds, a busy machine takes longer
     yield schemathesis.openapi.from_asgi("/openapi.json", app, config=schemathesis.Config.from_dict(CONFIG))
     shutdown_lifespans()
 

@@ -3,12 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
 
 Schema = dict[str, Any]
 
@@ -127,3 +131,17 @@ def test_refused_credentials_are_described(described: Schema) -> None:
         schemes = {scheme for requirement in operation.get("security", ()) for scheme in requirement}
         statuses = {status for status in ("401", "403") if status in operation["responses"]}
         assert statuses == {"api_key": {"401"}, "admin_token": {"401", "403"}}.get("".join(schemes), set()), name
+
+
+def test_the_server_makes_the_document_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty: Schema = {"paths": {}, "components": {"schemas": {}}}
+
+    def described(*, is_prepared: bool) -> bytes:
+        app = create_app(Settings(repository=tmp_path / "repository"))
+        if is_prepared:
+            app.framework.prepare()
+        monkeypatch.setattr(app.framework.build(), "openapi", lambda: {**empty, "info": "made when asked for"})
+        return TestClient(app).get("/openapi.json").content
+
+    assert b"when asked for" in described(is_prepared=False)
+    assert b"when asked for" not in described(is_prepared=True)
