@@ -26,8 +26,8 @@ _LARGEST = float(np.finfo(np.float16).max)
 def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple[SerializedGraph, int]:
     """A graph whose weights are rounded to half precision, and the number of these weights.
 
-    Weights are float32 initializers with more than one axis longer than 1, in a file of the graph. Statistics, scales and
-    biases have one value per channel, and stay as they are.
+    Weights are float32 initializers in a file of the graph, with more than one axis longer than 1. Statistics, scales
+    and biases have one value per channel, and stay as they are.
 
     Args:
         graph: with weights in files; not changed.
