@@ -7,7 +7,7 @@
 MNIST's test images without those that the bundle keeps, in the conditions of `benchmarks.auto.week`. The figures of a
 week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--attacks` has rows
 that nothing must be published from instead, and prints how many attempts there were. `--verbose` prints the episodes
-and the steps.
+and the steps, and for each rollback how good the versions are that could have answered instead.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.auto.simulation import START, Simulation, Tally
+from benchmarks.auto.simulation import BASE, START, Simulation
+from benchmarks.auto.tally import Tally
 from benchmarks.auto.week import ATTACKS, HOURS, Episode, Pool, attacks, week
 from benchmarks.pages import write_between
 from models import starter
@@ -122,6 +123,21 @@ def _print(simulation: Simulation, episodes: Sequence[Episode]) -> None:
         print(f"{episode.start:6.1f} to {episode.end:6.1f} {episode.condition}")
     for step in simulation.steps:
         print(f"{(step.at - START) / 3600:7.2f} {step.step:12s} {step.version} {step.reason}")
+        if step.step == "rolled_back":
+            print(_choices(simulation, episodes, step.at))
+
+
+def _choices(simulation: Simulation, episodes: list[Episode], at: float) -> str:
+    """How many right answers the versions give that a rollback could have led to."""
+    hour = (at - START) / 3600
+    condition = next(episode.condition for episode in episodes if hour <= episode.end)
+    found = simulation.accuracies(condition)
+    promoted = {step.version for step in simulation.steps if step.step == "promoted" and step.at < at}
+    best = max(promoted, key=lambda version: found[version])
+    oracle = f", the oracle {found['oracle']:.1%}" if "oracle" in found else ""
+    return (
+        f"        {condition}: base {found[BASE]:.1%}, best of those promoted before {best} {found[best]:.1%}{oracle}"
+    )
 
 
 def _read(name: str) -> list[dict[str, Any]]:

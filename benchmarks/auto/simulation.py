@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.auto.tally import Tally
 from benchmarks.auto.week import CRAFTED_SHARE, HOURS, Episode, Pool
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.classification import count_classes, probabilities
@@ -68,22 +69,6 @@ class Version:
     waiting: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
 
 
-@dataclass
-class Tally:
-    """Rows with a known class, and how many were answered rightly."""
-
-    rows: int = 0
-    right: Counter[str] = field(default_factory=Counter)
-
-    def add(self, rows: int, **right: int) -> None:
-        self.rows += rows
-        self.right.update(right)
-
-    def gain(self, name: str) -> float:
-        """Over the base, in points."""
-        return 100 * (self.right[name] - self.right["base"]) / max(self.rows, 1)
-
-
 class Simulation:
     """A model that answers a stream of rows.
 
@@ -130,6 +115,14 @@ class Simulation:
         for episode in episodes:
             while self.now < START + 3600 * episode.end:
                 self._tick(episode)
+
+    def accuracies(self, condition: str) -> dict[int | str, float]:
+        """Share of right answers of every version, and of the oracle where it beats the base, in a condition."""
+        found: dict[int | str, Answers] = {number: self._answers(number, condition) for number in self.versions}
+        if (oracle := self._oracle(condition)) is not None:
+            found["oracle"] = oracle
+        labels = self._pool.labels
+        return {name: float(np.mean(each.probabilities.argmax(axis=1) == labels)) for name, each in found.items()}
 
     def _tick(self, episode: Episode) -> None:
         condition = episode.condition
