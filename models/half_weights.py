@@ -27,7 +27,7 @@ MIN_AGREEMENT = 0.999
 """Of the classes: below 1,000 rows, all must stay."""
 
 MAX_RELATIVE = 1e-2
-"""Largest difference of an output, relative to its largest value: 20 times what rounding to half precision changes, 2^-11."""
+"""Largest difference of an output, relative to its largest value: 20 times what rounding changes, 2^-11."""
 
 _MAX_ROWS = 1024
 _BATCH_ROWS = 64
