@@ -54,6 +54,17 @@ def settle(client: TestClient) -> None:
         same = same + 1 if rows == before else 0
 
 
+def get_both(client: TestClient, path: str, other: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two answers about the same rows: none has left their window in between."""
+    before = get(client, path)
+    while True:
+        found = get(client, other)
+        after = get(client, path)
+        if before == after:
+            return after, found
+        before = after
+
+
 def get(client: TestClient, path: str) -> dict[str, Any]:
     answer = client.get(path)
     assert answer.status_code == 200, answer.text

@@ -4,13 +4,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.bundles import NORM
-from tests.service.routes.observing import TINY, get
+from tests.service.routes.observing import TINY, get_both
 
 
 @pytest.mark.parametrize("window", ["1m", "1h", "1d", "30d"])
 def test_the_parts_of_a_channel_add_up_to_what_is_live(moved: TestClient, window: str) -> None:
-    found = get(moved, f"{TINY}/versions/1/layers/{NORM}/history?channel=1&window={window}")
-    live = get(moved, f"{TINY}/layers/{NORM}/live?window={window}")
+    history = f"{TINY}/versions/1/layers/{NORM}/history?channel=1&window={window}"
+    found, live = get_both(moved, history, f"{TINY}/layers/{NORM}/live?window={window}")
 
     points = found["points"]
     assert (found["layer"], found["channel"], found["window"], found["units"]) == (NORM, 1, window, "z")

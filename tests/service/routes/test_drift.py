@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from tests.bundles import NORM
-from tests.service.routes.observing import TINY, WINDOWS, get, serving, until
+from tests.service.routes.observing import TINY, WINDOWS, get, get_both, serving, until
 from tests.watching import usual_rows, watched_bundle
 
 
@@ -39,16 +39,13 @@ def test_a_shift_is_an_alarm_with_its_reasons(moved: TestClient) -> None:
 
 @pytest.mark.parametrize("window", [*WINDOWS, "last"])
 def test_one_answer_has_the_verdicts_on_all_loaded_versions(moved: TestClient, window: str) -> None:
-    found = get(moved, f"/v2/drift?window={window}")
+    names = ["loose", "shapes", "tiny"]
+    for place, name in enumerate(names):
+        found, report = get_both(moved, f"/v2/drift?window={window}", f"/v2/models/{name}/drift?window={window}")
 
-    assert found["window"] == window
-    assert [(one["model"], one["version"]) for one in found["versions"]] == [
-        ("loose", "1"),
-        ("shapes", "1"),
-        ("tiny", "1"),
-    ]
-    for one in found["versions"]:
-        report = get(moved, f"/v2/models/{one['model']}/versions/{one['version']}/drift?window={window}")
+        assert found["window"] == window
+        assert [(one["model"], one["version"]) for one in found["versions"]] == [(name, "1") for name in names]
+        one = found["versions"][place]
         assert one == {**{name: report[name] for name in one if name != "is_default"}, "is_default": True}
 
 

@@ -9,14 +9,15 @@ from starlette.testclient import TestClient
 
 from models.repository.repository import Repository
 from tests.bundles import NORM
-from tests.service.routes.observing import TINY, WINDOWS, get, serving, until
+from tests.service.routes.observing import TINY, WINDOWS, get, get_both, serving, until
 from tests.watching import usual_rows, watched_bundle
 
 
 @pytest.mark.parametrize("version", ["", "/versions/1"])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_live_moments_have_errors_and_a_reference(moved: TestClient, version: str, window: str) -> None:
-    layer = get(moved, f"{TINY}{version}/layers/{NORM}/live?window={window}")
+    live, drift = f"{TINY}{version}/layers/{NORM}/live?window={window}", f"{TINY}{version}/drift?window={window}"
+    layer, report = get_both(moved, live, drift)
     channels, reference = layer["channels"], layer["reference"]
 
     assert (layer["model"], layer["version"], layer["window"], layer["units"]) == ("tiny", "1", window, "z")
@@ -30,7 +31,7 @@ def test_live_moments_have_errors_and_a_reference(moved: TestClient, version: st
     assert channels["mean_shift"] == pytest.approx(np.subtract(channels["mean"], reference["mean"]) / deviation)
     ratio = np.divide(channels["variance"], reference["variance"])
     assert channels["log2_variance_ratio"] == pytest.approx(np.log2(np.maximum(ratio, 0.01)))
-    worst = get(moved, f"{TINY}{version}/drift?window={window}")["layers"][0]["worst_channels"]
+    worst = report["layers"][0]["worst_channels"]
     assert [channels["symmetric_kl"][channel["channel"]] for channel in worst] == [
         channel["symmetric_kl"] for channel in worst
     ]
