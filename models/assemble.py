@@ -115,7 +115,7 @@ def assemble(
         ParityError: the graphs differ by more than the tolerance, or half precision changes the answers.
         TrainingModeGraph: a layer of the graph normalises by its batch.
         GraphError: the graph has no normalisation layer or no batch axis, or cannot be folded, unless that is allowed;
-            it cannot be observed, onnxruntime cannot load it, or half precision does not hold its weights.
+            it cannot be observed, onnxruntime cannot load it, or half precision holds none of its weights.
     """
     validate_model_name(info.model, "name")
     if tolerance is not None and not tolerance > 0:

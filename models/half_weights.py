@@ -43,7 +43,7 @@ def halve(bundle: Bundle, rows: Arrays | None) -> Bundle:
             random ones where there are none, and 4 random inputs of a model without a batch axis.
 
     Raises:
-        GraphError: no weight can be rounded, or one is out of the range of half precision.
+        GraphError: no weight can be rounded.
         ParityError: the rounded weights change the answers by more than `MIN_AGREEMENT` and `MAX_RELATIVE` allow.
     """
     files = WeightFiles()
@@ -51,7 +51,7 @@ def halve(bundle: Bundle, rows: Arrays | None) -> Bundle:
     folded, rounded = store_halved(bundle.folded, files, FOLDED_WEIGHTS)
     observed = None if bundle.observed is None else store_halved(bundle.observed, files, OBSERVED_WEIGHTS)[0]
     if not rounded:
-        raise GraphError("half precision saves nothing: the network has no float32 weight of 1 KiB and two axes")
+        raise GraphError("half precision saves nothing: no float32 weight of 1 KiB and two axes can be rounded")
     manifest = bundle.manifest
     found = _Changes.between(bundle.folded, folded, manifest, rows)
     found.validate()

@@ -12,7 +12,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from models.errors import GraphError
 from models.graph.nodes import attribute, is_standard, used_tensors
 from models.graph.weights import WeightFiles, split_model, to_array
 from models.stored_graph import SerializedGraph
@@ -27,15 +26,13 @@ def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple
     """A graph whose weights are rounded to half precision, and the number of these weights.
 
     Weights are float32 initializers in a file of the graph, with more than one axis longer than 1. Statistics, scales
-    and biases have one value per channel, and stay as they are.
+    and biases have one value per channel, and stay as they are. So does a weight that half precision does not hold: a
+    mask of huge values, or a channel so small that it would vanish.
 
     Args:
         graph: with weights in files; not changed.
         files: to store the weights in, beside those of the version's other graphs.
         file: name for the file of those that are in no other one.
-
-    Raises:
-        GraphError: a weight is too large for half precision, or all values of a channel are too small.
     """
     model, weights = split_model(graph)
     borders = _borders(model)
@@ -44,8 +41,10 @@ def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple
     casts = []
     for tensor in model.graph.initializer:
         name = tensor.name
-        if _is_weight(tensor) and name not in borders and name + _SUFFIX not in taken:
-            half = _round(to_array(tensor, weights), name)
+        if not _is_weight(tensor) or name in borders or name + _SUFFIX in taken:
+            continue
+        half = _round(to_array(tensor, weights))
+        if half is not None:
             tensor.CopyFrom(numpy_helper.from_array(half, name + _SUFFIX))
             casts.append(helper.make_node("Cast", [tensor.name], [name], tensor.name, to=onnx.TensorProto.FLOAT))
     _replace_nodes(model, [*casts, *model.graph.node])
@@ -93,19 +92,15 @@ def _is_widening(node: onnx.NodeProto) -> bool:
     return is_cast and node.input[0] == node.output[0] + _SUFFIX
 
 
-def _round(value: NDArray[np.float32], name: str) -> NDArray[np.float16]:
-    largest = float(np.abs(value).max(initial=0.0))
-    if not largest <= _LARGEST:  # true of a NaN
-        raise GraphError(f"weight '{name}' has the value {largest:.6g}: half precision holds at most {_LARGEST:g}")
+def _round(value: NDArray[np.float32]) -> NDArray[np.float16] | None:
+    """The rounded weight; None if a value is too large, or all values of a channel that is not zero are too small."""
+    if not np.abs(value).max(initial=0.0) <= _LARGEST:  # true of a NaN
+        return None
     half = value.astype(np.float16)
     for axis in range(value.ndim):
         others = tuple(other for other in range(value.ndim) if other != axis)
-        vanished = value.any(axis=others) & ~half.any(axis=others)
-        if vanished.any():
-            raise GraphError(
-                f"weight '{name}': half precision rounds all values at index {int(vanished.argmax())} of axis {axis} "
-                "to zero"
-            )
+        if (value.any(axis=others) & ~half.any(axis=others)).any():
+            return None
     return half
 
 
