@@ -13,6 +13,7 @@ from models.errors import ClientDisconnected, DengeError
 from service.errors import INTERNAL, public_error
 from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
+from service.http import liveness
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
 from service.http.context import ROUTE, RequestContext, choose_request_id
@@ -65,7 +66,7 @@ class PlainRequest(NamedTuple):
 
 
 class PlainPredictions:
-    """Answers plain predictions without ASGI: from the bytes of a body to those of a response.
+    """Answers plain predictions without ASGI: from the bytes of a body to those of a response. Liveness as well.
 
     Plain is a prediction whose body comes as it is, under a path without escapes and query. ASGI answers all others.
 
@@ -80,15 +81,21 @@ class PlainPredictions:
         self._handler = handler
         self._context = context
 
-    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
-        """Decide about a POST request before its body has come.
+    def admit(
+        self, method: bytes, url: bytes, headers: Mapping[bytes, bytes], client_address: str
+    ) -> PlainRequest | Response | None:
+        """Decide about a request before its body has come.
 
         Returns:
-            The request, if it is plain; the response, if it is a prediction that is refused whatever its body is; None
-            where ASGI is to answer it.
+            The request, if it is plain; the response, if it is a prediction that is refused whatever its body is, or
+            asks whether the service is alive; None where ASGI is to answer it.
         """
+        if self._has_origins and b"origin" in headers:
+            return None
+        if method != b"POST":
+            return liveness.answer(self._context, method, url, headers, client_address)
         address = parse_url(url)
-        if address is None or (self._has_origins and b"origin" in headers):
+        if address is None:
             return None
         start = perf_counter()
         try:

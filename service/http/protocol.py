@@ -141,8 +141,8 @@ class Protocol(Connection):
         self._expects_continue = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
         self._client = self._address
         self._plain = None
-        if self._method == b"POST" and version == "1.1" and self.parser.should_keep_alive():
-            admitted = self._application.plain.admit(self.url, headers, self._client)
+        if version == "1.1" and self.parser.should_keep_alive():
+            admitted = self._application.plain.admit(self._method, self.url, headers, self._client)
             if isinstance(admitted, Response):
                 self._answer_early(admitted)
             elif admitted is not None:

@@ -76,11 +76,13 @@ class TracedPredictions(PlainPredictions):
         super().__init__(handler, context, has_origins=has_origins)
         self._tracer = tracer
 
-    def admit(self, url: bytes, headers: Mapping[bytes, bytes], client_address: str) -> PlainRequest | Response | None:
-        """Decide about a request. A refusal has a span; the span of a request that is answered begins in `submit`."""
+    def admit(
+        self, method: bytes, url: bytes, headers: Mapping[bytes, bytes], client_address: str
+    ) -> PlainRequest | Response | None:
+        """Decide about a request. What is answered now has a span; that of a prediction begins in `submit`."""
         span = start_request(self._tracer, headers)
         with in_request(span, ends=False):
-            decided = super().admit(url, headers, client_address)
+            decided = super().admit(method, url, headers, client_address)
         if isinstance(decided, Response):
             span.end()  # of others it is dropped
         return decided

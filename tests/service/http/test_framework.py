@@ -3,12 +3,17 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from service.app import create_app
 from service.http.framework import Framework
+from service.http.protocol import Protocol
+from service.settings import Settings
+from tests.service.http.connections import Connection
 
 
 def framework(*, on_build: Callable[[], object] = lambda: None) -> Framework:
@@ -70,3 +75,19 @@ def test_one_that_cannot_be_built_is_tried_again() -> None:
     with pytest.raises(RuntimeError, match="once"):
         asyncio.run(get(app))
     assert asyncio.run(get(app)) == 200
+
+
+@pytest.mark.parametrize(("path", "needs_routes"), [("/v2/health/live", False), ("/v2/health/ready", True)])
+def test_liveness_needs_no_routes(tmp_path: Path, path: str, needs_routes: bool) -> None:
+    app = create_app(Settings(repository=tmp_path / "repository"))
+    app.framework.build = lambda: pytest.fail("the routes are built")  # type: ignore[method-assign]
+
+    async def ask() -> bytes:
+        connection = Connection(app, Protocol)
+        await connection.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+        written = connection.transport.written
+        await connection.lose()
+        return written
+
+    status = b"500" if needs_routes else b"200"
+    assert asyncio.run(ask()).startswith(b"HTTP/1.1 " + status)

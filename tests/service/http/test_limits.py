@@ -33,6 +33,7 @@ BY_ASGI = PATH.replace("tiny", "t%69ny")
 """The same prediction, with an escape."""
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode()
 HEALTH = http(method="GET", path="/v2/health/live")
+READY = http(method="GET", path="/v2/health/ready")
 HOPELESS = http(BODY, path="/v2/models/nobody/infer")
 
 
@@ -491,7 +492,7 @@ def test_a_half_closed_connection_gets_its_response(tmp_path_factory: pytest.Tem
     with started(tmp_path_factory, inline_ms=0) as app:
 
         async def conversation(connection: Connection) -> None:
-            for sent in (PLAIN, HEALTH):
+            for sent in (PLAIN, READY):
                 client = Connection(app, Protocol)
                 client.protocol.data_received(sent)
                 assert not client.transport.written

@@ -53,10 +53,16 @@ GOOD = {
     "no rows": in_json(request([], shape=[0, 4])),
     "another route": http(b'{"instances": [[1, 2, 3, 4]]}', path="/v1/models/tiny:predict"),
     "health": http(method="GET", path="/v2/health/live"),
+    "health with an id": http(method="GET", path="/v2/health/live", X_Request_ID="mine"),
+    "health with a body": http(BODY, method="GET", path="/v2/health/live"),
+    "health escaped": http(method="GET", path="/v2/health/l%69ve"),
+    "readiness": http(method="GET", path="/v2/health/ready"),
 }
 BAD = {
     "unknown query": http(BODY, path=f"{PATH}?x=1"),
     "head": http(method="HEAD", path="/v2/health/live"),
+    "health with a query": http(method="GET", path="/v2/health/live?x=1"),
+    "health by POST": http(path="/v2/health/live"),
     **{f"json, {name}": in_json(body) for name, (body, _) in BAD_REQUESTS.items()},
     **{f"binary, {name}": http(body, **headers) for name, ((body, headers), _) in BAD_BINARY.items()},
     "no body": http(),
