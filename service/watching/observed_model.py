@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.classification import count_classes, predicted_classes
 from models.datatypes import Arrays
 from models.drift.detector import Detector
+from models.memory import release_freed
 from models.observation import ObservationReader, RowStatistics
 from models.rows import count_rows
 from models.runtime.engine import Engine
@@ -68,12 +69,14 @@ class ObservedModel:
     def _run(self, inputs: Inputs) -> Arrays:
         """All outputs. The rows of a large model run in small blocks: the memory of a run grows with its rows."""
         rows = count_rows(inputs)
-        if rows <= _BLOCK_ROWS or self._engine.expected_seconds(1) < _LARGE_SECONDS:
+        if self._engine.expected_seconds(1) < _LARGE_SECONDS:
             return self._engine.run(inputs)
         blocks = [
             self._engine.run({name: values[start : start + _BLOCK_ROWS] for name, values in inputs.items()})
             for start in range(0, rows, _BLOCK_ROWS)
         ]
+        if rows > 1:
+            release_freed()  # tens of megabytes; of one row it would take longer than it is worth
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def observe_layers(self, inputs: Inputs) -> dict[str, RowStatistics]:
