@@ -433,6 +433,11 @@ class Lineage(Record):
     reference: ReferenceRecord | None = None
     quantization: QuantizationRecord | None = None
 
+    @property
+    def recalibrated_from(self) -> int | None:
+        """The version that a re-calibrated one was made from; None for any other version."""
+        return None if self.recalibration is None or self.parent is None else self.parent.version
+
     @model_validator(mode="after")
     def _quantized_from_a_parent(self) -> "Lineage":
         if (self.origin == "quantized") != (self.quantization is not None):

@@ -212,8 +212,7 @@ class _LayerFit:
 
 def _log_density(rows: RowStatistics, expected: ExpectedMoments) -> Float64:
     """Of independent normal moments, without the constant, shape (rows, C)."""
-    off_mean = (rows.mean - expected.mean) / expected.mean_spread
-    off_square = (rows.mean_square - expected.mean_square) / expected.square_spread
+    off_mean, off_square = expected.standardized(rows.mean, rows.mean_square)
     density: Float64 = -(off_mean**2 + off_square**2) / 2 - np.log(expected.mean_spread * expected.square_spread)
     return density
 

@@ -97,11 +97,14 @@ class ExpectedMoments:
         variance: Float64 = np.maximum(self.mean_square - self.mean**2, _MIN_VARIANCE)
         return variance
 
+    def standardized(self, mean: Float64, mean_square: Float64) -> tuple[Float64, Float64]:
+        """How far both are from these averages, per channel, in standard deviations over rows, shape (..., C) each."""
+        return (mean - self.mean) / self.mean_spread, (mean_square - self.mean_square) / self.square_spread
+
     def deviation(self, mean: Float64, mean_square: Float64) -> Float64:
         """The largest deviation of all channels, in standard deviations over rows."""
-        off_mean = np.abs(mean - self.mean) / self.mean_spread
-        off_square = np.abs(mean_square - self.mean_square) / self.square_spread
-        deviation: Float64 = np.maximum(off_mean, off_square).max(axis=-1)
+        off_mean, off_square = self.standardized(mean, mean_square)
+        deviation: Float64 = np.maximum(np.abs(off_mean), np.abs(off_square)).max(axis=-1)
         return deviation
 
     def channel_shifts(self, mean: Float64, mean_square: Float64) -> ChannelShifts:

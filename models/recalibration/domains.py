@@ -24,16 +24,14 @@ def calibrate_domains(parent: Bundle, number: int, versions: Mapping[int, Bundle
             bundle lacks what rows are compared by.
         GraphError: the observed graph does not run.
     """
-    made_from = parent.manifest.lineage
-    if made_from.recalibration is not None and made_from.parent is not None:
+    if (made_from := parent.manifest.lineage.recalibrated_from) is not None:
         raise InvalidInput(
             f"version {number}, the default, was re-calibrated itself, and its held-out rows are usual for another: "
-            f"promote the version that it was made from, {made_from.parent.version}",
+            f"promote the version that it was made from, {made_from}",
             "versions",
         )
     for version, bundle in versions.items():
-        origin = bundle.manifest.lineage
-        if origin.recalibration is None or origin.parent is None or origin.parent.version != number:
+        if bundle.manifest.lineage.recalibrated_from != number:
             raise InvalidInput(
                 f"version {version} was not re-calibrated from version {number}, which is the default: only such "
                 "versions have statistics that the same rows can be compared with",

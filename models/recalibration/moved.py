@@ -37,9 +37,7 @@ def moved_share(
 
 def _deviations(rows: Mapping[str, RowStatistics], reference: DriftReference) -> Float64:
     """From the averages of the held-out rows, in standard deviations over rows, shape (rows, all channels)."""
-    found = []
+    found: list[Float64] = []
     for name, layer in reference.layers.items():
-        expected = ExpectedMoments.of_layer(layer)
-        found.append((rows[name].mean - expected.mean) / expected.mean_spread)
-        found.append((rows[name].mean_square - expected.mean_square) / expected.square_spread)
+        found += ExpectedMoments.of_layer(layer).standardized(rows[name].mean, rows[name].mean_square)
     return np.concatenate(found, axis=1).clip(-_MAX_DEVIATION, _MAX_DEVIATION)

@@ -9,6 +9,7 @@ from models.observation import mean_output, square_output, variance_output
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
+from models.stored_graph import SerializedGraph
 from service.catalog.served_version import ServedVersion
 from service.inference.domains import MAX_CHOSEN_ROWS
 from service.inference.limits import Limits
@@ -49,18 +50,7 @@ def observed_model_opener(
         observed = repository.read(served.model, served.version).observed
         if observed is None:
             return None
-        sizes = _warm_up_sizes(settings, served.manifest, MAX_OBSERVED_ROWS)
-        engine = Engine(
-            observed,
-            served.manifest.inputs,
-            settings.provider,
-            1,
-            sizes,
-            run_seconds=settings.run_seconds,
-            keep_memory=False,
-        )
-        release_freed()
-        return ObservedModel(served, engine)
+        return _open_observed(settings, served, observed, MAX_OBSERVED_ROWS)
 
     return open_observed_model
 
@@ -77,18 +67,7 @@ def first_layers_opener(settings: Settings, repository: Repository) -> Callable[
             return None
         names = [layer.name for layer in first_layers(served.manifest)]
         outputs = {of(name) for name in names for of in (mean_output, square_output, variance_output)}
-        sizes = _warm_up_sizes(settings, served.manifest, MAX_CHOSEN_ROWS)
-        engine = Engine(
-            keep_outputs(observed, outputs),
-            served.manifest.inputs,
-            settings.provider,
-            1,
-            sizes,
-            run_seconds=settings.run_seconds,
-            keep_memory=False,
-        )
-        release_freed()
-        return ObservedModel(served, engine)
+        return _open_observed(settings, served, keep_outputs(observed, outputs), MAX_CHOSEN_ROWS)
 
     return open_first_layers
 
@@ -113,6 +92,23 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
         return Twin(made.estimator, lambda inputs: engine.run(inputs)[output], served.manifest.scores)
 
     return open_twin
+
+
+def _open_observed(
+    settings: Settings, served: ServedVersion, observed: SerializedGraph, max_rows: int
+) -> ObservedModel:
+    sizes = _warm_up_sizes(settings, served.manifest, max_rows)
+    engine = Engine(
+        observed,
+        served.manifest.inputs,
+        settings.provider,
+        1,
+        sizes,
+        run_seconds=settings.run_seconds,
+        keep_memory=False,
+    )
+    release_freed()
+    return ObservedModel(served, engine)
 
 
 def _warm_up_sizes(settings: Settings, manifest: Manifest, max_rows: int) -> tuple[int, ...]:

@@ -182,8 +182,7 @@ def _require_made_from(catalog: Catalog, served: ServedVersion, answered_by: int
     """Check that the version whose rows are collected has the weights of the one to start from."""
     if answered_by is None:
         return
-    lineage = catalog.get(served.model, answered_by).manifest.lineage
-    if lineage.recalibration is None or lineage.parent is None or lineage.parent.version != served.version:
+    if catalog.get(served.model, answered_by).manifest.lineage.recalibrated_from != served.version:
         raise InvalidInput(
             f"version {answered_by} was not re-calibrated from version {served.version}", "parameters.answered_by"
         )

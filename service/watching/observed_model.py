@@ -63,8 +63,7 @@ class ObservedModel:
             scores = outputs[self._scores]
             finite = scores[np.isfinite(scores).all(axis=1)]
             classes = count_classes(predicted_classes(finite), self._num_classes)
-        with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
-            return ObservedRows(self._reader.read(outputs), classes, outputs[self._scores])
+        return ObservedRows(self._read(outputs), classes, outputs[self._scores])
 
     def _run(self, inputs: Inputs) -> Arrays:
         """All outputs. The rows of a large model run in small blocks: the memory of a run grows with its rows."""
@@ -85,8 +84,10 @@ class ObservedModel:
         Raises:
             InferenceFailed: the runtime failed on these inputs.
         """
-        outputs = self._engine.run(inputs)
-        with np.errstate(invalid="ignore", over="ignore"):
+        return self._read(self._engine.run(inputs))
+
+    def _read(self, outputs: Arrays) -> dict[str, RowStatistics]:
+        with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
             return self._reader.read(outputs)
 
     def score(self, inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.object_]]:

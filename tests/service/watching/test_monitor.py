@@ -71,14 +71,22 @@ def test_an_alarm_begins_and_ends_once(observed_model: ObservedModel, served: Se
     assert monitor.of(served).judged.bucket.rows == 64
 
 
+def begin_alarm(
+    observed_model: ObservedModel, served: ServedVersion, clock: Clock, folder: Path
+) -> tuple[Catalog, DriftMonitor, list[Alarm]]:
+    """A monitor of a version whose alarm has begun, and the list that gets every change of its alarms."""
+    changes: list[Alarm] = []
+    catalog = Catalog(served)
+    monitor = DriftMonitor(catalog, rows=64, folder=folder, clock=clock)
+    monitor.on_alarm_change(changes.append)
+    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    return catalog, monitor, changes
+
+
 def test_the_alarm_of_a_replaced_version_ends_an_hour_after_its_last_rows(
     observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
 ) -> None:
-    changes: list[Alarm] = []
-    catalog = Catalog(served)
-    monitor = DriftMonitor(catalog, rows=64, folder=tmp_path, clock=clock)
-    monitor.on_alarm_change(changes.append)
-    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    catalog, monitor, changes = begin_alarm(observed_model, served, clock, tmp_path)
     began = clock.now
     clock.now += 10 * UNUSED_SECONDS
     monitor.save()
@@ -108,11 +116,7 @@ def test_the_alarm_of_a_replaced_version_ends_an_hour_after_its_last_rows(
 def test_the_alarm_of_an_unloaded_version_ends_at_once(
     observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
 ) -> None:
-    changes: list[Alarm] = []
-    catalog = Catalog(served)
-    monitor = DriftMonitor(catalog, rows=64, folder=tmp_path, clock=clock)
-    monitor.on_alarm_change(changes.append)
-    monitor.record(observation(observed_model, usual_rows(64) + np.float32(3)))
+    catalog, monitor, changes = begin_alarm(observed_model, served, clock, tmp_path)
     catalog.unload()
     monitor.save()
 
