@@ -24,7 +24,8 @@ from benchmarks.service.workspace import ROOT
 Record = dict[str, Any]
 
 WARM_UP_SECONDS = 1
-WARM_UP_CONCURRENCY = 8
+WARM_UP_CONCURRENCIES = 8, 1
+"""With one connection a server has the time for what it does once for each model."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ class Measurement:
                 if IN_PROCESS in plan.servers:
                     yield self._in_process(case)
                 for one in started:
-                    self._load(one, case, WARM_UP_CONCURRENCY, WARM_UP_SECONDS)
+                    for concurrency in WARM_UP_CONCURRENCIES:
+                        self._load(one, case, concurrency, WARM_UP_SECONDS * CASES[case].longer)
+                    one.running.wait_until_alone()
                 for concurrency in plan.concurrencies:
                     for one in started:
                         yield self._load(one, case, concurrency, plan.seconds * CASES[case].longer)

@@ -89,6 +89,12 @@ class Running:
             if used - before < 0.02:
                 return
 
+    def wait_until_alone(self, seconds: float = 30) -> None:
+        """Let the processes that it has started end: what they make once is no part of a load."""
+        end = time.monotonic() + seconds
+        while len(tree(self._process.pid)) > 1 and time.monotonic() < end:
+            time.sleep(0.1)
+
     def _output(self) -> str:
         self._log.seek(0)
         return self._log.read()[-2000:].decode(errors="replace")

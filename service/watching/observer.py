@@ -36,7 +36,7 @@ MAX_OBSERVED_ROWS = 32
 MAX_OBSERVED_BYTES = 1 << 20
 """Of the inputs of one observation: they are copied on the event loop."""
 
-MAX_WAITING_BATCHES = 16
+MAX_WAITING_BATCHES = MAX_OBSERVED_ROWS
 """That wait for the thread while the process has spare time. Under load none waits for the end of its rest."""
 
 MAX_WAITING_SECONDS = 0.05
@@ -113,7 +113,7 @@ class Observer:
     def _work(self) -> None:
         priority.lower_this_thread()
         while (taken := self._take()) is not None:
-            served = taken.served
+            served, rows = taken.served, taken.rows
             began = self._clock()
             try:
                 self._observed_models.of(served)
@@ -122,7 +122,7 @@ class Observer:
             except Exception as error:  # the next batch may be fine
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, taken  # or an unloaded version would stay in memory here
-            self._budget.spend(self._clock() - began)
+            self._budget.spend(self._clock() - began, rows)
             self._take_more()
 
     def _take(self) -> OfferedRows | None:

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from service.watching.budget import Budget
+from service.watching.budget import ENOUGH_ROWS, Budget
 
 WAIT = 30
 
@@ -31,11 +31,11 @@ class Machine:
     def budget(self, percent: float, head_start: float = 0.0) -> Budget:
         return Budget(percent, head_start, lambda: self.now, self.processor_clock, self.pass_time)
 
-    def rest(self, budget: Budget, spent: float) -> float:
+    def rest(self, budget: Budget, spent: float, rows: int = 1) -> float:
         self.pass_time(spent)
         self._processor += spent
         began = self.now
-        budget.spend(spent)
+        budget.spend(spent, rows)
         return self.now - began
 
 
@@ -53,6 +53,24 @@ def test_what_a_process_leaves_of_a_processor_is_spare(load: float, rested: floa
 
     assert machine.rest(budget, 1.0) == pytest.approx(rested)
     assert budget.has_spare_time
+
+
+def test_in_spare_time_it_observes_enough_rows_and_no_more() -> None:
+    machine = Machine(load=0.25)
+    budget = machine.budget(percent=0.1)
+    machine.rest(budget, 0.1)  # from now on it knows the load
+    seconds = sum(machine.rest(budget, 0.01, rows=32) + 0.01 for _ in range(8))
+    slow = machine.rest(budget, 0.1, rows=1)
+
+    assert seconds == pytest.approx(256 / ENOUGH_ROWS)
+    assert slow == pytest.approx(0.3), "a slow model has all of what is spare"
+
+
+@pytest.mark.parametrize(("percent", "rested"), [(20, 4.0), (100, 3.0)])
+def test_the_share_under_load_is_granted_in_spare_time_as_well(percent: float, rested: float) -> None:
+    machine = Machine(load=0.25)
+
+    assert machine.rest(machine.budget(percent), 1.0, rows=10**6) == pytest.approx(rested)
 
 
 @pytest.mark.parametrize(("percent", "rested"), [(100, 0.0), (50, 2.0), (0.5, 398.0)])
@@ -94,7 +112,7 @@ def test_it_does_not_rest_for_its_head_start() -> None:
 
 def test_closing_ends_a_rest() -> None:
     budget = Budget(percent=1e-6, processor_clock=lambda: 1e9 * monotonic())  # of a process that is busy
-    resting = threading.Thread(target=budget.spend, args=(1.0,), daemon=True)
+    resting = threading.Thread(target=budget.spend, args=(1.0, 1), daemon=True)
     resting.start()
     budget.close()
     resting.join(WAIT)

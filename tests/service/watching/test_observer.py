@@ -53,7 +53,7 @@ class Spent(Budget):
         super().__init__(percent=100)
         self.seconds: SimpleQueue[float] = SimpleQueue()
 
-    def spend(self, seconds: float) -> None:
+    def spend(self, seconds: float, rows: int) -> None:  # noqa: ARG002
         self.seconds.put(seconds)
 
 
@@ -203,7 +203,7 @@ def test_batches_wait_for_the_thread_of_a_process_that_has_spare_time(
     served: ServedVersion, observed_model: ObservedModel, sink: Sink, observers
 ) -> None:
     idle = Budget(percent=100, processor_clock=lambda: 0.0, clock=itertools.count().__next__)
-    idle.spend(0.0)
+    idle.spend(0.0, 1)
     sink.gate.clear()
     observer = observers(sink, budget=idle)
     rows = usual_rows(MAX_WAITING_BATCHES + 3)
@@ -229,7 +229,7 @@ def test_batches_that_cannot_run_together_are_observed_by_themselves(
 ) -> None:
     other = ServedVersion("other", 1, served.manifest, served.engine)
     idle = Budget(percent=100, processor_clock=lambda: 0.0, clock=itertools.count().__next__)
-    idle.spend(0.0)
+    idle.spend(0.0, 1)
     observer = observers(sink, budget=idle)
     for one, size in ((served, 20), (served, 10), (served, 3), (other, 4), (served, 5)):
         observer.offer(one, {INPUT: usual_rows(size)})
