@@ -4,31 +4,20 @@ s * (W x + b) + t = (s W) x + (s b + t)                        (Jacob et al. 201
 """
 
 from collections.abc import Callable
-from itertools import accumulate
 
 import onnx
 
 from models.batchnorm import Float64
 from models.graph import padding
-from models.graph.channel_map import (
-    ChannelMap,
-    Edit,
-    Refusal,
-    Step,
-    add_after,
-    bias,
-    has_input,
-    known_sizes,
-    rewrite,
-    shape,
-    weights,
-)
+from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
 from models.graph.nonlinear import bend_moves, out_of_reach, reach
-from models.graph.parts import reads_only_identity, split_parts
-from models.graph.passing import PASSING
+from models.graph.operands import exceeds_products, of_operand, steps_back
+from models.graph.parts import joined_parts, reads_only_identity, split_parts
+from models.graph.passing import PASSING, reduced
 from models.graph.plan import Plan
+from models.graph.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, ChannelMap], Step]
 
@@ -104,8 +93,6 @@ def step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: Chann
 def _split(editor: GraphEditor, node: onnx.NodeProto, index: int, required: ChannelMap) -> Step:
     """The other parts keep what they are."""
     part = split_parts(editor, node)[index]
-    if part.axis != required.axis:
-        raise Refusal(f"{label(node)} also puts values of each channel elsewhere")
     return Step(onward=((0, part.of_input(node, required)),))
 
 
@@ -157,37 +144,33 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) ->
         edits = (rewrite(editor, node, 0, left * on.scale[:, None]),)
         shift = on.shift[:, None]
     else:
-        raise Refusal(f"{label(node)} multiplies two computed tensors")
+        return _factor(editor, node, required)
     return Step((*edits, add_after(editor, node, shift)) if on.has_shift else edits)
 
 
 def _sum(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     """By s * (a ± b) + t = (s * a + t) ± s * b. A constant takes the shift, so that the other operand need not."""
-    scale, shift = required.broadcast(len(shape(editor, node.output[0])))
     for slot in (0, 1):
         value = editor.constant(node.input[slot])
         if value is not None:
+            scale, shift = required.broadcast(len(shape(editor, node.output[0])))
             sign = -1 if (node.op_type, slot) == ("Sub", 1) else 1
             edit = rewrite(editor, node, slot, value * scale + sign * shift)
-            onward = ((1 - slot, _operand(editor, node, 1 - slot, required.scaling())),)
+            onward = ((1 - slot, of_operand(editor, node, 1 - slot, required.scaling())),)
             return Step((edit,), onward, is_choice=True)
-    first, second = _operand(editor, node, 0, required), _operand(editor, node, 1, required.scaling())
+    evidence = exceeds_products(editor, node, required)
+    if evidence is not None:
+        raise Refusal(f"{label(node)} adds products of computed tensors").because(evidence)
+    first, second = of_operand(editor, node, 0, required), of_operand(editor, node, 1, required.scaling())
     return Step(onward=((0, first), (1, second)), is_choice=True)
-
-
-def _operand(editor: GraphEditor, node: onnx.NodeProto, slot: int, required: ChannelMap) -> ChannelMap:
-    """The map at an operand, whose axes are aligned with those of the result from the right."""
-    dims = shape(editor, node.input[slot])
-    axis = required.axis - len(shape(editor, node.output[0])) + len(dims)
-    if axis < 0 or dims[axis] != len(required.scale):
-        raise Refusal(f"{label(node)} broadcasts '{node.input[slot]}' over the channels")
-    return ChannelMap(axis, required.scale, required.shift)
 
 
 def _product(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     """By s * (c * x) + t = (s * c) * x + t and s * (x / c) + t = x / (c / s) + t."""
-    scale, shift = required.broadcast(len(shape(editor, node.output[0])))
     slot = 0 if node.op_type == "Mul" and editor.constant(node.input[0]) is not None else 1
+    if editor.constant(node.input[slot]) is None:
+        return _factor(editor, node, required)
+    scale, shift = required.broadcast(len(shape(editor, node.output[0])))
     factor = weights(editor, node, slot)
     if node.op_type == "Div" and not required.scale.all():
         raise Refusal(f"the divisor of {label(node)} cannot take a scale of 0")
@@ -195,14 +178,40 @@ def _product(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) ->
     return Step((edit, add_after(editor, node, shift)) if required.has_shift else (edit,))
 
 
+def _factor(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
+    """One of two computed factors takes the scale: one whose weights can, if there is such."""
+    evidence = out_of_reach(editor, node, required)
+    if evidence is not None:
+        raise Refusal(f"{label(node)} multiplies two computed tensors").because(evidence)
+    options = steps_back(editor, node, required)
+    for option in options:
+        ((slot, passed),) = option.onward
+        try:
+            plan(editor, node, slot, passed)
+        except Refusal:
+            continue
+        return option
+    return options[0]
+
+
+def _reduce_sum(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
+    """By s * (x + y) + t = (s * x + s * y) + t."""
+    _, shift = required.broadcast(len(shape(editor, node.output[0])))
+    edits = (add_after(editor, node, shift),) if required.has_shift else ()
+    return Step(edits, ((0, reduced(editor, node, required.scaling(), backward=True)),))
+
+
+def _where(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
+    """Both tensors of which it takes values take the map."""
+    return Step(onward=tuple((slot, of_operand(editor, node, slot, required)) for slot in (1, 2)))
+
+
 def _concat(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> Step:
     axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
-    if axis != required.axis:
+    if axis not in required.axes:
         return Step(onward=tuple((slot, required) for slot in range(len(node.input))))
-    sizes = known_sizes(node, [shape(editor, name)[axis] for name in node.input])
-    starts = accumulate(sizes, initial=0)
-    parts = (required.channels(start, start + size) for start, size in zip(starts, sizes, strict=False))
-    return Step(onward=tuple(enumerate(parts)))
+    parts = joined_parts(editor, node)
+    return Step(onward=tuple((slot, part.of_output(required)) for slot, part in enumerate(parts)))
 
 
 ABSORBING: dict[str, Rule] = {
@@ -214,5 +223,7 @@ ABSORBING: dict[str, Rule] = {
     "Sub": _sum,
     "Mul": _product,
     "Div": _product,
+    "ReduceSum": _reduce_sum,
+    "Where": _where,
     "Concat": _concat,
 }

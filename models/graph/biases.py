@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 import onnx
 
 from models.errors import GraphError
-from models.graph.channel_map import has_input
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label
+from models.graph.step import has_input
 from models.stored_graph import NO_WEIGHTS, Weights
 
 

@@ -5,26 +5,28 @@ Not even that is certain of branches that are linear in one tensor: the weights 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.graph.channel_map import ChannelMap, Step
+from models.graph.channel_map import ChannelMap
 from models.graph.editor import GraphEditor
 from models.graph.nodes import is_standard
+from models.graph.step import Step
 
 Certainty = NDArray[np.int8]
-"""For each channel NOTHING, SCALE or MAP."""
+"""For each channel NOTHING, SCALE or MAP; in the shape of the map's scale."""
 
 NOTHING, SCALE, MAP = 0, 1, 2
 
 _MARK = 2.0
 
 
-def certain(size: int) -> Certainty:
+def certain(change: ChannelMap) -> Certainty:
     """That the map of each channel is the only one possible."""
-    return np.full(size, MAP, np.int8)
+    return np.full(change.scale.shape, MAP, np.int8)
 
 
 def without_shift(known: Certainty) -> Certainty:
@@ -60,15 +62,16 @@ def follow(
         index: of the map that is passed on.
         rule: that gave the step. It shows where the channels go.
     """
-    size = len(dict(step.onward)[index].scale)
-    passed = np.full(size, NOTHING, np.int8)
+    there = dict(step.onward)[index]
+    passed = np.full(there.scale.shape, NOTHING, np.int8)
     for level in (SCALE, MAP):
         is_known = known >= level
         if is_known.all():
-            passed[:] = level
+            passed[...] = level
             continue
-        marks = dict(rule(ChannelMap(change.axis, np.where(is_known, _MARK, 1.0), np.zeros(len(known)))).onward)
-        if index in marks and len(marks[index].scale) == size:  # an even map may be stated on another axis
+        marked = replace(change, scale=np.where(is_known, _MARK, 1.0), shift=np.zeros(known.shape))
+        marks = dict(rule(marked).onward)
+        if index in marks and marks[index].scale.shape == passed.shape:  # an even map may be stated on other axes
             passed[marks[index].scale == _MARK] = level
     return without_shift(passed) if step.is_choice else passed
 
@@ -106,6 +109,6 @@ _LINEAR = (
         "Dropout",
         "Expand",
     ),
-    *("Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "Pad", "ReduceMean", "Reshape", "Resize"),
-    *("Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    *("Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "Pad", "ReduceMean", "ReduceSum"),
+    *("Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
 )

@@ -127,6 +127,7 @@ COMPUTED = frozenset(
         "Flatten",
         "Gather",
         "MatMul",
+        "Mod",
         "Mul",
         "Neg",
         "Pow",

@@ -19,15 +19,14 @@ from models.graph import backward, forward, joint
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.find import OP_TYPE, FoundLayer, find
+from models.graph.magnitudes import LARGEST_SCALE, require_divisible, require_recoverable
 from models.graph.nodes import is_standard
 from models.graph.plan import Plan
+from models.graph.reshapes import state_reshaped_sizes
 from models.graph.sequences import take_parts_directly
 from models.graph.whole_slices import remove_whole_slices
 from models.manifest import Channels, NormLayer, Placement, channels
 from models.stored_graph import NO_WEIGHTS, Weights
-
-LARGEST_SCALE = 1e6
-"""A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ def fold(source: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> Folded:
         return Folded(unchanged, ())
     folding = _Folding(source, weights)
     folding.editor.store_computed_constants()
+    state_reshaped_sizes(folding.editor)
     take_parts_directly(folding.editor)
     remove_whole_slices(folding.editor)
     for layer in layers:
@@ -115,7 +115,7 @@ class _Folding:
         node = self.editor.producer(layer.output)
         if node is None:
             raise GraphError(f"layer '{layer.name}': no node computes '{layer.output}'")
-        affine = ChannelMap(1, *layer.scale_shift)
+        affine = ChannelMap.on(1, *layer.scale_shift)
         largest = np.abs(affine.scale).max()
         if largest > LARGEST_SCALE:
             self._keep(layer, node, affine, f"its scale of {largest:.3g} is beyond {LARGEST_SCALE:g}")
@@ -139,14 +139,14 @@ class _Folding:
         for kept in reversed(self._kept):
             nodes, place = (kept.scale, kept.shift), self.places[kept.layer.name]
             given, result = kept.scale.input[0], kept.shift.output[0]
-            affine = ChannelMap(1, *(self._constant(node).reshape(-1) for node in nodes))
+            affine = ChannelMap.on(1, *(self._constant(node).reshape(-1) for node in nodes))
             reasons = []
             for alone, tensor, change in ((kept.not_back, given, affine), (kept.not_forward, result, affine)):
                 try:
                     if tensor == given:
-                        joint.require_recoverable(kept.layer.gamma, kept.layer.beta)
+                        require_recoverable(kept.layer.gamma, kept.layer.beta)
                     else:
-                        joint.require_divisible(kept.layer.gamma)
+                        require_divisible(kept.layer.gamma)
                     plan = joint.plan(self.editor, nodes, {tensor: change if tensor == given else change.inverse()})
                     self._take_out(nodes, given, result, plan, keep_name=tensor == given)
                 except Refusal as refusal:

@@ -4,30 +4,23 @@ W (s * x + t) + b = (W diag(s)) x + (b + W t)
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 import onnx
 
 from models.batchnorm import Float64
 from models.graph import padding
-from models.graph.channel_map import (
-    ChannelMap,
-    Edit,
-    Refusal,
-    Step,
-    add_after,
-    bias,
-    known_sizes,
-    rewrite,
-    shape,
-    weights,
-)
+from models.graph.channel_map import ChannelMap, Refusal, known_sizes
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label, number
-from models.graph.nonlinear import bend_moves, reach
-from models.graph.parts import split_parts
-from models.graph.passing import PASSING, require_even
+from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach
+from models.graph.operands import of_result, step_forward
+from models.graph.parts import joined_parts, split_parts
+from models.graph.passing import PASSING, reduced, reduced_axes, require_even
 from models.graph.plan import Plan
+from models.graph.step import Edit, Step, add_after, bias, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
 
@@ -126,6 +119,8 @@ def _gemm(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMa
 
 
 def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    if editor.constant(node.input[1 - slot]) is None:
+        return step_forward(editor, node, slot, given)
     weight = weights(editor, node, 1 - slot)
     rank = len(shape(editor, node.input[slot]))
     if weight.ndim < 2 or rank < 2:
@@ -143,6 +138,8 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
 
 def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """By (s * x + t) * c = x * (s * c) + t * c and (s * x + t) / c = x / (c / s) + t / c."""
+    if editor.constant(node.input[1 - slot]) is None:
+        return step_forward(editor, node, slot, given)
     factor = _other_constant(editor, node, slot)
     scale, shift = given.broadcast(len(shape(editor, node.input[slot])))
     if node.op_type == "Mul":
@@ -154,7 +151,7 @@ def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
         scaled, moved = factor / scale, shift / factor
     edits = (rewrite(editor, node, 1 - slot, scaled),)
     if given.has_shift and moved.size == len(given.shift) and _is_shifted(editor, node.output[0]):
-        return Step(edits, ((0, ChannelMap(given.axis, np.ones(moved.size), moved.reshape(-1))),))
+        return Step(edits, ((0, ChannelMap.on(given.axis, np.ones(moved.size), moved.reshape(-1))),))
     if given.has_shift and len(editor.value_users(node.input[slot])) > 1:
         # An Add for each reader costs as much as the layer, and hides an activation that is taken apart from runtimes.
         raise Refusal(f"{label(node)} is between the layer and the weights after it")
@@ -190,22 +187,42 @@ def _other_constant(editor: GraphEditor, node: onnx.NodeProto, slot: int) -> Flo
     return value.astype(np.float64, copy=False)
 
 
+def _reduce_sum(editor: GraphEditor, node: onnx.NodeProto, _slot: int, given: ChannelMap) -> Step:
+    """By sum of (s * x + t) = s * (sum of x) + n * t."""
+    passed = reduced(editor, node, given, backward=False)
+    if not given.has_shift:
+        return Step(onward=((0, passed),))
+    dims = shape(editor, node.input[0])
+    count = prod(known_sizes(node, [dims[axis] for axis in reduced_axes(editor, node)]))
+    return Step(onward=((0, replace(passed, shift=passed.shift * count)),))
+
+
+def _where(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """By where(c, s * x + t, v) = s * where(c, x, (v - t) / s) + t for a constant v."""
+    other = 3 - slot
+    if slot == 0 or not given.scale.all():
+        raise Refusal(f"{label(node)} is between the layer and the weights after it")
+    value = editor.constant(node.input[other])
+    if value is None:
+        is_mixed = editor.constant(node.input[0]) is None and reach(editor, node.input[other]) == EVERY_NUMBER
+        raise Refusal(f"{label(node)} puts other values in the place of those of each channel", proven=is_mixed)
+    passed = of_result(editor, node, slot, given)
+    scale, shift = passed.broadcast(len(shape(editor, node.output[0])))
+    return Step((rewrite(editor, node, other, (value - shift) / scale),), ((0, passed),))
+
+
 def _concat(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """The other channels keep what they are."""
     axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
-    if axis != given.axis:
+    if axis not in given.axes:
         raise Refusal(f"{label(node)} puts other values beside those of each channel")
-    before = sum(known_sizes(node, [shape(editor, name)[axis] for name in node.input[:slot]]))
-    after = sum(known_sizes(node, [shape(editor, name)[axis] for name in node.input[slot + 1 :]]))
-    scale = np.concatenate([np.ones(before), given.scale, np.ones(after)])
-    shift = np.concatenate([np.zeros(before), given.shift, np.zeros(after)])
-    return Step(onward=((0, ChannelMap(axis, scale, shift)),))
+    return Step(onward=((0, joined_parts(editor, node)[slot].of_input(node, given)),))
 
 
 def _split(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     _require_first(node, slot)
     parts = split_parts(editor, node)
-    on_channels = parts[0].axis == given.axis
+    on_channels = parts[0].axis in given.axes
     return Step(
         onward=tuple((index, part.of_output(given) if on_channels else given) for index, part in enumerate(parts))
     )
@@ -225,6 +242,8 @@ ABSORBING: dict[str, Rule] = {
     "Div": _product,
     "Add": _sum,
     "Sub": _sum,
+    "ReduceSum": _reduce_sum,
+    "Where": _where,
     "Concat": _concat,
     "Split": _split,
 }

@@ -8,31 +8,22 @@ it is a scale and a shift itself. Of the layers that read one tensor in differen
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from models.batchnorm import Float64
 from models.graph import backward, certainty, forward
 from models.graph.certainty import Certainty
-from models.graph.channel_map import ChannelMap, Refusal, Step, known_sizes, rewrite, shape
+from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard, label
 from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach, swaps_ends
-from models.graph.parts import Part, PartialMap, taken
+from models.graph.parts import Part, PartialMap, joined_parts, taken
 from models.graph.plan import Plan
+from models.graph.step import Step, rewrite, shape
 from models.graph.sums import is_read_once, is_sum_of_branches, sign
-
-_EQUAL = 1e-9
-"""Maps that differ by less, relatively, are one map, computed in two ways."""
-
-_LARGEST_SHIFT = 100.0
-"""|beta / gamma| of a layer at whose input others read: they would have to take a larger shift away again."""
-
-_SMALLEST_SCALE = 0.01
-"""|gamma| of a layer by whose scale what is added to its output is divided."""
 
 
 def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[str, ChannelMap]) -> Plan:
@@ -48,28 +39,8 @@ def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[
     """
     basis = _Basis(editor, layer)
     for tensor, change in changes.items():
-        basis.change(tensor, change, certainty.certain(len(change.scale)))
+        basis.change(tensor, change, certainty.certain(change))
     return basis.complete()
-
-
-def require_recoverable(gamma: Float64, beta: Float64) -> None:
-    """Check that others can read what the output of a layer takes the place of.
-
-    Raises:
-        Refusal: it would be lost in rounding.
-    """
-    if not (np.abs(beta) <= _LARGEST_SHIFT * np.abs(gamma)).all():
-        raise Refusal("its shift would hide in rounding what others read of its input")
-
-
-def require_divisible(gamma: Float64) -> None:
-    """Check that what is added to the output of a layer can be divided by its scale.
-
-    Raises:
-        Refusal: it would become too large.
-    """
-    if (np.abs(gamma) < _SMALLEST_SCALE).any():
-        raise Refusal("what is added to its output would have to be divided by almost 0")
 
 
 class _Basis:
@@ -114,7 +85,8 @@ class _Basis:
             if self._computed:
                 self._change_producer(self._computed.pop())
             elif self._parts:
-                self.change(*self._parts.popitem()[1].whole())
+                last = max(self._parts, key=self._place)  # when all of its parts are known
+                self.change(*self._parts.pop(last).whole())
             else:
                 self._change_reader(self._readers.pop(0))
         return self._plan
@@ -124,7 +96,7 @@ class _Basis:
         if known is None or change is None:
             is_same = known is None and (change is None or change.is_identity)
         else:
-            is_same = _is_same(known, change)
+            is_same = known.is_same(change)
         if not is_same:
             raise Refusal(f"'{tensor}' would have to change in two ways")
 
@@ -136,18 +108,19 @@ class _Basis:
                     self._require_same(tensor, None)
                 self._maps[tensor] = None
 
-    def _change_part(self, tensor: str, change: ChannelMap, indices: NDArray[np.int64], certain: Certainty) -> None:
+    def _change_part(self, tensor: str, change: ChannelMap, part: Part, certain: Certainty) -> None:
         """Have some channels of a tensor change. The others may be changed by other parts of it."""
-        known = self._maps.get(tensor)
         if tensor in self._maps:
-            size = len(change.scale)
-            whole = known or ChannelMap(change.axis, np.ones(size), np.zeros(size))
-            mine = ChannelMap(change.axis, change.scale[indices], change.shift[indices])
-            if whole.axis != change.axis or not _is_same(mine, Part(change.axis, size, indices).of_output(whole)):
+            known = self._maps[tensor] or change.identity()
+            if not known.is_same(change, part.mask(change)):
                 raise Refusal(f"'{tensor}' would have to change in two ways")
             return
-        parts = self._parts.setdefault(tensor, PartialMap(tensor, change.axis, len(change.scale)))
-        parts.add(change, indices, certain)
+        self._parts.setdefault(tensor, PartialMap(tensor, change)).add(change, part, certain)
+
+    def _place(self, tensor: str) -> int:
+        """Where in the order of the graph a tensor is computed."""
+        node = self._editor.producer(tensor)
+        return -1 if node is None else next(at for at, other in enumerate(self._editor.nodes) if other is node)
 
     def _settle(self, node: onnx.NodeProto, step: Step) -> None:
         self._settled.add(node.name)
@@ -170,11 +143,11 @@ class _Basis:
                     refusal.is_of_sign and certainty.shows_negative_scale(certain, change)
                 )
                 raise Refusal(str(refusal), proven=refusal.proven and bool(is_proven)) from None
-        part = taken(editor, node, tensor, change.axis)
+        part = taken(editor, node, tensor, step.onward[0][1].axes) if step.onward else None
         if part is not None:
             ((_, passed),) = step.onward
             certain = certainty.follow(certain, change, step, 0, partial(backward.step, editor, node, tensor))
-            self._change_part(node.input[0], passed, part.indices, certain)
+            self._change_part(node.input[0], passed, part, certain)
             return
         self._settle(node, step)
         for slot, passed in step.onward:
@@ -198,6 +171,9 @@ class _Basis:
         if is_standard(node, "Concat"):
             self._settled.add(node.name)
             self._join(node)
+        elif is_standard(node, "Where") and changed == [1, 2]:
+            self._settled.add(node.name)
+            self._pass_alike(node, changed)
         elif is_sum_of_branches(self._editor, node):
             self._settled.add(node.name)
             self._add(node, changed)
@@ -218,13 +194,14 @@ class _Basis:
         except Refusal as refusal:
             evidence = None
             if reach(editor, tensor) == EVERY_NUMBER:
-                shown = ChannelMap(given.axis, np.where(certain == certainty.MAP, given.scale, 0), given.shift)
+                shown = replace(given, scale=np.where(certain == certainty.MAP, given.scale, 0))
                 negative = (certain >= certainty.SCALE) & (given.scale < 0)
                 evidence = bend_moves(editor, tensor, node, shown, EVERY_NUMBER)
                 evidence = evidence or swaps_ends(editor, tensor, node, negative)
             if evidence is not None:
                 raise Refusal(f"'{tensor}' is also used by {label(node)}: {evidence}", proven=True) from None
-            raise Refusal(f"'{tensor}' is also used by {label(node)}: {refusal}") from None
+            is_proven = refusal.proven and bool((certain == certainty.MAP).all())
+            raise Refusal(f"'{tensor}' is also used by {label(node)}: {refusal}", proven=is_proven) from None
         self._settle(node, step)
         for index, passed in step.onward:
             known = certainty.follow(certain, given, step, index, partial(forward.step, editor, node, slot))
@@ -235,21 +212,35 @@ class _Basis:
 
     def _join(self, node: onnx.NodeProto) -> None:
         """The channels of each input of a Concat keep their maps."""
-        editor = self._editor
-        axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
-        sizes = known_sizes(node, [shape(editor, name)[axis] for name in node.input])
-        parts, certain = [], []
-        for name, size in zip(node.input, sizes, strict=True):
+        axis = integer(node, "axis", 1) % len(shape(self._editor, node.output[0]))
+        if all((change := self._maps.get(name)) is not None and axis not in change.axes for name in node.input):
+            self._pass_alike(node, range(len(node.input)))
+            return
+        known = next(change for name in node.input if (change := self._maps.get(name)) is not None)
+        scale, shift, certain = [], [], []
+        for name, place in zip(node.input, joined_parts(self._editor, node), strict=True):
             part = self._maps.get(name)
             if part is None:
                 self._keep([name])
-                part = ChannelMap(axis, np.ones(size), np.zeros(size))
-            if part.axis != axis:
+                part = known.identity(axis, len(place.indices))
+            if part.axes != known.axes or axis not in part.axes:
                 raise Refusal(f"{label(node)} puts other values beside those of each channel")
-            parts.append(part)
-            certain.append(self._certain.get(name, certainty.certain(size)))
-        scale, shift = (np.concatenate([getattr(part, key) for part in parts]) for key in ("scale", "shift"))
-        self.change(node.output[0], ChannelMap(axis, scale, shift), np.concatenate(certain))
+            scale.append(part.scale)
+            shift.append(part.shift)
+            certain.append(self._certain.get(name, certainty.certain(part)))
+        along = known.axes.index(axis)
+        joined = replace(known, scale=np.concatenate(scale, along), shift=np.concatenate(shift, along))
+        self.change(node.output[0], joined, np.concatenate(certain, along))
+
+    def _pass_alike(self, node: onnx.NodeProto, slots: Iterable[int]) -> None:
+        """A node whose result has values of several tensors passes the map that all of them have."""
+        names = [node.input[slot] for slot in slots]
+        maps = [change for name in names if (change := self._maps[name]) is not None]
+        ranks = {len(shape(self._editor, name)) for name in (*names, *node.output)}
+        if len(ranks) > 1 or not all(maps[0].is_same(other) for other in maps):
+            raise Refusal(f"{label(node)} puts other values beside those of each channel")
+        self._keep(name for name in node.input if name not in names)
+        self.change(node.output[0], maps[0], np.minimum.reduce([self._certain[name] for name in names]))
 
     def _add(self, node: onnx.NodeProto, changed: Sequence[int]) -> None:
         """All of a sum takes one scale; shifts add up, or cancel in a branch that nothing else reads."""
@@ -261,22 +252,17 @@ class _Basis:
         for slot in {0, 1} - set(maps):
             is_alone = len(self._editor.value_users(node.input[slot])) == 1 and node.input[slot] not in self._maps
             taken_back = sign(node, slot) * shift if is_alone else 0 * shift
-            self.change(node.input[slot], ChannelMap(first.axis, first.scale, -taken_back), certain)
+            self.change(node.input[slot], replace(first, shift=-taken_back), certain)
             shift = shift - sign(node, slot) * taken_back
         for name in node.input:
             change = self._maps[name]
-            own = np.zeros(()) if change is None else change.shift
-            self._require_same(name, ChannelMap(first.axis, first.scale, own))
-        self.change(node.output[0], ChannelMap(first.axis, first.scale, shift), certain)
+            own = np.zeros_like(first.shift) if change is None else change.shift
+            self._require_same(name, replace(first, shift=own))
+        self.change(node.output[0], replace(first, shift=shift), certain)
 
     def _divide(self, node: onnx.NodeProto, change: ChannelMap) -> Step:
         """Both branches of a sum take the scale, and one takes the shift: best one that nothing else reads."""
         alone = [is_read_once(self._editor, name) for name in node.input]
         slot = 1 if alone == [False, True] else 0
-        shifted = ChannelMap(change.axis, change.scale, change.shift * sign(node, slot))
+        shifted = replace(change, shift=change.shift * sign(node, slot))
         return Step(onward=((slot, shifted), (1 - slot, change.scaling())), is_choice=True)
-
-
-def _is_same(one: ChannelMap, other: ChannelMap) -> bool:
-    pairs = ((one.scale, other.scale), (one.shift, other.shift))
-    return one.axis == other.axis and all(np.allclose(*pair, rtol=_EQUAL, atol=_EQUAL) for pair in pairs)

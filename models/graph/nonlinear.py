@@ -22,6 +22,7 @@ from models.batchnorm import Float64
 from models.graph.channel_map import ChannelMap
 from models.graph.editor import GraphEditor
 from models.graph.nodes import is_standard
+from models.graph.weighted_means import operand_of_means
 
 _ELEMENTWISE = (
     *("Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Max"),
@@ -31,8 +32,11 @@ _ELEMENTWISE = (
 _LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _SAME_VALUES = (
     *("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "Transpose", "Reshape", "Flatten"),
-    *("Slice", "Gather", "Split", "Identity"),
+    *("Slice", "Gather", "Split", "Identity", "Squeeze", "Unsqueeze"),
 )
+
+SHAPES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+"""Operators that only move values."""
 
 EVERY_NUMBER = (-inf, inf)
 _MOST_NODES = 16
@@ -87,7 +91,7 @@ def out_of_reach(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap
     low, high = _range(function(editor, _NEAR), function(editor, _FAR))
     if not low < high:
         return None
-    for channel, (scale, shift) in enumerate(zip(required.scale, required.shift, strict=True)):
+    for channel, (scale, shift) in enumerate(zip(required.scale.flat, required.shift.flat, strict=True)):
         if scale == 0:
             continue
         ends = sorted((scale * low + shift, scale * high + shift))
@@ -117,11 +121,12 @@ def bend_moves(
     points = np.array([point for point in _POINTS if low <= point <= high])
     if len(points) < len(_POINTS) // 3:
         return None
+    scale, shift = given.scale.reshape(-1, 1), given.shift.reshape(-1, 1)
     for function in _functions_after(editor, tensor, node):
-        as_it_is = function(editor, np.tile(points, (len(given.scale), 1)))
-        mapped = function(editor, given.scale[:, None] * points + given.shift[:, None])
+        as_it_is = function(editor, np.tile(points, (len(scale), 1)))
+        mapped = function(editor, scale * points + shift)
         rest = _rest(mapped, as_it_is) if inverse else _rest(as_it_is, mapped)
-        found = np.flatnonzero((given.scale != 0) & (rest > 0))
+        found = np.flatnonzero((scale[:, 0] != 0) & (rest > 0))
         if found.size:
             return f"the best weights after it are wrong by {rest[found[0]]:.3g} in channel {found[0]}"
     return None
@@ -241,14 +246,40 @@ def _reach_of_output(
     computed = [name for name in node.input if name and editor.constant(name) is None]
     if is_standard(node, *_LINEAR) and computed == node.input[:1]:
         return EVERY_NUMBER
-    if is_standard(node, *_SAME_VALUES):
-        return _reach(editor, node.input[0], seen)
+    if is_standard(node, *_SAME_VALUES, "MatMul"):
+        return (
+            _reach_of_product(editor, node, seen) if node.op_type == "MatMul" else _reach(editor, node.input[0], seen)
+        )
     if is_standard(node, "Concat") and len(computed) == len(node.input):
         parts = [part for name in computed if (part := _reach(editor, name, seen)) is not None]
         return (max(low for low, _ in parts), min(high for _, high in parts)) if len(parts) == len(computed) else None
-    if is_standard(node, "Add", "Sub", "BatchNormalization"):
+    if is_standard(node, "Add", "Sub", "BatchNormalization") or _is_scaling(editor, node):
         return EVERY_NUMBER if any(_reach(editor, name, seen) == EVERY_NUMBER for name in computed) else None
     function = _function_before(editor, node)
     if function is None or _reach(editor, function.given, seen) != EVERY_NUMBER:
         return None
     return _range(function(editor, _NEAR), function(editor, _FAR))
+
+
+def _is_scaling(editor: GraphEditor, node: onnx.NodeProto) -> bool:
+    """Whether a node multiplies by numbers, none of them 0: one for each channel, as a layer that is kept does."""
+    values = [editor.constant(name) for name in node.input] if is_standard(node, "Mul") else []
+    return any(value is not None and value.all() for value in values)
+
+
+def _reach_of_product(
+    editor: GraphEditor, node: onnx.NodeProto, seen: dict[str, tuple[float, float] | None]
+) -> tuple[float, float] | None:
+    """Means of equal values have that value. Two tensors that come from different nodes are taken to vary freely."""
+    mean_of = operand_of_means(editor, node)
+    if mean_of is not None:
+        return _reach(editor, mean_of, seen)
+    is_free = all(_reach(editor, name, seen) == EVERY_NUMBER for name in node.input)
+    return EVERY_NUMBER if is_free and len({origin(editor, name) for name in node.input}) == 2 else None
+
+
+def origin(editor: GraphEditor, tensor: str) -> str:
+    """The tensor whose values, all of them, a tensor has in other places."""
+    while (node := editor.producer(tensor)) is not None and is_standard(node, *SHAPES):
+        tensor = node.input[0]
+    return tensor

@@ -1,6 +1,7 @@
 """Which indices along an axis a Slice, Gather or Split takes of its input, and a map per channel on such parts."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,18 +9,27 @@ import onnx
 from numpy.typing import NDArray
 
 from models.graph.certainty import Certainty, certain
-from models.graph.channel_map import ChannelMap, Refusal, has_input, known_sizes, shape
+from models.graph.channel_map import ChannelMap, Refusal, known_sizes
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, integers, is_standard, label
+from models.graph.step import has_input, shape
 
 
 @dataclass(frozen=True)
 class Part:
-    """The indices along `axis` of a node's input that its output has, in their order."""
+    """The indices along `axis` of a node's input that its output has, in their order.
+
+    Attributes:
+        axis: of the input.
+        size: of the axis.
+        indices: that are taken.
+        is_single: whether it is one index, and the output does not have the axis.
+    """
 
     axis: int
     size: int
     indices: NDArray[np.int64]
+    is_single: bool = False
 
     def of_input(self, node: onnx.NodeProto, known: ChannelMap) -> ChannelMap:
         """The map at the node's input whose part is `known`: the other channels keep what they are.
@@ -27,41 +37,75 @@ class Part:
         Raises:
             Refusal: a channel is taken twice, with different maps.
         """
-        scale, shift = np.ones(self.size), np.zeros(self.size)
-        scale[self.indices], shift[self.indices] = known.scale, known.shift
-        if (scale[self.indices] != known.scale).any() or (shift[self.indices] != known.shift).any():
+        if self.is_single:
+            known = known.renumber(lambda axis: axis + (axis >= self.axis))
+        part = known.spread(self.axis, len(self.indices))
+        at = part.axes.index(self.axis)
+        sizes = [
+            self.size if axis == self.axis else size for axis, size in zip(part.axes, part.scale.shape, strict=True)
+        ]
+        scale, shift = np.ones(sizes), np.zeros(sizes)
+        chosen = (slice(None),) * at + (self.indices,)
+        scale[chosen], shift[chosen] = part.scale, part.shift
+        if (scale[chosen] != part.scale).any() or (shift[chosen] != part.shift).any():
             raise Refusal(f"{label(node)} takes a channel twice, and its two copies are normalised differently")
-        return ChannelMap(self.axis, scale, shift)
+        return replace(part, scale=scale, shift=shift)
 
     def of_output(self, known: ChannelMap) -> ChannelMap:
         """The part of a map at the node's input."""
-        return ChannelMap(self.axis, known.scale[self.indices], known.shift[self.indices])
+        axes, scale, shift = known.axes, known.scale, known.shift
+        if self.axis in axes:
+            at = axes.index(self.axis)
+            indices = self.indices[0] if self.is_single else self.indices
+            scale, shift = scale.take(indices, at), shift.take(indices, at)
+            axes = (*axes[:at], *axes[at + self.is_single :])
+        part = replace(known, axes=axes, scale=scale, shift=shift)
+        return part.renumber(lambda axis: axis - (axis > self.axis)) if self.is_single else part
+
+    def mask(self, change: ChannelMap) -> NDArray[np.bool_]:
+        """Which entries of a map at the node's input belong to the part, in the shape of the map's scale."""
+        at = change.axes.index(self.axis)
+        chosen = np.isin(np.arange(self.size), self.indices)
+        shape = [self.size if axis == at else 1 for axis in range(len(change.axes))]
+        return np.broadcast_to(chosen.reshape(shape), change.scale.shape)
 
 
 class PartialMap:
     """The map of a tensor, put together from the maps of its parts."""
 
-    def __init__(self, tensor: str, axis: int, size: int) -> None:
-        self._tensor, self._axis = tensor, axis
-        self._scale, self._shift = np.ones(size), np.zeros(size)
-        self._is_known, self._certain = np.zeros(size, np.bool_), certain(size)
+    def __init__(self, tensor: str, first: ChannelMap) -> None:
+        self._tensor = tensor
+        self._map = replace(first, scale=np.ones_like(first.scale), shift=np.zeros_like(first.shift))
+        self._is_known, self._certain = np.zeros(first.scale.shape, np.bool_), certain(first)
 
-    def add(self, change: ChannelMap, indices: NDArray[np.int64], known: Certainty) -> None:
-        """Add a part, which is a map of the whole tensor at some channels.
+    def add(self, change: ChannelMap, part: Part, known: Certainty) -> None:
+        """Add a part, given as a map of the whole tensor.
 
         Raises:
             Refusal: another part has a channel that has to become something else.
         """
-        both = indices[self._is_known[indices]]
-        pairs = ((self._scale, change.scale), (self._shift, change.shift))
-        if change.axis != self._axis or not all(np.allclose(one[both], other[both]) for one, other in pairs):
+        whole, mine = self._map, part.mask(change)
+        if change.axes != whole.axes or change.repeating != whole.repeating:
             raise Refusal(f"'{self._tensor}' would have to change in two ways")
-        self._scale[indices], self._shift[indices] = change.scale[indices], change.shift[indices]
-        self._is_known[indices], self._certain[indices] = True, known[indices]
+        both = mine & self._is_known
+        pairs = ((whole.scale, change.scale), (whole.shift, change.shift))
+        if not all(np.allclose(one[both], other[both]) for one, other in pairs):
+            raise Refusal(f"'{self._tensor}' would have to change in two ways")
+        scale, shift = (np.where(mine, other, one) for one, other in pairs)
+        self._map = replace(whole, scale=scale, shift=shift)
+        self._is_known, self._certain = self._is_known | mine, np.where(mine, known, self._certain)
 
     def whole(self) -> tuple[str, ChannelMap, Certainty]:
         """The tensor and its map, in which channels of no part stay as they are."""
-        return self._tensor, ChannelMap(self._axis, self._scale, self._shift), self._certain
+        whole, certain = self._map, self._certain
+        for at in reversed(range(len(whole.axes))):
+            first = replace(whole, scale=whole.scale.take([0], at), shift=whole.shift.take([0], at))
+            is_even = (whole.scale == first.scale).all() and (whole.shift == first.shift).all()
+            if len(whole.axes) > 1 and is_even and whole.axes[at] != whole.repeating:
+                axes = (*whole.axes[:at], *whole.axes[at + 1 :])
+                whole = replace(whole, axes=axes, scale=first.scale.squeeze(at), shift=first.shift.squeeze(at))
+                certain = certain.min(axis=at)
+        return self._tensor, whole, certain
 
 
 def sliced(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Part | None:
@@ -91,17 +135,18 @@ def slice_bounds(editor: GraphEditor, node: onnx.NodeProto) -> list[tuple[int, i
 
 
 def gathered(editor: GraphEditor, node: onnx.NodeProto) -> Part | None:
-    """The part that a Gather takes along its axis; None where it takes one index, or adds axes.
+    """The part that a Gather takes along its axis; None where it adds axes, or takes one index known when it runs.
 
     Raises:
         Refusal: it is only known when it runs.
     """
     dims = shape(editor, node.input[0])
     axis = integer(node, "axis", 0) % len(dims)
-    if len(shape(editor, node.input[1])) != 1:
+    rank = len(shape(editor, node.input[1]))
+    if rank > 1 or (rank == 0 and editor.constant(node.input[1]) is None):
         return None
     (size,) = known_sizes(node, [dims[axis]])
-    return Part(axis, size, np.array(_integers(editor, node, 1, ""), np.int64) % size)
+    return Part(axis, size, np.array(_integers(editor, node, 1, ""), np.int64) % size, is_single=rank == 0)
 
 
 def split_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
@@ -121,20 +166,32 @@ def split_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
     return tuple(Part(axis, size, np.arange(start, end)) for start, end in pairwise(ends))
 
 
-def taken(editor: GraphEditor, node: onnx.NodeProto, output: str, axis: int) -> Part | None:
-    """The part of its input along an axis that an output of a node is; None where it is no part, or all.
+def joined_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
+    """The part of the output of a Concat that each of its inputs is: a Split, read backward.
+
+    Raises:
+        Refusal: it is only known when it runs.
+    """
+    axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
+    ends = np.cumsum([0, *known_sizes(node, [shape(editor, name)[axis] for name in node.input])])
+    return tuple(Part(axis, int(ends[-1]), np.arange(start, end)) for start, end in pairwise(ends))
+
+
+def taken(editor: GraphEditor, node: onnx.NodeProto, output: str, axes: Sequence[int]) -> Part | None:
+    """The part of its input along one of the axes that an output of a node is; None where it is no part, or all.
 
     Raises:
         Refusal: it is only known when it runs.
     """
     part = None
     if is_standard(node, "Slice"):
-        part = sliced(editor, node, axis)
+        parts = [found for axis in axes if (found := sliced(editor, node, axis)) is not None]
+        part = parts[0] if len(parts) == 1 else None
     elif is_standard(node, "Gather"):
         part = gathered(editor, node)
     elif is_standard(node, "Split"):
         part = split_parts(editor, node)[list(node.output).index(output)]
-    return part if part is not None and part.axis == axis else None
+    return part if part is not None and part.axis in axes else None
 
 
 def reads_only_identity(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap) -> bool:
@@ -142,7 +199,7 @@ def reads_only_identity(editor: GraphEditor, node: onnx.NodeProto, known: Channe
     if not is_standard(node, "Slice", "Gather"):
         return False
     try:
-        part = taken(editor, node, node.output[0], known.axis)
+        part = taken(editor, node, node.output[0], known.axes)
     except Refusal:
         return False
     return part is not None and part.of_output(known).is_identity

@@ -10,11 +10,12 @@ import onnx
 
 from models.batchnorm import Float64
 from models.graph.borders import find_uneven
-from models.graph.channel_map import ChannelMap, Refusal, has_input, shape, unchanged_size
+from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.nodes import FLOATS, Dim, integer, integers, label
 from models.graph.nodes import attribute as attribute_of
-from models.graph.parts import Part, gathered, sliced
+from models.graph.parts import gathered, sliced
+from models.graph.step import has_input, shape, unchanged_size
 
 Passing = Callable[[GraphEditor, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""
@@ -42,8 +43,7 @@ def _cast(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backwar
 def _transpose(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
     rank = len(shape(editor, node.input[0]))
     perm = integers(node, "perm") or list(reversed(range(rank)))
-    axis = perm[known.axis] if backward else perm.index(known.axis)
-    return ChannelMap(axis, known.scale, known.shift)
+    return known.renumber(perm.__getitem__ if backward else perm.index)
 
 
 def _reshape(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
@@ -103,20 +103,32 @@ def _max_pool(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _bac
     return _on_axis_1(editor, node, known)
 
 
-def _reduce_mean(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    rank = len(shape(editor, node.input[0]))
-    reduced = {axis % rank for axis in _axes(editor, node)}
-    if not reduced:
-        reduced = set() if integer(node, "noop_with_empty_axes", 0) else set(range(rank))
+def reduced(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, /, backward: bool) -> ChannelMap:
+    """The map on the other side of a node that reduces axes along which the map is always the same.
+
+    Raises:
+        Refusal: the map differs along one of them.
+    """
+    rank, gone = len(shape(editor, node.input[0])), reduced_axes(editor, node)
     # axes of the input in the order in which they appear in the output; -1 for an axis of size 1 that stands for many
     if integer(node, "keepdims", 1):
-        visible = [-1 if axis in reduced else axis for axis in range(rank)]
+        visible = [-1 if axis in gone else axis for axis in range(rank)]
     else:
-        visible = [axis for axis in range(rank) if axis not in reduced]
-    if (backward and visible[known.axis] < 0) or (not backward and known.axis not in visible):
-        raise Refusal(f"{label(node)} averages over the channels")
-    axis = visible[known.axis] if backward else visible.index(known.axis)
-    return ChannelMap(axis, known.scale, known.shift)
+        visible = [axis for axis in range(rank) if axis not in gone]
+    if any(visible[axis] < 0 if backward else axis not in visible for axis in known.axes):
+        raise Refusal(f"{label(node)} {'adds up' if node.op_type == 'ReduceSum' else 'averages over'} the channels")
+    return known.renumber(visible.__getitem__ if backward else visible.index)
+
+
+def reduced_axes(editor: GraphEditor, node: onnx.NodeProto) -> set[int]:
+    """The axes of its input that a node reduces.
+
+    Raises:
+        Refusal: they are only known when it runs.
+    """
+    rank = len(shape(editor, node.input[0]))
+    every = () if integer(node, "noop_with_empty_axes", 0) else range(rank)
+    return {axis % rank for axis in _axes(editor, node)} or set(every)
 
 
 def _axes(editor: GraphEditor, node: onnx.NodeProto) -> list[int]:
@@ -129,13 +141,15 @@ def _axes(editor: GraphEditor, node: onnx.NodeProto) -> list[int]:
 
 
 def _slice(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    return _through(node, sliced(editor, node, known.axis), known, backward)
-
-
-def _through(node: onnx.NodeProto, part: Part | None, known: ChannelMap, backward: bool) -> ChannelMap:
-    if part is None:
-        return known
-    return part.of_input(node, known) if backward else part.of_output(known)
+    # Where others read other positions, the map is that of these alone.
+    is_shared = backward and len(editor.value_users(node.input[0])) > 1
+    for axis in range(len(shape(editor, node.input[0]))) if is_shared else known.axes:
+        part = sliced(editor, node, axis)
+        if part is not None and backward:
+            known = part.of_input(node, known)
+        elif part is not None:
+            known = part.of_output(known)
+    return known
 
 
 def _resize(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
@@ -151,16 +165,21 @@ def _pad(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward
 
 
 def _gather(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
-    rank, rank_of_indices = (len(shape(editor, name)) for name in node.input[:2])
+    rank, width = (len(shape(editor, name)) for name in node.input[:2])
     chosen = integer(node, "axis", 0) % rank
     # The axes of the indices stand in the place of the one that they choose from.
-    width = rank_of_indices if backward else 1
-    if chosen <= known.axis < chosen + width:
-        if rank_of_indices != 1:
+    is_chosen = any(chosen <= axis < chosen + (width if backward else 1) for axis in known.axes)
+    if is_chosen and width != 1 and (known.axes == (chosen,) or width > 1):
+        raise Refusal(f"{label(node)} takes some of the channels")
+    # Where others read other indices of an axis, the map is that of this one alone.
+    if is_chosen or (backward and width == 0 and len(editor.value_users(node.input[0])) > 1):
+        part = gathered(editor, node)
+        if part is not None:
+            return part.of_input(node, known) if backward else part.of_output(known)
+        if is_chosen:
             raise Refusal(f"{label(node)} takes some of the channels")
-        return _through(node, gathered(editor, node), known, backward)
-    moved = 0 if known.axis < chosen else rank_of_indices - 1
-    return ChannelMap(known.axis - moved if backward else known.axis + moved, known.scale, known.shift)
+    moved = (1 - width) if backward else (width - 1)
+    return known.renumber(lambda axis: axis + moved * (axis >= chosen))
 
 
 def _depth_to_space(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, backward: bool) -> ChannelMap:
@@ -169,14 +188,14 @@ def _depth_to_space(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap
     on = _on_axis_1(editor, node, known) if not backward else known.along(1, shape(editor, node.output[0])[1])
     if backward == (node.op_type == "DepthToSpace"):  # one channel becomes `blocks` channels, whose maps are its own
         spread = np.repeat if interleaved else np.tile
-        return ChannelMap(1, spread(on.scale, blocks), spread(on.shift, blocks))
+        return ChannelMap.on(1, spread(on.scale, blocks), spread(on.shift, blocks))
     arrangement = (-1, blocks) if interleaved else (blocks, -1)
     lines = [
         values.reshape(arrangement).T if interleaved else values.reshape(arrangement) for values in (on.scale, on.shift)
     ]
     if not all((line == line[0]).all() for line in lines):
         raise Refusal(f"{label(node)} mixes channels with positions")
-    return ChannelMap(1, lines[0][0], lines[1][0])
+    return ChannelMap.on(1, lines[0][0], lines[1][0])
 
 
 def require_even(node: onnx.NodeProto, taps: Float64, sizes: Sequence[Dim]) -> None:
@@ -215,7 +234,7 @@ PASSING: dict[str, Passing] = {
     "GlobalMaxPool": _max_pool,
     "Relu": _rectifier,
     "LeakyRelu": _rectifier,
-    "ReduceMean": _reduce_mean,
+    "ReduceMean": reduced,
     "Slice": _slice,
     "Gather": _gather,
     "DepthToSpace": _depth_to_space,

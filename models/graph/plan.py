@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from models.graph.channel_map import ChannelMap, Edit
+from models.graph.channel_map import ChannelMap
+from models.graph.step import Edit
 
 
 @dataclass

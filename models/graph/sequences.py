@@ -7,9 +7,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from models.graph.channel_map import has_input
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, is_standard
+from models.graph.step import has_input
 
 
 def take_parts_directly(editor: GraphEditor) -> None:

@@ -341,7 +341,7 @@ def bn_pool_bn(g: Graph) -> str:
     return g.bn(g.op("AveragePool", first, kernel_shape=[2, 2]), 4, "second")
 
 
-@case("Conv -> BN -> Flatten -> BN over features", BACK, KEPT, reason="mixes channels")
+@case("Conv -> BN -> Flatten -> BN over features", BACK, KEPT, reason="the channels move to axes 1, 2, 3")
 def bn_flatten_bn(g: Graph) -> str:
     first = g.bn(g.conv(g.input(3, 4, 4), 3, 2), 2, "first")
     return g.bn(g.op("Flatten", first), 8, "second")
@@ -801,13 +801,13 @@ def bn_concat_positions(g: Graph) -> str:
     return g.conv(g.op("Concat", g.bn(x, 3), g.op("Abs", x), axis=2, name="concat3"), 3, 4)
 
 
-@case("MatMul of two computed tensors", KEPT, reason="MatMul 'matmul1' multiplies two computed tensors")
+@case("MatMul of two computed tensors", KEPT, reason="backward: 'x' is an input of the graph")
 def mat_mul_computed(g: Graph) -> str:
     x = g.input(4, 4)
     return g.bn(g.op("MatMul", x, g.op("Transpose", x, perm=[0, 2, 1], name="t")), 4)
 
 
-@case("Mul of two computed tensors", KEPT, reason="of Mul 'mul1' is not a constant")
+@case("Mul of two computed tensors", KEPT, reason="Mul 'mul1' multiplies two computed tensors: its values")
 def mul_computed(g: Graph) -> str:
     x = g.input(4, 4)
     return g.bn(g.op("Mul", x, g.op("Sigmoid", x)), 4)
@@ -844,7 +844,7 @@ def split_both(g: Graph) -> str:
     return g.op("Mul", g.bn(part, 3, "first"), g.bn(f"{part}1", 1, "second"))
 
 
-@case("Conv -> Split of positions", KEPT, reason="Split 'split1' also puts values of each channel elsewhere")
+@case("Conv -> Split of positions", KEPT, reason="the channels move to axes 1, 2, and the weights")
 def split_positions(g: Graph) -> str:
     half = g.op("Split", g.conv(g.input(3, 6, 5), 3, 4), outputs=2, axis=2, num_outputs=2)
     return g.op("Mul", g.bn(half, 4), f"{half}1")
@@ -970,6 +970,153 @@ def absurd_scale(g: Graph) -> str:
     g.constant([1e9, 1.0], "bn.weight")
     g.constant([0.999, 0.999], "bn.running_var")
     return g.bn(g.conv(g.input(3, 5, 5), 3, 2), 2)
+
+
+# Channels of several axes, and means with computed weights
+
+
+def _reshape(g: Graph, x: str, *shape: int) -> str:
+    return g.op("Reshape", x, g.constant(np.array(shape)))
+
+
+def _heads(g: Graph, *, normalise: str = "Softmax", rows: int = 0) -> str:
+    """Attention of 2 heads with 3 values each over 9 positions; with -1 rows, rows and heads are counted together."""
+    inputs = g.conv(g.input(3, 3, 3), 3, 18, kernel=1)
+    parts = [g.op("Split", inputs, outputs=3, axis=1, num_outputs=3)]
+    parts += [f"{parts[0]}{i}" for i in (1, 2)]
+    query, key, value = (_reshape(g, part, *([-1] if rows else [0, 2]), 3, 9) for part in parts)
+    perm = [0, 2, 1] if rows else [0, 1, 3, 2]
+    scores = g.op("MatMul", g.op("Transpose", query, perm=perm), key)
+    mixed = g.op("MatMul", g.op(normalise, scores), g.op("Transpose", value, perm=perm))
+    return _reshape(g, g.op("Transpose", mixed, perm=perm), *([-1] if rows else [0]), 6, 3, 3)
+
+
+@case("Conv -> channel shuffle", BACK)
+def shuffle(g: Graph) -> str:
+    parted = _reshape(g, g.conv(g.input(3, 5, 5), 3, 6), 0, 2, 3, 3, 3)
+    return g.bn(_reshape(g, g.op("Transpose", parted, perm=[0, 2, 1, 3, 4]), 0, 6, 3, 3), 6)
+
+
+@case("Relu -> BN -> channel shuffle -> Conv", FORWARD)
+def bn_shuffle(g: Graph) -> str:
+    parted = _reshape(g, g.bn(g.op("Relu", g.input(6, 5, 5)), 6), 0, 2, 3, 5, 5)
+    return g.conv(_reshape(g, g.op("Transpose", parted, perm=[0, 2, 1, 3, 4]), 0, 6, 5, 5), 6, 4)
+
+
+@case("Conv -> Transpose and Reshape that mix channels with positions", KEPT, reason="the channels move to axes 1, 2")
+def shuffle_positions(g: Graph) -> str:
+    parted = _reshape(g, g.conv(g.input(3, 6), 3, 6, rank=1), 0, 6, 2, 2)
+    return g.bn(_reshape(g, g.op("Transpose", parted, perm=[0, 2, 1, 3]), 0, 6, 4), 6)
+
+
+@case("attention by Softmax, channels of two heads", BACK)
+def attention(g: Graph) -> str:
+    return g.op("Relu", g.bn(_heads(g), 6))
+
+
+@case("attention by Softmax, rows and heads on one axis", BACK)
+def attention_flat(g: Graph) -> str:
+    return g.op("Relu", g.bn(_heads(g, rows=-1), 6))
+
+
+@case("attention by Sigmoid: the shift stays", BACK)
+def attention_sigmoid(g: Graph) -> str:
+    return g.op("Relu", g.bn(_heads(g, normalise="Sigmoid"), 6))
+
+
+@case("attention by weights that are divided by their sum", BACK)
+def attention_divided(g: Graph) -> str:
+    x = g.input(3, 7)
+    weights = g.op("Sigmoid", g.conv(x, 3, 5, kernel=1, rank=1))
+    weights = g.op("Div", weights, g.op("ReduceSum", weights, g.constant([2])))
+    values = g.conv(x, 3, 4, kernel=1, rank=1)
+    return g.bn(g.op("MatMul", values, g.op("Transpose", weights, perm=[0, 2, 1])), 4)
+
+
+@case("heads that share their values", KEPT, reason="its 3 heads share matrices of 2 rows, and would need 4")
+def shared_values(g: Graph) -> str:
+    x = g.input(3, 5)
+    query = g.op("Transpose", _reshape(g, g.conv(x, 3, 6, kernel=1, rank=1), 0, 3, 2, 5), perm=[0, 1, 3, 2])
+    values = _reshape(g, g.gemm(g.op("Flatten", x), 15, 8), 0, 1, 2, 4)
+    mixed = g.op("MatMul", query, values)
+    return g.op("Relu", g.bn(_reshape(g, g.op("Transpose", mixed, perm=[0, 1, 3, 2]), 0, 12, 5), 12))
+
+
+@case("Relu -> BN -> values of attention -> Conv", FORWARD)
+def bn_attention(g: Graph) -> str:
+    x = g.input(4, 6)
+    weights = g.op("Softmax", g.op("MatMul", g.op("Transpose", x, perm=[0, 2, 1]), x), axis=1)
+    return g.conv(g.op("MatMul", g.bn(g.op("Relu", x), 4), weights), 4, 3, rank=1)
+
+
+@case("BN -> values of attention by Sigmoid -> Conv", KEPT, reason="forward: MatMul 'matmul6' is between")
+def bn_attention_sigmoid(g: Graph) -> str:
+    x = g.input(4, 6)
+    weights = g.op("Sigmoid", g.op("MatMul", g.op("Transpose", x, perm=[0, 2, 1]), x))
+    return g.conv(g.op("MatMul", g.bn(g.op("Relu", g.op("Identity", x)), 4), weights), 4, 3, rank=1)
+
+
+@case("queries, keys and values by Gather", BACK)
+def attention_gathered(g: Graph) -> str:
+    parts = _reshape(g, g.conv(g.input(3, 5), 3, 12, kernel=1, rank=1), 0, 3, 4, 5)
+    query, key, value = (g.op("Gather", parts, g.constant(np.array(i)), axis=1) for i in range(3))
+    scores = g.op("MatMul", g.op("Transpose", query, perm=[0, 2, 1]), key)
+    return g.op("Relu", g.bn(g.op("MatMul", value, g.op("Softmax", scores, axis=1)), 4))
+
+
+@case("gated linear unit", BACK)
+def gated(g: Graph) -> str:
+    half = g.op("Split", g.conv(g.input(3, 5, 5), 3, 8), outputs=2, axis=1, num_outputs=2)
+    return g.bn(g.op("Mul", g.op("Sigmoid", f"{half}1"), half), 4)
+
+
+@case("Relu -> BN without shift -> gate -> Conv", FORWARD)
+def bn_gated(g: Graph) -> str:
+    x = g.input(4, 5, 5)
+    gate = g.op("Sigmoid", g.conv(x, 4, 1, kernel=1))
+    return g.conv(g.op("Mul", gate, g.bn(g.op("Relu", x), 4, shift=False)), 4, 3)
+
+
+@case("Conv -> ReduceSum over positions", BACK)
+def reduce_sum(g: Graph) -> str:
+    return g.bn(g.op("ReduceSum", g.conv(g.input(3, 5, 5), 3, 4), g.constant([2, 3]), keepdims=0), 4)
+
+
+@case("Relu -> BN -> ReduceSum over positions -> Gemm", FORWARD)
+def bn_reduce_sum(g: Graph) -> str:
+    summed = g.op("ReduceSum", g.bn(g.op("Relu", g.conv(g.input(3, 5, 5), 3, 4)), 4), g.constant([2, 3]), keepdims=0)
+    return g.gemm(summed, 4, 3)
+
+
+@case("Conv -> positions that are rolled", BACK)
+def roll(g: Graph) -> str:
+    x = g.conv(g.input(3, 5, 7), 3, 4)
+    bounds = [[g.constant([value]) for value in values] for values in ((4, 5, 3), (0, 4, 3))]
+    return g.op("Relu", g.bn(g.op("Concat", *(g.op("Slice", x, *part) for part in bounds), axis=3), 4))
+
+
+@case("Where of two Convs", BACK)
+def where(g: Graph) -> str:
+    x = g.input(3, 5, 5)
+    chosen = g.op("Greater", g.op("Slice", x, *(g.constant([value]) for value in (1, 4, 2))), g.constant(0.0))
+    chosen = g.op("Slice", chosen, *(g.constant([value]) for value in (1, 4, 3)))
+    chosen = g.op("Slice", chosen, *(g.constant([value]) for value in (0, 1, 1)))
+    return g.op("Relu", g.bn(g.op("Where", chosen, g.conv(x, 3, 4), g.conv(x, 3, 4)), 4))
+
+
+@case("Relu -> BN -> Where with a constant -> Conv", FORWARD)
+def bn_where(g: Graph) -> str:
+    x = g.input(4, 5, 5)
+    chosen = g.op("Greater", x, g.constant(0.3))
+    return g.conv(g.op("Where", chosen, g.bn(g.op("Relu", x), 4), g.constant(0.7)), 4, 3)
+
+
+@case("BN -> Where with other values", KEPT, reason="Where 'where5' puts other values in the place of those of each")
+def bn_where_other(g: Graph) -> str:
+    x = g.input(4, 5, 5)
+    other = g.conv(x, 4, 4, kernel=1)
+    chosen = g.op("Greater", x, g.constant(0.3))
+    return g.conv(g.op("Where", chosen, g.bn(g.op("Abs", x), 4), other, name="where5"), 4, 3)
 
 
 # Corners of single operators

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from models.graph import certainty, joint
-from models.graph.channel_map import ChannelMap, Refusal, Step
+from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.fold import fold
+from models.graph.step import Step
 from models.manifest import Placement
 from tests.models.graph.cases import CASES, Graph
 from tests.models.graph.oracle import error, feeds, reference
@@ -78,7 +79,7 @@ def test_a_refused_change_leaves_the_graph_as_it_is() -> None:
     editor = GraphEditor(source)
 
     with pytest.raises(Refusal, match="is also used by Tanh"):
-        joint.plan(editor, [], {x: ChannelMap(1, np.full(4, 2.0), np.ones(4))})
+        joint.plan(editor, [], {x: ChannelMap.on(1, np.full(4, 2.0), np.ones(4))})
     assert editor.finish().graph.node == source.graph.node
 
 
@@ -138,8 +139,8 @@ def test_the_sign_proves_nothing_of_a_function_that_may_take_it(activation: str)
 
 def test_of_channels_of_which_nothing_is_certain_nothing_is_certain_on_another_axis() -> None:
     """A map that is the same in every channel may be stated on another axis, as behind a Reshape to heads."""
-    change = ChannelMap(1, np.arange(1.0, 5.0), np.zeros(4))
-    elsewhere = Step(onward=((0, ChannelMap(2, np.ones(2), np.zeros(2))),))
+    change = ChannelMap.on(1, np.arange(1.0, 5.0), np.zeros(4))
+    elsewhere = Step(onward=((0, ChannelMap.on(2, np.ones(2), np.zeros(2))),))
 
     found = certainty.follow(np.zeros(4, np.int8), change, Step(onward=((0, change),)), 0, lambda _: elsewhere)
     assert found.tolist() == [certainty.NOTHING] * 4
