@@ -64,6 +64,13 @@ class FolderStorage(Storage):
         """The digest of the folder of a version."""
         return bundle.digest(self._folder(model, version))
 
+    def size(self, model: str, version: int) -> int:
+        """Bytes of the files in the folder of a version."""
+        try:
+            return sum(file.stat().st_size for file in self._folder(model, version).iterdir())
+        except FileNotFoundError:  # it was deleted meanwhile
+            return 0
+
     def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Write a folder, and rename it to the next version."""
         model_folder = self._make_model_folder(model)

@@ -119,6 +119,10 @@ class ObjectStorage(Storage):
             raise DamagedBundle(f"{model}/{version}/{DIGESTS} is missing")
         return digest
 
+    def size(self, model: str, version: int) -> int:
+        """Bytes of the objects of a version."""
+        return sum(found.size for found in self._objects.list(_key(model, version, "")))
+
     def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Claim the next number, upload all files, and create the list of digests."""
         while True:

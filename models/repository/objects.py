@@ -81,10 +81,12 @@ class StoredObject:
     Attributes:
         key: below the URL.
         last_modified: by the storage's clock.
+        size: in bytes.
     """
 
     key: str
     last_modified: datetime
+    size: int
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Objects:
         """All objects whose keys begin with a prefix, which is empty or ends with a slash; sorted by key."""
         with self._in_words("read"):
             found = obstore.list(self._store, prefix or None, chunk_size=1000).collect()
-        objects = (StoredObject(meta["path"], meta["last_modified"]) for meta in found)
+        objects = (StoredObject(meta["path"], meta["last_modified"], meta["size"]) for meta in found)
         return sorted(objects, key=lambda found: found.key)
 
     def get(self, key: str, max_bytes: int) -> Revision | None:

@@ -200,6 +200,10 @@ class Repository:
         """
         return self._storage.digest(model, version)
 
+    def size(self, model: str, version: int) -> int:
+        """Bytes of the files of one version; 0 if there is none."""
+        return self._storage.size(model, version)
+
     def publish(self, new: Bundle, *, candidate: bool = False) -> int:
         """Add a version to the model that the manifest names, and return its number.
 

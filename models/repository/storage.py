@@ -62,6 +62,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def size(self, model: str, version: int) -> int:
+        """Bytes of the files of a version; 0 if there is none."""
+
+    @abstractmethod
     def publish(self, model: str, files: Mapping[str, Content], before_visible: Callable[[], None]) -> int:
         """Store the files of a bundle as the next version, and return its number.
 

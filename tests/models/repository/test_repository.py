@@ -10,6 +10,7 @@ import pytest
 
 from models.errors import BundleError, InvalidInput, ModelNotFound, VersionNotFound
 from models.manifest import Parent
+from models.repository.bundle import pack
 from models.repository.repository import Repository
 from models.repository.rollout import Canary, Rollout
 from tests.bundles import image_bundle, tiny_bundle
@@ -52,6 +53,14 @@ class TestPublish:
         repository.publish(tiny_bundle())
 
         assert repository.read("tiny", repository.publish(bundle)) == bundle
+
+    @in_each_kind
+    def test_a_version_has_the_size_of_its_files(self, repository: Repository) -> None:
+        bundle = tiny_bundle()
+        repository.publish(bundle)
+
+        assert repository.size("tiny", 1) == sum(map(len, pack(bundle).values()))
+        assert repository.size("tiny", 2) == 0
 
     @in_each_kind
     def test_models_have_versions_of_their_own(self, repository: Repository) -> None:

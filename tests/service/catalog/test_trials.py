@@ -44,7 +44,11 @@ def outcomes(tried: Trials, *versions: tuple[str, int]) -> list[str]:
             r"its trial (was not finished after|took more than)",
             marks=pytest.mark.slow,
         ),
-        (hostile.doubling_memory(), {}, r"its trial took more than 600 MiB of memory \(load_mib\)"),
+        (
+            hostile.doubling_memory(),
+            {},
+            r"its trial took more than 600 MiB of memory \(load_mib\): its files have only 0 MiB, so it is a run that",
+        ),
     ],
     ids=["endless", "nested functions", "memory"],
 )
@@ -62,6 +66,19 @@ def test_a_hostile_version_is_reported_and_the_others_are_served(
         catalog.get(name)
     (entry,) = (entry for entry in catalog.index() if entry.name == name)
     assert entry.state == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(("mib", "enough"), [(0, 1024), (1500, 7168)])
+def test_a_large_version_is_reported_with_a_limit_that_would_do(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, mib: int, enough: int
+) -> None:
+    repository.publish(tiny_bundle())
+    monkeypatch.setattr(repository, "size", lambda *_: mib << 20)
+    waiting = [sys.executable, "-c", "import sys, threading; sys.stdin.read(); threading.Event().wait()"]
+
+    assert outcomes(trials(repository, waiting, max_bytes=1 << 20), ("tiny", 1)) == [
+        f"its trial took more than 1 MiB of memory (load_mib): its files have {mib} MiB, so set load_mib to {enough}"
+    ]
 
 
 def test_a_trial_that_crashes_or_cannot_start_says_so(repository: Repository) -> None:
