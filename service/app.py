@@ -36,6 +36,7 @@ from service.replicas.group_statistics import GroupStatistics
 from service.replicas.membership import Membership
 from service.replicas.open import open_store
 from service.replicas.peers import Peers
+from service.replicas.readiness import ReadinessCheck
 from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.settings import ConfigurationError, Settings
@@ -91,6 +92,7 @@ def create_app(
     )
     lifecycle.served = lambda: [(one.model, one.manifest) for one in catalog.served() if catalog.is_default(one)]
     rollouts = Rollouts(catalog)
+    check_readiness = ReadinessCheck(lifecycle, catalog, membership)
     reads, changes = (
         BlockingPool("read", 4, READ_SECONDS),
         BlockingPool("change", 4, settings.change_seconds),
@@ -154,7 +156,6 @@ def create_app(
 
     parts = Parts(
         settings,
-        lifecycle,
         certificate,
         group,
         guard,
@@ -163,6 +164,7 @@ def create_app(
         rollouts,
         reads,
         membership,
+        check_readiness,
         peers,
         agreement,
         group_statistics,
@@ -173,7 +175,7 @@ def create_app(
         auto,
         predictions,
     )
-    return predictions.application(Framework(build), running, _proxies(settings))
+    return predictions.application(Framework(build), running, check_readiness, _proxies(settings))
 
 
 def _count_requests(statistics: ServiceStatistics) -> int:

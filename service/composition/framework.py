@@ -12,6 +12,7 @@ from service.auto.metrics import AutoMetrics
 from service.catalog.metrics import ModelMetrics
 from service.composition.parts import Parts
 from service.http import access, errors
+from service.http.framework import find_endpoints
 from service.http.tls_metrics import CertificateMetrics
 from service.replicas.metrics import ReplicaMetrics
 from service.replicas.worker_processes import WorkerProcesses
@@ -79,6 +80,7 @@ def build_framework(parts: Parts) -> FastAPI:
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
     _add_routes(app, parts.guard, _routers(parts), FRAMEWORK_PATHS)
+    find_endpoints(app)
     app.state.prepare = description.install(app, parts.settings.root_path).make
     return app
 
@@ -106,7 +108,7 @@ def _routers(parts: Parts) -> tuple[APIRouter, ...]:
         domains.router(catalog, rollouts, gather, reads, agreement),
         labels.router(rollouts, reads, agreement),
         auto.router(catalog, rollouts, reads, agreement, estimates_accuracy=estimates_accuracy),
-        health.router(catalog, metrics, parts.lifecycle, parts.membership),
+        health.router(catalog, metrics, parts.check_readiness),
         replicas.router(parts.membership, parts.peers, parts.recalibrations, parts.group_statistics),
         recalibrations.router(catalog, parts.recalibrations, codec_pool, max_body_bytes),
         infer.router(responder, shown),

@@ -8,7 +8,6 @@ from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
 from service.composition.predictions import Predictions
 from service.host.blocking_pool import BlockingPool
-from service.host.lifecycle import Lifecycle
 from service.http.tls import Certificate
 from service.inference.limits import Limits
 from service.recalibrating.jobs import Recalibrations
@@ -16,6 +15,7 @@ from service.replicas.agreement import Agreement
 from service.replicas.group_statistics import GroupStatistics
 from service.replicas.membership import Membership
 from service.replicas.peers import Peers
+from service.replicas.readiness import ReadinessCheck
 from service.replicas.worker_group import WorkerGroup
 from service.settings import Settings
 from service.watching.events import Events
@@ -34,7 +34,6 @@ class Parts:
     """
 
     settings: Settings
-    lifecycle: Lifecycle
     certificate: Certificate | None
     group: WorkerGroup | None
     guard: Guard
@@ -43,6 +42,7 @@ class Parts:
     rollouts: Rollouts
     reads: BlockingPool
     membership: Membership
+    check_readiness: ReadinessCheck
     peers: Peers
     agreement: Agreement
     group_statistics: GroupStatistics

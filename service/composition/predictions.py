@@ -16,6 +16,7 @@ from service.host.memory_budget import MemoryBudget
 from service.http.context import RequestContext
 from service.http.cors import allow_origins
 from service.http.framework import Framework
+from service.http.health import HealthChecks
 from service.http.lifespan import Running
 from service.http.limits import ConnectionLimits
 from service.http.predictions import Application, PlainPredictions
@@ -67,16 +68,20 @@ class Predictions:
     codec_pool: CodecPool
     closers: tuple[Callable[[], None], ...]
 
-    def application(self, framework: Framework, running: Running, proxies: Proxies) -> Application:
+    def application(
+        self, framework: Framework, running: Running, check_readiness: Callable[[], Sequence[str]], proxies: Proxies
+    ) -> Application:
         """The application that answers plain predictions itself, and leaves everything else to the framework's.
 
         Args:
             framework: has the routes.
             running: the context from the start to the stop.
+            check_readiness: returns warnings; raises `NotReady` where the service accepts no requests.
             proxies: in front of the service.
         """
         make = PlainPredictions if self.tracing is None else self.tracing.plain_predictions
-        plain = make(self.handler, self.context, has_origins=bool(self.origins))
+        health = HealthChecks(self.context, check_readiness)
+        plain = make(self.handler, self.context, health, has_origins=bool(self.origins))
         whole = self.context.around(allow_origins(framework, self.origins))
         return Application(whole, framework, running, self.context, plain, self.limits, self.bodies, proxies)
 

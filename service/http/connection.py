@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -18,6 +19,7 @@ from service.http.incoming import Incoming
 from service.http.predictions import Application, PendingPrediction
 from service.http.proxies import Client
 from service.http.response import Response
+from service.http.timer import Timer
 from service.http.writing import WriteTimeout
 
 LINGER_SECONDS = 5.0
@@ -50,7 +52,8 @@ class Connection(HttpToolsProtocol):
         assert isinstance(config.app, Application)  # noqa: S101
         self._application = config.app
         self._limits = config.app.limits
-        self._deadline: asyncio.TimerHandle | None = None
+        self._turns = config.app.turns
+        self._deadline = Timer(self.loop, self._turns)
         self._is_tls = False
         self._peer: Client | None = None  # a proxy that is trusted to name its clients
         self._is_last = False  # nothing that comes after the current request is answered
@@ -69,15 +72,24 @@ class Connection(HttpToolsProtocol):
         self._is_tls = self.scheme == "https"
         if self._application.proxies.trusts(self._address):
             self._peer = Client(self._address, self.scheme or "http")
-        self._writing = WriteTimeout(self.loop, transport, self._limits.write_seconds)
+        self._writing = WriteTimeout(Timer(self.loop, self._turns), transport, self._limits.write_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has disconnected, or the connection was closed."""
-        super().connection_lost(exc)
+        """The client has disconnected, or the connection was closed. What was held for it is released in its turn."""
         self._is_ended = True
-        self._stop_deadline()
+        self._deadline.stop()
         self._unset_keepalive_if_required()
         self._writing.stop()
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
+        elif self._is_busy():
+            self.cycle.disconnected = True  # nothing is written any more
+        self._turns.run(partial(self._on_lost, exc))
+
+    def _on_lost(self, exc: Exception | None) -> None:
+        """Have the task of the request end, and release what is held."""
+        super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """More waits to be sent than the client takes."""
@@ -94,22 +106,26 @@ class Connection(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """The connection has been idle for too long."""
-        super().timeout_keep_alive_handler()
-        self._writing.start()
+        self._turns.run(partial(self._close_idle, self.timeout_keep_alive_task))
+
+    def _close_idle(self, timeout: asyncio.TimerHandle | None) -> None:
+        if self.timeout_keep_alive_task is timeout and not self._incoming.size:  # or a request has come meanwhile
+            super().timeout_keep_alive_handler()
+            self._writing.start()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more. It may have closed one direction only, and wait for the response to its request."""
         if self._incoming.size:
             self._has_come = True
-            return True
-        if self._is_tls or not self._is_busy():
+        elif self._is_tls:
             return None
-        if self._pending is None:
-            if self.cycle.response_started:
-                return None
-            self.cycle.keep_alive = False
-            self._start_deadline(PROBE_SECONDS, self._probe)
-        self._is_last = self._is_half_closed = True
+        elif not self._is_busy() or (self._pending is None and self.cycle.response_started):
+            self._turns.run(self.transport.close)
+        else:
+            self._is_last = self._is_half_closed = True
+            if self._pending is None:
+                self.cycle.keep_alive = False
+                self._start_deadline(PROBE_SECONDS, self._probe)
         return True
 
     def on_response_complete(self) -> None:
@@ -126,7 +142,7 @@ class Connection(HttpToolsProtocol):
         """Parse what waits in one of the next iterations of the event loop."""
         if not self._parses_soon:
             self._parses_soon = True
-            self._application.turns.add(self._parse)
+            self._turns.add(self._parse)
 
     def _parse(self) -> None:
         raise NotImplementedError
@@ -225,7 +241,7 @@ class Connection(HttpToolsProtocol):
     def _end(self, response: Response) -> None:
         """End the connection with this response, and read on for a moment, so that the client can read it."""
         self._is_ended = True
-        self._stop_deadline()
+        self._deadline.stop()
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
         self.transport.write(response.closing().to_bytes(self.server_state.default_headers))
@@ -235,16 +251,9 @@ class Connection(HttpToolsProtocol):
 
     def _start_deadline(self, seconds: float, on_timeout: Callable[[], None]) -> None:
         """Call this after some seconds, unless a deadline is set already."""
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(seconds, self._on_deadline, seconds, on_timeout)
-
-    def _stop_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline.start(seconds, partial(self._on_deadline, seconds, on_timeout))
 
     def _on_deadline(self, seconds: float, on_timeout: Callable[[], None]) -> None:
-        self._deadline = None
         if self.flow.read_paused:  # it is not the client that is late
             self._start_deadline(seconds, on_timeout)
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
@@ -43,6 +44,23 @@ class Framework:
         """The ASGI entry point."""
         app = await asyncio.to_thread(self.build) if self._built is None else self._built
         await app(scope, receive, send)
+
+
+def find_endpoints(app: "FastAPI") -> None:
+    """Tell the framework where the endpoints are defined, which its error messages name.
+
+    At the first request to each of them it would look for the file on the event loop, and read it.
+    """
+    from fastapi import routing  # noqa: PLC0415 - slow to import
+    from fastapi.exceptions import EndpointContext  # noqa: PLC0415
+
+    for route in routing.iter_route_contexts(app.routes):
+        endpoint = getattr(route, "endpoint", None)
+        if isinstance(endpoint, FunctionType):
+            code = endpoint.__code__
+            routing._endpoint_context_cache[id(endpoint)] = EndpointContext(  # noqa: SLF001 - it has no other way
+                file=code.co_filename, line=code.co_firstlineno, function=endpoint.__name__
+            )
 
 
 def import_threads() -> None:

@@ -13,11 +13,11 @@ from models.errors import ClientDisconnected, DengeError
 from service.errors import INTERNAL, public_error
 from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
-from service.http import liveness
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
 from service.http.context import ROUTE, RequestContext, choose_request_id
 from service.http.framework import Framework
+from service.http.health import HealthChecks
 from service.http.lifespan import Running, run_lifespan
 from service.http.limits import ConnectionLimits
 from service.http.proxies import Proxies
@@ -31,8 +31,6 @@ log = structlog.get_logger()
 
 _NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
-_HEALTH = "/v2/health/"
-"""Paths of requests that never wait for others."""
 
 Respond = Callable[[Response | ASGIApp], None]
 """Gets a response, or the ASGI application that gives it."""
@@ -66,17 +64,21 @@ class PlainRequest(NamedTuple):
 
 
 class PlainPredictions:
-    """Answers plain predictions without ASGI: from the bytes of a body to those of a response. Liveness as well.
+    """Answers plain predictions without ASGI: from the bytes of a body to those of a response. Health checks as well.
 
     Plain is a prediction whose body comes as it is, under a path without escapes and query. ASGI answers all others.
 
     Args:
         handler: answers them.
         context: of every request.
+        health: answers health checks.
         has_origins: whether pages of other origins are allowed. Their requests are left to ASGI, which knows them.
     """
 
-    def __init__(self, handler: Handler, context: RequestContext, *, has_origins: bool = False) -> None:
+    def __init__(
+        self, handler: Handler, context: RequestContext, health: HealthChecks, *, has_origins: bool = False
+    ) -> None:
+        self._health = health
         self._has_origins = has_origins
         self._handler = handler
         self._context = context
@@ -88,12 +90,12 @@ class PlainPredictions:
 
         Returns:
             The request, if it is plain; the response, if it is a prediction that is refused whatever its body is, or
-            asks whether the service is alive; None where ASGI is to answer it.
+            is a health check; None where ASGI is to answer it.
         """
         if self._has_origins and b"origin" in headers:
             return None
         if method != b"POST":
-            return liveness.answer(self._context, method, url, headers, client_address)
+            return self._health.answer(method, url, headers, client_address)
         address = parse_url(url)
         if address is None:
             return None
@@ -269,6 +271,6 @@ class Application:
         if scope["type"] == "lifespan":
             await run_lifespan(self.running, receive, send)
             return
-        if scope["type"] == "http" and not scope["path"].startswith(_HEALTH):
+        if scope["type"] == "http":
             await self._starts.wait()
         await self._app(scope, receive, send)

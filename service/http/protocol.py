@@ -93,16 +93,17 @@ class Protocol(Connection):
         if self._is_ended:
             return
         self._incoming.add(data)
+        if not self._parses_soon:
+            self._parses_soon = True
+            self._turns.run(self._parse)
         if self._parses_soon:
             self.flow.pause_reading()
-        else:
-            self._parse()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         if self._is_busy():
             raise Refused(heads.INVALID)
-        self._stop_deadline()
+        self._deadline.stop()
         self._phase = _Phase.HEAD
         self._begins_here = True
         self._overhead = 0
@@ -124,7 +125,7 @@ class Protocol(Connection):
 
     def on_headers_complete(self) -> None:
         """Decide who answers it, or refuse it."""
-        self._stop_deadline()
+        self._deadline.stop()
         self._method = self.parser.get_method()
         version = self.parser.get_http_version()
         headers = heads.validate(self.headers, version)
@@ -141,10 +142,11 @@ class Protocol(Connection):
         self._expects_continue = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
         self._client = self._address
         self._plain = None
-        if version == "1.1" and self.parser.should_keep_alive():
+        closes = not self.parser.should_keep_alive()
+        if version == "1.1" and not (closes and self._method == b"POST"):
             admitted = self._application.plain.admit(self._method, self.url, headers, self._client)
             if isinstance(admitted, Response):
-                self._answer_early(admitted)
+                self._answer_early(admitted.closing() if closes else admitted)
             elif admitted is not None:
                 self._plain, self._client = admitted, admitted.admitted.client
 
@@ -160,7 +162,7 @@ class Protocol(Connection):
         if self._phase is _Phase.HEAD:  # to be parsed again, without its upgrade
             return
         self._is_complete = True
-        self._stop_deadline()
+        self._deadline.stop()
         phase, self._phase = self._phase, _Phase.IDLE
         if phase is _Phase.SKIPPED:
             self.on_response_complete()
@@ -173,13 +175,9 @@ class Protocol(Connection):
         else:
             self._pending = self._application.plain.submit(plain, body, self._respond)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client has disconnected, or the connection was closed."""
-        super().connection_lost(exc)
-        if self._pending is not None:
-            self._pending.cancel()
-            self._pending = None
-        elif self._phase is _Phase.BODY:
+    def _on_lost(self, exc: Exception | None) -> None:
+        super()._on_lost(exc)
+        if self._phase is _Phase.BODY:
             self._record(_DISCONNECTED)
         self._drop()
 

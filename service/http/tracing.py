@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.version import VERSION
 from service.http.context import RequestContext
+from service.http.health import HealthChecks
 from service.http.predictions import PendingPrediction, PlainPredictions, PlainRequest, Respond
 from service.http.response import Response
 from service.inference.batcher import Batcher
@@ -62,7 +63,7 @@ class TracedPredictions(PlainPredictions):
 
     Args:
         tracer: makes the spans.
-        handler, context, has_origins: as there.
+        handler, context, health, has_origins: as there.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class TracedPredictions(PlainPredictions):
         tracer: Tracer,
         handler: Handler,
         context: RequestContext,
+        health: HealthChecks,
         *,
         has_origins: bool = False,
     ) -> None:
-        super().__init__(handler, context, has_origins=has_origins)
+        super().__init__(handler, context, health, has_origins=has_origins)
         self._tracer = tracer
 
     def admit(
@@ -133,9 +135,11 @@ class Tracing:
         """What every request gets."""
         return TracedContext(TracedRecorder(statistics, with_trace_id(write)), self.tracer)
 
-    def plain_predictions(self, handler: Handler, context: RequestContext, *, has_origins: bool) -> PlainPredictions:
-        """Answers plain predictions."""
-        return TracedPredictions(self.tracer, handler, context, has_origins=has_origins)
+    def plain_predictions(
+        self, handler: Handler, context: RequestContext, health: HealthChecks, *, has_origins: bool
+    ) -> PlainPredictions:
+        """Answers plain predictions, and health checks."""
+        return TracedPredictions(self.tracer, handler, context, health, has_origins=has_origins)
 
     def close(self) -> None:
         """Export what waits, as far as the collector takes it in time."""

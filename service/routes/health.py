@@ -3,12 +3,10 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from models.errors import NotReady
 from models.version import VERSION
 from service.catalog.catalog import Catalog
-from service.host.lifecycle import Lifecycle
 from service.http.access import PUBLIC
-from service.replicas.membership import Membership
+from service.replicas.readiness import ReadinessCheck
 from service.routes.extensions import OFFERED
 from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
@@ -47,8 +45,8 @@ class ServerMetadata(BaseModel):
     extensions: tuple[str, ...] = OFFERED
 
 
-def router(catalog: Catalog, metrics: Metrics, state: Lifecycle, membership: Membership) -> APIRouter:
-    """Health, server metadata and metrics."""
+def router(catalog: Catalog, metrics: Metrics, check_readiness: ReadinessCheck) -> APIRouter:
+    """Health, server metadata and metrics. Most health checks are answered by `service.http.health`."""
     routes = api_router("health", PUBLIC)
 
     @routes.get("/v2/health/live", summary="Liveness")
@@ -64,15 +62,7 @@ def router(catalog: Catalog, metrics: Metrics, state: Lifecycle, membership: Mem
 
         Without the store that replicas share, predictions go on: the answer is 200 with a warning.
         """
-        if state.stopping:
-            raise NotReady("the service is shutting down: send requests to another replica")
-        if not catalog.is_known:
-            raise NotReady("the repository has not been read yet: the log says why, if it does not answer")
-        if not catalog.is_ready:
-            raise NotReady("a model could not be loaded: POST /v2/repository/index lists which one, and why")
-        if not membership.is_available:
-            return Readiness(warnings=[f"the store ({membership.store.name}) does not answer"])
-        return Readiness()
+        return Readiness(warnings=check_readiness() or None)
 
     @for_default_and_named(
         routes, "GET", "/v2/models/{model}/ready", summary="Model readiness", responses=error_responses(404, 503)

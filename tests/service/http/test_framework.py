@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from starlette.testclient import TestClient
 from starlette.types import Message
 
 from service.app import create_app
@@ -77,8 +78,29 @@ def test_one_that_cannot_be_built_is_tried_again() -> None:
     assert asyncio.run(get(app)) == 200
 
 
-@pytest.mark.parametrize(("path", "needs_routes"), [("/v2/health/live", False), ("/v2/health/ready", True)])
-def test_liveness_needs_no_routes(tmp_path: Path, path: str, needs_routes: bool) -> None:
+@pytest.mark.parametrize("are_found", [True, False])
+def test_no_request_reads_the_source_of_an_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, are_found: bool
+) -> None:
+    """The framework would, on the event loop, at the first request to each."""
+    if not are_found:
+        monkeypatch.setattr("service.composition.framework.find_endpoints", lambda _: None)
+    app = create_app(Settings(repository=tmp_path / "repository"))
+    with TestClient(app) as client:
+        app.framework.build()
+        read: list[object] = []
+        monkeypatch.setattr("inspect.getsourcelines", read.append)
+        for path in ("/v2", "/v2/health/ready", "/v2/replicas", "/v2/models/x/ready", "/v1/models"):
+            client.get(path)
+
+    assert bool(read) is not are_found
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v2/health/live", 200), ("/v2/health/ready", 503), ("/v2", 500)], ids=["live", "ready", "v2"]
+)
+def test_health_checks_need_no_routes(tmp_path: Path, path: str, status: int) -> None:
+    """Where the routes cannot be built, and the repository has not been read yet."""
     app = create_app(Settings(repository=tmp_path / "repository"))
     app.framework.build = lambda: pytest.fail("the routes are built")  # type: ignore[method-assign]
 
@@ -89,5 +111,4 @@ def test_liveness_needs_no_routes(tmp_path: Path, path: str, needs_routes: bool)
         await connection.lose()
         return written
 
-    status = b"500" if needs_routes else b"200"
-    assert asyncio.run(ask()).startswith(b"HTTP/1.1 " + status)
+    assert asyncio.run(ask()).startswith(b"HTTP/1.1 %d" % status)

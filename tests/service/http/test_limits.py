@@ -1,6 +1,7 @@
 """What is refused before an application sees it, how, and that other requests are not disturbed."""
 
 import asyncio
+import itertools
 import json
 import tracemalloc
 from collections import deque
@@ -33,7 +34,7 @@ BY_ASGI = PATH.replace("tiny", "t%69ny")
 """The same prediction, with an escape."""
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode()
 HEALTH = http(method="GET", path="/v2/health/live")
-READY = http(method="GET", path="/v2/health/ready")
+METADATA = http(method="GET", path="/v2")
 HOPELESS = http(BODY, path="/v2/models/nobody/infer")
 
 
@@ -461,6 +462,29 @@ class TestMemoryOfBodies:
 
         talk(roomy, conversation)
 
+    @pytest.mark.parametrize("seconds", [1e-9, 1e9])
+    def test_clients_that_disconnect_together_are_released_in_turn(
+        self, roomy: Application, monkeypatch: pytest.MonkeyPatch, seconds: float
+    ) -> None:
+        """Large bodies take milliseconds of the event loop each: one after the other, where there is no more time."""
+        monkeypatch.setattr("service.http.turns.SECONDS", seconds)
+        number = 5
+
+        async def conversation(_: Connection) -> None:
+            clients = [Connection(roomy, Protocol) for _ in range(number)]
+            for client in clients:
+                await client.send(self.upload(size=LIMIT // 10))
+            held = [roomy.bodies.used]
+            for client in clients:
+                client.protocol.connection_lost(None)
+            while held[-1]:
+                held.append(roomy.bodies.used)
+                await asyncio.sleep(0)
+            steps = [before - after for before, after in itertools.pairwise(held)]
+            assert max(steps) == (held[0] // number if seconds < 1 else held[0])
+
+        talk(roomy, conversation)
+
     def test_memory_of_requests_in_line_is_released_when_the_client_disconnects(self, roomy: Application) -> None:
         async def conversation(connection: Connection) -> None:
             connection.protocol.data_received(in_json(request(), path=BY_ASGI) * 5)
@@ -492,7 +516,7 @@ def test_a_half_closed_connection_gets_its_response(tmp_path_factory: pytest.Tem
     with started(tmp_path_factory, inline_ms=0) as app:
 
         async def conversation(connection: Connection) -> None:
-            for sent in (PLAIN, READY):
+            for sent in (PLAIN, METADATA):
                 client = Connection(app, Protocol)
                 client.protocol.data_received(sent)
                 assert not client.transport.written
@@ -500,7 +524,8 @@ def test_a_half_closed_connection_gets_its_response(tmp_path_factory: pytest.Tem
                 await client.settle()
                 assert statuses(client) == [200]
                 assert client.transport.closed
-            assert not connection.protocol.eof_received()
+            assert connection.protocol.eof_received()
+            assert connection.transport.closed  # nothing is waited for
 
         talk(app, conversation)
 

@@ -57,6 +57,7 @@ GOOD = {
     "health with a body": http(BODY, method="GET", path="/v2/health/live"),
     "health escaped": http(method="GET", path="/v2/health/l%69ve"),
     "readiness": http(method="GET", path="/v2/health/ready"),
+    "readiness without a body": http(method="HEAD", path="/v2/health/ready"),
 }
 BAD = {
     "unknown query": http(BODY, path=f"{PATH}?x=1"),
@@ -81,6 +82,9 @@ LAST = {
     "1.0": http(BODY, version="1.0"),
     "1.0 keep-alive": http(BODY, version="1.0", Connection="keep-alive"),
     "close": http(BODY, Connection="close"),
+    "health, close": http(method="GET", path="/v2/health/live", Connection="close"),
+    "health, close, with a body": http(BODY, method="GET", path="/v2/health/ready", Connection="close"),
+    "health, 1.0": http(method="GET", path="/v2/health/live", version="1.0"),
 }
 """Nothing can follow these on a connection."""
 
@@ -312,6 +316,21 @@ def test_a_connection_that_stays_idle_is_closed(app: Application) -> None:
         await connection.send(GOOD["plain"])
         connection.protocol.timeout_keep_alive_handler()
         assert connection.transport.closed
+
+    asyncio.run(wait())
+
+
+def test_a_connection_with_a_request_is_not_idle(app: Application) -> None:
+    async def wait() -> None:
+        connection = Connection(app, Protocol)
+        await connection.send(GOOD["plain"])
+        app.turns.run(lambda: None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("service.http.turns.MAX_AT_ONCE", 1)  # nothing else is done in this iteration
+            connection.protocol.timeout_keep_alive_handler()
+            await connection.send(GOOD["plain"])
+        assert statuses(connection) == [b"200", b"200"]
+        assert not connection.transport.closed
 
     asyncio.run(wait())
 
