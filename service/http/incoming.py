@@ -1,5 +1,8 @@
 """What has come on a connection and is still to be parsed, in parts of which none reaches beyond a request."""
 
+LARGE_SEGMENT_BYTES = 1 << 17
+"""A segment of so many is one of many of a large body: it is parsed after others."""
+
 MAX_EMPTY_LINES_BYTES = 32 << 10
 """Dropped before a request."""
 

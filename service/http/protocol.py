@@ -29,6 +29,7 @@ from service.http import heads
 from service.http.bodies import CollectedBody
 from service.http.connection import CONTINUE, Connection
 from service.http.heads import Refused
+from service.http.incoming import LARGE_SEGMENT_BYTES
 from service.http.predictions import PlainRequest
 from service.http.response import Response
 
@@ -93,7 +94,9 @@ class Protocol(Connection):
         if self._is_ended:
             return
         self._incoming.add(data)
-        if not self._parses_soon:
+        if len(data) >= LARGE_SEGMENT_BYTES:
+            self._parse_soon()
+        elif not self._parses_soon:
             self._parses_soon = True
             self._turns.run(self._parse)
         if self._parses_soon:

@@ -23,7 +23,7 @@ is to be closed.
 
 
 class Turns:
-    """Work of one event loop, in pieces. What waits is done in the order in which it came.
+    """Work of one event loop, in pieces, each kind in the order in which it came.
 
     Args:
         clock: seconds, never going back.
@@ -32,6 +32,7 @@ class Turns:
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._waiting: deque[Callable[[], None]] = deque()
+        self._later: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
         self._seconds = 0.0  # that this iteration has taken for pieces
         self._number = 0  # of the pieces
@@ -46,10 +47,10 @@ class Turns:
             self._waiting.append(work)
 
     def add(self, work: Callable[[], None]) -> None:
-        """Call this in one of the next iterations."""
+        """Call this in one of the next iterations: at least one in each, and more when nothing waits."""
         if not self._is_scheduled:
             self._begin()
-        self._waiting.append(work)
+        self._later.append(work)
 
     def _begin(self) -> None:
         """Count from now on what this iteration does. The next one begins with what waits then."""
@@ -69,10 +70,12 @@ class Turns:
     def _go_on(self) -> None:
         """Begin an iteration with what waits."""
         self._is_scheduled = False
-        if self._waiting:
+        if self._waiting or self._later:
             self._begin()
-        while self._waiting and self._has_room(0.5):
-            self._do(self._waiting.popleft())
+        if self._later:
+            self._do(self._later.popleft())
+        while self._has_room(0.5) and (queue := self._waiting or self._later):
+            self._do(queue.popleft())
 
 
 class Starts:

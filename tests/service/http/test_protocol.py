@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from models.errors import InferenceFailed
 from models.runtime.engine import Engine
 from service.app import create_app
+from service.http.incoming import LARGE_SEGMENT_BYTES
 from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
@@ -333,6 +334,20 @@ def test_a_connection_with_a_request_is_not_idle(app: Application) -> None:
         assert not connection.transport.closed
 
     asyncio.run(wait())
+
+
+@pytest.mark.parametrize("size", [1000, LARGE_SEGMENT_BYTES])
+def test_a_large_segment_is_parsed_after_what_comes_in_the_same_iteration(app: Application, size: int) -> None:
+    async def ask() -> None:
+        large, small = [Connection(app, Protocol) for _ in range(2)]
+        large.protocol.data_received(GOOD["health"] + b"\r\n" * 10 + b"x" * size)
+        assert bool(large.transport.written) is (size < LARGE_SEGMENT_BYTES)
+        small.protocol.data_received(GOOD["health"])
+        assert statuses(small) == [b"200"]
+        await large.settle()
+        assert statuses(large)[0] == b"200"
+
+    asyncio.run(ask())
 
 
 async def talk_at_once(app: Application, *sent: bytes) -> list[Connection]:

@@ -120,6 +120,22 @@ def test_what_comes_is_done_before_what_waits() -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_for_later_is_done_after_what_waits_but_one_in_each_iteration() -> None:
+    """A segment of a large body, say, while hundreds of clients have small requests."""
+    works = Works(clock := Clock(), SECONDS / 4)
+
+    async def scenario() -> None:
+        turns = Turns(clock)
+        for number in range(7):
+            turns.run(works[number])
+        for number in (7, 8, 9):
+            turns.add(works[number])
+        assert await works.steps() == [2, 2, 2]
+
+    asyncio.run(scenario())
+    assert works.done == [0, 1, 2, 3, 7, 4, 8, 5, 9, 6]
+
+
 def test_one_that_raises_keeps_no_other_from_its_turn() -> None:
     done: list[str] = []
 
