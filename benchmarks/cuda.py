@@ -4,9 +4,10 @@
     python -m benchmarks.cuda repository/resnet/1 ...      bundles, by their folders
     python -m benchmarks.cuda --provider cpu               the same steps where there is no GPU, to see that they work
 
-For each model: which provider each node runs on, the largest difference from the CPU, how long the first run of every
-batch size takes with and without warmed buckets, and rows a second of both. Exits with 1 where CUDA does not run the
-model or differs by more than the tolerance, and with 3 where it does not work at all.
+For each model: which provider each node runs on; then, for every precision, the largest difference from the CPU, and
+rows a second for every size of a batch, when the size stays and when it changes from run to run. `plain` is a session
+of onnxruntime with the same options and io binding, without captured runs. Exits with 1 where CUDA does not run the
+model or differs in float32 by more than the tolerance, and with 3 where it does not work at all.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -25,16 +26,18 @@ from models import starter
 from models.datatypes import Arrays
 from models.errors import ProviderUnavailable
 from models.graph.load import parse, serialize
+from models.manifest import Manifest
 from models.repository import bundle
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.rows import random_rows
 from models.runtime.engine import Engine, buckets
-from models.runtime.providers import pinned_memory
+from models.runtime.float16 import to_float16
+from models.runtime.providers import NAMES, Precision
 
 TOLERANCE = 1e-4
-"""Of the largest difference, relative to the largest value of the output: ten times that of publishing, since the order
-of the additions differs. FP16 and BF16 need more."""
+"""Of the largest difference in float32, relative to the largest value of the output: ten times that of publishing,
+since the order of the additions differs."""
 
 SECONDS = 1.0
 """That each rate is measured for."""
@@ -50,8 +53,6 @@ def main() -> int:
     chosen = parser.parse_args()
 
     print(f"onnxruntime {onnxruntime.__version__}, providers {', '.join(onnxruntime.get_available_providers())}")
-    if chosen.provider == "cuda":
-        print(f"host memory for transfers: {'pageable' if pinned_memory() is None else 'pinned'}")
     try:
         passed = [examine(each, chosen) for each in models(chosen.bundles)]
     except ProviderUnavailable as error:
@@ -72,36 +73,48 @@ def models(folders: list[Path]) -> Iterator[Bundle]:
 
 def examine(model: Bundle, chosen: argparse.Namespace) -> bool:
     """Print everything about one model, and return whether it is right."""
-    provider, most = chosen.provider, chosen.max_batch_rows
     manifest = model.manifest
-    print(f"\n{manifest.model}")
+    sizes = buckets(chosen.max_batch_rows) if manifest.is_batchable else (1,)
+    runs_on = nodes_by_provider(model, NAMES[chosen.provider])
+    print(f"\n{manifest.model}: nodes: {', '.join(f'{count} by {name}' for name, count in sorted(runs_on.items()))}")
+    print("|  | difference | loaded in | " + " | ".join(f"{rows} rows/s" for rows in sizes) + " | sizes in turn, ms |")
+    print("| --- " * (len(sizes) + 4) + "|")
     cpu = Engine(model.folded, manifest.inputs)
-    start = perf_counter()
-    sizes = buckets(most) if manifest.is_batchable else ()
-    engine = Engine(model.folded, manifest.inputs, provider, buckets=sizes)
-    print(f"  loaded and warmed up in {perf_counter() - start:.2f} s, sizes {', '.join(map(str, sizes))}")
+    report("cpu, one thread", cpu, cpu, 0.0, sizes, manifest, chosen)
+    passed = runs_on[NAMES[chosen.provider]] > 0
+    precisions: tuple[Precision, ...] = ("float32", "tf32", "float16")
+    for precision in precisions[: None if chosen.provider == "cuda" else 1]:
+        graph = to_float16(model.folded) if precision == "float16" else model.folded
+        for name, captured in (("plain", ()), (chosen.provider, sizes)):
+            start = perf_counter()
+            engine = Engine(graph, manifest.inputs, chosen.provider, buckets=captured, precision=precision)
+            seconds = perf_counter() - start
+            difference = report(f"{name}, {precision}", engine, cpu, seconds, sizes, manifest, chosen)
+            passed &= precision != "float32" or difference <= chosen.tolerance
+    return passed
 
-    runs_on = nodes_by_provider(model, engine.provider)
-    print("  nodes: " + ", ".join(f"{count} by {name}" for name, count in sorted(runs_on.items())))
-    difference = max(
-        largest_difference(cpu, engine, random_rows(manifest.inputs, count, seed=count))
-        for count in (1, 3, most, most + 1)
+
+def report(
+    title: str,
+    engine: Engine,
+    cpu: Engine,
+    seconds: float,
+    sizes: Sequence[int],
+    manifest: Manifest,
+    chosen: argparse.Namespace,
+) -> float:
+    """Print the row of one engine, and return its largest difference from the CPU."""
+    inputs = {rows: random_rows(manifest.inputs, rows, seed=rows) for rows in (*sizes, sizes[-1] + 1)}
+    difference = max(largest_difference(cpu, engine, rows) for rows in inputs.values())
+    rates = [rows * runs_per_second(engine, [inputs[rows]], chosen.seconds) for rows in sizes]
+    in_turn = 1e3 / runs_per_second(engine, [inputs[rows] for rows in sizes], chosen.seconds)
+    print(
+        f"| {title} | {difference:.1e} | {seconds:.2f} s | "
+        + " | ".join(f"{rate:,.0f}" for rate in rates)
+        + f" | {in_turn:.2f} |",
+        flush=True,
     )
-    print(f"  largest difference from the CPU: {difference:.1e} (at most {chosen.tolerance:.0e})")
-
-    cold = Engine(model.folded, manifest.inputs, provider)
-    odd = [count for count in range(3, most + 1) if count not in sizes][:: max(1, most // 8)]
-    print("  rows    first run, ms: warmed  not warmed")
-    for count in odd:
-        inputs = random_rows(manifest.inputs, count, seed=count)
-        print(f"  {count:>4} {milliseconds(engine, inputs):>22.2f} {milliseconds(cold, inputs):>11.2f}")
-
-    print(f"  rows    rows/s: {'cpu':>14} {provider:>14}   ratio")
-    for count in sizes:
-        inputs = random_rows(manifest.inputs, count, seed=count)
-        here, there = (count * runs_per_second(each, inputs, chosen.seconds) for each in (cpu, engine))
-        print(f"  {count:>4} {here:>22.0f} {there:>14.0f} {there / here:>7.2f}")
-    return runs_on[engine.provider] > 0 and difference <= chosen.tolerance
+    return difference
 
 
 def largest_difference(reference: Engine, candidate: Engine, inputs: Arrays) -> float:
@@ -133,19 +146,16 @@ def nodes_by_provider(model: Bundle, provider: str) -> Counter[str]:
     return Counter(name for name, _ in nodes)
 
 
-def milliseconds(engine: Engine, inputs: Arrays) -> float:
-    start = perf_counter()
-    engine.run(inputs)
-    return 1e3 * (perf_counter() - start)
-
-
-def runs_per_second(engine: Engine, inputs: Arrays, seconds: float) -> float:
-    engine.run(inputs)
+def runs_per_second(engine: Engine, inputs: Sequence[Arrays], seconds: float) -> float:
+    """Of runs on these inputs in turn."""
+    for each in (*inputs, *inputs):
+        engine.run(each)
     runs = 0
     start = perf_counter()
     while (passed := perf_counter() - start) < seconds:
-        engine.run(inputs)
-        runs += 1
+        for each in inputs:
+            engine.run(each)
+        runs += len(inputs)
     return runs / passed
 
 

@@ -1,7 +1,8 @@
 """A graph ready to serve: provider, threads, warm-up, runs."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from math import inf
 from time import monotonic, perf_counter
 from typing import Any, Self
@@ -13,9 +14,11 @@ from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUna
 from models.manifest import TensorSpec
 from models.rows import count_rows
 from models.runtime import providers, values
-from models.runtime.providers import Provider, validate_provider
+from models.runtime.captured import CapturedRuns
+from models.runtime.device import device
+from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import is_row_wise
-from models.runtime.session import open_session
+from models.runtime.session import open_session, silence
 from models.runtime.watchdog import watchdog
 from models.stored_graph import SerializedGraph
 
@@ -46,10 +49,12 @@ class Engine:
         batched: whether the first axis of every input is the batch. A graph without may refuse zeros, with which it is
             warmed up: it may take a divisor, or the shape of another input.
         keep_memory: whether the memory of a run is kept for the next one.
+        precision: what a GPU computes with.
 
     Attributes:
         output_names: of the graph, in its order.
         provider: the name of the execution provider that runs it, e.g. ``CPUExecutionProvider``.
+        precision: what it computes with.
         is_row_wise: whether rows have the same outputs beside others as alone, as far as that can be tried.
 
     Raises:
@@ -70,27 +75,40 @@ class Engine:
         run_seconds: float = _RUN_SECONDS,
         batched: bool = True,
         keep_memory: bool = True,
+        precision: Precision = "float32",
     ) -> None:
         validate_provider(provider)
-        self.provider = providers.NAMES[provider]
-        try:
-            self._session = open_session(
-                graph, provider=provider, threads=threads, keep_memory=keep_memory, log_errors=True
-            )
-        except GraphError as error:
-            raise InferenceFailed("onnxruntime cannot load the graph") from error
+        self.provider, self.precision = providers.NAMES[provider], precision
+        free_axes = (spec.shape[1:] if batched else spec.shape for spec in inputs)
+        self._has_free_rows = any(-1 in axes for axes in free_axes)
+        self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
+        self._captured: CapturedRuns | None = None
+        open_this = partial(
+            open_session, graph, provider=provider, precision=precision, threads=threads, keep_memory=keep_memory
+        )
+        with device.opening if provider == "cuda" else nullcontext():
+            if provider in providers.CAPTURING and buckets and not (self._has_free_rows or self._takes_text):
+                # Where a node runs on the CPU, or a size follows from values, runs cannot be captured.
+                with suppress(Exception):
+                    self._session = open_this(capture=True)
+                    self._captured = CapturedRuns(self._session, inputs, buckets, _TOLERANCES[provider], provider)
+            if self._captured is None:
+                try:
+                    self._session = open_this(log_errors=True)
+                except GraphError as error:
+                    raise InferenceFailed("onnxruntime cannot load the graph") from error
         if self._session.get_providers()[0] != self.provider:
             raise ProviderUnavailable(
                 f"provider '{provider}': {self.provider} did not start, and onnxruntime would run "
                 f"{self._session.get_providers()[0]}; check the GPU, its driver and the CUDA libraries"
             )
+        if provider == "cuda":
+            silence()  # what follows is raised; and CUDA tries plans of which some do not work
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._buckets = buckets
         self._run_seconds = run_seconds
+        self.is_row_wise = False
         self._distrusted_until = 0.0
-        self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
-        free_axes = (spec.shape[1:] if batched else spec.shape for spec in inputs)
-        self._has_free_rows = any(-1 in axes for axes in free_axes)
         types = values.tensor_types(self._session)
         if others := sorted(name for name in types if not name.startswith("tensor(")):
             raise InferenceFailed(f"the graph takes or gives a {others[0]}; only tensors are served")
@@ -98,8 +116,10 @@ class Engine:
         if types >= {values.BFLOAT16, values.TEXT}:
             raise InferenceFailed("onnxruntime takes bfloat16 and text, but not both in one graph")
         bound = values.BFLOAT16 in types or provider == "cuda" or bool(buckets)
-        self._run = self._run_bound if bound and values.TEXT not in types else self._run_plain
-        self._input_memory = providers.input_memory(provider)
+        if values.TEXT in types:
+            self._run = self._run_plain if provider == "cpu" else self._run_beside_captures
+        else:
+            self._run = self._run_bound if bound else self._run_plain
         self._seconds_per_run, self._seconds_per_row = inf, 0.0
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
             self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
@@ -141,21 +161,46 @@ class Engine:
             return inf
         return self._seconds_per_run + rows * self._seconds_per_row
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run would have to wait for another one."""
+        return self._captured is not None and self._captured.is_busy
+
     def release(self) -> Self:
         """Free the session and its memory. The attributes and the expected seconds stay; runs fail."""
         del self._session
+        self._captured = None
         return self
 
     def _run_plain(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         return dict(zip(self.output_names, self._session.run(self.output_names, inputs, options), strict=True))
 
+    def _run_beside_captures(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
+        with device.run():
+            return self._run_plain(inputs, options)
+
     def _run_bound(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
         rows = count_rows(inputs) if self._buckets else 0
+        if self._captured is None:
+            with device.run():
+                return self._run_values(inputs, rows, options)
+        most = self._buckets[-1]
+        if 0 < rows <= most:
+            return self._captured.run(inputs, options)
+        if rows > most and self.is_row_wise:
+            parts = [
+                self._captured.run({name: array[start : start + most] for name, array in inputs.items()}, options)
+                for start in range(0, rows, most)
+            ]
+            return {name: np.concatenate([part[name] for part in parts]) for name in self.output_names}
+        return self._captured.run_uncaptured(partial(self._run_values, inputs, rows), options)
+
+    def _run_values(self, inputs: Mapping[str, Array], rows: int, options: Any) -> Arrays:
         extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
         binding = self._session.io_binding()
         for name, array in inputs.items():
-            binding.bind_ortvalue_input(name, values.to_value(array, extra, self._input_memory))
+            binding.bind_ortvalue_input(name, values.to_value(array, extra))
         for name in self.output_names:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding, options)

@@ -1,26 +1,42 @@
 """onnxruntime's execution providers: the hardware that a graph runs on."""
 
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import onnxruntime
 
 from models.errors import ProviderUnavailable
 
 Provider = Literal["cpu", "cuda"]
 
+Precision = Literal["float32", "tf32", "float16"]
+"""What a GPU computes with: `tf32` rounds the factors of products to 10 bits, `float16` all values."""
+
 NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Their names in onnxruntime."""
 
-OPTIONS: dict[Provider, dict[str, str]] = {
-    "cpu": {},
-    "cuda": {
+CAPTURING: frozenset[Provider] = frozenset({"cuda"})
+"""Those whose runs can be captured (`models.runtime.captured`)."""
+
+
+def options(provider: Provider, precision: Precision, *, capture: bool) -> dict[str, str]:
+    """Options of onnxruntime for a provider.
+
+    Args:
+        provider: the provider.
+        precision: what it computes with. For `float16`, the graph is one of half precision already.
+        capture: whether runs are captured.
+    """
+    if provider == "cpu":
+        return {}
+    return {
         # The default, an exhaustive search, stalls the first run of every new batch size for hundreds of milliseconds.
         "cudnn_conv_algo_search": "HEURISTIC",
-        # TF32 would round the factors of every product to 10 bits, too few for the parity checks of publishing.
-        "use_tf32": "0",
-    },
-}
+        # On by default, and too coarse for the parity checks of publishing.
+        "use_tf32": str(int(precision == "tf32")),
+        # Tensor cores take the channels last: other layouts are turned for each convolution.
+        "prefer_nhwc": str(int(precision != "float32")),
+        "enable_cuda_graph": str(int(capture)),
+    }
 
 
 def validate_provider(provider: Provider) -> None:
@@ -40,20 +56,3 @@ def validate_provider(provider: Provider) -> None:
 def runtime_version() -> str:
     """The version of onnxruntime."""
     return str(onnxruntime.__version__)
-
-
-def pinned_memory() -> Any:
-    """Host memory that the GPU copies from by itself; None where this onnxruntime offers none."""
-    try:
-        cuda = next(device for device in onnxruntime.get_ep_devices() if device.ep_name == NAMES["cuda"])
-        memory = cuda.memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-        probe = onnxruntime.OrtValue.ortvalue_from_shape_and_type([1], np.float32, memory_info=memory)
-        probe.numpy()[0] = 1.0
-    except Exception:  # noqa: BLE001 - older releases have no such interface, and its errors have no common class
-        return None
-    return memory if probe.numpy()[0] == 1.0 else None
-
-
-def input_memory(provider: Provider) -> Any:
-    """Host memory to put inputs into before a run; None to run on the arrays as they are."""
-    return pinned_memory() if provider == "cuda" else None

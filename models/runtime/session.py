@@ -7,7 +7,7 @@ import onnxruntime
 from models.errors import GraphError
 from models.memory import release_pages
 from models.runtime import providers
-from models.runtime.providers import Provider
+from models.runtime.providers import Precision, Provider
 from models.stored_graph import SerializedGraph, split
 
 _ERROR, _FATAL = 3, 4
@@ -17,6 +17,8 @@ def open_session(
     graph: SerializedGraph,
     *,
     provider: Provider = "cpu",
+    precision: Precision = "float32",
+    capture: bool = False,
     threads: int = 1,
     optimize: bool = True,
     keep_memory: bool = True,
@@ -27,6 +29,8 @@ def open_session(
     Args:
         graph: the serialized ONNX model, with its weights.
         provider: what runs it. onnxruntime goes on with the CPU when CUDA cannot start.
+        precision: what a GPU computes with.
+        capture: whether a GPU's runs are captured, as `models.runtime.captured` needs it.
         threads: threads inside one run.
         optimize: whether onnxruntime rewrites the graph with its own optimisations, and lays out its weights anew.
         keep_memory: whether the session keeps the memory of a run for the next one.
@@ -54,10 +58,15 @@ def open_session(
         options.add_external_initializers_from_files_in_memory(list(weights), list(weights.values()), sizes)
     if provider == "cuda":
         onnxruntime.preload_dlls()  # the CUDA libraries that pip installed, which the loader does not look for
-    chosen = providers.NAMES[provider], providers.OPTIONS[provider]
+    chosen = providers.NAMES[provider], providers.options(provider, precision, capture=capture)
     try:
         return onnxruntime.InferenceSession(model, options, providers=[chosen])
     except Exception as error:  # its exception classes are private, and this is their base
         raise GraphError(f"onnxruntime cannot load the graph: {error}") from error
     finally:
         release_pages(weights)  # the session has its own copy
+
+
+def silence() -> None:
+    """Log nothing that belongs to no session, from now on."""
+    onnxruntime.set_default_logger_severity(_FATAL)

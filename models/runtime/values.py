@@ -2,7 +2,6 @@
 
 import ctypes
 from math import prod
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,22 +20,17 @@ def tensor_types(session: onnxruntime.InferenceSession) -> set[str]:
     return {tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
 
 
-def to_value(array: Array, extra_rows: int = 0, memory: Any = None) -> onnxruntime.OrtValue:
+def to_value(array: Array, extra_rows: int = 0) -> onnxruntime.OrtValue:
     """The array as a value, with rows of zeros after its own.
 
     Args:
         array: shape (n, ...), of any type but text; of any shape where no rows are added.
         extra_rows: how many rows of zeros.
-        memory: where to put it, as `models.runtime.providers.input_memory` returns it. bfloat16 stays where it is.
     """
     shape = (len(array) + extra_rows, *array.shape[1:]) if extra_rows else array.shape
     if array.dtype.kind == "V":  # bfloat16
         bits = _fill(np.empty(shape, np.uint16), array.view(np.uint16))
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _BFLOAT16_NUMBER)
-    if memory is not None:
-        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, array.dtype, memory_info=memory)
-        _fill(value.numpy(), array)
-        return value
     whole = array if array.flags.c_contiguous and not extra_rows else _fill(np.empty(shape, array.dtype), array)
     return onnxruntime.OrtValue.ortvalue_from_numpy(whole)
 

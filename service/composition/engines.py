@@ -1,15 +1,22 @@
 """Engines, opened from bundles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import structlog
 
 from models.drift.domains import first_layers
+from models.errors import GraphError, InferenceFailed, ParityError
 from models.manifest import Manifest
 from models.memory import release_freed
 from models.observation import mean_output, square_output, variance_output
+from models.parity.changes import AnswerChanges
+from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
+from models.runtime.providers import Precision
 from models.stored_graph import SerializedGraph
+from service.catalog.half_precision import to_half
 from service.catalog.served_version import ServedVersion
 from service.inference.domains import MAX_CHOSEN_ROWS
 from service.inference.limits import Limits
@@ -20,25 +27,55 @@ from service.watching.twin import Twin
 from service.watching.twin_making import TwinMaker
 from service.wire.graph_part import keep_outputs
 
+log = structlog.get_logger()
+
+MIN_AGREEMENT = 0.99
+"""Of the classes, where a GPU computes with less than float32: rounding moves rows that are between two of them."""
+
 
 def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
     """Returns a function that opens the engine of a bundle, which runs its folded graph."""
 
     def open_engine(bundle: Bundle) -> Engine:
         manifest = bundle.manifest
-        max_rows = limits.for_model(manifest.batching).max_batch_rows
-        sizes = _warm_up_sizes(settings, manifest, max_rows)
-        return Engine(
-            bundle.folded,
-            manifest.inputs,
-            settings.provider,
-            settings.threads,
-            sizes,
-            run_seconds=settings.run_seconds,
-            batched=manifest.is_batchable,
-        )
+        sizes = _warm_up_sizes(settings, manifest, limits.for_model(manifest.batching).max_batch_rows)
+
+        def open_graph(graph: SerializedGraph, precision: Precision, sizes: Sequence[int] = sizes) -> Engine:
+            return Engine(
+                graph,
+                manifest.inputs,
+                settings.provider,
+                settings.threads,
+                sizes,
+                run_seconds=settings.run_seconds,
+                batched=manifest.is_batchable,
+                precision=precision,
+            )
+
+        if settings.precision != "float32":
+            try:
+                return _open_rounded(bundle, settings.precision, open_graph)
+            except (GraphError, InferenceFailed, ParityError) as error:
+                log.warning("precision_refused", model=manifest.model, precision=settings.precision, reason=str(error))
+        return open_graph(bundle.folded, "float32")
 
     return open_engine
+
+
+def _open_rounded(bundle: Bundle, precision: Precision, open_graph: Callable[..., Engine]) -> Engine:
+    """The engine of a bundle in less than float32, if it gives the answers of the one in float32.
+
+    Raises:
+        GraphError, InferenceFailed: the graph cannot be converted, or cannot be run.
+        ParityError: it gives others.
+    """
+    rounded = open_graph(to_half(bundle.folded) if precision == "float16" else bundle.folded, precision)
+    exact = open_graph(bundle.folded, "float32", ())
+    rows = None if bundle.held_out is None else held_out.unpack(bundle.held_out, bundle.manifest.inputs)
+    changes = AnswerChanges.between(exact.run, rounded.run, bundle.manifest, rows)
+    exact.release()
+    changes.validate(MIN_AGREEMENT)
+    return rounded
 
 
 def observed_model_opener(

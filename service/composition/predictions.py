@@ -155,7 +155,7 @@ def build_predictions(
         dialects = tracing.dialects(dialects)
         context = tracing.context(statistics, write)
         closers.append(tracing.close)
-    codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes)
+    codec_pool = CodecPool(min(settings.concurrency, MAX_CODEC_THREADS), settings.codec_bytes, settings.max_pending)
     handler = Handler(catalog, batcher, guard, scorer, router, dialects, codec_pool, answered.add)
     return Predictions(
         handler,

@@ -156,7 +156,7 @@ class Batcher:
             Whether it is run. If not, `run` queues it.
         """
         rows, limits = served.count_rows(inputs), self._limits.for_model(served.manifest.batching)
-        if served.engine.expected_seconds(rows) >= limits.inline:
+        if served.engine.expected_seconds(rows) >= limits.inline or served.engine.is_busy:
             return False
         self._short_runs.add(ShortRun(served, inputs, rows, client, on_outcome), limits.max_batch_rows, limits.inline)
         return True

@@ -18,6 +18,7 @@ from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
 from service.wire import image_reader, v2_request, v2_response
 from service.wire.image_reader import ImageReader
+from service.wire.pieces import INLINE_BYTES, RAW_INLINE_BYTES
 from service.wire.v2_request import InferRequest
 
 _JSON_LENGTH = b"inference-header-content-length"
@@ -62,6 +63,8 @@ class V2(OpenInference):
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:
         """Of what is as large as its numbers are many, and of images."""
         reader = _find_image_reader(served, call, body)
+        if reader is None and _is_raw(served, call, body):
+            return 0
         return memory_of_tensors(body, reader, image_reader.find_files, self._max_pixels)
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
@@ -108,6 +111,15 @@ class V2(OpenInference):
         )
         headers = [JSON] if json_length is None else [_BINARY, (_JSON_LENGTH, b"%d" % json_length)]
         return compressed_answer(call, headers, body)
+
+
+def _is_raw(served: ServedVersion, call: Call, body: bytes) -> bool:
+    """Whether most of a body is numbers in binary: they are looked at once, and stay where they are."""
+    length = call.headers.get(_JSON_LENGTH, b"")
+    if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) > INLINE_BYTES:
+        return False
+    is_text = any(spec.datatype == "BYTES" for spec in served.manifest.inputs)
+    return len(body) <= RAW_INLINE_BYTES and not is_text
 
 
 def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageReader | None:

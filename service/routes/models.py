@@ -28,7 +28,9 @@ class ModelMetadata(BaseModel):
     platform: str = "onnxruntime_onnx"
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
-    properties: dict[str, str] = Field(description="`version` that is described, and `provider` that runs it.")
+    properties: dict[str, str] = Field(
+        description="`version` that is described, `provider` that runs it, and `precision` that it computes with."
+    )
 
 
 class TextInput(BaseModel):
@@ -45,6 +47,9 @@ class ModelCard(BaseModel):
     version: int
     description: str
     provider: str = Field(description="Execution provider of onnxruntime, verified when the version was loaded.")
+    precision: str = Field(
+        description="What it computes with: float32 also where its answers would change by the setting."
+    )
     labels: list[str] | None = Field(description="Names of the classes, in the order of the model's output.")
     preprocessing: ImagePreprocessing | None = Field(description="How images become inputs of the model.")
     tokenization: TextInput | None = Field(description="How texts become inputs of the model.")
@@ -77,7 +82,11 @@ def describe(catalog: Catalog, model: str, version: int | None) -> ModelMetadata
         versions=[str(version) for version in catalog.versions(served.model)],
         inputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.inputs],
         outputs=[TensorMetadata.model_validate(spec.model_dump()) for spec in manifest.outputs],
-        properties={"version": str(served.version), "provider": served.engine.provider},
+        properties={
+            "version": str(served.version),
+            "provider": served.engine.provider,
+            "precision": served.engine.precision,
+        },
     )
 
 
@@ -115,6 +124,7 @@ def router(catalog: Catalog) -> APIRouter:
             version=served.version,
             description=manifest.description,
             provider=served.engine.provider,
+            precision=served.engine.precision,
             labels=None if manifest.labels is None else list(manifest.labels),
             preprocessing=manifest.preprocessing,
             tokenization=_describe_text_input(manifest.tokenization),

@@ -1,10 +1,15 @@
 """Settings of how models run."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from service.host import cores
+
+
+def _default_concurrency(settings: Mapping[str, Any]) -> int:
+    return 2 if settings.get("provider") == "cuda" else cores.count_usable()
 
 
 class Running(BaseModel, defer_build=True):
@@ -13,11 +18,20 @@ class Running(BaseModel, defer_build=True):
     provider: Literal["cpu", "cuda"] = Field(
         "cpu", description="Execution provider that runs the models. The service does not start if it is not available."
     )
+    precision: Literal["float32", "tf32", "float16"] = Field(
+        "float32",
+        description="What a GPU computes with: `tf32` rounds the factors of products, `float16` everything. A model "
+        "whose answers change by that is served in float32.",
+    )
     workers: int = Field(
         1, ge=1, le=128, description="Replicas on the one port, each a process. One more process keeps them running."
     )
     threads: int = Field(1, ge=1, description="Threads within one run of a model.")
-    concurrency: int = Field(default_factory=cores.count_usable, ge=1, description="Runs at the same time.")
+    concurrency: int = Field(
+        default_factory=_default_concurrency,
+        ge=1,
+        description="Runs at the same time. On a GPU, one runs while the next one is made ready.",
+    )
     max_pending: int = Field(
         256, ge=1, description="Predictions waiting or running at the same time. Further ones are refused with 503."
     )
@@ -41,6 +55,12 @@ class Running(BaseModel, defer_build=True):
     nan: Literal["refuse", "accept"] = Field(
         "refuse", description="Whether NaN and infinities in the inputs of a model are refused with 400 or accepted."
     )
+
+    @model_validator(mode="after")
+    def _require_gpu(self) -> Self:
+        if self.precision != "float32" and self.provider == "cpu":
+            raise ValueError(f"precision: {self.precision} needs a GPU, and provider is cpu: set it to cuda")
+        return self
 
     @property
     def change_seconds(self) -> float:

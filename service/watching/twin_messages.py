@@ -2,13 +2,12 @@
 
 from typing import IO, NamedTuple, Self
 
-import numpy as np
-
 from models.accuracy.agreement import AgreementEstimator
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
-from models.stored_graph import Content, SerializedGraph, join, split
-from service.wire import arrays
+from models.stored_graph import SerializedGraph
+from service.wire import arrays, graph_files
+from service.wire.graph_files import as_array
 
 
 class TwinOrder(NamedTuple):
@@ -33,18 +32,15 @@ class TwinOrder(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Encode for the process."""
-        source, weights = split(self.source)
-        files = {"source": source, "held_out": self.held_out, **weights}
-        header = {"manifest": self.manifest.model_dump_json(), "weights": [*weights]}
-        return arrays.write(header, {name: _as_array(data) for name, data in files.items()})
+        files = {"held_out": as_array(self.held_out), **graph_files.to_arrays(self.source)}
+        return arrays.write({"manifest": self.manifest.model_dump_json()}, files)
 
     @classmethod
     def read(cls, file: IO[bytes]) -> Self:
         """Decode, and read not a byte more."""
         header, found = arrays.read(file)
         manifest = Manifest.model_validate_json(header["manifest"])
-        weights = {name: found[name].tobytes() for name in header["weights"]}
-        return cls(manifest, join(found["source"].tobytes(), weights), found["held_out"].tobytes())
+        return cls(manifest, graph_files.from_arrays(found), found["held_out"].tobytes())
 
 
 class MadeTwin(NamedTuple):
@@ -60,7 +56,7 @@ class MadeTwin(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Encode for the service."""
-        return arrays.write({"estimator": self.estimator.to_json().decode()}, {"graph": _as_array(self.graph)})
+        return arrays.write({"estimator": self.estimator.to_json().decode()}, {"graph": as_array(self.graph)})
 
     @classmethod
     def read(cls, file: IO[bytes]) -> Self:
@@ -71,7 +67,3 @@ class MadeTwin(NamedTuple):
         """
         header, found = arrays.read(file)
         return cls(AgreementEstimator.from_json(header["estimator"].encode()), found["graph"].tobytes())
-
-
-def _as_array(data: Content) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    return np.frombuffer(data, np.uint8)

@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from models.errors import InferenceFailed, InvalidInput, RunTooLong
 from models.manifest import TensorSpec
-from models.runtime import providers, values
+from models.runtime import values
 from models.runtime.engine import Engine, buckets
 from tests import hostile
 from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
@@ -32,20 +32,13 @@ def met(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     convert = values.to_value
 
-    def spy(array: np.ndarray, extra_rows: int, memory: Any) -> Any:
-        value = convert(array, extra_rows, memory)
+    def spy(array: np.ndarray, extra_rows: int) -> Any:
+        value = convert(array, extra_rows)
         sizes.append(value.shape()[0])
         return value
 
     monkeypatch.setattr(values, "to_value", spy)
     return sizes
-
-
-@pytest.fixture(params=["pageable", "pinned"])
-def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shared_memory: Any) -> None:
-    """Engines take their inputs from memory of the process, or from memory that onnxruntime allocates."""
-    chosen = shared_memory if request.param == "pinned" else None
-    monkeypatch.setattr(providers, "input_memory", lambda _provider: chosen)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +50,6 @@ def test_buckets_are_powers_of_two_up_to_the_most(most: int, sizes: tuple[int, .
 
 @pytest.mark.parametrize("bundle", [tiny_bundle(), image_bundle()], ids=["tiny", "shapes"])
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 6, 7, 20])
-@pytest.mark.usefixtures("memory")
 def test_bound_runs_equal_the_reference(bundle: Any, rows: int) -> None:
     (spec,) = bundle.manifest.inputs
     x = GENERATOR.normal(size=(rows, *spec.shape[1:])).astype(np.float32)
@@ -100,7 +92,6 @@ def test_rows_that_fill_up_are_zeros_and_do_run() -> None:
     assert outputs["shape"].tolist() == [4]  # so a graph whose rows know of each other would show it
 
 
-@pytest.mark.usefixtures("memory")
 def test_arrays_that_are_no_block_of_memory_are_taken() -> None:
     bundle = tiny_bundle()
     engine = Engine(bundle.folded, bundle.manifest.inputs, buckets=(4,))

@@ -1,22 +1,10 @@
 """What onnxruntime can run graphs on, here on a machine without a GPU."""
 
-from collections.abc import Callable
-from typing import Any
-
 import onnxruntime
 import pytest
 
 from models.errors import ProviderUnavailable
-from models.runtime.providers import input_memory, pinned_memory, validate_provider
-
-
-class Device:
-    """A GPU, as onnxruntime describes it."""
-
-    ep_name = "CUDAExecutionProvider"
-
-    def __init__(self, memory: Any) -> None:
-        self.memory_info: Callable[[Any], Any] = lambda _kind: memory
+from models.runtime.providers import options, validate_provider
 
 
 def test_a_provider_that_onnxruntime_was_not_built_with_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,14 +18,7 @@ def test_a_provider_that_onnxruntime_was_not_built_with_is_refused_by_name(monke
         validate_provider("cuda")
 
 
-def test_without_a_gpu_there_is_no_pinned_memory() -> None:
-    assert pinned_memory() is None
-    assert input_memory("cuda") is None
-
-
-def test_pinned_memory_is_what_the_cuda_device_says_it_is(monkeypatch: pytest.MonkeyPatch, shared_memory: Any) -> None:
-    monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [Device(shared_memory)])
-
-    assert pinned_memory() is shared_memory
-    assert input_memory("cuda") is shared_memory
-    assert input_memory("cpu") is None
+def test_a_gpu_rounds_only_where_it_is_asked_to() -> None:
+    assert options("cuda", "float32", capture=False)["use_tf32"] == "0"
+    assert options("cuda", "tf32", capture=False)["use_tf32"] == "1"
+    assert options("cpu", "float32", capture=False) == {}

@@ -17,11 +17,10 @@ def numbers(datatype: Datatype) -> np.ndarray:
 
 
 @pytest.mark.parametrize("datatype", NUMBERS)
-@pytest.mark.parametrize("pinned", [False, True])
-def test_a_value_has_the_arrays_type_shape_and_bits(datatype: Datatype, pinned: bool, shared_memory: Any) -> None:
+def test_a_value_has_the_arrays_type_shape_and_bits(datatype: Datatype) -> None:
     array = numbers(datatype)
 
-    back = to_array(to_value(array, memory=shared_memory if pinned else None))
+    back = to_array(to_value(array))
 
     assert back.dtype == array.dtype
     assert back.shape == array.shape
@@ -29,27 +28,24 @@ def test_a_value_has_the_arrays_type_shape_and_bits(datatype: Datatype, pinned: 
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "BF16", "BOOL"])
-@pytest.mark.parametrize("pinned", [False, True])
-def test_extra_rows_are_zeros(datatype: Datatype, pinned: bool, shared_memory: Any) -> None:
+def test_extra_rows_are_zeros(datatype: Datatype) -> None:
     array = numbers(datatype)
 
-    back = to_array(to_value(array, 2, shared_memory if pinned else None))
+    back = to_array(to_value(array, 2))
 
     assert back.shape == (5, 2)
     np.testing.assert_array_equal(back[:3], array)
     assert not back[3:].any()
 
 
-@pytest.mark.parametrize("pinned", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, bfloat16])
-def test_a_view_with_strides_is_copied_right(dtype: Any, pinned: bool, shared_memory: Any) -> None:
+def test_a_view_with_strides_is_copied_right(dtype: Any) -> None:
     wide = np.arange(12).reshape(3, 4).astype(dtype)
 
-    back = to_array(to_value(wide[:, ::2], memory=shared_memory if pinned else None))
+    back = to_array(to_value(wide[:, ::2]))
 
     np.testing.assert_array_equal(back.astype(np.float32), [[0, 2], [4, 6], [8, 10]])
 
 
-def test_an_array_without_rows_stays_without(shared_memory: Any) -> None:
-    for memory in (None, shared_memory):
-        assert to_array(to_value(np.zeros((0, 2), np.float32), memory=memory)).shape == (0, 2)
+def test_an_array_without_rows_stays_without() -> None:
+    assert to_array(to_value(np.zeros((0, 2), np.float32))).shape == (0, 2)

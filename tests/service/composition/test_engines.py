@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+import structlog
 
+from models.errors import GraphError
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
+from models.stored_graph import SerializedGraph
 from service.composition.engines import engine_opener, first_layers_opener, observed_model_opener, twin_opener
 from service.inference.limits import Limits
 from service.settings import Settings
@@ -26,6 +30,40 @@ def test_an_engine_runs_the_folded_graph_of_its_bundle() -> None:
     (answer,) = engine.run({INPUT: row}).values()
 
     assert np.array_equal(answer, row)
+
+
+ROUNDED = SETTINGS.model_copy(update={"precision": "float16"})
+
+
+def test_less_than_float32_is_computed_with_where_the_answers_stay() -> None:
+    bundle, row = tiny_bundle(), np.float32([[1, -2, 0.5, 3]])
+
+    exact, rounded = (engine_opener(settings, Limits())(bundle) for settings in (SETTINGS, ROUNDED))
+
+    assert (exact.precision, rounded.precision) == ("float32", "float16")
+    (expected,), (answer,) = exact.run({INPUT: row}).values(), rounded.run({INPUT: row}).values()
+    np.testing.assert_allclose(answer, expected, atol=1e-2)
+    assert not np.allclose(answer, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("reason", ["'logits' by", "no converter"])
+def test_where_they_change_or_it_cannot_be_converted_it_is_served_in_float32(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to_half(_graph: SerializedGraph) -> SerializedGraph:
+        if reason == "no converter":
+            raise GraphError(reason)
+        return tiny_bundle(seed=1).folded
+
+    monkeypatch.setattr("service.composition.engines.to_half", to_half)
+
+    with structlog.testing.capture_logs() as logs:
+        engine = engine_opener(ROUNDED, Limits())(tiny_bundle())
+
+    assert engine.precision == "float32"
+    (line,) = logs
+    assert (line["event"], line["model"]) == ("precision_refused", "tiny")
+    assert reason in line["reason"]
 
 
 def test_a_version_is_observed_where_its_bundle_has_the_graph(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class FakeEngine:
     runs: list[np.ndarray] = field(default_factory=list)
 
     is_row_wise: ClassVar[bool] = True
+    is_busy: bool = False
 
     def expected_seconds(self, _rows: int) -> float:
         return self.seconds

@@ -1,4 +1,4 @@
-"""Bodies with encoded images are decoded in a thread, however short they are; those with numbers as before."""
+"""What is decoded in a thread: bodies with encoded images, however short they are, and long ones of other values."""
 
 import base64
 import json
@@ -12,7 +12,8 @@ from service.inference.dialect import Call, Dialect
 from service.inference.v1 import V1
 from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
-from tests.bundles import image_bundle, tiny_bundle
+from service.wire.pieces import INLINE_BYTES, RAW_INLINE_BYTES
+from tests.bundles import echo_bundle, image_bundle, tiny_bundle
 from tests.image_files import png_header
 
 MAX_PIXELS = 1_000_000
@@ -27,6 +28,11 @@ NUMBERS = json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": 
 
 def serve(*, images: bool = True) -> ServedVersion:
     bundle = image_bundle() if images else tiny_bundle()
+    return ServedVersion("m", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+
+
+def serve_texts() -> ServedVersion:
+    bundle = echo_bundle("BYTES")
     return ServedVersion("m", 1, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
 
 
@@ -59,3 +65,22 @@ def test_what_holds_images_takes_their_memory(dialect: Dialect, made: Call, body
     assert dialect.decoding_memory(serve(), made, body) == DECODING_BYTES
     assert dialect.decoding_memory(serve(images=False), made, body) == 0
     assert dialect.decoding_memory(serve(), call(), NUMBERS.encode()) == 0
+
+
+@pytest.mark.parametrize(
+    ("json_bytes", "raw_bytes", "in_thread"),
+    [
+        (100, 0, False),
+        (100, INLINE_BYTES, False),  # numbers in binary are looked at once
+        (0, RAW_INLINE_BYTES, False),
+        (100, RAW_INLINE_BYTES, True),
+        (INLINE_BYTES + 1, 8, True),  # numbers in JSON are parsed
+    ],
+)
+def test_numbers_in_binary_are_decoded_on_the_event_loop(json_bytes: int, raw_bytes: int, in_thread: bool) -> None:
+    dialect, body = V2(finite=True, max_pixels=MAX_PIXELS), bytes(json_bytes + raw_bytes)
+
+    assert bool(dialect.decoding_memory(serve(images=False), call(json_bytes), body)) == in_thread
+    # Texts have their lengths between them, and without the header all is JSON.
+    assert bool(dialect.decoding_memory(serve_texts(), call(json_bytes), body)) == (len(body) > INLINE_BYTES)
+    assert bool(dialect.decoding_memory(serve(images=False), call(), body)) == (len(body) > INLINE_BYTES)

@@ -28,6 +28,7 @@ class ShortEngine:
     runs: list[list[float]] = field(default_factory=list)
 
     is_row_wise: ClassVar[bool] = True
+    is_busy: bool = False
 
     def expected_seconds(self, rows: int) -> float:
         return rows * 1e-4

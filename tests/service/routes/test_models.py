@@ -16,7 +16,7 @@ def test_metadata_describes_tensors_as_the_protocol_does(client: TestClient, url
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "input", "datatype": "FP32", "shape": [-1, 4]}],
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 2]}],
-        "properties": {"version": "1", "provider": "CPUExecutionProvider"},
+        "properties": {"version": "1", "provider": "CPUExecutionProvider", "precision": "float32"},
     }
 
 
@@ -26,6 +26,7 @@ def test_the_card_tells_where_a_model_comes_from(client: TestClient, url: str) -
 
     assert card["labels"] == ["circle", "square", "star"]
     assert card["provider"] == "CPUExecutionProvider"
+    assert card["precision"] == "float32"
     assert card["preprocessing"]["mode"] == "grey"
     assert card["parity"]["comparisons"][0]["candidate"] == "folded"
     assert card["lineage"]["origin"] == "trained"

@@ -205,6 +205,16 @@ def test_keys_are_never_made(tmp_path: Path) -> None:
         Settings(admin_token_file=tmp_path / "no" / "folder").read_admin_token()
 
 
+def test_only_a_gpu_computes_with_less_than_float32_and_it_runs_two_batches_at_a_time() -> None:
+    with pytest.raises(ConfigurationError, match="precision: float16 needs a GPU, and provider is cpu: set it to cuda"):
+        settings.load(["--precision", "float16"])
+
+    on_gpu = settings.load(["--provider", "cuda", "--precision", "float16"])
+
+    assert on_gpu.concurrency == 2
+    assert settings.load(["--provider", "cuda", "--concurrency", "5"]).concurrency == 5
+
+
 def test_a_webhook_needs_a_secret() -> None:
     with pytest.raises(ConfigurationError, match="webhook_url requires a secret"):
         settings.load(["--webhook-url", WEBHOOK_URL])
