@@ -73,6 +73,8 @@ def follow(
         marks = dict(rule(marked).onward)
         if index in marks and marks[index].scale.shape == passed.shape:  # an even map may be stated on other axes
             passed[marks[index].scale == _MARK] = level
+    if step.is_factor:
+        return np.full_like(passed, NOTHING)
     return without_shift(passed) if step.is_choice else passed
 
 

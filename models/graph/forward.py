@@ -20,7 +20,7 @@ from models.graph.operands import of_result, step_forward
 from models.graph.parts import joined_parts, split_parts
 from models.graph.passing import PASSING, reduced, reduced_axes, require_even
 from models.graph.plan import Plan
-from models.graph.step import Edit, Step, add_after, bias, rewrite, shape, weights
+from models.graph.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
 
@@ -136,6 +136,20 @@ def _mat_mul(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Channe
     return Step((*edits, add_after(editor, node, moved)) if moved.any() else edits)
 
 
+def _recurrent(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
+    """The weights of the input, shape (directions, gates * hidden, size), and the first half of the biases."""
+    _require_first(node, slot)
+    weight = weights(editor, node, 1)
+    on = given.along(2, weight.shape[2])
+    edits: list[Edit] = [rewrite(editor, node, 1, weight * on.scale)]
+    if on.has_shift:
+        directions, rows, _ = weight.shape
+        biases = weights(editor, node, 3).copy() if has_input(node, 3) else np.zeros((directions, 2 * rows))
+        biases[:, :rows] += weight @ on.shift
+        edits.append(rewrite(editor, node, 3, biases, like=1))
+    return Step(tuple(edits))
+
+
 def _product(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: ChannelMap) -> Step:
     """By (s * x + t) * c = x * (s * c) + t * c and (s * x + t) / c = x / (c / s) + t / c."""
     if editor.constant(node.input[1 - slot]) is None:
@@ -238,6 +252,9 @@ ABSORBING: dict[str, Rule] = {
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _mat_mul,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "RNN": _recurrent,
     "Mul": _product,
     "Div": _product,
     "Add": _sum,

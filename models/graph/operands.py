@@ -54,11 +54,11 @@ def steps_back(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) 
         try:
             operand = _of_factor(editor, node, slot, required)
             if not required.has_shift or (node.op_type == "MatMul" and takes_means(editor, node, slot)):
-                found.append(Step((), ((slot, operand),), is_choice=True))
+                found.append(Step((), ((slot, operand),), is_choice=True, is_factor=True))
             else:
                 _, shift = required.broadcast(len(shape(editor, node.output[0])))
                 edit = add_after(editor, node, shift)
-                found.append(Step((edit,), ((slot, operand.scaling()),), is_choice=True))
+                found.append(Step((edit,), ((slot, operand.scaling()),), is_choice=True, is_factor=True))
         except Refusal as refusal:
             refusals.append(refusal)
     if not found:
@@ -79,7 +79,7 @@ def step_forward(editor: GraphEditor, node: onnx.NodeProto, slot: int, given: Ch
         is_passed = contracted not in given.axes and (not given.has_shift or takes_means(editor, node, slot))
     if not is_passed:
         raise Refusal(f"{label(node)} is between the layer and the weights after it")
-    return Step(onward=((0, of_result(editor, node, slot, given)),), is_choice=True)
+    return Step(onward=((0, of_result(editor, node, slot, given)),), is_choice=True, is_factor=True)
 
 
 def exceeds_products(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> str | None:

@@ -22,11 +22,13 @@ class Step:
         edits: to apply if every branch ends in weights; empty for a node that only passes the map on.
         onward: the maps that are passed on, by slot of the node's inputs (backward) or outputs (forward).
         is_choice: whether other maps could be passed on, so that a refusal of these proves nothing.
+        is_factor: whether another factor could even take the scale.
     """
 
     edits: tuple[Edit, ...] = ()
     onward: tuple[tuple[int, ChannelMap], ...] = ()
     is_choice: bool = False
+    is_factor: bool = False
 
 
 def rewrite(editor: GraphEditor, node: onnx.NodeProto, slot: int, value: Float64, like: int | None = None) -> Edit:

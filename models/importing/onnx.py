@@ -13,11 +13,12 @@ from models.graph.biases import repair_biases
 from models.graph.find import OP_TYPE
 from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
-from models.graph.nodes import is_standard
+from models.graph.nodes import integers, is_standard
 from models.graph.weights import WeightFiles, split_model
 from models.importing.exporters import advice
 from models.importing.external_data import copy_external_data
 from models.importing.merged import find_merged
+from models.importing.operators import translate_operators
 from models.importing.restore import restore
 from models.importing.trained import TrainedParameters
 from models.manifest import Capability
@@ -55,6 +56,7 @@ def read(path: Path) -> tuple[onnx.ModelProto, Weights]:
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     model = decode(path.read_bytes())
+    translate_operators(model)
     weights = copy_external_data(model, path.parent)
     validate(model, weights)
     return split_model(WeightFiles().store(model, SOURCE_WEIGHTS, weights))
@@ -140,7 +142,7 @@ def _restore(
     """
     restored = restore(source, trained, weights)
     if len(restored.missing) == len(trained.layers):
-        raise GraphError(f"no layer of {trained.source} is in the graph: is it of another network, or trained further?")
+        raise GraphError(f"no layer of {trained.source} is in the graph: {_explain_no_layer(source)}")
     files = WeightFiles()
     before = files.store(source, SOURCE_WEIGHTS, weights)
     after = files.store(restored.model, FOLDED_WEIGHTS, weights)
@@ -148,12 +150,22 @@ def _restore(
     rows = random_rows(inputs, 3, seed=0)
     run = load(before, optimize=False)
     expected = run(rows)
-    changes = rounding.measure([(expected, run(rounding.round_differently(rows, seed=0)))])
+    changes = rounding.measure([(expected, run(rounding.round_differently(rows, 0, rounding.narrowest_unit(source))))])
     tolerances = {name: rounding.tolerance(change) for name, change in changes.items()}
     del run  # a session has a copy of the weights
     pairs = [(expected, load(after, optimize=False)(rows))]
     compare("the file", "the file with its layers put back", pairs, tolerances)
     return restored.model, restored.missing
+
+
+def _explain_no_layer(source: onnx.ModelProto) -> str:
+    means = [node for node in source.graph.node if is_standard(node, "ReduceMean")]
+    if any(0 in integers(node, "axes") and len(integers(node, "axes")) > 1 for node in means):
+        return (
+            "it normalises by the rows of a request, as in training. Some of Keras' layers for images switch that on "
+            "(Resizing, CenterCrop): export keras.Model(model.inputs, model(model.inputs, training=False))"
+        )
+    return "is it of another network, or trained further?"
 
 
 def _describe_merged(source: onnx.ModelProto, merged: Sequence[str]) -> str:

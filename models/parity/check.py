@@ -19,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from models.datatypes import Arrays, Run
+from models.graph.weights import split_model
 from models.manifest import NormLayer, Parity, ParityComparison, TensorSpec
 from models.observation import ObservationReader, is_observation
 from models.parity import rounding
@@ -118,7 +119,8 @@ def check(
     samples = _Samples.draw(inputs, real, seed, has_batch_axis=has_batch_axis)
     run = source.load(optimize=False)
     computed = [run(batch) for batch in samples.batches]
-    moved = [run(rounding.round_differently(batch, seed)) for batch in samples.batches]
+    unit = rounding.narrowest_unit(split_model(source.graph)[0])
+    moved = [run(rounding.round_differently(batch, seed, unit)) for batch in samples.batches]
     changes = rounding.measure(zip(computed, moved, strict=True))
     tolerances = {name: tolerance or rounding.tolerance(change) for name, change in changes.items()}
 

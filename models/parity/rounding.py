@@ -11,8 +11,10 @@ may differ by `FACTOR` times as much.
 from collections.abc import Iterable
 
 import numpy as np
+import onnx
 
 from models.datatypes import FLOATING, Array, Arrays, to_numpy
+from models.graph.nodes import integer, is_standard
 from models.parity.comparison import Difference
 
 FACTOR = 10.0
@@ -21,6 +23,9 @@ FACTOR = 10.0
 SMALLEST = 1e-5
 """The least tolerance, about 80 units in the last place of float32. Integers are not rounded, and inputs that reach an
 output by few operations say little of the rounding of weights."""
+
+_UNITS = {onnx.TensorProto.FLOAT16: 2.0**-10, onnx.TensorProto.BFLOAT16: 2.0**-7}
+"""Of types that a graph may compute in, although its inputs are of a wider one: Keras' mixed precision."""
 
 _FLOATING = frozenset(map(to_numpy, FLOATING))
 
@@ -65,15 +70,31 @@ def moment_tolerance(bound: float, folded: float) -> float:
     return max(bound, min(FOLDED_FACTOR * folded, LARGEST_OF_MOMENTS))
 
 
-def round_differently(rows: Arrays, seed: int) -> Arrays:
-    """The rows, every floating-point number moved to the next one of its type, up or down at random."""
+def narrowest_unit(model: onnx.ModelProto) -> float:
+    """Relative distance of neighbouring numbers of the narrowest float type that a graph casts to; 0 without such."""
+    casts = (node for node in model.graph.node if is_standard(node, "Cast"))
+    return max((_UNITS.get(integer(node, "to", 0), 0.0) for node in casts), default=0.0)
+
+
+def round_differently(rows: Arrays, seed: int, unit: float = 0.0) -> Arrays:
+    """The rows, every floating-point number moved to the next one, up or down at random.
+
+    Args:
+        rows: inputs of a graph.
+        seed: of the directions.
+        unit: relative distance of the next number, where that of the rows' own type is smaller: a graph may compute in
+            half precision what it is given in float32.
+    """
     generator = np.random.default_rng(seed)
     return {
-        name: _neighbours(values, generator) if values.dtype in _FLOATING else values for name, values in rows.items()
+        name: _neighbours(values, generator, unit) if values.dtype in _FLOATING else values
+        for name, values in rows.items()
     }
 
 
-def _neighbours(values: Array, generator: np.random.Generator) -> Array:
-    direction = np.where(generator.random(values.shape) < 0.5, -np.inf, np.inf).astype(values.dtype)
+def _neighbours(values: Array, generator: np.random.Generator, unit: float) -> Array:
+    is_down = generator.random(values.shape) < 0.5
+    direction = np.where(is_down, -np.inf, np.inf).astype(values.dtype)
     moved: Array = np.asarray(np.nextafter(values, direction))  # of a scalar as well
-    return moved
+    further: Array = np.asarray(values + np.where(is_down, -unit, unit).astype(values.dtype) * np.abs(values))
+    return np.where(np.abs(further - values) > np.abs(moved - values), further, moved)

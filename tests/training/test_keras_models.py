@@ -106,3 +106,53 @@ def test_a_model_without_layers_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="has no BatchNormalization layer"):
         keras_file.read(tmp_path / "plain.keras")
+
+
+def test_a_layer_in_a_wrapper_is_read(tmp_path: Path) -> None:
+    inner = layers.BatchNormalization(epsilon=1e-2, name="bn")
+    keras.Sequential([keras.Input((4, 5)), layers.TimeDistributed(inner, name="steps")]).save(tmp_path / "steps.keras")
+    (found,) = keras_file.read(tmp_path / "steps.keras").layers
+
+    assert (found.name, found.eps, found.gamma.shape) == ("steps.bn", 1e-2, (5,))
+
+
+class Own(keras.Model):
+    """A class that does not describe its layers in the file."""
+
+    def __init__(self, *, scale: bool = True) -> None:
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3)
+        self.block = keras.Sequential([layers.BatchNormalization(epsilon=1e-2, momentum=0.99, scale=scale)])
+        self.dense = layers.Dense(2, name="head")
+
+    def call(self, rows: keras.KerasTensor) -> keras.KerasTensor:
+        return self.dense(keras.ops.mean(keras.ops.relu(self.block(self.conv(rows))), (1, 2)))
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's older exporter, which Keras calls
+def test_the_layers_of_a_class_of_the_users_own_are_found_by_their_variables(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model, rows = Own(), np.random.default_rng(1).normal(size=(3, 8, 8, 3)).astype(np.float32)
+    model(rows)
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(random.uniform(0.5, 2, variable.shape))
+    model.save(tmp_path / "own.keras")
+    model.export(tmp_path / "own.onnx", format="onnx", verbose=False)
+    bundle = Import(str(tmp_path / "own.onnx"), ModelInfo("own"), state_dict=tmp_path / "own.keras").make_bundle()
+
+    (layer,) = bundle.manifest.norm_layers
+    assert (layer.eps, layer.momentum, layer.placement.kind) == (pytest.approx(1e-2), 0.99, "folded_back")
+    (actual,) = load(bundle.folded, optimize=True)({bundle.manifest.inputs[0].name: rows}).values()
+    expected = keras.ops.convert_to_numpy(model(rows, training=False))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_a_layer_of_which_three_variables_are_known_is_refused(tmp_path: Path) -> None:
+    """Its scale and its shift cannot be told from each other."""
+    model = Own(scale=False)
+    model(np.zeros((1, 8, 8, 3), np.float32))
+    model.save(tmp_path / "own.keras")
+
+    with pytest.raises(InvalidInput, match="has a scale or a shift, not both"):
+        keras_file.read(tmp_path / "own.keras")

@@ -801,7 +801,7 @@ def bn_concat_positions(g: Graph) -> str:
     return g.conv(g.op("Concat", g.bn(x, 3), g.op("Abs", x), axis=2, name="concat3"), 3, 4)
 
 
-@case("MatMul of two computed tensors", KEPT, reason="backward: 'x' is an input of the graph")
+@case("MatMul of two computed tensors", KEPT, reason="backward: 'x' is also used by Transpose 't'")
 def mat_mul_computed(g: Graph) -> str:
     x = g.input(4, 4)
     return g.bn(g.op("MatMul", x, g.op("Transpose", x, perm=[0, 2, 1], name="t")), 4)
@@ -1086,6 +1086,29 @@ def reduce_sum(g: Graph) -> str:
 def bn_reduce_sum(g: Graph) -> str:
     summed = g.op("ReduceSum", g.bn(g.op("Relu", g.conv(g.input(3, 5, 5), 3, 4)), 4), g.constant([2, 3]), keepdims=0)
     return g.gemm(summed, 4, 3)
+
+
+def _recurrent(g: Graph, op_type: str, gates: int, *, bias: bool = True, **attributes: Any) -> str:
+    x = g.op("Transpose", g.bn(g.op("Relu", g.input(3, 5)), 3), perm=[2, 0, 1])  # (positions, rows, channels)
+    directions = 2 if "direction" in attributes else 1
+    weights = [g.weight(directions, gates * 4, size) for size in (3, 4)]
+    biases = [g.weight(directions, gates * 8)] if bias else []
+    return g.op(op_type, x, *weights, *biases, hidden_size=4, **attributes)
+
+
+@case("Relu -> BN -> LSTM", FORWARD)
+def bn_lstm(g: Graph) -> str:
+    return _recurrent(g, "LSTM", 4)
+
+
+@case("Relu -> BN -> GRU of both directions", FORWARD)
+def bn_gru(g: Graph) -> str:
+    return _recurrent(g, "GRU", 3, direction="bidirectional", linear_before_reset=1)
+
+
+@case("Relu -> BN -> RNN without biases", FORWARD)
+def bn_rnn(g: Graph) -> str:
+    return _recurrent(g, "RNN", 1, bias=False)
 
 
 @case("Conv -> positions that are rolled", BACK)

@@ -162,3 +162,22 @@ def test_a_layer_may_have_several_rows_for_each_of_the_network() -> None:
 )
 def test_moments_may_differ_as_far_as_another_fold_moves_them(bound: float, folded: float, expected: float) -> None:
     assert rounding.moment_tolerance(bound, folded) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("between", "unit"),
+    [(onnx.TensorProto.FLOAT16, 2.0**-10), (onnx.TensorProto.BFLOAT16, 2.0**-7), (onnx.TensorProto.DOUBLE, 0.0)],
+)
+def test_rows_move_as_far_as_the_narrowest_type_of_the_graph_shows(between: int, unit: float) -> None:
+    """Keras' mixed precision: float32 outside, half precision inside. Neighbours in float32 would all be one there."""
+    graph = Graph()
+    x = graph.op("Cast", graph.input(4), to=between)
+    model = graph.model(graph.op("Cast", x, to=onnx.TensorProto.FLOAT), dtype=np.float32)
+    found = rounding.narrowest_unit(model)
+    rows = {"x": np.linspace(1, 2, 64, dtype=np.float32)}
+    moved = rounding.round_differently(rows, 0, found)["x"]
+
+    assert found == unit
+    assert moved.dtype == np.float32
+    np.testing.assert_allclose(np.abs(moved / rows["x"] - 1), unit, rtol=0, atol=2.0**-22)
+    assert (np.abs(moved - rows["x"]) >= np.spacing(rows["x"]) / 2).all()
