@@ -30,7 +30,7 @@ from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.inference.batch import join_inputs
 from service.settings import Settings
-from service.telemetry.logs import request_logger
+from service.telemetry.request_log import request_logger
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from service.wire import v2_response

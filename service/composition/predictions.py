@@ -37,7 +37,7 @@ from service.inference.v2 import V2
 from service.inference.v2_grpc import V2Grpc
 from service.recalibrating.collector import RowCollector
 from service.settings import Settings
-from service.telemetry.logs import request_logger
+from service.telemetry.request_log import request_logger
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.answered_requests import AnsweredRequests

@@ -15,6 +15,7 @@ from service.errors import public_error
 from service.host.memory_budget import Reservation
 from service.http.bodies import Held
 from service.http.heads import Refused
+from service.http.idle_timeout import IdleTimeout
 from service.http.incoming import Incoming
 from service.http.predictions import Application, PendingPrediction
 from service.http.proxies import Client
@@ -54,6 +55,8 @@ class Connection(HttpToolsProtocol):
         self._limits = config.app.limits
         self._turns = config.app.turns
         self._deadline = Timer(self.loop, self._turns)
+        idle = Timer(self.loop, self._turns)
+        self._idle = IdleTimeout(idle, self.loop.time, self.timeout_keep_alive, self._is_idle, self._on_idle)
         self._is_tls = False
         self._peer: Client | None = None  # a proxy that is trusted to name its clients
         self._is_last = False  # nothing that comes after the current request is answered
@@ -78,7 +81,7 @@ class Connection(HttpToolsProtocol):
         """The client has disconnected, or the connection was closed. What was held for it is released in its turn."""
         self._is_ended = True
         self._deadline.stop()
-        self._unset_keepalive_if_required()
+        self._idle.stop()
         self._writing.stop()
         if self._pending is not None:
             self._pending.cancel()
@@ -104,15 +107,6 @@ class Connection(HttpToolsProtocol):
         if self._incoming.size:
             self._parse_soon()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """The connection has been idle for too long."""
-        self._turns.run(partial(self._close_idle, self.timeout_keep_alive_task))
-
-    def _close_idle(self, timeout: asyncio.TimerHandle | None) -> None:
-        if self.timeout_keep_alive_task is timeout and not self._incoming.size:  # or a request has come meanwhile
-            super().timeout_keep_alive_handler()
-            self._writing.start()
-
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more. It may have closed one direction only, and wait for the response to its request."""
         if self._incoming.size:
@@ -129,11 +123,14 @@ class Connection(HttpToolsProtocol):
         return True
 
     def on_response_complete(self) -> None:
-        """A response has been written."""
-        super().on_response_complete()
+        """A response has been written. In place of uvicorn's, which sets a timer for each."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._writing.start()
-        elif self._is_last:
+            return
+        self.flow.resume_reading()
+        self._idle.start()
+        if self._is_last:
             self.transport.close()
         elif self._incoming.size:
             self._parse_soon()
@@ -146,6 +143,16 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self) -> None:
         raise NotImplementedError
+
+    def _is_idle(self) -> bool:
+        """Whether no request is read or answered."""
+        raise NotImplementedError
+
+    def _on_idle(self) -> None:
+        """Close a connection that has been idle for too long."""
+        if not self.transport.is_closing():
+            self.transport.close()
+        self._writing.start()
 
     def _probe(self) -> None:
         """Send an interim response. A client that has closed both directions resets the connection at the second one.
@@ -242,7 +249,7 @@ class Connection(HttpToolsProtocol):
         """End the connection with this response, and read on for a moment, so that the client can read it."""
         self._is_ended = True
         self._deadline.stop()
-        self._unset_keepalive_if_required()
+        self._idle.stop()
         self.server_state.total_requests += 1
         self.transport.write(response.closing().to_bytes(self.server_state.default_headers))
         if self.transport.can_write_eof():

@@ -108,8 +108,7 @@ class Protocol(Connection):
             raise Refused(heads.INVALID)
         self._deadline.stop()
         self._phase = _Phase.HEAD
-        self._begins_here = True
-        self._overhead = 0
+        self._begins_here, self._overhead = True, 0
         self._method = self.url = b""
         self.headers = []
 
@@ -144,7 +143,6 @@ class Protocol(Connection):
             raise Refused(public_error(TooLarge(f"{self._length} bytes, at most {max_bytes} are read", "body")))
         self._expects_continue = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
         self._client = self._address
-        self._plain = None
         closes = not self.parser.should_keep_alive()
         if version == "1.1" and not (closes and self._method == b"POST"):
             admitted = self._application.plain.admit(self._method, self.url, headers, self._client)
@@ -197,7 +195,6 @@ class Protocol(Connection):
         if self._is_ended or self._is_busy() or self.flow.write_paused:
             self.flow.pause_reading()
             return
-        self._unset_keepalive_if_required()
         self._begins_here = self._is_complete = False
         size = self._incoming.size
         try:
@@ -208,16 +205,19 @@ class Protocol(Connection):
             return
         if self._phase is not _Phase.IDLE:
             self._bound(size - self._incoming.size)
-        elif self.timeout_keep_alive_task is None and not self._is_busy():
+        elif not self._idle.is_running and not self._is_busy():
             self._start_deadline(self._limits.head_seconds, self.transport.abort)
-        if not self._incoming.size:
-            self.flow.resume_reading()
-            if self._has_come and not self.eof_received():
-                self.transport.close()
-        else:
+        if self._incoming.size:
             self.flow.pause_reading()
             if not self._is_busy():
                 self._parse_soon()
+            return
+        self.flow.resume_reading()
+        if self._has_come and not self.eof_received():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self._phase is _Phase.IDLE and not self._incoming.size and not self._is_busy()
 
     def _parse_parts(self) -> None:
         if self._phase is _Phase.IDLE and not self._incoming.skip_empty_lines():

@@ -72,9 +72,17 @@ class Connection:
     kind: type[HttpToolsProtocol]
     transport: Transport = field(default_factory=Transport)
     state: ServerState = field(default_factory=ServerState)
+    timeout_keep_alive: int = 5
 
     def __post_init__(self) -> None:
-        config = uvicorn.Config(self.app, http=self.kind, log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            self.app,
+            http=self.kind,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_keep_alive=self.timeout_keep_alive,
+        )
         config.load()
         self.state.default_headers = [(b"date", b"today")]
         self.protocol = self.kind(config, self.state, {}, asyncio.get_running_loop())

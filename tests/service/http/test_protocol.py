@@ -313,12 +313,12 @@ def test_a_client_that_does_not_read_gets_no_more_answers(app: Application) -> N
 
 def test_a_connection_that_stays_idle_is_closed(app: Application) -> None:
     async def wait() -> None:
-        connection = Connection(app, Protocol)
+        connection = Connection(app, Protocol, timeout_keep_alive=0)
         await connection.send(GOOD["plain"])
-        connection.protocol.timeout_keep_alive_handler()
-        assert connection.transport.closed
+        await connection.transport.over.wait()
+        assert statuses(connection) == [b"200"]
 
-    asyncio.run(wait())
+    asyncio.run(asyncio.wait_for(wait(), 30))
 
 
 def test_a_connection_with_a_request_is_not_idle(app: Application) -> None:

@@ -20,9 +20,9 @@ def logged(script: str, level: str = "info", style: logs.Style = "json") -> list
     start = f"""
         import asyncio, logging
         import structlog
-        from service.telemetry import logs
+        from service.telemetry import logs, request_log
         logs.configure({level!r}, {style!r})
-        log_request = logs.request_logger({level!r}, {style!r})
+        log_request = request_log.request_logger({level!r}, {style!r})
     """
     source = dedent(start) + dedent(script)
     process = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
@@ -186,9 +186,9 @@ def test_what_json_cannot_express_is_logged_in_words() -> None:
 def test_a_log_that_cannot_be_written_stops_nothing(style: logs.Style, stderr: str, tmp_path: Path) -> None:
     script = f"""
 import asyncio, logging, pathlib, structlog
-from service.telemetry import logs
+from service.telemetry import logs, request_log
 logs.configure("info", {style!r})
-log_request = logs.request_logger("info", {style!r})
+log_request = request_log.request_logger("info", {style!r})
 async def serve():
     for number in range(200):
         structlog.get_logger().info("event", text="x" * 1000)
