@@ -74,3 +74,11 @@ def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int, *, free_siz
         written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
         rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows
+
+
+def zeros(spec: TensorSpec, rows: int) -> Array:
+    """Rows of zeros; 1 stands for every free size of a row. One value of a tensor without a batch axis."""
+    shape = [1 if size < 0 else size for size in spec.shape]
+    if spec.has_free_first_axis:
+        shape[0] = rows
+    return np.zeros(shape, dtype=to_numpy(spec.datatype))

@@ -9,16 +9,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.datatypes import Array, Arrays, to_numpy
+from models.datatypes import Array, Arrays
 from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable, RunTooLong
 from models.manifest import TensorSpec
-from models.rows import count_rows
+from models.rows import count_rows, zeros
 from models.runtime import providers, values
 from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import is_row_wise
 from models.runtime.session import open_session, silence
+from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
 from models.stored_graph import SerializedGraph
 
@@ -39,7 +40,7 @@ class Engine:
     """Runs one graph.
 
     Args:
-        graph: the serialized ONNX model, with its weights.
+        graph: the serialized ONNX model, with its weights; on a CPU, it may share them with other engines.
         inputs: of the graph, for the warm-up.
         provider: what runs it.
         threads: threads inside one run.
@@ -55,6 +56,7 @@ class Engine:
         output_names: of the graph, in its order.
         provider: the name of the execution provider that runs it, e.g. ``CPUExecutionProvider``.
         precision: what it computes with.
+        values: weights that other engines may share, by name.
         is_row_wise: whether rows have the same outputs beside others as alone, as far as that can be tried.
 
     Raises:
@@ -66,7 +68,7 @@ class Engine:
 
     def __init__(
         self,
-        graph: SerializedGraph,
+        graph: SerializedGraph | SharedGraph,
         inputs: Sequence[TensorSpec],
         provider: Provider = "cpu",
         threads: int = 1,
@@ -83,18 +85,19 @@ class Engine:
         self._has_free_rows = any(-1 in axes for axes in free_axes)
         self._takes_text = any(spec.datatype == "BYTES" for spec in inputs)
         self._captured: CapturedRuns | None = None
-        open_this = partial(
-            open_session, graph, provider=provider, precision=precision, threads=threads, keep_memory=keep_memory
+        self.values = graph.values if isinstance(graph, SharedGraph) else NO_VALUES  # the session does not keep them
+        self._open = partial(
+            open_session, provider=provider, precision=precision, threads=threads, keep_memory=keep_memory
         )
         with device.opening if provider == "cuda" else nullcontext():
             if provider in providers.CAPTURING and buckets and not (self._has_free_rows or self._takes_text):
                 # Where a node runs on the CPU, or a size follows from values, runs cannot be captured.
                 with suppress(Exception):
-                    self._session = open_this(capture=True)
+                    self._session = self._open(graph, capture=True)
                     self._captured = CapturedRuns(self._session, inputs, buckets, _TOLERANCES[provider], provider)
             if self._captured is None:
                 try:
-                    self._session = open_this(log_errors=True)
+                    self._session = self._open(graph, log_errors=True)
                 except GraphError as error:
                     raise InferenceFailed("onnxruntime cannot load the graph") from error
         if self._session.get_providers()[0] != self.provider:
@@ -166,6 +169,14 @@ class Engine:
         """Whether a run would have to wait for another one."""
         return self._captured is not None and self._captured.is_busy
 
+    def replace_graph(self, graph: SharedGraph) -> None:
+        """Run the same graph on shared weights from now on, on a CPU. Runs that have begun end as they are.
+
+        Raises:
+            GraphError: onnxruntime cannot load it.
+        """
+        self._session, self.values = self._open(graph), graph.values
+
     def release(self) -> Self:
         """Free the session and its memory. The attributes and the expected seconds stay; runs fail."""
         del self._session
@@ -218,7 +229,7 @@ class Engine:
                 self._fastest(inputs, 1)
             return inf, 0.0
         for rows in self._buckets:
-            self.run({spec.name: _zeros(spec, rows) for spec in inputs})
+            self.run({spec.name: zeros(spec, rows) for spec in inputs})
         one = self._fastest(inputs, 1)
         if one > _SHORT_SECONDS or not all(spec.has_free_first_axis for spec in inputs):
             return one, 0.0
@@ -234,7 +245,7 @@ class Engine:
         return True
 
     def _fastest(self, inputs: Sequence[TensorSpec], rows: int) -> float:
-        feeds = {spec.name: _zeros(spec, rows) for spec in inputs}
+        feeds = {spec.name: zeros(spec, rows) for spec in inputs}
         self.run(feeds)
         seconds = []
         for _ in range(3):
@@ -249,10 +260,3 @@ class Engine:
 def buckets(max_rows: int) -> tuple[int, ...]:
     """Powers of two up to a number of rows, and the number itself."""
     return (*(1 << power for power in range((max_rows - 1).bit_length())), max_rows)
-
-
-def _zeros(spec: TensorSpec, rows: int) -> Array:
-    shape = [1 if size < 0 else size for size in spec.shape]
-    if spec.has_free_first_axis:
-        shape[0] = rows
-    return np.zeros(shape, dtype=to_numpy(spec.datatype))

@@ -15,9 +15,11 @@ from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
 from models.runtime.providers import Precision
+from models.runtime.shared_graph import SharedGraph
 from models.stored_graph import SerializedGraph
 from service.catalog.half_precision import to_half
 from service.catalog.served_version import ServedVersion
+from service.composition.shared_weights import is_worth_sharing, share_weights
 from service.inference.domains import MAX_CHOSEN_ROWS
 from service.inference.limits import Limits
 from service.settings import Settings
@@ -84,10 +86,12 @@ def observed_model_opener(
     """Returns a function that opens the observed graph of a version; None where its bundle has none."""
 
     def open_observed_model(served: ServedVersion) -> ObservedModel | None:
-        observed = repository.read(served.model, served.version).observed
-        if observed is None:
+        bundle = repository.read(served.model, served.version)
+        if bundle.observed is None:
             return None
-        return _open_observed(settings, served, observed, MAX_OBSERVED_ROWS)
+        shares = settings.provider == "cpu" and is_worth_sharing(bundle.observed)
+        graph = share_weights(served.engine, bundle.folded, bundle.observed) if shares else bundle.observed
+        return _open_observed(settings, served, graph, MAX_OBSERVED_ROWS)
 
     return open_observed_model
 
@@ -132,7 +136,7 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
 
 
 def _open_observed(
-    settings: Settings, served: ServedVersion, observed: SerializedGraph, max_rows: int
+    settings: Settings, served: ServedVersion, observed: SerializedGraph | SharedGraph, max_rows: int
 ) -> ObservedModel:
     sizes = _warm_up_sizes(settings, served.manifest, max_rows)
     engine = Engine(

@@ -113,6 +113,7 @@ def build_predictions(
         ConfigurationError: traces are asked for, and OpenTelemetry is not installed.
     """
     memory.keep_freed()
+    memory.share_freed()
     observed_models = ObservedModels(observed_model_opener(settings, catalog.repository))
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None

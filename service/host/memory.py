@@ -10,7 +10,7 @@ _SOON_SECONDS = 1.0
 
 _KEPT_BYTES = 16 << 20
 _MAPPED_BYTES = 4 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Of glibc's malloc.h."""
 
 
@@ -21,10 +21,21 @@ def keep_freed() -> None:
     hundred kilobytes to the system at once, which then clears as many pages for the next bodies: a fifth of what a
     large body costs. `release_freed` returns what is kept here.
     """
+    _set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
+def share_freed() -> None:
+    """Let the threads that start from now on use the memory that others have freed, if the C library is glibc.
+
+    By default, most have an arena of their own, and what was freed in it stays there.
+    """
+    _set_option(_M_ARENA_MAX, 1)
+
+
+def _set_option(option: int, value: int) -> None:
     with suppress(OSError, AttributeError):  # not glibc
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        library.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        ctypes.CDLL(None).mallopt(option, value)
 
 
 def release_freed_soon() -> None:

@@ -321,19 +321,27 @@ def test_a_connection_that_stays_idle_is_closed(app: Application) -> None:
     asyncio.run(asyncio.wait_for(wait(), 30))
 
 
-def test_a_connection_with_a_request_is_not_idle(app: Application) -> None:
-    async def wait() -> None:
-        connection = Connection(app, Protocol)
-        await connection.send(GOOD["plain"])
-        app.turns.run(lambda: None)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("service.http.turns.MAX_AT_ONCE", 1)  # nothing else is done in this iteration
-            connection.protocol.timeout_keep_alive_handler()
-            await connection.send(GOOD["plain"])
-        assert statuses(connection) == [b"200", b"200"]
-        assert not connection.transport.closed
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_request_that_comes_before_the_turn_of_the_timeout_is_answered(app: Application, comes: bool) -> None:
+    waiting: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
 
-    asyncio.run(wait())
+    async def wait() -> None:
+        connection = Connection(app, Protocol, timeout_keep_alive=0)
+        connection.protocol.data_received(GOOD["plain"])
+        waiting.get_nowait()()
+        time_out = await waiting.get()
+        if comes:
+            connection.protocol.data_received(GOOD["plain"])
+        time_out()
+        if comes:
+            waiting.get_nowait()()
+        await connection.settle()
+        assert statuses(connection) == [b"200"] * (1 + comes)
+        assert connection.transport.closed != comes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.turns, "run", waiting.put_nowait)
+        asyncio.run(asyncio.wait_for(wait(), 30))
 
 
 @pytest.mark.parametrize("size", [1000, LARGE_SEGMENT_BYTES])
