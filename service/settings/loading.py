@@ -43,7 +43,9 @@ class Loaded(BaseSettings):
         try:
             return cls(**given)
         except ValidationError as error:
-            raise ConfigurationError("\n".join(_describe(problem) for problem in error.errors())) from error
+            # A default that follows from other settings is not found either: that is no problem of its own.
+            problems = [problem for problem in error.errors() if problem["type"] != "default_factory_not_called"]
+            raise ConfigurationError("\n".join(map(_describe, problems))) from error
         except (SettingsError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
 
