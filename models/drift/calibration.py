@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.batchnorm import Float64
 from models.classification import Classes
 from models.drift.divergence import g_statistic
+from models.drift.drawn_windows import DrawnWindows
 from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Usual
 from models.errors import InvalidInput
 from models.manifest import Channels, ClassLayer, ClassReference, DriftReference, LayerReference, channels
@@ -41,6 +41,7 @@ MAX_CLASS_CHANNELS = 100_000
 
 _DRAWS = 8000
 _CHUNK = 500
+_CACHED = 16_384
 _MIN_USUAL = 1e-12
 
 
@@ -113,6 +114,18 @@ class _Layer:
         given = None if one_hot is None else ClassConditionalMoments.of_rows(rows, one_hot)
         return cls(rows, ExpectedMoments.of_rows(rows), given)
 
+    def averages(self, drawn: DrawnWindows) -> Iterator[tuple[slice, Float64, Float64]]:
+        """The means and mean squares of a few windows at a time: of all, they would not stay in the processor's cache.
+
+        Returns:
+            The place of the windows among those drawn, and both averages, shape (windows, C).
+        """
+        mean, mean_square = drawn.average(self.rows.mean), drawn.average(self.rows.mean_square)
+        step = max(_CACHED // mean.shape[1], 1)
+        for start in range(0, len(mean), step):
+            part = slice(start, start + step)
+            yield part, mean[part], mean_square[part]
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -140,20 +153,21 @@ def _draw(
 ) -> _Drawn:
     deviation, divergence, distance = ({name: np.zeros(_DRAWS) for name in layers} for _ in range(3))
     classes, given = np.zeros(_DRAWS), np.zeros(_DRAWS)
-    for part, weights in _windows(rows, size, random):
+    for start in range(0, _DRAWS, _CHUNK):
+        drawn, chunk = DrawnWindows.draw(rows, size, _CHUNK, random), slice(start, start + _CHUNK)
         shares = None
         if one_hot is not None:
-            shares = weights @ one_hot
+            shares = drawn.average(one_hot)
             counts = np.rint(size * shares)
-            classes[part] = g_statistic(counts, one_hot.sum(axis=0) - counts)
+            classes[chunk] = g_statistic(counts, one_hot.sum(axis=0) - counts)
         for name, layer in layers.items():
-            mean, mean_square = weights @ layer.rows.mean, weights @ layer.rows.mean_square
-            deviation[name][part] = layer.expected.deviation(mean, mean_square)
-            divergence[name][part] = layer.expected.symmetric_kl(mean, mean_square).mean(axis=1)
-            distance[name][part] = layer.expected.wasserstein_squared(mean, mean_square).mean(axis=1)
-            if layer.given is not None and shares is not None:
-                statistic = layer.given.statistic(mean, mean_square, shares, size, drawn=True)
-                given[part] = np.maximum(given[part], statistic)
+            for part, mean, mean_square in layer.averages(drawn):
+                deviation[name][chunk][part] = layer.expected.deviation(mean, mean_square)
+                divergence[name][chunk][part] = layer.expected.symmetric_kl(mean, mean_square).mean(axis=1)
+                distance[name][chunk][part] = layer.expected.wasserstein_squared(mean, mean_square).mean(axis=1)
+                if layer.given is not None and shares is not None:
+                    statistic = layer.given.statistic(mean, mean_square, shares[part], size, drawn=True)
+                    given[chunk][part] = np.maximum(given[chunk][part], statistic)
     error = float(np.sqrt(1 / size - 1 / rows))
     usual = {name: Usual(_usual(deviation[name] / error), _usual(divergence[name] / error**2)) for name in layers}
     by_layer = {name: usual[name].statistic(deviation[name], divergence[name], error) for name in layers}
@@ -166,23 +180,6 @@ def _draw(
         classes=classes,
         given=given,
     )
-
-
-def _windows(rows: int, size: int, random: np.random.Generator) -> Iterator[tuple[slice, Float64]]:
-    """Draws windows, some at a time: their places among all, and each row's weight in each, shape (`_CHUNK`, rows)."""
-    for start in range(0, _DRAWS, _CHUNK):
-        weights = np.zeros((_CHUNK, rows))
-        np.put_along_axis(weights, _drawn_rows(rows, size, random), 1 / size, axis=1)  # an average is a matrix product
-        yield slice(start, start + _CHUNK), weights
-
-
-def _drawn_rows(rows: int, size: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of the rows of windows, shape (`_CHUNK`, size): all rows in random order, cut up, as often as needed."""
-    per_order = rows // size
-    orders = np.tile(np.arange(rows), (-(-_CHUNK // per_order), 1))
-    cut = random.permuted(orders, axis=1)[:, : per_order * size].reshape(-1, size)
-    chosen: NDArray[np.int64] = cut[:_CHUNK]
-    return chosen
 
 
 def _usual(values: Float64) -> float:
