@@ -56,7 +56,7 @@ def next_step(rollout: Rollout, observed: Observed) -> Step | None:
     if (reason := _contradiction(rollout, auto)) is not None:
         return change.pause(reason)
     if (window := change.window) is not None and _is_worse(auto, window):
-        return change.roll_back(
+        return change.without_collecting().roll_back(
             f"estimated accuracy {describe(window.accuracy)}, promoted with {describe(auto.promise)}"
         )
     return _PHASES[auto.phase](change)
@@ -229,6 +229,11 @@ class _Change:
             "tried": job.served if auto.is_promoted else job.base,
         }
         return replace(self, auto=auto.model_copy(update=found))
+
+    def without_collecting(self) -> "_Change":
+        """As if no rows were being collected: what ends before it has tried anything delays no other attempt."""
+        is_collecting = self.auto.phase == "collecting"
+        return replace(self, auto=self.auto.model_copy(update={"attempted_at": None})) if is_collecting else self
 
     def collect(self, reason: str) -> Step:
         auto = self._enter("collecting", "collecting", self.auto.base, reason, attempted_at=self.observed.now)

@@ -32,7 +32,7 @@ class AutoLimits(Record):
     versions_per_day: int = Field(12, ge=1, le=1000, description="Most versions that are published in 24 hours.")
     shadow_rows: int = Field(256, ge=1, le=10_000_000, description="Rows that the shadow is compared on, at least.")
     canary_share: float = Field(
-        0.2, gt=0, le=0.5, description="Share of the requests that name no version which the canary answers."
+        0.5, gt=0, le=0.5, description="Share of the requests that name no version which the canary answers."
     )
     canary_rows: int = Field(512, ge=1, le=10_000_000, description="Rows that the canary answers, at least.")
     step_hours: float = Field(

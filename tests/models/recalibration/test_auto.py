@@ -240,6 +240,16 @@ class TestPromoted:
         assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
         assert step.cancel == auto_of(rollout).job
 
+    def test_rows_that_were_still_being_collected_then_delay_no_attempt(self) -> None:
+        worse = {NEW: alarm(START + MINUTE, accuracy(0.8))}
+        ended = take(collecting(promoted()), START + MINUTE, windows=worse, job=ObservedJob()).rollout
+        compared = ObservedJob(is_finished=True, base=GOOD, served=GOOD, candidate=GOOD)
+        tried = take(collecting(promoted()), START + MINUTE, job=compared).rollout
+
+        soon = START + 2 * MINUTE
+        assert taken(take(ended, soon, windows={BASE: alarm(soon)})) == "collecting"
+        assert nothing(tried, soon, windows={BASE: alarm(soon)})
+
     def test_it_is_not_where_the_intervals_meet(self) -> None:
         found = accuracy(0.86)
         assert found.high > GOOD.low
