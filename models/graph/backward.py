@@ -17,6 +17,7 @@ from models.graph.operands import exceeds_products, of_operand, steps_back
 from models.graph.parts import joined_parts, reads_only_identity, split_parts
 from models.graph.passing import PASSING, reduced
 from models.graph.plan import Plan
+from models.graph.shared_weights import differs_between_positions
 from models.graph.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, ChannelMap], Step]
@@ -85,7 +86,10 @@ def step(editor: GraphEditor, node: onnx.NodeProto, tensor: str, required: Chann
         if is_standard(node, *ABSORBING):
             return ABSORBING[node.op_type](editor, node, required)
     except Refusal as refusal:
-        raise (refusal if refusal.proven else refusal.because(out_of_reach(editor, node, required))) from None
+        if refusal.proven:
+            raise
+        evidence = out_of_reach(editor, node, required) or differs_between_positions(editor, node, required)
+        raise refusal.because(evidence) from None
     between = Refusal(f"{label(node)} is between the layer and the weights before it")
     raise between.because(out_of_reach(editor, node, required))
 

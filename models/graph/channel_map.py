@@ -177,6 +177,8 @@ class ChannelMap:
         Raises:
             Refusal: the sizes that are needed are not known, or other axes than the first would count rows as well.
         """
+        if 1 in self.scale.shape and self.scale.size > 1:
+            return self._without_single_indices().regroup(node, before, after)
         before, after = list(before), list(after)
         # Sizes behind the channels may stay where they are, free ones too: (N, C, length) -> (N, C, 1, length).
         while len(before) - 1 > self.axes[-1] and len(after) > 1 and before[-1] == after[-1] is not None:
@@ -197,6 +199,12 @@ class ChannelMap:
                 tiled = np.tile(pattern, (behind // len(pattern), 1))
                 return _differing(first, tiled.reshape(*known_sizes(node, after[first:]), 2), repeating=False)
         raise Refusal(f"{label(node)} mixes channels with axes whose sizes are only known when it runs")
+
+    def _without_single_indices(self) -> "ChannelMap":
+        """The map without the axes that have one index."""
+        axes = tuple(axis for axis, size in zip(self.axes, self.scale.shape, strict=True) if size > 1)
+        repeating = self.repeating if self.repeating in axes else None
+        return ChannelMap(axes, self.scale.squeeze(), self.shift.squeeze(), repeating)
 
     def _pattern(self, node: onnx.NodeProto, dims: Sequence[Dim]) -> Float64:
         """Scale and shift along the flat index of a tensor, of which they are repetitions; shape (P, 2)."""

@@ -1064,6 +1064,15 @@ def attention_gathered(g: Graph) -> str:
     return g.op("Relu", g.bn(g.op("MatMul", value, g.op("Softmax", scores, axis=1)), 4))
 
 
+@case("Convs of two steps, joined and taken apart, a layer on each", BACK, BACK)
+def steps(g: Graph) -> str:
+    x, weight = g.input(3, 2, 5), g.weight(4, 3, 1)
+    each = [g.op("Conv", g.op("Gather", x, g.constant(np.array(i)), axis=2), weight) for i in range(2)]
+    joined = g.op("Concat", *(g.op("Unsqueeze", y, g.constant([0])) for y in each), axis=0)
+    parts = [g.op("Slice", joined, *(g.constant([value]) for value in (i, i + 1, 0))) for i in range(2)]
+    return g.op("Concat", *(g.bn(g.op("Squeeze", part, g.constant([0])), 4) for part in parts), axis=2)
+
+
 @case("gated linear unit", BACK)
 def gated(g: Graph) -> str:
     half = g.op("Split", g.conv(g.input(3, 5, 5), 3, 8), outputs=2, axis=1, num_outputs=2)

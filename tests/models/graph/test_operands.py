@@ -88,3 +88,17 @@ def test_heads_share_their_values_only_if_their_scales_are_the_same(scales: str,
 
     assert layer.placement.kind == kind
     assert layer.placement.proven == (kind == "kept")
+
+
+@pytest.mark.parametrize(("before", "is_proven"), [("Identity", True), ("Reshape", True), ("Relu", False)])
+def test_positions_of_an_input_share_their_weights(before: str, *, is_proven: bool) -> None:
+    """Behind another function the same values need not occur at two positions."""
+    graph = Graph()
+    x = graph.input(4, 5) if before != "Reshape" else graph.input(20)
+    x = graph.op(before, x, *([graph.constant(np.array([0, 4, 5]))] if before == "Reshape" else []))
+    output = graph.op("Relu", graph.bn(graph.op("MatMul", x, graph.weight(5, 6)), 4))
+    (layer,) = fold(graph.model(output)).norm_layers
+
+    assert layer.placement.kind == "kept"
+    assert layer.placement.proven == is_proven
+    assert ("all positions share its weights" in str(layer.placement.reason)) == is_proven
