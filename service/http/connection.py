@@ -16,11 +16,12 @@ from service.host.memory_budget import Reservation
 from service.http.bodies import Held
 from service.http.heads import Refused
 from service.http.idle_timeout import IdleTimeout
-from service.http.incoming import Incoming
+from service.http.incoming import LARGE_SEGMENT_BYTES, Incoming
 from service.http.predictions import Application, PendingPrediction
 from service.http.proxies import Client
 from service.http.response import Response
 from service.http.timer import Timer
+from service.http.turns import CLOSE_SECONDS, READ_SECONDS
 from service.http.writing import WriteTimeout
 
 LINGER_SECONDS = 5.0
@@ -114,7 +115,7 @@ class Connection(HttpToolsProtocol):
         elif self._is_tls:
             return None
         elif not self._is_busy() or (self._pending is None and self.cycle.response_started):
-            self._turns.run(self.transport.close)
+            self._turns.run(self.transport.close, CLOSE_SECONDS)
         else:
             self._is_last = self._is_half_closed = True
             if self._pending is None:
@@ -139,7 +140,7 @@ class Connection(HttpToolsProtocol):
         """Parse what waits in one of the next iterations of the event loop."""
         if not self._parses_soon:
             self._parses_soon = True
-            self._turns.add(self._parse)
+            self._turns.add(self._parse, READ_SECONDS if self._incoming.size >= LARGE_SEGMENT_BYTES else 0.0)
 
     def _parse(self) -> None:
         raise NotImplementedError

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-SECONDS = 0.004
-MAX_AT_ONCE = 64
-"""Of one iteration. What waits gets half of both, so that what comes need not wait behind all of it.
+SECONDS = 0.003
+"""Of an iteration, for what comes in it; and as much for what waits: what comes need not wait behind all of it."""
 
-The number bounds what no clock sees here: the event loop itself reads a connection that goes on, and closes one that
-is to be closed.
-"""
+CLOSE_SECONDS = 0.00003
+READ_SECONDS = 0.0002
+"""That the event loop takes to close a connection, and to read a large segment, when a piece of work is over."""
+
+Work = Callable[[], None]
 
 
 class Turns:
@@ -31,51 +32,50 @@ class Turns:
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._later: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[Work, float]] = deque()
+        self._later: deque[tuple[Work, float]] = deque()
         self._is_scheduled = False
-        self._seconds = 0.0  # that this iteration has taken for pieces
-        self._number = 0  # of the pieces
+        self._seconds = 0.0  # that this iteration has taken
 
-    def run(self, work: Callable[[], None]) -> None:
-        """Call this at once; or in one of the next iterations, where this one has done enough."""
-        if not self._is_scheduled:
-            self._begin()
-        if self._has_room(1.0):
-            self._do(work)
+    def run(self, work: Work, seconds: float = 0.0) -> None:
+        """Do this at once; or in one of the next iterations, where this one has taken long enough.
+
+        Args:
+            work: is called.
+            seconds: that it takes when it is over.
+        """
+        self._schedule()
+        if self._seconds < SECONDS:
+            self._do(work, seconds)
         else:
-            self._waiting.append(work)
+            self._waiting.append((work, seconds))
 
-    def add(self, work: Callable[[], None]) -> None:
-        """Call this in one of the next iterations: at least one in each, and more when nothing waits."""
+    def add(self, work: Work, seconds: float = 0.0) -> None:
+        """Do this in one of the next iterations: at least one in each, and more when nothing waits."""
+        self._schedule()
+        self._later.append((work, seconds))
+
+    def _schedule(self) -> None:
         if not self._is_scheduled:
-            self._begin()
-        self._later.append(work)
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
-        """Count from now on what this iteration does. The next one begins with what waits then."""
-        self._is_scheduled = True
-        self._seconds, self._number = 0.0, 0
-        asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _has_room(self, share: float) -> bool:
-        return self._number < share * MAX_AT_ONCE and self._seconds < share * SECONDS
-
-    def _do(self, work: Callable[[], None]) -> None:
-        start = self._clock()
-        work()
-        self._seconds += self._clock() - start
-        self._number += 1
-
-    def _go_on(self) -> None:
         """Begin an iteration with what waits."""
         self._is_scheduled = False
+        self._seconds = 0.0
         if self._waiting or self._later:
-            self._begin()
+            self._schedule()
         if self._later:
-            self._do(self._later.popleft())
-        while self._has_room(0.5) and (queue := self._waiting or self._later):
-            self._do(queue.popleft())
+            self._do(*self._later.popleft())
+        while self._seconds < SECONDS and (queue := self._waiting or self._later):
+            self._do(*queue.popleft())
+        self._seconds = max(0.0, self._seconds - SECONDS)  # what one piece has taken too much, others wait for
+
+    def _do(self, work: Work, seconds: float) -> None:
+        start = self._clock()
+        work()
+        self._seconds += self._clock() - start + seconds
 
 
 class Starts:

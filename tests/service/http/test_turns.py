@@ -53,7 +53,7 @@ class Works:
 
 
 def test_an_iteration_does_no_more_than_it_has_time_for_in_the_order_in_which_it_came() -> None:
-    works = Works(clock := Clock(), SECONDS / 4)
+    works = Works(clock := Clock(), SECONDS / 3.9)
 
     async def scenario() -> list[int]:
         turns = Turns(clock)
@@ -61,22 +61,20 @@ def test_an_iteration_does_no_more_than_it_has_time_for_in_the_order_in_which_it
             turns.run(works[number])
         return [len(works.done), *await works.steps()]
 
-    assert asyncio.run(scenario()) == [4, 2, 2, 2]
+    assert asyncio.run(scenario()) == [4, 4, 2]
     assert works.done == list(range(NUMBER))
 
 
-def test_an_iteration_does_no_more_than_a_number_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the event loop does for them is seen by no clock of ours."""
-    monkeypatch.setattr("service.http.turns.MAX_AT_ONCE", 4)
-    works = Works(clock := Clock(), 0.0)
+def test_what_the_event_loop_does_when_a_piece_is_over_counts() -> None:
+    works = Works(clock := Clock(), SECONDS / 7.8)
 
     async def scenario() -> list[int]:
         turns = Turns(clock)
         for number in range(NUMBER):
-            turns.run(works[number])
+            turns.run(works[number], SECONDS / 7.8)
         return [len(works.done), *await works.steps()]
 
-    assert asyncio.run(scenario()) == [4, 2, 2, 2]
+    assert asyncio.run(scenario()) == [4, 4, 2]
 
 
 @pytest.mark.parametrize("seconds", [0.0, SECONDS / NUMBER / 2])
@@ -104,9 +102,10 @@ def test_one_piece_that_takes_long_is_all_that_an_iteration_does() -> None:
     assert asyncio.run(scenario()) == [1] * NUMBER
 
 
-def test_what_comes_is_done_before_what_waits() -> None:
+@pytest.mark.parametrize(("seconds", "done"), [(1.5 * SECONDS, [1, 0]), (2.5 * SECONDS, [1])])
+def test_what_comes_is_done_before_what_waits_unless_that_takes_all_the_time(seconds: float, done: list[int]) -> None:
     """A health check, say, while hundreds of connections have requests in line."""
-    works = Works(clock := Clock(), SECONDS / 2)
+    works = Works(clock := Clock(), seconds)
 
     async def scenario() -> None:
         turns = Turns(clock)
@@ -114,7 +113,7 @@ def test_what_comes_is_done_before_what_waits() -> None:
             turns.add(works[number])
         await asyncio.sleep(0)
         turns.run(works[0])
-        assert works.done == [1, 0]
+        assert works.done == done
         await works.steps()
 
     asyncio.run(scenario())
@@ -122,18 +121,18 @@ def test_what_comes_is_done_before_what_waits() -> None:
 
 def test_what_is_for_later_is_done_after_what_waits_but_one_in_each_iteration() -> None:
     """A segment of a large body, say, while hundreds of clients have small requests."""
-    works = Works(clock := Clock(), SECONDS / 4)
+    works = Works(clock := Clock(), SECONDS / 1.9)
 
     async def scenario() -> None:
         turns = Turns(clock)
-        for number in range(7):
+        for number in range(6):
             turns.run(works[number])
-        for number in (7, 8, 9):
+        for number in range(6, NUMBER):
             turns.add(works[number])
-        assert await works.steps() == [2, 2, 2]
+        assert await works.steps() == [2] * 4
 
     asyncio.run(scenario())
-    assert works.done == [0, 1, 2, 3, 7, 4, 8, 5, 9, 6]
+    assert works.done == [0, 1, 6, 2, 7, 3, 8, 4, 9, 5]
 
 
 def test_one_that_raises_keeps_no_other_from_its_turn() -> None:
@@ -154,7 +153,7 @@ def test_one_that_raises_keeps_no_other_from_its_turn() -> None:
 
 
 def test_limits_of_time_that_are_reached_together_are_acted_on_in_turn() -> None:
-    works = Works(clock := Clock(), SECONDS)
+    works = Works(clock := Clock(), 2 * SECONDS)
 
     async def scenario() -> list[int]:
         turns = Turns(clock)
