@@ -88,9 +88,9 @@ def _opened(states: list[AlarmState]) -> int:
     return sum(after and not before for before, after in itertools.pairwise(was_open))
 
 
-def measure(name: str, images: TestImages) -> None:
-    done = {(one["stream"], one["rows"]) for one in _lines() if one["model"] == name}
-    model, chosen = Model(name), images.images[images.others]
+def measure(model: Model, images: TestImages) -> None:
+    done = {(one["stream"], one["rows"]) for one in _lines() if one["model"] == model.name}
+    chosen = images.images[images.others]
     reference = model.manifest.drift
     place = np.full(len(images.images), -1)
     place[images.others] = np.arange(len(images.others))
@@ -130,7 +130,7 @@ def measure(name: str, images: TestImages) -> None:
                     states = _follow(rule, found, size, baseline, before)
                     opened = next((number for number, state in enumerate(states, 1) if state.open), np.inf)
                     delays[title].append(opened)
-        line = {"model": name, "stream": stream, "rows": size, "months": MONTHS, "false": false}
+        line = {"model": model.name, "stream": stream, "rows": size, "months": MONTHS, "false": false}
         with RESULTS.open("a") as file:
             file.write(json.dumps(line | {"delays": {t: [_finite(d) for d in each] for t, each in delays.items()}}))
             file.write("\n")

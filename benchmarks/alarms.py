@@ -1,6 +1,6 @@
 """What raises an alarm: windows that cost accuracy, windows that cost none, undisturbed rows in the order of writers.
 
-    python -m benchmarks.alarms --data-dir data/mnist --model mlp --set unseen
+    python -m benchmarks.alarms --data-dir data/mnist --model mlp --set unseen [--resnet REPOSITORY]
     python -m benchmarks.alarms --write docs
 
 Windows of MNIST's test images that neither set the starters' thresholds nor are kept in their bundles, undisturbed and
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import binomtest, spearmanr
 
 from benchmarks import corruptions, unseen_corruptions
-from benchmarks.drift.rows import MODELS, Model, TestImages, windows
+from benchmarks.drift.rows import WITH_RESNET, Model, TestImages, read_model, windows
 from benchmarks.pages import write_between
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
 from models.classification import probabilities
@@ -58,14 +58,14 @@ def _estimator(model: Model) -> tuple[AgreementEstimator, Callable]:
     ]
 
 
-def measure(name: str, group: str, folder: Path) -> None:
-    model, images = Model(name), TestImages(folder)
+def measure(model: Model, group: str, folder: Path) -> None:
+    images = TestImages(folder)
     detector, (estimator, twin) = Detector(model.manifest.drift), _estimator(model)
     kept = held_out.choose({"every": np.arange(len(images.images))})["every"]
     others = np.setdiff1d(images.others, kept)
     shuffled = np.random.default_rng(31).permutation(others)
     pool, measured = shuffled[:POOL], shuffled[POOL : POOL + MEASURED]
-    path = RESULTS / f"alarms_{name}_{group}.jsonl"
+    path = RESULTS / f"alarms_{model.name}_{group}.jsonl"
     done = {json.loads(line)["condition"] for line in path.read_text().splitlines()} if path.is_file() else set()
 
     def judge(rows, found, loss: float, condition: str) -> dict:
@@ -162,7 +162,7 @@ def table(group: str) -> str:
         "| | rows | an alarm is | loses 3 points or more | loses less than 1.5 | undisturbed | by writer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, size, (title, rule) in itertools.product(MODELS, SIZES, RULES.items()):
+    for name, size, (title, rule) in itertools.product(WITH_RESNET, SIZES, RULES.items()):
         lines = [line for line in _lines(name, group) if line["rows"] == size]
         if not lines:
             continue
@@ -181,7 +181,7 @@ def accuracy_table(group: str) -> str:
         "| | rows | mean error, points | rank correlation | covered | undisturbed: > 2 points low | by writer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, size in itertools.product(MODELS, SIZES):
+    for name, size in itertools.product(WITH_RESNET, SIZES):
         lines = [line for line in _lines(name, group) if line["rows"] == size]
         moved = [line for line in lines if line["condition"] not in APART]
         if not moved:
@@ -205,12 +205,13 @@ def _is_too_low(line: dict) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--model", choices=WITH_RESNET, help="to measure")
+    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
     parser.add_argument("--set", choices=SETS, default="unseen", help="of corruptions")
     parser.add_argument("--write", type=Path, help="folder of the pages whose tables are written")
     options = parser.parse_args()
     if options.model:
-        measure(options.model, options.set, options.data_dir)
+        measure(read_model(options.model, options.resnet), options.set, options.data_dir)
     print(table(options.set))
     if options.write:
         write_between(options.write / "drift.md", "drift_alarms", table("unseen"))

@@ -61,7 +61,7 @@ def measure(name: str, folder: Path, nannyml: Path | None) -> dict[str, dict[str
 
     images = TestImages(folder)
     reference, labels = give(images.images[images.reference]), images.labels[images.reference]
-    chosen = [case for case in cases(Data(folder, MEASURED[name])) if case.group in ("corruption", "clean")]
+    chosen = [case for case in cases(Data(folder, MEASURED)) if case.group in ("corruption", "clean")]
     given, cbpe = [give(case.rows) for case in chosen], Cbpe(reference, labels)
     found = {case.name: {"cbpe": cbpe.estimate(one)} for case, one in zip(chosen, given, strict=True)}
     if nannyml is not None:

@@ -1,6 +1,6 @@
 """What a baseline does for traffic whose rows resemble each other: false alarms, and what is still found.
 
-    python -m benchmarks.correlated_traffic --data-dir data/mnist --model mlp
+    python -m benchmarks.correlated_traffic --data-dir data/mnist --model mlp [--resnet REPOSITORY]
     python -m benchmarks.correlated_traffic --write docs/drift.md
 
 Streams of MNIST's test images that did not set the starters' thresholds, undisturbed. "by writer": runs of 125 images
@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift import by_model
-from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages
+from benchmarks.drift.rows import WITH_RESNET, Indices, Model, Rows, TestImages
 from models.drift.assessment import Assessment
 from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.detector import Detector
@@ -29,7 +29,7 @@ from models.drift.detector import Detector
 RESULTS = Path(__file__).parent / "results" / "correlated_traffic.jsonl"
 SIZES = (16, 64, 256)
 LEARNED, JUDGED, MOVED = 100, 100, 2
-STREAMS = 8
+STREAMS = {"mlp": 8, "convnet": 8, "resnet": 3}
 SEVERITIES = (1, 3)
 RUNS = 40
 BURST_ROWS = 20
@@ -77,9 +77,10 @@ def _lines() -> list[dict]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
 
 
-def measure(name: str, images: TestImages) -> None:
+def measure(model: Model, images: TestImages) -> None:
+    name, streams = model.name, STREAMS[model.name]
     done = {(one["model"], one["stream"], one["rows"]) for one in _lines()}
-    model, chosen = Model(name), images.images[images.others]
+    chosen = images.images[images.others]
     place = np.full(len(images.images), -1)
     place[images.others] = np.arange(len(images.others))
     labels = images.labels[images.others]
@@ -97,7 +98,7 @@ def measure(name: str, images: TestImages) -> None:
         if (name, stream, size) in done:
             continue
         of_streams = []
-        for seed in range(STREAMS):
+        for seed in range(streams):
             random = np.random.default_rng([seed, size])
             shuffled = [runs[number] for number in random.permutation(RUNS)]
 
@@ -109,8 +110,8 @@ def measure(name: str, images: TestImages) -> None:
 
             of_streams.append(_stream(detector, clean, moved, costly, windows, shuffled, size))
         means = {key: round(float(np.mean([one[key] for one in of_streams])), 4) for key in of_streams[0]}
-        error = float(np.std([one["after"] for one in of_streams], ddof=1) / np.sqrt(STREAMS))
-        line = {"model": name, "stream": stream, "rows": size, "streams": STREAMS, **means}
+        error = float(np.std([one["after"] for one in of_streams], ddof=1) / np.sqrt(streams))
+        line = {"model": name, "stream": stream, "rows": size, "streams": streams, **means}
         with RESULTS.open("a") as file:
             file.write(json.dumps(line | {"after_error": round(error, 4)}) + "\n")
 
@@ -165,7 +166,8 @@ HEAD = """\
 
 def table() -> str:
     lines = [HEAD]
-    for one in sorted(_lines(), key=lambda one: (MODELS.index(one["model"]), list(STREAM_KINDS).index(one["stream"]))):
+    kinds = list(STREAM_KINDS)
+    for one in sorted(_lines(), key=lambda one: (WITH_RESNET.index(one["model"]), kinds.index(one["stream"]))):
         cells = (
             *(f"{one['before']:.1%}", f"{one['after']:.1%} ± {1.96 * one['after_error']:.1%}"),
             *(f"{one[key]:.1%}" for key in ("alarms_before", "alarms_after", "others_after")),

@@ -4,26 +4,27 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.drift.rows import MODELS, TestImages
+from benchmarks.drift.rows import WITH_RESNET, Model, TestImages, read_model
 from benchmarks.pages import write_between
 
 
-def run(description: str, measure: Callable[[str, TestImages], None], table: Callable[[], str], name: str) -> None:
+def run(description: str, measure: Callable[[Model, TestImages], None], table: Callable[[], str], name: str) -> None:
     """Measure the model that is asked for, print the table, and put it into a page if one is given.
 
     Args:
         description: what the command says of itself.
-        measure: a model, by name.
+        measure: a model.
         table: of all that was measured, as Markdown.
         name: of the table in a page.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--model", choices=WITH_RESNET, help="to measure")
+    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
     parser.add_argument("--write", type=Path, help="page to put the table into")
     options = parser.parse_args()
     if options.model:
-        measure(options.model, TestImages(options.data_dir))
+        measure(read_model(options.model, options.resnet), TestImages(options.data_dir))
     print(table())
     if options.write:
         write_between(options.write, name, table())
