@@ -53,7 +53,7 @@ SIZES = {
     "ese_vovnet19b_dw": 64,
     "hgnet_tiny": 64,
     "convmixer_768_32": 64,
-    "efficientformer_l1": 64,
+    "efficientformer_l1": 224,
     "efficientvit_b0": 64,
     "mobilevit_s": 64,
     "mobilevitv2_050": 64,
@@ -62,7 +62,7 @@ SIZES = {
     "visformer_tiny": 64,
     "xcit_nano_12_p16_224": 64,
     "nextvit_small": 64,
-    "tiny_vit_5m_224": 64,
+    "tiny_vit_5m_224": 224,
     "resnetv2_50": 64,
     "lambda_resnet26t": 128,
     "resnetv2_18": 64,
@@ -87,8 +87,6 @@ _FIXED = frozenset(
         "botnet26t_256",
         "visformer_tiny",
         "xcit_nano_12_p16_224",
-        "tiny_vit_5m_224",
-        "efficientformer_l1",
     }
 )
 """Networks that are built for one size of image."""
