@@ -13,13 +13,15 @@ from service.wire.graph_weights import has_convolutions, read_convolutions
 log = structlog.get_logger()
 
 MIN_BYTES = 8 << 20
-"""Of a graph. The weights of a smaller one are in memory twice."""
+MAX_BYTES = 512 << 20
+"""Of a graph. The weights of a smaller one take little, and a larger one may not fit into a folder for temporary files."""
 
 
 def is_worth_sharing(graph: SerializedGraph) -> bool:
     """Whether a graph is large, and has convolutions: sessions pack the weights of all other layers for themselves."""
     model, weights = split(graph)
-    return len(model) + sum(map(len, weights.values())) >= MIN_BYTES and has_convolutions(model)
+    size = len(model) + sum(map(len, weights.values()))
+    return MIN_BYTES <= size <= MAX_BYTES and has_convolutions(model)
 
 
 def share_weights(engine: Engine, folded: SerializedGraph, observed: SerializedGraph) -> SerializedGraph | SharedGraph:

@@ -104,4 +104,6 @@ def test_it_is_worth_it_for_large_graphs_with_convolutions(bundle: Bundle, monke
 
     assert is_worth_sharing(bundle.folded)
     assert not is_worth_sharing(read("mlp").folded)
+    monkeypatch.setattr(shared_weights, "MAX_BYTES", 1000)
+    assert not is_worth_sharing(bundle.folded)
     assert not has_convolutions(b"")
