@@ -75,8 +75,8 @@ class Protocol(Connection):
         self._is_complete = False  # whether a request has ended in what is parsed
         self._begins_here = False  # whether the request began in the segment that is parsed
         self._overhead = 0  # bytes of the request that are not its body, except in the segment in which it began
-        self._method = b""
-        self.url = b""
+        self._fields = 0  # headers and trailers
+        self._method = self.url = b""
         self.headers = []
         self._plain: PlainRequest | None = None
         self._length: int | None = None  # of the body; None where it comes in chunks
@@ -108,7 +108,7 @@ class Protocol(Connection):
             raise Refused(heads.INVALID)
         self._deadline.stop()
         self._phase = _Phase.HEAD
-        self._begins_here, self._overhead = True, 0
+        self._begins_here, self._overhead, self._fields = True, 0, 0
         self._method = self.url = b""
         self.headers = []
 
@@ -119,11 +119,12 @@ class Protocol(Connection):
             raise Refused(heads.URL_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One of its headers. Trailers are ignored."""
+        """One of its headers. Trailers are counted, and ignored."""
+        self._fields += 1
+        if self._fields > heads.MAX_HEADERS:
+            raise Refused(heads.TOO_MANY_HEADERS)
         if self._phase is _Phase.HEAD:
             self.headers.append((name.lower(), value))
-            if len(self.headers) > heads.MAX_HEADERS:
-                raise Refused(heads.TOO_MANY_HEADERS)
 
     def on_headers_complete(self) -> None:
         """Decide who answers it, or refuse it."""
@@ -291,7 +292,6 @@ class Protocol(Connection):
         )
 
     def _drop(self) -> None:
-        """Hold nothing of a request that is not answered."""
         self._phase = _Phase.IDLE
         self._body.take()
         self._release()

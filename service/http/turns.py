@@ -51,7 +51,7 @@ class Turns:
             self._waiting.append((work, seconds))
 
     def add(self, work: Work, seconds: float = 0.0) -> None:
-        """Do this in one of the next iterations: at least one in each, and more when nothing waits."""
+        """Do this in one of the next iterations: one in each, and more where what waits leaves time."""
         self._schedule()
         self._later.append((work, seconds))
 
@@ -66,10 +66,11 @@ class Turns:
         self._seconds = 0.0
         if self._waiting or self._later:
             self._schedule()
-        if self._later:
-            self._do(*self._later.popleft())
-        while self._seconds < SECONDS and (queue := self._waiting or self._later):
-            self._do(*queue.popleft())
+        for queue in (self._waiting, self._later):
+            if queue:  # at least one of each
+                self._do(*queue.popleft())
+            while queue and self._seconds < SECONDS:
+                self._do(*queue.popleft())
         self._seconds = max(0.0, self._seconds - SECONDS)  # what one piece has taken too much, others wait for
 
     def _do(self, work: Work, seconds: float) -> None:

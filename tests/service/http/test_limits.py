@@ -115,6 +115,7 @@ TOO_MUCH = {
     "all together": (431, [HEAD + b"".join(b"x-%d: %b\r\n" % (i, b"a" * 1000) for i in range(40)) + b"\r\n"]),
     "empty lines": (431, [b"\r\n" * 1000] * 17),
     "trailers": (431, [chunked(BODY)[:-2], *[b"x: y\r\n" * 1000] * 6]),
+    "trailers at once": (431, [chunked(BODY)[:-2] + b"x: y\r\n" * (MAX_HEADERS + 1)]),
     "trailer without end": (431, [chunked(BODY)[:-2] + b"x: ", *[b"a" * PIECE] * 6]),
     "chunk extension": (431, [http(Content_Length="", Transfer_Encoding="chunked") + b"5;", *[b"a" * PIECE] * 6]),
     "said length": (413, [http(b"x", Content_Length=str(LIMIT + 1))]),

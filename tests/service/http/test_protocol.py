@@ -420,7 +420,10 @@ def test_a_request_in_line_is_not_parsed_before_the_one_before_it_is_answered(ap
     asyncio.run(ask())
 
 
-def test_a_body_of_empty_lines_in_chunks_keeps_nobody_waiting(app: Application) -> None:
+def test_a_body_of_empty_lines_in_chunks_keeps_nobody_waiting(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.http.turns.SECONDS", 1e-9)
     flood = chunked(b"\r\n\r\n" * 5000)
 
     async def ask() -> None:
