@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 MIN_BYTES = 8 << 20
 MAX_BYTES = 512 << 20
-"""Of a graph. The weights of a smaller one take little, and a larger one may not fit into a folder for temporary files."""
+"""Of a graph. A smaller one has few weights, and a larger one may not fit into a folder for temporary files."""
 
 
 def is_worth_sharing(graph: SerializedGraph) -> bool:
