@@ -7,6 +7,7 @@ y[..., k, ..., l, ...] = scale[k, l] * x[..., k, ..., l, ...] + shift[k, l]     
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import onnx
@@ -17,6 +18,10 @@ from models.graph.nodes import Dim, label
 
 _EQUAL = 1e-9
 """Maps that differ by less, relatively, are one map, computed in two ways."""
+
+
+MOST_ENTRIES = 1 << 24
+"""Of a map along several axes, each of which is a scale and a shift of 8 bytes."""
 
 
 class Refusal(Exception):
@@ -35,6 +40,16 @@ class Refusal(Exception):
     def because(self, evidence: str | None) -> "Refusal":
         """The refusal with evidence for it, or itself where there is none."""
         return self if evidence is None else Refusal(f"{self}: {evidence}", proven=True)
+
+
+def require_small(node: onnx.NodeProto, sizes: Sequence[int]) -> None:
+    """Check that a map of these sizes fits into memory.
+
+    Raises:
+        Refusal: it does not.
+    """
+    if prod(sizes) > MOST_ENTRIES:
+        raise Refusal(f"behind {label(node)} the map would have {prod(sizes)} scales, of at most {MOST_ENTRIES}")
 
 
 def known_sizes(node: onnx.NodeProto, dims: Sequence[Dim]) -> list[int]:
@@ -214,6 +229,7 @@ class ChannelMap:
             raise Refusal(f"the channels lie along {self.place}")
         own = dict(zip(self.axes, self.scale.shape, strict=True))
         sizes = known_sizes(node, [own.get(axis, dims[axis]) for axis in range(self.axes[0], len(dims))])
+        require_small(node, sizes)
         present = [sizes[axis - self.axes[0]] if axis in own else 1 for axis in range(self.axes[0], len(dims))]
         parts = [np.broadcast_to(part.reshape(present), sizes).reshape(-1) for part in (self.scale, self.shift)]
         return np.stack(parts, axis=-1)

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from models.graph.certainty import Certainty, certain
-from models.graph.channel_map import ChannelMap, Refusal, known_sizes
+from models.graph.channel_map import ChannelMap, Refusal, known_sizes, require_small
 from models.graph.editor import GraphEditor
 from models.graph.nodes import integer, integers, is_standard, label
 from models.graph.step import has_input, shape
@@ -39,6 +39,8 @@ class Part:
         """
         if self.is_single:
             known = known.renumber(lambda axis: axis + (axis >= self.axis))
+        taken_alone = 1 if self.axis in known.axes else self.size
+        require_small(node, [*known.scale.shape, taken_alone])
         part = known.spread(self.axis, len(self.indices))
         at = part.axes.index(self.axis)
         sizes = [
@@ -117,7 +119,9 @@ def sliced(editor: GraphEditor, node: onnx.NodeProto, axis: int) -> Part | None:
     for on, start, end, step in slice_bounds(editor, node):
         if on == axis:
             (size,) = known_sizes(node, [shape(editor, node.input[0])[axis]])
-            return Part(axis, size, np.arange(size)[slice(start, end, step)])
+            chosen = range(size)[slice(start, end, step)]
+            require_small(node, [len(chosen)])
+            return Part(axis, size, np.array(chosen, np.int64))
     return None
 
 
@@ -163,6 +167,7 @@ def split_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
         length = -(-size // len(node.output))
         lengths = [length] * (size // length) + [size % length] * bool(size % length)
     ends = np.cumsum([0, *lengths])
+    require_small(node, [int(ends[-1])])
     return tuple(Part(axis, size, np.arange(start, end)) for start, end in pairwise(ends))
 
 
@@ -174,6 +179,7 @@ def joined_parts(editor: GraphEditor, node: onnx.NodeProto) -> tuple[Part, ...]:
     """
     axis = integer(node, "axis", 1) % len(shape(editor, node.output[0]))
     ends = np.cumsum([0, *known_sizes(node, [shape(editor, name)[axis] for name in node.input])])
+    require_small(node, [int(ends[-1])])
     return tuple(Part(axis, int(ends[-1]), np.arange(start, end)) for start, end in pairwise(ends))
 
 

@@ -52,7 +52,9 @@ def _state(editor: GraphEditor, node: onnx.NodeProto) -> bool:
         return False
     if -1 in numbers:
         whole, others = _product(map(_of, before)), _product(size for size in target if size != _Size(-1))
-        if whole is None or others is None or whole.free != others.free or whole.number % (others.number or 1):
+        if whole is None or others is None or whole.free != others.free or others.number < 1:
+            return False
+        if whole.number % others.number or numbers.count(-1) > 1:
             return False
         numbers[numbers.index(-1)] = whole.number // others.number
     numbers[computed[0]] = -1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.fold import fold
 from models.graph.nodes import Dim
+from models.graph.parts import Part
 from tests.models.graph.cases import Graph
 from tests.models.graph.oracle import feeds, reference
 from tests.models.graph.test_fold import EXACT, worst_error
@@ -228,3 +229,14 @@ def test_feeds_are_the_same_every_time() -> None:
     source = graph.model(graph.op("Relu", graph.input(3)))
 
     np.testing.assert_array_equal(feeds(source, 3)["x"], feeds(source, 3)["x"])
+
+
+def test_a_map_of_too_many_positions_is_refused() -> None:
+    """A hostile graph could ask for any amount of memory."""
+    node = onnx.NodeProto(op_type="Reshape", name="r")
+    known = ChannelMap.on(1, np.arange(8.0), np.arange(8.0))
+
+    with pytest.raises(Refusal, match="of at most"):
+        known.regroup(node, ["rows", 8, 1 << 40], ["rows", 1 << 43])
+    with pytest.raises(Refusal, match="of at most"):
+        Part(2, 1 << 40, np.arange(3)).of_input(node, known)

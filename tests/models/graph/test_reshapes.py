@@ -43,3 +43,16 @@ def test_a_target_with_one_free_size_becomes_a_constant(build, stated: list[int]
     inputs = feeds(source, 1)
     expected, actual = (reference(model, inputs, [output])[output] for model in (source, editor.finish()))
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("sizes", [(0, -1, 3), (-2, -1, 3), (1, -1, -1), (7, -1, 3)])
+def test_a_target_that_no_run_could_have_stays(sizes: tuple[int, ...]) -> None:
+    """A graph that was not made by an exporter: the numbers contradict each other."""
+    graph = Graph()
+    x = graph.input(6, 5)
+    rows = size(graph, x, 0, sizes[0])
+    reshaped = graph.op("Reshape", x, target(graph, rows, *sizes[1:]), name="reshape")
+    editor = GraphEditor(graph.model(graph.op("Identity", reshaped)))
+    state_reshaped_sizes(editor)
+
+    assert editor.constant(next(node for node in editor.nodes if node.name == "reshape").input[1]) is None
