@@ -1,11 +1,13 @@
 """What watching positions finds, and what it costs: a network with and without the layer `positions`.
 
-    python -m benchmarks.positions --data-dir data/mnist [--resnet REPOSITORY] --write docs/drift.md
+    python -m benchmarks.positions --data-dir data/mnist --model convnet --write docs/drift.md
+    python -m benchmarks.positions --data-dir data/mnist --model resnet --resnet REPOSITORY --write docs/drift.md
 
 Windows of MNIST's test images that set no thresholds, undisturbed and corrupted: `benchmarks.unseen_corruptions`, and
 rotations, covered blocks and swapped axes. Both versions are assembled from the same source graph and held-out rows;
 200 windows each, significant at 1 %. The cost is that of the observed graphs of 32 rows, with the moments, as a median
-over rounds of paired ratios. Results are kept in benchmarks/results/positions.json.
+over rounds of paired ratios. Results are kept in benchmarks/results/positions.json; a version that is there is not
+measured again.
 """
 
 import argparse
@@ -19,16 +21,14 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks import corruptions, unseen_corruptions
-from benchmarks.drift.rows import Images, Model, TestImages, windows
+from benchmarks.drift.rows import Images, Model, TestImages, read_model, windows
 from benchmarks.pages import write_between
-from models import starter
 from models.assemble import assemble, signed_lineage
 from models.drift.detector import Detector
 from models.graph.load import parse
 from models.model_info import ModelInfo
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader
-from models.repository.repository import Repository
 from models.runtime.load import load
 
 RESULTS = Path(__file__).parent / "results" / "positions.json"
@@ -52,39 +52,29 @@ def conditions(clean: Images) -> dict[str, Callable[[], Images]]:
     return found | {"swapped axes": lambda: clean.swapaxes(2, 3), "translate to one side": lambda: np.roll(clean, 2, 3)}
 
 
-def versions(parent: Model, images: TestImages) -> dict[bool, Model]:
-    """The network without and with the layer, by whether it has it."""
-    found = {}
+def version(parent: Model, images: TestImages, *, watched: bool) -> Model:
+    """The network with or without the layer."""
     (spec,) = parent.manifest.inputs
     rows = {spec.name: images.images[images.reference].reshape(-1, *spec.shape[1:])}
-    for watched in (False, True):
-        info = replace(ModelInfo.of(parent.manifest), watch_positions=watched)
-        found[watched] = Model.of(assemble(parse(parent.bundle.source), info, signed_lineage("imported"), rows=rows))
-    return found
+    info = replace(ModelInfo.of(parent.manifest), watch_positions=watched)
+    return Model.of(assemble(parse(parent.bundle.source), info, signed_lineage("imported"), rows=rows))
 
 
-def measure(name: str, parent: Model, images: TestImages) -> list[dict]:
+def measure(model: Model, images: TestImages) -> dict[str, list[float]]:
+    """Share of significant windows of both sizes, by condition."""
     chosen = np.random.default_rng(12).permutation(images.others)[:ROWS]
-    disturbed = conditions(images.images[chosen])
-    both = versions(parent, images)
-    found = []
-    for watched, model in both.items():
-        detector = Detector(model.manifest.drift)
-        random = np.random.default_rng(13)
+    detector, random = Detector(model.manifest.drift), np.random.default_rng(13)
 
-        def share(rows, pool, size, detector=detector, random=random) -> float:
-            drawn = windows(np.arange(pool), size, WINDOWS, random)
-            return float(np.mean([detector.assess(*rows.take(one).window()).significant for one in drawn]))
+    def share(rows, pool, size) -> float:
+        drawn = windows(np.arange(pool), size, WINDOWS, random)
+        return float(np.mean([detector.assess(*rows.take(one).window()).significant for one in drawn]))
 
-        clean = model.observe(images.images[images.others])
-        shares: dict[str, list[float]] = {
-            "undisturbed": [share(clean, len(images.others), size) for size in SIZES],
-        }
-        for condition, corrupt in disturbed.items():
-            rows = model.observe(corrupt())
-            shares[condition] = [share(rows, ROWS, size) for size in SIZES]
-        found.append({"model": name, "watched": watched, "shares": shares})
-    return [*found, {"model": name, "cost": cost(both)}]
+    clean = model.observe(images.images[images.others])
+    shares = {"undisturbed": [share(clean, len(images.others), size) for size in SIZES]}
+    for condition, corrupt in conditions(images.images[chosen]).items():
+        rows = model.observe(corrupt())
+        shares[condition] = [share(rows, ROWS, size) for size in SIZES]
+    return shares
 
 
 def cost(both: Mapping[bool, Model]) -> float:
@@ -140,21 +130,23 @@ def table(found: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
+    parser.add_argument("--model", choices=("convnet", "resnet"), help="to measure")
     parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
-    parser.add_argument("--cost", action="store_true", help="measure only the starter's cost again")
-    parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the table into")
     options = parser.parse_args()
-    if options.cost:
-        both = versions(Model.of(starter.read("convnet")), TestImages(options.data_dir))
-        kept = [one for one in json.loads(RESULTS.read_text()) if "cost" not in one or one["model"] != "convnet"]
-        RESULTS.write_text(json.dumps([*kept, {"model": "convnet", "cost": cost(both)}], indent=1) + "\n")
-    elif not options.show:
-        images = TestImages(options.data_dir)
-        found = measure("convnet", Model.of(starter.read("convnet")), images)
-        if options.resnet:
-            found += measure("resnet", Model.of(Repository(options.resnet).read("resnet", 1)), images)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    if options.model:
+        parent, images = read_model(options.model, options.resnet), TestImages(options.data_dir)
+        found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+        of_model = [one for one in found if one["model"] == options.model]
+        done = {one["watched"] for one in of_model if "shares" in one}
+        for watched in {False, True} - done:
+            shares = measure(version(parent, images, watched=watched), images)
+            found.append({"model": options.model, "watched": watched, "shares": shares})
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        if not any("cost" in one for one in of_model):
+            both = {watched: version(parent, images, watched=watched) for watched in (False, True)}
+            found.append({"model": options.model, "cost": cost(both)})
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     text = table(json.loads(RESULTS.read_text()))
     print(text)
     if options.write:
