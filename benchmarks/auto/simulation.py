@@ -19,6 +19,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.auto import next_step
 from models.recalibration.estimate import recalibrate
+from models.recalibration.gates import is_moving
 from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, require_better
 from models.repository import held_out
 from models.repository.auto import Auto, AutoLimits, AutoStep
@@ -230,7 +231,7 @@ class Simulation:
             require_better(after, base if served is None else candidate.served_accuracy)
             return replace(found, published=self._publish(candidate.publishable()))
         except VersionRefused as error:
-            return replace(found, reason=str(error))
+            return replace(found, reason=str(error), was_moving=is_moving(candidate.gates))
 
     def _step(self, group: str) -> None:
         windows = {

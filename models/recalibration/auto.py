@@ -145,7 +145,7 @@ def _judge(change: "_Change", job: ObservedJob) -> Step:
     if auto.is_promoted and (served is None or job.base is None or job.base.accuracy >= served.accuracy):
         return change.roll_back(f"estimated accuracy {describe(served)}, of version {auto.base} {describe(job.base)}")
     if job.published is None or job.candidate is None or served is None:
-        return change.give_up(job.reason or "its accuracy cannot be estimated")
+        return change.give_up(job.reason or "its accuracy cannot be estimated", has_failed=not job.was_moving)
     found = f"estimated accuracy {describe(job.candidate)}, of version {auto.served} {describe(served)}"
     if not job.candidate.is_better_than(served):
         return change.give_up(f"not better: {found}")
@@ -254,10 +254,11 @@ class _Change:
         auto = self._enter("watching", "promoted", self.candidate, reason, **changes)
         return Step(self.rollout.with_auto(auto).promoted(self.candidate, self.auto.served))
 
-    def give_up(self, reason: str) -> Step:
-        """End an attempt; the version that answers stays."""
+    def give_up(self, reason: str, *, has_failed: bool = True) -> Step:
+        """End an attempt; the version that answers stays. One that has not failed does not delay the next one."""
         version = self.auto.candidate or self.auto.base
-        auto = self._enter("watching", "gave_up", version, reason, failures=self.auto.failures + 1)
+        failures = self.auto.failures + 1 if has_failed else 0
+        auto = self._enter("watching", "gave_up", version, reason, failures=failures)
         return Step(self._without_trial().with_auto(auto), cancel=self.auto.job)
 
     def end_unknown(self, reason: str) -> Step:

@@ -254,6 +254,11 @@ def growth(parent: Iterable[NDArray[np.generic]], candidate: Iterable[NDArray[np
     return _gate("growth", "largest output, relative to the parent's largest", figure, upper=MAX_GROWTH)
 
 
+def is_moving(gates: Iterable[Gate]) -> bool:
+    """Whether the gate `trend` has found that the rows were still moving."""
+    return any(gate.name == "trend" and not gate.passed for gate in gates)
+
+
 def describe(gate: Gate) -> str:
     """The gate's figure and the bound that it misses, e.g. ``diversity 0.31 is below 0.9``."""
     if gate.figure is None:

@@ -38,6 +38,7 @@ class ObservedJob:
         reason: why there is none.
         base, served, candidate: estimated accuracies of the base, of the default version and of the new version, all on
             the job's rows; None where they are not known.
+        was_moving: whether the rows were still moving, so that they say nothing of those to come.
     """
 
     is_finished: bool = False
@@ -46,6 +47,7 @@ class ObservedJob:
     base: AccuracyEstimate | None = None
     served: AccuracyEstimate | None = None
     candidate: AccuracyEstimate | None = None
+    was_moving: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from models.accuracy.agreement import CurrentAccuracy
 from models.manifest import AccuracyEstimate
+from models.recalibration.gates import is_moving
 from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow
 from models.repository.auto import Auto
 from service.catalog.catalog import Catalog
@@ -112,6 +113,7 @@ def observe_job(job: Job) -> ObservedJob:
         is_finished=job.is_finished,
         published=job.published,
         reason=job.reason or "",
+        was_moving=is_moving(job.gates),
         base=job.accuracy_before,
         served=job.accuracy_served,
         candidate=job.accuracy_after,

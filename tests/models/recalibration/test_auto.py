@@ -363,6 +363,14 @@ class TestLimits:
         assert nothing(tried, START + 10 * MINUTE - 1, windows={BASE: window})
         assert not nothing(tried, START + 10 * MINUTE, windows={BASE: window})
 
+    @pytest.mark.parametrize("was_moving", [True, False])
+    def test_rows_that_were_still_moving_count_as_no_failure(self, was_moving: bool) -> None:
+        job = ObservedJob(is_finished=True, reason="trend", was_moving=was_moving, base=BAD, candidate=GOOD)
+        step = take(collecting(watching(failures=4)), START + MINUTE, job=job)
+
+        assert (taken(step), auto_of(step.rollout).failures) == ("gave_up", 0 if was_moving else 5)
+        assert nothing(step.rollout, START + 10 * MINUTE, windows={BASE: alarm(START + 10 * MINUTE)}) != was_moving
+
     def test_a_comparison_of_a_promoted_version_waits_as_well(self) -> None:
         compared = promoted(failures=1, tried=GOOD)
         late = START + 20 * MINUTE

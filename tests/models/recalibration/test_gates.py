@@ -248,3 +248,11 @@ def test_rows_must_have_stopped_moving() -> None:
     assert not gates.trend(drift=1.0, between=0.9, by_chance=0.1).passed
     assert gates.trend(drift=0.02, between=0.1, by_chance=0.05).passed  # few rows differ by as much
     assert gates.trend(drift=0.0, between=0.0, by_chance=0.0).passed
+
+
+def test_only_the_gate_trend_says_that_rows_were_still_moving() -> None:
+    moving, settled, few = gates.trend(1.0, 0.9, 0.1), gates.trend(1.0, 0.3, 0.1), gates.rows(1)
+    assert (moving.passed, settled.passed, few.passed) == (False, True, False)
+
+    assert gates.is_moving([settled, moving])
+    assert not gates.is_moving([settled, few])
