@@ -94,6 +94,7 @@ class Connection(HttpToolsProtocol):
     def _on_lost(self, exc: Exception | None) -> None:
         """Have the task of the request end, and release what is held."""
         super().connection_lost(exc)
+        del self._idle  # which refers to this: thousands of such cycles would wait for a long garbage collection
 
     def pause_writing(self) -> None:
         """More waits to be sent than the client takes."""

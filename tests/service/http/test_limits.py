@@ -1,9 +1,11 @@
 """What is refused before an application sees it, how, and that other requests are not disturbed."""
 
 import asyncio
+import gc
 import itertools
 import json
 import tracemalloc
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
@@ -564,3 +566,21 @@ def test_a_refusal_waits_for_the_responses_before_it(app: Application) -> None:
         assert connection.transport.ended
 
     talk(app, conversation)
+
+
+def test_a_connection_that_is_lost_waits_for_no_garbage_collection(app: Application) -> None:
+    """Thousands that did would stop the event loop for tens of milliseconds."""
+
+    async def whole() -> None:
+        connection = Connection(app, Protocol)
+        await connection.send(HEALTH, PLAIN, HEAD)
+        protocol = weakref.ref(connection.protocol)
+        await connection.lose()
+        del connection
+        assert protocol() is None
+
+    gc.disable()
+    try:
+        asyncio.run(whole())
+    finally:
+        gc.enable()
