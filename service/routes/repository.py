@@ -77,7 +77,12 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
         summary="List versions",
         dependencies=[PUBLIC],
         responses=error_responses(400, 503),
-        openapi_extra=_optional_body({"ready": {"type": "boolean", "description": "Only versions that are loaded."}}),
+        openapi_extra=_optional_body(
+            {
+                "properties": {"ready": {"type": "boolean", "description": "Only versions that are loaded."}},
+                "additionalProperties": False,
+            }
+        ),
     )
     async def list_versions(request: Request) -> list[IndexedVersion]:
         """All versions of all models in the repository, and whether each is loaded."""
@@ -93,7 +98,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
         summary="Load a model",
         dependencies=[ADMIN],
         responses=change_responses(400, 401, 403, 404, 503),
-        openapi_extra=_optional_body(),
+        openapi_extra=_optional_body({"properties": {}}),
     )
     async def load_model(model: ModelName, request: Request) -> LoadedVersions:
         """Bring a model up to date with the repository: load new versions, then drop those no longer needed.
@@ -112,7 +117,7 @@ def router(catalog: Catalog, rollouts: Rollouts, reads: BlockingPool, changes: A
         summary="Unload a model",
         dependencies=[ADMIN],
         responses=change_responses(400, 401, 403, 404, 503),
-        openapi_extra=_optional_body(),
+        openapi_extra=_optional_body({"properties": {}}),
     )
     async def unload_model(model: ModelName, request: Request) -> UnloadedModel:
         """Stop serving a model until it is loaded again. Requests in flight are still answered.
@@ -171,6 +176,5 @@ async def _options(request: Request, *known: str) -> dict[str, Any]:
     return options
 
 
-def _optional_body(properties: dict[str, Any] | None = None) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties or {}}
-    return json_body(schema, {"nothing": {"value": {}}}, required=False)
+def _optional_body(schema: dict[str, Any]) -> dict[str, Any]:
+    return json_body({"type": "object", **schema}, {"nothing": {"value": {}}}, required=False)
