@@ -159,11 +159,17 @@ class ValkeyStore:
         await self._client.aclose()
 
     async def _answer(self, command: Awaitable[Any]) -> Any:
+        task = asyncio.current_task()
+        cancelled = 0 if task is None else task.cancelling()
         try:
             async with asyncio.timeout(4 * ANSWER_SECONDS):
-                return await command
+                result = await command
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable(f"the store ({self.name}) does not answer: {error}") from error
+        # It waits by `asyncio.wait_for`, which in Python 3.11 forgets a cancellation that comes with the answer.
+        if task is not None and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
+        return result
 
 
 def _milliseconds(seconds: float | None) -> int:

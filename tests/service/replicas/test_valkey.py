@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
 from service.replicas.store import StoreUnavailable
 from service.replicas.valkey import ValkeyStore
@@ -58,3 +59,29 @@ def test_the_password_is_sent_and_a_wrong_one_is_named_as_the_reason() -> None:
 )
 def test_messages_name_the_server(url: str, name: str) -> None:
     assert ValkeyStore(url).name == name
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_task_that_is_cancelled_as_the_answer_comes_ends(stops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that stops waits for its tasks: one that went on would keep it until it is ended by force."""
+
+    async def test() -> None:
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def get(_client: Redis, _key: str) -> bytes:
+            return await asyncio.wait_for(answer, 10)  # as the client waits
+
+        monkeypatch.setattr(Redis, "get", get)
+        store = ValkeyStore("redis://127.0.0.1:1")
+        task = asyncio.create_task(store.get("x"))
+        await asyncio.sleep(0)
+
+        answer.set_result(b"value")
+        if stops:
+            task.cancel()
+        await asyncio.wait([task])
+
+        assert task.cancelled() == stops
+        assert stops or task.result() == b"value"
+
+    asyncio.run(test())
