@@ -21,10 +21,10 @@ from models.runtime.device import device
 from models.runtime.pinned import pin
 from models.runtime.providers import Provider
 
-GRAPH_ID = "gpu_graph_id"
+_GRAPH_ID = "gpu_graph_id"
 """Entry of a run's options: which captured run it is."""
 
-NOT_CAPTURED = "-1"
+_NOT_CAPTURED = "-1"
 
 _CAPTURING_RUNS = 2
 """With one graph id: onnxruntime captures the second, and replays it from the third on."""
@@ -95,7 +95,7 @@ class CapturedRuns:
             run: runs the session with these options.
             options: of this run.
         """
-        options.add_run_config_entry(GRAPH_ID, NOT_CAPTURED)
+        options.add_run_config_entry(_GRAPH_ID, _NOT_CAPTURED)
         with self._lock, device.run():
             return run(options)
 
@@ -145,7 +145,7 @@ class _BoundRun(NamedTuple):
             whole[:rows] = inputs[name]
             whole[rows:] = 0
             value.update_inplace(whole)
-        options.add_run_config_entry(GRAPH_ID, self.graph_id)
+        options.add_run_config_entry(_GRAPH_ID, self.graph_id)
         session.run_with_iobinding(self.binding, options)
         return {name: value.numpy()[:rows].copy() for name, value in self.outputs.items()}
 

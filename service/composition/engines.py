@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from models.drift.domains import first_layers
-from models.errors import GraphError, InferenceFailed, ParityError
+from models.errors import DengeError, ProviderUnavailable
 from models.manifest import Manifest
 from models.memory import release_freed
 from models.observation import mean_output, square_output, variance_output
@@ -57,7 +57,9 @@ def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engi
         if settings.precision != "float32":
             try:
                 return _open_rounded(bundle, settings.precision, open_graph)
-            except (GraphError, InferenceFailed, ParityError) as error:
+            except ProviderUnavailable:
+                raise
+            except DengeError as error:
                 log.warning("precision_refused", model=manifest.model, precision=settings.precision, reason=str(error))
         return open_graph(bundle.folded, "float32")
 
@@ -68,8 +70,8 @@ def _open_rounded(bundle: Bundle, precision: Precision, open_graph: Callable[...
     """The engine of a bundle in less than float32, if it gives the answers of the one in float32.
 
     Raises:
-        GraphError, InferenceFailed: the graph cannot be converted, or cannot be run.
         ParityError: it gives others.
+        DengeError: the graph cannot be converted, or cannot be run on the rows for the comparison.
     """
     rounded = open_graph(to_half(bundle.folded) if precision == "float16" else bundle.folded, precision)
     exact = open_graph(bundle.folded, "float32", ())

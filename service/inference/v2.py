@@ -28,7 +28,7 @@ _MAX_SEARCHED_BYTES = 1 << 16
 Of a JSON part in which images are looked for: what describes them is short, and numbers may go on for megabytes.
 """
 _MAX_DIGITS = 9
-"""Of the length of a JSON part in which images are looked for."""
+"""Of the length of a JSON part."""
 _BINARY = (b"content-type", b"application/octet-stream")
 
 
@@ -115,8 +115,8 @@ class V2(OpenInference):
 
 def _is_raw(served: ServedVersion, call: Call, body: bytes) -> bool:
     """Whether most of a body is numbers in binary: they are looked at once, and stay where they are."""
-    length = call.headers.get(_JSON_LENGTH, b"")
-    if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) > INLINE_BYTES:
+    length = _json_length(call)
+    if length is None or length > INLINE_BYTES:
         return False
     is_text = any(spec.datatype == "BYTES" for spec in served.manifest.inputs)
     return len(body) <= RAW_INLINE_BYTES and not is_text
@@ -124,7 +124,15 @@ def _is_raw(served: ServedVersion, call: Call, body: bytes) -> bool:
 
 def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageReader | None:
     """What reads the images of a body, which come behind its JSON part."""
+    length = _json_length(call)
+    return (
+        None
+        if length is None
+        else find_image_reader(served, body, image_reader.DATATYPE, min(length, _MAX_SEARCHED_BYTES))
+    )
+
+
+def _json_length(call: Call) -> int | None:
+    """Bytes of the JSON part before numbers in binary; None where all is JSON, or the body is refused."""
     length = call.headers.get(_JSON_LENGTH, b"")
-    if not length.isdigit() or len(length) > _MAX_DIGITS:  # JSON only, or refused
-        return None
-    return find_image_reader(served, body, image_reader.DATATYPE, min(int(length), _MAX_SEARCHED_BYTES))
+    return int(length) if length.isdigit() and len(length) <= _MAX_DIGITS else None

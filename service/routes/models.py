@@ -48,7 +48,7 @@ class ModelCard(BaseModel):
     description: str
     provider: str = Field(description="Execution provider of onnxruntime, verified when the version was loaded.")
     precision: str = Field(
-        description="What it computes with: float32 also where its answers would change by the setting."
+        description="What it computes with: float32 where the precision that is set would change its answers."
     )
     labels: list[str] | None = Field(description="Names of the classes, in the order of the model's output.")
     preprocessing: ImagePreprocessing | None = Field(description="How images become inputs of the model.")

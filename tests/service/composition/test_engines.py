@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import structlog
 
-from models.errors import GraphError
+from models.errors import GraphError, InvalidInput
+from models.parity.changes import AnswerChanges
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.stored_graph import SerializedGraph
@@ -46,7 +47,7 @@ def test_less_than_float32_is_computed_with_where_the_answers_stay() -> None:
     assert not np.allclose(answer, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("reason", ["'logits' by", "no converter"])
+@pytest.mark.parametrize("reason", ["'logits' by", "no converter", "rows are refused"])
 def test_where_they_change_or_it_cannot_be_converted_it_is_served_in_float32(
     reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +56,12 @@ def test_where_they_change_or_it_cannot_be_converted_it_is_served_in_float32(
             raise GraphError(reason)
         return tiny_bundle(seed=1).folded
 
+    def refuse(*_: object) -> AnswerChanges:
+        raise InvalidInput(reason, "inputs")
+
     monkeypatch.setattr("service.composition.engines.to_half", to_half)
+    if reason == "rows are refused":  # a graph may refuse random ones
+        monkeypatch.setattr(AnswerChanges, "between", refuse)
 
     with structlog.testing.capture_logs() as logs:
         engine = engine_opener(ROUNDED, Limits())(tiny_bundle())
