@@ -32,8 +32,11 @@ from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.providers import runtime_version
-from training.__main__ import main as train
-from training.config import DataKind
+from training import published_part, run
+from training.bundle import make as make_bundle
+from training.bundle import store_statistics
+from training.config import Config, DataKind
+from training.data.dataset import Dataset
 from training.data.load import load
 
 RANGE_ROWS = 64
@@ -45,26 +48,32 @@ class Network:
     """A network of the table.
 
     Attributes:
-        data: that it is trained on.
-        options: of `python -m training train`; none for a starter.
+        training: its settings; None for a starter.
+        rows: the first rows of the data set, which it is trained on.
     """
 
     title: str
-    data: DataKind
-    options: str = ""
+    training: Config | None = None
+    rows: int | None = None
+
+    @property
+    def data(self) -> DataKind:
+        return self.training.data if self.training else "mnist"
 
 
 NETWORKS = {
-    "resnet-mnist": Network(
-        "ResNet-8, 16 channels, MNIST, 1 epoch", "mnist", "--model resnet --epochs 1 --batch-size 64"
+    "resnet18-mnist": Network(
+        "ResNet-18, 64 channels, MNIST", Config("resnet", "mnist", epochs=1, depth=18, width=64), rows=16_000
     ),
-    "wide-digits": Network(
-        "ResNet-20, 64 channels, digits", "digits", "--model resnet --depth 20 --width 64 --epochs 8"
+    "resnet18-digits": Network(
+        "ResNet-18, 64 channels, digits", Config("resnet", "digits", epochs=5, depth=18, width=64)
     ),
-    "resnet-digits": Network("ResNet-8, 16 channels, digits", "digits", "--model resnet --epochs 15"),
-    "mlp-digits": Network("MLP 64-512-512-10, digits", "digits", "--model mlp --depth 2 --width 512 --epochs 15"),
-    "convnet": Network("starter `convnet`, MNIST", "mnist"),
-    "mlp": Network("starter `mlp`, MNIST", "mnist"),
+    "resnet-mnist": Network("ResNet-8, 16 channels, MNIST", Config("resnet", "mnist", epochs=1, batch_size=64)),
+    "wide-digits": Network("ResNet-20, 64 channels, digits", Config("resnet", "digits", epochs=8, depth=20, width=64)),
+    "resnet-digits": Network("ResNet-8, 16 channels, digits", Config("resnet", "digits", epochs=15)),
+    "mlp-digits": Network("MLP 784-512-512-10, digits", Config("mlp", "digits", epochs=15, depth=2, width=512)),
+    "convnet": Network("starter `convnet`, MNIST"),
+    "mlp": Network("starter `mlp`, MNIST"),
 }
 
 Make = Callable[[Bundle, Arrays], bytes]
@@ -105,23 +114,36 @@ METHODS: dict[str, Make] = {
 
 def read(name: str, work: Path, data_dir: Path | None) -> Bundle:
     """The bundle of a network, which is trained if it is not there yet."""
-    if not NETWORKS[name].options:
+    network = NETWORKS[name]
+    if network.training is None:
         starters = Repository(work / "starters")
         starter.seed(starters)
         return starters.read(name, 1)
     repository = Repository(work / "repository")
     if name not in repository.models():
-        folder = [] if data_dir is None or NETWORKS[name].data == "digits" else ["--data-dir", str(data_dir)]
-        places = ["--repository", str(repository.root), "--name", name, "--run-dir", str(work / "runs" / name)]
-        if train(["train", "--data", NETWORKS[name].data, *NETWORKS[name].options.split(), *folder, *places]):
-            raise RuntimeError(f"{name} could not be trained")
+        repository.publish(train(name, network.training, data_set(name, data_dir), work / "runs" / name))
     return repository.read(name, 1)
 
 
-def test_rows(bundle: Bundle, data: DataKind, data_dir: Path | None, seen: Arrays) -> tuple[Arrays, NDArray[np.int64]]:
+def data_set(name: str, data_dir: Path | None) -> Dataset:
+    return load(NETWORKS[name].data, data_dir if NETWORKS[name].data == "mnist" else None)
+
+
+def train(name: str, config: Config, data: Dataset, folder: Path) -> Bundle:
+    """The bundle of a new network, which is trained on the first rows and tested on the first test rows."""
+    found = run.Rows.of(config, data)
+    some = NETWORKS[name].rows
+    rows = run.Rows(
+        found.train[:some], found.train_labels[:some], found.test[:TEST_ROWS], found.test_labels[:TEST_ROWS]
+    )
+    part = published_part.of(run.train(config, data, rows, folder, resume=False, log=print), data, rows)
+    return make_bundle(name, config, part, store_statistics(part))
+
+
+def test_rows(name: str, bundle: Bundle, data_dir: Path | None, seen: Arrays) -> tuple[Arrays, NDArray[np.int64]]:
     """The first test rows without those that ranges were measured on, and their labels."""
     (spec,) = bundle.manifest.inputs
-    found = load(data, data_dir if data == "mnist" else None)
+    found = data_set(name, data_dir)
     rows = found.test_rows.reshape(-1, *spec.shape[1:])
     known = {row.tobytes() for row in seen[spec.name]}
     others = np.array([row.tobytes() not in known for row in rows])
@@ -133,7 +155,7 @@ def lines(name: str, work: Path, data_dir: Path | None) -> Iterator[str]:
     assert bundle.held_out is not None
     kept = held_out.unpack(bundle.held_out, bundle.manifest.inputs)
     for_ranges = {key: values[:RANGE_ROWS] for key, values in kept.items()}
-    rows, labels = test_rows(bundle, NETWORKS[name].data, data_dir, for_ranges)
+    rows, labels = test_rows(name, bundle, data_dir, for_ranges)
     for method, make in METHODS.items():
         graph = make(bundle, for_ranges)
         found = compare(bundle.manifest, bundle.folded, graph, rows, labels)

@@ -63,8 +63,8 @@ def train(
         batch_size: Rows per step, at least 2, over all processes.
         learning_rate: Learning rate of Adam at the first step. It falls to zero along a half cosine.
         seed: Seed of the initial weights and of every shuffle.
-        depth: Hidden layers (mlp), blocks (convnet), weighted layers (resnet: 6n + 2), convolutions (textcnn) or
-            doublings of the image (dcgan). 0 stands for 1, 3, 8, 3 and 2.
+        depth: Hidden layers (mlp), blocks (convnet), weighted layers (resnet: 6n + 2, or 18 or 34), convolutions
+            (textcnn) or doublings of the image (dcgan). 0 stands for 1, 3, 8, 3 and 2.
         width: Units (mlp), channels of the first block (convnet, resnet), of each convolution (textcnn) or before the
             image (dcgan). 0 stands for 64, 16, 16, 64 and 16.
         threads: Threads of torch. The last bits of the weights depend on their number.

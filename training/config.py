@@ -16,7 +16,7 @@ _TEXTS: frozenset[DataKind] = frozenset({"rt-polarity", "table"})
 _DEPTH_AND_WIDTH: dict[ModelKind, tuple[int, int]] = {
     "mlp": (1, 64),  # hidden layers, units of each
     "convnet": (3, 16),  # blocks, channels of the first
-    "resnet": (8, 16),  # 6n + 2 layers, channels of the first stage
+    "resnet": (8, 16),  # weighted layers, channels of the first stage
     "textcnn": (3, 64),  # widths of convolutions, channels of each
     "dcgan": (2, 16),  # doublings of the image, channels before the last
 }
@@ -68,8 +68,10 @@ class Config:
             case "convnet":
                 _require(1 <= self.depth <= 4, "depth", "from 1 to 4 blocks, since each halves the image")
             case "resnet":
-                valid = 8 <= self.depth <= 1202 and (self.depth - 2) % 6 == 0
-                _require(valid, "depth", "6n + 2 layers for a residual network: 8, 14, 20, 32, 44, 56, 110 ...")
+                valid = self.depth in (18, 34) or (8 <= self.depth <= 1202 and (self.depth - 2) % 6 == 0)
+                _require(
+                    valid, "depth", "6n + 2 layers for a residual network (8, 14, 20, 32, 44, 56 ...), or 18 or 34"
+                )
             case "textcnn":
                 _require(1 <= self.depth <= 8, "depth", "from 1 to 8 convolutions, over 3 to 10 tokens")
             case "dcgan":

@@ -96,7 +96,7 @@ def _session(graph: bytes) -> ort.InferenceSession:
 def measure(*_: object) -> list[dict]:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        networks.publish(Path(folder), "resnet18", networks.ResNet18())
+        networks.publish(Path(folder), "resnet18", networks.resnet18())
         resnet = Repository(Path(folder) / "repository").read("resnet18", 1)
     found = []
     for name, bundle in {"mlp": Model("mlp").bundle, "convnet": Model("convnet").bundle, "resnet18": resnet}.items():

@@ -4,11 +4,11 @@ python -m benchmarks.service.networks FOLDER    writes FOLDER/repository for Den
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.service.cases import ROW_SHAPES
 from models.assemble import assemble, signed_lineage
@@ -21,48 +21,14 @@ from training import population
 from training.export import export
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
+from training.networks.resnet import ResNet
 
 SEED = 0
 CALIBRATION_ROWS = 256
 
 
-class ResNet18(nn.Module):
-    """ResNet-18 of He, Zhang, Ren & Sun (2016), with the stem usual for 32 x 32 images: 3 x 3, no pooling."""
-
-    def __init__(self, num_classes: int = 10) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(64)
-        widths = [(64, 64), (64, 128), (128, 256), (256, 512)]
-        self.blocks = nn.Sequential(*(block for pair in widths for block in self._stage(*pair)))
-        self.output = nn.Linear(512, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(self.norm(self.conv(x)).relu())  # (N, 512, 4, 4)
-        return self.output(x.mean(dim=(2, 3)))
-
-    @staticmethod
-    def _stage(num_inputs: int, width: int) -> Iterator[nn.Module]:
-        yield Block(num_inputs, width)
-        yield Block(width, width)
-
-
-class Block(nn.Module):
-    def __init__(self, num_inputs: int, width: int) -> None:
-        super().__init__()
-        changes = num_inputs != width
-        self.conv1 = nn.Conv2d(num_inputs, width, kernel_size=3, stride=1 + changes, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut: nn.Module = nn.Identity()
-        if changes:
-            projection = nn.Conv2d(num_inputs, width, kernel_size=1, stride=2, bias=False)
-            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norm1(self.conv1(x)).relu()
-        return (self.norm2(self.conv2(y)) + self.shortcut(x)).relu()
+def resnet18() -> ResNet:
+    return ResNet(3, 10, depth=18, width=64)
 
 
 def make_bundle(name: str, network: nn.Module, shape: Sequence[int], real_rows: int = 8) -> Bundle:
@@ -99,7 +65,7 @@ def main(folder: Path) -> None:
     torch.manual_seed(SEED)
     publish(folder, "mlp", MLP(784, 10, depth=2, width=512))
     publish(folder, "convnet", ConvNet(ROW_SHAPES["convnet"], 10))
-    publish(folder, "resnet18", ResNet18())
+    publish(folder, "resnet18", resnet18())
 
 
 if __name__ == "__main__":

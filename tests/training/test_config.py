@@ -20,7 +20,7 @@ from training.config import Config
         ({"threads": 0}, "threads"),
         ({"model": "mlp", "depth": -1}, "depth"),
         ({"model": "convnet", "depth": 5}, "depth"),
-        ({"model": "resnet", "depth": 18}, "depth"),
+        ({"model": "resnet", "depth": 19}, "depth"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_its_name(wrong: dict[str, object], field: str) -> None:

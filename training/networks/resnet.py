@@ -1,4 +1,4 @@
-"""The residual network for small images of He, Zhang, Ren & Sun (2016, "Deep Residual Learning", section 4.2).
+"""The residual networks of He, Zhang, Ren & Sun (2016, "Deep Residual Learning"), with a first layer for small images.
 
 Every normalisation layer directly follows a convolution, so every one can be folded; the layers of the later
 "pre-activation" variant, which follow an addition, could not.
@@ -6,33 +6,36 @@ Every normalisation layer directly follows a convolution, so every one can be fo
 
 from torch import Tensor, nn
 
+_FOUR_STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+"""Blocks of each stage, by depth: those of table 1 with blocks of two layers. Other depths have three (section 4.2)."""
+
 
 class ResNet(nn.Module):
-    """A convolution, three stages of n blocks, the mean over positions, a linear layer: 6n + 2 weighted layers.
+    """A convolution, stages of blocks, the mean over positions, a linear layer.
 
     Args:
         num_channels: of the image.
         num_classes: outputs.
-        depth: 6n + 2, e.g. 8, 20, 56.
-        width: channels of the first stage; the second has twice as many at half the resolution, the third again.
+        depth: weighted layers: 6n + 2, e.g. 8, 20, 56, for three stages of n blocks; 18 or 34 for four stages.
+        width: channels of the first stage; each other one has twice as many as the one before, at half the resolution.
     """
 
     def __init__(self, num_channels: int, num_classes: int, depth: int = 8, width: int = 16) -> None:
         super().__init__()
-        blocks = (depth - 2) // 6
+        blocks = _FOUR_STAGES.get(depth, 3 * ((depth - 2) // 6,))
+        widths = [width << stage for stage in range(len(blocks))]
         self.conv = nn.Conv2d(num_channels, width, kernel_size=3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.stages = nn.Sequential(
-            _stage(width, width, blocks, stride=1),
-            _stage(width, 2 * width, blocks, stride=2),
-            _stage(2 * width, 4 * width, blocks, stride=2),
+            _stage(width, width, blocks[0], stride=1),
+            *(_stage(*of, stride=2) for of in zip(widths, widths[1:], blocks[1:], strict=False)),
         )
-        self.output = nn.Linear(4 * width, num_classes)
+        self.output = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, num_channels, H, W) -> (N, num_classes), logits."""
         x = self.norm(self.conv(x)).relu()  # (N, width, H, W)
-        x = self.stages(x)  # (N, 4 width, H / 4, W / 4)
+        x = self.stages(x)  # (N, widths[-1], H / 4, W / 4), or H / 8, W / 8 after four stages
         return self.output(x.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
 

@@ -23,6 +23,8 @@ from training.networks.textcnn import TextCNN
         ("convnet", 4, 4, 4),
         ("resnet", 0, 0, 9),  # 7 of its 8 weighted layers, and 2 projections
         ("resnet", 20, 4, 21),
+        ("resnet", 18, 4, 20),  # 17, and 3 projections
+        ("resnet", 34, 4, 36),
     ],
 )
 def test_a_network_has_the_layers_it_was_asked_for(
