@@ -75,10 +75,11 @@ function sentence({ model, version }, judged, now) {
     case "covariate_shift":
     case "label_shift_likely":
       return [
-        h("strong", null, since === null ? "An alarm is open." : `Alarm since ${date(since)}, for ${span(since)}.`),
+        h("strong", null, since === null ? "No alarm is open." : `Alarm since ${date(since)}, for ${span(since)}.`),
         now === "label_shift_likely"
           ? " Each class looks as before, but some come more often than in the data that the model was checked with."
           : " They differ from the data that the model was checked with, so its answers may be wrong more often.",
+        lastAlarm(judged, history),
       ];
     case "quiet":
       return [

@@ -1,6 +1,7 @@
 """Drift in words, numbers and drawings; traffic."""
 
 import re
+from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.end_to_end.conftest import Process
+from models.repository.repository import Repository
+from service.watching.alarm import UNLOADED
+from tests.end_to_end.conftest import Process, running
 from tests.end_to_end.page.browser import opened
 from tests.end_to_end.page.checks import NARROW, faint_texts, scroll_width, send
+from tests.watching import usual_rows, watched_bundle
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -252,3 +256,33 @@ def test_drawings_wait_until_their_width_is_known(browser: Browser, drifted: Pro
         page.clock.run_for(100)
 
         expect(page.locator(".normals")).to_have_count(1)
+
+
+@pytest.mark.slow
+def test_why_an_alarm_ended_is_shown_where_its_version_answered_no_more(browser: Browser, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    for _ in range(2):
+        repository.publish(watched_bundle())
+    settings = ("--watch-percent", "100", "--drift-window-rows", "32", "--loaded-versions", "2")
+    with running(repository.root, *settings) as process:
+        version = f"{process.url}/v2/models/tiny/versions/1"
+        rows = 3 + usual_rows(64)
+        tensor = {"name": "input", "datatype": "FP32", "shape": rows.shape, "data": rows.ravel().tolist()}
+        httpx2.post(f"{version}/infer", json={"inputs": [tensor]}).raise_for_status()
+        with opened(browser, f"{process.url}/#/models/tiny/history?version=1") as page:
+            alarms = page.get_by_role("table", name="Alarms").get_by_role("row")
+            expect(alarms.last).to_contain_text("still open")
+            expect(alarms.last).not_to_contain_text(UNLOADED)
+        httpx2.post(f"{process.url}/v2/repository/models/tiny/versions/1/unload").raise_for_status()
+        assert process.stop() == 0  # which ends the alarm at once, and not within half a minute
+
+    with running(repository.root, *settings) as process:
+        httpx2.post(f"{process.url}/v2/repository/models/tiny/versions/1/load").raise_for_status()
+        with opened(browser, f"{process.url}/#/models/tiny?version=1") as page:
+            expect(page.locator("#verdict")).to_contain_text("No alarm is open.")  # though its last window had shifted
+            ended = re.compile(f"The last alarm ended at .*{re.escape(UNLOADED)}")
+            expect(page.locator("#verdict")).to_contain_text(ended)
+            page.get_by_role("link", name="History", exact=True).click()
+            row = page.get_by_role("table", name="Alarms").get_by_role("row").last
+            expect(row).to_contain_text(UNLOADED)
+            expect(row).not_to_contain_text("still open")
