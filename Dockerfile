@@ -13,7 +13,11 @@ FROM base AS build
 # cpu, or cuda for onnxruntime's GPU build with the CUDA libraries it needs.
 ARG RUNTIME=cpu
 WORKDIR /build
-RUN python -m venv /opt/denge
+# For the reader of numbers in JSON, which is written in C. The images that serve and train have no compiler.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/* \
+    && python -m venv /opt/denge
 COPY pyproject.toml constraints.txt ./
 # The dependencies have a layer of their own, which a change of the code leaves in place.
 RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *(line for extra in (sys.argv[1], 'grpc', 'objects', 'otel', 'redis') for line in project['optional-dependencies'][extra]), sep='\n')" "$RUNTIME" > requirements.txt \

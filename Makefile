@@ -27,11 +27,11 @@ docs: .venv/.docs
 	scripts/build-docs
 
 # A stamp is written when its installation has succeeded, so that one that was interrupted is done again.
-.venv/.service: pyproject.toml constraints.txt scripts/install
+.venv/.service: pyproject.toml constraints.txt scripts/install service/wire/number_reader.c
 	scripts/install cpu
 	touch $@
 
-.venv/.all: pyproject.toml constraints.txt scripts/install
+.venv/.all: pyproject.toml constraints.txt scripts/install service/wire/number_reader.c
 	scripts/install cpu,training,test,lint
 	touch $@ .venv/.service
 
@@ -40,5 +40,5 @@ docs: .venv/.docs
 	touch $@
 
 clean:
-	rm -rf .venv build node_modules *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build node_modules *.egg-info service/wire/*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -57,6 +57,7 @@ WITHOUT = {
     "without-plain": Server(_without("plain"), "Denge with every prediction by ASGI and FastAPI"),
     "without-templates": Server(_without("templates"), "Denge with every request checked as if it were the first"),
     "without-watching": Server((*_denge("service"), "--watch-percent", "0"), "Denge that observes nothing"),
+    "without-reader": Server(_without("reader"), "Denge with all numbers in JSON read by simdjson"),
     "without-simdjson": Server(_without("simdjson"), "Denge with numbers in JSON read as Python objects"),
 }
 """Denge without one piece of its fast path, or without observation: measured when they are asked for."""

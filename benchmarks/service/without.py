@@ -1,7 +1,7 @@
 """python -m benchmarks.service.without PIECE [service's options]: the service without one piece of its fast path.
 
 Each piece has to earn its place: `python -m benchmarks.service --server denge without-plain without-templates
-without-simdjson --case json1 json32 binary32` measures all of them in one run.
+without-simdjson without-reader --case json1 json32 binary32` measures all of them in one run.
 """
 
 import sys
@@ -32,10 +32,20 @@ def templates() -> None:
 
 def simdjson() -> None:
     """Numbers in JSON become Python objects before they become an array."""
-    json_tensors.FAST = json_numbers.FAST = False
+    json_tensors.FAST = json_numbers.FAST = json_numbers.HAS_READER = False
 
 
-PIECES: dict[str, Callable[[], None]] = {"plain": plain_predictions, "templates": templates, "simdjson": simdjson}
+def reader() -> None:
+    """Float32 in JSON are read by simdjson, as where there is no C compiler."""
+    json_numbers.HAS_READER = False
+
+
+PIECES: dict[str, Callable[[], None]] = {
+    "plain": plain_predictions,
+    "templates": templates,
+    "simdjson": simdjson,
+    "reader": reader,
+}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Numbers from JSON text to arrays, without a Python object for each of them, if simdjson is installed.
+"""Numbers from JSON text to arrays, without a Python object for each of them.
 
 This is a fast path only: whatever it is not sure about, it leaves to others, which decide what is valid and write the
-error messages. simdjson's buffers ignore nesting, so that is checked here: the lengths of all inner lists, and that the
-text has no more brackets than the shape explains.
+error messages. Float32 whose shape is known are read by `number_reader`, which is built where there is a C compiler;
+others by simdjson, where it has a wheel. simdjson's buffers ignore nesting, so that is checked here: the lengths of all
+inner lists, and that the text has no more brackets than the shape explains.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,12 @@ FAST = find_spec("simdjson") is not None
 
 if FAST:
     import simdjson
+
+HAS_READER = find_spec("service.wire.number_reader") is not None
+"""It is built when Denge is installed, if there is a C compiler."""
+
+if HAS_READER:
+    from service.wire import number_reader
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ def parse_numbers(text: memoryview, datatype: str, shape: Sequence[int] | None =
         datatype: of the array.
         shape: of the array, which must be the nesting of the list. None for the shape (n,), however the list nests.
     """
+    if shape is not None and (array := read_regular(text, datatype, shape)) is not None:
+        return array
     if not FAST or datatype not in _PLANS:
         return None
     nested = shape is not None and len(shape) > 1
@@ -92,6 +101,23 @@ def parse_numbers(text: memoryview, datatype: str, shape: Sequence[int] | None =
         return None
     parsers.release(parser)
     return array if shape is None or array.shape == tuple(shape) else None
+
+
+def read_regular(text: memoryview, datatype: str, shape: Sequence[int]) -> Array | None:
+    """Lists of numbers as an array of their shape; None if they cannot be read with certainty, or without a C compiler.
+
+    Other threads can run in the meantime if the text is long.
+
+    Args:
+        text: the lists in JSON, from the first bracket to the last.
+        datatype: of the array. Only FP32 is read.
+        shape: of the array, which must be the nesting of the lists.
+    """
+    # A number and what follows it take two bytes.
+    if not HAS_READER or datatype != "FP32" or 2 * prod(shape) > len(text):
+        return None
+    array = np.empty(shape, np.float32)
+    return array if number_reader.read_float32(text, array, tuple(shape)) else None
 
 
 def to_array(data: Any, datatype: str) -> Array:

@@ -1,9 +1,10 @@
-"""Long lists of numbers in large JSON bodies: read in pieces, straight into an array.
+"""Long lists of numbers in large JSON bodies: read straight into an array, at once or in pieces.
 
-What keeps other threads waiting is a parser, so it gets one piece at a time: the text from one comma to another, in the
-brackets that are open there. It checks the text and reads its numbers. What no piece shows is whether all lists of one
-depth are equally long: that follows from where the brackets are among the commas, which numpy finds. In a list without
-empty lists, one comma stands between any two neighbouring numbers, so as many precede a bracket as there are numbers.
+Other threads can run while `number_reader` reads a list. What keeps them waiting is a parser, so it gets one piece at a
+time: the text from one comma to another, in the brackets that are open there. It checks the text and reads its numbers.
+What no piece shows is whether all lists of one depth are equally long: that follows from where the brackets are among
+the commas, which numpy finds. In a list without empty lists, one comma stands between any two neighbouring numbers, so
+as many precede a bracket as there are numbers.
 """
 
 import re
@@ -92,6 +93,10 @@ class LongList:
         """
         self._require_regular_start(field)
         shape = self.shape(field)
+        whole = json_numbers.read_regular(memoryview(self._text)[self._start : self._end], datatype, shape)
+        return self._read_pieces(shape, datatype, field, finite=finite) if whole is None else whole
+
+    def _read_pieces(self, shape: tuple[int, ...], datatype: Datatype, field: str, *, finite: bool) -> Array:
         # Numbers in a list of each depth. At the start of a piece those are open that are not complete.
         sizes = [prod(shape[axis:]) for axis in range(len(shape))]
         array: Array | None = None

@@ -1,12 +1,13 @@
 """Decodes V2 requests for one version of a model, quickly if a request is like an earlier one.
 
-Clients send the same request again and again with other numbers. The text around the numbers is a template: it is
-validated the first time, by `v2_request`, and recognised by its bytes from then on. Then only the numbers are decoded,
-and checked to be as many as before.
+The numbers are most of a request. Where they are the data of its only input, they are read apart from the text around
+them. Clients send the same request again and again with other numbers: that text is a template, which is validated the
+first time, by `v2_request`, and recognised by its bytes from then on, unless it has an id.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from math import prod
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -91,15 +92,22 @@ class V2Decoder:
         end = body.find(b"]" * depth, start) + depth
         if start + len(body) - end > MAX_TEMPLATE_BYTES or depth > len(self._input.shape):
             return self._decode_new(body, None, finite=finite)
-        around = body[:start], body[end:]
+        around, numbers = (body[:start], body[end:]), memoryview(body)[start:end]
         template = self._json.get(around)
         if template is not None:
             shape = (template.size,) if depth == 1 else template.shape
-            array = json_numbers.parse_numbers(memoryview(body)[start:end], self._input.datatype, shape)
+            array = json_numbers.parse_numbers(numbers, self._input.datatype, shape)
             if array is not None:
                 return self._fill(template, array.reshape(template.shape))
-        request = self._decode_new(body, None, finite=finite)
-        if template is None and request.id is None and _is_around_the_data(*around):
+            return self._decode_new(body, None, finite=finite)
+        parsed = _parse_around(*around)
+        if parsed is None:
+            return self._decode_new(body, None, finite=finite)
+        if self._insert(parsed, numbers, depth):
+            request = self._interpret(parsed, finite=finite)
+        else:
+            request = self._decode_new(body, None, finite=finite)
+        if request.id is None:
             array = request.inputs[self._input.name]
             self._json.remember(around, _Template(request._replace(inputs={}), array.shape, array.size))
         return request
@@ -123,16 +131,34 @@ class V2Decoder:
     def _decode_new(self, body: bytes, header_length: str | None, *, finite: bool) -> InferRequest:
         return v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite, batched=self._batched)
 
+    def _insert(self, request: dict[str, Any], numbers: memoryview, depth: int) -> bool:
+        """Insert the data of the first input as an array, if it can be read in the shape that the request states."""
+        tensor = request["inputs"][0]
+        shape = tensor.get("shape")
+        if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
+            return False
+        if depth not in (1, len(shape)):
+            return False
+        array = json_numbers.read_regular(numbers, self._input.datatype, [prod(shape)] if depth == 1 else shape)
+        tensor["data"] = array
+        return array is not None
+
+    def _interpret(self, request: dict[str, Any], *, finite: bool) -> InferRequest:
+        return v2_request.interpret(
+            request, memoryview(b""), self._inputs, self._outputs, finite=finite, batched=self._batched
+        )
+
     def _fill(self, template: _Template, array: Array) -> InferRequest:
         return InferRequest({self._input.name: array}, *template.request[1:])
 
 
-def _is_around_the_data(before: bytes, after: bytes) -> bool:
-    """Whether exactly the data of the first input is missing between two parts of a valid request."""
+def _parse_around(before: bytes, after: bytes) -> dict[str, Any] | None:
+    """A request without the data of its first input; None if that isn't what stands between the two parts of it."""
     text = before + b"0" + after
     if text.count(_DATA) != 1 or b"\\" in text:  # twice, or perhaps escaped
-        return False
+        return None
     try:
-        return bool(orjson.loads(text)["inputs"][0]["data"] == 0)
+        request = orjson.loads(text)
+        return request if request["inputs"][0]["data"] == 0 else None
     except (ValueError, LookupError, TypeError):
-        return False
+        return None

@@ -99,6 +99,7 @@ def test_the_error_names_the_position_in_the_whole_list() -> None:
 
 def test_a_list_whose_first_piece_is_wrong_gets_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"[" + b"true," * 100 + b"true]"
+    monkeypatch.setattr(json_numbers, "HAS_READER", False)  # which writes to no memory then
     monkeypatch.setattr(np, "empty", lambda *_: pytest.fail("an array was made"))
 
     with pytest.raises(InvalidInput):
@@ -106,6 +107,7 @@ def test_a_list_whose_first_piece_is_wrong_gets_no_memory(monkeypatch: pytest.Mo
 
 
 def test_no_piece_is_much_longer_than_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_numbers, "HAS_READER", False)
     lengths = []
     read = json_numbers.parse_numbers
     monkeypatch.setattr(

@@ -1,0 +1,3 @@
+from models.datatypes import Array
+
+def read_float32(text: bytes | memoryview, values: Array, shape: tuple[int, ...], /) -> bool: ...
