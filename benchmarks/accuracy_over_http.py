@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training import checkpoint, population, run
+from training.data.dataset import ImageDataset
 from training.data.load import load
 from training.networks.build import build
 
@@ -32,6 +33,8 @@ def torch_probabilities(path: Path, data_dir: Path) -> tuple[NDArray[np.float64]
     found = checkpoint.read(path)
     torch.set_num_threads(found.config.threads)
     dataset = load(found.config.data, data_dir)
+    if not isinstance(dataset, ImageDataset):
+        raise SystemExit("the checkpoint is of a network for texts: only images are sent")
     rows = run.Rows.of(found.config, dataset)
     network = build(found.config, dataset)
     found.restore_network(network)
@@ -56,6 +59,7 @@ def service(repository: Path) -> Iterator[str]:
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
+            assert process.stdout is not None
             yield process.stdout.readline().split()[-1]
         finally:
             process.terminate()

@@ -16,6 +16,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from benchmarks.drift.rows import Indices, Model, Rows, TestImages
 from models.batchnorm import Float64
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.alarm_rule import SECONDS_PER_DAY, AlarmRule
-from models.drift.assessment import Assessment
+from models.drift.assessment import Assessment, Verdict
 from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
 from models.drift.reference import ExpectedMoments, standard_error
 from models.drift.thresholds import WindowThresholds, usual_at
@@ -44,6 +45,9 @@ DAYS_BETWEEN = 7.0
 RULES: dict[str, float | None] = {"window": None, "week": DAYS_BETWEEN}
 """A false alarm in so many days; None for the rate of a window."""
 _CHUNK = 200
+
+Line = dict[str, Any]
+"""Of the results."""
 
 
 def _statistics(reference: DriftReference, rows: Rows, drawn: Indices) -> Float64:
@@ -67,7 +71,7 @@ def _assessments(
     threshold = thresholds.of(OVERALL, reference.thresholds, size)
     for value in map(float, statistics):
         is_significant = value > threshold
-        verdict = "covariate_shift" if is_significant else "quiet"
+        verdict: Verdict = "covariate_shift" if is_significant else "quiet"
         p = thresholds.p_value(value, size) if is_significant else 1.0
         yield Assessment(size, verdict, value, threshold, is_significant, 0.0, 0.0, {}, p_value=p)
 
@@ -91,7 +95,7 @@ def _opened(states: list[AlarmState]) -> int:
 def measure(model: Model, images: TestImages) -> None:
     done = {(one["stream"], one["rows"]) for one in _lines() if one["model"] == model.name}
     chosen = images.images[images.others]
-    reference = model.manifest.drift
+    reference = model.reference
     place = np.full(len(images.images), -1)
     place[images.others] = np.arange(len(images.others))
     runs = np.array_split(images.others, RUNS)
@@ -145,7 +149,7 @@ def _finite(delay: float) -> float | None:
     return delay if np.isfinite(delay) else None
 
 
-def _lines() -> list[dict]:
+def _lines() -> list[Line]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
 
 
@@ -160,11 +164,11 @@ def table() -> str:
     for one in _lines():
         weeks = DAYS / 7
 
-        def weekly(title: str, one=one, weeks=weeks) -> str:
+        def weekly(title: str, one: Line = one, weeks: float = weeks) -> str:
             counts = np.array(one["false"][title]) / weeks
             return f"{counts.mean():.2f} ± {1.96 * counts.std(ddof=1) / np.sqrt(len(counts)):.2f}"
 
-        def after(title: str, share: float, one=one) -> str:
+        def after(title: str, share: float, one: Line = one) -> str:
             delays = [np.inf if delay is None else delay for delay in one["delays"][title]]
             found = np.quantile(delays, share, method="inverted_cdf")
             return f"{found:.0f}" if np.isfinite(found) else f"> {MOVED}"

@@ -15,12 +15,16 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest, spearmanr
 
 from benchmarks import corruptions, unseen_corruptions
-from benchmarks.drift.rows import WITH_RESNET, Model, TestImages, read_model, windows
+from benchmarks.bundles import held_out_rows
+from benchmarks.corruptions import Images
+from benchmarks.drift.rows import WITH_RESNET, Model, Rows, TestImages, read_model, significance, windows
 from benchmarks.pages import write_between
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
 from models.classification import probabilities
@@ -32,7 +36,7 @@ from models.repository import held_out
 from models.runtime.load import load
 
 RESULTS = Path(__file__).parent / "results"
-SETS: dict[str, list[tuple[Callable, str, int]]] = {
+SETS: dict[str, list[tuple[Callable[[Images, str, int, int], Images], str, int]]] = {
     "tuning": [(corruptions.corrupt, *key) for key in itertools.product(corruptions.CORRUPTIONS, (1, 2, 3, 5))],
     "unseen": [
         (unseen_corruptions.corrupt, *key)
@@ -47,10 +51,10 @@ POOL, MEASURED = 1500, 1500
 LARGE, SMALL = 0.03, 0.015
 
 
-def _estimator(model: Model) -> tuple[AgreementEstimator, Callable]:
+def _estimator(model: Model) -> tuple[AgreementEstimator, Callable[[Images], NDArray[np.float32]]]:
     network = AdaptiveNetwork(parse(model.bundle.source))
-    kept = held_out.unpack(model.bundle.held_out, model.manifest.inputs)
-    found = AccuracyEstimator.calibrate(model.manifest, network, kept, max_seconds=300)
+    found = AccuracyEstimator.calibrate(model.manifest, network, held_out_rows(model.bundle), max_seconds=300)
+    assert found is not None
     run = load(network.twin(), optimize=True)
     (spec,) = model.manifest.inputs
     return found.before, lambda rows: run({spec.name: rows.reshape(-1, *spec.shape[1:])})[
@@ -60,7 +64,7 @@ def _estimator(model: Model) -> tuple[AgreementEstimator, Callable]:
 
 def measure(model: Model, group: str, folder: Path) -> None:
     images = TestImages(folder)
-    detector, (estimator, twin) = Detector(model.manifest.drift), _estimator(model)
+    detector, (estimator, twin) = Detector(model.reference), _estimator(model)
     kept = held_out.choose({"every": np.arange(len(images.images))})["every"]
     others = np.setdiff1d(images.others, kept)
     shuffled = np.random.default_rng(31).permutation(others)
@@ -68,7 +72,7 @@ def measure(model: Model, group: str, folder: Path) -> None:
     path = RESULTS / f"alarms_{model.name}_{group}.jsonl"
     done = {json.loads(line)["condition"] for line in path.read_text().splitlines()} if path.is_file() else set()
 
-    def judge(rows, found, loss: float, condition: str) -> dict:
+    def judge(rows: Images, found: Rows, loss: float, condition: str) -> dict[str, Any]:
         moments, classes = found.window()
         assessment = detector.assess(moments, classes)
         agreement = NO_ROWS
@@ -79,11 +83,12 @@ def measure(model: Model, group: str, folder: Path) -> None:
             )
             agreement += Agreement.of(parent, other, estimator.confident_at)
         accuracy = estimator.current(agreement, is_label_shift=assessment.is_explained_by_classes)
+        assert accuracy is not None
         return {
             "condition": condition,
             "rows": len(rows),
             "loss": round(loss, 4),
-            "significance": round(assessment.statistic / assessment.threshold, 3),
+            "significance": round(significance(assessment), 3),
             "by_size": assessment.alarm,
             "by_loss": assessment.with_accuracy(accuracy).alarm,
             "usual": estimator.scale,
@@ -92,7 +97,7 @@ def measure(model: Model, group: str, folder: Path) -> None:
 
     with path.open("a") as file:
 
-        def write(lines: Iterator[dict]) -> None:
+        def write(lines: Iterator[dict[str, Any]]) -> None:
             file.write("".join(json.dumps(line) + "\n" for line in lines))
             file.flush()
 
@@ -127,12 +132,12 @@ def measure(model: Model, group: str, folder: Path) -> None:
             )
 
 
-def _lines(name: str, group: str) -> list[dict]:
+def _lines(name: str, group: str) -> list[dict[str, Any]]:
     path = RESULTS / f"alarms_{name}_{group}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-RULES: dict[str, Callable[[dict], bool]] = {
+RULES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "significant": lambda line: line["significance"] > 1,
     "significant and large, without an estimate": lambda line: line["by_size"],
     "significant, and 3 points or more are lost": lambda line: line["by_loss"],
@@ -143,7 +148,7 @@ RULES: dict[str, Callable[[dict], bool]] = {
 """What an alarm may need; the third is what the service does."""
 
 
-def _share(lines: list[dict], rule: Callable[[dict], bool]) -> str:
+def _share(lines: list[dict[str, Any]], rule: Callable[[dict[str, Any]], bool]) -> str:
     """Share of windows with an alarm, with 1.96 standard errors over conditions, or the exact interval of one."""
     if not lines:
         return "-"
@@ -198,8 +203,8 @@ def accuracy_table(group: str) -> str:
     return "\n".join(parts)
 
 
-def _is_too_low(line: dict) -> bool:
-    return line["usual"] - line["estimate"][0] > 0.02  # of undisturbed rows
+def _is_too_low(line: dict[str, Any]) -> bool:
+    return bool(line["usual"] - line["estimate"][0] > 0.02)  # of undisturbed rows
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ def _ask_nannyml(python: Path, reference: Float64, labels: np.ndarray, given: Fl
         np.savez(path, reference=reference, labels=labels, cases=given)
         script = Path(__file__).parent / "nannyml_cbpe.py"
         done = subprocess.run([python, script, path], check=True, capture_output=True, text=True)
-        return json.loads(done.stdout.splitlines()[-1])
+        return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
 
 def main() -> None:

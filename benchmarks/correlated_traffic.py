@@ -16,6 +16,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from benchmarks.drift.rows import WITH_RESNET, Indices, Model, Rows, TestImages
 from models.drift.assessment import Assessment
 from models.drift.baseline import SCORE_RATE, Baseline
 from models.drift.detector import Detector
+from models.moments.window import WindowMoments
 
 RESULTS = Path(__file__).parent / "results" / "correlated_traffic.jsonl"
 SIZES = (16, 64, 256)
@@ -36,6 +38,7 @@ BURST_ROWS = 20
 HOUR_ROWS = 2048
 COSTLY = 0.03
 
+Window = tuple[dict[str, WindowMoments], Indices]
 Stream = Callable[[int, list[Indices], Indices, np.random.Generator], Indices]
 """From a number of rows, runs of rows in their own order, the labels of all images -> indices of a stream's rows."""
 
@@ -73,7 +76,7 @@ STREAM_KINDS: dict[str, Stream] = {
 }
 
 
-def _lines() -> list[dict]:
+def _lines() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
 
 
@@ -93,7 +96,7 @@ def measure(model: Model, images: TestImages) -> None:
         moved[condition] = model.observe(corrupt(chosen, kind, severity, seed=1))
         loss = np.mean(clean.predicted == labels) - np.mean(moved[condition].predicted == labels)
         costly |= {condition} if loss >= COSTLY else set()
-    detector = Detector(model.manifest.drift)
+    detector = Detector(model.reference)
     for (stream, draw), size in itertools.product(STREAM_KINDS.items(), SIZES):
         if (name, stream, size) in done:
             continue
@@ -103,8 +106,13 @@ def measure(model: Model, images: TestImages) -> None:
             shuffled = [runs[number] for number in random.permutation(RUNS)]
 
             def windows(
-                rows: Rows, count: int, chosen: list[Indices], random=random, draw=draw, size=size
-            ) -> list[tuple]:
+                rows: Rows,
+                count: int,
+                chosen: list[Indices],
+                random: np.random.Generator = random,
+                draw: Stream = draw,
+                size: int = size,
+            ) -> list[Window]:
                 drawn = place[draw(count * size, chosen, images.labels, random)].reshape(count, size)
                 return [rows.take(window).window() for window in drawn]
 
@@ -121,12 +129,12 @@ def _stream(
     clean: Rows,
     moved: dict[str, Rows],
     costly: set[str],
-    windows: Callable[[Rows, int, list[Indices]], list[tuple]],
+    windows: Callable[[Rows, int, list[Indices]], list[Window]],
     runs: list[Indices],
     size: int,
 ) -> dict[str, float]:
-    def judge(drawn: list[tuple], baseline: Baseline | None = None) -> list[Assessment]:
-        return [detector.assess(*window, SCORE_RATE, baseline) for window in drawn]
+    def judge(drawn: list[Window], baseline: Baseline | None = None) -> list[Assessment]:
+        return [detector.assess(moments, classes, SCORE_RATE, baseline) for moments, classes in drawn]
 
     def learn(chosen: list[Indices]) -> Baseline:
         baseline = Baseline(LEARNED, size, 0.0)

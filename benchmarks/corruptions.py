@@ -72,11 +72,11 @@ def _impulse(image: Image, amount: float, generator: np.random.Generator) -> Ima
 
 
 def _blur(image: Image, amount: float, _: np.random.Generator) -> Image:
-    return ndimage.gaussian_filter(image, amount)
+    return np.asarray(ndimage.gaussian_filter(image, amount))
 
 
 def _contrast(image: Image, amount: float, _: np.random.Generator) -> Image:
-    return image.mean() + amount * (image - image.mean())
+    return np.asarray(image.mean() + amount * (image - image.mean()))
 
 
 def _brightness(image: Image, amount: float, _: np.random.Generator) -> Image:
@@ -103,9 +103,11 @@ def _occlusion(image: Image, amount: float, generator: np.random.Generator) -> I
 def _fog(image: Image, amount: float, generator: np.random.Generator) -> Image:
     """Clouds of several sizes laid over the image, which darkens in return."""
     sizes = (16, 8, 4, 2)
-    clouds = sum(size * ndimage.gaussian_filter(generator.standard_normal(image.shape), size / 2) for size in sizes)
+    clouds = np.zeros(image.shape)
+    for size in sizes:
+        clouds += size * ndimage.gaussian_filter(generator.standard_normal(image.shape), size / 2)
     clouds = (clouds - clouds.min()) / np.ptp(clouds)
-    return (image + amount * clouds) / (1 + amount)
+    return np.asarray((image + amount * clouds) / (1 + amount))
 
 
 CORRUPTIONS = {

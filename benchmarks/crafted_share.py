@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.bundles import held_out_rows
 from benchmarks.corruptions import corrupt
 from benchmarks.signs import Data
 from models import starter
@@ -21,7 +22,6 @@ from models.graph.load import parse, serialize
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
-from models.repository import held_out
 from models.repository.repository import Repository
 from models.runtime.load import load
 
@@ -38,8 +38,7 @@ def measure(name: str, data: Data) -> None:
     output, shape = parent.manifest.outputs[0].name, (-1, *spec.shape[1:])
     source = parse(parent.source)
     network = AdaptiveNetwork(source)
-    kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
-    estimator = AccuracyEstimator.calibrate(parent.manifest, network, kept)
+    estimator = AccuracyEstimator.calibrate(parent.manifest, network, held_out_rows(parent))
     for shift, share in product(SHIFTS, SHARES):
         images = corrupt(data.pool[:ROWS], shift, SEVERITY, seed=1)
         images[: int(share * ROWS)] = np.random.default_rng(0).random((1, 1, 28, 28)) > 0.5

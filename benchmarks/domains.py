@@ -128,7 +128,7 @@ class Measurement:
             self._observed[condition] = self.parent.observe(self._images[condition][MEASURED])
         chosen = DomainRule(self.parent.bundle.manifest, pairs).choose(self._observed[condition])
         answers = np.stack([*(self.right(version, condition) for version in versions), self.right("clean", condition)])
-        return 100 * answers[chosen, np.arange(len(chosen))].mean(), 100 * np.mean(chosen >= 0)
+        return 100 * float(answers[chosen, np.arange(len(chosen))].mean()), 100 * float(np.mean(chosen >= 0))
 
     def accuracy(self, version: str, condition: str) -> float:
         """In percent."""
@@ -176,11 +176,11 @@ def measure(name: str, data_dir: Path, *, tuning: bool) -> list[str]:
     groups = {"": list(found), ", measured first": [shift for shift in FIRST_MEASURED if shift in found]}
     for title, group in groups.items():
         if group:
-            figures = np.array([found[shift] for shift in group])
-            mean = figures.mean(axis=0)
+            of_group = np.array([found[shift] for shift in group])
+            mean = of_group.mean(axis=0)
             lines.append(
                 f"| `{name}` | {len(group)} shifts{title} | {mean[0]:.1f} | "
-                f"{mean[1]:.1f} | {mean[2]:.1f} | {mean[3]:.1f} | {mean[4]:+.2f} | {figures[:, 4].min():+.1f} | "
+                f"{mean[1]:.1f} | {mean[2]:.1f} | {mean[3]:.1f} | {mean[4]:+.2f} | {of_group[:, 4].min():+.1f} | "
                 f"{mean[5]:.1f} | {mean[6]:.0f} |"
             )
     chosen = groups[", measured first"] or groups[""][::3]

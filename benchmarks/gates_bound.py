@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ RULES: dict[str, Callable[[], object]] = {
     "logistic regression": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)),
     "boosted trees": lambda: GradientBoostingClassifier(n_estimators=60, max_depth=2, subsample=0.8, random_state=0),
 }
+
+
+Make = Callable[[], Any]
+"""A new classifier of scikit-learn, which has no types."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Cases:
         return np.where(~self.is_corruption | (self.gains < HARMS), 0, np.where(self.gains > GAINS, 1, -1))
 
 
-def _figures(line: dict) -> list[float]:
+def _figures(line: dict[str, Any]) -> list[float]:
     """The gates' figures, those of their bounds that vary, both estimates, and the parent's confidence.
 
     Not that of `mixture`, which the results of the tuning set have in an earlier form.
@@ -103,15 +108,15 @@ def _figures(line: dict) -> list[float]:
     ]
 
 
-def _scores(make: Callable, fitted: Cases, judged: Cases) -> NDArray[np.float64]:
+def _scores(make: Make, fitted: Cases, judged: Cases) -> NDArray[np.float64]:
     """Of a rule, shape (n,) of those that are judged."""
     asked = fitted.take(fitted.target >= 0)
     rule = make()
     rule.fit(asked.figures, asked.target)
-    return rule.predict_proba(judged.figures)[:, 1]
+    return np.asarray(rule.predict_proba(judged.figures)[:, 1])
 
 
-def _held_out(make: Callable, cases: Cases, groups: NDArray[np.str_]) -> NDArray[np.float64]:
+def _held_out(make: Make, cases: Cases, groups: NDArray[np.str_]) -> NDArray[np.float64]:
     scores = np.zeros(len(cases.gains))
     for group in np.unique(groups):
         scores[groups == group] = _scores(make, cases.take(groups != group), cases.take(groups == group))
@@ -127,7 +132,7 @@ def _fewest_refused(cases: Cases, scores: NDArray[np.float64], harmful: float) -
         harms = np.sum(published & cases.is_corruption & (cases.gains < HARMS))
         if harms <= harmful * count and not np.any(published & ~cases.is_corruption):
             found.append(np.sum(~published & cases.is_corruption & (cases.gains > GAINS)))
-    return min(found) / count
+    return float(min(found) / count)
 
 
 def _rows(name: str, cases: Cases, tuning: Cases | None) -> Iterator[str]:

@@ -9,12 +9,16 @@ test images and noise are what the figures are compared with.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from models.classification import softmax
 from models.generation import LatentSampler, to_pixels
+from models.manifest import ImagePreprocessing
 from models.preprocessing import prepare_pixels
 from models.repository import bundle as bundles
 from models.repository.repository import Repository
@@ -31,13 +35,16 @@ STARTERS = Path("models/starter")
 class Judge:
     """The classifier: prints what it finds in images, float, as the generator puts them out."""
 
-    def __init__(self, image):
+    def __init__(self, image: ImagePreprocessing) -> None:
         bundle = Repository(STARTERS).read("convnet", 1)
         self._engine = Engine(bundle.folded, bundle.manifest.inputs)
+        assert bundle.manifest.preprocessing is not None
         self._preprocessing = bundle.manifest.preprocessing
         self._image = image
 
-    def print(self, name, values, wanted, published=None):
+    def print(
+        self, name: str, values: NDArray[Any], wanted: NDArray[np.int64], published: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
         """One line: images are rounded to pixels before, and compared with the published ones of the same noise."""
         pixels = to_pixels(values, self._image)
         rows = prepare_pixels(pixels, self._preprocessing)
@@ -53,22 +60,24 @@ class Judge:
 
 
 @torch.no_grad()
-def in_batches(generator, rows, size):
+def in_batches(generator: nn.Module, rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The generator's images of these rows, `size` at a time."""
-    return torch.cat([generator(batch) for batch in torch.from_numpy(rows).split(size)]).numpy()
+    return torch.cat([generator(batch) for batch in torch.split(torch.from_numpy(rows), size)]).numpy()
 
 
-def main(folder, path, data_folder=None):
+def main(folder: str, path: str, data_folder: str | None = None) -> None:
     """Print the table."""
     torch.set_num_threads(1)
     bundle = bundles.read(Path(folder))
-    sampler = LatentSampler(bundle.manifest.generation, bundle.manifest.inputs[0])
+    generation = bundle.manifest.generation
+    assert generation is not None
+    sampler = LatentSampler(generation, bundle.manifest.inputs[0])
     rows, wanted = sampler.draw(SEED, COUNT), np.arange(COUNT) % 10
     by_class = np.argsort(wanted, kind="stable")
     found = checkpoint.read(Path(path))
     network = DCGAN((1, 28, 28), 10, found.config.depth, found.config.width)
     found.restore_network(network)
-    judge = Judge(bundle.manifest.generation.image)
+    judge = Judge(generation.image)
     print(f"{COUNT} images, noise of seed {SEED}; entropy of ten equal classes: {np.log(10):.3f}")
     print(f"{'images':44} {f'>= {CONFIDENT:.0%}':>9} {'as asked':>8} {'classes':>7} {'entropy':>8} {'pixels':>8}")
     engine = Engine(bundle.folded, bundle.manifest.inputs)

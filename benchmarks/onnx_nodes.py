@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx.backend.test.case.node import collect_testcases
+from onnx.backend.test.case.test_case import TestCase
 
 from benchmarks.pages import write_between
 from models.errors import DengeError
@@ -24,10 +25,8 @@ from models.importing.onnx import import_graph
 from models.model_info import ModelInfo
 from models.runtime.load import load
 
-CLOSE = {"rtol": 1e-3, "atol": 1e-5, "equal_nan": True}
 
-
-def outcome(case) -> str:
+def outcome(case: TestCase) -> str:
     """What becomes of a case."""
     run = _runtime(case.model)
     known = "runs" if run else "cannot load"
@@ -52,20 +51,20 @@ def outcome(case) -> str:
     return "imported, computes the same" if same else f"**wrong**: {case.name}"
 
 
-def _runtime(model: onnx.ModelProto):
+def _runtime(model: onnx.ModelProto) -> onnxruntime.InferenceSession | None:
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 - many operators are not implemented
         return None
 
 
-def _is_close(found, wanted) -> bool:
-    found, wanted = np.asarray(found), np.asarray(wanted)
+def _is_close(given: object, expected: object) -> bool:
+    found, wanted = np.asarray(given), np.asarray(expected)
     if found.shape != wanted.shape:
         return False
     if wanted.dtype.kind in "OUSb":
         return bool((found == wanted).all())
-    return np.allclose(found.astype(np.float64), wanted.astype(np.float64), **CLOSE)
+    return np.allclose(found.astype(np.float64), wanted.astype(np.float64), rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def main() -> None:

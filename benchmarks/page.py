@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, CDPSession
 
 from benchmarks.pages import write_between
 from tests.end_to_end.conftest import Process, running
@@ -96,9 +96,9 @@ def open_tab(browser: Browser, process: Process, tab: str, slowdown: int = 1) ->
     return found[0], found[1]
 
 
-def _thread_seconds(session) -> float:
+def _thread_seconds(session: CDPSession) -> float:
     metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
-    return metrics["TaskDuration"]
+    return float(metrics["TaskDuration"])
 
 
 def measure() -> dict[str, tuple[Opening, Opening, Opening]]:
@@ -110,12 +110,19 @@ def measure() -> dict[str, tuple[Opening, Opening, Opening]]:
     ):
         found = {
             tab: [
-                (*open_tab(browser, process, tab), open_tab(browser, process, tab, slowdown=2)[0])
+                (open_tab(browser, process, tab), open_tab(browser, process, tab, slowdown=2)[0])
                 for _ in range(REPEATS)
             ]
             for tab in TABS
         }
-    return {tab: tuple(map(_least, zip(*all_, strict=True))) for tab, all_ in found.items()}
+    return {
+        tab: (
+            _least([first for (first, _), _ in all_]),
+            _least([again for (_, again), _ in all_]),
+            _least([slow for _, slow in all_]),
+        )
+        for tab, all_ in found.items()
+    }
 
 
 def _least(openings: Sequence[Opening]) -> Opening:

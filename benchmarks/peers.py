@@ -50,7 +50,7 @@ def prepare(harness: Path) -> Path:
         bundle = Repository(made / "repository").read(ours, 1)
         manifest = bundle.manifest.model_copy(update={"model": name})
         Repository(repository).publish(replace(bundle, manifest=manifest))
-    np.savez(harness / "models" / "reference.npz", **reference)
+    np.savez(harness / "models" / "reference.npz", allow_pickle=False, **reference)
     return repository
 
 

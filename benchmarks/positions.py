@@ -15,15 +15,19 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from benchmarks import corruptions, unseen_corruptions
-from benchmarks.drift.rows import Images, Model, TestImages, read_model, windows
+from benchmarks.bundles import observed
+from benchmarks.drift.rows import Images, Model, Rows, TestImages, read_model, windows
 from benchmarks.pages import write_between
 from models.assemble import assemble, signed_lineage
+from models.datatypes import Arrays
 from models.drift.detector import Detector
 from models.graph.load import parse
 from models.model_info import ModelInfo
@@ -42,11 +46,10 @@ def conditions(clean: Images) -> dict[str, Callable[[], Images]]:
     """How the images are disturbed, by name."""
     unseen = itertools.product(unseen_corruptions.UNSEEN, unseen_corruptions.SEVERITIES)
     found: dict[str, Callable[[], Images]] = {
-        f"{kind} {severity}": lambda kind=kind, severity=severity: unseen_corruptions.corrupt(clean, kind, severity, 1)
-        for kind, severity in unseen
+        f"{kind} {severity}": partial(unseen_corruptions.corrupt, clean, kind, severity, 1) for kind, severity in unseen
     }
     found |= {
-        f"{kind} {severity}": lambda kind=kind, severity=severity: corruptions.corrupt(clean, kind, severity, 1)
+        f"{kind} {severity}": partial(corruptions.corrupt, clean, kind, severity, 1)
         for kind, severity in itertools.product(("rotation", "occlusion"), (1, 3))
     }
     return found | {"swapped axes": lambda: clean.swapaxes(2, 3), "translate to one side": lambda: np.roll(clean, 2, 3)}
@@ -63,9 +66,9 @@ def version(parent: Model, images: TestImages, *, watched: bool) -> Model:
 def measure(model: Model, images: TestImages) -> dict[str, list[float]]:
     """Share of significant windows of both sizes, by condition."""
     chosen = np.random.default_rng(12).permutation(images.others)[:ROWS]
-    detector, random = Detector(model.manifest.drift), np.random.default_rng(13)
+    detector, random = Detector(model.reference), np.random.default_rng(13)
 
-    def share(rows, pool, size) -> float:
+    def share(rows: Rows, pool: int, size: int) -> float:
         drawn = windows(np.arange(pool), size, WINDOWS, random)
         return float(np.mean([detector.assess(*rows.take(one).window()).significant for one in drawn]))
 
@@ -77,17 +80,17 @@ def measure(model: Model, images: TestImages) -> dict[str, list[float]]:
     return shares
 
 
+def _observing(model: Model, rows: Arrays) -> Callable[[], list[WindowMoments]]:
+    run = load(observed(model.bundle), optimize=True)
+    reader = ObservationReader(model.manifest.layers, run(rows))
+    return lambda: [WindowMoments.of(one) for one in reader.read(run(rows)).values()]
+
+
 def cost(both: Mapping[bool, Model]) -> float:
     """Time of observing with the layer, over that without it."""
     (spec,) = both[False].manifest.inputs
     rows = {spec.name: np.random.default_rng(0).random((COST_ROWS, *spec.shape[1:]), dtype=np.float32)}
-    runs = {}
-    for watched, model in both.items():
-        run = load(model.bundle.observed, optimize=True)
-        reader = ObservationReader(model.manifest.layers, run(rows))
-        runs[watched] = lambda run=run, reader=reader: [
-            WindowMoments.of(one) for one in reader.read(run(rows)).values()
-        ]
+    runs = {watched: _observing(model, rows) for watched, model in both.items()}
     times: dict[bool, list[float]] = {False: [], True: []}
     end = perf_counter() + COST_SECONDS
     while perf_counter() < end:
@@ -99,7 +102,7 @@ def cost(both: Mapping[bool, Model]) -> float:
     return float(np.median(np.array(times[True]) / np.array(times[False])))
 
 
-def table(found: list[dict]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     """Conditions that are not found in nearly all windows of either version."""
     names = list(dict.fromkeys(one["model"] for one in found))
     by_key = {(one["model"], one["watched"]): one["shares"] for one in found if "shares" in one}

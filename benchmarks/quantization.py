@@ -32,7 +32,7 @@ from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.runtime.providers import runtime_version
-from training import published_part, run
+from training import checkpoint, published_part, run
 from training.bundle import make as make_bundle
 from training.bundle import store_statistics
 from training.config import Config, DataKind
@@ -79,7 +79,7 @@ NETWORKS = {
 Make = Callable[[Bundle, Arrays], bytes]
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(CalibrationDataReader):  # type: ignore[misc] # onnxruntime has no types
     """Feeds rows to onnxruntime's tool, all at once."""
 
     def __init__(self, rows: Arrays) -> None:
@@ -136,7 +136,8 @@ def train(name: str, config: Config, data: Dataset, folder: Path) -> Bundle:
     rows = run.Rows(
         found.train[:some], found.train_labels[:some], found.test[:TEST_ROWS], found.test_labels[:TEST_ROWS]
     )
-    part = published_part.of(run.train(config, data, rows, folder, resume=False, log=print), data, rows)
+    resume = (folder / checkpoint.FILE).exists()
+    part = published_part.of(run.train(config, data, rows, folder, resume=resume, log=print), data, rows)
     return make_bundle(name, config, part, store_statistics(part))
 
 

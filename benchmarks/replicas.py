@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -46,12 +47,12 @@ class CountingStore:
         self._store = MemoryStore()
         self.operations = self.bytes = 0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
         if name not in OPERATIONS:
             return found
 
-        async def count(*args):
+        async def count(*args: Any) -> Any:
             answer = await found(*args)
             self.operations += 1
             values = [*args, *(answer.values() if isinstance(answer, dict) else (answer,))]

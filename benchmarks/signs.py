@@ -16,7 +16,7 @@ measured again, so a run that was interrupted goes on. The error is the standard
 import argparse
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import foreign_rows, unseen_corruptions
+from benchmarks.bundles import held_out_rows
 from benchmarks.corruptions import CORRUPTIONS, Corruption, damage
 from benchmarks.pages import write_between
 from benchmarks.signs_results import MODELS, PRIORS, RESULTS, accuracy_table, gate_table, prior_table
 from models import starter
 from models.classification import probabilities
-from models.graph.adapt import restate
+from models.graph.adapt import ChannelStatistics, restate
 from models.graph.load import parse, serialize
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
@@ -37,6 +38,7 @@ from models.recalibration.evaluation import Estimation, evaluate
 from models.repository import held_out
 from models.repository.repository import Repository
 from models.runtime.load import load
+from models.stored_graph import SerializedGraph
 from training.data import mnist
 
 ROWS, MORE_ROWS = 64, 256
@@ -160,8 +162,8 @@ def cases(data: Data) -> Iterator[Case]:
         yield Case(f"30 % crafted {draw}", "crafted rows", crafted, ("clean",))
     for name in data.set.gradual:
         chosen = np.random.default_rng([len(name), 8]).choice(POOL, count, replace=False)
-        rows = _gradual(data.pool[chosen], data.set.corruptions[name])
-        yield Case(f"gradual {name}", "gradual shift", rows, ("clean", f"{name} {data.set.severities[-1]}"))
+        shifted = _gradual(data.pool[chosen], data.set.corruptions[name])
+        yield Case(f"gradual {name}", "gradual shift", shifted, ("clean", f"{name} {data.set.severities[-1]}"))
 
 
 def _gradual(images: NDArray[np.float32], corruption: Corruption) -> NDArray[np.float32]:
@@ -181,21 +183,21 @@ def measure(name: str, repository: Path, folder: Path, chosen: CaseSet) -> None:
     output, shape = parent.manifest.outputs[0].name, (-1, *spec.shape[1:])
     source = parse(parent.source)
     network = AdaptiveNetwork(source)
-    kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
+    kept = held_out_rows(parent)
     estimator = AccuracyEstimator.calibrate(parent.manifest, network, kept, max_seconds=300)
     data = Data(folder, MEASURED, chosen)
     usual = probabilities(load(parent.folded, optimize=True)(kept)[output], parent.manifest.scores)
     path = RESULTS / f"signs_{name}{chosen.suffix}.jsonl"
     done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.is_file() else set()
 
-    def right(folded: bytes, keys: tuple[str, ...]) -> NDArray[np.bool_]:
+    def right(folded: SerializedGraph, keys: tuple[str, ...]) -> NDArray[np.bool_]:
         run = load(folded, optimize=True)
         scores = [run({spec.name: data.measured_of(key).reshape(shape)})[output] for key in keys]
         return np.concatenate([found.argmax(1) == data.labels for found in scores])
 
     parents: dict[tuple[str, ...], NDArray[np.bool_]] = {}
 
-    def with_statistics(statistics) -> bytes:
+    def with_statistics(statistics: Mapping[str, ChannelStatistics]) -> bytes:
         return serialize(restate(source, statistics))
 
     with path.open("a") as file:
@@ -220,7 +222,7 @@ def measure(name: str, repository: Path, folder: Path, chosen: CaseSet) -> None:
                 "figures": {gate.name: gate.figure for gate in found.gates},
                 "bounds": {gate.name: [gate.lower, gate.upper] for gate in found.gates},
                 "failed": [gate.name for gate in found.gates if not gate.passed],
-                "estimates": [[one.accuracy, one.low, one.high] for one in found.accuracy],
+                "estimates": [[one.accuracy, one.low, one.high] for one in found.accuracy or ()],
                 "atc": float(np.mean(confidence >= np.quantile(usual.max(axis=1), 0.02))),
                 "doc": float(1 - (usual.max(axis=1).mean() - confidence.mean())),
             }

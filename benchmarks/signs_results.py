@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -23,7 +24,7 @@ PRIORS = {"8": 8.0, "AdaBN": 0.0}
 """Fixed ones, that the estimated one is compared with."""
 
 
-def read_lines(name: str, suffix: str = "") -> list[dict]:
+def read_lines(name: str, suffix: str = "") -> list[dict[str, Any]]:
     """The figures of each case of a model, with those of CBPE where they are known."""
     path, other = RESULTS / f"signs_{name}{suffix}.jsonl", RESULTS / f"cbpe_{name}.json"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
@@ -31,9 +32,9 @@ def read_lines(name: str, suffix: str = "") -> list[dict]:
     return [line | cbpe.get(line["name"], {}) for line in lines]
 
 
-def points(line: dict, key: str) -> float:
+def points(line: dict[str, Any], key: str) -> float:
     """The gain over the parent, in points; whole rows, so that no rounding decides what is more than half a point."""
-    return round(100 * (line[key] - line["before"]), 3)
+    return round(100 * float(line[key] - line["before"]), 3)
 
 
 def prior_table() -> str:
@@ -85,7 +86,15 @@ def accuracy_table() -> str:
         lines = [line for line in read_lines(name) if line["group"] in ("corruption", "clean")]
         clean = [line for line in lines if line["group"] == "clean"]
 
-        def row(title: str, key: str, found: list, ends: list | None, at_clean: list, name=name, lines=lines) -> str:
+        def row(
+            title: str,
+            key: str,
+            found: list[float],
+            ends: list[list[float]] | None,
+            at_clean: list[float],
+            name: str = name,
+            lines: list[dict[str, Any]] = lines,
+        ) -> str:
             true = np.array([line[key] for line in lines])
             cover = width = "-"
             if ends is not None:

@@ -5,15 +5,18 @@ set thresholds; windows of 64 rows of the other half are judged by them, as they
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.bundles import observed
+from benchmarks.drift.rows import Indices
 from models.classification import count_classes, predicted_classes
 from models.drift import calibration
 from models.drift.detector import Detector
 from models.moments.window import WindowMoments
-from models.observation import ObservationReader
+from models.observation import ObservationReader, RowStatistics
 from models.repository import bundle as bundles
 from models.runtime.engine import Engine
 from models.tokenization import UNKNOWN
@@ -22,18 +25,18 @@ from training.data import rt_polarity
 ROWS, WINDOWS = 64, 200
 
 
-def take(found, chosen):
+def take(found: Mapping[str, RowStatistics], chosen: Indices) -> dict[str, RowStatistics]:
     return {name: rows.take(chosen) for name, rows in found.items()}
 
 
-def length(row):
+def length(row: Indices) -> int:
     """The period of a row: a text that fills it is repeated."""
     return next((n for n in range(1, len(row)) if np.array_equal(row, np.resize(row[:n], len(row)))), len(row))
 
 
-def main(folder, data_folder):
+def main(folder: str, data_folder: str) -> None:
     bundle, data = bundles.read(Path(folder)), rt_polarity.load(Path(data_folder))
-    engine = Engine(bundle.observed, bundle.manifest.inputs)
+    engine = Engine(observed(bundle), bundle.manifest.inputs)
     reader = ObservationReader(bundle.manifest.layers, engine.output_names)
     rows, labels = data.test_rows, data.test_labels
     generator = np.random.default_rng(0)

@@ -74,9 +74,8 @@ def _motion_blur(image: Image, amount: float, generator: np.random.Generator) ->
 
 def _glass_blur(image: Image, amount: float, generator: np.random.Generator) -> Image:
     """Every pixel changes places with one nearby."""
-    rows, columns = np.indices(image.shape)
     reach = round(amount)
-    rows, columns = (at + generator.integers(-reach, reach + 1, image.shape) for at in (rows, columns))
+    rows, columns = (at + generator.integers(-reach, reach + 1, image.shape) for at in np.indices(image.shape))
     return ndimage.gaussian_filter(image[rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)], 0.4)
 
 
@@ -96,13 +95,13 @@ def _gamma(image: Image, amount: float, _: np.random.Generator) -> Image:
 def _pixelate(image: Image, amount: float, _: np.random.Generator) -> Image:
     side = round(amount)
     means = ndimage.uniform_filter(image, side)[side // 2 :: side, side // 2 :: side]
-    return np.kron(means, np.ones((side, side)))[: image.shape[0], : image.shape[1]]
+    return np.asarray(np.kron(means, np.ones((side, side)))[: image.shape[0], : image.shape[1]], np.float64)
 
 
 def _quantize(image: Image, amount: float, generator: np.random.Generator) -> Image:
     """A few shades of grey, after a dither."""
     levels = amount - 1
-    return np.rint(image * levels + generator.uniform(-0.5, 0.5, image.shape)) / levels
+    return np.asarray(np.rint(image * levels + generator.uniform(-0.5, 0.5, image.shape)) / levels)
 
 
 def _vignette(image: Image, amount: float, _: np.random.Generator) -> Image:
@@ -117,11 +116,11 @@ def _spatter(image: Image, amount: float, generator: np.random.Generator) -> Ima
 
 
 def _thicken(image: Image, amount: float, _: np.random.Generator) -> Image:
-    return ndimage.grey_dilation(image, round(amount))
+    return np.asarray(ndimage.grey_dilation(image, (round(amount), round(amount))))
 
 
 def _thin(image: Image, amount: float, _: np.random.Generator) -> Image:
-    return (1 - amount) * image + amount * ndimage.grey_erosion(image, 3)
+    return np.asarray((1 - amount) * image + amount * ndimage.grey_erosion(image, (3, 3)))
 
 
 def _of(

@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from starlette.types import Message
+
 from benchmarks.pages import write_between
 from benchmarks.service.__main__ import about
 from benchmarks.service.cases import CASES, Question, questions
@@ -35,17 +37,23 @@ WARM_UP_REQUESTS = 50
 @asynccontextmanager
 async def application(models: Path, percent: float) -> Any:
     with tempfile.TemporaryDirectory() as state:
-        chosen = {"repository": models / "repository", "state_dir": Path(state), "watch_percent": percent}
-        app = create_app(Settings(**chosen, starters=False, log_level="error"))
+        settings = Settings(
+            repository=str(models / "repository"),
+            state_dir=Path(state),
+            watch_percent=percent,
+            starters=False,
+            log_level="error",
+        )
+        app = create_app(settings)
         began, ends = asyncio.Event(), asyncio.Event()
 
-        async def receive() -> dict[str, str]:
+        async def receive() -> Message:
             if not began.is_set():
                 return {"type": "lifespan.startup"}
             await ends.wait()
             return {"type": "lifespan.shutdown"}
 
-        async def send(_message: dict[str, str]) -> None:
+        async def send(_message: Message) -> None:
             began.set()
 
         running = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper
 
+from benchmarks.bundles import observed
 from benchmarks.drift.rows import Model
 from benchmarks.service import networks
 from models.drift.detector import Detector
@@ -29,6 +31,8 @@ SECONDS = 1.0
 MOST_ROUNDS = 400
 
 Node = Callable[..., None]
+Form = Callable[[Node, str, str, str], None]
+"""Adds mean and mean square of a tensor to a graph."""
 
 
 def _pool(node: Node, tensor: str, mean: str, square: str) -> None:
@@ -47,7 +51,7 @@ def _mean_only(node: Node, tensor: str, mean: str, square: str) -> None:
     node("Identity", [mean], square)
 
 
-def _every(stride: int):
+def _every(stride: int) -> Form:
     def form(node: Node, tensor: str, mean: str, square: str) -> None:
         node("MaxPool", [tensor], f"{tensor}.some", kernel_shape=[1, 1], strides=[stride, stride])
         _pool(node, f"{tensor}.some", mean, square)
@@ -64,26 +68,26 @@ FORMS = {
 }
 
 
-def _form(bundle: Bundle, form) -> bytes:
+def _form(bundle: Bundle, form: Form) -> bytes:
     model = onnx.ModelProto()
     model.CopyFrom(parse(bundle.folded))
     wiring = GraphEditor(model)
     graph = model.graph
     graph.initializer.append(helper.make_tensor("positions", TensorProto.INT64, [2], [2, 3]))
 
-    def node(op_type: str, inputs: list[str], output: str, **attributes) -> None:
+    def node(op_type: str, inputs: list[str], output: str, **attributes: object) -> None:
         graph.node.append(helper.make_node(op_type, inputs, [output], **attributes))
 
     for layer in bundle.manifest.norm_layers:
         tensor = layer.placement.tensor
         names = [f"mean.{layer.name}", f"square.{layer.name}"]
-        if len(wiring.shape(tensor)) == 2:
+        if len(wiring.shape(tensor) or ()) == 2:
             node("Identity", [tensor], names[0])
             names = names[:1]
         else:
             form(node, tensor, *names)
         graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    return model.SerializeToString()
+    return serialize(model)
 
 
 def _session(graph: bytes) -> ort.InferenceSession:
@@ -93,7 +97,7 @@ def _session(graph: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def measure(*_: object) -> list[dict]:
+def measure(*_: object) -> list[dict[str, Any]]:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         networks.publish(Path(folder), "resnet18", networks.resnet18())
@@ -101,13 +105,13 @@ def measure(*_: object) -> list[dict]:
     found = []
     for name, bundle in {"mlp": Model("mlp").bundle, "convnet": Model("convnet").bundle, "resnet18": resnet}.items():
         positions = name != "mlp"
-        graphs = {"folded": serialize(parse(bundle.folded)), "observed": serialize(parse(bundle.observed))}
+        graphs = {"folded": serialize(parse(bundle.folded)), "observed": serialize(parse(observed(bundle)))}
         graphs |= {kind: _form(bundle, form) for kind, form in FORMS.items()} if positions else {}
         sessions = {kind: _session(graph) for kind, graph in graphs.items()}
         (spec,) = bundle.manifest.inputs
         for batch in BATCHES:
             rows = {spec.name: np.random.default_rng(0).random((batch, *spec.shape[1:]), dtype=np.float32)}
-            times = {kind: [] for kind in (*sessions, "moments")}
+            times: dict[str, list[float]] = {kind: [] for kind in (*sessions, "moments")}
             reader = ObservationReader(
                 bundle.manifest.norm_layers, [one.name for one in sessions["observed"].get_outputs()]
             )
@@ -146,10 +150,10 @@ def measure(*_: object) -> list[dict]:
     return found
 
 
-def _judging() -> dict:
+def _judging() -> dict[str, Any]:
     model = Model("convnet")
     rows = model.observe(np.random.default_rng(0).random((256, 1, 28, 28), dtype=np.float32))
-    detector = Detector(model.manifest.drift)
+    detector = Detector(model.reference)
     window = rows.window()
     times = []
     for _ in range(200):
@@ -159,7 +163,7 @@ def _judging() -> dict:
     return {"model": "convnet", "assess_us": float(np.median(times) * 1e6)}
 
 
-def table(found: list[dict]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "| model | rows | folded, us | observed | moments, us | " + " | ".join(FORMS) + " |",
         "|---|---|---|---|---|" + "---|" * len(FORMS),
@@ -167,10 +171,10 @@ def table(found: list[dict]) -> str:
     forms = [one for one in found if "form" in one]
     for model, batch in dict.fromkeys((one["model"], one["batch"]) for one in forms):
         by_form = {one["form"]: one for one in forms if (one["model"], one["batch"]) == (model, batch)}
-        observed = by_form["observed"]
+        whole = by_form["observed"]
         cells = [f"{by_form[form]['ratio']:.2f}" if form in by_form else "" for form in FORMS]
         lines.append(
-            f"| `{model}` | {batch} | {observed['folded_us']:.0f} | {observed['ratio']:.2f} "
-            f"| {observed['moments_us']:.0f} | {' | '.join(cells)} |"
+            f"| `{model}` | {batch} | {whole['folded_us']:.0f} | {whole['ratio']:.2f} "
+            f"| {whole['moments_us']:.0f} | {' | '.join(cells)} |"
         )
     return "\n".join(lines)

@@ -1,5 +1,7 @@
 """What is found in 16 and 64 rows, and what it costs in accuracy: damage, wrong preprocessing, other classes."""
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
@@ -15,7 +17,7 @@ KINDS = ("noise", "blur", "contrast", "brightness", "inversion", "rotation", "oc
 CLASSES = (1, 2, 3, 5, 8)
 
 
-def measure(images: TestImages) -> list[dict]:
+def measure(images: TestImages) -> list[dict[str, Any]]:
     random = np.random.default_rng(12)
     chosen = random.permutation(images.others)[:ROWS]
     clean, labels, raw = images.images[chosen], images.labels[chosen], images.raw[chosen].astype(np.float32)
@@ -86,7 +88,7 @@ def judged(
     }
 
 
-def table(found: list[dict]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "| | | " + " | ".join(f"`{name}`: points lost | 16 rows | 64 rows | KL" for name in MODELS) + " |",
         "|---|---|" + "---|---|---|---|" * len(MODELS),
@@ -104,7 +106,7 @@ def table(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def classes_table(found: list[dict]) -> str:
+def classes_table(found: list[dict[str, Any]]) -> str:
     lines = [
         "| classes | rows | " + " | ".join(f"`{name}`: label shift likely | covariate shift" for name in MODELS) + " |",
         "|---|---|" + "---|---|" * len(MODELS),

@@ -6,10 +6,12 @@ put into the one parting of the first is common to all its windows.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
+from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages, windows
 from models.drift import calibration
 from models.drift.detector import Detector
 
@@ -17,18 +19,22 @@ SIZES = (16, 64, 256, 1024)
 RATES = (0.05, 0.01, 0.001)
 WINDOWS = 1000
 PARTINGS, WINDOWS_EACH = 10, 200
+
+Flags = NDArray[np.bool_]
+"""Shape (windows, rates + 1)."""
+
 MOST = 0.9
 """Share of the partings for whose thresholds a rate is stated as that of most."""
 
 
-def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict]:
+def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict[str, Any]]:
     found = []
     for name in names:
         model = Model(name)
         rows = model.observe(images.images)
         random = np.random.default_rng(11)
-        published = _judged(Detector(model.manifest.drift), rows, images.others, WINDOWS, random)
-        parted = {size: [] for size in SIZES}
+        published = _judged(Detector(model.reference), rows, images.others, WINDOWS, random)
+        parted: dict[int, list[Flags]] = {size: [] for size in SIZES}
         for parting in range(PARTINGS):
             order = random.permutation(len(rows.logits))
             held_out, others = order[: len(images.reference)], order[len(images.reference) :]
@@ -66,9 +72,7 @@ def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict]:
     return found
 
 
-def _judged(
-    detector: Detector, rows: Rows, pool: np.ndarray, count: int, random: np.random.Generator
-) -> dict[int, np.ndarray]:
+def _judged(detector: Detector, rows: Rows, pool: Indices, count: int, random: np.random.Generator) -> dict[int, Flags]:
     """For each window, whether it is significant at each rate, and whether it is an alarm at 1 %."""
     judged = {}
     for size in SIZES:
@@ -81,7 +85,7 @@ def _judged(
     return judged
 
 
-def table(found: list[dict]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "| model | rows | at 5 % | at 1 % | at 0.1 % | at 1 %, in 9 of 10 splits at most | alarms at 1 % "  # noqa: ISC004
         "| published thresholds, at 1 % | alarms |",

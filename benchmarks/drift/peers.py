@@ -17,8 +17,14 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from benchmarks.drift.rows import Indices, Rows, TestImages
+    from models.drift.detector import Detector
 
 SIZES = (16, 64)
 CLEAN_WINDOWS = 300
@@ -39,11 +45,11 @@ CONDITIONS = (
 DETECTORS = ("KS, probabilities", "MMD, probabilities")
 
 
-def measure(images, peer_python: str) -> list[dict]:
+def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
     """Draw the windows, judge them here, have them judged there."""
     from benchmarks.corruptions import CORRUPTIONS, corrupt
     from benchmarks.drift.rows import MODELS, Model, windows
-    from models.classification import softmax
+    from models.classification import probabilities
     from models.drift.detector import Detector
 
     random = np.random.default_rng(13)
@@ -53,33 +59,24 @@ def measure(images, peer_python: str) -> list[dict]:
     for kind, severity in CONDITIONS:
         name = f"{kind} {CORRUPTIONS[kind].amounts[severity - 1]:g}"
         inputs[name] = corrupt(images.images[fresh], kind, severity, seed=1)
-    chosen = {}
+    drawn = {}
     for size in SIZES:
-        chosen[f"calibrate/{size}"] = list(windows(np.arange(len(calibrating)), size, CLEAN_WINDOWS, random))
+        drawn[f"calibrate/{size}"] = list(windows(np.arange(len(calibrating)), size, CLEAN_WINDOWS, random))
         for condition in inputs:
-            chosen[f"{condition}/{size}"] = list(windows(np.arange(ROWS), size, WINDOWS, random))
-    chosen = {key: np.stack(picked) for key, picked in chosen.items()}
+            drawn[f"{condition}/{size}"] = list(windows(np.arange(ROWS), size, WINDOWS, random))
+    chosen = {key: np.stack(picked) for key, picked in drawn.items()}
 
     found = []
     for name in MODELS:
         model = Model(name)
-        detector = Detector(model.manifest.drift)
         observed = {condition: model.observe(rows) for condition, rows in inputs.items()}
         observed["calibrate"] = model.observe(images.images[calibrating])
-        scores, seconds = {}, []
-        for key, picked in chosen.items():
-            condition = key.partition("/")[0]
-            scores[key] = []
-            for indices in picked:
-                rows = observed[condition].take(indices)
-                began = perf_counter()
-                assessed = detector.assess(*rows.window())
-                seconds.append(perf_counter() - began)
-                scores[key].append(assessed.statistic / assessed.threshold)
-        size = len(model.bundle.manifest.drift.model_dump_json())
-        found += _compared(name, "Denge", scores, float(np.median(seconds)), size / 1e6)
-        features = {f"probabilities/{condition}": softmax(rows.logits) for condition, rows in observed.items()} | {
-            "probabilities/reference": softmax(model.observe(images.images[images.reference]).logits)
+        scores, seconds = _scores(Detector(model.reference), observed, chosen)
+        size = len(model.reference.model_dump_json())
+        found += _compared(name, "Denge", scores, seconds, size / 1e6)
+        every = observed | {"reference": model.observe(images.images[images.reference])}
+        features: dict[str, NDArray[Any]] = {
+            f"probabilities/{condition}": probabilities(rows.logits, "logits") for condition, rows in every.items()
         }
         if name == MODELS[0]:  # pixels are the same for all
             flat = {condition: rows.reshape(len(rows), -1) for condition, rows in inputs.items()}
@@ -87,8 +84,9 @@ def measure(images, peer_python: str) -> list[dict]:
             features["pixels/calibrate"] = images.images[calibrating].reshape(len(calibrating), -1)
             features["pixels/reference"] = images.images[images.reference].reshape(len(images.reference), -1)
         with tempfile.TemporaryDirectory() as folder:
-            np.savez(Path(folder) / "features.npz", **{key.replace("/", "|"): value for key, value in features.items()})
-            np.savez(Path(folder) / "windows.npz", **{key.replace("/", "|"): value for key, value in chosen.items()})
+            for file, arrays in (("features.npz", features), ("windows.npz", chosen)):
+                named = {key.replace("/", "|"): value for key, value in arrays.items()}
+                np.savez(Path(folder) / file, allow_pickle=False, **named)
             for kind in DETECTORS:
                 if name != MODELS[0] and "pixels" in kind:
                     continue
@@ -101,7 +99,29 @@ def measure(images, peer_python: str) -> list[dict]:
     return found
 
 
-def _compared(model: str, detector: str, scores: dict, seconds: float, megabytes: float) -> list[dict]:
+def _scores(
+    detector: "Detector", observed: dict[str, "Rows"], chosen: dict[str, "Indices"]
+) -> tuple[dict[str, list[float]], float]:
+    """The statistic of each window by condition and size, relative to its threshold, and the median time of one."""
+    from benchmarks.drift.rows import significance
+
+    scores: dict[str, list[float]] = {}
+    seconds = []
+    for key, picked in chosen.items():
+        condition = key.partition("/")[0]
+        scores[key] = []
+        for indices in picked:
+            rows = observed[condition].take(indices)
+            began = perf_counter()
+            assessed = detector.assess(*rows.window())
+            seconds.append(perf_counter() - began)
+            scores[key].append(significance(assessed))
+    return scores, float(np.median(seconds))
+
+
+def _compared(
+    model: str, detector: str, scores: dict[str, Any], seconds: float, megabytes: float
+) -> list[dict[str, Any]]:
     found = []
     for size in SIZES:
         threshold = np.sort(scores[f"calibrate/{size}"])[int(np.ceil((CLEAN_WINDOWS + 1) * 0.99)) - 1]
@@ -122,7 +142,7 @@ def _compared(model: str, detector: str, scores: dict, seconds: float, megabytes
     return found
 
 
-def table(found: list[dict]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     conditions = list(dict.fromkeys(one["condition"] for one in found))
     lines = [
         "| model | detector | rows | " + " | ".join(conditions) + " | ms a window | MB |",
@@ -157,7 +177,8 @@ def peer(folder: str, kind: str) -> None:
         known = known[np.random.default_rng(0).permutation(len(known))[:FEWER_ROWS]]
     # The permutations of MMD give its p value, which is not needed here but is part of what it costs.
     detector = KSDrift(known) if test == "KS" else MMDDrift(known, backend="pytorch", n_permutations=100)
-    scores, seconds = {}, []
+    scores: dict[str, list[float]] = {}
+    seconds = []
     for key, picked in windows.items():
         rows = features[key.partition("/")[0]]
         scores[key] = []
@@ -179,7 +200,7 @@ def peer(folder: str, kind: str) -> None:
     print(json.dumps({"scores": scores, "seconds": float(np.median(seconds)), "mb": used}))
 
 
-def _mmd(detector, window: np.ndarray) -> float:
+def _mmd(detector: Any, window: NDArray[Any]) -> float:
     """Its statistic without the permutations."""
     import torch
     from alibi_detect.utils.pytorch.distance import mmd2_from_kernel_matrix

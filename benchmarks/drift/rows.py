@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bundles import observed, reference
 from models import starter
+from models.classification import predicted_classes
+from models.drift.assessment import Assessment
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader, RowStatistics
 from models.reference import sample_rows
@@ -39,7 +42,7 @@ class Rows:
 
     @property
     def predicted(self) -> Indices:
-        return self.logits.argmax(axis=1)
+        return predicted_classes(self.logits)
 
     def take(self, chosen: Indices) -> "Rows":
         return Rows({name: rows.take(chosen) for name, rows in self.layers.items()}, self.logits[chosen])
@@ -57,7 +60,8 @@ class Model:
         self.name = name
         self.bundle = starter.read(name) if bundle is None else bundle
         self.manifest = self.bundle.manifest
-        self._run = load(self.bundle.observed, optimize=True)
+        self.reference = reference(self.bundle)
+        self._run = load(observed(self.bundle), optimize=True)
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Model":
@@ -113,6 +117,13 @@ class TestImages:
         self.labels = data.test_labels
         self.reference = sample_rows(len(self.images))
         self.others = np.setdiff1d(np.arange(len(self.images)), self.reference)
+
+
+def significance(assessment: Assessment) -> float:
+    """The statistic over all layers, relative to its threshold: above 1 it is significant."""
+    assert assessment.statistic is not None
+    assert assessment.threshold is not None
+    return assessment.statistic / assessment.threshold
 
 
 def windows(pool: Indices, size: int, count: int, random: np.random.Generator) -> Iterator[Indices]:

@@ -22,7 +22,7 @@ SMALL_BYTES = 256 << 20
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])
 
 
 class LocalFleet:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.folding.report import tables
 from benchmarks.pages import write_between
@@ -52,7 +53,7 @@ def run(module: str, *arguments: str) -> str:
     return done.stdout.splitlines()[-1] if done.stdout.strip() else ""
 
 
-def measured(name: str, exporter: str, folder: Path) -> dict:
+def measured(name: str, exporter: str, folder: Path) -> dict[str, Any]:
     """The result of one network and exporter, whose graphs are in the folder or written to it."""
     facts = folder / f"{exporter}.json"
     if not facts.exists():
@@ -70,13 +71,13 @@ def measured(name: str, exporter: str, folder: Path) -> dict:
     return {**json.loads(facts.read_text()), "graphs": graphs}
 
 
-def known(path: Path) -> dict[tuple[str, str], dict]:
+def known(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """The results so far, by network and exporter."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return {(result["network"], result["exporter"]): result for result in map(json.loads, lines)}
 
 
-def save(path: Path, results: dict[tuple[str, str], dict]) -> None:
+def save(path: Path, results: dict[tuple[str, str], dict[str, Any]]) -> None:
     """Write the results, one network and exporter a line."""
     path.write_text("".join(json.dumps(results[key]) + "\n" for key in sorted(results)), encoding="utf-8")
 

@@ -8,26 +8,31 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from numpy.typing import NDArray
 
+from benchmarks.bundles import observed
+from models.datatypes import Arrays
 from models.errors import DengeError
 from models.graph.adapt import adapt
 from models.graph.load import parse, serialize
 from models.importing.onnx import import_graph, read
 from models.model_info import ModelInfo
 from models.observation import ObservationReader
-from models.repository.bundle import pack
+from models.repository.bundle import Bundle, pack
 from models.runtime.load import load
 
 _ROUNDS = 15
 
 
-def measure(folder: Path, how: str) -> dict:
+def measure(folder: Path, how: str) -> dict[str, Any]:
     """What importing the graph takes, and how its bundle's graphs differ from torch in float64."""
     path = folder / f"{how}.onnx"
-    result = {"size_mb": path.stat().st_size / 1e6}
+    result: dict[str, Any] = {"size_mb": path.stat().st_size / 1e6}
     before = _peak_mb()
     started = time.perf_counter()
     try:
@@ -58,9 +63,9 @@ def measure(folder: Path, how: str) -> dict:
     return result | _speed(bundle, given)
 
 
-def _observed(bundle, given, folder) -> dict:
+def _observed(bundle: Bundle, given: Arrays, folder: Path) -> dict[str, Any]:
     """Largest difference of moments to those of forward hooks, in z units, relative to the largest of the layer."""
-    outputs = load(bundle.observed, optimize=True)(given)
+    outputs = load(observed(bundle), optimize=True)(given)
     found = ObservationReader(bundle.manifest.norm_layers, outputs).read(outputs)
     worst = 0.0
     with np.load(folder / "observed.npz") as hooks:
@@ -71,7 +76,9 @@ def _observed(bundle, given, folder) -> dict:
     return {"watched": len(matched), "moments_error": worst}
 
 
-def _adapted(source, given, output, expected, folder) -> dict:
+def _adapted(
+    source: onnx.ModelProto, given: Arrays, output: str, expected: NDArray[Any], folder: Path
+) -> dict[str, Any]:
     """Largest differences of the adaptive graph to AdaBN in torch."""
     adaptive = adapt(source)
     outputs = load(serialize(adaptive.model), optimize=True)(given | {adaptive.prior_weight: np.array(0, np.float32)})
@@ -89,11 +96,11 @@ def _adapted(source, given, output, expected, folder) -> dict:
     }
 
 
-def _speed(bundle, given) -> dict:
+def _speed(bundle: Bundle, given: Arrays) -> dict[str, Any]:
     """Median time of a row in the folded graph, relative to that in the source graph as onnxruntime optimises it."""
     row = {name: values[:1] for name, values in given.items()}
     sessions = [_session(serialize(parse(graph))) for graph in (bundle.source, bundle.folded)]
-    seconds = [[], []]
+    seconds: list[list[float]] = [[], []]
     for _ in range(_ROUNDS):
         for session, times in zip(sessions, seconds, strict=True):
             started = time.perf_counter()
@@ -103,7 +110,7 @@ def _speed(bundle, given) -> dict:
     return {"source_ms": source * 1000, "folded_ms": folded * 1000}
 
 
-def _session(graph: bytes):
+def _session(graph: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -5,9 +5,10 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 SIZES = {
@@ -95,7 +96,7 @@ _FIXED = frozenset(
 class _EmptyClass(type):
     """A class whose attributes, as those of an enumeration, are their names."""
 
-    def __getattr__(cls, name: str):
+    def __getattr__(cls, name: str) -> str:
         if name.startswith("__"):
             raise AttributeError(name)
         return name
@@ -104,15 +105,17 @@ class _EmptyClass(type):
 class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports torchvision, which timm names but does not need for its networks, as modules of empty classes."""
 
-    def find_spec(self, name, _path, _target=None):
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None, _target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         return importlib.machinery.ModuleSpec(name, self, is_package=True) if self._is_its(name) else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         module = types.ModuleType(spec.name)
-        module.__getattr__ = self._empty_class
+        vars(module)["__getattr__"] = self._empty_class
         return module
 
-    def exec_module(self, module):
+    def exec_module(self, module: types.ModuleType) -> None:
         pass
 
     @staticmethod
@@ -120,13 +123,13 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return name.partition(".")[0] == "torchvision"
 
     @staticmethod
-    def _empty_class(name: str):
+    def _empty_class(name: str) -> type:
         if name.startswith("__"):
             raise AttributeError(name)
         return _EmptyClass(name, (), {})
 
 
-def build(name: str, seed: int = 0) -> tuple[nn.Module, torch.Tensor]:
+def build(name: str, seed: int = 0) -> tuple[nn.Module, Tensor]:
     """A network in evaluation mode, and four rows for it."""
     if importlib.util.find_spec("torchvision") is None:
         sys.meta_path.append(_StandIn())
@@ -144,7 +147,14 @@ def norm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     return {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
 
 
-def draw_statistics(network: nn.Module, rows: torch.Tensor) -> None:
+def statistics(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """The running mean and variance, which every network here has, to be changed in place."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    return layer.running_mean, layer.running_var
+
+
+def draw_statistics(network: nn.Module, rows: Tensor) -> None:
     """Random scales and shifts, a tenth of the scales negative, and statistics near those of the rows."""
     layers = list(norm_layers(network).values())
     with torch.no_grad():
@@ -158,5 +168,6 @@ def draw_statistics(network: nn.Module, rows: torch.Tensor) -> None:
         for layer in layers:
             layer.eval()
             layer.momentum = 0.1
-            layer.running_mean += 0.1 * layer.running_var.sqrt() * torch.randn_like(layer.running_mean)
-            layer.running_var *= torch.exp(0.1 * torch.randn_like(layer.running_var))
+            mean, variance = statistics(layer)
+            mean += 0.1 * variance.sqrt() * torch.randn_like(mean)
+            variance *= torch.exp(0.1 * torch.randn_like(variance))

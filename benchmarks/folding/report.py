@@ -3,6 +3,7 @@
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from models.runtime.providers import runtime_version
 
@@ -11,7 +12,7 @@ MERGED = "merged into"
 """In the reason of a layer that is kept in the observed graph only."""
 
 
-def tables(results: Iterable[dict]) -> str:
+def tables(results: Iterable[dict[str, Any]]) -> str:
     """What became of every network, a line for each exporter; and of the exports with defaults."""
     rows = sorted(results, key=lambda result: (result["exporter"], result["network"]))
     return "\n".join(
@@ -19,7 +20,7 @@ def tables(results: Iterable[dict]) -> str:
     )
 
 
-def _preserved(rows: list[dict]) -> Iterator[str]:
+def _preserved(rows: list[dict[str, Any]]) -> Iterator[str]:
     columns = (
         "network, exporter, BN, found, folded, merged, kept, with proof, watched, "
         "source, folded graph, moments, AdaBN, time, memory, speed"
@@ -50,7 +51,7 @@ def _preserved(rows: list[dict]) -> Iterator[str]:
         yield start + " | ".join([*cells, f"{graph['seconds']:.1f} s", memory, f"{speed:.2f}"]) + " |"
 
 
-def _total(rows: list[dict]) -> str:
+def _total(rows: list[dict[str, Any]]) -> str:
     graphs = [graph for row in rows if "found" in (graph := row.get("graphs", {}).get(row["exporter"], {}))]
     networks = len({row["network"] for row in rows})
     found, folded = (sum(graph[name] for graph in graphs) for name in ("found", "folded"))
@@ -63,7 +64,7 @@ def _total(rows: list[dict]) -> str:
     )
 
 
-def _defaults(rows: list[dict]) -> Iterator[str]:
+def _defaults(rows: list[dict[str, Any]]) -> Iterator[str]:
     counted = Counter(
         (row["exporter"], _outcome(row, graph))
         for row in rows
@@ -76,7 +77,7 @@ def _defaults(rows: list[dict]) -> Iterator[str]:
         yield f"| {exporter} | {outcome} | {count} |"
 
 
-def _outcome(row: dict, graph: dict) -> str:
+def _outcome(row: dict[str, Any], graph: dict[str, Any]) -> str:
     if "failed" in graph:
         return "failed"
     if "refused" in graph:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -97,6 +98,11 @@ def vars_of(row: Row) -> tuple[float, ...]:
     return row.requests_per_s, row.p50_ms, row.p99_ms, row.cpu_s_per_1000
 
 
+def cpu_seconds_below(process: int) -> float:
+    """Of a process and everything that it started."""
+    return cpu_seconds(tree(process))
+
+
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     models = options.models or models_folder()
@@ -109,8 +115,7 @@ def main(arguments: list[str]) -> int:
         first = asked[options.case[0]][0]
         targets = [started(name, models, cores[0], first, stack) for name in options.server]
         for name, process, port in options.peer:
-            used = int(process)
-            targets.append(Target(name, int(port), lambda used=used: cpu_seconds(tree(used))))
+            targets.append(Target(name, int(port), partial(cpu_seconds_below, int(process))))
         for _ in range(options.rounds):
             for case in options.case:
                 for target in targets:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from benchmarks.pages import write_between
+from models.datatypes import Arrays
 from models.errors import DengeError
 from models.importing import keras_file
 from models.importing.onnx import import_graph, read
@@ -26,7 +27,7 @@ HEADER = (
 EXPORTERS = {".keras.onnx": "Keras", ".tf.onnx": "tf2onnx"}
 
 
-def difference(bundle: Bundle, arrays) -> float:
+def difference(bundle: Bundle, arrays: Arrays) -> float:
     """Of the folded graph from Keras; inputs and outputs are told by their shapes."""
     rows = [arrays[name] for name in arrays if name.startswith("in")]
     expected = [arrays[name] for name in arrays if name.startswith("out")]
@@ -41,7 +42,7 @@ def difference(bundle: Bundle, arrays) -> float:
     }
     found = load(bundle.folded, optimize=True)(given).values()
     return max(
-        min(np.abs(value - one).max() / np.abs(one).max() for one in expected if one.shape == value.shape)
+        min(float(np.abs(value - one).max() / np.abs(one).max()) for one in expected if one.shape == value.shape)
         for value in found
     )
 

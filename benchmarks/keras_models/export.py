@@ -1,6 +1,6 @@
 """Save and export the models of `networks.py`: runs where Keras, TensorFlow and tf2onnx are, without Denge.
 
-    KERAS_BACKEND=tensorflow python benchmarks/keras_models/export.py exports
+    KERAS_BACKEND=tensorflow python -m benchmarks.keras_models.export exports
 
 For each, writes a .keras file, the export of Keras (.keras.onnx), its SavedModel by tf2onnx (.tf.onnx), and rows with
 what Keras computes of them (.npz).
@@ -15,7 +15,8 @@ import keras
 import numpy as np
 import tf2onnx.convert
 import tf2onnx.optimizer
-from networks import NETWORKS, input_shapes
+
+from benchmarks.keras_models.networks import NETWORKS, input_shapes
 
 ROWS = 5
 

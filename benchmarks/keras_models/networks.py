@@ -1,32 +1,37 @@
 """Small Keras models with batch normalisation in unusual places, each a function without arguments."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 from keras import Input, Model, layers
 
-NETWORKS: dict[str, Callable[[], Model]] = {}
+Build: TypeAlias = Callable[[], Model]
+Tensor: TypeAlias = Any
+"""A Keras tensor: Keras has no types."""
+
+NETWORKS: dict[str, Build] = {}
 
 
-def network(title: str):
+def network(title: str) -> Callable[[Build], Build]:
     """Register a function under the title of its row."""
 
-    def register(build: Callable[[], Model]) -> Callable[[], Model]:
+    def register(build: Build) -> Build:
         NETWORKS[title] = build
         return build
 
     return register
 
 
-def _image(side: int = 12, channels: int = 3):
+def _image(side: int = 12, channels: int = 3) -> Tensor:
     return Input((side, side, channels))
 
 
-def _head(x, units: int = 2):
+def _head(x: Tensor, units: int = 2) -> Tensor:
     return layers.Dense(units)(layers.GlobalAveragePooling2D()(x))
 
 
-def _norm(x, **settings):
+def _norm(x: Tensor, **settings: Any) -> Tensor:
     return layers.BatchNormalization(**settings)(x)
 
 
@@ -270,14 +275,14 @@ def operations() -> Model:
 
 
 @keras.saving.register_keras_serializable()
-class Own(Model):
+class Own(Model):  # type: ignore[misc] # Keras has no types
     """A class whose file does not describe its layers."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.convolution, self.norm, self.head = layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dense(2)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return self.head(keras.ops.mean(keras.ops.relu(self.norm(self.convolution(x))), (1, 2)))
 
 

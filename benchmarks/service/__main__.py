@@ -29,7 +29,8 @@ LATEST = ROOT / "benchmarks/results/latest.jsonl"
 PACKAGES = ("fastapi", "httptools", "numpy", "onnxruntime", "orjson", "pysimdjson", "starlette", "uvicorn", "uvloop")
 
 
-CHOICES = {"server": [*SERVERS, IN_PROCESS], "case": list(CASES), "concurrency": [1, 8, 32, 64]}
+CHOICES: dict[str, list[str]] = {"server": [*SERVERS, IN_PROCESS], "case": list(CASES)}
+CONNECTIONS = [1, 8, 32, 64]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -42,8 +43,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(
             f"--{name}", nargs="+", choices=known, default=default, metavar="NAME", help=", ".join(known)
         )
-    default = CHOICES["concurrency"]
-    parser.add_argument("--concurrency", nargs="+", type=int, default=default, metavar="N", help="connections")
+    parser.add_argument("--concurrency", nargs="+", type=int, default=CONNECTIONS, metavar="N", help="connections")
     parser.add_argument("--seconds", type=int, default=3, help="of load for each server, case and concurrency")
     parser.add_argument("--rounds", type=int, default=3, help="times that everything is done; medians are shown")
     parser.add_argument("--before", type=Path, help="another checkout of Denge, for the server 'before'")
@@ -53,8 +53,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def command(options: argparse.Namespace) -> str:
     """The command that measures the same again, without where the results went."""
-    chosen = {name: getattr(options, name) for name in CHOICES}
-    parts = [f"--{name} {' '.join(map(str, values))}" for name, values in chosen.items() if values != CHOICES[name]]
+    usual = {**CHOICES, "concurrency": CONNECTIONS}
+    chosen = {name: getattr(options, name) for name in usual}
+    parts = [f"--{name} {' '.join(map(str, values))}" for name, values in chosen.items() if values != usual[name]]
     return " ".join(["python -m benchmarks.service", *parts, f"--seconds {options.seconds} --rounds {options.rounds}"])
 
 

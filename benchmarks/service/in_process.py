@@ -23,7 +23,7 @@ def main(case_name: str, models: str, seconds: str) -> None:
     run(None, feeds[0])
     first_answer = time.monotonic()
 
-    spans = []
+    spans: list[float] = []
     cpu, begin = time.process_time(), time.perf_counter()
     last = begin
     while last < begin + float(seconds):

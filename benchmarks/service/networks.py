@@ -64,7 +64,7 @@ def publish(folder: Path, name: str, network: nn.Module) -> None:
 def main(folder: Path) -> None:
     torch.manual_seed(SEED)
     publish(folder, "mlp", MLP(784, 10, depth=2, width=512))
-    publish(folder, "convnet", ConvNet(ROW_SHAPES["convnet"], 10))
+    publish(folder, "convnet", ConvNet((1, 28, 28), 10))
     publish(folder, "resnet18", resnet18())
 
 

@@ -36,7 +36,7 @@ ByRound = dict[int, Record]
 
 def failures(record: Record) -> int:
     """Requests without a good answer, and wrong answers."""
-    return sum(record.get("errors", {}).values()) + record.get("wrong", 0)
+    return int(sum(record.get("errors", {}).values()) + record.get("wrong", 0))
 
 
 def tables(records: Sequence[Record]) -> Iterator[str]:

@@ -7,6 +7,7 @@ without-simdjson without-reader --case json1 json32 binary32` measures all of th
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,7 +19,7 @@ from service.wire.v2_decoder import V2Decoder
 
 def plain_predictions() -> None:
     """Every request goes through ASGI and the framework."""
-    server.Protocol = HttpToolsProtocol  # type: ignore[misc]
+    patch.object(server, "Protocol", HttpToolsProtocol).start()
 
 
 def templates() -> None:
@@ -27,12 +28,13 @@ def templates() -> None:
     def decode(self: Any, body: bytes, header_length: str | None, *, finite: bool = True) -> v2_request.InferRequest:
         return v2_request.decode(body, header_length, self._inputs, self._outputs, finite=finite)
 
-    V2Decoder.decode = decode  # type: ignore[method-assign]
+    patch.object(V2Decoder, "decode", decode).start()
 
 
 def simdjson() -> None:
     """Numbers in JSON become Python objects before they become an array."""
-    json_tensors.FAST = json_numbers.FAST = json_numbers.HAS_READER = False
+    for module, name in ((json_tensors, "FAST"), (json_numbers, "FAST"), (json_numbers, "HAS_READER")):
+        patch.object(module, name, new=False).start()
 
 
 def reader() -> None:

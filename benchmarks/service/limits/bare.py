@@ -6,9 +6,11 @@ MODELS_FOLDER names the folder of the .onnx files.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import orjson
+from starlette.types import Receive, Scope, Send
 
 from benchmarks.service.session import open_session
 from benchmarks.service.wire import Floats
@@ -29,7 +31,7 @@ class Bare:
         files = Path(os.environ["MODELS_FOLDER"]).glob("*.onnx")
         self._runs = {f"/v2/models/{file.stem}/infer": open_session(file).run for file in files}
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])  # tells uvicorn that there is no lifespan
         run = self._runs[scope["path"]]
@@ -55,22 +57,20 @@ def with_simdjson() -> Bare:
     parser = simdjson.Parser()
 
     def read(body: bytes) -> Floats:
-        tensor = parser.parse(body).at_pointer("/inputs/0")
+        tensor: Any = cast("Any", parser.parse(body)).at_pointer("/inputs/0")
         numbers = np.frombuffer(tensor["data"].as_buffer(of_type="d"), np.float64)
-        return numbers.astype(np.float32).reshape(tensor["shape"].as_list())
+        return numbers.astype(np.float32).reshape(tuple(tensor["shape"].as_list()))
 
     return Bare(read)
 
 
-async def _read_body(receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     message = await receive()
-    if not message.get("more_body"):
-        return message["body"]
-    chunks = [message["body"]]
+    chunks: list[bytes] = [message["body"]]
     while message.get("more_body"):
         message = await receive()
         chunks.append(message["body"])
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _read_binary(body: bytes, length: int) -> Floats:
@@ -79,7 +79,7 @@ def _read_binary(body: bytes, length: int) -> Floats:
 
 
 def _write(logits: Floats, *, binary: bool) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    output = {"name": "logits", "datatype": "FP32", "shape": logits.shape}
+    output: dict[str, object] = {"name": "logits", "datatype": "FP32", "shape": logits.shape}
     if binary:
         output["parameters"] = {"binary_data_size": logits.nbytes}
         head = orjson.dumps({"outputs": [output]})

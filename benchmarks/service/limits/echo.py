@@ -1,6 +1,7 @@
 """What HTTP alone costs: read the body, send a fixed answer."""
 
 import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 ANSWER = orjson.dumps(
     {
@@ -13,11 +14,11 @@ ANSWER = orjson.dumps(
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
 
 
-def create():
+def create() -> ASGIApp:
     return app
 
 
-async def app(scope, receive, send):
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])  # tells uvicorn that there is no lifespan
     while (await receive()).get("more_body"):
