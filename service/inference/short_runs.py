@@ -129,8 +129,14 @@ class ShortRuns:
     def _work(self) -> None:
         self._prepare_runs()
         groups, self._groups, self._open_groups, self._expected_seconds = self._groups, [], {}, 0.0
+        # A run leaves little of what came before it in the processor's cache. So all run before any is answered.
+        outcomes: list[tuple[ShortRun, Outcome]] = []
         for group in groups:
-            _call(self._run, group.requests, group.rows, group.max_seconds)
+            _call(self._run, group.requests, group.rows, group.max_seconds, outcomes)
+        for run, outcome in outcomes:
+            if outcome is not None and not isinstance(outcome, Exception):
+                self._on_result(run.served, run.inputs, outcome, run.client)
+            _call(run.on_outcome, outcome)
         self._is_scheduled = False
         if self._preparations or self._groups:
             self._schedule()
@@ -144,7 +150,10 @@ class ShortRuns:
         while self._preparations and thread_time() - started + self._expected_seconds < ITERATION_SECONDS:
             _call(self._preparations.popleft())
 
-    def _run(self, requests: list[ShortRun], rows: int, max_seconds: float) -> None:
+    def _run(
+        self, requests: list[ShortRun], rows: int, max_seconds: float, outcomes: list[tuple[ShortRun, Outcome]]
+    ) -> None:
+        """Run some requests together, and append what comes of each."""
         served = requests[0].served
         counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
@@ -152,25 +161,23 @@ class ShortRuns:
             outputs = served.engine.run(join_inputs([request.inputs for request in requests]), max_seconds)
             results = split_outputs(outputs, [request.rows for request in requests])
         except RunTooLong:
-            for request in requests:
-                _call(request.on_outcome, None)
+            outcomes += [(request, None) for request in requests]
             return
         except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
             counted.failed_runs += 1
             if len(requests) > 1:  # so that one bad row fails alone
                 for request in requests:
-                    self._run([request], request.rows, max_seconds)
+                    self._run([request], request.rows, max_seconds, outcomes)
             else:
                 counted.fail.add(perf_counter() - start)
-                _call(requests[0].on_outcome, error)
+                outcomes.append((requests[0], error))
             return
         seconds = perf_counter() - start
         counted.record_run(rows, seconds)
-        for request, result in zip(requests, results, strict=True):
+        for _ in requests:
             counted.success.add(seconds)
             counted.queue.add(0.0)
-            self._on_result(served, request.inputs, result, request.client)
-            _call(request.on_outcome, result)
+        outcomes += zip(requests, results, strict=True)
 
 
 def _call(function: Callable[..., None], *arguments: object) -> None:
