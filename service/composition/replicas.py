@@ -1,11 +1,16 @@
 """What makes the service one of several replicas: who it is, and what they do together where they share a store."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from models.version import VERSION
+from service.catalog.catalog import Catalog
 from service.host.clock import steady
+from service.recalibrating.collector import RowCollector
 from service.recalibrating.jobs import Recalibrations
+from service.recalibrating.open_collections import OpenCollections
+from service.recalibrating.shared_collections import SharedCollections
 from service.recalibrating.shared_jobs import SharedRecalibrations
 from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
@@ -32,13 +37,26 @@ def share_drift(membership: Membership, events: Events, webhook: Webhook) -> Sha
     return SharedDrift(membership, Judge(membership, steady, log_alarm, webhook.deliver), events.publish_alarm)
 
 
-def make_recalibrations(membership: Membership, peers: Peers, *args: Any, **options: Any) -> Recalibrations:
+def make_recalibrations(
+    membership: Membership,
+    peers: Peers,
+    catalog: Catalog,
+    state_folder: Path,
+    max_bytes: int,
+    collector: RowCollector,
+    *,
+    has_api_keys: bool,
+    **options: Any,
+) -> Recalibrations:
     """Jobs of re-calibration: of all replicas that share a store, or of one that serves alone.
 
     Args:
         membership, peers: of this replica.
-        args, options: of `Recalibrations`.
+        collector, max_bytes, has_api_keys: as of `OpenCollections`.
+        catalog, state_folder, options: as of `Recalibrations`.
     """
     if membership.store.is_shared:
-        return SharedRecalibrations(membership, peers, *args, **options)
-    return Recalibrations(*args, **options)
+        shared = SharedCollections(membership, peers, collector, max_bytes, has_api_keys=has_api_keys)
+        return SharedRecalibrations(membership, catalog, state_folder, shared, **options)
+    own = OpenCollections(collector, max_bytes, has_api_keys=has_api_keys)
+    return Recalibrations(catalog, state_folder, own, **options)

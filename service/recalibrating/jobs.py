@@ -14,15 +14,15 @@ from typing import Any
 import structlog
 
 from models.datatypes import Array
-from models.errors import DengeError, InvalidInput, NotFound, Overloaded
+from models.errors import DengeError, InvalidInput, Overloaded
+from models.rows import count_rows
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.recalibrating import launcher
-from service.recalibrating.collection import Collection
-from service.recalibrating.collector import CollectedRows, RowCollector
 from service.recalibrating.job import Job, JobNotFound, JobStopped, died
 from service.recalibrating.messages import Order, OrderWithRows, Progress
+from service.recalibrating.open_collections import OpenCollections
 from service.recalibrating.records import JobRecords
 from service.replicas.agreement import Agreement
 from service.replicas.store import StoreUnavailable
@@ -30,15 +30,10 @@ from service.wire.recalibration import JobKind, RecalibrationRequest
 
 log = structlog.get_logger()
 
-ROWS_PATH = "/v2/replicas/rows/"
-"""At which a replica gives its rows to the one that carries out the job, whose id follows."""
 MAX_OPEN_JOBS = 4
 """Jobs that are not finished: the rows of each are in memory."""
 MAX_RECORDS = 100
 """Jobs that are remembered."""
-MAX_SHARE_OF_A_KEY = 0.25
-"""Of the collected rows, where clients have API keys. Crafted rows that are half of all keep every shift from
-being mended, a quarter of all half of them (docs/recalibration.md)."""
 DISK_SECONDS = 60.0
 """How long a job waits for its record to be written, or its new version to be loaded."""
 
@@ -52,9 +47,7 @@ class Recalibrations:
     Args:
         catalog: the models, and the repository where new versions are published.
         state_folder: where the records are stored.
-        max_bytes: of the rows that one job collects.
-        collector: collects rows of the traffic.
-        has_api_keys: whether clients are identified by API keys, rather than only by their addresses.
+        collections: collects rows of the traffic for jobs.
         command: starts the process of a job.
         trust: called with a model and its new version, which the process has run: it needs no trial.
         agreement: has all replicas serve a new version; None where this process decides alone.
@@ -64,28 +57,22 @@ class Recalibrations:
         self,
         catalog: Catalog,
         state_folder: Path,
-        max_bytes: int,
-        collector: RowCollector,
+        collections: OpenCollections,
         *,
-        has_api_keys: bool = False,
         command: Sequence[str] = launcher.COMMAND,
         trust: Callable[[str, int], None] = lambda _model, _version: None,
         agreement: Agreement | None = None,
     ) -> None:
         self._catalog = catalog
         self._records = JobRecords(state_folder / "recalibrations")
-        self._max_bytes = max_bytes
-        self._collector = collector
-        self._has_api_keys = has_api_keys
         self._command = command
         self._trust = trust
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._collections: dict[str, Collection] = {}
+        self._collections = collections
         self._one_at_a_time = asyncio.Lock()
         self._disk = BlockingPool("recalibration", 2, DISK_SECONDS)
         self._changes = agreement or self._disk
-        collector.on_rows = self._add_rows
 
     async def open(self) -> None:
         """Read the records. Jobs that were not finished are lost."""
@@ -112,7 +99,7 @@ class Recalibrations:
         Raises:
             NotFound: it collects none.
         """
-        raise NotFound(f"no rows are collected here for job '{job_id}'")
+        return self._collections.sample(job_id)
 
     def jobs_of(self, model: str, kind: JobKind = "recalibration") -> list[Job]:
         """All jobs of a kind and model, latest first."""
@@ -156,10 +143,9 @@ class Recalibrations:
         if len(self._tasks) >= MAX_OPEN_JOBS:
             raise Overloaded(f"{MAX_OPEN_JOBS} jobs are open already")
         job = Job.new(served.model, served.version, request)
-        collection = self._open_collection(job, request) if request.rows is None else None
+        if request.rows is None:
+            self._collections.open(job, request)
         self._jobs[job.id] = job
-        if collection is not None:
-            self._collections[job.id] = collection
         self._start_task(job.id, request.rows, request.labels, request.parameters.timeout_seconds)
         await self._update(job.id)
         await self._delete_oldest()
@@ -189,29 +175,8 @@ class Recalibrations:
         self._tasks[job_id].add_done_callback(lambda _: self._tasks.pop(job_id))
 
     def _current(self, job: Job) -> Job:
-        collection = self._collections.get(job.id)
-        if collection is None:
-            return job
-        return job.model_copy(update={"rows": collection.kept, "seen": collection.seen})
-
-    def _open_collection(self, job: Job, request: RecalibrationRequest) -> Collection:
-        for collection in self._collections.values():
-            if (job.model, job.collected_version) == (collection.model, collection.version):
-                raise InvalidInput("rows of this version are being collected already", "collect")
-        max_share = request.parameters.max_share or (MAX_SHARE_OF_A_KEY if self._has_api_keys else 1.0)
-        return Collection(
-            job.model,
-            job.collected_version,
-            target=request.collect,
-            candidates=request.collect * request.parameters.spread,
-            per_client=max(int(max_share * request.collect), 1),
-            max_bytes=self._max_bytes,
-        )
-
-    def _add_rows(self, rows: CollectedRows) -> None:
-        for collection in self._collections.values():
-            if (rows.model, rows.version) == (collection.model, collection.version):
-                collection.add(rows)
+        count = self._collections.count(job)
+        return job if count is None else job.model_copy(update={"rows": count[0], "seen": count[1]})
 
     async def _run(
         self, job_id: str, rows: Mapping[str, Array] | None, labels: Array | None, timeout_seconds: float
@@ -235,19 +200,9 @@ class Recalibrations:
         await self._update(job_id, state=state, reason=why)
 
     async def _collect(self, job_id: str, timeout_seconds: float) -> Mapping[str, Array]:
-        collection = self._collections[job_id]
-        try:
-            self._set_collect_targets()
-            rows = await collection.wait(timeout_seconds)
-        finally:
-            del self._collections[job_id]
-            self._set_collect_targets()
-        await self._update(job_id, state="waiting", rows=collection.kept, seen=collection.seen)
+        rows, seen = await self._collections.wait(self._jobs[job_id], timeout_seconds)
+        await self._update(job_id, state="waiting", rows=count_rows(rows), seen=seen)
         return rows
-
-    def _set_collect_targets(self) -> None:
-        collections = self._collections.values()
-        self._collector.targets = frozenset((collection.model, collection.version) for collection in collections)
 
     async def _work(self, job_id: str, rows: Mapping[str, Array], labels: Array | None) -> None:
         """Estimate, check and publish in a process of its own.

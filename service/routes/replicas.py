@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from service.host.clock import to_date
 from service.http.access import PUBLIC
-from service.recalibrating.jobs import ROWS_PATH, Recalibrations
+from service.recalibrating.jobs import Recalibrations
+from service.recalibrating.shared_collections import ROWS_PATH
 from service.replicas.group_statistics import STATISTICS_PATH, GroupStatistics
 from service.replicas.member import Member
 from service.replicas.membership import Membership

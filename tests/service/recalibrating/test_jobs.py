@@ -16,6 +16,7 @@ from service.catalog.catalog import Catalog
 from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job, JobNotFound
 from service.recalibrating.jobs import MAX_OPEN_JOBS, MAX_RECORDS, Recalibrations
+from service.recalibrating.open_collections import OpenCollections
 from service.recalibrating.records import JobRecords
 from service.wire.recalibration import RecalibrationParameters, RecalibrationRequest
 from tests.awaiting import within_time
@@ -35,8 +36,9 @@ STANDING_STILL = (
 @asynccontextmanager
 async def opened(catalog: Catalog, max_bytes: int = 1 << 20, **options: Any) -> AsyncIterator[Recalibrations]:
     """The jobs of a service, from its start to its end."""
-    collector = options.pop("collector", None) or RowCollector()
-    jobs = Recalibrations(catalog, state_folder(catalog), max_bytes, collector, **options)
+    collector, has_keys = options.pop("collector", None) or RowCollector(), options.pop("has_api_keys", False)
+    collections = OpenCollections(collector, max_bytes, has_api_keys=has_keys)
+    jobs = Recalibrations(catalog, state_folder(catalog), collections, **options)
     await jobs.open()
     try:
         yield jobs

@@ -11,6 +11,7 @@ from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job
 from service.recalibrating.jobs import Recalibrations
 from service.recalibrating.messages import Order, OrderWithRows
+from service.recalibrating.open_collections import OpenCollections
 from service.wire.recalibration import RecalibrationParameters, RecalibrationRequest
 from tests.awaiting import within_time
 from tests.recalibrating import ROWS
@@ -22,7 +23,7 @@ async def recalibrate(catalog: Catalog, *module: str) -> Job:
     """Start a job of which a module is the process, and wait for its end."""
     state_folder = catalog.repository.root / ".state"
     command = (sys.executable, "-m", *module)
-    jobs = Recalibrations(catalog, state_folder, 1 << 20, RowCollector(), command=command)
+    jobs = Recalibrations(catalog, state_folder, OpenCollections(RowCollector(), 1 << 20), command=command)
     await jobs.open()
     job = await jobs.start(catalog.get("tiny", 1), REQUEST)
     done = await jobs.wait("tiny", job.id, 60)

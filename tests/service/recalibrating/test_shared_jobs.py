@@ -13,11 +13,12 @@ import pytest
 from models.errors import NotFound, NotReady
 from models.repository.repository import Repository
 from service.catalog.catalog import Catalog
-from service.recalibrating import shared_jobs
+from service.recalibrating import job_leases
 from service.recalibrating.collector import RowCollector
 from service.recalibrating.job import Job
-from service.recalibrating.jobs import ROWS_PATH
-from service.recalibrating.shared_jobs import LEASE_SECONDS, SharedRecalibrations
+from service.recalibrating.job_leases import LEASE_SECONDS
+from service.recalibrating.shared_collections import ROWS_PATH, SharedCollections
+from service.recalibrating.shared_jobs import SharedRecalibrations
 from service.replicas.member import Member
 from service.replicas.membership import MISSED_SECONDS, Membership
 from service.replicas.memory import MemoryStore
@@ -81,9 +82,9 @@ class Replica:
         self.membership = Membership(fleet.store, member)
         self.collector = RowCollector()
         options: dict[str, Any] = {"command": command or AT_ONCE}
-        self.jobs = SharedRecalibrations(
-            self.membership, fleet, self.catalog, fleet.repository.root / ".state", 1 << 20, self.collector, **options
-        )
+        collections = SharedCollections(self.membership, fleet, self.collector, 1 << 20)
+        state = fleet.repository.root / ".state"
+        self.jobs = SharedRecalibrations(self.membership, self.catalog, state, collections, **options)
 
     def offer(self, rows: np.ndarray, client: str = "a") -> None:
         self.collector.offer(self.catalog.get("tiny"), {"input": rows}, client)
@@ -160,8 +161,8 @@ def test_a_replica_that_dies_costs_its_rows_and_not_the_job(fleet: Fleet) -> Non
 def test_a_replica_that_is_cut_off_from_the_store_leaves_its_job_before_another_takes_it(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shared_jobs.HELD_SECONDS < LEASE_SECONDS
-    monkeypatch.setattr(shared_jobs, "HELD_SECONDS", 0.0)
+    assert job_leases.HELD_SECONDS < LEASE_SECONDS
+    monkeypatch.setattr(job_leases, "HELD_SECONDS", 0.0)
 
     async def test() -> None:
         async with AsyncExitStack() as stack:
@@ -176,7 +177,7 @@ def test_a_replica_that_is_cut_off_from_the_store_leaves_its_job_before_another_
             assert a.jobs.get("tiny", job.id).state == "collecting"
             assert not tasks[f"job {sent.id}"].done()  # its rows are nowhere else
 
-            monkeypatch.setattr(shared_jobs, "HELD_SECONDS", 15.0)
+            monkeypatch.setattr(job_leases, "HELD_SECONDS", 15.0)
             fleet.now += LEASE_SECONDS
             await fleet.exchange()
             b.offer(np.tile(ROWS, (2, 1)))
