@@ -20,7 +20,6 @@ from service.catalog import snapshot
 from service.catalog.index import IndexEntry, index_versions
 from service.catalog.loader import Loader, Trials, VersionKey, as_completed, trust
 from service.catalog.lookups import Lookups
-from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
 from service.catalog.snapshot import ModelSnapshot, PublishedSnapshot
 from service.host.named_locks import NamedLocks
@@ -243,44 +242,16 @@ class Catalog(Lookups):
             NotReady: no version can be the default. A good version is never replaced by bad ones.
         """
         current = self._current(name)
-        default = snapshot.choose_default(rollout, versions[-1], current, loaded)
-        if default is None:
+        following = snapshot.follow(rollout, versions, current, loaded, failed)
+        if following is None:
             self._replace(name, replace(current, failed=failed, stored=versions))
             raise _load_error(name, failed)
-        canary = rollout.canary
-        self._replace(
-            name,
-            ModelSnapshot(
-                default,
-                loaded,
-                failed,
-                canary=None if canary is None else loaded.get(canary.version),
-                canary_share=0.0 if canary is None else canary.share,
-                shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
-                domains=ServedDomains.of(default, rollout.domains, loaded) if default == rollout.default else None,
-                labels=rollout.labels,
-                is_auto=rollout.auto is not None,
-                stored=versions,
-                unusable=current.unusable,
-                is_wanted=True,
-            ),
-        )
+        self._replace(name, following)
 
     def _remember(self, listing: Mapping[str, ModelListing], *, are_wanted: bool = False) -> None:
-        """Keep what a listing of the repository has found. A model that is gone is served until it is unloaded."""
+        """Keep what a listing of the repository has found."""
         with self._replacing:
-            models = {
-                name: replace(
-                    self._current(name),
-                    stored=found.versions,
-                    unusable=found.unusable,
-                    is_wanted=are_wanted or self._current(name).is_wanted,
-                )
-                for name, found in listing.items()
-            }
-            for name, model in self._models.items():
-                if name not in models and model.loaded:
-                    models[name] = replace(model, stored=())
+            models = snapshot.remember(self._models, listing, are_wanted=are_wanted)
             if models != self._models:
                 self._models = models
             self._is_known = True

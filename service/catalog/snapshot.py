@@ -1,8 +1,9 @@
 """What is loaded of one model at one moment, and the form in which other processes receive it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from models.repository.listing import ModelListing
 from models.repository.rollout import Domain, Rollout
 from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
@@ -110,3 +111,60 @@ def choose_default(
         return rollout.default
     before = [version for version in (*rollout.previous, current.default) if version in loaded]
     return before[-1] if before else None
+
+
+def follow(
+    rollout: Rollout,
+    versions: Sequence[int],
+    current: ModelSnapshot,
+    loaded: Mapping[int, ServedVersion],
+    failed: Mapping[int, str],
+) -> ModelSnapshot | None:
+    """Returns what is served of a model as its rollout says; None where no version can be the default.
+
+    Args:
+        rollout: which version has which role.
+        versions: in the repository, oldest first.
+        current: what is served so far.
+        loaded: the versions that are ready to run.
+        failed: why other versions could not be loaded.
+    """
+    default = choose_default(rollout, versions[-1], current, loaded)
+    if default is None:
+        return None
+    canary = rollout.canary
+    return ModelSnapshot(
+        default,
+        loaded,
+        failed,
+        canary=None if canary is None else loaded.get(canary.version),
+        canary_share=0.0 if canary is None else canary.share,
+        shadow=None if rollout.shadow is None else loaded.get(rollout.shadow),
+        domains=ServedDomains.of(default, rollout.domains, loaded) if default == rollout.default else None,
+        labels=rollout.labels,
+        is_auto=rollout.auto is not None,
+        stored=tuple(versions),
+        unusable=current.unusable,
+        is_wanted=True,
+    )
+
+
+def remember(
+    models: Mapping[str, ModelSnapshot], listing: Mapping[str, ModelListing], *, are_wanted: bool
+) -> dict[str, ModelSnapshot]:
+    """Returns the snapshots with what a listing of the repository has found.
+
+    A model that is in the repository no longer is served until it is unloaded.
+
+    Args:
+        models: so far, by name.
+        listing: of the repository, by name.
+        are_wanted: whether all of its models are to be served.
+    """
+    found = {}
+    for name, listed in listing.items():
+        model = models.get(name, ModelSnapshot())
+        is_wanted = are_wanted or model.is_wanted
+        found[name] = replace(model, stored=listed.versions, unusable=listed.unusable, is_wanted=is_wanted)
+    gone = {name: replace(model, stored=()) for name, model in models.items() if name not in listing and model.loaded}
+    return found | gone
