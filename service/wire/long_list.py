@@ -9,7 +9,7 @@ as many precede a bracket as there are numbers.
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from math import prod
 from typing import Any
 
@@ -91,10 +91,40 @@ class LongList:
         Raises:
             InvalidInput: as `json_arrays.to_array`; or a list is empty, or a number has thousands of digits.
         """
+        array = self._read_at_once(datatype, self._guess_shape())
+        if array is not None:
+            return array
         self._require_regular_start(field)
         shape = self.shape(field)
-        whole = json_numbers.read_regular(memoryview(self._text)[self._start : self._end], datatype, shape)
-        return self._read_pieces(shape, datatype, field, finite=finite) if whole is None else whole
+        array = self._read_at_once(datatype, shape)
+        return self._read_pieces(shape, datatype, field, finite=finite) if array is None else array
+
+    def _guess_shape(self) -> tuple[int, ...] | None:
+        """The shape, if all lists are as long as the first one of their depth; None if these are long."""
+        rank = 0
+        while self._text.startswith(b"[", self._start + rank):
+            rank += 1
+            if rank > MAX_RANK:
+                return None
+        numbers = [1]  # in a list of each depth, the innermost ones first
+        for depth in range(1, rank):
+            end = self._text.find(b"]" * depth, self._start, min(self._start + _BLOCK_BYTES, self._end))
+            if end < 0:
+                return None
+            numbers.append(self._count_commas(end) + 1)
+        numbers.append(self._count_commas(self._end) + 1)
+        return tuple(larger // smaller for smaller, larger in pairwise(numbers))[::-1]
+
+    def _count_commas(self, end: int) -> int:
+        commas = 0
+        for start in range(self._start, end, _BLOCK_BYTES):
+            block = np.frombuffer(self._text, np.uint8, min(_BLOCK_BYTES, end - start), start)
+            commas += int(np.count_nonzero(block == _COMMA))
+        return commas
+
+    def _read_at_once(self, datatype: Datatype, shape: tuple[int, ...] | None) -> Array | None:
+        text = memoryview(self._text)[self._start : self._end]
+        return None if shape is None else json_numbers.read_regular(text, datatype, shape)
 
     def _read_pieces(self, shape: tuple[int, ...], datatype: Datatype, field: str, *, finite: bool) -> Array:
         # Numbers in a list of each depth. At the start of a piece those are open that are not complete.

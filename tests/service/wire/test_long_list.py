@@ -78,7 +78,6 @@ def test_any_list_comes_out_as_if_it_were_read_at_once(data: Any, datatype: str,
         "[[],[],[]]",
         "[1,2,3,4,5,6,7,8,9,x]",
         "[" + "1" * 200 + "]",
-        "[" + " " * 200 + "1]",
         "[" * 200 + "1" + "]" * 200,
     ],
 )
@@ -88,6 +87,27 @@ def test_what_is_no_regular_list_is_refused(text: str, fast: bool, monkeypatch: 
 
     with pytest.raises(InvalidInput, match="data"):
         LongList(text.encode(), 0, len(text)).read("FP32", "data", finite=True)
+
+
+def test_a_text_between_commas_is_as_long_as_a_piece_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ("[" + " " * 200 + "1]").encode()
+    if json_numbers.HAS_READER:
+        assert LongList(text, 0, len(text)).read("FP32", "data", finite=True).tolist() == [1]
+    monkeypatch.setattr(json_numbers, "HAS_READER", False)
+
+    with pytest.raises(InvalidInput, match="data: got a number of more than"):
+        LongList(text, 0, len(text)).read("FP32", "data", finite=True)
+
+
+@pytest.mark.parametrize("dims", [(7,), (3, 4), (2, 3, 4), (1, 1, 5), (4, 1, 1), (2, 1, 2, 1)])
+def test_regular_lists_are_read_at_once(dims: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    if not json_numbers.HAS_READER:
+        pytest.skip("there was no C compiler to build the reader")
+    monkeypatch.setattr(LongList, "shape", lambda *_: pytest.fail("all brackets were searched"))
+    rows = np.arange(np.prod(dims), dtype=np.float32).reshape(dims)
+    text = json.dumps(rows.tolist()).encode()
+
+    np.testing.assert_array_equal(LongList(text, 0, len(text)).read("FP32", "data", finite=True), rows)
 
 
 def test_the_error_names_the_position_in_the_whole_list() -> None:
