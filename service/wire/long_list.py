@@ -31,6 +31,9 @@ _MAX_NUMBER_BYTES = 1 << 12
 _BLOCK_BYTES = 1 << 19
 """Bytes that numpy searches at a time. Other threads need not wait for it."""
 
+_GUESSED_BYTES = 1 << 19
+"""In which the first list of each depth must end for the shape to be guessed."""
+
 _OPEN, _CLOSE, _COMMA = b"[],"
 
 
@@ -108,7 +111,7 @@ class LongList:
                 return None
         numbers = [1]  # in a list of each depth, the innermost ones first
         for depth in range(1, rank):
-            end = self._text.find(b"]" * depth, self._start, min(self._start + _BLOCK_BYTES, self._end))
+            end = self._text.find(b"]" * depth, self._start, min(self._start + _GUESSED_BYTES, self._end))
             if end < 0:
                 return None
             numbers.append(self._count_commas(end) + 1)
