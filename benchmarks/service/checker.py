@@ -31,7 +31,7 @@ def problem(port: int, question: Question, *, computes: bool) -> str | None:
         answer = response.read()
         if response.status != http.client.OK:
             return f"status {response.status}: {answer[:200]!r}"
-        if computes and not question.is_answered_by(wire.read(dict(response.headers), answer)):
+        if computes and not question.is_answered_by(wire.read(answer, response.headers.get(wire.JSON_LENGTH))):
             return f"wrong answer: {answer[:200]!r}"
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
         return repr(error)

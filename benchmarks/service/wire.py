@@ -1,7 +1,5 @@
 """Tensors as the Open Inference Protocol (V2) writes them, from the client's side."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -24,9 +22,9 @@ def write_binary(rows: Floats) -> tuple[dict[str, str], bytes]:
     return {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}, head + rows.tobytes()
 
 
-def read(headers: Mapping[str, str], body: bytes) -> Floats:
-    """The first output of an answer."""
-    length = int(headers.get(JSON_LENGTH) or len(body))
+def read(body: bytes, json_length: str | None) -> Floats:
+    """The first output of an answer, whose header `JSON_LENGTH` is given; None for one in JSON alone."""
+    length = int(json_length or len(body))
     output = orjson.loads(body[:length])["outputs"][0]
     if "data" in output:
         return np.array(output["data"], np.float32).reshape(output["shape"])
