@@ -141,7 +141,7 @@ class SharedCollections(OpenCollections):
                 self._open[job_id] = self._new_collection(job, plan)
         self._open = {job_id: collection for job_id, collection in self._open.items() if job_id in jobs}
         self._set_targets({job_id: one for job_id, one in self._open.items() if jobs[job_id].state == "collecting"})
-        for job_id, collection in self._open.items():
+        for job_id, collection in list(self._open.items()):  # others may be opened meanwhile
             report = orjson.dumps([collection.kept, collection.seen, collection.is_too_large])
             await self._store.put(f"collected/{job_id}/{self._membership.id}", pack(SCHEMA, report), MISSED_SECONDS)
             if job_id not in own:

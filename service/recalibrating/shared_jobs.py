@@ -104,8 +104,8 @@ class SharedRecalibrations(Recalibrations):
             has_lease = await self._leases.take(job_id)
             if has_lease and not is_own:
                 await self._take_over(job)
-            elif is_own and (not has_lease or f"cancel/{job_id}" in cancelled):
-                self._tasks[job_id].cancel(BY_CLIENT if has_lease else _ELSEWHERE)
+            elif (task := self._tasks.get(job_id)) and (not has_lease or f"cancel/{job_id}" in cancelled):
+                task.cancel(BY_CLIENT if has_lease else _ELSEWHERE)
 
     async def cancel(self, model: str, job_id: str, kind: JobKind = "recalibration") -> Job:
         """Cancel a job, whichever replica carries it out. What its process has published stays."""
