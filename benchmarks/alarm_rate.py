@@ -1,10 +1,10 @@
 """False alarms in a month of undisturbed traffic, and how soon a shift is found: one alarm rule beside the other.
 
-    python -m benchmarks.alarm_rate --data-dir data/mnist --model mlp
+    python -m benchmarks.alarm_rate --data-dir data/mnist --model mlp [--resnet REPOSITORY]
     python -m benchmarks.alarm_rate --write docs/drift.md
 
 Months of one row a second, from MNIST's test images that did not set the starters' thresholds, in the streams of
-`benchmarks.correlated_traffic`: random, by writer, in bursts of a class, and by hour. Correlated streams have a
+`benchmarks.drift.streams`: random, by writer, in bursts of a class, and by hour. Correlated streams have a
 baseline, of windows before the month; "without a baseline" is the control, in which p-values are not valid. The size of
 a shift is not asked for: what is significant counts, as where every shift is large. The service raises fewer alarms.
 
@@ -20,17 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.correlated_traffic import RUNS, STREAM_KINDS
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift import by_model
-from benchmarks.drift.rows import Indices, Model, Rows, TestImages
+from benchmarks.drift.rows import WITH_RESNET, Model, TestImages
+from benchmarks.drift.streams import DRAWS, Streams, window_statistics
 from models.batchnorm import Float64
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.alarm_rule import SECONDS_PER_DAY, AlarmRule
 from models.drift.assessment import Assessment, Verdict
 from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
-from models.drift.reference import ExpectedMoments, standard_error
-from models.drift.thresholds import WindowThresholds, usual_at
+from models.drift.thresholds import WindowThresholds
 from models.manifest import DriftReference
 
 RESULTS = Path(__file__).parent / "results" / "alarm_rate.jsonl"
@@ -44,24 +43,9 @@ MOVED = 60
 DAYS_BETWEEN = 7.0
 RULES: dict[str, float | None] = {"window": None, "week": DAYS_BETWEEN}
 """A false alarm in so many days; None for the rate of a window."""
-_CHUNK = 200
 
 Line = dict[str, Any]
 """Of the results."""
-
-
-def _statistics(reference: DriftReference, rows: Rows, drawn: Indices) -> Float64:
-    """The statistic over all layers of windows, whose rows' indices have the shape (windows, rows)."""
-    size = drawn.shape[1]
-    error = standard_error(size, reference.rows)
-    found = np.zeros(len(drawn))
-    for name, layer in reference.layers.items():
-        expected, usual, kept = ExpectedMoments.of_layer(layer), usual_at(reference, layer, size), rows.layers[name]
-        for start in range(0, len(drawn), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            mean, square = (values[drawn[part]].mean(axis=1) for values in (kept.mean, kept.mean_square))
-            found[part] = np.maximum(found[part], expected.statistic(mean, square, error, usual))
-    return found
 
 
 def _assessments(
@@ -96,16 +80,14 @@ def measure(model: Model, images: TestImages) -> None:
     done = {(one["stream"], one["rows"]) for one in _lines() if one["model"] == model.name}
     chosen = images.images[images.others]
     reference = model.reference
-    place = np.full(len(images.images), -1)
-    place[images.others] = np.arange(len(images.others))
-    runs = np.array_split(images.others, RUNS)
+    streams = Streams(images)
     clean = model.observe(chosen)
     moved = [
         model.observe(corrupt(chosen, kind, severity, seed=1))
         for kind, severity in itertools.product(CORRUPTIONS, SEVERITIES)
     ]
     rules = {title: AlarmRule.at(reference, SCORE_RATE, days) for title, days in RULES.items()}
-    for (stream, draw), size in itertools.product(STREAM_KINDS.items(), SIZES):
+    for stream, size in itertools.product(DRAWS, SIZES):
         if (stream, size) in done:
             continue
         month = int(DAYS * SECONDS_PER_DAY * ROWS_PER_SECOND / size)
@@ -114,9 +96,8 @@ def measure(model: Model, images: TestImages) -> None:
         delays: dict[str, list[float]] = {title: [] for title in rules}
         for seed in range(MONTHS):
             random = np.random.default_rng([seed, size])
-            count = month + BASELINE_WINDOWS
-            drawn = place[draw(count * size, runs, images.labels, random)].reshape(count, size)
-            statistics = _statistics(reference, clean, drawn)
+            drawn = streams.windows(stream, size, month + BASELINE_WINDOWS, random)
+            statistics = window_statistics(reference, clean, drawn)
             baseline = None
             if stream != "random":
                 baseline = Baseline(BASELINE_WINDOWS, size, 0.0)
@@ -129,7 +110,7 @@ def measure(model: Model, images: TestImages) -> None:
                 false[f"{title} without"].append(_opened(list(_follow(rule, control, size, None))))
                 before = AlarmState(evidence=_typical(rule, judged[:day], size, baseline))
                 for shifted in moved if seed == 0 else ():
-                    values = _statistics(reference, shifted, drawn[-MOVED:])
+                    values = window_statistics(reference, shifted, drawn[-MOVED:])
                     found = list(_assessments(reference, values, size, baseline))
                     states = _follow(rule, found, size, baseline, before)
                     opened = next((number for number, state in enumerate(states, 1) if state.open), np.inf)
@@ -161,7 +142,7 @@ HEAD = """\
 
 def table() -> str:
     parts = [HEAD]
-    for one in _lines():
+    for one in sorted(_lines(), key=lambda one: WITH_RESNET.index(one["model"])):
         weeks = DAYS / 7
 
         def weekly(title: str, one: Line = one, weeks: float = weeks) -> str:

@@ -5,8 +5,9 @@
     python -m benchmarks.drift cost
     python -m benchmarks.drift peers        --data-dir data/mnist --peer-python venv/bin/python
 
-All run on the starter models. Results are kept as data in benchmarks/results/drift_<measurement>.json; `--show` makes
-the tables of these without measuring. `peers` needs an interpreter that has alibi-detect and torch.
+All run on the starter models; with `--model resnet --resnet REPOSITORY`, the first two run on the network that
+`benchmarks.signs` says how to train. Results are kept as data in benchmarks/results/drift_<measurement>.json; `--show`
+makes the tables of these without measuring. `peers` needs an interpreter that has alibi-detect and torch.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.drift import cost, detection, false_alarms, peers
-from benchmarks.drift.rows import MODELS, TestImages
+from benchmarks.drift.rows import MODELS, WITH_RESNET, TestImages, read_model
 from benchmarks.pages import write_between
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -33,7 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("measurement", choices=TABLES)
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="the only one whose false alarms are measured again")
+    parser.add_argument("--model", choices=WITH_RESNET, help="the only one that is measured again, by the first two")
+    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has alibi-detect")
     parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the tables into")
@@ -41,16 +43,18 @@ def main() -> None:
     kept = RESULTS / f"drift_{arguments.measurement}.json"
     if not arguments.show:
         match arguments.measurement:
-            case "false_alarms":
+            case "false_alarms" | "detection":
                 names = MODELS if arguments.model is None else (arguments.model,)
-                found = false_alarms.measure(TestImages(arguments.data_dir), names)
+                models = [read_model(name, arguments.resnet) for name in names]
+                module = false_alarms if arguments.measurement == "false_alarms" else detection
                 known = json.loads(kept.read_text())["measured"] if kept.is_file() else []
                 found = sorted(
-                    [*found, *(line for line in known if line["model"] not in names)],
-                    key=lambda line: MODELS.index(line["model"]),
+                    [
+                        *module.measure(TestImages(arguments.data_dir), models),
+                        *(line for line in known if line["model"] not in names),
+                    ],
+                    key=lambda line: WITH_RESNET.index(line["model"]),
                 )
-            case "detection":
-                found = detection.measure(TestImages(arguments.data_dir))
             case "cost":
                 found = cost.measure()
             case "peers":

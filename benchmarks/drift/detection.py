@@ -1,11 +1,12 @@
 """What is found in 16 and 64 rows, and what it costs in accuracy: damage, wrong preprocessing, other classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
-from benchmarks.drift.rows import MODELS, Model, Rows, TestImages, windows
+from benchmarks.drift.rows import WITH_RESNET, Model, Rows, TestImages, windows
 from models.drift.detector import Detector
 from training.data import digits
 
@@ -17,7 +18,7 @@ KINDS = ("noise", "blur", "contrast", "brightness", "inversion", "rotation", "oc
 CLASSES = (1, 2, 3, 5, 8)
 
 
-def measure(images: TestImages) -> list[dict[str, Any]]:
+def measure(images: TestImages, models: Sequence[Model]) -> list[dict[str, Any]]:
     random = np.random.default_rng(12)
     chosen = random.permutation(images.others)[:ROWS]
     clean, labels, raw = images.images[chosen], images.labels[chosen], images.raw[chosen].astype(np.float32)
@@ -38,8 +39,8 @@ def measure(images: TestImages) -> list[dict[str, Any]]:
     others = digits.load()
     moved["other writers", "scikit-learn's digits"] = others.prepare(others.train_images), others.train_labels
     found = []
-    for name in MODELS:
-        model = Model(name)
+    for model in models:
+        name = model.name
         detector = Detector(model.manifest.drift)
         accuracy = 0.0
         for (kind, amount), (inputs, classes) in moved.items():
@@ -88,14 +89,19 @@ def judged(
     }
 
 
+def _names(found: list[dict[str, Any]]) -> list[str]:
+    return [name for name in WITH_RESNET if any(one["model"] == name for one in found)]
+
+
 def table(found: list[dict[str, Any]]) -> str:
+    names = _names(found)
     lines = [
-        "| | | " + " | ".join(f"`{name}`: points lost | 16 rows | 64 rows | KL" for name in MODELS) + " |",
-        "|---|---|" + "---|---|---|---|" * len(MODELS),
+        "| | | " + " | ".join(f"`{name}`: points lost | 16 rows | 64 rows | KL" for name in names) + " |",
+        "|---|---|" + "---|---|---|---|" * len(names),
     ]
     for kind, amount in dict.fromkeys((one["kind"], one["amount"]) for one in found if one["kind"] != "classes"):
         cells = []
-        for name in MODELS:
+        for name in names:
             by_size = {
                 one["rows"]: one for one in found if (one["model"], one["kind"], one["amount"]) == (name, kind, amount)
             }
@@ -107,14 +113,15 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def classes_table(found: list[dict[str, Any]]) -> str:
+    names = _names(found)
     lines = [
-        "| classes | rows | " + " | ".join(f"`{name}`: label shift likely | covariate shift" for name in MODELS) + " |",
-        "|---|---|" + "---|---|" * len(MODELS),
+        "| classes | rows | " + " | ".join(f"`{name}`: label shift likely | covariate shift" for name in names) + " |",
+        "|---|---|" + "---|---|" * len(names),
     ]
     for amount in dict.fromkeys(one["amount"] for one in found if one["kind"] == "classes"):
         for size in SIZES:
             cells = []
-            for name in MODELS:
+            for name in names:
                 (one,) = (
                     one
                     for one in found

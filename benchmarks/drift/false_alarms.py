@@ -1,6 +1,6 @@
 """How often undisturbed windows are significant, on rows that the thresholds have not seen.
 
-Twice: with the thresholds that the starter models were published with, on the test rows that did not set them; and
+Twice: with the thresholds that the models were published with, on the test rows that did not set them; and
 over many random partings of all test rows into rows that set thresholds and rows that are judged, since what chance
 put into the one parting of the first is common to all its windows.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.drift.rows import MODELS, Indices, Model, Rows, TestImages, windows
+from benchmarks.drift.rows import Indices, Model, Rows, TestImages, windows
 from models.drift import calibration
 from models.drift.detector import Detector
 
@@ -27,10 +27,9 @@ MOST = 0.9
 """Share of the partings for whose thresholds a rate is stated as that of most."""
 
 
-def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict[str, Any]]:
+def measure(images: TestImages, models: Sequence[Model]) -> list[dict[str, Any]]:
     found = []
-    for name in names:
-        model = Model(name)
+    for model in models:
         rows = model.observe(images.images)
         random = np.random.default_rng(11)
         published = _judged(Detector(model.reference), rows, images.others, WINDOWS, random)
@@ -50,7 +49,7 @@ def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict[str,
             for index, rate in enumerate(RATES):
                 found.append(
                     {
-                        "model": name,
+                        "model": model.name,
                         "rows": size,
                         "rate": rate,
                         "windows": WINDOWS,
@@ -63,7 +62,7 @@ def measure(images: TestImages, names: Sequence[str] = MODELS) -> list[dict[str,
                 )
             found.append(
                 {
-                    "model": name,
+                    "model": model.name,
                     "rows": size,
                     "alarms_published": float(published[size][:, -1].mean()),
                     "alarms_parted": float(shares[-1]),

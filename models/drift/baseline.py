@@ -5,33 +5,37 @@ that windows of real traffic differ more. How much more is learnt from windows o
 after the other. The score of a statistic in a window is the statistic over its threshold for independent rows at a
 false-alarm rate of 1 %. The threshold for correlated rows at rate a is that quantile of new windows' scores:
 
-    ln q(a) = m + s t(a) (1 + g (z^2 - 1) / (6 z)) sqrt(1 + 1/w),    z = Phi^-1(1 - a)
+    ln q(a) = max(x_[(w + 1)(1 - a)], m + s t(a) (1 + g (z^2 - 1) / (6 z)) sqrt(1 + 1/w)),    z = Phi^-1(1 - a)
 
-with m, s, g the mean, deviation and skewness of the logarithms of w scores (Cornish & Fisher 1938), and t the quantile
-of Student's distribution of w - 1 degrees of freedom: a prediction interval for one more window. Windows that resemble
-their neighbours count for fewer, w (1 - r) / (1 + r) with r the lag-one autocorrelation (Bayley & Hammersley 1946).
-The bias of the held-out rows, if the traffic differs from them all the time, is in the scores as well.
+with x_[r] the r-th smallest of w logarithms of scores, interpolated: a conformal quantile (Vovk, Gammerman & Shafer
+2005), which holds for one more window whatever the scores' distribution. The second is a prediction interval by their
+mean m, deviation s and skewness g (Cornish & Fisher 1938), t being the quantile of Student's distribution of w - 1
+degrees of freedom. Scores of blocks, such as writers or runs of one class, have heavier tails than it knows; by the
+second alone, 2.5 % of the windows exceeded what 1 % should. Windows that resemble their neighbours count for fewer,
+w (1 - r) / (1 + r) with r the lag-one autocorrelation (Bayley & Hammersley 1946). Where w < 1/a - 1, the quantile is
+the largest score, and the rate more than the baseline supports. The bias of the held-out rows, if the traffic differs
+from them all the time, is in the scores as well.
 
-A prediction interval holds for one more window, on average over baselines. All windows of the following months are
-compared with one baseline, and one that chance has placed badly is exceeded several times too often all the time. A
-rate of alarms by days (`models.drift.alarm_rule`) needs thresholds that hold by nearly every baseline: tolerance
-limits, by the normal approximation (Hahn & Meeker 1991, "Statistical Intervals"), c the normal quantile of 0.95:
+Both hold for one more window, on average over baselines. All windows of the following months are compared with one
+baseline, and one that chance has placed badly is exceeded several times too often all the time. A rate of alarms by
+days (`models.drift.alarm_rule`) needs thresholds that hold by nearly every baseline: tolerance limits, by order (Wilks
+1941) and by the normal approximation (Hahn & Meeker 1991, "Statistical Intervals"), c the normal quantile of 0.95:
 
-    ln q(a) = m + s (z (1 + g (z^2 - 1) / (6 z)) + c sqrt((1 + z^2 / 2) / w))
+    ln q(a) = max(x_[w - k], m + s (z (1 + g (z^2 - 1) / (6 z)) + c sqrt((1 + z^2 / 2) / w)))
 
-What a baseline is too short to have met is not left to this formula. Where w a < ln 10, fewer than nine in ten have
-met a window that is exceeded at rate a at most: there, the limit is at least the largest score. Where w a < 1, none is
-known.
+with k the most windows of w that exceed q(a) in at most one baseline of twenty, by the binomial distribution; the
+largest score where also none is likelier. Where w a < 1, no limit is known.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil, exp, inf, log, sqrt
+from math import ceil, exp, floor, inf, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
+from models.batchnorm import Float64
 from models.drift.assessment import Assessment
 
 MIN_WINDOWS, MAX_WINDOWS = 30, 1000
@@ -44,7 +48,7 @@ OVERALL, CLASSES, GIVEN_CLASSES = "overall", "classes", "given classes"
 """Names of statistics: over all layers, of the predicted classes, and over all layers with the classes given."""
 
 TOLERANCE_CONFIDENCE = 0.95
-"""Share of baselines by whose tolerance limits a rate holds, if their scores are as normal as the formula has it."""
+"""Share of baselines by whose tolerance limits a rate holds."""
 
 _MIN_SCORE = 0.01
 _MIN_COUNT = 4.0
@@ -135,6 +139,17 @@ class Baseline:
         return None if scores is None else scores.count
 
     @property
+    def smallest_rate(self) -> float | None:
+        """The smallest false-alarm rate that it supports; None before it is long enough."""
+        count = self.independent_windows
+        return None if count is None else 1 / (count + 1)
+
+    def windows_for(self, rate: float) -> int | None:
+        """Windows of such traffic that support a false-alarm rate; None before it is long enough."""
+        count = self.independent_windows
+        return None if count is None else ceil((1 / rate - 1) * self.learned / count)
+
+    @property
     def block_windows(self) -> int:
         """Windows, one after the other, that count as one independent window, at least 1."""
         count = self.independent_windows
@@ -152,12 +167,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class _LogScores:
-    """Mean, deviation, skewness and maximum of the logarithms of scores, which count as so many independent ones."""
+    """Logarithms of scores, ascending; their mean, deviation and skewness; as how many independent ones they count."""
 
+    ordered: Float64
     mean: float
     deviation: float
     skewness: float
-    largest: float
     count: float
 
     @classmethod
@@ -167,25 +182,31 @@ class _LogScores:
         square = max(float(np.square(off).sum()), 1e-12)
         correlation = min(max(float(off[1:] @ off[:-1]) / square, 0.0), _MAX_CORRELATION)
         return cls(
+            np.sort(values),
             float(values.mean()),
             sqrt(square / (len(values) - 1)),
             float((off**3).mean()) / (square / len(values)) ** 1.5,
-            float(values.max()),
             max(len(values) * (1 - correlation) / (1 + correlation), _MIN_COUNT),
         )
 
     def log_quantile(self, rate: float) -> float:
-        """The logarithm of what a new window exceeds at this rate, below a half."""
+        """The logarithm of what a new window exceeds at this rate, below a half, at most."""
         z = NormalDist().inv_cdf(1 - rate)
         quantile = student_quantile(z, self.count - 1) * self._tail(z)
-        return self.mean + self.deviation * quantile * sqrt(1 + 1 / self.count)
+        interval = self.mean + self.deviation * quantile * sqrt(1 + 1 / self.count)
+        return max(interval, self._of_rank((self.count + 1) * (1 - rate)))
 
     def log_tolerance_limit(self, rate: float) -> float:
         """The logarithm of what new windows exceed at this rate at most, by nearly all baselines."""
         z = NormalDist().inv_cdf(1 - rate)
         error = NormalDist().inv_cdf(TOLERANCE_CONFIDENCE) * sqrt((1 + z * z / 2) / self.count)
         limit = self.mean + self.deviation * (z * self._tail(z) + error)
-        return limit if self.count * rate >= log(10) else max(limit, self.largest)
+        return max(limit, self._of_rank(self.count - allowed_exceedances(floor(self.count), rate)))
+
+    def _of_rank(self, rank: float) -> float:
+        """The logarithm of this rank among as many as they count as: 1 the smallest; the largest beyond them."""
+        windows = len(self.ordered)
+        return float(np.interp(rank * windows / self.count, np.arange(1, windows + 1), self.ordered))
 
     def _tail(self, z: float) -> float:
         return 1 + max(self.skewness, 0.0) * (z - 1 / z) / 6  # a shorter tail than the normal one is not relied on
@@ -206,6 +227,25 @@ def student_quantile(z: float, freedom: float) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
     return z + sum(term / freedom**order for order, term in enumerate(terms, 1))
+
+
+def allowed_exceedances(windows: int, rate: float) -> int:
+    """The most windows that exceed a threshold with which the rate holds by nearly every baseline, at least 0.
+
+    Args:
+        windows: of the baseline, independent ones.
+        rate: of false alarms.
+
+    So many or fewer windows exceed the threshold that has this rate with a probability of 1 - `TOLERANCE_CONFIDENCE`
+    at most, but for 0: also the largest of few windows may be exceeded too often.
+    """
+    exceeded, share = 0, (1 - rate) ** windows
+    total = share
+    while total <= 1 - TOLERANCE_CONFIDENCE:
+        exceeded += 1
+        share *= (windows - exceeded + 1) / exceeded * rate / (1 - rate)
+        total += share
+    return max(exceeded - 1, 0)
 
 
 def _scores(found: Assessment) -> dict[str, float]:

@@ -30,11 +30,20 @@ class BaselineReport(BaseModel):
         description="The threshold over all layers, for a window of `window_rows` rows, relative to that for "
         "independent rows; null until it is complete.",
     )
-
     independent_windows: float | None = Field(
         None,
         description="As how many independent windows they count, since neighbours are alike; null below 30 windows. A "
         "rate by days (`days_between_false_alarms`) takes about 300.",
+    )
+    smallest_rate: float | None = Field(
+        None,
+        description="The smallest false-alarm rate that it supports: 1 / (`independent_windows` + 1). At a smaller "
+        "one, what exceeds all of its windows is significant, which may be more than the rate says.",
+    )
+    windows_needed: int | None = Field(
+        None,
+        description="Windows of such traffic that support the false-alarm rate in use: if this is more than `windows`, "
+        "begin a baseline of as many (up to 1,000), or raise `false_alarm_rate`.",
     )
     block_windows: int | None = Field(
         None,
@@ -55,5 +64,7 @@ class BaselineReport(BaseModel):
             significant_before=baseline.significant_before if baseline.learned else None,
             factor=monitor.assessor.baseline_factor,
             independent_windows=baseline.independent_windows,
+            smallest_rate=baseline.smallest_rate,
+            windows_needed=baseline.windows_for(monitor.assessor.rate),
             block_windows=baseline.block_windows if baseline.is_complete else None,
         )

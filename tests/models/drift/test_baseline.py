@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from models.batchnorm import Float64
 from models.drift.assessment import Assessment
-from models.drift.baseline import MIN_WINDOWS, OVERALL, Baseline, student_quantile
+from models.drift.baseline import MIN_WINDOWS, OVERALL, Baseline, allowed_exceedances, student_quantile
 from models.drift.detector import Detector
 from models.errors import InvalidInput
 from models.moments.window import WindowMoments
@@ -129,6 +131,75 @@ def test_tolerance_limits_hold_by_nearly_every_baseline_and_prediction_limits_by
 
     assert share_that_holds([each.tolerance_factor(ROWS, rate) for each in baselines]) > 0.9
     assert share_that_holds([each.factor(OVERALL, ROWS, rate) for each in baselines]) < 0.8
+
+
+def of_blocks(windows: int, random: np.random.Generator) -> Float64:
+    """Logarithms of scores: one window in 20 is of a kind that differs, as where one writer or class stands out."""
+    return np.where(random.random(windows) < 0.05, random.normal(1.5, 0.1, windows), random.normal(0.0, 0.3, windows))
+
+
+def true_rate(log_threshold: ArrayLike) -> Float64:
+    """Of a window of `of_blocks`, independent of what is tested."""
+    rate: Float64 = 0.05 * stats.norm.sf(log_threshold, 1.5, 0.1) + 0.95 * stats.norm.sf(log_threshold, 0.0, 0.3)
+    return rate
+
+
+def prediction_interval(values: Float64, rate: float) -> float:
+    """The upper end of what one more value of a normal distribution is below: the control."""
+    error = values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
+    return float(values.mean() + error * stats.t.ppf(1 - rate, len(values) - 1))
+
+
+def test_the_rate_holds_for_blocks_that_make_the_tail_heavy_where_normal_intervals_break_it() -> None:
+    random = np.random.default_rng(10)
+    scores = [of_blocks(300, random) for _ in range(400)]
+
+    found = true_rate(
+        np.log(
+            [Baseline(300, ROWS, 0.0, {OVERALL: tuple(np.exp(each))}).factor(OVERALL, ROWS, 0.01) for each in scores]
+        )
+    )
+    by_normal_intervals = true_rate([prediction_interval(each, 0.01) for each in scores])
+
+    assert found.mean() + 2 * stats.sem(found) < 0.0105
+    assert found.mean() > 0.005
+    assert by_normal_intervals.mean() > 0.03
+
+
+def test_tolerance_limits_hold_by_nearly_every_baseline_also_where_the_tail_is_heavy() -> None:
+    random = np.random.default_rng(11)
+    baselines = [Baseline(500, ROWS, 0.0, {OVERALL: tuple(np.exp(of_blocks(500, random)))}) for _ in range(200)]
+
+    found = true_rate(np.log([each.tolerance_factor(ROWS, 0.01) for each in baselines]))
+    of_prediction = true_rate(np.log([each.factor(OVERALL, ROWS, 0.01) for each in baselines]))
+
+    assert np.mean(found <= 0.01) > 0.9
+    assert np.mean(of_prediction <= 0.01) < 0.8
+
+
+@pytest.mark.parametrize(("windows", "rate"), [(30, 0.01), (299, 0.01), (500, 0.01), (1000, 0.05), (1000, 0.001)])
+def test_exceedances_that_are_allowed_are_those_of_the_binomial_distribution(windows: int, rate: float) -> None:
+    allowed = allowed_exceedances(windows, rate)
+
+    assert allowed == 0 or stats.binom.cdf(allowed, windows, rate) <= 0.05
+    assert stats.binom.cdf(allowed + 1, windows, rate) > 0.05
+
+
+def test_a_baseline_tells_which_rate_it_supports_and_how_many_windows_another_one_takes() -> None:
+    random = np.random.default_rng(12)
+    values = random.normal(size=300)
+    mixed, in_turn = (
+        Baseline(300, ROWS, 0.0, {OVERALL: tuple(np.exp(each))}) for each in (values, np.repeat(values[:60], 5))
+    )
+
+    assert mixed.smallest_rate == pytest.approx(1 / 301, rel=0.2)
+    assert mixed.windows_for(0.01) == pytest.approx(99, rel=0.2)
+    assert in_turn.smallest_rate > 0.01
+    assert in_turn.windows_for(0.01) > 300
+    assert in_turn.windows_for(in_turn.smallest_rate) == pytest.approx(300, abs=1)
+    assert in_turn.factor(OVERALL, ROWS, 0.01) >= np.exp(values[:60].max())
+    few = Baseline(300, ROWS, 0.0)
+    assert (few.smallest_rate, few.windows_for(0.01)) == (None, None)
 
 
 def test_a_rate_that_a_baseline_is_too_short_for_has_no_limit_or_the_largest_window(learned: Baseline) -> None:

@@ -26,6 +26,8 @@ def test_a_baseline_is_learnt_from_the_traffic_and_forgotten(tmp_path: Path) -> 
         assert found["factor"] >= 1
         assert 4 <= found["independent_windows"] <= 30
         assert found["block_windows"] >= 1
+        assert found["smallest_rate"] == pytest.approx(1 / (found["independent_windows"] + 1))
+        assert found["windows_needed"] > 30  # at a false-alarm rate of 0.01
         assert found["significant_before"] in (0, 1)  # the same rows all the time
         report = get(client, f"{TINY}/drift")
         assert report["baseline"] == {name: found[name] for name in report["baseline"]}
