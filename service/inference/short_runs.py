@@ -59,6 +59,10 @@ class ShortRun:
     on_outcome: Callable[[Outcome], None]
 
 
+_Finished = tuple[ShortRun, Outcome, float]
+"""A request, its outcome, and the seconds of its run."""
+
+
 @dataclass(eq=False, slots=True)
 class _Group:
     """Requests that share a run.
@@ -130,13 +134,11 @@ class ShortRuns:
         self._prepare_runs()
         groups, self._groups, self._open_groups, self._expected_seconds = self._groups, [], {}, 0.0
         # A run leaves little of what came before it in the processor's cache. So all run before any is answered.
-        outcomes: list[tuple[ShortRun, Outcome]] = []
+        finished: list[_Finished] = []
         for group in groups:
-            _call(self._run, group.requests, group.rows, group.max_seconds, outcomes)
-        for run, outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, Exception):
-                self._on_result(run.served, run.inputs, outcome, run.client)
-            _call(run.on_outcome, outcome)
+            _call(self._run, group.requests, group.rows, group.max_seconds, finished)
+        for run, outcome, seconds in finished:
+            _call(self._answer, run, outcome, seconds)
         self._is_scheduled = False
         if self._preparations or self._groups:
             self._schedule()
@@ -150,9 +152,7 @@ class ShortRuns:
         while self._preparations and thread_time() - started + self._expected_seconds < ITERATION_SECONDS:
             _call(self._preparations.popleft())
 
-    def _run(
-        self, requests: list[ShortRun], rows: int, max_seconds: float, outcomes: list[tuple[ShortRun, Outcome]]
-    ) -> None:
+    def _run(self, requests: list[ShortRun], rows: int, max_seconds: float, finished: list[_Finished]) -> None:
         """Run some requests together, and append what comes of each."""
         served = requests[0].served
         counted = self._statistics.of(served.model, served.version)
@@ -161,23 +161,28 @@ class ShortRuns:
             outputs = served.engine.run(join_inputs([request.inputs for request in requests]), max_seconds)
             results = split_outputs(outputs, [request.rows for request in requests])
         except RunTooLong:
-            outcomes += [(request, None) for request in requests]
+            finished += [(request, None, 0.0) for request in requests]
             return
         except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
             counted.failed_runs += 1
             if len(requests) > 1:  # so that one bad row fails alone
                 for request in requests:
-                    self._run([request], request.rows, max_seconds, outcomes)
+                    self._run([request], request.rows, max_seconds, finished)
             else:
                 counted.fail.add(perf_counter() - start)
-                outcomes.append((requests[0], error))
+                finished.append((requests[0], error, 0.0))
             return
         seconds = perf_counter() - start
         counted.record_run(rows, seconds)
-        for _ in requests:
+        finished += [(request, result, seconds) for request, result in zip(requests, results, strict=True)]
+
+    def _answer(self, run: ShortRun, outcome: Outcome, seconds: float) -> None:
+        if outcome is not None and not isinstance(outcome, Exception):
+            counted = self._statistics.of(run.served.model, run.served.version)
             counted.success.add(seconds)
             counted.queue.add(0.0)
-        outcomes += zip(requests, results, strict=True)
+            self._on_result(run.served, run.inputs, outcome, run.client)
+        run.on_outcome(outcome)
 
 
 def _call(function: Callable[..., None], *arguments: object) -> None:
