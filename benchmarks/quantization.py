@@ -41,6 +41,8 @@ from training.data.load import load
 
 RANGE_ROWS = 64
 TEST_ROWS = 3000
+STATISTICS_ROWS, REFERENCE_ROWS = 4000, 1000
+"""Training rows that the population statistics are of, and test rows that the reference is of."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,17 @@ def data_set(name: str, data_dir: Path | None) -> Dataset:
 
 def train(name: str, config: Config, data: Dataset, folder: Path) -> Bundle:
     """The bundle of a new network, which is trained on the first rows and tested on the first test rows."""
-    found = run.Rows.of(config, data)
-    some = NETWORKS[name].rows
-    rows = run.Rows(
-        found.train[:some], found.train_labels[:some], found.test[:TEST_ROWS], found.test_labels[:TEST_ROWS]
-    )
+    every = run.Rows.of(config, data)
     resume = (folder / checkpoint.FILE).exists()
-    part = published_part.of(run.train(config, data, rows, folder, resume=resume, log=print), data, rows)
+    rows = first(every, NETWORKS[name].rows, TEST_ROWS)
+    network = run.train(config, data, rows, folder, resume=resume, log=print)
+    part = published_part.of(network, data, first(every, STATISTICS_ROWS, REFERENCE_ROWS))
     return make_bundle(name, config, part, store_statistics(part))
+
+
+def first(rows: run.Rows, train: int | None, test: int) -> run.Rows:
+    """The first rows of a data set; for None all that it is trained on."""
+    return run.Rows(rows.train[:train], rows.train_labels[:train], rows.test[:test], rows.test_labels[:test])
 
 
 def test_rows(name: str, bundle: Bundle, data_dir: Path | None, seen: Arrays) -> tuple[Arrays, NDArray[np.int64]]:
