@@ -83,8 +83,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("repository", type=Path)
     parser.add_argument("name", nargs="+", help="models whose newest version is in 8 bits")
-    parser.add_argument("--pairs", type=int, default=9, help="of loads, one of each version")
-    parser.add_argument("--seconds", type=int, default=2, help="of a load")
+    parser.add_argument("--pairs", type=int, default=7, help="of loads, one of each version")
+    parser.add_argument("--seconds", type=int, default=4, help="of a load")
     parser.add_argument("--write", type=Path, help="page with the two marker comments")
     options = parser.parse_args()
     lines = [
