@@ -31,7 +31,8 @@ from benchmarks.auto.__main__ import MODELS, make_pool
 from benchmarks.auto.week import Images
 from benchmarks.pages import write_between
 from models import starter
-from models.drift.domains import DomainRule, first_layers
+from models.drift.domains import DomainRule
+from models.drift.version_fit import first_layers
 from models.errors import ParityError
 from models.observation import ObservationReader, RowStatistics, mean_output, square_output
 from models.recalibration.domains import calibrate_domains

@@ -6,16 +6,21 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from models.observation import ObservationReader, RowStatistics
 from models.recalibration.estimate import recalibrate
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
+from models.runtime.load import load
 from tests.bundles import INPUT
 from tests.rollouts import promote
 from tests.watching import usual_rows, watched_bundle
 
 UP, DOWN = 2, 3
-"""The versions of the two domains; version 1 is their parent, and the default."""
+"""The versions of the two domains."""
+
+PARENT_BUNDLE = 1
+"""Their parent, and the default."""
 
 _MOVED = {UP: 6.0, DOWN: -6.0}
 
@@ -40,3 +45,11 @@ def publish_domains(repository: Repository) -> Repository:
     for version in (UP, DOWN):
         repository.publish(domain_bundle(version))
     return repository
+
+
+def observe(version: int, rows: NDArray[np.float32]) -> dict[str, RowStatistics]:
+    """What the observed graph of a version puts out for rows."""
+    bundle = domain_bundle(version)
+    assert bundle.observed is not None
+    outputs = load(bundle.observed, optimize=True)({INPUT: rows})
+    return ObservationReader(bundle.manifest.layers, outputs).read(outputs)

@@ -1,13 +1,14 @@
 """A week in `auto` mode, against never re-calibrating, and against an oracle that always serves the best version.
 
-    python -m benchmarks.auto --data-dir data/mnist --model mlp --seeds 0 1 2 [--verbose]
+    python -m benchmarks.auto --data-dir data/mnist --model mlp --seeds 0 1 2 [--rows-per-hour 8192] [--verbose]
     python -m benchmarks.auto --data-dir data/mnist --model mlp --attacks
     python -m benchmarks.auto --write docs/recalibration.md
 
 MNIST's test images without those that the bundle keeps, in the conditions of `benchmarks.auto.week`. The figures of a
 week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--attacks` has rows
-that nothing must be published from instead, and prints how many attempts there were. `--verbose` prints the episodes
-and the steps, and for each rollback how good the versions are that could have answered instead.
+that nothing must be published from instead, and prints how many attempts there were. `--rollback-rows` sets this limit,
+for comparison: such weeks are printed, and not kept. `--verbose` prints the episodes and the steps, and for each
+rollback how good the versions are that could have answered instead.
 """
 
 import argparse
@@ -46,10 +47,12 @@ def make_pool(folder: Path) -> Pool:
     return Pool(images[chosen], labels[chosen])
 
 
-def measure(name: str, pool: Pool, seed: int, hours: int, *, verbose: bool) -> dict[str, Any]:
+def measure(
+    name: str, pool: Pool, seed: int, hours: int, rows_per_hour: int, limits: AutoLimits, *, verbose: bool
+) -> dict[str, Any]:
     """Simulate a week, and return its figures."""
     parent = Repository(Path(starter.__file__).parent).read(name, 1)
-    simulation = Simulation(parent, pool, ROWS_PER_HOUR, AutoLimits(), seed)
+    simulation = Simulation(parent, pool, rows_per_hour, limits, seed)
     episodes = [episode for episode in week(seed) if episode.end <= hours]
     simulation.run(episodes)
     if verbose:
@@ -60,11 +63,13 @@ def measure(name: str, pool: Pool, seed: int, hours: int, *, verbose: bool) -> d
     return {
         "model": name,
         "seed": seed,
+        "rows_per_hour": rows_per_hour,
         "base": 100 * total.right["base"] / total.rows,
         "auto": total.gain("auto"),
         "oracle": total.gain("oracle"),
         "worst_hour": min(by_hour),
         "worst_day": min(tally.gain("auto") for tally in by_day if tally.rows),
+        "most_lost": simulation.most_lost,
         "hours_harmed": sum(gain < HARM for gain in by_hour),
         "hours": len(by_hour),
         "published": dict(simulation.published_in),
@@ -78,10 +83,10 @@ def measure(name: str, pool: Pool, seed: int, hours: int, *, verbose: bool) -> d
     }
 
 
-def count_attempts(name: str, pool: Pool) -> str:
+def count_attempts(name: str, pool: Pool, rows_per_hour: int) -> str:
     """What came of rows that nothing must be published from."""
     parent = Repository(Path(starter.__file__).parent).read(name, 1)
-    simulation = Simulation(parent, pool, ROWS_PER_HOUR, AutoLimits(), 0)
+    simulation = Simulation(parent, pool, rows_per_hour, AutoLimits(), 0)
     simulation.run(attacks())
     return "\n".join(
         f"{name}, {group}: {simulation.published_in[group]} of "
@@ -94,8 +99,15 @@ def count_attempts(name: str, pool: Pool) -> str:
 def table(weeks: Sequence[dict[str, Any]]) -> str:
     """The figures of all weeks."""
     titles = (
-        *("", "seed", "base", "auto mode gains", "the oracle", "share of it", "hours that lose > 0.5"),
-        *("worst hour", "worst day", "promoted", "rolled back", "published from letters, crafted, one class"),
+        *("", "seed", "rows an hour", "base", "auto mode gains", "the oracle", "share of it", "hours that lose > 0.5"),
+        *(
+            "worst hour",
+            "most answers lost",
+            "worst day",
+            "promoted",
+            "rolled back",
+            "published from letters, crafted, one class",
+        ),
     )
     parts = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|---" * len(titles) + "|"]
     for one in weeks:
@@ -104,9 +116,10 @@ def table(weeks: Sequence[dict[str, Any]]) -> str:
         published = ", ".join(found.get(group, "-") for group in ATTACKS)
         steps = one["steps"]
         parts.append(
-            f"| `{one['model']}` | {one['seed']} | {one['base']:.1f} | {one['auto']:+.1f} | {one['oracle']:+.1f} | "
-            f"{share:.0%} | {one['hours_harmed']} of {one['hours']} | {one['worst_hour']:+.1f} | "
-            f"{one['worst_day']:+.1f} | {steps.get('promoted', 0)} | {steps.get('rolled_back', 0)} | {published} |"
+            f"| `{one['model']}` | {one['seed']} | {one['rows_per_hour']:,} | {one['base']:.1f} | "
+            f"{one['auto']:+.1f} | {one['oracle']:+.1f} | {share:.0%} | {one['hours_harmed']} of {one['hours']} | "
+            f"{one['worst_hour']:+.1f} | {one['most_lost']} | {one['worst_day']:+.1f} | "
+            f"{steps.get('promoted', 0)} | {steps.get('rolled_back', 0)} | {published} |"
         )
     return "\n".join(parts)
 
@@ -151,19 +164,25 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, help="to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--hours", type=int, default=HOURS, help="of the week, from its beginning")
+    parser.add_argument("--rows-per-hour", type=int, default=ROWS_PER_HOUR, help="of the traffic")
+    parser.add_argument("--rollback-rows", type=int, help="the limit, for comparison")
     parser.add_argument("--attacks", action="store_true", help="rows that nothing must be published from")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--write", type=Path, help="page whose table is written")
     options = parser.parse_args()
     if options.model and options.attacks:
-        print(count_attempts(options.model, make_pool(options.data_dir)))
+        print(count_attempts(options.model, make_pool(options.data_dir), options.rows_per_hour))
     elif options.model:
         pool = make_pool(options.data_dir)
-        done = {one["seed"] for one in _read(options.model)}
+        keep = options.rollback_rows is None
+        limits = AutoLimits() if keep else AutoLimits(rollback_rows=options.rollback_rows)
+        rate = options.rows_per_hour
+        done = {one["seed"] for one in _read(options.model) if one["rows_per_hour"] == rate} if keep else set()
         for seed in sorted({*options.seeds} - done):
-            found = measure(options.model, pool, seed, options.hours, verbose=options.verbose)
-            with (RESULTS / f"auto_{options.model}.jsonl").open("a") as file:
-                file.write(json.dumps(found) + "\n")
+            found = measure(options.model, pool, seed, options.hours, rate, limits, verbose=options.verbose)
+            if keep:
+                with (RESULTS / f"auto_{options.model}.jsonl").open("a") as file:
+                    file.write(json.dumps(found) + "\n")
             print(table([found]), flush=True)
     if options.write:
         write_between(options.write, "auto", table([one for name in MODELS for one in _read(name)]))

@@ -1,15 +1,17 @@
 """One model in `auto` mode over simulated time: the state machine, gates and monitors of the service, with a clock."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.auto.tally import Tally
+from benchmarks.auto.versions import Answers, Version
 from benchmarks.auto.week import CRAFTED_SHARE, HOURS, Episode, Pool
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.classification import count_classes, probabilities
+from models.drift.version_fit import VersionFit
 from models.errors import DengeError, VersionRefused
 from models.graph.adapt import restate
 from models.graph.load import parse, serialize
@@ -26,48 +28,20 @@ from models.repository.auto import Auto, AutoLimits, AutoStep
 from models.repository.bundle import Bundle
 from models.repository.rollout import Rollout
 from models.runtime.load import load
-from service.auto.observing import observe_window
+from service.auto.observing import observe_rows_for_base, observe_window
 from service.recalibrating.reservoir import Reservoir
 from service.watching.observation import Observation
 from service.watching.version_monitor import VersionMonitor
 
-TICK_ROWS = 128
+TICK_ROWS = 32
 START = 1_800_000_000.0
 BLOCK_ROWS = 64
-"""Rows of a tick that are read for the estimate of the accuracy."""
+"""That the accuracy is estimated from at once, of every second row."""
 SPREAD = 4
 MAX_SHARE = 0.25
 """As the service has it where clients have API keys."""
 CLIENTS = 50
 BASE = 1
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a version answers for all images of a condition.
-
-    Attributes:
-        probabilities: shape (n, K).
-        layers: statistics of each image by layer.
-    """
-
-    probabilities: NDArray[np.float64]
-    layers: dict[str, RowStatistics]
-
-
-@dataclass
-class Version:
-    """A version that was published.
-
-    Attributes:
-        answers: by condition.
-        waiting: images, and its probabilities for them, that are no block yet.
-    """
-
-    bundle: Bundle
-    monitor: VersionMonitor
-    answers: dict[str, Answers] = field(default_factory=dict)
-    waiting: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
 
 
 class Simulation:
@@ -79,6 +53,9 @@ class Simulation:
         rows_per_hour: of the traffic.
         limits: of `auto` mode.
         seed: of the traffic.
+
+    Attributes:
+        most_lost: the largest number of right answers that the base would have given more, over any stretch of time.
     """
 
     def __init__(self, parent: Bundle, pool: Pool, rows_per_hour: int, limits: AutoLimits, seed: int) -> None:
@@ -101,6 +78,7 @@ class Simulation:
         self.refused_in: Counter[str] = Counter()
         self.by_hour: list[Tally] = [Tally() for _ in range(HOURS)]
         self.by_group: dict[str, Tally] = {}
+        self.most_lost = self._lost = 0
         self._job = ObservedJob()
         self._reservoir: Reservoir[NDArray[np.float32]] | None = None
         self._trial = ObservedTrial()
@@ -149,6 +127,8 @@ class Simulation:
         hour = min(int((self.now - START) / 3600), HOURS - 1)
         for tally in (self.by_hour[hour], self.by_group.setdefault(episode.group, Tally())):
             tally.add(int(known.sum()), **right)
+        self._lost = max(self._lost + right["base"] - right["auto"], 0)
+        self.most_lost = max(self.most_lost, self._lost)
         if self._reservoir is not None:
             self._collect(condition, rows[~to_canary], is_crafted[~to_canary], episode.group)
         shadow_rows = TICK_ROWS if self.rollout.shadow is not None else int(to_canary.sum())
@@ -172,8 +152,8 @@ class Simulation:
             }
             scores = np.where(is_crafted[:, None], crafted.probabilities[0], scores)
         predicted = scores.argmax(axis=1)
-        images = self._images(condition, rows[:BLOCK_ROWS], is_crafted[:BLOCK_ROWS])
-        agreement = self._compare_with_twin(served, images, scores[:BLOCK_ROWS])
+        images = self._images(condition, rows[::2], is_crafted[::2])
+        agreement = self._compare_with_twin(served, images, scores[::2])
         served.monitor.record(
             Observation(
                 "model",
@@ -181,6 +161,7 @@ class Simulation:
                 {name: WindowMoments.of(found) for name, found in layers.items()},
                 count_classes(predicted, scores.shape[1]),
                 agreement=agreement,
+                fit=0.0 if served.fit is None else served.fit.evidence(layers),
             )
         )
         return predicted
@@ -200,7 +181,8 @@ class Simulation:
 
     def _images(self, condition: str, rows: NDArray[np.int64], is_crafted: NDArray[np.bool_]) -> NDArray[np.float32]:
         images = self._pool.images(condition)[rows].copy()
-        images[is_crafted] = _crafted_image()
+        if is_crafted.any():
+            images[is_crafted] = _crafted_image()
         return images
 
     def _collect(self, condition: str, rows: NDArray[np.int64], is_crafted: NDArray[np.bool_], group: str) -> None:
@@ -239,7 +221,11 @@ class Simulation:
             for number, version in self.versions.items()
             if (window := observe_window(version.monitor)) is not None
         }
-        step = next_step(self.rollout, Observed(self.now, windows, self._job, self._trial))
+        rows_for_base = {
+            version: observe_rows_for_base(self.versions[version].monitor, since)
+            for version, since in self.auto.answering_since.items()
+        }
+        step = next_step(self.rollout, Observed(self.now, windows, self._job, self._trial, rows_for_base))
         if step is None:
             return
         self.rollout = step.rollout
@@ -257,7 +243,8 @@ class Simulation:
         number = len(self.versions) + 1
         monitor = VersionMonitor(bundle.manifest, 256, 0.01, lambda: self.now)
         monitor.assessor.estimator = self._estimator.before
-        self.versions[number] = Version(bundle, monitor)
+        fit = None if number == BASE else VersionFit(self._parent.manifest, bundle.manifest)
+        self.versions[number] = Version(bundle, monitor, fit)
         return number
 
     def _answers(self, version: int, condition: str) -> Answers:

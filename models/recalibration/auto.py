@@ -8,6 +8,7 @@ above the other's estimate. The base answers wherever there is doubt:
 
 - A version is published only by a job that passes its gates. It is promoted only if it is better than the version that
   answers, twice: on the rows that it was made from, and as a canary on the same traffic.
+- It is rolled back, or ended as a canary, where its latest rows fit the base's statistics better.
 - When the rows of a promoted version move, it is compared with the base on new ones, and stays only if its estimate is
   the higher one. It is rolled back at once where its whole interval is below the one that it was promoted with.
 - Whatever else changes the rollout wins: `auto` mode pauses until it is switched on again.
@@ -55,6 +56,8 @@ def next_step(rollout: Rollout, observed: Observed) -> Step | None:
     change = _Change(rollout, auto, observed)
     if (reason := _contradiction(rollout, auto)) is not None:
         return change.pause(reason)
+    if auto.is_promoted and (reason := change.fits_base(auto.served)) is not None:
+        return change.without_collecting().roll_back(reason)
     if (window := change.window) is not None and _is_worse(auto, window):
         return change.without_collecting().roll_back(
             f"estimated accuracy {describe(window.accuracy)}, promoted with {describe(auto.promise)}"
@@ -174,6 +177,8 @@ def _try_shadow(change: "_Change") -> Step | None:
 def _try_canary(change: "_Change") -> Step | None:
     if (step := _leave_trial(change)) is not None:
         return step
+    if (reason := change.fits_base(change.candidate)) is not None:
+        return change.give_up(reason, has_failed=False)
     auto, trial = change.auto, change.observed.trial
     windows = change.window, change.window_of(change.candidate)
     served, candidate = (None if window is None else window.accuracy for window in windows)
@@ -205,6 +210,12 @@ class _Change:
     def window(self) -> ObservedWindow | None:
         """The last window of the version that answers, if all of it is of this phase."""
         return self.window_of(self.auto.served)
+
+    def fits_base(self, version: int) -> str | None:
+        """How much better the latest rows of a version fit the base; None where that is too little to end it."""
+        rows = self.observed.rows_for_base.get(version, 0.0)
+        is_much = rows >= self.auto.limits.rollback_rows
+        return f"its latest rows fit version {self.auto.base} better, by {rows:.0f} rows in sum" if is_much else None
 
     @property
     def candidate(self) -> int:

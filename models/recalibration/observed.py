@@ -1,7 +1,7 @@
 """What `auto` mode observes before it decides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate
@@ -72,12 +72,15 @@ class Observed:
         windows: of the loaded versions that have one.
         job: None where it is not known.
         trial: of the shadow or the canary.
+        rows_for_base: how much the latest rows of each version besides the base that answers fit the base better, in
+            rows (`models.drift.version_fit.evidence_of_end`).
     """
 
     now: float
     windows: Mapping[int, ObservedWindow]
     job: ObservedJob | None = None
     trial: ObservedTrial = ObservedTrial()
+    rows_for_base: Mapping[int, float] = field(default_factory=dict)
 
 
 def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate | None) -> None:

@@ -35,6 +35,13 @@ class AutoLimits(Record):
         0.5, gt=0, le=0.5, description="Share of the requests that name no version which the canary answers."
     )
     canary_rows: int = Field(512, ge=1, le=10_000_000, description="Rows that the canary answers, at least.")
+    rollback_rows: int = Field(
+        32,
+        ge=1,
+        le=10_000_000,
+        description="A promoted version is rolled back, and a canary ended, when its latest rows fit the base's "
+        "statistics better by that much in sum. A row counts by how much better it fits, at most as 1.",
+    )
     step_hours: float = Field(
         6, gt=0, le=168, description="How long collecting, the shadow and the canary may take each, before it gives up."
     )
@@ -110,6 +117,14 @@ class Auto(Record):
     def is_promoted(self) -> bool:
         """Whether a version answers that `auto` mode has promoted, in place of the base."""
         return self.served != self.base
+
+    @property
+    def answering_since(self) -> dict[int, float]:
+        """Versions besides the base that answer requests which name none, and since when, in seconds since 1970."""
+        found = {} if self.promoted_at is None else {self.served: self.promoted_at}
+        if self.phase == "canary" and self.candidate is not None:
+            found[self.candidate] = self.since
+        return found
 
     def logged(self, step: AutoStep) -> "Auto":
         """With one more step in the log."""

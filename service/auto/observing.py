@@ -1,18 +1,22 @@
 """What `auto` mode observes of a model: the last windows of its versions, its job, and its shadow or canary."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 
 from models.accuracy.agreement import CurrentAccuracy
+from models.drift.version_fit import evidence_of_end
 from models.manifest import AccuracyEstimate
 from models.recalibration.gates import is_moving
 from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow
 from models.repository.auto import Auto
 from service.catalog.catalog import Catalog
+from service.catalog.served_version import ServedVersion
 from service.recalibrating.job import Job, JobNotFound
 from service.recalibrating.jobs import Recalibrations
 from service.telemetry.statistics import Gather
 from service.watching.monitor import DriftMonitor
 from service.watching.version_monitor import VersionMonitor
+from service.watching.windows import Window
 
 CHANCE = 0.001
 """A window whose p-value is not above this has moved: windows of rows that have not are so once in a thousand times."""
@@ -50,13 +54,25 @@ class AutoObserver:
         Raises:
             StoreUnavailable: the store does not answer.
         """
+        loaded = {served.version: served for served in self._catalog.served() if served.model == model}
         windows = {
-            served.version: window
-            for served in self._catalog.served()
-            if served.model == model and (window := observe_window(self._monitor.of(served))) is not None
+            version: window
+            for version, served in loaded.items()
+            if (window := observe_window(self._monitor.of(served))) is not None
         }
         job = await self._job(model, auto.job) if auto.phase == "collecting" and auto.job else None
-        return Observed(self._clock(), windows, job, await self._trial(model, auto))
+        trial, rows_for_base = await self._trial(model, auto), await self._rows_for_base(auto, loaded)
+        return Observed(self._clock(), windows, job, trial, rows_for_base)
+
+    async def _rows_for_base(self, auto: Auto, loaded: Mapping[int, ServedVersion]) -> dict[int, float]:
+        """How much the latest rows of each version that answers fit the base better, in rows."""
+        found = {}
+        for version, since in auto.answering_since.items():
+            if version in loaded:
+                monitor = self._monitor.of(loaded[version])
+                # In a thread, since what all replicas have observed may have to be read from the store.
+                found[version] = await asyncio.to_thread(observe_rows_for_base, monitor, since)
+        return found
 
     async def _job(self, model: str, job_id: str) -> ObservedJob | None:
         await self._recalibrations.refresh()
@@ -104,6 +120,23 @@ def observe_window(monitor: VersionMonitor) -> ObservedWindow | None:
         alarm_since=0.0 if alarm is None else alarm.began,
         has_moved=found.alarm or found.p_value <= CHANCE,
         accuracy=None if found.accuracy is None else _to_estimate(found.accuracy),
+    )
+
+
+def observe_rows_for_base(monitor: VersionMonitor, since: float) -> float:
+    """How much the latest rows of a version fit the one it was made from better, in rows; 0 where there are none.
+
+    By the seconds of the last minute, so that it is soon known where there are many, and by the minutes of the last
+    hour, so that it is known where there are few.
+
+    Args:
+        monitor: of the version.
+        since: earlier rows do not count, in seconds since 1970.
+    """
+    windows: tuple[Window, ...] = ("1m", "1h")
+    return max(
+        evidence_of_end(bucket.fit for _, bucket in monitor.history(window) if bucket.since >= since)
+        for window in windows
     )
 
 

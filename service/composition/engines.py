@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from models.drift.domains import first_layers
+from models.drift.version_fit import first_layers
 from models.errors import DengeError, ProviderUnavailable
 from models.manifest import Manifest
 from models.memory import release_freed

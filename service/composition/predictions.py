@@ -47,6 +47,7 @@ from service.watching.observed_models import ObservedModels
 from service.watching.observer import Observer
 from service.watching.twin_making import TwinMaker
 from service.watching.twins import Twins
+from service.watching.version_fits import VersionFits
 
 if TYPE_CHECKING:
     from service.http.tracing import Tracing
@@ -128,7 +129,7 @@ def build_predictions(
             closers.append(maker.close)
             twins = Twins(twin_opener(settings, catalog.repository, maker), monitor.use_estimator)
         budget = Budget(settings.watch_percent, HEAD_START_SECONDS)
-        observer = Observer(observed_models, monitor.record, budget, statistics, twins)
+        observer = Observer(observed_models, monitor.record, budget, statistics, twins, VersionFits(catalog))
         closers.append(observer.close)
 
     def on_result(served: ServedVersion, inputs: Mapping[str, Array], outputs: Outputs, client: str) -> None:

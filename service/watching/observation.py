@@ -22,6 +22,7 @@ class Observation:
         skipped: batches that were not observed since the previous observation.
         seconds: processor time spent.
         agreement: of the version with its twin, on as many rows as were read for it.
+        fit: how much the rows fit the version better than the one it was made from, in rows (`VersionFit.evidence`).
     """
 
     model: str
@@ -32,6 +33,7 @@ class Observation:
     skipped: int = 0
     seconds: float = 0.0
     agreement: Agreement = NO_ROWS
+    fit: float = 0.0
 
     @property
     def rows(self) -> int:

@@ -27,6 +27,7 @@ from service.watching.observed_model import Inputs
 from service.watching.observed_models import ObservedModels
 from service.watching.offered_rows import OfferedRows, join
 from service.watching.twins import Twins
+from service.watching.version_fits import VersionFits
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class Observer:
         budget: rests after each observation.
         statistics: of this process, which count the requests.
         twins: estimate the accuracy on the observed rows; None estimates none.
+        fits: compare re-calibrated versions with those that they were made from; None compares none.
         clock: processor time of the calling thread, in seconds.
 
     Attributes:
@@ -66,9 +68,11 @@ class Observer:
         budget: Budget,
         statistics: ServiceStatistics,
         twins: Twins | None = None,
+        fits: VersionFits | None = None,
         clock: Callable[[], float] = thread_time,
     ) -> None:
         self._observed_models = observed_models
+        self._fits = fits
         self._sink = sink
         self._budget = budget
         self._statistics = statistics
@@ -159,14 +163,17 @@ class Observer:
             return
         began = self._clock()
         found = observed_model.observe(inputs)
-        layers = {name: WindowMoments.of(statistics) for name, statistics in _finite(found.layers).items()}
+        finite = _finite(found.layers)
+        layers = {name: WindowMoments.of(statistics) for name, statistics in finite.items()}
+        version_fit = None if self._fits is None else self._fits.of(served)
+        fit = 0.0 if version_fit is None else version_fit.evidence(finite)
         agreement = NO_ROWS
         if self._twins is not None:
             agreement = self._twins.add(served, inputs, found.scores, self._clock() - began)
         seconds = self._clock() - began
         batches, skipped = taken.batches, taken.skipped
         self._sink(
-            Observation(served.model, served.version, layers, found.classes, batches, skipped, seconds, agreement)
+            Observation(served.model, served.version, layers, found.classes, batches, skipped, seconds, agreement, fit)
         )
 
 

@@ -60,6 +60,7 @@ class StoredObservations:
             "moments": layout,
             "labelled": [astuple(bucket.labelled) for bucket in buckets],
             "agreed": [astuple(bucket.agreement) for bucket in buckets],
+            "fit": [bucket.fit for bucket in buckets],
         }
         classes = np.zeros((len(buckets), num_classes), np.int64)
         for row, bucket in zip(classes, buckets, strict=True):
@@ -81,10 +82,11 @@ class StoredObservations:
             stored = header["buckets"]
             agreements = header.get("agreed", [()] * len(stored))  # earlier releases wrote none, or other sums
             labelled = header.get("labelled", [()] * len(stored))
-            for (place, slot, since), layers, classes, agreement, labels in zip(
-                stored, moments, found["classes"], agreements, labelled, strict=True
+            fits = header.get("fit", [0.0] * len(stored))
+            for (place, slot, since), layers, classes, agreement, labels, fit in zip(
+                stored, moments, found["classes"], agreements, labelled, fits, strict=True
             ):
-                bucket = Bucket(since, layers, classes, Agreement(*agreement), Labelled(*labels))
+                bucket = Bucket(since, layers, classes, Agreement(*agreement), Labelled(*labels), float(fit))
                 if place in HORIZONS:
                     windows.append((place, slot, bucket))
                 else:

@@ -142,7 +142,7 @@ class VersionMonitor:
         with self._lock:
             self.effort.add(Effort(observation.batches, observation.rows, observation.skipped, observation.seconds))
             now = self._clock()
-            added = Bucket(now, observation.layers, observation.classes, observation.agreement)
+            added = Bucket(now, observation.layers, observation.classes, observation.agreement, fit=observation.fit)
             self._windows.add(added)
             self._unsaved = True
             if self._shared is not None:

@@ -55,6 +55,7 @@ class Bucket:
         classes: rows by predicted class, shape (K,), int64; empty for a model that does not classify.
         agreement: of the version with its twin, on as many rows as were read for it.
         labelled: rows whose true class was sent, observed or not.
+        fit: how much the rows fit the version better than the one it was made from, in rows (`VersionFit.evidence`).
     """
 
     since: float
@@ -62,6 +63,7 @@ class Bucket:
     classes: NDArray[np.int64]
     agreement: Agreement = NO_ROWS
     labelled: Labelled = NO_LABELS
+    fit: float = 0.0
 
     @classmethod
     def empty(cls, since: float) -> "Bucket":
@@ -86,6 +88,7 @@ class Bucket:
             classes,
             sum((bucket.agreement for bucket in buckets), NO_ROWS),
             sum((bucket.labelled for bucket in buckets), NO_LABELS),
+            sum(bucket.fit for bucket in buckets),
         )
 
     @property

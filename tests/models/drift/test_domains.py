@@ -5,29 +5,25 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from models.drift.domains import MIN_HELD_OUT_ROWS, PARENT, DomainRule, VersionFit, find_margins, first_layers
+from models.drift.domains import MIN_HELD_OUT_ROWS, PARENT, DomainRule, find_margins
+from models.drift.version_fit import VersionFit, first_layers
 from models.errors import InvalidInput
 from models.graph.find import find
 from models.graph.load import parse
 from models.manifest import Manifest, TopologyNode
-from models.observation import ObservationReader, RowStatistics
+from models.observation import RowStatistics
 from models.recalibration.estimate import recalibrate
 from models.repository import held_out
 from models.repository.bundle import Bundle
-from models.runtime.load import load
+from tests import domains
 from tests.bundles import INPUT, NORM
-from tests.domains import DOWN, UP, domain_bundle, rows_of
+from tests.domains import DOWN, PARENT_BUNDLE, UP, domain_bundle, rows_of
 from tests.watching import usual_rows
-
-PARENT_BUNDLE = 1
 
 
 def observe(rows: NDArray[np.float32]) -> dict[str, RowStatistics]:
     """What the parent's observed graph puts out for rows."""
-    parent = domain_bundle(PARENT_BUNDLE)
-    assert parent.observed is not None
-    outputs = load(parent.observed, optimize=True)({INPUT: rows})
-    return ObservationReader(parent.manifest.layers, outputs).read(outputs)
+    return domains.observe(PARENT_BUNDLE, rows)
 
 
 def manifest(version: int) -> Manifest:

@@ -224,6 +224,18 @@ class TestTrials:
         assert (taken(step), auto_of(step.rollout).log[-1].reason) == ("gave_up", reason)
         assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
 
+    def test_a_canary_whose_rows_fit_the_base_better_ends_and_has_not_failed(self) -> None:
+        limit = LIMITS.rollback_rows
+        step = take(canary(changed(watching(), failures=3)), NOW, rows_for_base={NEW: limit})
+
+        state = auto_of(step.rollout)
+        assert (taken(step), state.log[-1].reason, state.failures) == (
+            "gave_up", "its latest rows fit version 1 better, by 32 rows in sum", 0,
+        )  # fmt: skip
+        assert (step.rollout.default, step.rollout.canary) == (BASE, None)
+        assert nothing(canary(), NOW, rows_for_base={NEW: limit - 0.1})
+        assert nothing(shadow(), NOW, rows_for_base={NEW: limit})
+
 
 class TestPromoted:
     def test_it_stays_while_its_rows_do_not_move(self) -> None:
@@ -239,6 +251,24 @@ class TestPromoted:
         assert (taken(step), state.phase, state.served, state.promoted_at) == ("rolled_back", "watching", BASE, None)
         assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
         assert step.cancel == auto_of(rollout).job
+
+    @pytest.mark.parametrize("of", [promoted, lambda: collecting(promoted()), lambda: shadow_of_another()])  # noqa: PLW0108 - it is defined below
+    def test_it_is_rolled_back_at_once_where_its_rows_fit_the_base_better(self, of: Any) -> None:
+        """Before a window is full, and whatever the last one has said."""
+        rollout, limit = of(), LIMITS.rollback_rows
+        step = take(rollout, NOW, windows={NEW: quiet(NOW)}, job=ObservedJob(), rows_for_base={NEW: limit})
+
+        state = auto_of(step.rollout)
+        assert (taken(step), state.phase, state.served, state.promoted_at) == ("rolled_back", "watching", BASE, None)
+        assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
+        assert state.log[-1].reason == "its latest rows fit version 1 better, by 32 rows in sum"
+        assert step.cancel == auto_of(rollout).job
+        assert nothing(
+            rollout, NOW, windows={NEW: quiet(NOW)}, job=ObservedJob(), rows_for_base={NEW: limit - 0.1, NEWER: limit}
+        )
+
+    def test_the_base_is_not_rolled_back(self) -> None:
+        assert nothing(watching(), NOW, windows={BASE: quiet(NOW)}, rows_for_base={BASE: 1000.0, NEW: 1000.0})
 
     def test_rows_that_were_still_being_collected_then_delay_no_attempt(self) -> None:
         worse = {NEW: alarm(START + MINUTE, accuracy(0.8))}

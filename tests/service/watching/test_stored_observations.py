@@ -27,7 +27,14 @@ BASELINE = Baseline(30, 256, 1.5, {"overall": (0.5, 1.25)})
 def stored(observed_model: ObservedModel) -> StoredObservations:
     found = [observation(observed_model, usual_rows(count)) for count in (3, 4, 5)]
     first, second, third = (
-        Bucket(100.0 + one.rows, one.layers, one.classes, Agreement(64, one.rows, 30.5, 60), Labelled(one.rows, 2))
+        Bucket(
+            100.0 + one.rows,
+            one.layers,
+            one.classes,
+            Agreement(64, one.rows, 30.5, 60),
+            Labelled(one.rows, 2),
+            fit=one.rows / 2,
+        )
         for one in found
     )
     unclassified = Bucket(99.0, first.layers, np.zeros(0, np.int64))
@@ -49,7 +56,7 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
     assert [found[:2] for found in read.windows] == [found[:2] for found in stored.windows]
     for was, now in zip(buckets(stored), buckets(read), strict=True):
         assert (now.since, now.rows, now.classes.sum()) == (was.since, was.rows, was.classes.sum())
-        assert (now.agreement, now.labelled) == (was.agreement, was.labelled)
+        assert (now.agreement, now.labelled, now.fit) == (was.agreement, was.labelled, was.fit)
         np.testing.assert_array_equal(now.layers[NORM].mean, was.layers[NORM].mean)
         np.testing.assert_array_equal(now.layers[NORM].variance_error, was.layers[NORM].variance_error)
 
@@ -57,12 +64,13 @@ def test_observations_are_read_as_they_were_written(stored: StoredObservations, 
 def test_observations_of_an_earlier_release_have_no_agreement(stored: StoredObservations) -> None:
     header, _, rest = stored.to_bytes().partition(b"\n")
     fields, sizes = orjson.loads(header)
-    del fields["agreed"], fields["labelled"], fields["baseline"], fields["alarms"]
+    del fields["agreed"], fields["labelled"], fields["fit"], fields["baseline"], fields["alarms"]
 
     read = StoredObservations.from_bytes(orjson.dumps([fields, sizes]) + b"\n" + rest)
 
     assert [bucket.agreement for bucket in buckets(read)] == [NO_ROWS] * 5
     assert [bucket.labelled for bucket in buckets(read)] == [NO_LABELS] * 5
+    assert [bucket.fit for bucket in buckets(read)] == [0.0] * 5
     assert (read.alarms, read.baseline) == (NO_ALARMS, None)
     assert [bucket.rows for bucket in buckets(read)] == [bucket.rows for bucket in buckets(stored)]
 

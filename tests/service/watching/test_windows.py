@@ -1,6 +1,7 @@
 """Windows of time lose rows as time passes, and hold as many buckets however long the traffic lasts."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,14 @@ def test_buckets_are_selected_oldest_first() -> None:
         windows.add(bucket(minute + 1, NOW + 60 * minute))
 
     assert [found.rows for _, found in windows.select("1h", NOW + 120)] == [1, 2, 3]
+
+
+def test_the_fit_of_rows_adds_up_in_a_bucket() -> None:
+    windows = TimeWindows()
+    for fit in (2.0, -5.5, 1.0):
+        windows.add(replace(bucket(3), fit=fit))
+
+    assert [found.fit for _, found in windows.select("1m", NOW)] == [-2.5]
 
 
 def test_windows_begin_with_the_buckets_of_others() -> None:

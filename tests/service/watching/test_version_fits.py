@@ -1,0 +1,99 @@
+"""A re-calibrated version is compared with its parent while both are served: `service.watching.version_fits`."""
+
+import gc
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.errors import VersionNotFound
+from models.runtime.engine import Engine
+from service.catalog.served_version import ServedVersion
+from service.telemetry.statistics import ServiceStatistics
+from service.watching.budget import Budget
+from service.watching.observation import Observation
+from service.watching.observed_model import ObservedModel
+from service.watching.observed_models import ObservedModels
+from service.watching.observer import Observer
+from service.watching.version_fits import VersionFits
+from tests.bundles import INPUT
+from tests.domains import PARENT_BUNDLE, UP, domain_bundle, rows_of
+
+
+class Loaded:
+    """A catalog of the versions that are loaded."""
+
+    def __init__(self, *versions: ServedVersion) -> None:
+        self.versions = {version.version: version for version in versions}
+        self.asked = 0
+
+    def get(self, model: str, version: int) -> ServedVersion:
+        self.asked += 1
+        if version not in self.versions:
+            raise VersionNotFound(model, version)
+        return self.versions[version]
+
+
+def served(version: int) -> ServedVersion:
+    bundle = domain_bundle(version)
+    return ServedVersion("tiny", version, bundle.manifest, Engine(bundle.folded, bundle.manifest.inputs))
+
+
+def fits(catalog: Any) -> VersionFits:
+    return VersionFits(catalog)
+
+
+def test_a_version_is_compared_with_the_one_that_it_was_made_from() -> None:
+    catalog, promoted = Loaded(served(PARENT_BUNDLE)), served(UP)
+    found = fits(catalog)
+
+    assert found.of(promoted) is not None
+    assert found.of(promoted) is found.of(promoted)
+    assert catalog.asked == 1
+    assert found.of(catalog.versions[PARENT_BUNDLE]) is None
+
+
+def test_it_is_compared_as_soon_as_that_one_is_loaded() -> None:
+    catalog, promoted = Loaded(), served(UP)
+    found = fits(catalog)
+    assert found.of(promoted) is None
+
+    catalog.versions[PARENT_BUNDLE] = served(PARENT_BUNDLE)
+    assert found.of(promoted) is not None
+
+
+def test_versions_without_a_layer_in_common_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.drift.version_fit.first_layers", lambda _: [])
+    catalog, promoted = Loaded(served(PARENT_BUNDLE)), served(UP)
+    found = fits(catalog)
+
+    assert [found.of(promoted) for _ in range(3)] == [None] * 3
+    assert catalog.asked == 1
+
+
+def test_a_comparison_leaves_the_memory_with_its_version() -> None:
+    found, promoted = fits(Loaded(served(PARENT_BUNDLE))), served(UP)
+    comparison = weakref.ref(found.of(promoted))
+
+    del promoted
+    gc.collect()
+    assert comparison() is None
+
+
+@pytest.mark.parametrize(("source", "fit"), [(UP, 20), (PARENT_BUNDLE, -20)])
+def test_what_is_observed_says_which_version_the_rows_fit(source: int, fit: int) -> None:
+    promoted, seen = served(UP), list[Observation]()
+    graph = domain_bundle(UP).observed
+    assert graph is not None
+    models = ObservedModels(lambda version: ObservedModel(version, Engine(graph, version.manifest.inputs)))
+    observer = Observer(
+        models, seen.append, Budget(percent=100), ServiceStatistics(), fits=fits(Loaded(served(PARENT_BUNDLE)))
+    )
+    rows = rows_of(source, 21)
+    rows[3] = np.nan  # left out
+
+    observer.offer(promoted, {INPUT: rows})
+    observer.close()
+
+    assert [observation.fit for observation in seen] == [fit]
