@@ -94,12 +94,14 @@ class LongList:
         Raises:
             InvalidInput: as `json_arrays.to_array`; or a list is empty, or a number has thousands of digits.
         """
-        array = self._read_at_once(datatype, self._guess_shape())
+        guessed = self._guess_shape()
+        array = self._read_at_once(datatype, guessed)
         if array is not None:
             return array
         self._require_regular_start(field)
         shape = self.shape(field)
-        array = self._read_at_once(datatype, shape)
+        if shape != guessed:
+            array = self._read_at_once(datatype, shape)
         return self._read_pieces(shape, datatype, field, finite=finite) if array is None else array
 
     def _guess_shape(self) -> tuple[int, ...] | None:

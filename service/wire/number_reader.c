@@ -1,7 +1,7 @@
 /* Reads the numbers of a JSON list into an array of float32.
  *
  * A parser that reads one byte after another knows where a number begins only when it has read the one before it, and the
- * processor can't guess how long numbers are. So the commas are found first, which takes a tenth of the time, and then
+ * processor cannot predict how long numbers are. So the commas are found first, which takes a tenth of the time, and then
  * all digits of a number are read at once, several numbers side by side.
  *
  * This is a fast path only: whatever it is not certain about, it leaves to others, which decide what is valid and write

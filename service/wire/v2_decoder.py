@@ -99,15 +99,12 @@ class V2Decoder:
             array = json_numbers.parse_numbers(numbers, self._input.datatype, shape)
             if array is not None:
                 return self._fill(template, array.reshape(template.shape))
-            return self._decode_new(body, None, finite=finite)
-        parsed = _parse_around(*around)
-        if parsed is None:
-            return self._decode_new(body, None, finite=finite)
-        if self._insert(parsed, numbers, depth):
+        parsed = _parse_around(*around) if template is None else None
+        if parsed is not None and self._insert(parsed, numbers, depth):
             request = self._interpret(parsed, finite=finite)
         else:
             request = self._decode_new(body, None, finite=finite)
-        if request.id is None:
+        if parsed is not None and request.id is None:
             array = request.inputs[self._input.name]
             self._json.remember(around, _Template(request._replace(inputs={}), array.shape, array.size))
         return request
@@ -153,7 +150,7 @@ class V2Decoder:
 
 
 def _parse_around(before: bytes, after: bytes) -> dict[str, Any] | None:
-    """A request without the data of its first input; None if that isn't what stands between the two parts of it."""
+    """A request without the data of its first input; None if something else is missing between the two parts."""
     text = before + b"0" + after
     if text.count(_DATA) != 1 or b"\\" in text:  # twice, or perhaps escaped
         return None
