@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from service.settings import CONFIG_VARIABLE, ENV_PREFIX, Settings
@@ -46,11 +47,21 @@ def test_the_balancer_and_prometheus_find_the_replicas() -> None:
     assert found == {"replica": 8000, "balancer": int(metrics)}
 
 
-def test_replicas_stop_within_their_grace_period() -> None:
-    environment = FLEET["replica"]["environment"]
+@pytest.mark.parametrize("name", ["denge", "replica"])
+def test_a_service_stops_within_its_grace_period(name: str) -> None:
+    environment = SERVICES[name]["environment"]
     settings = Settings(
         shutdown_delay_seconds=float(environment["DENGE_SHUTDOWN_DELAY_SECONDS"]),
         drain_seconds=int(environment["DENGE_DRAIN_SECONDS"]),
     )
 
-    assert settings.stop_seconds < int(FLEET["replica"]["stop_grace_period"].removesuffix("s"))
+    assert settings.stop_seconds < int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+
+
+def test_the_proxies_wait_for_the_longest_change() -> None:
+    balancer = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    waits = re.findall(r"(?:timeout server|proxy_read_timeout) (\d+)s", balancer + nginx)
+
+    assert len(waits) == 2
+    assert all(int(seconds) > Settings().change_seconds for seconds in waits)

@@ -15,12 +15,16 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from models.repository.repository import Repository
+from service.settings import Settings
 from tests.architecture.source import ROOT
 from tests.bundles import tiny_bundle
 from tests.end_to_end.conftest import running
 
 FOLDER = ROOT / "deploy" / "kserve"
 DEFINITIONS = ROOT.parent / "shared" / "reference" / "kserve-crds"
+
+GRACE_SECONDS = 30
+"""That Kubernetes gives a pod to stop, unless the pod says otherwise: KServe's do not."""
 
 RANDOM_USER = 1_000_680_000
 """A user that no machine knows, as OpenShift has them."""
@@ -60,6 +64,13 @@ def problems(name: str, definition: str, **changes: Any) -> list[str]:
 def test_the_manifests_fit_kserves_definitions(name: str, definition: str) -> None:
     assert problems(name, definition) == []
     assert problems(name, definition, nonsense=1)
+
+
+def test_the_runtime_stops_before_its_pod_is_killed() -> None:
+    (container,) = manifest("serving-runtime.yaml")["spec"]["containers"]
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+
+    assert Settings(drain_seconds=int(variables["DENGE_DRAIN_SECONDS"])).stop_seconds < GRACE_SECONDS
 
 
 @pytest.fixture
