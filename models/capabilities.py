@@ -51,7 +51,7 @@ def _no_generation(manifest: Manifest) -> dict[Capability, str]:
     """Why `/generate` does not draw images from the model."""
     if manifest.generation is not None:
         return {}
-    return {"generation": "it is no generator: its manifest does not say how images are drawn from it"}
+    return {"generation": "its manifest does not say how images are drawn from it"}
 
 
 def require(manifest: Manifest, capability: Capability) -> None:

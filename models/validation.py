@@ -7,6 +7,14 @@ from typing import Any
 _MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
 """By pydantic's type of the problem, if its own message does not read on its own."""
 
+_KINDS = {
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "dict_type": "an object",
+    "list_type": "a list",
+}
+"""What is expected, by pydantic's type of the problem, where its own words are those of Python."""
+
 _MAX_LINE = 300
 """Characters of such a line."""
 
@@ -15,12 +23,13 @@ _MAX_SHOWN = 60
 
 
 def field_of(problem: Any) -> str:
-    """Where a problem is, as a path: ``parameters.prior``. Empty if it concerns the whole.
+    """Where a problem is, as a path: ``parameters.prior``, ``labels[0]``. Empty if it concerns the whole.
 
     Args:
         problem: one of a `ValidationError`'s `errors()`.
     """
-    return ".".join(str(part) for part in problem["loc"])
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+    return "".join(parts).removeprefix(".")
 
 
 def describe(problem: Any, *, with_value: bool = True) -> str:
@@ -36,6 +45,7 @@ def describe(problem: Any, *, with_value: bool = True) -> str:
     expected = message.removeprefix("Input should be ")
     if expected == message:
         return message
+    expected = _KINDS.get(problem["type"], expected.partition(", unable to ")[0])
     return f"got {shorten(repr(problem['input']))}, expected {expected}" if with_value else f"expected {expected}"
 
 

@@ -15,9 +15,6 @@ from service.errors import INTERNAL, NotAgreed, PublicError, public_error
 from service.http.response import from_error
 from service.http.scopes import local_path
 
-_BODY_AND_FIELD = 2
-"""Parts of the place of a field of a body."""
-
 
 def install(app: FastAPI) -> None:
     """Answer every error of an application in the same format."""
@@ -47,18 +44,32 @@ def _http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     match status:
         case HTTPStatus.NOT_FOUND:
-            message = f"path: no such path '{shorten(request.url.path)}'; /docs lists all paths"
+            near = _near_path(request)
+            advice = "/docs lists all paths" if near is None else f"did you mean '{shorten(near)}'?"
+            message = f"path: no such path '{shorten(request.url.path)}'; {advice}"
             return error_response(PublicError(status, message))
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = ", ".join(_allowed_methods(request))
+            allowed = ", ".join(_allowed_methods(request, local_path(request.scope)))
             message = f"method: got {request.method}, this path allows {allowed}"
             return error_response(PublicError(status, message, {"Allow": allowed}))
     return error_response(PublicError(status, error.detail, dict(error.headers or {})))
 
 
-def _allowed_methods(request: Request) -> list[str]:
-    """The methods of all routes that have the request's path. The framework would name those of the first one only."""
-    path = local_path(request.scope)
+def _near_path(request: Request) -> str | None:
+    """The path without its last slash, or with V1's colon in place of it, where there is such a path."""
+    path = _with_other_slash(local_path(request.scope))
+    allowed = _allowed_methods(request, path)
+    is_near = "POST" in allowed if ":" in path else bool(allowed)
+    return _with_other_slash(request.url.path) if is_near else None
+
+
+def _with_other_slash(path: str) -> str:
+    before, _, last = path.rpartition("/")
+    return f"{before}:{last}" if last else before
+
+
+def _allowed_methods(request: Request, path: str) -> list[str]:
+    """The methods of all routes that have the path. The framework would name those of the first one only."""
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
     found = [route.methods or () for route in routes if route.path_regex.match(path)]
     allowed = set().union(*found)
@@ -69,8 +80,11 @@ def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     message = f"{field_of(first)}: {describe(first)}"
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == _BODY_AND_FIELD:
-        message += f", {suggest(first['loc'][-1], _body_fields(request.scope['route']))}"
+    match first["type"], first["loc"]:
+        case "missing", ("body",):
+            message += f", expected a JSON object with {_body_fields(request.scope['route'])}"
+        case "extra_forbidden", ("body", name):
+            message += f", {suggest(name, _body_fields(request.scope['route']))}"
     return error_response(PublicError(HTTPStatus.BAD_REQUEST, message))
 
 

@@ -128,8 +128,8 @@ class Start:
         path, name = self._settings.model_path, self._settings.model_name
         if path is not None and name is not None:
             add_given_model(path, name, self._repository, self._settings.state_folder)
-        elif self._settings.starters:
-            seed(self._repository)
+        elif self._settings.starters and (copied := seed(self._repository)):
+            log.info("starters_copied", models=copied)
 
 
 def _log_failure(loading: "asyncio.Future[None]") -> None:

@@ -47,8 +47,7 @@ _INVALID = {
     "classify": "examples[0]: got ['pixels'], expected exactly ['input']",
     "regress": "model: output 'logits' is not one number a row: send the request to :predict",
     "predict_labels": "body: expected a PNG or JPEG image; this is another format, or damaged or truncated",
-    "generate_images": "model: 'mlp' has no generation: it is no generator: its manifest does not say how images are "
-    "drawn from it",
+    "generate_images": "model: 'mlp' has no generation: its manifest does not say how images are drawn from it",
     "normalize_with_layer": "data: got 2 channels on axis 1, layer 'hidden.0.norm' expects 64",
     "normalize": "data: got lists that differ in length or kind at depth 1, expected none",
     "get_live_model": "query.window: got '1w', expected '1m', '1h', '1d', '30d' or 'start'",
@@ -57,7 +56,7 @@ _INVALID = {
     "get_drift_overview": "windw: unknown query parameter, did you mean 'window'?",
     "get_drift": "query.window: got '1w', expected '1m', '1h', '1d', '30d', 'start' or 'last'",
     "get_drift_history": "query.window: got '1w', expected '1m', '1h', '1d' or '30d'",
-    "send_labels": "body.labels: got {}, expected a valid list",
+    "send_labels": "body.labels: got {}, expected a list",
 }
 """By the id of the operation, or of the one that it is a form of."""
 

@@ -1,7 +1,7 @@
 """Loads settings from flags, environment and file. Nothing else reads the environment."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,7 +45,7 @@ class Loaded(BaseSettings):
         except ValidationError as error:
             # A default that follows from other settings is not found either: that is no problem of its own.
             problems = [problem for problem in error.errors() if problem["type"] != "default_factory_not_called"]
-            raise ConfigurationError("\n".join(map(_describe, problems))) from error
+            raise ConfigurationError("\n".join(_describe(problem, cls.model_fields) for problem in problems)) from error
         except (SettingsError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
 
@@ -73,8 +73,10 @@ def _refuse_unknown_variables(environ: Iterable[str], settings: Iterable[str]) -
         raise ConfigurationError(f"{unknown[0]} is not a setting, {suggest(unknown[0].upper(), sorted(known))}")
 
 
-def _describe(problem: Any) -> str:
+def _describe(problem: Any, fields: Collection[str]) -> str:
     name = field_of(problem)
+    if problem["type"] == "extra_forbidden":
+        return f"{name} is not a setting, {suggest(name, fields)}"
     if not name:  # of several settings, secrets among them
         return describe(problem, with_value=False)
     return f"{name}: {describe(problem, with_value=name not in _SECRET)}"

@@ -39,11 +39,11 @@ def problem_in(data: Any) -> Any:
 @pytest.mark.parametrize(
     ("layer", "field", "message"),
     [
-        ({"eps": 0}, "layers.0.eps", "got 0, expected greater than 0"),
-        ({"eps": "x" * 99}, "layers.0.eps", f"got '{'x' * 59}..., expected a valid number, unable to parse string"),
-        ({}, "layers.0.eps", "missing"),
-        ({"eps": 1, "epsilon": 1}, "layers.0.epsilon", "unknown field"),
-        ({"eps": 1, "name": "normalisation"}, "layers.0.name", "the name is too long"),
+        ({"eps": 0}, "layers[0].eps", "got 0, expected greater than 0"),
+        ({"eps": "x" * 99}, "layers[0].eps", f"got '{'x' * 59}..., expected a valid number"),
+        ({}, "layers[0].eps", "missing"),
+        ({"eps": 1, "epsilon": 1}, "layers[0].epsilon", "unknown field"),
+        ({"eps": 1, "name": "normalisation"}, "layers[0].name", "the name is too long"),
     ],
 )
 def test_a_problem_is_named_with_what_was_got_and_expected(layer: Any, field: str, message: str) -> None:

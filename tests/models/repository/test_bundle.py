@@ -274,7 +274,7 @@ def test_a_field_that_is_not_known_is_refused_by_name(folder: Path) -> None:
     """It may change what the others mean."""
     edit_manifest(folder, lambda manifest: manifest["norm_layers"][0].update(groups=2))
 
-    with pytest.raises(ForeignBundle, match=r"manifest.json: norm_layers.0.groups: unknown field"):
+    with pytest.raises(ForeignBundle, match=r"manifest.json: norm_layers\[0\].groups: unknown field"):
         bundles.read(folder)
 
 

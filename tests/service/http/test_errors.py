@@ -23,6 +23,7 @@ class Choice(BaseModel):
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     app = FastAPI()
+    app.router.redirect_slashes = False  # as the service
     errors.install(app)
     routes = APIRouter(route_class=TypedBodyRoute)
 
@@ -37,6 +38,10 @@ def client() -> TestClient:
     @routes.put("/choices/{name}")
     async def write(name: str, choice: Annotated[Choice, Body()]) -> str:
         return name * choice.version
+
+    @app.post("/models/{name}:predict")
+    async def predict(name: str) -> str:
+        return name
 
     app.include_router(routes)
     return TestClient(app)
@@ -58,11 +63,28 @@ def test_an_unknown_path_is_named(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/choices/a/", "did you mean '/choices/a'?"),
+        ("/models/a/predict", "did you mean '/models/a:predict'?"),
+        ("/choices/a/b", "/docs lists all paths"),  # not '/choices/a:b', which only reads
+        ("/choices/", "/docs lists all paths"),
+    ],
+)
+def test_a_path_with_a_wrong_slash_is_told_the_right_one(client: TestClient, path: str, advice: str) -> None:
+    response = client.post(path)
+
+    assert response.status_code == 404
+    assert response.json()["error"] == f"path: no such path '{path}'; {advice}"
+
+
+@pytest.mark.parametrize(
     ("query", "body", "message"),
     [
-        ("?window=x", None, "query.window: got 'x', expected a valid integer, unable to parse string as an integer"),
+        ("?window=x", None, "query.window: got 'x', expected a valid integer"),
         ("?window=10", None, "query.window: got '10', expected less than or equal to 9"),
         ("", {}, "body.version: missing"),
+        ("", [], "body: got [], expected an object"),
         ("", {"version": 1, "verison": 2}, "body.verison: unknown field, did you mean 'version'?"),
         ("", {"version": 1, "x": 2}, "body.x: unknown field, expected only ['version']"),
         ("", {"version": "x" * 99}, f"body.version: got '{'x' * 59}..., expected a valid integer"),
@@ -95,6 +117,13 @@ def test_a_body_that_the_framework_parses_is_refused_in_the_format_of_every_erro
     assert response.status_code == status
     assert words in response.json()["error"]
     assert response.headers.get("Accept-Encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+def test_a_body_that_is_missing_is_told_its_fields(client: TestClient) -> None:
+    response = client.put("/choices/a")
+
+    assert response.status_code == 400
+    assert response.json() == {"error": "body: missing, expected a JSON object with ['version']"}
 
 
 def test_a_body_that_the_framework_parses_may_be_compressed(client: TestClient) -> None:

@@ -99,7 +99,7 @@ def test_a_model_that_is_no_generator_says_so(drawn: TestClient) -> None:
     response = drawn.post("/v2/models/shapes/generate", json={})
 
     assert response.status_code == 400
-    assert response.json()["error"].startswith("model: 'shapes' has no generation: it is no generator")
+    assert response.json()["error"].startswith("model: 'shapes' has no generation: its manifest does not say")
 
 
 def test_the_card_says_how_the_input_is_drawn(drawn: TestClient) -> None:

@@ -60,7 +60,7 @@ def test_a_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("prot = 1", "prot"),
+        ("prot = 1", "prot is not a setting, did you mean 'port'?"),
         ("port = 'x'", "port"),
         ("port =", "Invalid value"),
         ("repository = 5", "repository: expected a"),
