@@ -12,6 +12,9 @@ from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.host.clock import steady
 
+MAX_ID_CHARACTERS = 128
+"""Of an id that is remembered: as many as those of `X-Request-ID` that are used in the log."""
+
 
 @dataclass(slots=True)
 class AnsweredRequest:
@@ -54,12 +57,14 @@ class AnsweredRequests:
         """Remember what was predicted, in place of an earlier request with the same id.
 
         Args:
-            request_id: the client's; nothing is remembered without.
+            request_id: the client's; nothing is remembered without one, or with one that is too long.
             served: the version that has answered; nothing is remembered of one that does not classify.
             outputs: by name.
             row_versions: the version that has answered each row, shape (rows,), where there are several.
         """
-        if not request_id or not self._max_rows or served.manifest.num_classes is None:
+        if not 0 < len(request_id) <= MAX_ID_CHARACTERS:
+            return
+        if not self._max_rows or served.manifest.num_classes is None:
             return
         scores = outputs[served.manifest.outputs[0].name]
         if not 0 < len(scores) <= self._max_rows:

@@ -11,7 +11,7 @@ from models.errors import InvalidInput, NotFound
 from models.validation import shorten
 from service.catalog.catalog import Catalog
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequest, AnsweredRequests
+from service.watching.answered_requests import MAX_ID_CHARACTERS, AnsweredRequest, AnsweredRequests
 from service.watching.monitor import DriftMonitor
 
 MAX_REQUESTS = 1000
@@ -38,8 +38,9 @@ class LabelReport(BaseModel):
     correct: int = Field(0, description="Of these, the rows that were predicted to be of this class.")
     unknown: list[str] = Field(
         default_factory=list,
-        description="Ids of requests that no replica remembers: it has not answered them, they carried no id, or "
-        "more than `label_rows` rows have come since, or their version is not loaded any more.",
+        description="Ids of requests that no replica remembers: it has not answered them, their id has more than "
+        f"{MAX_ID_CHARACTERS} characters, more than `label_rows` rows have come since, or their version is not loaded "
+        "any more.",
     )
     repeated: list[str] = Field(
         default_factory=list, description="Ids of requests that had labels already; these do not count twice."

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.catalog.served_version import ServedVersion
-from service.watching.answered_requests import AnsweredRequests
+from service.watching.answered_requests import MAX_ID_CHARACTERS, AnsweredRequests
 from tests.service.watching.doubles import Clock
 
 
@@ -51,3 +51,12 @@ def test_nothing_is_remembered_where_that_is_switched_off(served: ServedVersion,
     answered.add("a", served, outputs(served, 1))
 
     assert answered.find("tiny", "a") is None
+
+
+def test_an_id_that_is_too_long_is_not_remembered(served: ServedVersion, clock: Clock) -> None:
+    answered = AnsweredRequests(4, clock)
+    for length in (MAX_ID_CHARACTERS, MAX_ID_CHARACTERS + 1):
+        answered.add("a" * length, served, outputs(served, 1))
+
+    assert answered.find("tiny", "a" * MAX_ID_CHARACTERS) is not None
+    assert answered.find("tiny", "a" * (MAX_ID_CHARACTERS + 1)) is None
