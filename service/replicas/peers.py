@@ -8,6 +8,7 @@ import hmac
 import secrets
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from models.errors import Forbidden, NotFound, NotReady
@@ -38,6 +39,8 @@ class Peers:
         self._certificate = certificate
         self._secret: str | None = None
         self._context: ssl.SSLContext | None = None
+        if membership.store.is_shared:
+            membership.watch(_KEY, self._keep_secret)
 
     async def get(self, member: Member, path: str) -> bytes:
         """Returns what another replica answers.
@@ -98,16 +101,32 @@ class Peers:
         if headers.get(_FOR) != self._membership.id:
             raise NotFound(f"this is replica {self._membership.id}")
 
+    async def renew(self) -> None:
+        """Take the secret of the store; where the store has lost it, give it the one that this replica knows.
+
+        Raises:
+            NotReady: the secret is of another release.
+            StoreUnavailable: the store does not answer.
+        """
+        membership, store = self._membership, self._membership.store
+        value = await membership.observe(store.get(_KEY))
+        if value is None:
+            known = self._secret or secrets.token_hex()
+            await membership.observe(store.compare_and_set(_KEY, ABSENT, pack(SCHEMA, known.encode())))
+            value = await membership.observe(store.get(_KEY))
+        secret = unpack(SCHEMA, value)
+        if secret is None:
+            raise NotReady("the secret in the store is of another release")
+        self._secret = secret.decode()
+
+    async def _keep_secret(self) -> None:
+        with suppress(NotReady):  # raised again where the secret is needed
+            await self.renew()
+
     async def _read_secret(self) -> str:
         if self._secret is None:
-            store = self._membership.store
-            await self._membership.observe(
-                store.compare_and_set(_KEY, ABSENT, pack(SCHEMA, secrets.token_hex().encode()))
-            )
-            value = unpack(SCHEMA, await self._membership.observe(store.get(_KEY)))
-            if value is None:
-                raise NotReady("the secret in the store is of another release")
-            self._secret = value.decode()
+            await self.renew()
+        assert self._secret is not None  # noqa: S101 - for the type checker
         return self._secret
 
     async def _tls(self) -> ssl.SSLContext:

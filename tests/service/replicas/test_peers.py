@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from models.errors import Forbidden, NotFound, NotReady
 from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
-from service.replicas.peers import Peers
+from service.replicas.peers import SCHEMA, Peers
+from service.replicas.values import unpack
 from tests.awaiting import within_time
 from tests.service.certificates import make_certificate
 
@@ -81,3 +83,42 @@ def test_replicas_that_speak_tls_trust_the_certificate_that_they_share(tmp_path:
                     await Peers(here, certificate).get(there, "/rows/1")
 
     asyncio.run(within_time(test(), "no answer"))
+
+
+class SharedStore(MemoryStore):
+    """One that says that other processes use it."""
+
+    is_shared = True
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_replicas_share_a_secret_again_where_the_store_has_lost_it(first: str) -> None:
+    """Whichever is the first to find none: the replica that knew it, or one that has started since."""
+
+    async def test() -> None:
+        store = SharedStore()
+        here = Membership(store, member("http://127.0.0.1"), heartbeat=0.01)
+        old, new = Peers(here), Peers(Membership(store, member("http://127.0.0.1", "new")))
+
+        async def authorized() -> dict[str, str]:
+            secret = unpack(SCHEMA, await store.get("secret")) or b""
+            return {"authorization": f"Bearer {secret.decode()}", "denge-replica": "b"}
+
+        async def accept() -> None:
+            while True:
+                with suppress(Forbidden):
+                    return await old.require_peer(await authorized())
+                await asyncio.sleep(0)
+
+        await old.renew()
+        before = await authorized()
+        await store.delete("secret")
+        if first == "new":
+            await new.renew()
+            with pytest.raises(Forbidden):
+                await old.require_peer(await authorized())
+        async with here.running():
+            await within_time(accept(), "the replicas have no secret in common")
+            assert (await authorized() == before) == (first == "old")
+
+    asyncio.run(within_time(test(), "no end"))
