@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput, NotFound, Overloaded
 from service.grpc import messages
 from service.grpc.calls import Client, Context
 from service.grpc.models import Models
@@ -17,6 +17,8 @@ from service.grpc.models import Models
 SERVICE = "grpc.health.v1.Health"
 WATCH_SECONDS = 1.0
 """How often a watched service is looked at."""
+MAX_WATCHERS = 256
+"""Calls that watch, of all that are answered at the same time: they need no key, and may last for ever."""
 
 _Response = health_pb2.HealthCheckResponse
 
@@ -32,6 +34,7 @@ class Health:
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self._watchers = 0
 
     async def check(self, _client: Client, message: bytes) -> bytes:
         """Check.
@@ -42,18 +45,31 @@ class Health:
         return _encode(self._status(_service(message)))
 
     async def watch(self, _client: Client, context: Context) -> AsyncIterator[bytes]:
-        """Watch: the status now, and each that it changes to."""
-        service = _service(await context.read())
-        last = None
-        while True:
-            try:
-                status = self._status(service)
-            except NotFound:
-                status = _Response.SERVICE_UNKNOWN
-            if status != last:
-                yield _encode(status)
-                last = status
-            await asyncio.sleep(WATCH_SECONDS)
+        """Watch: the status now, and each that it changes to.
+
+        Raises:
+            Overloaded: as many watch as may.
+        """
+        if self._watchers >= MAX_WATCHERS:
+            raise Overloaded(f"{MAX_WATCHERS} calls watch already: call Check, or try again later")
+        self._watchers += 1
+        try:
+            service = _service(await context.read())
+            last = None
+            while True:
+                status = self._watched_status(service)
+                if status != last:
+                    yield _encode(status)
+                    last = status
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            self._watchers -= 1
+
+    def _watched_status(self, service: str) -> int:
+        try:
+            return self._status(service)
+        except NotFound:
+            return int(_Response.SERVICE_UNKNOWN)
 
     def _status(self, service: str) -> int:
         if service in {"", SERVICE, messages.SERVICE}:

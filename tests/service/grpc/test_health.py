@@ -4,11 +4,13 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.grpc import health
 from service.grpc.messages import SERVICE
 from tests.service.grpc.client import SECONDS
 from tests.service.grpc.conftest import Serving
 
 Status = health_pb2.HealthCheckResponse
+ATTEMPTS = 1000
 
 
 def check(serving: Serving, service: str) -> int:
@@ -44,3 +46,24 @@ def test_who_watches_sees_each_change(own: Serving) -> None:
     assert next(watching).status == Status.NOT_SERVING
     watching.cancel()
     unknown.cancel()
+
+
+def test_who_watches_leaves_room_for_other_calls(own: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "MAX_WATCHERS", 1)
+    stub = health_pb2_grpc.HealthStub(own.grpc.channel)
+    watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+    assert next(watching).status == Status.SERVING
+
+    with pytest.raises(grpc.RpcError) as failed:
+        next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS))
+    assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert check(own, "") == Status.SERVING
+
+    watching.cancel()
+    for _ in range(ATTEMPTS):  # the server hears of it a moment later
+        try:
+            assert next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)).status == Status.SERVING
+        except grpc.RpcError:
+            continue
+        return
+    pytest.fail("a call that was cancelled still counts")
