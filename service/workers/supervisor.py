@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -62,7 +62,6 @@ class _Worker:
     process: asyncio.subprocess.Process
     lifeline: socket.socket
     last_beat: float | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Supervisor:
