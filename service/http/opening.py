@@ -47,6 +47,8 @@ def announce(bound: Sequence[socket.socket], settings: Settings, served: Iterabl
     """
     scheme = "http" if settings.ssl_certfile is None else "https"
     curl = "curl -s" if settings.uds is None else f"curl -s --unix-socket {settings.uds}"
+    if settings.api_keys is not None or settings.api_keys_file is not None:
+        curl += ' -H "Authorization: Bearer $API_KEY"'
     if settings.uds is not None:
         base, addresses = f"{scheme}://localhost", [f"unix:{settings.uds}"]
     else:

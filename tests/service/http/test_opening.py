@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from service.host import sockets, streams
 from service.http.opening import announce, announce_others
@@ -43,3 +44,11 @@ def test_programs_get_one_line_of_json(printed: BytesIO, tmp_path: Path) -> None
     assert found["page"] == f"{found['url']}/"
     assert list(found["requests"]) == ["try", "layers"]
     assert others == {"other_addresses": {"gRPC": "127.0.0.1:8001"}}
+
+
+def test_where_predictions_need_a_key_the_requests_have_a_place_for_it(printed: BytesIO, tmp_path: Path) -> None:
+    start(Settings(repository=tmp_path, api_keys=SecretStr("a-key-of-enough-length"), json_addresses=True))
+
+    requests = json.loads(printed.getvalue().splitlines()[0])["requests"]
+    assert '-H "Authorization: Bearer $API_KEY"' in requests["try"]
+    assert b"a-key-of-enough-length" not in printed.getvalue()
