@@ -1,5 +1,7 @@
 """What has come on a connection and is still to be parsed, in parts of which none reaches beyond a request."""
 
+from service.http.known_head import KnownHead
+
 LARGE_SEGMENT_BYTES = 1 << 17
 """A segment of so many is one of many of a large body: it is parsed after others."""
 
@@ -43,6 +45,14 @@ class Incoming:
         self._start = end
         self.size -= end - start
         return self._data if end - start == len(self._data) else memoryview(self._data)[start:end]
+
+    def take_body(self, head: KnownHead) -> bytes | None:
+        """Take a request with this head, if all of it has come and nothing else. Returns its body."""
+        start = head.find_body(self._data, self._start)
+        if start is None:
+            return None
+        self._start, self.size, self._skipped = len(self._data), 0, 0
+        return self._data[start:]
 
     def skip_empty_lines(self) -> bool:
         """Drop the ends of lines that come first. Between two requests they mean nothing: RFC 9112, section 2.2.

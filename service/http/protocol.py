@@ -14,7 +14,6 @@ nobody else waiting. uvicorn keeps the tasks, keep-alive, and how the server sto
 """
 
 import asyncio
-from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -26,15 +25,13 @@ from uvicorn.server import ServerState
 from models.errors import InvalidInput, TooLarge
 from service.errors import PublicError, public_error
 from service.http import heads
-from service.http.bodies import CollectedBody
-from service.http.connection import CONTINUE, Connection
+from service.http.connection import CONTINUE
 from service.http.heads import Refused
 from service.http.incoming import LARGE_SEGMENT_BYTES
+from service.http.known_head import KnownHead
 from service.http.predictions import PlainRequest
+from service.http.refusals import Phase, RefusingConnection, Stop
 from service.http.response import Response
-
-MAX_SKIPPED_BYTES = 256 << 10
-"""Of the body of a request that is refused by its head. A larger one ends the connection."""
 
 _MAX_PARTS = 256
 """Parsed in one iteration of the event loop: a body in chunks can be empty lines from end to end."""
@@ -43,20 +40,7 @@ _CHUNK_FRAMING_BYTES = 16
 """Of a chunk without extensions, besides its content."""
 
 
-class _Phase(Enum):
-    """What is read now."""
-
-    IDLE = auto()
-    HEAD = auto()
-    BODY = auto()
-    SKIPPED = auto()  # the body of a request that has been answered
-
-
-class _Stop(Exception):
-    """Ends the parsing of a connection."""
-
-
-class Protocol(Connection):
+class Protocol(RefusingConnection):
     """Reads the requests of one connection.
 
     Args:
@@ -71,18 +55,14 @@ class Protocol(Connection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._phase = _Phase.IDLE
         self._is_complete = False  # whether a request has ended in what is parsed
         self._begins_here = False  # whether the request began in the segment that is parsed
         self._overhead = 0  # bytes of the request that are not its body, except in the segment in which it began
         self._fields = 0  # headers and trailers
-        self._method = self.url = b""
-        self.headers = []
         self._plain: PlainRequest | None = None
-        self._length: int | None = None  # of the body; None where it comes in chunks
-        self._received = 0  # of the body
-        self._body = CollectedBody(self._limits.max_body_bytes)
-        self._expects_continue = False
+        self._head: bytes | memoryview = b""  # of the request, where it is part of one segment
+        self._known_head: KnownHead | None = None  # of the last request, if it was plain
+        self._received = 0  # bytes of the body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -107,7 +87,8 @@ class Protocol(Connection):
         if self._is_busy():
             raise Refused(heads.INVALID)
         self._deadline.stop()
-        self._phase = _Phase.HEAD
+        self._phase = Phase.HEAD
+        self._known_head = None
         self._begins_here, self._overhead, self._fields = True, 0, 0
         self._method = self.url = b""
         self.headers = []
@@ -123,7 +104,7 @@ class Protocol(Connection):
         self._fields += 1
         if self._fields > heads.MAX_HEADERS:
             raise Refused(heads.TOO_MANY_HEADERS)
-        if self._phase is _Phase.HEAD:
+        if self._phase is Phase.HEAD:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -135,7 +116,7 @@ class Protocol(Connection):
         if self.parser.should_upgrade():
             heads.validate_upgrade(self._method, headers)
             return
-        self._phase = _Phase.BODY
+        self._phase = Phase.BODY
         self._received = 0
         self._resolve_client()
         self._length = None if b"transfer-encoding" in headers else int(headers.get(b"content-length", 0))
@@ -151,41 +132,38 @@ class Protocol(Connection):
                 self._answer_early(admitted.closing() if closes else admitted)
             elif admitted is not None:
                 self._plain, self._client = admitted, admitted.admitted.client
+                if not (closes or self._expects_continue or self._length is None):
+                    self._known_head = KnownHead.of(bytes(self._head), self.headers, headers, self._length)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
         self._received += len(body)
         self._overhead -= len(body) + _CHUNK_FRAMING_BYTES
-        if self._phase is _Phase.BODY:
+        if self._phase is Phase.BODY:
             self._body.add(body)
 
     def on_message_complete(self) -> None:
         """Answer the request."""
-        if self._phase is _Phase.HEAD:  # to be parsed again, without its upgrade
+        if self._phase is Phase.HEAD:  # to be parsed again, without its upgrade
             return
         self._is_complete = True
         self._deadline.stop()
-        phase, self._phase = self._phase, _Phase.IDLE
-        if phase is _Phase.SKIPPED:
+        phase, self._phase = self._phase, Phase.IDLE
+        if phase is Phase.SKIPPED:
             self.on_response_complete()
             return
         plain, self._plain = self._plain, None
-        body = self._body.take()
-        self._hold(len(body))
-        if plain is None:
-            self._leave_to_uvicorn(self.app, body)
-        else:
-            self._pending = self._application.plain.submit(plain, body, self._respond)
+        self._answer(plain, self._body.take())
 
     def _on_lost(self, exc: Exception | None) -> None:
         super()._on_lost(exc)
-        if self._phase is _Phase.BODY:
+        if self._phase is Phase.BODY:
             self._record(_DISCONNECTED)
         self._drop()
 
     def shutdown(self) -> None:
         """The service stops. A request whose head has come is still answered."""
-        if self._phase in {_Phase.BODY, _Phase.SKIPPED} or self._pending is not None:
+        if self._phase in {Phase.BODY, Phase.SKIPPED} or self._pending is not None:
             self._is_last = True
         else:
             super().shutdown()
@@ -201,10 +179,10 @@ class Protocol(Connection):
         try:
             self._parse_parts()
         except (httptools.HttpParserError, Refused) as error:
-            if not isinstance(error.__context__, _Stop):
+            if not isinstance(error.__context__, Stop):
                 self._refuse(heads.reason(error))
             return
-        if self._phase is not _Phase.IDLE:
+        if self._phase is not Phase.IDLE:
             self._bound(size - self._incoming.size)
         elif not self._idle.is_running and not self._is_busy():
             self._start_deadline(self._limits.head_seconds, self.transport.abort)
@@ -218,20 +196,26 @@ class Protocol(Connection):
             self.transport.close()
 
     def _is_idle(self) -> bool:
-        return self._phase is _Phase.IDLE and not self._incoming.size and not self._is_busy()
+        return self._phase is Phase.IDLE and not self._incoming.size and not self._is_busy()
 
     def _parse_parts(self) -> None:
-        if self._phase is _Phase.IDLE and not self._incoming.skip_empty_lines():
-            self.on_message_begin()
-            raise Refused(heads.HEAD_TOO_LARGE)
+        if self._phase is Phase.IDLE:
+            if not self._incoming.skip_empty_lines():
+                self.on_message_begin()
+                raise Refused(heads.HEAD_TOO_LARGE)
+            head = self._known_head if self._incoming.size <= self._limits.max_body_bytes else None
+            if head is not None and (body := self._incoming.take_body(head)) is not None:
+                self._answer_again(head.with_length(len(body)), body)
+                return
         for _ in range(_MAX_PARTS):
             if not self._incoming.size or self._is_complete:
                 return
             self._parse_part()
 
     def _parse_part(self) -> None:
-        is_body = self._phase is _Phase.BODY or self._phase is _Phase.SKIPPED
+        is_body = self._phase is Phase.BODY or self._phase is Phase.SKIPPED
         part = self._incoming.take(self._length - self._received if is_body and self._length is not None else None)
+        self._head = part if self._phase is Phase.IDLE else b""
         try:
             self.parser.feed_data(part)
         except httptools.HttpParserUpgrade as upgrade:
@@ -240,6 +224,29 @@ class Protocol(Connection):
             self.parser = heads.new_parser(self)
             self.parser.feed_data(heads.without_upgrade(self._method, self.url, self.headers))
 
+    def _answer_again(self, head: KnownHead, body: bytes) -> None:
+        """Answer a request with the same head as the last one, which was plain."""
+        self._is_complete = True
+        self._deadline.stop()
+        self._known_head, self.headers = head, head.headers
+        self._client = self._address
+        admitted = self._application.plain.admit(self._method, self.url, head.by_name, self._client)
+        if isinstance(admitted, Response):
+            self._send(admitted)
+            self.on_response_complete()
+            return
+        if admitted is not None:
+            self._client = admitted.admitted.client
+        self._answer(admitted, body)
+
+    def _answer(self, plain: PlainRequest | None, body: bytes) -> None:
+        """Answer a request that has come."""
+        self._hold(len(body))
+        if plain is None:
+            self._leave_to_uvicorn(self.app, body)
+        else:
+            self._pending = self._application.plain.submit(plain, body, self._respond)
+
     def _bound(self, size: int) -> None:
         """Bound a request that is not complete after a segment of so many bytes."""
         if not self._begins_here:
@@ -247,18 +254,18 @@ class Protocol(Connection):
             if self._overhead > heads.MAX_HEAD_BYTES:
                 self._refuse(heads.HEAD_TOO_LARGE)
                 return
-        if self._phase is _Phase.BODY:
+        if self._phase is Phase.BODY:
             try:
                 self._hold(max(self._length or 0, self._body.size))
             except Refused as refused:
                 self._refuse(refused.error)
                 return
             self._send_continue()
-        seconds = self._limits.head_seconds if self._phase is _Phase.HEAD else self._limits.body_seconds
+        seconds = self._limits.head_seconds if self._phase is Phase.HEAD else self._limits.body_seconds
         self._start_deadline(seconds, partial(self._on_late, seconds))
 
     def _on_late(self, seconds: float) -> None:
-        if self._phase is _Phase.SKIPPED:
+        if self._phase is Phase.SKIPPED:
             self.transport.abort()
         else:
             message = f"{self._phase.name.lower()}: did not arrive within {seconds:g} seconds"
@@ -268,33 +275,6 @@ class Protocol(Connection):
         if self._expects_continue and not self._body.size:
             self._expects_continue = False
             self.transport.write(CONTINUE)
-
-    def _answer_early(self, response: Response) -> None:
-        """Answer a request whose body has not been read."""
-        is_small = self._length is not None and self._length <= MAX_SKIPPED_BYTES
-        if is_small and not self._expects_continue and not response.closes:
-            self._phase = _Phase.SKIPPED
-            self._send(response)
-        else:
-            self._drop()
-            self._end(response)
-            raise _Stop
-
-    def _refuse(self, error: PublicError) -> None:
-        """End the connection with an error: the rest of the request is not read."""
-        response = self._record(error)
-        self._drop()
-        self._end(response)
-
-    def _record(self, error: PublicError) -> Response:
-        return self._application.context.refuse(
-            error, self._method.decode(), self.url, dict(self.headers), self._address
-        )
-
-    def _drop(self) -> None:
-        self._phase = _Phase.IDLE
-        self._body.take()
-        self._release()
 
 
 _DISCONNECTED = public_error(InvalidInput("the client disconnected before its end", "body"))

@@ -156,9 +156,11 @@ class Batcher:
             Whether it is run. If not, `run` queues it.
         """
         rows, limits = served.count_rows(inputs), self._limits.for_model(served.manifest.batching)
-        if served.engine.expected_seconds(rows) >= limits.inline or served.engine.is_busy:
+        seconds = served.engine.expected_seconds(rows)
+        if seconds >= limits.inline or served.engine.is_busy:
             return False
-        self._short_runs.add(ShortRun(served, inputs, rows, client, on_outcome), limits.max_batch_rows, limits.inline)
+        run = ShortRun(served, inputs, rows, seconds, client, on_outcome)
+        self._short_runs.add(run, limits.max_batch_rows, limits.inline)
         return True
 
     def close(self) -> None:

@@ -287,4 +287,7 @@ def batch_key(served: ServedVersion, inputs: Mapping[str, Array]) -> object:
     """What is equal for requests that can share a run; None for one that cannot."""
     if not (served.is_batchable and served.engine.is_row_wise):
         return None
+    if len(inputs) == 1:  # as of most models
+        [(name, array)] = inputs.items()
+        return id(served), name, array.dtype, array.shape[1:]
     return id(served), *((name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs))

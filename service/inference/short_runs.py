@@ -48,6 +48,7 @@ class ShortRun:
         served: what runs.
         inputs: by name.
         rows: number of rows of the inputs.
+        seconds: that its run is expected to take alone.
         client: the identity of who sent it.
         on_outcome: gets its outcome. Must not raise.
     """
@@ -55,6 +56,7 @@ class ShortRun:
     served: ServedVersion
     inputs: Mapping[str, Array]
     rows: int
+    seconds: float
     client: str
     on_outcome: Callable[[Outcome], None]
 
@@ -109,15 +111,15 @@ class ShortRuns:
             max_rows: of a joined run. A request that has more rows runs by itself.
             max_seconds: that a joined run is expected to take.
         """
-        key, expected_seconds = batch_key(run.served, run.inputs), run.served.engine.expected_seconds
+        key = batch_key(run.served, run.inputs)
         group = None if key is None else self._open_groups.get(key)
         if group is not None:
             rows = group.rows + run.rows
-            seconds = expected_seconds(rows)
+            seconds = run.served.engine.expected_seconds(rows)
             if rows > max_rows or seconds >= max_seconds:
                 group = None
         if group is None:
-            rows, seconds = run.rows, expected_seconds(run.rows)
+            rows, seconds = run.rows, run.seconds
             group = self._open_groups[key] = _Group(max_seconds + OVERTIME_SECONDS)
             self._groups.append(group)
         self._expected_seconds += seconds - group.seconds

@@ -62,6 +62,8 @@ class V2(OpenInference):
 
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:
         """Of what is as large as its numbers are many, and of images."""
+        if served.image_reader is None and len(body) <= INLINE_BYTES:  # as most requests are
+            return 0
         reader = _find_image_reader(served, call, body)
         if reader is None and _is_raw(served, call, body):
             return 0
@@ -124,12 +126,9 @@ def _is_raw(served: ServedVersion, call: Call, body: bytes) -> bool:
 
 def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageReader | None:
     """What reads the images of a body, which come behind its JSON part."""
-    length = _json_length(call)
-    return (
-        None
-        if length is None
-        else find_image_reader(served, body, image_reader.DATATYPE, min(length, _MAX_SEARCHED_BYTES))
-    )
+    if served.image_reader is None or (length := _json_length(call)) is None:
+        return None
+    return find_image_reader(served, body, image_reader.DATATYPE, min(length, _MAX_SEARCHED_BYTES))
 
 
 def _json_length(call: Call) -> int | None:

@@ -6,6 +6,7 @@ An element of BYTES is the length of its UTF-8 in four bytes, then the UTF-8.
 from collections.abc import Iterator, Sequence
 from math import prod
 from struct import Struct
+from sys import byteorder
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from models.errors import InvalidInput
 
 _LENGTH = 4
 """Bytes that the length of an element of BYTES takes."""
+
+_IS_LITTLE_ENDIAN = byteorder == "little"  # as the tensors are
 
 _length_at = Struct("<I").unpack_from
 
@@ -56,14 +59,15 @@ def read(raw: memoryview, datatype: Datatype, shape: Sequence[int], field: str) 
     """
     if datatype == "BYTES":
         return _read_texts(raw, shape, field)
-    dtype = to_numpy(datatype).newbyteorder("<")
+    dtype = to_numpy(datatype)
     expected = size_of(datatype, shape)
     if len(raw) != expected:
         raise InvalidInput(f"got {len(raw)} bytes, {datatype} of shape {list(shape)} takes {expected}", field)
     if datatype == "BOOL" and np.frombuffer(raw, dtype=np.uint8).max(initial=0) > 1:
         raise InvalidInput("got a byte above 1, BOOL is 0 or 1", field)
-    array: Array = np.frombuffer(raw, dtype=dtype).reshape(shape)
-    return array.astype(to_numpy(datatype), copy=False)
+    if _IS_LITTLE_ENDIAN:
+        return np.frombuffer(raw, dtype).reshape(shape)
+    return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(shape).astype(dtype)
 
 
 def write(array: Array) -> bytes:
@@ -71,7 +75,7 @@ def write(array: Array) -> bytes:
     if array.dtype.kind == "O":
         encoded = [text.encode() for text in array.reshape(-1)]
         return b"".join(len(element).to_bytes(_LENGTH, "little") + element for element in encoded)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return (array if _IS_LITTLE_ENDIAN else array.astype(array.dtype.newbyteorder("<"))).tobytes()
 
 
 def decode_text(raw: memoryview, field: str) -> str:

@@ -21,7 +21,8 @@ from service.http import connection as connection_module
 from service.http.bodies import FREE_PIECES, MEAN_PIECE_BYTES, CollectedBody
 from service.http.heads import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from service.http.predictions import Application
-from service.http.protocol import MAX_SKIPPED_BYTES, Protocol
+from service.http.protocol import Protocol
+from service.http.refusals import MAX_SKIPPED_BYTES
 from service.inference.handler import Handler
 from service.settings import Settings
 from tests.awaiting import within_time

@@ -197,14 +197,54 @@ def test_requests_in_line_are_answered_in_order(
     assert answers(app, Protocol, segments) == answers(app, HttpToolsProtocol, segments)
 
 
+@given(names=st.lists(st.sampled_from(list(ALL)), min_size=2, max_size=6))
+def test_requests_after_each_other_are_answered_the_same(app: Application, names: list[str]) -> None:
+    segments = [ALL[name] for name in names]
+
+    assert answers(app, Protocol, segments) == answers(app, HttpToolsProtocol, segments)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("head", ["plain", "binary", "gzip out", "version", "unknown model", "another encoding"])
+def test_a_head_that_comes_again_with_other_bodies_is_answered_the_same(
+    app: Application, slow_app: Application, head: str, slow: bool
+) -> None:
+    lines = ALL[head].partition(b"\r\n\r\n")[0].split(b"\r\n")
+    start = b"\r\n".join(line for line in lines if not line.startswith(b"Content-Length"))
+    bodies = [BODY, BODY, BINARY, b"", BODY.replace(b"1", b"1.25"), json.dumps(MANY).encode(), BODY]
+    segments = [b"%b\r\nContent-Length: %d\r\n\r\n%b" % (start, len(body), body) for body in bodies]
+    asked = slow_app if slow else app
+
+    assert answers(asked, Protocol, segments) == answers(asked, HttpToolsProtocol, segments)
+
+
+def test_a_head_that_comes_again_is_not_parsed_again(app: Application) -> None:
+    class Unused:
+        def feed_data(self, _: object) -> None:
+            raise AssertionError
+
+    async def ask() -> None:
+        connection = Connection(app, Protocol)
+        await connection.send(GOOD["plain"])
+        connection.protocol.parser = Unused()  # type: ignore[assignment]
+        await connection.send(http(BODY + b" "), GOOD["plain"].replace(b"Length: ", b"Length: 0"))
+        assert statuses(connection) == [b"200"] * 3
+        with pytest.raises(AssertionError):
+            await connection.send(GOOD["version"])
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("is_known", [False, True])
 @given(junk=st.binary(max_size=60), place=st.floats(0, 1), name=st.sampled_from(["plain", "chunked", "binary"]))
 def test_damaged_requests_are_answered_the_same_or_refused(
-    app: Application, junk: bytes, place: float, name: str
+    app: Application, junk: bytes, place: float, name: str, is_known: bool
 ) -> None:
     at = round(place * len(GOOD[name]))
     damaged = GOOD[name][:at] + junk + GOOD[name][at + len(junk) :]
+    segments = [GOOD[name], damaged] if is_known else [damaged]
 
-    ours, theirs = answers(app, Protocol, [damaged]), answers(app, HttpToolsProtocol, [damaged])
+    ours, theirs = answers(app, Protocol, segments), answers(app, HttpToolsProtocol, segments)
 
     if ours != theirs:  # what is not HTTP/1.1 is refused in the format of every error
         refusal = rb'HTTP/1.1 4(00|14|31) [^\n]*\r\n.*connection: close\r\n(.*\r\n)?\r\n{"error":"[^"]+"}$'

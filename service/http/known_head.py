@@ -1,0 +1,68 @@
+"""Heads that come again: a client sends the same one before each body, but for its length. It is parsed once."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+_LENGTH = b"content-length"
+_LENGTH_LINE = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})(?=\r\n)", re.IGNORECASE)
+_MAX_DIGITS = 9
+_LINE_END = b"\r\n"
+
+
+class KnownHead(NamedTuple):
+    """The head of a request that was parsed, and is valid.
+
+    Attributes:
+        before, after: its bytes around the length of the body.
+        length: of the body, in bytes.
+        headers: names in lower case, and values.
+        by_name: the headers by name.
+    """
+
+    before: bytes
+    after: bytes
+    length: int
+    headers: list[tuple[bytes, bytes]]
+    by_name: Mapping[bytes, bytes]
+
+    @classmethod
+    def of(
+        cls, head: bytes, headers: list[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes], length: int
+    ) -> Self | None:
+        """Returns the head of a request, if its length is in a line of its own, as usual.
+
+        Args:
+            head: all of its bytes.
+            headers, by_name, length: as they were parsed.
+        """
+        found = _LENGTH_LINE.search(head)
+        if found is None or head.count(b"\n") != head.count(_LINE_END) or not head.endswith(2 * _LINE_END):
+            return None
+        start, end = found.span(1)
+        return cls(head[:start], head[end:], length, headers, by_name)
+
+    def find_body(self, data: bytes, start: int) -> int | None:
+        """Returns where the body of a request with this head begins, if all of it has come, and nothing else.
+
+        Args:
+            data: what has come.
+            start: where the request begins in it.
+        """
+        if not data.startswith(self.before, start):
+            return None
+        start += len(self.before)
+        end = data.find(_LINE_END, start, start + _MAX_DIGITS + len(_LINE_END))
+        digits = data[start:end]
+        if end < 0 or not digits.isdigit() or not data.startswith(self.after, end):
+            return None
+        body = end + len(self.after)
+        return body if len(data) - body == int(digits) else None
+
+    def with_length(self, length: int) -> Self:
+        """Returns the head of a body of so many bytes."""
+        if length == self.length:
+            return self
+        value = b"%d" % length
+        headers = [(name, value if name == _LENGTH else old) for name, old in self.headers]
+        return self._replace(length=length, headers=headers, by_name={**self.by_name, _LENGTH: value})
