@@ -13,9 +13,6 @@ from service.grpc.repository import Repository
 
 PUBLIC, PREDICT, ADMIN = Access.PUBLIC, Access.PREDICT, Access.ADMIN
 
-INFER = f"/{messages.SERVICE}/ModelInfer"
-"""Path of a prediction."""
-
 _SENTENCES = {
     "shared memory is not supported: send tensors in the request": (
         "SystemSharedMemoryStatus",

@@ -81,6 +81,8 @@ def _validation_error(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     message = f"{field_of(first)}: {describe(first)}"
     match first["type"], first["loc"]:
+        case "json_invalid", ("body", position):
+            message = f"body: not valid JSON: {first['ctx']['error']} at character {position}"
         case "missing", ("body",):
             message += f", expected a JSON object with {_body_fields(request.scope['route'])}"
         case "extra_forbidden", ("body", name):

@@ -15,7 +15,7 @@ from service.grpc.calls import Access, Calls
 from service.grpc.messages import message_class
 from service.grpc.predictions import Predictions
 from service.grpc.server import GrpcServer
-from service.grpc.service import INFER, Service
+from service.grpc.service import Service
 from service.host.lifecycle import Lifecycle
 from service.host.memory_budget import MemoryBudget
 from service.inference.dialect import Call
@@ -28,6 +28,7 @@ from tests.image_files import encode, random_pixels
 from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import Serving, serving
 
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 ROWS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 
 
