@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -71,12 +72,17 @@ class CodecPool:
         if len(self._waiting) >= self._max_waiting or self._waiting_by_client[client] >= self._max_waiting // 2:
             raise Overloaded(f"{len(self._waiting)} large bodies wait to be decoded already")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        waiting = size, turn
+        self._waiting.append(waiting)
         self._waiting_by_client[client] += 1
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it had been given the turn already
+            if turn.cancelled():
+                with suppress(ValueError):  # its turn has come, and was passed on
+                    self._waiting.remove(waiting)
+                self._give_turns()
+            else:  # it had been given the turn already
                 self._release(size)
             raise
         finally:
@@ -93,11 +99,14 @@ class CodecPool:
     def _release(self, size: int) -> None:
         self._running -= 1
         self._used -= size
+        self._give_turns()
+        if not self._running and self._peak >= _WORTH_RETURNING_BYTES:
+            self._peak = 0
+            asyncio.get_running_loop().run_in_executor(self._pool, release_freed)
+
+    def _give_turns(self) -> None:
         while self._waiting and (self._waiting[0][1].done() or self._has_room(self._waiting[0][0])):
             next_size, turn = self._waiting.popleft()
             if not turn.done():
                 self._reserve(next_size)
                 turn.set_result(None)
-        if not self._running and self._peak >= _WORTH_RETURNING_BYTES:
-            self._peak = 0
-            asyncio.get_running_loop().run_in_executor(self._pool, release_freed)

@@ -98,6 +98,27 @@ def test_who_does_not_wait_any_more_takes_no_place() -> None:
     asyncio.run(scenario())
 
 
+def test_those_who_have_given_up_leave_their_places_to_others_while_a_long_call_runs() -> None:
+    async def scenario() -> None:
+        pool, gate = CodecPool(2, 10, max_waiting=4), Gate()
+        running = await start(pool, gate, 1, "a", 6)
+        for client in ("a", "b"):
+            gone = await start(pool, gate, 2, client, 6)
+            for task in gone:
+                task.cancel()
+            await asyncio.gather(*gone, return_exceptions=True)
+        behind, small = await start(pool, gate, 1, "c", 6), await start(pool, lambda: "small", 1, "d", 4)
+        behind[0].cancel()
+
+        # What was behind the one that has given up fits beside the one that runs.
+        assert await within_time(small[0], "a call waits behind one that has given up") == "small"
+        gate.open()
+        await within_time(asyncio.gather(*running), "the call does not end")
+        pool.close()
+
+    asyncio.run(scenario())
+
+
 def test_an_error_is_raised_where_the_call_is_awaited() -> None:
     async def scenario() -> None:
         pool = CodecPool(1, 10)
