@@ -64,6 +64,7 @@ class SharedDrift:
         """
         self._windows.attach()
         versions = self._versions()
+        self._windows.forget_others(versions.keys())
         for key, (served, monitor) in versions.items():
             await self._windows.write(key, monitor)
             if served.manifest.num_classes is not None:

@@ -6,7 +6,7 @@ that is written twice counts once. The replica that is asked merges those of all
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Container, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -79,6 +79,12 @@ class SharedWindows:
         if own:
             effort = pack(SCHEMA, orjson.dumps(asdict(monitor.effort)))
             await self._store.put(f"effort/{key}/{self._membership.id}", effort, _KEPT_SECONDS)
+
+    def forget_others(self, keys: Container[str]) -> None:
+        """Keep nothing of other versions than these. What the store has of them stays."""
+        for known in (self._written, self._estimators):
+            for key in [key for key in known if key not in keys]:
+                del known[key]
 
     async def share_estimator(self, key: str, monitor: VersionMonitor) -> None:
         """Write the estimator of a version's accuracy, or read that of another replica, where there is none here.

@@ -1,6 +1,8 @@
 """Replicas that share a store: the same windows whoever is asked, one verdict, one alarm."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -260,6 +262,26 @@ def test_the_alarm_of_an_unloaded_version_ends_in_all_replicas(fleet: Fleet) -> 
         await exchange(*replicas, late)
         for replica in (*replicas, late):
             assert [course.end_reason for course in replica.version.alarms.courses] == [UNLOADED]
+
+    run(test())
+
+
+def test_the_windows_of_an_unloaded_version_leave_the_memory(fleet: Fleet) -> None:
+    async def test() -> None:
+        replica = fleet.add("a")
+        fleet.observe(replica, usual_rows(10))
+        await exchange(replica)
+        buckets = [weakref.ref(bucket) for _, _, bucket in replica.version.own_buckets()]
+        assert all(bucket() is not None for bucket in buckets)
+
+        replica.catalog.unload()
+        replica.monitor.save()
+        del replica.version
+        for _ in range(2):
+            await exchange(replica)
+        gc.collect()
+
+        assert [bucket() for bucket in buckets] == [None] * len(buckets)
 
     run(test())
 
