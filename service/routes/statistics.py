@@ -13,7 +13,7 @@ from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
 from service.telemetry.durations import DurationHistogram
-from service.telemetry.statistics import Gather, Refusal, ServiceStatistics, VersionStatistics
+from service.telemetry.statistics import MAX_BATCH_SIZES, Gather, Refusal, ServiceStatistics, VersionStatistics
 
 
 class Duration(BaseModel):
@@ -64,7 +64,9 @@ class ModelStatistics(BaseModel):
     )
     inference_stats: InferenceStatistics
     response_stats: dict[str, str] = {}
-    batch_stats: list[BatchStatistics]
+    batch_stats: list[BatchStatistics] = Field(
+        description=f"By the number of rows; of the first {MAX_BATCH_SIZES} numbers that there were in a process."
+    )
     pending: int = Field(description="Requests that wait for a run or are in one.")
     refused: dict[str, int] = Field(
         description="Requests refused with 503, by reason: `queue_full`, `evicted` by one with more right to a place, "

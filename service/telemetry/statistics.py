@@ -23,6 +23,10 @@ Delivery = Literal["delivered", "failed", "dropped"]
 """Outcome of a webhook message: with a response of 2xx; after the last attempt; because the queue was full."""
 
 
+MAX_BATCH_SIZES = 256
+"""Numbers of rows whose runs are counted apart: clients choose them, and each takes a histogram."""
+
+
 @dataclass(slots=True)
 class VersionStatistics:
     """Statistics of one version since the service started.
@@ -34,7 +38,7 @@ class VersionStatistics:
         queue: requests, until their run began.
         runs: runs of the model.
         failed_runs: runs that ended in an error.
-        batches: runs by their number of rows.
+        batches: runs by their number of rows; of the first `MAX_BATCH_SIZES` numbers that there were.
         pending: requests that wait for a run or are in one.
         refused: requests by why they were.
         routed: rows that were sent to it by domain.
@@ -65,7 +69,8 @@ class VersionStatistics:
         self.rows += rows
         self.last_inference_ms = int(time() * 1e3)
         self.runs.add(seconds)
-        self.batches[rows].add(seconds)
+        if rows in self.batches or len(self.batches) < MAX_BATCH_SIZES:
+            self.batches[rows].add(seconds)
 
     def merge(self, other: "VersionStatistics") -> None:
         """Add the counts of another process."""

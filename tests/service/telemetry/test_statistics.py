@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.telemetry.durations import DurationHistogram
 from service.telemetry.effort import Effort
-from service.telemetry.statistics import ServiceStatistics, ShadowComparison, VersionStatistics
+from service.telemetry.statistics import MAX_BATCH_SIZES, ServiceStatistics, ShadowComparison, VersionStatistics
 
 SECONDS = st.floats(0, 20)
 RUNS = st.tuples(st.sampled_from([("mlp", 1), ("mlp", 2), ("convnet", 1)]), st.integers(1, 64), SECONDS)
@@ -102,3 +102,14 @@ def test_every_count_of_another_process_is_added(counts: type[VersionStatistics 
     merged = counts()
     merged.merge(other)
     assert merged == other
+
+
+def test_numbers_of_rows_that_clients_choose_take_bounded_memory() -> None:
+    counted = VersionStatistics()
+    for rows in range(1, MAX_BATCH_SIZES + 100):
+        counted.record_run(rows, 0.01)
+    counted.record_run(1, 0.01)
+
+    assert len(counted.batches) == MAX_BATCH_SIZES
+    assert counted.batches[1].count == 2
+    assert counted.runs.count == MAX_BATCH_SIZES + 100
