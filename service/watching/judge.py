@@ -22,7 +22,7 @@ from service.replicas.store import StoreUnavailable, revision_of
 from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.judge_state import Finding, JudgeState, SharedBaseline
 from service.watching.judged_window import JudgedWindow
-from service.watching.shared_windows import decode_rows
+from service.watching.shared_windows import KEPT_SECONDS, decode_rows
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 
@@ -113,7 +113,7 @@ class Judge:
             if (state := JudgeState.from_value(value)) is None:
                 raise NotReady("another release of this service judges this version; try again when it has ended")
             changed = replace(state, baseline=baseline).to_value()
-            if await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed):
+            if await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed, KEPT_SECONDS):
                 await self._publish_baseline(key, baseline)
                 return
         raise NotReady("the state of this version changes too often; try again")
@@ -138,13 +138,13 @@ class Judge:
                 before = JudgeState(baseline=await self._shared_baseline(key))
             after = await asyncio.to_thread(change, before)
             if after != before and not await self._store.compare_and_set(
-                f"judge/{key}", revision_of(value), await asyncio.to_thread(after.to_value)
+                f"judge/{key}", revision_of(value), await asyncio.to_thread(after.to_value), KEPT_SECONDS
             ):
                 return False
         for _, alarm in after.undelivered[len(before.undelivered) :]:
             self._on_alarm(alarm)
         if after.finding is not None:
-            await self._store.put(f"finding/{key}", after.finding.to_value())
+            await self._store.put(f"finding/{key}", after.finding.to_value(), KEPT_SECONDS)
         if after.baseline != before.baseline:
             await self._publish_baseline(key, after.baseline)
         if after.finding != before.finding:
@@ -229,7 +229,7 @@ class Judge:
                     return
                 left = tuple(each for each in current.undelivered if each[0] != number)
                 changed = replace(current, undelivered=left).to_value()
-                await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed)
+                await self._store.compare_and_set(f"judge/{key}", revision_of(value), changed, KEPT_SECONDS)
 
     def _stop_delivering(self) -> None:
         for task in self._delivering.values():

@@ -30,8 +30,8 @@ ESTIMATOR_SCHEMA = 2
 ANSWER_SECONDS = 20.0
 """How long a thread waits for the store."""
 
-_KEPT_SECONDS = 30 * 86_400.0
-"""How long rows since the start count that were observed by a replica that has ended."""
+KEPT_SECONDS = 30 * 86_400.0
+"""How long the store keeps what concerns all of the time, once it is not written any more."""
 _GRACE_SECONDS = 60.0
 """After its window, a bucket stays for replicas whose clock is slow."""
 
@@ -78,7 +78,7 @@ class SharedWindows:
             monitor.confirm_unjudged(number)
         if own:
             effort = pack(SCHEMA, orjson.dumps(asdict(monitor.effort)))
-            await self._store.put(f"effort/{key}/{self._membership.id}", effort, _KEPT_SECONDS)
+            await self._store.put(f"effort/{key}/{self._membership.id}", effort, KEPT_SECONDS)
 
     def forget_others(self, keys: Container[str]) -> None:
         """Keep nothing of other versions than these. What the store has of them stays."""
@@ -102,7 +102,7 @@ class SharedWindows:
             if payload is not None:
                 self._estimators[key] = monitor.assessor.estimator = AgreementEstimator.from_json(payload)
         elif self._estimators.get(key) is not monitor.assessor.estimator:
-            await self._store.put(name, pack(ESTIMATOR_SCHEMA, monitor.assessor.estimator.to_json()), _KEPT_SECONDS)
+            await self._store.put(name, pack(ESTIMATOR_SCHEMA, monitor.assessor.estimator.to_json()), KEPT_SECONDS)
             self._estimators[key] = monitor.assessor.estimator
 
     async def read(self, key: str, window: Window, now: float) -> list[tuple[int, Bucket]]:
@@ -170,4 +170,4 @@ def _merge(values: Mapping[str, bytes], slots: range) -> list[tuple[int, Bucket]
 
 def _ttl(window: Window) -> float:
     horizon = HORIZONS[window]
-    return horizon.seconds * horizon.buckets + _GRACE_SECONDS if horizon.seconds else _KEPT_SECONDS
+    return horizon.seconds * horizon.buckets + _GRACE_SECONDS if horizon.seconds else KEPT_SECONDS

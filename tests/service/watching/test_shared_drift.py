@@ -24,6 +24,7 @@ from service.watching.judge import LEASE_SECONDS, Judge
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel
 from service.watching.shared_drift import SharedDrift, version_key
+from service.watching.shared_windows import KEPT_SECONDS
 from service.watching.windows import Bucket
 from tests.awaiting import until, within_time
 from tests.bundles import NORM
@@ -282,6 +283,24 @@ def test_the_windows_of_an_unloaded_version_leave_the_memory(fleet: Fleet) -> No
         gc.collect()
 
         assert [bucket() for bucket in buckets] == [None] * len(buckets)
+
+    run(test())
+
+
+def test_the_store_forgets_a_version_without_rows_but_not_its_baseline(
+    fleet: Fleet, served: ServedVersion, clock: Clock
+) -> None:
+    async def test() -> None:
+        replica = fleet.add("a")
+        await replica.monitor.set_baseline(served, Baseline(MIN_WINDOWS, WINDOW_ROWS, clock.now))
+        fleet.observe(replica, usual_rows(70))
+        await exchange(replica)
+        kinds = {name.partition("/")[0] for name in await fleet.store.get_many("")}
+        assert kinds >= {"judge", "finding", "baseline"}
+
+        clock.now += KEPT_SECONDS + 1
+
+        assert {name.partition("/")[0] for name in await fleet.store.get_many("")} == {"baseline"}
 
     run(test())
 
