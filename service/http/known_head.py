@@ -7,6 +7,9 @@ from typing import NamedTuple, Self
 _LENGTH = b"content-length"
 _LENGTH_LINE = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})(?=\r\n)", re.IGNORECASE)
 _MAX_DIGITS = 9
+_MAX_BYTES = 4 << 10
+"""Of a head that is kept, as long as its connection: usual ones have a few hundred."""
+
 _LINE_END = b"\r\n"
 
 
@@ -30,13 +33,13 @@ class KnownHead(NamedTuple):
     def of(
         cls, head: bytes, headers: list[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes], length: int
     ) -> Self | None:
-        """Returns the head of a request, if its length is in a line of its own, as usual.
+        """Returns the head of a request, if it is short, and its length is in a line of its own, as usual.
 
         Args:
             head: all of its bytes.
             headers, by_name, length: as they were parsed.
         """
-        found = _LENGTH_LINE.search(head)
+        found = _LENGTH_LINE.search(head) if len(head) <= _MAX_BYTES else None
         if found is None or head.count(b"\n") != head.count(_LINE_END) or not head.endswith(2 * _LINE_END):
             return None
         start, end = found.span(1)
