@@ -35,6 +35,7 @@ from models.graph.load import parse, serialize
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
+from models.recalibration.rows import NO_CLASS
 from models.repository import held_out
 from models.repository.repository import Repository
 from models.runtime.load import load
@@ -98,12 +99,14 @@ class Case:
     Attributes:
         group: one of `benchmarks.signs_results.GROUPS`.
         measured: keys of the images to measure on.
+        labels: classes of the rows; `NO_CLASS` for what is no digit.
     """
 
     name: str
     group: str
     rows: NDArray[np.float32]
     measured: tuple[str, ...]
+    labels: NDArray[np.int64]
 
 
 class Data:
@@ -139,31 +142,35 @@ class Data:
 def cases(data: Data) -> Iterator[Case]:
     keys = [f"{name} {severity}" for name, severity in itertools.product(data.set.corruptions, data.set.severities)]
     labels, count = data.pool_labels, data.set.rows
+    no_digits = np.full(count, NO_CLASS)
     for key, draw in itertools.product(["clean", *keys], range(DRAWS)):
         chosen = np.random.default_rng([draw, len(key)]).choice(POOL, count, replace=False)
-        yield Case(f"{key} {draw}", "clean" if key == "clean" else "corruption", data.pool_of(key)[chosen], (key,))
+        group = "clean" if key == "clean" else "corruption"
+        yield Case(f"{key} {draw}", group, data.pool_of(key)[chosen], (key,), labels[chosen])
     for draw in range(10):
         random = np.random.default_rng([draw, 9])
         for classes in ([draw], [draw, (draw + 3) % 10]):
-            rows = np.flatnonzero(np.isin(labels, classes))
-            yield Case(f"classes {classes}", "one or two classes", data.pool[random.choice(rows, count)], ("clean",))
+            chosen = random.choice(np.flatnonzero(np.isin(labels, classes)), count)
+            yield Case(f"classes {classes}", "one or two classes", data.pool[chosen], ("clean",), labels[chosen])
         weight = 0.5 ** random.permutation(10)[labels]
         chosen = random.choice(POOL, count, replace=False, p=weight / weight.sum())
-        yield Case(f"long tail {draw}", "long tail", data.pool[chosen], ("clean",))
+        yield Case(f"long tail {draw}", "long tail", data.pool[chosen], ("clean",), labels[chosen])
         key = keys[(3 * draw + 1) % len(keys)]
         chosen = random.choice(POOL, count, replace=False)
         mixed = data.pool[chosen].copy()
         mixed[::2] = data.pool_of(key)[chosen[::2]]
-        yield Case(f"half clean, half {key}", "mixture", mixed, ("clean", key))
+        yield Case(f"half clean, half {key}", "mixture", mixed, ("clean", key), labels[chosen])
         for name, foreign in data.set.foreign.items():
-            yield Case(f"{name} {draw}", "foreign rows", foreign(count, draw), ("clean",))
-        crafted = data.pool[chosen].copy()
+            yield Case(f"{name} {draw}", "foreign rows", foreign(count, draw), ("clean",), no_digits)
+        crafted, classes_of_crafted = data.pool[chosen].copy(), labels[chosen].copy()
         crafted[: count * 3 // 10] = random.random((1, 1, 28, 28)) > 0.5
-        yield Case(f"30 % crafted {draw}", "crafted rows", crafted, ("clean",))
+        classes_of_crafted[: count * 3 // 10] = NO_CLASS
+        yield Case(f"30 % crafted {draw}", "crafted rows", crafted, ("clean",), classes_of_crafted)
     for name in data.set.gradual:
         chosen = np.random.default_rng([len(name), 8]).choice(POOL, count, replace=False)
         shifted = _gradual(data.pool[chosen], data.set.corruptions[name])
-        yield Case(f"gradual {name}", "gradual shift", shifted, ("clean", f"{name} {data.set.severities[-1]}"))
+        measured = ("clean", f"{name} {data.set.severities[-1]}")
+        yield Case(f"gradual {name}", "gradual shift", shifted, measured, labels[chosen])
 
 
 def _gradual(images: NDArray[np.float32], corruption: Corruption) -> NDArray[np.float32]:

@@ -238,7 +238,8 @@ def recalibrate(
         bundle: Folder or URL of a version, or of a model in a repository: then its default version is re-calibrated.
         data: .npy or .npz file of rows for the model's inputs, or of images as pixels; .txt file with a text in each
             line; or "mnist", "digits" or "rt-polarity".
-        labels: .npy file with the class of each row, to compare accuracies. Those of data sets are known.
+        labels: .npy file with the class of each row, to compare accuracies: -1 where it is not known, -2 for none of
+            the model's. Those of data sets are known.
         rows: Number of rows to estimate from, drawn at random.
         prior: Number of rows that the present statistics count for. If absent: estimated for each layer.
         seed: Seed of the draw.
@@ -253,12 +254,14 @@ def recalibrate(
     parent.repository.validate_writable()
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
     with ProgressLine("recalibrate") as progress:
-        candidate = recalibration.recalibrate(
+        candidate, rows_to_label = recalibration.recalibrate(
             parent, given, known, max_rows=rows, prior=prior, seed=seed, progress=progress
         )
     output = Output(as_json=json)
     output.say(report.gates(candidate.gates))
     output.say(report.estimated_accuracy(*candidate.estimated_accuracy))
+    if rows_to_label:
+        output.say(report.rows_to_label(rows_to_label))
     output.publish_candidate(parent.repository, candidate, force=force)
 
 

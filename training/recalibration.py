@@ -14,7 +14,7 @@ from models.progress import Progress, silent
 from models.recalibration import estimate
 from models.recalibration.candidate import Candidate
 from models.recalibration.limits import MAX_ROWS_TO_ESTIMATE
-from models.recalibration.rows import LabelledRows
+from models.recalibration.rows import UNKNOWN, LabelledRows
 from models.recalibration.start import Start
 from models.repository.bundle import DIGESTS, Bundle
 from models.repository.location import parse_location
@@ -100,17 +100,20 @@ def recalibrate(
     prior: float | None,
     seed: int,
     progress: Progress = silent,
-) -> Candidate:
+) -> tuple[Candidate, tuple[int, ...]]:
     """Estimate new statistics from rows drawn at random, and check the version that they make.
 
     Args:
         parent: the version to start from, or that was re-calibrated from the one to start from.
-        rows, labels: as `read_rows` returns them. The accuracy is measured on all rows with labels, up to as many as
-            statistics may be estimated from.
+        rows, labels: as `read_rows` returns them. The accuracy is measured on all rows with known labels, up to as many
+            as statistics may be estimated from.
         max_rows: how many rows to estimate from, if there are as many.
         prior: as in `models.recalibration.estimate.recalibrate`.
         seed: of the draw.
         progress: of the steps.
+
+    Returns:
+        The version; and the rows, by index, whose labels would decide about it (`models.recalibration.rows`).
 
     Raises:
         InvalidInput, GraphError: as `models.recalibration.estimate.recalibrate`.
@@ -123,11 +126,13 @@ def recalibrate(
     def first(number: int) -> Arrays:
         return {name: values[order[:number]] for name, values in rows.items()}
 
-    labelled = None
+    labelled = drawn_labels = None
     if labels is not None:
-        labelled = LabelledRows(first(MAX_ROWS_TO_ESTIMATE), labels[order[:MAX_ROWS_TO_ESTIMATE]])
+        known = order[labels[order] != UNKNOWN][:MAX_ROWS_TO_ESTIMATE]
+        labelled = LabelledRows.of({name: values[known] for name, values in rows.items()}, labels[known])
+        drawn_labels = labels[order[:max_rows]]
     start = Start.of(parent.repository, parent.bundle.manifest.model, parent.version)
-    return estimate.recalibrate(
+    candidate = estimate.recalibrate(
         start.parent,
         start.version,
         first(max_rows),
@@ -136,6 +141,7 @@ def recalibrate(
         served=start.served,
         on_step=lambda step: progress(step, _SHARES[step]),
     )
+    return candidate, tuple(int(order[row]) for row in candidate.rows_to_label(drawn_labels))
 
 
 def _read_test_rows(kind: DataKind, manifest: Manifest, data_dir: Path | None) -> tuple[Arrays, NDArray[np.int64]]:

@@ -146,6 +146,11 @@ def estimated_accuracy(before: AccuracyEstimate | None, after: AccuracyEstimate 
     return f"estimated accuracy on the rows: before {before}, after {after}"
 
 
+def rows_to_label(rows: Sequence[int]) -> str:
+    """The rows that the versions disagree on, by index."""
+    return f"labels that would tell which version is better: those of the rows {', '.join(map(str, rows))}"
+
+
 def _figure(value: float | None, absent: str = "") -> str:
     return absent if value is None else f"{value:.4g}"
 

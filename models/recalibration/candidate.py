@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.classification import Classes
 from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate, Gate, QuantizationRecord, RecalibrationRecord, ReferenceRecord
 from models.recalibration.gates import describe
+from models.recalibration.rows import choose_rows_to_label
 from models.repository.bundle import Bundle
 
 
@@ -17,10 +22,13 @@ class Candidate:
         bundle: complete, with the gates in its manifest.
         served_accuracy: estimated accuracy of the version that has answered the rows; None where it is not known, or
             this is the parent.
+        predicted: the classes of the rows by the version that has answered them and by this one, shape (n,) each; None
+            where it is not known.
     """
 
     bundle: Bundle
     served_accuracy: AccuracyEstimate | None = None
+    predicted: tuple[Classes, Classes] | None = None
 
     @classmethod
     def of(
@@ -47,6 +55,14 @@ class Candidate:
     def failed_gates(self) -> tuple[Gate, ...]:
         """The gates that it did not pass, and that labelled rows do not outvote."""
         return tuple(gate for gate in self.gates if not (gate.passed or gate.outvoted))
+
+    def rows_to_label(self, labels: NDArray[np.int64] | None = None) -> tuple[int, ...]:
+        """The rows whose classes would decide about this version (`models.recalibration.rows`), by index.
+
+        Args:
+            labels: of the rows, shape (n,): those that are known are left out.
+        """
+        return () if self.predicted is None else choose_rows_to_label(*self.predicted, labels)
 
     def publishable(self, *, force: bool = False) -> Bundle:
         """The bundle, if it may be published.

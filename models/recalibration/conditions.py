@@ -3,9 +3,6 @@
 A version that repairs much may be less sure than usual, or predict fewer classes, and still be the better one.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.accuracy.information import mutual_information
 from models.batchnorm import Float64
 from models.manifest import AccuracyEstimate
@@ -40,13 +37,3 @@ def is_mended(before: AccuracyEstimate, after: AccuracyEstimate, parent: Float64
     """
     informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
     return after.accuracy >= MENDED * before.accuracy and after.is_better_than(before) and informs
-
-
-def is_gain(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> bool:
-    """Whether the new version is better on labelled rows, by more than two standard errors.
-
-    Args:
-        parent, candidate: whether each predicts the label, for every labelled row, shape (m,).
-    """
-    difference = candidate.astype(np.float64) - parent
-    return bool(difference.mean() > 2 * difference.std() / np.sqrt(len(difference)))

@@ -91,7 +91,8 @@ def recalibrate(
     on_step("checking")
     estimator = _calibrate_estimator(parent, network) if with_accuracy else None
     found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator, served)
-    return replace(Candidate.of(bundle, found.gates, found.accuracy), served_accuracy=found.served)
+    candidate = Candidate.of(bundle, found.gates, found.accuracy)
+    return replace(candidate, served_accuracy=found.served, predicted=found.predicted)
 
 
 def _given_tolerance(parity: Parity) -> float | None:

@@ -21,6 +21,7 @@ from models.recalibration.joined_rows import join_halves
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.moved import moved_share
 from models.recalibration.rows import LabelledRows
+from models.recalibration.sign_test import SignTest
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.rows import count_rows
@@ -64,11 +65,14 @@ class Evaluation:
         gates: all that apply: those about classes need a model that classifies, some of them held-out or labelled rows.
         accuracy: estimated on the rows, of the parent and of the candidate; None where it is not known.
         served: that of the version that has answered them; None where it is not known or asked for.
+        predicted: the classes of the rows by the version that has answered them and by the candidate; None for a model
+            that does not classify.
     """
 
     gates: tuple[Gate, ...]
     accuracy: tuple[AccuracyEstimate, AccuracyEstimate] | None = None
     served: AccuracyEstimate | None = None
+    predicted: tuple[Classes, Classes] | None = None
 
 
 def evaluate(
@@ -100,6 +104,7 @@ def evaluate(
 
     output, kind = parent.manifest.outputs[0].name, parent.manifest.scores
     before, after = estimation.before.outputs[output], estimation.after.outputs[output]
+    answered = before if served is None else run_served(estimation.rows)[output]
     old, new = probabilities(before, kind), probabilities(after, kind)
     accuracy = served_accuracy = None
     if kept is None:
@@ -113,8 +118,9 @@ def evaluate(
             is_label_shift = not label_shift.passed
             accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=is_label_shift)
             if served is not None:
-                predicted = probabilities(run_served(estimation.rows)[output], kind)
-                served_accuracy = estimator.estimate_other(predicted, estimation.after, is_label_shift=is_label_shift)
+                served_accuracy = estimator.estimate_other(
+                    probabilities(answered, kind), estimation.after, is_label_shift=is_label_shift
+                )
         is_mended = accuracy is not None and conditions.is_mended(*accuracy, old, new)
         is_lost = conditions.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
         found += [
@@ -131,9 +137,10 @@ def evaluate(
             predicted_classes(run(labelled.rows)[output]) == labelled.labels for run in (run_served, run_candidate)
         ]
         found.append(gates.accuracy(*right))
-        if conditions.is_gain(*right):
+        if SignTest.of(*right).is_better:
             found = [_outvote(gate) for gate in found]
-    return Evaluation(tuple(found), accuracy, served_accuracy)
+    predicted = predicted_classes(answered), predicted_classes(after)
+    return Evaluation(tuple(found), accuracy, served_accuracy, predicted)
 
 
 def usual_rows(version: Bundle) -> Arrays | None:

@@ -16,6 +16,7 @@ from models.batchnorm import Float64
 from models.classification import Classes, count_classes
 from models.manifest import AccuracyEstimate, Gate
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
+from models.recalibration.sign_test import SignTest
 
 OUTVOTED = frozenset(
     {"diversity", "information", "gain", "estimated_gain", "confident_agreement", "label_shift", "agreement"}
@@ -227,16 +228,19 @@ def agreement(parent: Classes, candidate: Classes) -> Gate:
 
 
 def accuracy(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Gate:
-    """The new version is not worse than its parent on labelled rows, by more than one standard error.
+    """The new version is not worse than the one that has answered on labelled rows, beyond chance.
 
     Args:
         parent, candidate: whether each predicts the label, for every labelled row, shape (m,).
     """
-    difference = candidate.astype(np.float64) - parent  # of the same rows: those that both get right add no noise
-    error = float(difference.std() / np.sqrt(len(difference)))
-    lower = float(parent.mean()) - error
-    about = "accuracy on the labelled rows, at least the parent's less one standard error"
-    return _gate("accuracy", about, float(candidate.mean()), lower=lower)
+    test = SignTest.of(parent, candidate)
+    about = (
+        f"accuracy on {len(parent)} labelled rows, of which only the new version has {test.new} right, and only the "
+        f"one that has answered {test.old}"
+    )
+    both = int(np.sum(parent & candidate))
+    figure, lower = (both + test.new) / len(parent), (both + test.least_new) / len(parent)
+    return _gate("accuracy", about, figure, lower=lower)
 
 
 def growth(parent: Iterable[NDArray[np.generic]], candidate: Iterable[NDArray[np.generic]]) -> Gate:

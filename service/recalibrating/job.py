@@ -75,6 +75,11 @@ class Job(BaseModel):
         description="Estimated accuracy of the version that has answered the rows; null where that is the parent, or "
         "it is not known.",
     )
+    rows_to_label: tuple[int, ...] = Field(
+        (),
+        description="Rows of the request, by index, for which the new version predicts another class than the one that "
+        "has answered: their labels tell which is better. Without those that have labels, in random order, at most 32.",
+    )
     published: int | None = Field(None, description="The new version.")
     created_at: datetime
     updated_at: datetime

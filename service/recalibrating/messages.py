@@ -93,6 +93,7 @@ class Progress(BaseModel):
     accuracy_before: AccuracyEstimate | None = None
     accuracy_after: AccuracyEstimate | None = None
     accuracy_served: AccuracyEstimate | None = None
+    rows_to_label: tuple[int, ...] = ()
     published: int | None = None
 
     def to_line(self) -> bytes:

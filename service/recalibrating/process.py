@@ -8,12 +8,11 @@ output. Standard input stays open as long as the service runs; when it ends, thi
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
-from models.datatypes import Array
-from models.errors import DengeError, VersionRefused
+from models.errors import DengeError
 from models.quantization.limits import TOLERANCE
 from models.quantization.version import quantize
 from models.recalibration.candidate import Candidate
@@ -61,7 +60,16 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         candidate = _make(repository, given, report)
         before, after = candidate.estimated_accuracy
         served = candidate.served_accuracy
-        report(Progress(gates=candidate.gates, accuracy_before=before, accuracy_after=after, accuracy_served=served))
+        report(
+            Progress(
+                gates=candidate.gates,
+                accuracy_before=before,
+                accuracy_after=after,
+                accuracy_served=served,
+                # Collected rows are gone when the job ends: nobody could label them.
+                rows_to_label=() if order.is_in_order else candidate.rows_to_label(given.labels),
+            )
+        )
         if order.require_gain:
             parent = candidate.bundle.manifest.lineage.parent
             is_parent = parent is not None and parent.version == (order.answered_by or order.version)
@@ -81,7 +89,7 @@ def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candi
     parent = repository.read(order.model, order.version)
     if order.kind == "reference":
         return make_reference(parent, order.version, rows, on_step=lambda step: report(Progress(state=step)))
-    labelled = None if labels is None else _labelled(rows, labels)
+    labelled = None if labels is None else LabelledRows.of(rows, labels)
     if order.kind == "quantization":
         return quantize(
             parent,
@@ -103,13 +111,6 @@ def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candi
         served=start.served,
         on_step=lambda step: report(Progress(state=step)),
     )
-
-
-def _labelled(rows: Mapping[str, Array], labels: Array) -> LabelledRows:
-    known = labels >= 0
-    if not known.any():
-        raise VersionRefused("labels: none of them is a class")
-    return LabelledRows({name: values[known] for name, values in rows.items()}, labels[known])
 
 
 def _exit_with_service(service: IO[bytes]) -> None:

@@ -115,8 +115,8 @@ _KINDS = (
         about="Estimate the statistics of a new version from rows in the request, or from rows of the traffic.\n\n"
         "The new version is published and loaded if it passes its gates. It answers only requests that name it, "
         "until it\nis promoted.",
-        inputs="Rows, as in an inference request. With one more input `labels` (INT64, a class for each row or -1), "
-        "accuracy is a gate as well.",
+        inputs="Rows, as in an inference request. With one more input `labels` (INT64, a class for each row, -1 if it "
+        "is not known, -2 for none of the model's), accuracy is a gate as well.",
         collect="Rows to collect from the requests that the version answers.",
         examples={"from traffic": {"value": {"collect": 256, "parameters": {"timeout_seconds": 3600}}}},
     ),

@@ -7,6 +7,7 @@ import pytest
 
 from models import starter
 from models.errors import InvalidInput
+from models.recalibration.rows import MAX_ROWS_TO_LABEL, UNKNOWN
 from models.repository.repository import Repository
 from models.version import PROGRAM
 from tests.bundles import image_bundle
@@ -79,6 +80,38 @@ def test_rows_of_one_class_are_refused_unless_forced(files: Repository, capsys: 
     assert record is not None
     assert record.forced
     assert files.default_version("mlp") == 1
+
+
+@pytest.mark.usefixtures("files")
+def test_rows_that_the_versions_disagree_on_are_named_until_they_have_labels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = np.load("labels.npy")
+
+    def asked(has_label: np.ndarray) -> list[int]:
+        np.save("few.npy", np.where(has_label, known, UNKNOWN))
+        main(["recalibrate", "repository/mlp", "--data", "images.npy", "--rows", "100", "--labels", "few.npy"])
+        about = "labels that would tell which version is better: those of the rows "
+        lines = capsys.readouterr().out.splitlines()
+        return [int(row) for line in lines if line.startswith(about) for row in line.removeprefix(about).split(", ")]
+
+    has_label = np.arange(len(known)) < 3
+    first = asked(has_label)
+    assert len(first) == MAX_ROWS_TO_LABEL
+    has_label[first] = True
+    then = asked(has_label)
+    assert then
+    assert not has_label[then].any()
+    has_label[then] = True
+    assert not asked(has_label)
+
+
+@pytest.mark.usefixtures("files")
+def test_one_label_has_to_be_known(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("none.npy", np.full(len(np.load("labels.npy")), UNKNOWN))
+
+    assert main(["recalibrate", "repository/mlp", "--data", "images.npy", "--labels", "none.npy"]) == 2
+    assert "labels: none of them is known" in capsys.readouterr().err
 
 
 def test_a_data_set_by_name_brings_its_labels(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,13 +35,3 @@ def test_a_parent_is_mended_where_two_signs_say_so() -> None:
     assert not conditions.is_mended(before, estimate(0.25, 0.03), LITTLE, SOME)
     assert not conditions.is_mended(before, estimate(0.5, 0.31), LITTLE, SOME), "not by less than it is certain of"
     assert not conditions.is_mended(before, after, SOME, MORE), "of no class: as informative as before"
-
-
-def test_a_gain_on_labelled_rows_is_one_beyond_chance() -> None:
-    random = np.random.default_rng(0)
-    wrong, right = np.zeros(100, np.bool_), random.random(100) < 0.6
-
-    assert conditions.is_gain(wrong, right)
-    assert not conditions.is_gain(right, wrong)
-    assert not conditions.is_gain(right, right)
-    assert not conditions.is_gain(random.random(100) < 0.5, random.random(100) < 0.5)

@@ -16,7 +16,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.joined_rows import join_halves
-from models.recalibration.rows import LabelledRows
+from models.recalibration.rows import NO_CLASS, LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
@@ -138,6 +138,26 @@ def test_a_gain_on_labelled_rows_outvotes_what_is_guessed_without_labels(
     assert {"diversity", "information", "gain"} <= outvoted(right)
     assert outvoted(right) <= gates.OUTVOTED
     assert not outvoted(wrong)
+    # One row that only the new version has right is no gain yet, two are; no version has what is of no class right.
+    first, second = np.flatnonzero(wrong != right)[:2]
+    none = np.full_like(right, NO_CLASS)
+    assert not outvoted(none)
+    none[first] = right[first]
+    assert not outvoted(none)
+    none[second] = right[second]
+    assert outvoted(none)
+
+
+def test_the_predictions_of_both_versions_on_the_rows_are_known(parent: Bundle, estimation: Estimation) -> None:
+    other = tiny_bundle(seed=1)
+    answered = load(other.folded, optimize=True)(estimation.rows)[OUTPUT].argmax(axis=1)
+    before, after = (found.outputs[OUTPUT].argmax(axis=1) for found in (estimation.before, estimation.after))
+    assert np.any(answered != before)
+
+    for served, expected in ((None, before), (other, answered)):
+        predicted = evaluate(parent, parent, estimation, served=served).predicted
+        assert predicted is not None
+        np.testing.assert_array_equal(predicted, (expected, after))
 
 
 def test_every_gate_applies_to_some_model() -> None:

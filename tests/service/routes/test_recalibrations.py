@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from models.recalibration.estimate import recalibrate
+from models.recalibration.rows import NO_CLASS, UNKNOWN
 from models.repository.repository import Repository
 from service.app import create_app
 from service.recalibrating.jobs import MAX_OPEN_JOBS
@@ -91,6 +92,38 @@ class TestPosted:
 
         assert job["labelled"]
         assert "accuracy" in {gate["name"] for gate in job["gates"]}
+
+    def test_labels_of_the_rows_that_it_names_decide_about_a_refused_version(self, tmp_path: Path) -> None:
+        # So uncertain a model is refused, without labels.
+        repository = Repository(tmp_path / "uncertain")
+        repository.publish(tiny_bundle())
+
+        def answers(version: int) -> np.ndarray:
+            body = {"inputs": [tensor(ROWS)]}
+            (scores,) = client.post(f"/v2/models/tiny/versions/{version}/infer", json=body).json()["outputs"]
+            return np.reshape(scores["data"], scores["shape"]).argmax(axis=1)
+
+        def with_labels(right: Any, others: int) -> dict[str, Any]:
+            labels = np.full(len(ROWS), UNKNOWN)
+            labels[asked[:4]], labels[asked[4:6]] = right, others
+            inputs = [tensor(ROWS), tensor(labels, "labels", "INT64")]
+            return outcome(client, client.post(URL, json={"inputs": inputs}).json())
+
+        with started(repository) as client:
+            refused = outcome(client, begin(client))
+            assert refused["state"] == "refused"
+            asked = refused["rows_to_label"]
+            forced = outcome(client, begin(client, force=True))
+            old, new = answers(1), answers(forced["published"])
+            assert set(asked) == set(np.flatnonzero(old != new))
+
+            no_class = with_labels(NO_CLASS, NO_CLASS)
+            assert no_class["state"] == "refused"
+            assert no_class["rows_to_label"] == asked[6:], "without those that have a label"
+            assert with_labels(old[asked[:4]], NO_CLASS)["state"] == "refused"
+            decided = with_labels(new[asked[:4]], NO_CLASS)
+            assert decided["state"] == "published"
+            assert {gate["name"] for gate in decided["gates"] if gate["outvoted"]} >= {"diversity", "information"}
 
     def test_rows_come_in_binary_too(self, client: TestClient) -> None:
         raw = client.post(URL, content=ROWS.tobytes(), headers={"Inference-Header-Content-Length": "0"})
