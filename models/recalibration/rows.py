@@ -17,6 +17,7 @@ UNKNOWN, NO_CLASS = -1, -2
 """Labels of rows whose class is not known, and of rows that are of no class of the model: no prediction is right."""
 
 MAX_ROWS_TO_LABEL = 32
+"""That are named: more than 24 labels hardly decide more (docs/recalibration.md)."""
 
 
 @dataclass(frozen=True)

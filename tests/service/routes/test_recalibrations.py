@@ -190,6 +190,9 @@ class TestCollected:
         done = outcome(client, job)
 
         assert (done["state"], done["rows"], done["seen"]) == ("published", 64, 128)
+        # These rows are gone, so nobody could label them; of the same rows, sent, some would be named.
+        assert done["rows_to_label"] == []
+        assert outcome(client, begin(client))["rows_to_label"]
 
     def test_rows_of_other_versions_are_not_collected(self, client: TestClient, repository: Repository) -> None:
         repository.publish(tiny_bundle(seed=7), candidate=True)
