@@ -23,6 +23,9 @@ MAX_AT_ONCE = 16
 MAX_HANDSHAKES_AT_ONCE = 4
 """The same where each connection begins with a handshake of TLS, which takes a millisecond of the event loop."""
 
+HANDSHAKE_SECONDS = 10.0
+"""How long a handshake of TLS may take."""
+
 PAUSE_SECONDS = 1.0
 """After the system has refused a connection, for want of file descriptors or memory."""
 
@@ -95,7 +98,10 @@ class Acceptor:
 
     async def _adopt(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._context)
+            limit = None if self._context is None else HANDSHAKE_SECONDS
+            await self._loop.connect_accepted_socket(
+                self._make_protocol, connection, ssl=self._context, ssl_handshake_timeout=limit
+            )
         except OSError as error:  # the client has disconnected, or does not speak TLS
             log.debug("connection_not_established", error=str(error))
 

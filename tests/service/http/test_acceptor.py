@@ -4,13 +4,17 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from service.http.acceptor import Acceptor
+from tests.awaiting import within_time
+from tests.service.certificates import make_certificate
 
 CLIENTS = 40
 ITERATIONS = 6
@@ -96,3 +100,19 @@ def test_accepting_goes_on_after_the_system_had_no_descriptor_left(monkeypatch: 
 
     uvloop.run(scenario())
     assert attempts == 3  # the last one found no other client
+
+
+def test_who_does_not_shake_hands_is_disconnected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("service.http.acceptor.HANDSHAKE_SECONDS", 0.1)
+    made = make_certificate(tmp_path, "service")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.certificate, made.key)
+
+    async def scenario() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            acceptor = Acceptor(listening, asyncio.Protocol, context)
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            with closing(acceptor), closing(writer):
+                return await within_time(reader.read(), "the connection is not closed")
+
+    assert uvloop.run(scenario()) == b""
