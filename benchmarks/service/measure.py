@@ -117,6 +117,7 @@ class Measurement:
         first, *others = [asked[0] for asked in self._questions.values()]
         cold_start_s = running.wait_until(lambda: answers(first))
         running.wait_until(lambda: all(map(answers, others)))  # one model may be loaded before another
+        running.wait_until_idle()  # what it does after its first answer must not delay the start of the next server
         return Started(name, server, port, running, cold_start_s)
 
     def _load(self, one: Started, case: str, concurrency: int, seconds: int) -> Record:

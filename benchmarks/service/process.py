@@ -80,7 +80,7 @@ class Running:
         return rss_mib(tree(self._process.pid))
 
     def wait_until_idle(self, seconds: float = 20) -> None:
-        """Let it finish requests whose clients have gone: they must not be the next server's burden."""
+        """Let it finish what nobody waits for: it must not be the next server's burden."""
         end = time.monotonic() + seconds
         used = self.cpu_seconds()
         while time.monotonic() < end:
