@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from service import settings
-from service.host import descriptors, streams
+from service.host import descriptors, streams, structlog_without_rich  # noqa: F401
 from service.host.lifecycle import Lifecycle
 from service.http.opening import STARTUP_FAILURE, listening, report_failure
 from service.http.tls import Certificate, open_certificate
