@@ -140,7 +140,7 @@ def _print(simulation: Simulation, episodes: Sequence[Episode]) -> None:
             print(_choices(simulation, episodes, step.at))
 
 
-def _choices(simulation: Simulation, episodes: list[Episode], at: float) -> str:
+def _choices(simulation: Simulation, episodes: Sequence[Episode], at: float) -> str:
     """How many right answers the versions give that a rollback could have led to."""
     hour = (at - START) / 3600
     condition = next(episode.condition for episode in episodes if hour <= episode.end)

@@ -67,8 +67,11 @@ class Simulation:
         (spec,) = parent.manifest.inputs
         self._input, self._shape = spec.name, (-1, *spec.shape[1:])
         self._output = parent.manifest.outputs[0].name
+        assert parent.held_out is not None
         kept = held_out.unpack(parent.held_out, parent.manifest.inputs)
-        self._estimator = AccuracyEstimator.calibrate(parent.manifest, self._network, kept, 300)
+        estimator = AccuracyEstimator.calibrate(parent.manifest, self._network, kept, 300)
+        assert estimator is not None
+        self._estimator = estimator
         self.versions: dict[int, Version] = {}
         self._publish(parent)
         self.rollout = Rollout(default=BASE, auto=Auto.started(limits, BASE, BASE, self.now))
@@ -151,7 +154,7 @@ class Simulation:
                 for name, found in layers.items()
             }
             scores = np.where(is_crafted[:, None], crafted.probabilities[0], scores)
-        predicted = scores.argmax(axis=1)
+        predicted: NDArray[np.int64] = scores.argmax(axis=1)
         images = self._images(condition, rows[::2], is_crafted[::2])
         agreement = self._compare_with_twin(served, images, scores[::2])
         served.monitor.record(
@@ -191,7 +194,7 @@ class Simulation:
         images = self._images(condition, rows, is_crafted)
         for image, crafted in zip(images, is_crafted, strict=True):
             client = "one" if crafted else f"client {self._random.integers(CLIENTS)}"
-            reservoir.offer(client, lambda image=image: image.copy())
+            reservoir.offer(client, image.copy)
         if len(reservoir) < limits.rows or reservoir.seen < SPREAD * limits.rows:
             return
         self._reservoir = None
@@ -255,6 +258,7 @@ class Simulation:
 
     def _run(self, bundle: Bundle, condition: str) -> Answers:
         images = _crafted_image()[None] if condition == "crafted image" else self._pool.images(condition)
+        assert bundle.observed is not None
         run = load(bundle.observed, optimize=True)
         parts = [
             run({self._input: part.reshape(self._shape)}) for part in np.array_split(images, len(images) // 500 + 1)
