@@ -7,8 +7,8 @@
 MNIST's test images without those that the bundle keeps, in the conditions of `benchmarks.auto.week`. The figures of a
 week are kept in benchmarks/results/auto_<model>.jsonl; one that is there is not simulated again. `--attacks` has rows
 that nothing must be published from instead, and prints how many attempts there were. `--rollback-rows` sets this limit,
-for comparison: such weeks are printed, and not kept. `--verbose` prints the episodes and the steps, and for each
-rollback how good the versions are that could have answered instead.
+for comparison. Such weeks, and those that `--hours` ends early, are printed and not kept. `--verbose` prints the
+episodes and the steps, and for each rollback how good the versions are that could have answered instead.
 """
 
 import argparse
@@ -174,8 +174,8 @@ def main() -> None:
         print(count_attempts(options.model, make_pool(options.data_dir), options.rows_per_hour))
     elif options.model:
         pool = make_pool(options.data_dir)
-        keep = options.rollback_rows is None
-        limits = AutoLimits() if keep else AutoLimits(rollback_rows=options.rollback_rows)
+        keep = options.rollback_rows is None and options.hours >= HOURS
+        limits = AutoLimits() if options.rollback_rows is None else AutoLimits(rollback_rows=options.rollback_rows)
         rate = options.rows_per_hour
         done = {one["seed"] for one in _read(options.model) if one["rows_per_hour"] == rate} if keep else set()
         for seed in sorted({*options.seeds} - done):

@@ -1,6 +1,8 @@
 """The versions of a simulated model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,11 @@ from models.drift.version_fit import VersionFit
 from models.observation import RowStatistics
 from models.repository.bundle import Bundle
 from service.watching.version_monitor import VersionMonitor
+
+Floats = NDArray[np.float64]
+Images = NDArray[np.float32]
+Positions = NDArray[np.int64]
+"""Of rows, or of classes."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +27,14 @@ class Answers:
         layers: statistics of each image by layer.
     """
 
-    probabilities: NDArray[np.float64]
-    layers: dict[str, RowStatistics]
+    probabilities: Floats
+    layers: Mapping[str, RowStatistics]
+
+    @cached_property
+    def classes(self) -> Positions:
+        """The most probable class of each image, shape (n,)."""
+        classes: Positions = self.probabilities.argmax(axis=1)
+        return classes
 
 
 @dataclass
@@ -38,4 +51,4 @@ class Version:
     monitor: VersionMonitor
     fit: VersionFit | None
     answers: dict[str, Answers] = field(default_factory=dict)
-    waiting: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
+    waiting: list[tuple[Images, Floats]] = field(default_factory=list)
