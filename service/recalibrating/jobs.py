@@ -164,6 +164,8 @@ class Recalibrations:
         if task := self._tasks.get(job_id):  # there is none while another replica takes the job over
             task.cancel(BY_CLIENT)
             await asyncio.wait([task])
+            if task.cancelled():  # before it began
+                await self._note_cancelled(job_id, BY_CLIENT)
         return self._jobs[job_id]
 
     def _start_task(

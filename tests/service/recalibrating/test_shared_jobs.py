@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,33 @@ def test_any_replica_cancels_a_job(fleet: Fleet) -> None:
             done = await fleet.finish(b, job)
             assert done.state == "cancelled"
             assert (await cancelling).state == "cancelled"
+            assert a.jobs.get("tiny", job.id).state == "cancelled"
+
+    run(test())
+
+
+class Interrupted(MemoryStore):
+    """A store in which something happens while it answers the next question for a lease, which it refuses."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def lease(self, name: str, holder: str, seconds: float) -> bool:
+        if (meanwhile := self.meanwhile) is None:
+            return await super().lease(name, holder, seconds)
+        self.meanwhile = None
+        await meanwhile()
+        return False
+
+
+def test_a_job_that_is_cancelled_before_it_begins_may_end_while_its_lease_is_renewed(fleet: Fleet) -> None:
+    async def test() -> None:
+        store = fleet.store = Interrupted(lambda: fleet.now)
+        async with fleet.add("a", *STANDING_STILL) as a:
+            job = await a.jobs.start(a.catalog.get("tiny"), SENT)
+            store.meanwhile = partial(a.jobs.cancel, "tiny", job.id)
+            assert not a.jobs.get("tiny", job.id).is_finished
+            await fleet.exchange()
+            assert store.meanwhile is None, "no lease was renewed"
             assert a.jobs.get("tiny", job.id).state == "cancelled"
 
     run(test())
