@@ -22,14 +22,15 @@ SECONDS = 300
 
 
 @pytest.mark.slow
-def test_a_shift_is_mended_and_its_end_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rollback_rows", "by_rows"), [(32, True), (10_000_000, False)])
+def test_a_shift_is_mended_and_its_end_is_noticed(tmp_path: Path, rollback_rows: int, by_rows: bool) -> None:
     stored = Repository(Path(starter.__file__).parent).read("mlp", 1)
     assert stored.held_out is not None
     rows = held_out.unpack(stored.held_out, stored.manifest.inputs)["input"]
     bright = np.clip(rows + 0.3, 0, 1).astype(np.float32)
     settings = Settings(repository=tmp_path / "repository", watch_percent=100, drift_window_rows=64)
     with TestClient(create_app(settings), "http://127.0.0.1:8000") as client:
-        assert client.put(AUTO, json=LIMITS).status_code == 200
+        assert client.put(AUTO, json={**LIMITS, "rollback_rows": rollback_rows}).status_code == 200
 
         mended = _until(client, bright, lambda state: state["default"] != "1")
         back = _until(client, rows, lambda state: state["default"] == "1")
@@ -37,6 +38,7 @@ def test_a_shift_is_mended_and_its_end_is_noticed(tmp_path: Path) -> None:
         taken = [step["step"] for step in back["log"]]
         assert taken[: len(mended["log"])][-4:] == ["collecting", "shadow", "canary", "promoted"]
         assert taken[-1] == "rolled_back"
+        assert back["log"][-1]["reason"].startswith("its latest rows fit version 1 better") is by_rows
         assert get(client, "/v2/models/mlp/rollout")["default"] == "1"
         assert 'denge_auto_steps_total{model="mlp",step="promoted"} 1.0' in client.get("/metrics").text
 
