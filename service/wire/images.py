@@ -24,6 +24,7 @@ _SCAN = b"\xff\xda"
 _MAX_SCANS = 100
 """Each goes through all pixels of a progressive JPEG. Usual files have about ten."""
 
+_PNG_WITHOUT_LINE_ENDS = b"\x89PNG\x1a"
 _FORM_HEAD = 300
 """Bytes in which a form says what it is."""
 
@@ -65,6 +66,8 @@ def _pixels(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, fie
     if image_header.read_size(data) is None:
         if data.startswith(b"--") and b"form-data" in data[:_FORM_HEAD]:
             raise InvalidInput("got a form; send the file itself: curl --data-binary @image.png", field)
+        if data.startswith(_PNG_WITHOUT_LINE_ENDS):
+            raise InvalidInput("got a PNG file without its line ends; use curl --data-binary, not -d", field)
         raise _unreadable(field)
     if data.count(_SCAN) > _MAX_SCANS:
         raise TooLarge(f"got more than {_MAX_SCANS} scans of a progressive JPEG, which is the limit", field)

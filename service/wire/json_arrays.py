@@ -43,7 +43,9 @@ def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) 
             break
         lengths = set(map(len, level)) if len(kinds) == 1 else set()
         if len(lengths) != 1:
-            raise InvalidInput(f"got lists that differ in length or kind at depth {len(dims)}, expected none", field)
+            raise InvalidInput(
+                f"got lists that differ in length or kind at depth {len(dims)}, expected like ones", field
+            )
         if len(dims) == MAX_RANK:
             raise InvalidInput(f"got lists that nest deeper, expected at most {MAX_RANK} levels", field)
         dims.append(lengths.pop())

@@ -13,6 +13,9 @@ from service.wire.pieces import LARGE_BYTES
 
 Value = TypeVar("Value")
 
+_MAX_SHOWN = 40
+"""Characters of a value in a message."""
+
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """A JSON object. In a large one, long lists are `LongList`s.
@@ -67,7 +70,7 @@ def require_integer(value: object, field: str, least: int, most: int | None = No
     """
     if type(value) is not int or value < least or (most is not None and value > most):
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise InvalidInput(f"got {_shown(value)}, expected an integer {wanted}", field)
+        raise InvalidInput(f"{_given(value)}, expected an integer {wanted}", field)
     return value
 
 
@@ -82,7 +85,7 @@ def require_number(value: object, field: str) -> float:
             number = float(value)
             if isfinite(number):
                 return number
-    raise InvalidInput(f"got {_shown(value)}, expected a finite number", field)
+    raise InvalidInput(f"{_given(value)}, expected a finite number", field)
 
 
 def require_choice(value: object, field: str, choices: Collection[str]) -> str:
@@ -92,7 +95,7 @@ def require_choice(value: object, field: str, choices: Collection[str]) -> str:
         InvalidInput: it is not.
     """
     if not isinstance(value, str) or value not in choices:
-        raise InvalidInput(f"got {_shown(value)}, expected one of {list(choices)}", field)
+        raise InvalidInput(f"{_given(value)}, expected one of {list(choices)}", field)
     return value
 
 
@@ -110,9 +113,14 @@ def _require(kind: type[Value], value: object, expected: str, field: str) -> Val
     if not isinstance(value, kind):
         if isinstance(value, LongList):
             raise InvalidInput(f"got a list of {len(value)} bytes, expected {expected} that is shorter", field)
-        raise InvalidInput(f"got {kind_of(value)}, expected {expected}", field)
+        raise InvalidInput(f"{_given_kind(value)}, expected {expected}", field)
     return value
 
 
-def _shown(value: object) -> str:
-    return repr(value) if type(value) in (int, float, str) and len(repr(value)) <= 40 else kind_of(value)
+def _given(value: object) -> str:
+    is_short = type(value) in (int, float, str) and len(repr(value)) <= _MAX_SHOWN
+    return f"got {value!r}" if is_short else _given_kind(value)
+
+
+def _given_kind(value: object) -> str:
+    return "missing or null" if value is None else f"got {kind_of(value)}"

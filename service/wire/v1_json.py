@@ -16,6 +16,7 @@ from service.wire import json_writer
 from service.wire.image_reader import BASE64_MEMBER, File, ReadImages
 from service.wire.json_arrays import to_array, to_json
 from service.wire.json_object import parse_object, require_list, require_string
+from service.wire.json_text import kind_of
 from service.wire.json_writer import LongArray
 from service.wire.long_list import LongList
 from service.wire.tensors import validate_row_counts, validate_tensor
@@ -218,7 +219,8 @@ def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple
     names = {spec.name for spec in specs}
     for position, row in enumerate(instances):
         if not isinstance(row, dict) or set(row) != names:
-            raise InvalidInput(f"expected an object with exactly {sorted(names)}", f"instances[{position}]")
+            sent = sorted(row) if isinstance(row, dict) else kind_of(row)
+            raise InvalidInput(f"got {sent}, expected an object with exactly {sorted(names)}", f"instances[{position}]")
     return {name: (f"instances[*].{name}", [row[name] for row in instances]) for name in names}
 
 

@@ -100,6 +100,10 @@ def decode_raw(raw: memoryview, specs: Sequence[TensorSpec], *, finite: bool) ->
             "body",
         )
     known = v2_binary.size_of(spec.datatype, [size for size in shape if size != -1])
+    if -1 in shape and known and len(raw) % known:
+        raise InvalidInput(
+            f"got {len(raw)} bytes, expected a multiple of {known}: {spec.datatype} of shape {list(shape)}", "body"
+        )
     filled = [len(raw) // max(known, 1) if size == -1 else size for size in shape]
     array = v2_binary.read(raw, spec.datatype, filled, "body")
     if finite:

@@ -24,6 +24,10 @@ DRIFT_LAYER = "drift_layer"
 
 _MAX_PARAMETER = 2**32 - 1
 
+_BINARY_SIZE = b'"binary_data_size"'
+_MAX_SEARCHED_BYTES = 1 << 16
+"""Of a body that is not JSON, in which it is looked for what it may be."""
+
 
 @dataclass(frozen=True)
 class RequestedOutput:
@@ -91,7 +95,15 @@ def decode(
     if header_length is not None and not header:
         arrays = v2_inputs.decode_raw(raw, inputs, finite=finite)
         return InferRequest(arrays, tuple(RequestedOutput(spec.name, binary=True) for spec in outputs))
-    request = parse_request(header)
+    try:
+        request = parse_request(header)
+    except InvalidInput as error:
+        if header_length is None and _BINARY_SIZE in body[:_MAX_SEARCHED_BYTES]:
+            raise InvalidInput(
+                "missing, expected the length of the JSON part, since bytes follow it",
+                "Inference-Header-Content-Length",
+            ) from error
+        raise
     return interpret(request, raw, inputs, outputs, finite=finite, batched=batched, read_images=read_images)
 
 

@@ -57,7 +57,7 @@ def test_each_example_gets_a_number(regressing: TestClient, model: str, body: An
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "examples: got null, expected a list"),
+        ({}, "examples: missing or null, expected a list"),
         ({"examples": []}, "examples: got an empty list"),
         ({"examples": [1]}, "examples[0]: got a number, expected an object"),
         ({"examples": [{"y": 1}]}, "examples[0]: got ['y'], expected exactly ['x']"),

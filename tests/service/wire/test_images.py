@@ -265,6 +265,13 @@ def test_a_truncated_image_is_refused(file_format: str, keep: float) -> None:
     assert refusal.value.field == "body"
 
 
+def test_an_image_that_curl_has_sent_as_text_is_refused_with_advice() -> None:
+    stripped = encode(random_pixels(60, 60), "PNG").translate(None, b"\r\n\0")  # as `curl -d @image.png` does
+
+    with pytest.raises(InvalidInput, match="without its line ends; use curl --data-binary"):
+        decode(stripped, RAW_GREY, MAX_PIXELS)
+
+
 @pytest.mark.parametrize("file_format", ["GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO"])
 def test_an_image_of_another_format_is_refused(file_format: str) -> None:
     with pytest.raises(InvalidInput):

@@ -75,7 +75,10 @@ def test_text_comes_in_base64_as_well(body: bytes) -> None:
         (b'{"instances": [{"b64": "?"}]}', "instances.b64: not valid base64"),
         (b'{"instances": [{"b64": 1}]}', "instances.b64: got a number, expected a string"),
         (b'{"instances": [{"b64": "/w=="}]}', "instances.b64: the bytes are not valid UTF-8"),
-        (b'{"instances": [{"b64": "Yg==", "more": 1}]}', "instances[0]: expected an object with exactly ['text']"),
+        (
+            b'{"instances": [{"b64": "Yg==", "more": 1}]}',
+            "instances[0]: got ['b64', 'more'], expected an object with exactly ['text']",
+        ),
         (b'{"instances": ["b", {"base64": "Yg=="}]}', "instances[1]: got an object, expected BYTES"),
     ],
 )

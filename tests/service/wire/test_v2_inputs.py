@@ -43,3 +43,25 @@ def test_outputs_in_shared_memory_are_refused() -> None:
         InvalidInput, match=r"outputs\[0\]\.parameters\.shared_memory_region: shared memory is not supported"
     ):
         v2_request.decode(json.dumps(request).encode(), None, [spec(-1, 1)], [spec(-1, 1)])
+
+
+@pytest.mark.parametrize(("size", "message"), [(23, "got 23 bytes, expected a multiple of 12: FP32 of shape [-1, 3]")])
+def test_a_raw_body_that_is_no_whole_number_of_rows_is_refused(size: int, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        v2_inputs.decode_raw(memoryview(bytes(size)), [spec(-1, 3)], finite=True)
+
+    assert str(caught.value) == f"body: {message}"
+
+
+def test_bytes_behind_the_json_part_need_the_header_with_its_length() -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 1]}
+    header = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": 4}}]}).encode()
+    specs = [spec(-1, 1)]
+
+    with pytest.raises(
+        InvalidInput, match=r"^Inference-Header-Content-Length: missing, expected the length of the JSON"
+    ):
+        v2_request.decode(header + b"\x00\x00\x80\x3f", None, specs, specs)
+    assert v2_request.decode(header + b"\x00\x00\x80\x3f", str(len(header)), specs, specs).inputs["x"] == 1
+    with pytest.raises(InvalidInput, match=r"^body: not valid JSON"):
+        v2_request.decode(json.dumps({"inputs": [tensor]}).encode() + b"\x00", None, specs, specs)
