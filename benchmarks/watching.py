@@ -112,7 +112,8 @@ def tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     for case, percent in dict.fromkeys((record["case"], record["percent"]) for record in measured):
         here = [record for record in measured if (record["case"], record["percent"]) == (case, percent)]
         off, on = (median(record[name] for record in here) for name in ("off_ms", "on_ms"))
-        low, middle, high = quantiles((record["on_ms"] / record["off_ms"] for record in here), n=4)
+        ratios = [record["on_ms"] / record["off_ms"] for record in here]
+        low, middle, high = quantiles(ratios, n=4) if len(ratios) > 1 else 3 * ratios
         cells = f"{off:.3f} | {on:.3f} | {middle:.3f} | {low:.3f} to {high:.3f}"
         yield f"| {CASES[case].title} | {percent:g} | {cells} |"
     yield ""

@@ -193,8 +193,8 @@ class DriftMonitor:
 
     def _write(self) -> None:
         with self._lock:
-            versions = list(self._versions.items())
-        unsaved = {key: stored for key, version in versions if (stored := version.take_unsaved()) is not None}
+            versions = dict(self._versions)
+        unsaved = {key: stored for key, version in versions.items() if (stored := version.take_unsaved()) is not None}
         try:
             if self._folder is not None and unsaved:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +202,8 @@ class DriftMonitor:
                     stored_observations.write(_file(self._folder, key), stored)
             self._writable = True
         except OSError as error:
+            for key in unsaved:
+                versions[key].restore_unsaved()
             if self._writable:
                 log.warning("observations_not_saved", folder=str(self._folder), reason=error.strerror)
             self._writable = False

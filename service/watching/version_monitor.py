@@ -191,6 +191,11 @@ class VersionMonitor:
                 self.assessor.baseline,
             )
 
+    def restore_unsaved(self) -> None:
+        """Note that what `take_unsaved` has returned could not be saved."""
+        with self._lock:
+            self._unsaved = True
+
     def restore(self, stored: StoredObservations) -> None:
         """Continue from stored observations.
 

@@ -243,12 +243,16 @@ def test_a_damaged_file_does_not_keep_a_version_from_being_observed(
 def test_a_folder_that_cannot_be_written_does_not_either(
     observed_model: ObservedModel, served: ServedVersion, clock: Clock, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").touch()
-    monitor = DriftMonitor(Catalog(served), folder=tmp_path / "file" / "watch", clock=clock)
+    folder = tmp_path / "folder"
+    folder.touch()
+    monitor = DriftMonitor(Catalog(served), folder=folder / "watch", clock=clock)
     monitor.record(observation(observed_model, usual_rows(5)))
     monitor.save()
 
     assert monitor.of(served).window("start").rows == 5
+    folder.unlink()
+    monitor.save()
+    assert len(list((folder / "watch").iterdir())) == 1, "what could not be written is written later"
 
 
 def test_observations_of_an_unloaded_version_are_ignored(
