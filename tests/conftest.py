@@ -5,6 +5,9 @@ import os
 import structlog
 from hypothesis import HealthCheck, settings
 
+# onnxruntime sends telemetry unless this is set before it is imported, as tests do themselves.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # Keras reads this when it is imported, wherever that happens first.
 os.environ["KERAS_BACKEND"] = "torch"
 

@@ -1,9 +1,6 @@
 """The onnxruntime session of the limits and of the reference: the service's settings, none of its code."""
 
-import os
 from pathlib import Path
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 

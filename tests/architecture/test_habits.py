@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from tests.architecture.source import PACKAGES, modules, tree
+from tests.architecture.source import PACKAGES, ROOT, modules, tree
 
 ENVIRONMENT = {"service/settings/loading.py", "models/runtime/__init__.py", "training/keras_models.py"}
 """Readers of the environment: the settings; and switches of onnxruntime and Keras, which are set before the import."""
@@ -50,6 +50,36 @@ def test_every_setting_is_read() -> None:
 
     assert set(Settings.model_fields) - read == set()
     assert {"a_setting_that_nothing_reads"} - read
+
+
+def imports_onnxruntime(source: ast.Module) -> bool:
+    imports = (node for node in ast.walk(source) if isinstance(node, ast.Import | ast.ImportFrom))
+    found = (
+        [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        for node in imports
+    )
+    return any(name.partition(".")[0] == "onnxruntime" for names in found for name in names)
+
+
+def disables_telemetry(module: Path) -> bool:
+    """Whether a package of a module, or the configuration of its tests, disables telemetry before it is imported."""
+    before = (parent / name for parent in module.parents for name in ("__init__.py", "conftest.py"))
+    return any('environ["ORT_DISABLE_TELEMETRY"] = "1"' in path.read_text("utf-8") for path in before if path.is_file())
+
+
+def test_wherever_onnxruntime_is_imported_its_telemetry_is_disabled_before() -> None:
+    folders = (*PACKAGES, "benchmarks", "denge", "deploy", "examples", "tests")
+    found = {module for folder in folders for module in modules(folder) if imports_onnxruntime(tree(module))}
+
+    assert {"benchmarks", "models", "tests"} <= {module.parts[0] for module in found}
+    assert {str(module) for module in found if not disables_telemetry(ROOT / module)} == set()
+    assert not disables_telemetry(ROOT / "training" / "export.py")
+
+
+@pytest.mark.parametrize("source", ["import onnxruntime as ort", "def f():\n    from onnxruntime.capi import x"])
+def test_an_import_of_onnxruntime_is_found(source: str) -> None:
+    assert imports_onnxruntime(ast.parse(source))
+    assert not imports_onnxruntime(ast.parse(source.replace("onnxruntime", "onnxruntimes")))
 
 
 def test_nothing_is_pickled() -> None:
