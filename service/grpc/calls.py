@@ -25,6 +25,7 @@ _ONCE = (b"authorization", b"origin")
 """Metadata that no call may have twice: which one counts would be left to chance."""
 
 _OK = 200
+_CANCELLED = public_error(ClientDisconnected("the client has cancelled the call"))
 _REQUEST_ID = REQUEST_ID.decode()
 
 Context = ServicerContext[bytes, bytes]
@@ -132,22 +133,24 @@ class Calls:
         token = logs.request_id.set(request_id)
         identity = (_REQUEST_ID, request_id)
         status = _OK
+        error = ""
         try:
             self._authorise(access, client)
             response = await answer(client)
         except asyncio.CancelledError:
-            status = public_error(ClientDisconnected("the client has cancelled the call")).status
+            status, error = _CANCELLED.status, _CANCELLED.message
             raise
-        except Exception as error:
-            failed = failure(error)
-            status = failed.status
+        except Exception as cause:
+            failed = failure(cause)
+            status, error = failed.status, failed.message
             await context.abort(failed.code, failed.message, (identity, *failed.metadata))
-            raise AssertionError from error  # `abort` raises
+            raise AssertionError from cause  # `abort` raises
         else:
             context.set_trailing_metadata((identity,))
             return response
         finally:
-            self._recorder.record(path, GRPC, path, status, request_id, perf_counter() - start, client.address)
+            seconds = perf_counter() - start
+            self._recorder.record(path, GRPC, path, status, request_id, seconds, client.address, error)
             logs.request_id.reset(token)
 
     async def _read(self, context: Context) -> bytes:

@@ -28,6 +28,9 @@ _MAX_LOGGED_URL_BYTES = 256
 ROUTE = "denge.route"
 """Key of the scope under which an application without a router leaves the template of the path."""
 
+ERROR = "denge.error"
+"""Key of the scope under which an application leaves what the response says is wrong, for the log."""
+
 
 class RequestContext:
     """What every request gets, whichever application responds to it.
@@ -75,12 +78,14 @@ class RequestContext:
         except Exception as error:
             # Whatever it was, the client gets a response and the log the details.
             log.error("unexpected_error", exc_info=error)
+            scope[ERROR] = INTERNAL.message
             if not status:
                 await from_error(INTERNAL).send_by_asgi(send_with_id)
         finally:
             route = str(scope.get(ROUTE) or getattr(scope.get("route"), "path_format", _NO_ROUTE))
             seconds = perf_counter() - start
-            self.recorder.record(route, method, path, status, request_id, seconds, client_address(scope))
+            client = client_address(scope)
+            self.recorder.record(route, method, path, status, request_id, seconds, client, scope.get(ERROR, ""))
             logs.request_id.reset(token)
 
     def refuse(
@@ -108,7 +113,7 @@ class RequestContext:
             response: is sent.
             route, method, path, request_id, seconds, client: as in `RequestRecorder.record`.
         """
-        self.recorder.record(route, method, path, response.status, request_id, seconds, client)
+        self.recorder.record(route, method, path, response.status, request_id, seconds, client, response.error)
         response.headers.append((REQUEST_ID, request_id.encode("ascii")))
         return response
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from models.errors import DengeError
 from models.validation import describe, field_of, shorten, suggest
 from service.errors import INTERNAL, NotAgreed, PublicError, public_error
+from service.http.context import ERROR
 from service.http.response import from_error
 from service.http.scopes import local_path
 
@@ -24,19 +25,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected_error)
 
 
-def error_response(error: PublicError) -> Response:
+def _respond(request: Request, error: PublicError) -> Response:
     """The framework's response to an error."""
-    status, headers, body = from_error(error)
-    response = Response(body, status)
-    response.raw_headers = headers
+    request.scope[ERROR] = error.message
+    written = from_error(error)
+    response = Response(written.body, written.status)
+    response.raw_headers = written.headers
     return response
 
 
-def _domain_error(_request: Request, error: Exception) -> Response:
+def _domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DengeError)  # noqa: S101
     if isinstance(error, NotAgreed):
         return JSONResponse({"message": str(error), "pending": error.pending}, HTTPStatus.ACCEPTED)
-    return error_response(public_error(error))
+    return _respond(request, public_error(error))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -47,12 +49,12 @@ def _http_error(request: Request, error: Exception) -> Response:
             near = _near_path(request)
             advice = "/docs lists all paths" if near is None else f"did you mean '{shorten(near)}'?"
             message = f"path: no such path '{shorten(request.url.path)}'; {advice}"
-            return error_response(PublicError(status, message))
+            return _respond(request, PublicError(status, message))
         case HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = ", ".join(_allowed_methods(request, local_path(request.scope)))
             message = f"method: got {request.method}, this path allows {allowed}"
-            return error_response(PublicError(status, message, {"Allow": allowed}))
-    return error_response(PublicError(status, error.detail, dict(error.headers or {})))
+            return _respond(request, PublicError(status, message, {"Allow": allowed}))
+    return _respond(request, PublicError(status, error.detail, dict(error.headers or {})))
 
 
 def _near_path(request: Request) -> str | None:
@@ -87,7 +89,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
             message += f", expected a JSON object with {_body_fields(request.scope['route'])}"
         case "extra_forbidden", ("body", name):
             message += f", {suggest(name, _body_fields(request.scope['route']))}"
-    return error_response(PublicError(HTTPStatus.BAD_REQUEST, message))
+    return _respond(request, PublicError(HTTPStatus.BAD_REQUEST, message))
 
 
 def _body_fields(route: APIRoute) -> list[str]:
@@ -97,6 +99,6 @@ def _body_fields(route: APIRoute) -> list[str]:
     return [name for model in models if hasattr(model, "model_fields") for name in model.model_fields]
 
 
-def _unexpected_error(_request: Request, _error: Exception) -> Response:
+def _unexpected_error(request: Request, _error: Exception) -> Response:
     # Not logged here: the framework re-raises the error after this response, and `service.http.context` logs it.
-    return error_response(INTERNAL)
+    return _respond(request, INTERNAL)

@@ -15,7 +15,7 @@ from service.host.codec_pool import CodecPool
 from service.host.memory_budget import MemoryBudget
 from service.http.addresses import Address, parse_url
 from service.http.bodies import disconnected, read_body
-from service.http.context import ROUTE, RequestContext, choose_request_id
+from service.http.context import ERROR, ROUTE, RequestContext, choose_request_id
 from service.http.framework import Framework
 from service.http.health import HealthChecks
 from service.http.lifespan import Running, run_lifespan
@@ -216,6 +216,7 @@ class _DeferredAnswer:
             response = from_error(public_error(error))
         else:
             response = Response(_OK, *answer)
+        scope[ERROR] = response.error
         await response.send_by_asgi(send)
 
 

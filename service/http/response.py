@@ -20,11 +20,13 @@ class Response(NamedTuple):
         status: its code.
         headers: the length of the body among them.
         body: all of it.
+        error: what it says is wrong, for the log; empty where nothing is.
     """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    error: str = ""
 
     @property
     def closes(self) -> bool:
@@ -57,4 +59,4 @@ def from_error(error: PublicError) -> Response:
     """The response to an error, in the format of every error."""
     body = orjson.dumps({"error": error.message})
     own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
-    return Response(error.status, [*own, (b"content-length", b"%d" % len(body)), _JSON], body)
+    return Response(error.status, [*own, (b"content-length", b"%d" % len(body)), _JSON], body, error.message)

@@ -29,11 +29,19 @@ class TracedRecorder(RequestRecorder):
     """Records requests as `RequestRecorder`, in their spans as well."""
 
     def record(
-        self, route: str, method: str, path: str, status: int, request_id: str, seconds: float, client: str
+        self,
+        route: str,
+        method: str,
+        path: str,
+        status: int,
+        request_id: str,
+        seconds: float,
+        client: str,
+        error: str = "",
     ) -> None:
         """Record a request."""
         describe_request(route, method, status, request_id, client)
-        super().record(route, method, path, status, request_id, seconds, client)
+        super().record(route, method, path, status, request_id, seconds, client, error)
 
 
 class TracedContext(RequestContext):

@@ -1,12 +1,16 @@
 """What is recorded of every request that was answered: a count, a duration and a line in the log."""
 
 from collections.abc import Callable
+from functools import partial
 
 from service.telemetry import logs
 from service.telemetry.statistics import ServiceStatistics
 
 GRPC = "gRPC"
 """The method of calls by gRPC, where HTTP has GET or POST."""
+
+MAX_ERROR_LENGTH = 200
+"""Characters of an error in the log: what a client sends can make its message longer."""
 
 _METHODS = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", GRPC}
 _NOT_LOGGED = {
@@ -33,7 +37,15 @@ class RequestRecorder:
         self._write = write
 
     def record(
-        self, route: str, method: str, path: str, status: int, request_id: str, seconds: float, client: str
+        self,
+        route: str,
+        method: str,
+        path: str,
+        status: int,
+        request_id: str,
+        seconds: float,
+        client: str,
+        error: str = "",
     ) -> None:
         """Record a request.
 
@@ -44,10 +56,12 @@ class RequestRecorder:
             request_id: of the request.
             seconds: from the head of the request to the end of the response.
             client: network address of the client; empty on a unix socket.
+            error: what the client is told is wrong; empty where nothing is.
         """
         self._statistics.requests[route, method if method in _METHODS else "other", status].add(seconds)
         if path not in _NOT_LOGGED:
-            self._write(
+            write = partial(self._write, error=error[:MAX_ERROR_LENGTH]) if error else self._write
+            write(
                 method=method,
                 path=path,
                 status=status,

@@ -2,21 +2,24 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
+from models.errors import InvalidInput
 from models.repository.repository import Repository
 from service.access import Guard
-from service.grpc.calls import Access, Calls, parse_peer
+from service.grpc.calls import Access, Calls, Respond, parse_peer
 from service.grpc.messages import message_class
 from service.grpc.server import GrpcServer
 from service.grpc.service import Service
 from service.host.lifecycle import Lifecycle
 from service.host.memory_budget import MemoryBudget
+from service.telemetry.logs import log_request
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
@@ -77,29 +80,54 @@ def test_two_keys_are_refused_whatever_they_are(repository: Repository) -> None:
     assert failed.value.details().startswith("authorization: ")
 
 
+@asynccontextmanager
+async def taking(
+    respond: Respond, budget: MemoryBudget, write: Callable[..., None] = log_request
+) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
+    """A server with one method, and a client's call of it."""
+    lifecycle = Lifecycle()
+    calls = Calls(Guard(), RequestRecorder(ServiceStatistics(), write), budget, SECONDS)
+    service = Service({"/test/Take": calls.unary("/test/Take", Access.PREDICT, respond)})
+    options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20}
+    async with (
+        GrpcServer(service, lifecycle, **options, idle_seconds=60, drain_seconds=1).serving(),
+        grpc.aio.insecure_channel(lifecycle.addresses["gRPC"]) as channel,
+    ):
+        yield channel.unary_unary("/test/Take")
+
+
 def test_large_messages_have_a_share_of_memory() -> None:
     async def respond(_client: object, message: bytes) -> bytes:
         return message[:1]
 
     async def scenario() -> list[grpc.StatusCode]:
-        lifecycle, budget = Lifecycle(), MemoryBudget(1 << 20)  # of which one client has half
-        calls = Calls(Guard(), RequestRecorder(ServiceStatistics()), budget, SECONDS)
-        service = Service({"/test/Take": calls.unary("/test/Take", Access.PREDICT, respond)})
-        options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20}
-        codes = []
-        async with (
-            GrpcServer(service, lifecycle, **options, idle_seconds=60, drain_seconds=1).serving(),
-            grpc.aio.insecure_channel(lifecycle.addresses["gRPC"]) as channel,
-        ):
-            for size in (400_000, 600_000, 400_000):
-                call = channel.unary_unary("/test/Take")(bytes(size), timeout=SECONDS)
-                codes.append(await call.code())
+        budget = MemoryBudget(1 << 20)  # of which one client has half
+        async with taking(respond, budget) as take:
+            codes = [await take(bytes(size), timeout=SECONDS).code() for size in (400_000, 600_000, 400_000)]
         assert budget.used == 0
         return codes
 
     codes = asyncio.run(within_time(scenario(), "the calls were not answered"))
 
     assert codes == [grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK]
+
+
+def test_what_a_refused_client_is_told_is_in_the_log() -> None:
+    lines: list[dict[str, Any]] = []
+
+    async def respond(_client: object, message: bytes) -> bytes:
+        if message == b"bad":
+            raise InvalidInput("missing", "inputs")
+        return message
+
+    async def scenario() -> None:
+        async with taking(respond, MemoryBudget(1 << 20), lambda **fields: lines.append(fields)) as take:
+            for message in (b"good", b"bad"):
+                await take(message, timeout=SECONDS).code()
+
+    asyncio.run(within_time(scenario(), "the calls were not answered"))
+
+    assert [(line["status"], line.get("error")) for line in lines] == [(200, None), (400, "inputs: missing")]
 
 
 def test_a_message_that_does_not_come_ends_the_call(repository: Repository) -> None:

@@ -23,6 +23,7 @@ from service.http.predictions import Application
 from service.http.protocol import Protocol
 from service.settings import Settings
 from service.telemetry.logs import add_ids
+from service.telemetry.requests import MAX_ERROR_LENGTH
 from tests.service.conftest import fill
 from tests.service.http.connections import PATH, Connection, chunked, cut, http, in_json
 from tests.service.routes.test_infer import BAD_BINARY, BAD_REQUESTS, ROWS, binary_request, request
@@ -279,6 +280,38 @@ def test_requests_are_counted_under_their_route(tmp_path_factory: pytest.TempPat
     assert re.search(route + r'/infer",status="400"\} 1.0', metrics)
     assert re.search(route + r'/versions/\{version\}/infer",status="200"\} 1.0', metrics)
     assert 'denge_inferences_total{model="tiny",outcome="success",version="1"} 2.0' in metrics
+
+
+ANSWERED = ("unknown query", "head", "health")
+"""Beginnings of names in `BAD`: of what is answered, has no body or is not logged."""
+
+REFUSED = {name: sent for name, sent in BAD.items() if not name.startswith(ANSWERED)} | {
+    "no Host": b"GET /v2 HTTP/1.1\r\n\r\n",
+    "too large": http(path=PATH, Content_Length=str(2 << 20)),
+}
+
+
+@pytest.mark.parametrize("sent", REFUSED.values(), ids=REFUSED.keys())
+def test_what_a_refused_client_is_told_is_in_the_log(app: Application, sent: bytes) -> None:
+    async def talk(connection: Connection) -> None:
+        await connection.send(sent)
+        told.append(json.loads(connection.transport.written.partition(b"\r\n\r\n")[2])["error"])
+
+    told: list[str] = []
+    (line,) = events(app, Protocol, talk)
+
+    assert line["status"] >= 400
+    assert line["error"] == told[0][:MAX_ERROR_LENGTH]
+
+
+def test_nothing_is_wrong_in_the_log_of_a_request_that_was_answered(app: Application) -> None:
+    async def talk(connection: Connection) -> None:
+        await connection.send(http(BODY), http(path="/v2", method="GET"))
+
+    lines = events(app, Protocol, talk)
+
+    assert [line["status"] for line in lines] == [200, 200]
+    assert all("error" not in line for line in lines)
 
 
 @pytest.mark.parametrize("error", [InferenceFailed("secret"), RuntimeError("secret")])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.telemetry.requests import RequestRecorder
+from service.telemetry.requests import MAX_ERROR_LENGTH, RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 
 
@@ -41,6 +41,13 @@ def test_a_request_is_counted_by_its_route_and_logged_by_its_path(
         "client": "192.0.2.1",
         "request_id": "mine",
     }
+
+
+def test_what_is_wrong_is_logged_in_bounded_length(recorder: RequestRecorder, lines: list[dict[str, Any]]) -> None:
+    for error in ("body: missing", "x" * 1000):
+        recorder.record("none", "POST", "/v2", 400, "mine", 0.001, "", error)
+
+    assert [line["error"] for line in lines] == ["body: missing", "x" * MAX_ERROR_LENGTH]
 
 
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/metrics"])
