@@ -23,7 +23,7 @@ from models.graph.norms import find_norms
 from models.graph.observe import observe
 from models.graph.positions import choose_positions
 from models.graph.topology import read_topology
-from models.graph.weights import WeightFiles, change, split_model
+from models.graph.weights import WeightFiles, change, share_in, split_model
 from models.half_weights import halve
 from models.manifest import (
     Capability,
@@ -52,6 +52,10 @@ from models.repository.repository import validate_model_name
 from models.runtime.specs import specs
 from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights
 from models.version import PROGRAM
+
+MAX_COPIED = 1 / 8
+"""Share of the served weights that the source graph has as well: the last layer, for example. Below it they are stored
+twice, so that the weights of the source graph, about half of a bundle, need not be read to serve the version."""
 
 
 def signed_lineage(
@@ -134,9 +138,10 @@ def assemble(
         raise GraphError(next(iter(found.values())))
     limits = {**found, **limits}
     served = merge(folded.model, weights)
-    stored_folded = stored_served = files.store(served.model, FOLDED_WEIGHTS)
+    apart_from = SOURCE_WEIGHTS if share_in(SOURCE_WEIGHTS, served.model) < MAX_COPIED else ""
+    stored_folded = stored_served = files.store(served.model, FOLDED_WEIGHTS, apart_from=apart_from)
     if served.into:
-        stored_folded = files.store(folded.model, OBSERVED_WEIGHTS)
+        stored_folded = files.store(folded.model, OBSERVED_WEIGHTS, apart_from=apart_from)
     layers = _layers(folded, inputs, probed, served, stored_folded)
     read_at = {layer.name: layer.placement.tensor for layer in layers}
     if info.watch_positions and rows is not None:  # which give its z units

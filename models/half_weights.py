@@ -16,6 +16,7 @@ from models.parity.changes import AnswerChanges
 from models.reference import estimate_reference
 from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS, Bundle
 from models.runtime.load import load
+from models.stored_graph import split
 
 MIN_AGREEMENT = 0.999
 """Of the classes: below 1,000 rows, all must stay."""
@@ -34,8 +35,11 @@ def halve(bundle: Bundle, rows: Arrays | None) -> Bundle:
     """
     files = WeightFiles()
     source, _ = store_halved(bundle.source, files, SOURCE_WEIGHTS)
-    folded, rounded = store_halved(bundle.folded, files, FOLDED_WEIGHTS)
-    observed = None if bundle.observed is None else store_halved(bundle.observed, files, OBSERVED_WEIGHTS)[0]
+    apart_from = "" if SOURCE_WEIGHTS in split(bundle.folded)[1] else SOURCE_WEIGHTS
+    folded, rounded = store_halved(bundle.folded, files, FOLDED_WEIGHTS, apart_from)
+    observed = bundle.observed
+    if observed is not None:
+        observed, _ = store_halved(observed, files, OBSERVED_WEIGHTS, apart_from)
     if not rounded:
         raise GraphError("half precision saves nothing: no float32 weight of 1 KiB and two axes can be rounded")
     manifest = bundle.manifest

@@ -22,7 +22,9 @@ _SUFFIX = ".float16"
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple[SerializedGraph, int]:
+def store_halved(
+    graph: SerializedGraph, files: WeightFiles, file: str, apart_from: str = ""
+) -> tuple[SerializedGraph, int]:
     """A graph whose weights are rounded to half precision, and the number of these weights.
 
     Weights are float32 initializers in a file of the graph, with more than one axis longer than 1. Statistics, scales
@@ -33,6 +35,7 @@ def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple
         graph: with weights in files; not changed.
         files: to store the weights in, beside those of the version's other graphs.
         file: name for the file of those that are in no other one.
+        apart_from: as `WeightFiles.store` takes it.
     """
     model, weights = split_model(graph)
     borders = _borders(model)
@@ -48,7 +51,7 @@ def store_halved(graph: SerializedGraph, files: WeightFiles, file: str) -> tuple
             tensor.CopyFrom(numpy_helper.from_array(half, name + _SUFFIX))
             casts.append(helper.make_node("Cast", [tensor.name], [name], tensor.name, to=onnx.TensorProto.FLOAT))
     _replace_nodes(model, [*casts, *model.graph.node])
-    return files.store(model, file, weights), len(casts)
+    return files.store(model, file, weights, apart_from), len(casts)
 
 
 def widen(model: onnx.ModelProto) -> None:

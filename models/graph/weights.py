@@ -39,19 +39,22 @@ class _Place(NamedTuple):
 
 
 class WeightFiles:
-    """Files of the weights of several graphs. A weight of two graphs is in one file, once."""
+    """Files of the weights of several graphs. A weight of two graphs is stored once, unless these are apart."""
 
     def __init__(self) -> None:
         self._files: dict[str, Content] = {}
         self._places: dict[bytes, _Place] = {}
 
-    def store(self, model: onnx.ModelProto, file: str, weights: Weights = NO_WEIGHTS) -> SerializedGraph:
+    def store(
+        self, model: onnx.ModelProto, file: str, weights: Weights = NO_WEIGHTS, apart_from: str = ""
+    ) -> SerializedGraph:
         """The serialized model, with its weights in a new file and in those that have been made before.
 
         Args:
             model: not changed.
             file: name of the file for weights that are in no other one. It is made if there are any.
             weights: files that tensors of the model are in, besides those that have been made before.
+            apart_from: name of a file without which the graph is to be read: the new file has copies of its weights.
 
         Raises:
             ExternalData: a tensor is in none of these files.
@@ -62,7 +65,7 @@ class WeightFiles:
         light.graph.value_info.extend(model.graph.value_info)
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
             for tensor in model.graph.initializer:
-                self._add(tensor, light.graph.initializer.add(), content, file, weights)
+                self._add(tensor, light.graph.initializer.add(), content, file, weights, apart_from)
             if content.tell():
                 self._files[file] = _content(content)
         release_pages(weights)
@@ -78,11 +81,14 @@ class WeightFiles:
         content: tempfile.SpooledTemporaryFile[bytes],
         file: str,
         weights: Weights,
+        apart_from: str,
     ) -> None:
         if tensor.external_data and location(tensor) not in weights:
-            find_content(tensor, self._files)
-            light.CopyFrom(tensor)
-            return
+            weights = self._files
+            if location(tensor) != apart_from:
+                find_content(tensor, weights)
+                light.CopyFrom(tensor)
+                return
         data: bytes | memoryview = find_content(tensor, weights) if tensor.external_data else tensor.raw_data
         if not data and tensor.ByteSize() >= _SMALLEST and tensor.data_type != onnx.TensorProto.STRING:
             data = numpy_helper.from_array(numpy_helper.to_array(tensor)).raw_data
@@ -94,13 +100,29 @@ class WeightFiles:
         light.name, light.data_type = tensor.name, tensor.data_type
         light.dims.extend(tensor.dims)
         digest = hashlib.sha256(data).digest()
-        if digest not in self._places:
+        if digest not in self._places or self._places[digest].location == apart_from:
             content.write(bytes(-content.tell() % _ALIGNMENT))
             self._places[digest] = _Place(file, content.tell(), len(data))
             content.write(data)
         light.data_location = onnx.TensorProto.EXTERNAL
         for key, value in self._places[digest]._asdict().items():
             light.external_data.add(key=key, value=str(value))
+
+
+def share_in(file: str, model: onnx.ModelProto) -> float:
+    """The share of a model's weights that is in a file, by bytes.
+
+    Args:
+        file: its name.
+        model: with weights in it, in other files and in the model itself.
+    """
+    in_file = in_all = 0
+    for tensor in model.graph.initializer:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        size = int(entries["length"]) if entries else tensor.ByteSize()
+        in_all += size
+        in_file += size if entries.get("location") == file else 0
+    return in_file / max(in_all, 1)
 
 
 def copy_content(file: BinaryIO) -> Content:

@@ -6,12 +6,12 @@ from models.drift.domains import find_margins
 from models.errors import InvalidInput
 from models.observation import ObservationReader
 from models.repository import held_out
-from models.repository.bundle import Bundle
+from models.repository.bundle import ServedBundle
 from models.repository.rollout import Domain
 from models.runtime.load import load
 
 
-def calibrate_domains(parent: Bundle, number: int, versions: Mapping[int, Bundle]) -> tuple[Domain, ...]:
+def calibrate_domains(parent: ServedBundle, number: int, versions: Mapping[int, ServedBundle]) -> tuple[Domain, ...]:
     """The domains of versions, with margins from the parent's held-out rows. The same bundles give the same margins.
 
     Args:

@@ -5,7 +5,7 @@ source.onnx        the network with explicit BatchNormalization nodes
 folded.onnx        the same function with them folded: what `predict` runs
 observed.onnx      folded.onnx with statistics of its norm layers as further outputs (models.graph.observe); optional
 *.weights          weights of the graphs: ONNX external data, each once. Those of folded.onnx that source.onnx has as
-                   well are in source.weights, those of observed.onnx in folded.weights; optional
+                   well are in source.weights, unless they are few; those of observed.onnx in folded.weights; optional
 held_out.npz       rows that the network was not trained on, to compare versions on (held_out.py); optional
 SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks a bundle by hand
 """
@@ -13,8 +13,9 @@ SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -49,22 +50,35 @@ MAX_DIGESTS_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A verified bundle.
+class ServedBundle:
+    """What of a bundle is needed to serve it, verified.
 
     Attributes:
         manifest: describes the version.
-        folded, source: the serialized ONNX graphs with their weights: the very bytes that were verified, so that a file
-            which changes afterwards is not run.
+        folded: the serialized ONNX graph with its weights: the very bytes that were verified, so that a file which
+            changes afterwards is not run.
         observed: the serialized observed graph.
         held_out: held-out rows, as `models.repository.held_out.pack` wrote them.
     """
 
     manifest: Manifest
     folded: SerializedGraph
-    source: SerializedGraph
     held_out: bytes | None = None
     observed: SerializedGraph | None = None
+
+
+@dataclass(frozen=True)
+class Bundle(ServedBundle):
+    """A verified bundle.
+
+    Attributes:
+        source: the serialized graph with explicit BatchNormalization nodes: with its weights, about half of a bundle.
+    """
+
+    source: SerializedGraph = field(kw_only=True)
+
+
+AnyBundle = TypeVar("AnyBundle", bound=ServedBundle)
 
 
 def pack(bundle: Bundle) -> dict[str, Content]:
@@ -119,30 +133,16 @@ def read(folder: Path) -> Bundle:
         ForeignBundle: the folder is not a bundle, or of a schema that this release does not read.
         DamagedBundle: a file is missing, unexpected, a link, or does not match its digest.
     """
-    try:
-        present = {entry.name for entry in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        present = set()
-    except OSError as error:
-        raise DamagedBundle(f"{folder.name} cannot be read: {error.strerror}") from error
-    expected = _expected_digests(folder, present)
-    if unexpected := present - {*expected, DIGESTS}:
-        raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
-    contents: dict[str, bytes] = {}
-    for name in expected:
-        data = _read_file(folder, name, MAX_WEIGHTS_BYTES if name in WEIGHTS else MAX_FILE_BYTES)
-        if digest_of(data) != expected[name]:
-            raise DamagedBundle(f"{folder.name}/{name} does not match its digest in {DIGESTS}")
-        contents[name] = data
-    weights = {name: contents[name] for name in WEIGHTS if name in contents}
-    graphs = {name: join(contents[name], weights) for name in (SOURCE, FOLDED, OBSERVED) if name in contents}
-    return Bundle(
-        parse_manifest(contents[MANIFEST]),
-        folded=graphs[FOLDED],
-        source=graphs[SOURCE],
-        held_out=contents.get(HELD_OUT),
-        observed=graphs.get(OBSERVED),
-    )
+    return _VerifiedFiles(folder).read()
+
+
+def read_served(folder: Path) -> ServedBundle:
+    """Read what of a bundle is needed to serve it, with every file that is read checked against its digest.
+
+    Raises:
+        ForeignBundle, DamagedBundle: as `read` does, but for the content of files that are not read.
+    """
+    return _VerifiedFiles(folder).read_served()
 
 
 def digest(folder: Path) -> str:
@@ -218,7 +218,62 @@ def _read_file(folder: Path, name: str, max_bytes: int = MAX_FILE_BYTES) -> byte
         raise DamagedBundle(f"{folder.name}/{name} cannot be read: {error.strerror}") from error
 
 
-def _expected_digests(folder: Path, present: set[str]) -> dict[str, str]:
-    if DIGESTS not in present:
-        raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
-    return parse_digests(_read_file(folder, DIGESTS, MAX_DIGESTS_BYTES), folder.name)
+class _VerifiedFiles:
+    """The files of a bundle, each read once, and checked against its digest.
+
+    Args:
+        folder: of the bundle.
+
+    Raises:
+        ForeignBundle: it is none.
+        DamagedBundle: a file is missing or unexpected.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            present = {entry.name for entry in folder.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            present = set()
+        except OSError as error:
+            raise DamagedBundle(f"{folder.name} cannot be read: {error.strerror}") from error
+        if DIGESTS not in present:
+            raise ForeignBundle(f"{folder.name} is not a bundle: it has no {DIGESTS}")
+        self._folder = folder
+        self._digests = parse_digests(_read_file(folder, DIGESTS, MAX_DIGESTS_BYTES), folder.name)
+        self._contents: dict[str, bytes] = {}
+        if unexpected := present - {*self._digests, DIGESTS}:
+            raise DamagedBundle(f"{folder.name}: unexpected file {min(unexpected)!r}")
+        if missing := self._digests.keys() - present:
+            raise DamagedBundle(f"{folder.name}/{min(missing)} is missing")
+
+    def read(self) -> Bundle:
+        """All of the bundle."""
+        for name in self._digests:
+            self._content(name)
+        served = self.read_served()
+        source = self._graph(SOURCE)
+        return Bundle(served.manifest, served.folded, served.held_out, served.observed, source=source)
+
+    def read_served(self) -> ServedBundle:
+        """What of the bundle is needed to serve it."""
+        return ServedBundle(
+            parse_manifest(self._content(MANIFEST)),
+            folded=self._graph(FOLDED),
+            held_out=self._content(HELD_OUT) if HELD_OUT in self._digests else None,
+            observed=self._graph(OBSERVED) if OBSERVED in self._digests else None,
+        )
+
+    def _graph(self, name: str) -> SerializedGraph:
+        model = self._content(name)
+        # A graph names the files of its weights. One that is only mentioned is read in vain, and does no harm.
+        return join(
+            model, {file: self._content(file) for file in WEIGHTS if file in self._digests and file.encode() in model}
+        )
+
+    def _content(self, name: str) -> bytes:
+        if name not in self._contents:
+            data = _read_file(self._folder, name, MAX_WEIGHTS_BYTES if name in WEIGHTS else MAX_FILE_BYTES)
+            if digest_of(data) != self._digests[name]:
+                raise DamagedBundle(f"{self._folder.name}/{name} does not match its digest in {DIGESTS}")
+            self._contents[name] = data
+        return self._contents[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.errors import BundleError
 from models.repository import bundle
-from models.repository.bundle import Bundle
+from models.repository.bundle import AnyBundle
 from models.repository.folder import staging
 
 _BUNDLES = "bundles"
@@ -29,13 +29,13 @@ class BundleCache:
     def __contains__(self, digest: str) -> bool:
         return self._path(digest).is_dir()
 
-    def read(self, digest: str) -> Bundle | None:
-        """A verified bundle; None if it is not here, or damaged: then it is deleted."""
+    def read(self, digest: str, read_bundle: Callable[[Path], AnyBundle]) -> AnyBundle | None:
+        """What `read_bundle` reads of a bundle; None if it is not here, or damaged: then it is deleted."""
         path = self._path(digest)
         if not path.is_dir():
             return None
         try:
-            found = bundle.read(path)
+            found = read_bundle(path)
             # The list of digests could have been replaced together with a file.
             is_intact = bundle.digest(path) == digest
         except BundleError:

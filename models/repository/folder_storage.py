@@ -14,7 +14,7 @@ from pathlib import Path
 from models.errors import BundleError, InvalidInput
 from models.manifest import Manifest
 from models.repository import bundle, rollout
-from models.repository.bundle import Bundle
+from models.repository.bundle import AnyBundle
 from models.repository.files import read_file
 from models.repository.folder import delete_abandoned, locked, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
@@ -50,11 +50,11 @@ class FolderStorage(Storage):
         """What is in the folder of a model."""
         return list_model(self._root / model)
 
-    def read(self, model: str, version: int) -> Bundle | None:
+    def read(self, model: str, version: int, read_bundle: Callable[[Path], AnyBundle]) -> AnyBundle | None:
         """Read and verify the folder of a version."""
         if version not in self.list_model(model).versions:
             return None
-        return bundle.read(self._folder(model, version))
+        return read_bundle(self._folder(model, version))
 
     def read_manifest(self, model: str, version: int) -> Manifest:
         """Read the manifest in the folder of a version."""

@@ -21,7 +21,7 @@ from time import sleep
 from models.errors import BundleError, DamagedBundle, StorageError
 from models.manifest import MODEL_NAME, Manifest
 from models.repository import bundle, rollout
-from models.repository.bundle import DIGESTS, MANIFEST, Bundle
+from models.repository.bundle import DIGESTS, MANIFEST, AnyBundle
 from models.repository.cache import BundleCache
 from models.repository.last_seen import LastSeen
 from models.repository.listing import ModelListing, is_version, reason_against_number
@@ -84,7 +84,7 @@ class ObjectStorage(Storage):
         self._seen.record_versions(model, listing.versions)
         return listing
 
-    def read(self, model: str, version: int) -> Bundle | None:
+    def read(self, model: str, version: int, read_bundle: Callable[[Path], AnyBundle]) -> AnyBundle | None:
         """Read a version from the cache, or download and verify it."""
         digest = self._digest(model, version)
         if digest is None:
@@ -94,11 +94,11 @@ class ObjectStorage(Storage):
                 folder = Path(name) / str(version)
                 folder.mkdir()
                 self._download(model, version, folder)
-                return bundle.read(folder)
-        found = self._cache.read(digest)
+                return read_bundle(folder)
+        found = self._cache.read(digest, read_bundle)
         if found is None:
             self._add_to_cache(self._cache, digest, model, version)
-            found = self._cache.read(digest)
+            found = self._cache.read(digest, read_bundle)
         if found is None:
             raise DamagedBundle(
                 f"{model}/{version} does not match its digests: publish it once more, and prune this one"

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.errors import BundleError, InvalidInput, ModelNotFound, StorageError, VersionNotFound
 from models.manifest import MODEL_NAME
 from models.repository import bundle
-from models.repository.bundle import Bundle
+from models.repository.bundle import AnyBundle, Bundle, ServedBundle
 from models.repository.cache import BundleCache
 from models.repository.folder_storage import FolderStorage
 from models.repository.listing import ModelListing
@@ -167,13 +167,11 @@ class Repository:
             ModelNotFound, VersionNotFound: there is no such version.
             BundleError: it is damaged or foreign, or its manifest is of another model.
         """
-        found = self._storage.read(model, version) if MODEL_NAME.fullmatch(model) else None
-        if found is None:
-            self.validate_version(model, version)
-            raise BundleError(f"{model}/{version} was deleted meanwhile")
-        if found.manifest.model != model:
-            raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
-        return found
+        return self._read(model, version, bundle.read)
+
+    def read_served(self, model: str, version: int) -> ServedBundle:
+        """Read and verify what of a version is needed to serve it. Errors are those of `read`."""
+        return self._read(model, version, bundle.read_served)
 
     def trained_version(self, model: str, version: int) -> int:
         """The version that a re-calibrated one was made from, directly or not, with its statistics of training.
@@ -260,6 +258,15 @@ class Repository:
             raise InvalidInput("at least one version must be kept", "keep")
         self.versions(model)
         return self._storage.delete_versions(model, lambda: self._versions_to_prune(model, keep))
+
+    def _read(self, model: str, version: int, read_bundle: Callable[[Path], AnyBundle]) -> AnyBundle:
+        found = self._storage.read(model, version, read_bundle) if MODEL_NAME.fullmatch(model) else None
+        if found is None:
+            self.validate_version(model, version)
+            raise BundleError(f"{model}/{version} was deleted meanwhile")
+        if found.manifest.model != model:
+            raise BundleError(f"{model}/{version} has the manifest of another model: '{found.manifest.model}'")
+        return found
 
     def _versions_to_prune(self, model: str, keep: int) -> list[int]:
         versions = self.versions(model)

@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from models.manifest import Manifest
-from models.repository.bundle import Bundle
+from models.repository.bundle import AnyBundle
 from models.repository.listing import ModelListing
 from models.repository.rollout import Rollout
 from models.stored_graph import Content
@@ -38,8 +39,13 @@ class Storage(ABC):
         """The versions of one model; nothing if there is no such model."""
 
     @abstractmethod
-    def read(self, model: str, version: int) -> Bundle | None:
-        """A verified bundle; None if there is no such version.
+    def read(self, model: str, version: int, read_bundle: Callable[[Path], AnyBundle]) -> AnyBundle | None:
+        """What is wanted of a bundle; None if there is no such version.
+
+        Args:
+            model: its name.
+            version: of it.
+            read_bundle: reads and verifies it in the folder where it is on this machine.
 
         Raises:
             BundleError: it is damaged or foreign.

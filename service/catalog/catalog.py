@@ -11,7 +11,7 @@ from types import MappingProxyType
 import structlog
 
 from models.errors import BundleError, DengeError, NotReady, ProviderUnavailable
-from models.repository.bundle import Bundle
+from models.repository.bundle import ServedBundle
 from models.repository.listing import ModelListing
 from models.repository.repository import Repository
 from models.repository.rollout import Rollout
@@ -44,7 +44,7 @@ class Catalog(Lookups):
     def __init__(
         self,
         repository: Repository,
-        start: Callable[[Bundle], Engine],
+        start: Callable[[ServedBundle], Engine],
         loaded_versions: int = 2,
         draw: Callable[[], float] = random.random,
         trials: Trials = trust,

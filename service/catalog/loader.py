@@ -8,7 +8,7 @@ import structlog
 
 from models.errors import DengeError, NotReady, ProviderUnavailable
 from models.memory import release_freed
-from models.repository.bundle import Bundle
+from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
@@ -53,7 +53,7 @@ class Loader:
     def __init__(
         self,
         repository: Repository,
-        start: Callable[[Bundle], Engine],
+        start: Callable[[ServedBundle], Engine],
         trials: Trials,
         on_loaded: Callable[[ServedVersion], object],
     ) -> None:
@@ -97,7 +97,7 @@ class Loader:
     def _load(self, name: str, version: int, reason_against: str) -> ServedVersion:
         if reason_against:
             raise NotReady(reason_against)
-        bundle = self._repository.read(name, version)
+        bundle = self._repository.read_served(name, version)
         served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
         del bundle
         release_freed()

@@ -62,8 +62,8 @@ class Rollouts:
             self._repository.validate_version(model, version)
         parent = self._repository.default_version(model)
         self._repository.rollout(model).with_domains((), parent, parent)  # may refuse it, before reading bundles
-        bundles = {version: self._repository.read(model, version) for version in versions}
-        domains = calibrate_domains(self._repository.read(model, parent), parent, bundles)
+        bundles = {version: self._repository.read_served(model, version) for version in versions}
+        domains = calibrate_domains(self._repository.read_served(model, parent), parent, bundles)
         self._change(model, versions, lambda rollout, default: rollout.with_domains(domains, parent, default))
 
     def end_domains(self, model: str) -> None:

@@ -11,7 +11,7 @@ from models.memory import release_freed
 from models.observation import mean_output, square_output, variance_output
 from models.parity.changes import AnswerChanges
 from models.repository import held_out
-from models.repository.bundle import Bundle
+from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine, buckets
 from models.runtime.providers import Precision
@@ -35,10 +35,10 @@ MIN_AGREEMENT = 0.99
 """Of the classes, where a GPU computes with less than float32: rounding moves rows that are between two of them."""
 
 
-def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engine]:
+def engine_opener(settings: Settings, limits: Limits) -> Callable[[ServedBundle], Engine]:
     """Returns a function that opens the engine of a bundle, which runs its folded graph."""
 
-    def open_engine(bundle: Bundle) -> Engine:
+    def open_engine(bundle: ServedBundle) -> Engine:
         manifest = bundle.manifest
         sizes = _warm_up_sizes(settings, manifest, limits.for_model(manifest.batching).max_batch_rows)
 
@@ -66,7 +66,7 @@ def engine_opener(settings: Settings, limits: Limits) -> Callable[[Bundle], Engi
     return open_engine
 
 
-def _open_rounded(bundle: Bundle, precision: Precision, open_graph: Callable[..., Engine]) -> Engine:
+def _open_rounded(bundle: ServedBundle, precision: Precision, open_graph: Callable[..., Engine]) -> Engine:
     """The engine of a bundle in less than float32, if it gives the answers of the one in float32.
 
     Raises:
@@ -88,7 +88,7 @@ def observed_model_opener(
     """Returns a function that opens the observed graph of a version; None where its bundle has none."""
 
     def open_observed_model(served: ServedVersion) -> ObservedModel | None:
-        bundle = repository.read(served.model, served.version)
+        bundle = repository.read_served(served.model, served.version)
         if bundle.observed is None:
             return None
         shares = settings.provider == "cpu" and is_worth_sharing(bundle.observed)
@@ -105,7 +105,7 @@ def first_layers_opener(settings: Settings, repository: Repository) -> Callable[
     """
 
     def open_first_layers(served: ServedVersion) -> ObservedModel | None:
-        observed = repository.read(served.model, served.version).observed
+        observed = repository.read_served(served.model, served.version).observed
         if observed is None:
             return None
         names = [layer.name for layer in first_layers(served.manifest)]

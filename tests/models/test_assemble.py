@@ -21,9 +21,11 @@ from models.observation import ObservationReader
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.runtime.load import load
+from models.stored_graph import StoredGraph
 from models.version import PROGRAM
 from tests.bundles import image_bundle
 from tests.graphs import linear_norm
+from tests.models.graph.cases import Graph
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)}
 INFO = ModelInfo("tiny", labels=("a", "b", "c"))
@@ -220,3 +222,24 @@ def test_positions_take_rows_that_give_their_units() -> None:
     info = ModelInfo("spots", watch_positions=True)
 
     assert assemble(image_network(), info, signed_lineage("imported")).manifest.watched_layers == ()
+
+
+@pytest.mark.parametrize(("classes", "half", "is_apart"), [(8, False, True), (8, True, True), (256, False, False)])
+def test_the_served_graphs_do_without_the_file_of_the_source_graph_where_they_share_little(
+    classes: int, half: bool, is_apart: bool
+) -> None:
+    g = Graph()
+    inner = g.op("Relu", g.bn(g.gemm(g.input(256), 256, 256), 256, "norm"))
+    network = g.model(g.gemm(inner, 256, classes), dtype=np.float32)
+
+    made = assemble(network, ModelInfo("wide", half_weights=half), signed_lineage("imported"))
+
+    for graph in (made.folded, made.observed):
+        assert isinstance(graph, StoredGraph)
+        assert ("source.weights" not in graph.weights) == is_apart
+        assert "folded.weights" in graph.weights
+    x = {"x": np.random.default_rng(0).normal(size=(5, 256)).astype(np.float32)}
+    source, folded = (load(graph, optimize=True)(x) for graph in (made.source, made.folded))
+    (name,) = source
+    tolerance = (1e-3 if half else 1e-5) * np.abs(source[name]).max()
+    np.testing.assert_allclose(folded[name], source[name], rtol=0, atol=tolerance)

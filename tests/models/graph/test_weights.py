@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import ExternalData, GraphError
 from models.graph.load import parse, serialize
-from models.graph.weights import WeightFiles, change
+from models.graph.weights import WeightFiles, change, share_in, split_model
 from models.runtime.load import load
 from models.stored_graph import StoredGraph
 
@@ -83,6 +83,30 @@ def test_a_weight_of_two_graphs_is_stored_once() -> None:
     }
     assert again == one
     np.testing.assert_allclose(load(other, optimize=True)(X)["y"], X["x"] @ -FIRST @ SECOND + 1, rtol=1e-4, atol=1e-4)
+
+
+def test_a_graph_that_is_kept_apart_has_copies_of_the_weights_of_that_file_only() -> None:
+    files = WeightFiles()
+    files.store(model(), "one.weights")
+    files.store(model(first=-FIRST), "other.weights")
+    shared, _ = split_model(files.store(model(first=-FIRST), "none.weights"))
+
+    apart = files.store(shared, "apart.weights", apart_from="one.weights")
+    again = files.store(model(), "again.weights", apart_from="one.weights")
+
+    assert (share_in("one.weights", shared), share_in("apart.weights", shared)) == (
+        pytest.approx(SECOND.nbytes / (FIRST.nbytes + SECOND.nbytes), abs=0.02),
+        0.0,
+    )
+    assert isinstance(apart, StoredGraph)
+    assert {name: len(data) for name, data in apart.weights.items()} == {
+        "other.weights": FIRST.nbytes,
+        "apart.weights": SECOND.nbytes,
+    }
+    np.testing.assert_allclose(load(apart, optimize=True)(X)["y"], X["x"] @ -FIRST @ SECOND + 1, rtol=1e-4, atol=1e-4)
+    assert isinstance(again, StoredGraph)
+    assert again.weights.keys() == {"again.weights", "apart.weights"}
+    assert parse(again) == parse(serialize(model()))
 
 
 def test_numbers_that_are_not_raw_bytes_are_stored_as_such() -> None:

@@ -73,7 +73,7 @@ def test_held_out_rows_are_a_file_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(DamagedBundle, match=r"held_out.npz does not match its digest"):
         bundles.read(tmp_path)
     (tmp_path / HELD_OUT).unlink()
-    with pytest.raises(DamagedBundle, match=r"held_out.npz cannot be read"):
+    with pytest.raises(DamagedBundle, match=r"held_out.npz is missing"):
         bundles.read(tmp_path)
 
 
@@ -96,11 +96,44 @@ def test_graphs_share_files_of_weights(tmp_path: Path, shared: Bundle) -> None:
     assert agrees(tmp_path)
 
     (tmp_path / "folded.weights").unlink()
-    with pytest.raises(DamagedBundle, match=r"folded.weights cannot be read"):
+    with pytest.raises(DamagedBundle, match=r"folded.weights is missing"):
         bundles.read(tmp_path)
     (tmp_path / "folded.weights").symlink_to(tmp_path / "source.weights")
     with pytest.raises(DamagedBundle, match=r"folded.weights cannot be read"):
         bundles.read(tmp_path)
+
+
+def test_serving_reads_and_verifies_all_but_the_source_graph(tmp_path: Path) -> None:
+    source = StoredGraph(b"in source.weights", {"source.weights": b"weights"})
+    folded = StoredGraph(b"in folded.weights", {"folded.weights": b"other weights"})
+    bundle = replace(tiny_bundle(), source=source, folded=folded, observed=folded, held_out=b"rows")
+    bundles.write(tmp_path, bundles.pack(bundle))
+    served = bundles.read_served(tmp_path)
+
+    assert (served.manifest, served.folded, served.observed) == (bundle.manifest, folded, folded)
+    assert served.held_out == b"rows"
+    assert bundles.read(tmp_path) == bundle
+    for name in ("source.onnx", "source.weights"):
+        (tmp_path / name).write_bytes(b"altered")
+    assert bundles.read_served(tmp_path) == served
+    with pytest.raises(DamagedBundle, match=r"source\.(onnx|weights) does not match its digest"):
+        bundles.read(tmp_path)
+    for name in ("folded.weights", "observed.onnx", "held_out.npz"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content + b"0")
+        with pytest.raises(DamagedBundle, match=f"{name} does not match its digest"):
+            bundles.read_served(tmp_path)
+        (tmp_path / name).write_bytes(content)
+
+
+def test_weights_that_the_served_graphs_share_with_the_source_graph_are_verified(tmp_path: Path) -> None:
+    source = StoredGraph(b"in source.weights", {"source.weights": b"weights"})
+    bundles.write(tmp_path, bundles.pack(replace(tiny_bundle(), source=source, folded=source)))
+    assert bundles.read_served(tmp_path).folded == source
+
+    (tmp_path / "source.weights").write_bytes(b"altered")
+    with pytest.raises(DamagedBundle, match=r"source\.weights does not match its digest"):
+        bundles.read_served(tmp_path)
 
 
 def test_weights_have_files_of_their_own(shared: Bundle) -> None:

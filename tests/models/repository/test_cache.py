@@ -23,7 +23,7 @@ def test_the_least_recently_used_bundle_goes_first(tmp_path: Path) -> None:
     digests = [add(cache, seed) for seed in (1, 2)]
     for age, digest in enumerate(digests):
         os.utime(tmp_path / "bundles" / digest, (age, age))
-    assert cache.read(digests[0]) == tiny_bundle(seed=1)  # used now
+    assert cache.read(digests[0], bundles.read) == tiny_bundle(seed=1)  # used now
 
     digests.append(add(cache, 3))
 
@@ -35,7 +35,7 @@ def test_one_that_is_larger_than_the_cache_stays_as_long_as_it_is_the_last(tmp_p
     first, second = add(cache, 1), add(cache, 2)
 
     assert first not in cache
-    assert cache.read(second) == tiny_bundle(seed=2)
+    assert cache.read(second, bundles.read) == tiny_bundle(seed=2)
 
 
 def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ def test_a_bundle_that_is_there_already_stays(tmp_path: Path) -> None:
     cache = BundleCache(tmp_path, 1 << 30)
 
     assert add(cache, 1) == add(cache, 1)
-    assert cache.read(add(cache, 1)) == tiny_bundle(seed=1)
+    assert cache.read(add(cache, 1), bundles.read) == tiny_bundle(seed=1)
