@@ -1,8 +1,8 @@
 """Problems that pydantic finds in data, in the form of the project's error messages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 _MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
 """By pydantic's type of the problem, if its own message does not read on its own."""
@@ -32,13 +32,17 @@ def field_of(problem: Any) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def describe(problem: Any, *, with_value: bool = True) -> str:
+def describe(problem: Any, *, with_value: bool = True, model: Any = None) -> str:
     """What a problem is: ``got 'x', expected a valid integer``.
 
     Args:
         problem: one of a `ValidationError`'s `errors()`.
         with_value: whether the message repeats the value, which may be secret.
+        model: the annotation of the data. With it, the message of an unknown field has the one that it may have meant.
     """
+    if model is not None and problem["type"] == "extra_forbidden":
+        *path, name = problem["loc"]
+        return describe_unknown(name, fields_at(model, path))
     if problem["type"] in _MESSAGES:
         return _MESSAGES[problem["type"]]
     message = str(problem["msg"]).removeprefix("Value error, ")
@@ -54,6 +58,28 @@ def suggest(name: str, known: Collection[str]) -> str:
     if near := get_close_matches(name[:_MAX_SHOWN], known, n=1):
         return f"did you mean '{near[0]}'?"
     return f"expected only {sorted(known)}"
+
+
+def describe_unknown(name: str, known: Collection[str]) -> str:
+    """What is wrong with a field that is not one of the known ones."""
+    return f"unknown field, {suggest(name, known)}"
+
+
+def fields_at(annotation: Any, path: Sequence[int | str]) -> list[str]:
+    """Names of the fields of the models at a place in data.
+
+    Args:
+        annotation: of the data: a model, or what has models among its arguments, such as a list or an optional model.
+        path: fields and positions in lists.
+    """
+    kinds = (annotation, *get_args(annotation))
+    fields = {name: field for kind in kinds for name, field in getattr(kind, "model_fields", {}).items()}
+    if not path:
+        return list(fields)
+    part, *rest = path
+    if isinstance(part, int):
+        return [name for kind in get_args(annotation) for name in fields_at(kind, rest)]
+    return fields_at(fields[part].annotation, rest) if part in fields else []
 
 
 def first_line(error: Exception) -> str:

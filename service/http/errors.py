@@ -1,7 +1,7 @@
 """Error responses of the framework. Every body is `{"error": <message>}`."""
 
 from http import HTTPStatus
-from typing import get_args
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from models.errors import DengeError
-from models.validation import describe, field_of, shorten, suggest
+from models.validation import describe, field_of, fields_at, shorten
 from service.errors import INTERNAL, NotAgreed, PublicError, public_error
 from service.http.context import ERROR
 from service.http.response import from_error
@@ -81,22 +81,19 @@ def _allowed_methods(request: Request, path: str) -> list[str]:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
-    message = f"{field_of(first)}: {describe(first)}"
+    body = _body(request.scope["route"])
+    message = f"{field_of(first)}: {describe({**first, 'loc': first['loc'][1:]}, model=body)}"
     match first["type"], first["loc"]:
         case "json_invalid", ("body", position):
             message = f"body: not valid JSON: {first['ctx']['error']} at character {position}"
         case "missing", ("body",):
-            message += f", expected a JSON object with {_body_fields(request.scope['route'])}"
-        case "extra_forbidden", ("body", name):
-            message += f", {suggest(name, _body_fields(request.scope['route']))}"
+            message += f", expected a JSON object with {fields_at(body, ())}"
     return _respond(request, PublicError(HTTPStatus.BAD_REQUEST, message))
 
 
-def _body_fields(route: APIRoute) -> list[str]:
-    """Names of the fields of a route's body: of a model, or of a model that may be left out."""
-    annotation = route.body_field.field_info.annotation if route.body_field else None
-    models = [annotation, *get_args(annotation)]
-    return [name for model in models if hasattr(model, "model_fields") for name in model.model_fields]
+def _body(route: APIRoute) -> Any:
+    """Annotation of a route's body: a model, or a model that may be left out; None where it has no body."""
+    return route.body_field.field_info.annotation if route.body_field else None
 
 
 def _unexpected_error(request: Request, _error: Exception) -> Response:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
-from models.validation import shorten, suggest
 from service.catalog.catalog import Catalog
 from service.catalog.index import LoadState
 from service.catalog.rollouts import Rollouts
@@ -16,7 +15,7 @@ from service.http.bodies import read_body
 from service.replicas.agreement import Agreement
 from service.routes.openapi import api_router, change_responses, error_responses, json_body
 from service.routes.parameters import ModelName, Version
-from service.wire.json_object import parse_object, require_boolean
+from service.wire.json_object import parse_object, require_boolean, require_known
 
 _MAX_OPTIONS_BYTES = 1 << 16
 
@@ -170,9 +169,7 @@ async def _options(request: Request, *known: str) -> dict[str, Any]:
     # Triton's client sends no body and no content type here.
     body = await read_body(request.scope, request.receive, _MAX_OPTIONS_BYTES)
     options = parse_object(body) if body else {}
-    for name in options:
-        if name not in known:
-            raise InvalidInput(f"unknown field, {suggest(name, known)}", shorten(name))
+    require_known(options, known)
     return options
 
 

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from models.errors import InvalidInput
+from models.validation import describe_unknown, shorten
 from service.wire import json_skeleton
 from service.wire.json_text import kind_of, parse
 from service.wire.long_list import LongList
@@ -103,10 +104,11 @@ def require_known(members: Collection[str], known: Collection[str]) -> None:
     """Refuse an object that has other members than the known ones.
 
     Raises:
-        InvalidInput: names the first unknown member.
+        InvalidInput: names the first unknown member, and the known one that is most like it.
     """
-    if unknown := sorted(set(members) - set(known)):
-        raise InvalidInput(f"unknown member, expected only {sorted(known)}", unknown[0])
+    for name in members:
+        if name not in known:
+            raise InvalidInput(describe_unknown(name, known), shorten(name))
 
 
 def _require(kind: type[Value], value: object, expected: str, field: str) -> Value:

@@ -18,9 +18,9 @@ from models.recalibration.limits import (
     MIN_ROWS_TO_ESTIMATE,
     MIN_ROWS_TO_PUBLISH,
 )
-from models.validation import describe, field_of, shorten, suggest
+from models.validation import describe, field_of
 from service.wire import v2_binary, v2_request
-from service.wire.json_object import require_integer
+from service.wire.json_object import require_integer, require_known
 from service.wire.json_tensors import parse_request
 
 JobKind = Literal["recalibration", "reference", "quantization"]
@@ -52,7 +52,7 @@ class JobParameters(BaseModel):
     capability: ClassVar[Capability | None] = None
     needs_rows: ClassVar[bool] = True
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     force: bool = Field(False, description="Publish although a gate does not pass.")
     spread: int = Field(
@@ -184,6 +184,7 @@ def decode(
     """
     header = body if header_length is None else v2_binary.split(body, header_length)[0]
     request = parse_request(header) if header or header_length is None else {}
+    _refuse_unknown_fields(request, parameters)
     chosen = _parameters(request.get("parameters", {}), parameters)
     if "collect" in request:
         if "inputs" in request:
@@ -194,11 +195,10 @@ def decode(
             raise InvalidInput(f"{message}, unless 'parameters.force' is true", "collect")
         return RecalibrationRequest(None, None, collect, chosen)
     if "inputs" not in request and not parameters.needs_rows:
-        _refuse_unknown_fields(request)
         return RecalibrationRequest({}, None, 0, chosen)
     specs = list(inputs)
     if "inputs" not in request and (request or header_length is None):
-        _refuse_without_rows(request)
+        raise InvalidInput("missing; give rows here, or the number of rows to collect in 'collect'", "inputs")
     takes_labels = parameters.has_labels and LABELS not in {spec.name for spec in inputs}
     is_labelled = takes_labels and _names_input(request, LABELS)
     if is_labelled:
@@ -208,15 +208,11 @@ def decode(
     return RecalibrationRequest(rows, labels, 0, chosen)
 
 
-def _refuse_unknown_fields(request: Mapping[str, Any]) -> None:
+def _refuse_unknown_fields(request: Mapping[str, Any], kind: type[JobParameters]) -> None:
     for name in request:
-        if name not in _FIELDS:
-            raise InvalidInput(f"unknown field, {suggest(name, _FIELDS)}", shorten(name))
-
-
-def _refuse_without_rows(request: Mapping[str, Any]) -> None:
-    _refuse_unknown_fields(request)
-    raise InvalidInput("missing; give rows here, or the number of rows to collect in 'collect'", "inputs")
+        if name in kind.model_fields and name not in _FIELDS:
+            raise InvalidInput("unknown field, expected in 'parameters'", name)
+    require_known(request, _FIELDS)
 
 
 def _names_input(request: Mapping[str, Any], name: str) -> bool:
@@ -232,4 +228,4 @@ def _parameters(given: object, kind: type[JobParameters]) -> JobParameters:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = field_of(first)
-        raise InvalidInput(describe(first), f"parameters.{field}" if field else "parameters") from None
+        raise InvalidInput(describe(first, model=kind), f"parameters.{field}" if field else "parameters") from None

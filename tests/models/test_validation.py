@@ -27,7 +27,10 @@ class Layer(BaseModel):
 class Model(BaseModel):
     """Data with data inside."""
 
+    model_config = ConfigDict(extra="forbid")
+
     layers: list[Layer]
+    last: Layer | None = None
 
 
 def problem_in(data: Any) -> Any:
@@ -51,6 +54,23 @@ def test_a_problem_is_named_with_what_was_got_and_expected(layer: Any, field: st
 
     assert field_of(problem) == field
     assert describe(problem).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"layer": []}, "unknown field, did you mean 'layers'?"),
+        ({"layers": [{"eps": 1, "nam": "a"}]}, "unknown field, did you mean 'name'?"),
+        ({"layers": [{"eps": 1, "x": "a"}]}, "unknown field, expected only ['eps', 'name']"),
+        ({"layers": [], "last": {"epz": 1}}, "unknown field, did you mean 'eps'?"),
+    ],
+)
+def test_an_unknown_field_is_told_the_one_it_may_mean(data: Any, message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Model.model_validate(data)
+    problem = next(each for each in caught.value.errors() if each["type"] == "extra_forbidden")
+
+    assert describe(problem, model=Model) == describe(problem, model=Model | None) == message
 
 
 def test_a_secret_value_is_not_repeated() -> None:

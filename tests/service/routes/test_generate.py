@@ -84,7 +84,7 @@ def test_images_of_a_smaller_count_are_the_first_of_a_larger_one(drawn: TestClie
         ({"seed": 2**53}, 400, "seed: got "),
         ({"class": "maybe"}, 400, "class: got 'maybe', expected one of no, yes"),
         ({"class": 1}, 400, "class: got "),
-        ({"size": 1}, 400, "size: unknown member"),
+        ({"size": 1}, 400, "size: unknown field"),
         ([], 400, "body: got "),
     ],
 )

@@ -142,7 +142,7 @@ class TestPosted:
             ({"collect": 10**6}, "collect: "),
             ({"collect": 64.0}, "collect: "),
             ({"collect": 64, "parameters": {"prior": -1}}, "parameters.prior: "),
-            ({"collect": 64, "parameters": {"forse": True}}, "parameters.forse: "),
+            ({"collect": 64, "parameters": {"forse": True}}, "parameters.forse: unknown field, did you mean 'force'?"),
             ({"collect": 64, "parameters": {"force": 1}}, "parameters.force: "),
             ({"collect": 64, "parameters": []}, "parameters: "),
             ({"inputs": [tensor(ROWS), tensor(ROWS[:, 0], "labels")]}, "inputs[1].datatype: "),

@@ -59,5 +59,7 @@ def test_a_choice_is_one_of_several(value: Any) -> None:
 
 def test_an_unknown_member_is_named() -> None:
     json_object.require_known({"a": 1}, ("a", "b"))
-    with pytest.raises(InvalidInput, match=r"^x: unknown member, expected only \['a', 'b'\]"):
+    with pytest.raises(InvalidInput, match=r"^x: unknown field, expected only \['a', 'b'\]"):
         json_object.require_known({"a": 1, "x": 1, "y": 1}, ("a", "b"))
+    with pytest.raises(InvalidInput, match=r"^gama: unknown field, did you mean 'gamma'\?"):
+        json_object.require_known({"gama": 1}, ("beta", "gamma"))

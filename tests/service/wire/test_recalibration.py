@@ -49,3 +49,23 @@ def test_a_misspelt_field_is_named_with_the_one_it_may_mean() -> None:
         decode(body(colect=64), None, INPUTS, OUTPUTS)
     with pytest.raises(InvalidInput, match="inputs: missing; give rows here, or"):
         decode(body(), None, INPUTS, OUTPUTS)
+
+
+def test_a_misspelt_parameter_is_named_with_the_one_it_may_mean() -> None:
+    with pytest.raises(InvalidInput, match=r"^parameters.priorr: unknown field, did you mean 'prior'\?"):
+        decode(body(collect=64, parameters={"priorr": 8}), None, INPUTS, OUTPUTS)
+    assert decode(body(collect=64, parameters={"prior": 8}), None, INPUTS, OUTPUTS).prior == 8
+
+
+@pytest.mark.parametrize("rows", [{"collect": 64}, {"inputs": [ROW]}])
+def test_a_parameter_outside_of_the_parameters_is_refused(rows: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"^prior: unknown field, expected in 'parameters'"):
+        decode(body(**rows, prior=8), None, INPUTS, OUTPUTS)
+    assert decode(body(**rows, id="mine"), None, INPUTS, OUTPUTS).prior is None
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_parameters_are_finite(value: str) -> None:
+    for name in ("prior", "max_share", "timeout_seconds"):
+        with pytest.raises(InvalidInput, match=rf"^parameters.{name}: got (nan|inf), expected"):
+            decode(f'{{"collect": 64, "parameters": {{"{name}": {value}}}}}'.encode(), None, INPUTS, OUTPUTS)
