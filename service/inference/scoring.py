@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from models.capabilities import unavailable
-from models.errors import InvalidInput, Overloaded
+from models.errors import InvalidInput, NotReady, Overloaded
 from service.catalog.served_version import ServedVersion
 from service.inference.dialect import Dialect, Query
 from service.inference.queue import Outputs
@@ -40,6 +40,7 @@ class Scorer:
         Raises:
             Overloaded: too many requests wait for scores.
             InvalidInput: the version has none.
+            NotReady: its observed graph could not be loaded.
             InferenceFailed: the runtime failed on these inputs.
         """
         if self._waiting >= MAX_WAITING:
@@ -52,8 +53,9 @@ class Scorer:
         finally:
             self._waiting -= 1
         if dialect.requires_scores:
-            reason = unavailable(served.manifest).get("layer_statistics", "the version has no observed graph")
-            raise InvalidInput(reason, "parameters.layer_statistics")
+            if reason := unavailable(served.manifest).get("layer_statistics"):
+                raise InvalidInput(reason, "parameters.layer_statistics")
+            raise NotReady("the graph that layer statistics come from could not be loaded; the log says why")
         return None
 
     def close(self) -> None:

@@ -3,12 +3,17 @@
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from models.errors import InvalidInput, NotReady
 from service.inference.dialect import Query
 from service.inference.scoring import Scorer
 from service.telemetry import logs
 from tests.awaiting import within_time
+from tests.watching import watched_bundle
 
 
 @dataclass
@@ -44,3 +49,15 @@ def test_many_requests_for_scores_take_no_thread_of_others_and_know_their_reques
         scorer.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("has_reference", "error"), [(True, NotReady), (False, InvalidInput)])
+def test_what_could_not_be_loaded_is_no_mistake_of_the_client(has_reference: bool, error: type[Exception]) -> None:
+    manifest = watched_bundle().manifest
+    served = SimpleNamespace(manifest=manifest if has_reference else manifest.model_copy(update={"drift": None}))
+    nothing, dialect = SimpleNamespace(scorer=lambda _served: None), SimpleNamespace(requires_scores=True)
+    scorer = Scorer(nothing)  # type: ignore[arg-type]
+
+    with pytest.raises(error):
+        asyncio.run(scorer.score(dialect, served, Query({}, None)))  # type: ignore[arg-type]
+    scorer.close()

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from models.datatypes import Array, Arrays
+from models.errors import BundleError
 from models.rows import count_rows
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.watching.observed_model import ObservedModel
-from service.watching.observed_models import ObservedModels
+from service.watching.observed_models import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, ObservedModels
 from tests.bundles import INPUT
-from tests.service.watching.doubles import open_observed_model
+from tests.service.watching.doubles import Clock, open_observed_model
 from tests.watching import watched_bundle
 
 
@@ -31,23 +32,54 @@ def test_an_observed_model_leaves_the_memory_with_its_version() -> None:
     assert observed_model() is None
 
 
-def test_a_bundle_that_cannot_be_read_is_read_once(served: ServedVersion) -> None:
-    opened = []
+@pytest.mark.parametrize("error", [FileNotFoundError("pruned meanwhile"), BundleError("damaged"), MemoryError()])
+def test_a_graph_that_cannot_be_opened_is_tried_again_less_and_less_often(
+    served: ServedVersion, error: Exception
+) -> None:
+    tried = []
 
     def fail(_served: ServedVersion) -> ObservedModel:
-        opened.append(1)
-        raise FileNotFoundError("pruned meanwhile")
+        tried.append(clock.now)
+        raise error
 
-    observed_models = ObservedModels(fail)
-    assert [observed_models.of(served) for _ in range(2)] == [None, None]
-    assert opened == [1]
+    clock = Clock()
+    observed_models = ObservedModels(fail, clock)
+    for minute in range(6 * 60):
+        clock.now = 60.0 * minute
+        assert observed_models.of(served) is None
+        assert observed_models.of(served) is None
+
+    waits = np.diff(tried) / FIRST_RETRY_SECONDS
+    assert waits.tolist() == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+
+
+def test_a_graph_that_can_be_opened_again_is_opened_once(served: ServedVersion) -> None:
+    clock, outcomes = Clock(), iter([OSError("too many open files"), None])
+
+    def open_model(version: ServedVersion) -> ObservedModel:
+        if error := next(outcomes):  # a third attempt would be a StopIteration
+            raise error
+        return open_observed_model(version)
+
+    observed_models = ObservedModels(open_model, clock)
+    found = []
+    for seconds in (0.0, FIRST_RETRY_SECONDS - 1, FIRST_RETRY_SECONDS, 2 * MAX_RETRY_SECONDS):
+        clock.now = seconds
+        found.append(observed_models.of(served))
+
+    assert found[:2] == [None, None]
+    assert found[2] is not None
+    assert found[2] is found[3]
 
 
 def test_a_version_without_an_observed_graph_is_opened_once(served: ServedVersion) -> None:
     opened = []
-    observed_models = ObservedModels(lambda _served: opened.append(1))
+    clock = Clock()
+    observed_models = ObservedModels(lambda _served: opened.append(1), clock)
 
-    assert [observed_models.of(served) for _ in range(3)] == [None, None, None]
+    for hour in range(3):
+        clock.now = hour * MAX_RETRY_SECONDS
+        assert observed_models.of(served) is None
     assert opened == [1]
 
 
