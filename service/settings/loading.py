@@ -1,18 +1,12 @@
 """Loads settings from flags, environment and file. Nothing else reads the environment."""
 
 import os
+import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from models.validation import describe, field_of, suggest
 from service.settings.errors import ConfigurationError
@@ -22,10 +16,10 @@ _SECRET = {"admin_token", "api_keys", "repository", "ssl_keyfile_password", "sto
 """Settings whose values no message repeats. The URLs may have a password in them."""
 
 
-class Loaded(BaseSettings):
+class Loaded(BaseModel):
     """What is given by flags, environment variables and the file that a variable names."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     @classmethod
     def from_flags(cls, given: Mapping[str, Any]) -> Self:
@@ -38,35 +32,34 @@ class Loaded(BaseSettings):
             ConfigurationError: a value is invalid, or a name is not a setting.
         """
         _refuse_unknown_variables(os.environ, cls.model_fields)
-        if (file := os.environ.get(CONFIG_VARIABLE)) and not Path(file).is_file():
-            raise ConfigurationError(f"{CONFIG_VARIABLE}: the file {file} does not exist")
         try:
             return cls(**given)
         except ValidationError as error:
             # A default that follows from other settings is not found either: that is no problem of its own.
             problems = [problem for problem in error.errors() if problem["type"] != "default_factory_not_called"]
             raise ConfigurationError("\n".join(_describe(problem, cls.model_fields) for problem in problems)) from error
-        except (SettingsError, ValueError) as error:
-            raise ConfigurationError(str(error)) from error
 
+    @model_validator(mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def _add_environment_and_file(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Flags, then environment, then file: the first with a value wins."""
-        sources = [init_settings, env_settings]
-        if file := os.environ.get(CONFIG_VARIABLE):
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
-        return tuple(sources)
+        names = {f"{ENV_PREFIX}{name}".upper(): name for name in cls.model_fields}
+        variables = {names[name.upper()]: value for name, value in os.environ.items() if name.upper() in names}
+        return {**_read_file(), **variables, **given}
+
+
+def _read_file() -> dict[str, Any]:
+    if not (file := os.environ.get(CONFIG_VARIABLE)):
+        return {}
+    try:
+        return tomllib.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{CONFIG_VARIABLE}: the file {file} cannot be read: {reason}") from error
 
 
 def _refuse_unknown_variables(environ: Iterable[str], settings: Iterable[str]) -> None:
-    # pydantic-settings ignores unknown variables even with extra="forbid": a misspelt one would have no effect.
+    # Others belong to other programs; a misspelt one would have no effect.
     known = {f"{ENV_PREFIX}{name}".upper() for name in settings} | {CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
     if unknown:
