@@ -22,8 +22,9 @@ import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift import by_model
-from benchmarks.drift.rows import WITH_RESNET, Model, TestImages
+from benchmarks.drift.rows import Model, TestImages
 from benchmarks.drift.streams import DRAWS, Streams, window_statistics
+from benchmarks.mnist_models import MODELS
 from models.batchnorm import Float64
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.alarm_rule import SECONDS_PER_DAY, AlarmRule
@@ -142,7 +143,7 @@ HEAD = """\
 
 def table() -> str:
     parts = [HEAD]
-    for one in sorted(_lines(), key=lambda one: WITH_RESNET.index(one["model"])):
+    for one in sorted(_lines(), key=lambda one: MODELS.index(one["model"])):
         weeks = DAYS / 7
 
         def weekly(title: str, one: Line = one, weeks: float = weeks) -> str:

@@ -24,7 +24,8 @@ from scipy.stats import binomtest, spearmanr
 from benchmarks import corruptions, unseen_corruptions
 from benchmarks.bundles import held_out_rows
 from benchmarks.corruptions import Images
-from benchmarks.drift.rows import WITH_RESNET, Model, Rows, TestImages, read_model, significance, windows
+from benchmarks.drift.rows import Model, Rows, TestImages, significance, windows
+from benchmarks.mnist_models import MODELS, add_options, read_model
 from benchmarks.pages import write_between
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
 from models.classification import probabilities
@@ -167,7 +168,7 @@ def table(group: str) -> str:
         "| | rows | an alarm is | loses 3 points or more | loses less than 1.5 | undisturbed | by writer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, size, (title, rule) in itertools.product(WITH_RESNET, SIZES, RULES.items()):
+    for name, size, (title, rule) in itertools.product(MODELS, SIZES, RULES.items()):
         lines = [line for line in _lines(name, group) if line["rows"] == size]
         if not lines:
             continue
@@ -186,7 +187,7 @@ def accuracy_table(group: str) -> str:
         "| | rows | mean error, points | rank correlation | covered | undisturbed: > 2 points low | by writer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, size in itertools.product(WITH_RESNET, SIZES):
+    for name, size in itertools.product(MODELS, SIZES):
         lines = [line for line in _lines(name, group) if line["rows"] == size]
         moved = [line for line in lines if line["condition"] not in APART]
         if not moved:
@@ -209,14 +210,11 @@ def _is_too_low(line: dict[str, Any]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=WITH_RESNET, help="to measure")
-    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
-    parser.add_argument("--set", choices=SETS, default="unseen", help="of corruptions")
+    add_options(parser, sets=SETS)
     parser.add_argument("--write", type=Path, help="folder of the pages whose tables are written")
     options = parser.parse_args()
     if options.model:
-        measure(read_model(options.model, options.resnet), options.set, options.data_dir)
+        measure(Model.of(read_model(options.model, options.resnet)), options.set, options.data_dir)
     print(table(options.set))
     if options.write:
         write_between(options.write / "drift.md", "drift_alarms", table("unseen"))

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from benchmarks.drift.rows import MODELS, TestImages
-from benchmarks.signs import MEASURED, Data, cases
+from benchmarks.cases import MEASURED, Data, cases
+from benchmarks.drift.rows import TestImages
+from benchmarks.mnist_models import STARTERS
 from models import starter
 from models.batchnorm import Float64
 from models.classification import probabilities
-from models.repository.repository import Repository
 from models.runtime.load import load
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,7 +51,7 @@ class Cbpe:
 
 
 def measure(name: str, folder: Path, nannyml: Path | None) -> dict[str, dict[str, float]]:
-    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    parent = starter.read(name)
     (spec,) = parent.manifest.inputs
     run, output = load(parent.folded, optimize=True), parent.manifest.outputs[0].name
 
@@ -82,7 +82,7 @@ def _ask_nannyml(python: Path, reference: Float64, labels: np.ndarray, given: Fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--model", choices=STARTERS, required=True)
     parser.add_argument("--nannyml", type=Path, help="interpreter that has nannyml")
     options = parser.parse_args()
     found = measure(options.model, options.data_dir, options.nannyml)

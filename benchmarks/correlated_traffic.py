@@ -21,8 +21,9 @@ import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift import by_model
-from benchmarks.drift.rows import WITH_RESNET, Model, Rows, TestImages
+from benchmarks.drift.rows import Model, Rows, TestImages
 from benchmarks.drift.streams import DRAWS, Streams, window_statistics
+from benchmarks.mnist_models import MODELS
 from models.batchnorm import Float64
 from models.drift.baseline import OVERALL, SCORE_RATE, Baseline
 from models.drift.thresholds import WindowThresholds
@@ -126,7 +127,7 @@ HEAD = """\
 def table() -> str:
     lines = [HEAD]
     kinds = list(DRAWS)
-    for one in sorted(_lines(), key=lambda one: (WITH_RESNET.index(one["model"]), kinds.index(one["stream"]))):
+    for one in sorted(_lines(), key=lambda one: (MODELS.index(one["model"]), kinds.index(one["stream"]))):
         cells = (
             f"{one['before']:.1%}",
             *(

@@ -14,18 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bundles import held_out_rows
+from benchmarks.cases import Data
 from benchmarks.corruptions import corrupt
-from benchmarks.signs import Data
+from benchmarks.mnist_models import STARTERS
 from models import starter
 from models.graph.adapt import restate
 from models.graph.load import parse, serialize
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
-from models.repository.repository import Repository
 from models.runtime.load import load
 
-MODELS = ("mlp", "convnet")
 SHIFTS = ("noise", "brightness", "contrast")
 SEVERITY = 3
 SHARES = (0.0, 0.1, 0.25, 0.5)
@@ -33,7 +32,7 @@ ROWS, MEASURED = 256, 500
 
 
 def measure(name: str, data: Data) -> None:
-    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    parent = starter.read(name)
     (spec,) = parent.manifest.inputs
     output, shape = parent.manifest.outputs[0].name, (-1, *spec.shape[1:])
     source = parse(parent.source)
@@ -59,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
     data = Data(parser.parse_args().data_dir, MEASURED)
-    for name in MODELS:
+    for name in STARTERS:
         measure(name, data)
 
 

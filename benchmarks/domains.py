@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import corruptions, unseen_corruptions
-from benchmarks.auto.__main__ import MODELS, make_pool
+from benchmarks.auto.__main__ import make_pool
 from benchmarks.auto.week import Images
+from benchmarks.mnist_models import STARTERS
 from benchmarks.pages import write_between
 from models import starter
 from models.drift.domains import DomainRule
@@ -38,7 +39,6 @@ from models.observation import ObservationReader, RowStatistics, mean_output, sq
 from models.recalibration.domains import calibrate_domains
 from models.recalibration.estimate import recalibrate
 from models.repository.bundle import Bundle
-from models.repository.repository import Repository
 from models.runtime.load import load
 from service.wire.graph_part import keep_outputs
 
@@ -165,7 +165,7 @@ def shifts(*, tuning: bool) -> Iterator[tuple[str, int]]:
 def measure(name: str, data_dir: Path, *, tuning: bool) -> list[str]:
     """The lines of one model."""
     pool = make_pool(data_dir)
-    parent = Network(Repository(Path(starter.__file__).parent).read(name, 1))
+    parent = Network(starter.read(name))
     measurement = Measurement(parent, pool.clean, pool.labels)
     corrupt = corruptions.corrupt if tuning else unseen_corruptions.corrupt
     for kind, severity in shifts(tuning=tuning):
@@ -207,7 +207,7 @@ def measure(name: str, data_dir: Path, *, tuning: bool) -> list[str]:
 def measure_cost(name: str, data_dir: Path) -> list[str]:
     """The lines of one model: milliseconds of a request."""
     images = make_pool(data_dir).clean
-    parent = Network(Repository(Path(starter.__file__).parent).read(name, 1))
+    parent = Network(starter.read(name))
     manifest, observed = parent.bundle.manifest, parent.bundle.observed
     assert observed is not None
     (spec,) = manifest.inputs
@@ -247,7 +247,7 @@ def _milliseconds(function: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, nargs="+", default=MODELS)
+    parser.add_argument("--model", choices=STARTERS, nargs="+", default=STARTERS)
     parser.add_argument("--tuning", action="store_true", help="the corruptions that the rule was chosen on")
     parser.add_argument("--cost", action="store_true", help="processor time instead")
     parser.add_argument("--write", type=Path, help="page whose table is written")

@@ -25,8 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.mnist_models import MODELS
 from benchmarks.pages import write_between
-from benchmarks.signs_results import MODELS, points, read_lines
+from benchmarks.signs_results import points, read_lines
 from models.accuracy.estimator import logit
 
 NOT_TO_LEARN_FROM = ("one or two classes", "long tail", "foreign rows", "crafted rows")

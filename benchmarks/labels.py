@@ -21,21 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bundles import held_out_rows
+from benchmarks.cases import MEASURED, POOL, SETS, Case, CaseModel, CaseSet, Data, cases, measure_cases
 from benchmarks.gates_bound import NOT_TO_LEARN_FROM
+from benchmarks.mnist_models import MODELS, add_options, read_model
 from benchmarks.pages import write_between
-from benchmarks.signs import MEASURED, POOL, SETS, Case, CaseSet, Data, cases
-from benchmarks.signs_results import MODELS, RESULTS, points, read_lines
-from models import starter
+from benchmarks.signs_results import RESULTS, points, read_lines
 from models.graph.adapt import restate
-from models.graph.load import parse, serialize
-from models.recalibration.accuracy import AccuracyEstimator
-from models.recalibration.adaptation import AdaptiveNetwork
+from models.graph.load import serialize
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.gates import OUTVOTED
 from models.recalibration.sign_test import SignTest
-from models.repository.repository import Repository
-from models.runtime.load import load
+from models.repository.bundle import Bundle
 from models.stored_graph import SerializedGraph
 
 NARROW = "few classes, shifted"
@@ -66,38 +62,30 @@ def told(parent: NDArray[np.int64], candidate: NDArray[np.int64], labels: NDArra
     return "".join(np.where(parent == candidate, "=", signs))
 
 
-def measure(name: str, repository: Path, folder: Path, chosen: CaseSet) -> None:
-    parent = Repository(repository).read(name, 1)
-    (spec,) = parent.manifest.inputs
-    output, shape = parent.manifest.outputs[0].name, (-1, *spec.shape[1:])
-    source = parse(parent.source)
-    network = AdaptiveNetwork(source)
-    estimator = AccuracyEstimator.calibrate(parent.manifest, network, held_out_rows(parent), max_seconds=300)
-    data = Data(folder, MEASURED, chosen)
-    path = RESULTS / f"labels_{name}{chosen.suffix}.jsonl"
-    done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.is_file() else set()
+def measure(name: str, parent: Bundle, folder: Path, chosen: CaseSet) -> None:
+    model, data = CaseModel(parent), Data(folder, MEASURED, chosen)
+    network, output = model.network, model.output
 
     def accuracy(folded: SerializedGraph, key: str) -> float:
-        scores = load(folded, optimize=True)({spec.name: data.measured_of(key).reshape(shape)})[output]
-        return float(np.mean(scores.argmax(1) == data.labels))
+        return float(np.mean(model.classes(folded, data.measured_of(key)) == data.labels))
 
     accuracy_of_parent = cache(lambda key: accuracy(parent.folded, key))
-    with path.open("a") as file:
-        for case in (*cases(data), *narrow_cases(data)):
-            if case.name in done:
-                continue
-            rows = {spec.name: case.rows.reshape(shape)}
-            before, after = network.run(rows, 1.0), network.run(rows)
-            old, new = (found.outputs[output].argmax(1) for found in (before, after))
-            line: dict[str, Any] = {"name": case.name, "group": case.group, "told": told(old, new, case.labels)}
-            if case.group == NARROW:
-                candidate = replace(parent, folded=serialize(restate(source, after.mixed)))
-                found = evaluate(parent, candidate, Estimation(rows, network, before, after), estimator=estimator)
-                (key,) = case.measured
-                line |= {"before": accuracy_of_parent(key), "after": accuracy(candidate.folded, key)}
-                line["failed"] = [gate.name for gate in found.gates if not gate.passed]
-            file.write(json.dumps(line) + "\n")
-            file.flush()
+
+    def figures(case: Case) -> dict[str, Any]:
+        rows = model.inputs(case.rows)
+        before, after = network.run(rows, 1.0), network.run(rows)
+        old, new = (found.outputs[output].argmax(1) for found in (before, after))
+        line: dict[str, Any] = {"told": told(old, new, case.labels)}
+        if case.group == NARROW:
+            candidate = replace(parent, folded=serialize(restate(model.source, after.mixed)))
+            found = evaluate(parent, candidate, Estimation(rows, network, before, after), estimator=model.estimator)
+            (key,) = case.measured
+            line |= {"before": accuracy_of_parent(key), "after": accuracy(candidate.folded, key)}
+            line["failed"] = [gate.name for gate in found.gates if not gate.passed]
+        return line
+
+    path = RESULTS / f"labels_{name}{chosen.suffix}.jsonl"
+    measure_cases(path, (*cases(data), *narrow_cases(data)), figures)
 
 
 def read(suffix: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -168,15 +156,11 @@ def _shares(lines: list[dict[str, Any]], count: int, from_all: bool) -> Iterator
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
-    parser.add_argument("--set", choices=SETS, default="unseen", help="of corruptions and foreign rows")
-    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
+    add_options(parser, sets=SETS)
     parser.add_argument("--write", type=Path, help="page whose table is written")
     options = parser.parse_args()
     if options.model:
-        repository = options.resnet if options.model == "resnet" else Path(starter.__file__).parent
-        measure(options.model, repository, options.data_dir, SETS[options.set])
+        measure(options.model, read_model(options.model, options.resnet), options.data_dir, SETS[options.set])
     if options.write:
         write_between(options.write, "recalibration_labels", table())
 

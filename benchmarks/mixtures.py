@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import corruptions, foreign_rows, unseen_corruptions
-from benchmarks.auto.__main__ import MODELS, make_pool
+from benchmarks.auto.__main__ import make_pool
 from benchmarks.auto.week import Images
 from benchmarks.domains import SEED, shifts
+from benchmarks.mnist_models import STARTERS
 from models import starter
 from models.graph.load import parse
 from models.recalibration import gates
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate_mixture, usual_rows
 from models.repository.bundle import Bundle
-from models.repository.repository import Repository
 
 ROWS = 256
 PARTS = (1.0, 0.75, 0.5)
@@ -76,13 +76,13 @@ class Measurement:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, nargs="+", default=MODELS)
+    parser.add_argument("--model", choices=STARTERS, nargs="+", default=STARTERS)
     parser.add_argument("--tuning", action="store_true", help="the corruptions that the bounds were chosen on")
     options = parser.parse_args()
     clean = make_pool(options.data_dir).clean[:ROWS]
     print("| | rows | refused | by the remaining drift alone |\n|---|---|---|---|")
     for name in options.model:
-        measurement = Measurement(Repository(Path(starter.__file__).parent).read(name, 1))
+        measurement = Measurement(starter.read(name))
         found: dict[str, list[tuple[bool, bool]]] = {}
         for group, images in cases(clean, tuning=options.tuning):
             if (refused := measurement.refused(images)) is not None:

@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks import corruptions, unseen_corruptions
 from benchmarks.bundles import observed
-from benchmarks.drift.rows import Images, Model, Rows, TestImages, read_model, windows
+from benchmarks.drift.rows import Images, Model, Rows, TestImages, windows
+from benchmarks.mnist_models import add_options, read_model
 from benchmarks.pages import write_between
 from models.assemble import assemble, signed_lineage
 from models.datatypes import Arrays
@@ -132,13 +133,11 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=("convnet", "resnet"), help="to measure")
-    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
+    add_options(parser, ("convnet", "resnet"))
     parser.add_argument("--write", type=Path, help="page to put the table into")
     options = parser.parse_args()
     if options.model:
-        parent, images = read_model(options.model, options.resnet), TestImages(options.data_dir)
+        parent, images = Model.of(read_model(options.model, options.resnet)), TestImages(options.data_dir)
         found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
         of_model = [one for one in found if one["model"] == options.model]
         done = {one["watched"] for one in of_model if "shares" in one}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.mnist_models import MODELS
+
 RESULTS = Path(__file__).parent / "results"
-MODELS = ("mlp", "convnet", "resnet")
 GROUPS = (
     "corruption",
     "clean",

@@ -23,15 +23,14 @@ import numpy as np
 from benchmarks.auto.simulation import BASE, START, Simulation
 from benchmarks.auto.tally import Tally
 from benchmarks.auto.week import ATTACKS, HOURS, Episode, Pool, attacks, week
+from benchmarks.mnist_models import STARTERS
 from benchmarks.pages import write_between
 from models import starter
 from models.repository import held_out
 from models.repository.auto import AutoLimits
-from models.repository.repository import Repository
 from training.data import mnist
 
 RESULTS = Path(__file__).parent.parent / "results"
-MODELS = ("mlp", "convnet")
 IMAGES = 2000
 ROWS_PER_HOUR = 8192
 HARM = -0.5
@@ -51,7 +50,7 @@ def measure(
     name: str, pool: Pool, seed: int, hours: int, rows_per_hour: int, limits: AutoLimits, *, verbose: bool
 ) -> dict[str, Any]:
     """Simulate a week, and return its figures."""
-    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    parent = starter.read(name)
     simulation = Simulation(parent, pool, rows_per_hour, limits, seed)
     episodes = [episode for episode in week(seed) if episode.end <= hours]
     simulation.run(episodes)
@@ -85,7 +84,7 @@ def measure(
 
 def count_attempts(name: str, pool: Pool, rows_per_hour: int) -> str:
     """What came of rows that nothing must be published from."""
-    parent = Repository(Path(starter.__file__).parent).read(name, 1)
+    parent = starter.read(name)
     simulation = Simulation(parent, pool, rows_per_hour, AutoLimits(), 0)
     simulation.run(attacks())
     return "\n".join(
@@ -161,7 +160,7 @@ def _read(name: str) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=MODELS, help="to measure")
+    parser.add_argument("--model", choices=STARTERS, help="to measure")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--hours", type=int, default=HOURS, help="of the week, from its beginning")
     parser.add_argument("--rows-per-hour", type=int, default=ROWS_PER_HOUR, help="of the traffic")
@@ -185,7 +184,7 @@ def main() -> None:
                     file.write(json.dumps(found) + "\n")
             print(table([found]), flush=True)
     if options.write:
-        write_between(options.write, "auto", table([one for name in MODELS for one in _read(name)]))
+        write_between(options.write, "auto", table([one for name in STARTERS for one in _read(name)]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.drift import cost, detection, false_alarms, peers
-from benchmarks.drift.rows import MODELS, WITH_RESNET, TestImages, read_model
+from benchmarks.drift.rows import Model, TestImages
+from benchmarks.mnist_models import MODELS, STARTERS, add_options, read_model
 from benchmarks.pages import write_between
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -33,9 +34,7 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("measurement", choices=TABLES)
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=WITH_RESNET, help="the only one that is measured again, by the first two")
-    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
+    add_options(parser, use="the only one that is measured again, by the first two")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has alibi-detect")
     parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the tables into")
@@ -44,8 +43,8 @@ def main() -> None:
     if not arguments.show:
         match arguments.measurement:
             case "false_alarms" | "detection":
-                names = MODELS if arguments.model is None else (arguments.model,)
-                models = [read_model(name, arguments.resnet) for name in names]
+                names = STARTERS if arguments.model is None else (arguments.model,)
+                models = [Model.of(read_model(name, arguments.resnet)) for name in names]
                 module = false_alarms if arguments.measurement == "false_alarms" else detection
                 known = json.loads(kept.read_text())["measured"] if kept.is_file() else []
                 found = sorted(
@@ -53,7 +52,7 @@ def main() -> None:
                         *module.measure(TestImages(arguments.data_dir), models),
                         *(line for line in known if line["model"] not in names),
                     ],
-                    key=lambda line: WITH_RESNET.index(line["model"]),
+                    key=lambda line: MODELS.index(line["model"]),
                 )
             case "cost":
                 found = cost.measure()

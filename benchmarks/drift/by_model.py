@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.drift.rows import WITH_RESNET, Model, TestImages, read_model
+from benchmarks.drift.rows import Model, TestImages
+from benchmarks.mnist_models import add_options, read_model
 from benchmarks.pages import write_between
 
 
@@ -18,13 +19,11 @@ def run(description: str, measure: Callable[[Model, TestImages], None], table: C
         name: of the table in a page.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data-dir", type=Path, default=Path("data/mnist"))
-    parser.add_argument("--model", choices=WITH_RESNET, help="to measure")
-    parser.add_argument("--resnet", type=Path, help="repository with the model 'resnet'")
+    add_options(parser)
     parser.add_argument("--write", type=Path, help="page to put the table into")
     options = parser.parse_args()
     if options.model:
-        measure(read_model(options.model, options.resnet), TestImages(options.data_dir))
+        measure(Model.of(read_model(options.model, options.resnet)), TestImages(options.data_dir))
     print(table())
     if options.write:
         write_between(options.write, name, table())

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
-from benchmarks.drift.rows import WITH_RESNET, Model, Rows, TestImages, windows
+from benchmarks.drift.rows import Model, Rows, TestImages, windows
+from benchmarks.mnist_models import MODELS
 from models.drift.detector import Detector
 from training.data import digits
 
@@ -90,7 +91,7 @@ def judged(
 
 
 def _names(found: list[dict[str, Any]]) -> list[str]:
-    return [name for name in WITH_RESNET if any(one["model"] == name for one in found)]
+    return [name for name in MODELS if any(one["model"] == name for one in found)]
 
 
 def table(found: list[dict[str, Any]]) -> str:

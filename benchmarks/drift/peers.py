@@ -48,7 +48,8 @@ DETECTORS = ("KS, probabilities", "MMD, probabilities")
 def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
     """Draw the windows, judge them here, have them judged there."""
     from benchmarks.corruptions import CORRUPTIONS, corrupt
-    from benchmarks.drift.rows import MODELS, Model, windows
+    from benchmarks.drift.rows import Model, windows
+    from benchmarks.mnist_models import STARTERS
     from models.classification import probabilities
     from models.drift.detector import Detector
 
@@ -67,7 +68,7 @@ def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
     chosen = {key: np.stack(picked) for key, picked in drawn.items()}
 
     found = []
-    for name in MODELS:
+    for name in STARTERS:
         model = Model(name)
         observed = {condition: model.observe(rows) for condition, rows in inputs.items()}
         observed["calibrate"] = model.observe(images.images[calibrating])
@@ -78,7 +79,7 @@ def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
         features: dict[str, NDArray[Any]] = {
             f"probabilities/{condition}": probabilities(rows.logits, "logits") for condition, rows in every.items()
         }
-        if name == MODELS[0]:  # pixels are the same for all
+        if name == STARTERS[0]:  # pixels are the same for all
             flat = {condition: rows.reshape(len(rows), -1) for condition, rows in inputs.items()}
             features |= {f"pixels/{condition}": rows for condition, rows in flat.items()}
             features["pixels/calibrate"] = images.images[calibrating].reshape(len(calibrating), -1)
@@ -88,7 +89,7 @@ def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
                 named = {key.replace("/", "|"): value for key, value in arrays.items()}
                 np.savez(Path(folder) / file, allow_pickle=False, **named)
             for kind in DETECTORS:
-                if name != MODELS[0] and "pixels" in kind:
+                if name != STARTERS[0] and "pixels" in kind:
                     continue
                 # A process each, so that its memory is its own.
                 command = [peer_python, __file__, folder, kind]

@@ -15,13 +15,9 @@ from models.moments.window import WindowMoments
 from models.observation import ObservationReader, RowStatistics
 from models.reference import sample_rows
 from models.repository.bundle import Bundle
-from models.repository.repository import Repository
 from models.runtime.load import load
 from training.data import mnist
 
-MODELS = ("mlp", "convnet")
-WITH_RESNET = (*MODELS, "resnet")
-"""The starters, and the network that `benchmarks.signs` says how to train."""
 _BATCH_ROWS = 250
 
 Images = NDArray[np.float32]
@@ -78,15 +74,6 @@ class Model:
             layers = ObservationReader(self.manifest.layers, outputs).read(outputs)
             parts.append(Rows(layers, outputs[self.manifest.outputs[0].name]))
         return joined(parts)
-
-
-def read_model(name: str, resnet: Path | None) -> Model:
-    """A starter model, or "resnet" of a repository."""
-    if name != "resnet":
-        return Model(name)
-    if resnet is None:
-        raise SystemExit("resnet is no starter: give its repository with --resnet")
-    return Model.of(Repository(resnet).read(name, 1))
 
 
 def joined(parts: list[Rows]) -> Rows:

@@ -1,7 +1,6 @@
 """Two versions of the starter `mlp` whose answers differ. Also run in a container, where only Denge is installed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import onnx
 from onnx import numpy_helper
@@ -15,7 +14,7 @@ MODEL = "mlp"
 
 
 def first() -> Bundle:
-    return Repository(Path(starter.__file__).parent).read(MODEL, 1)
+    return starter.read(MODEL)
 
 
 def second() -> Bundle:

@@ -1,7 +1,6 @@
 """A starter model, re-calibrated by Denge and by torch."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from models.graph.load import parse
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
 from models.repository.bundle import Bundle
-from models.repository.repository import Repository
 from models.runtime.load import load
 from training.networks.convnet import ConvNet
 from training.networks.mlp import MLP
@@ -30,8 +28,7 @@ class Model:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        repository = Repository(Path(starter.__file__).parent)
-        self.bundle: Bundle = repository.read(name, 1)
+        self.bundle = starter.read(name)
         (spec,) = self.bundle.manifest.inputs
         self.shape = (-1, *spec.shape[1:])
         self.right_before = self.classifier(self.bundle)
