@@ -235,10 +235,12 @@ class Batcher:
     def _finish(self, batch: list[QueuedRequest], result: BatchResult) -> None:
         self._running -= 1
         self._scheduler.finish(batch, result.seconds)
-        counted = self._statistics.of(batch[0].served.model, batch[0].served.version)
+        served = batch[0].served
+        counted = self._statistics.of(served.model, served.version)
         counted.failed_runs += result.failed_runs
         for rows, seconds in result.runs:
             counted.record_run(rows, seconds)
+            served.engine.learn(rows, seconds)
         for request, outcome in zip(batch, result.results, strict=True):
             _resolve(request.future, outcome)
         self._start_batches()

@@ -35,12 +35,17 @@ class FakeEngine:
     seconds: float = 1.0
     gate: threading.Event = field(default_factory=threading.Event)
     runs: list[np.ndarray] = field(default_factory=list)
+    learned: list[int] = field(default_factory=list)
 
     is_row_wise: ClassVar[bool] = True
     is_busy: bool = False
 
     def expected_seconds(self, _rows: int) -> float:
         return self.seconds
+
+    def learn(self, rows: int, seconds: float) -> None:
+        assert seconds > 0
+        self.learned.append(rows)
 
     def run(self, inputs: dict[str, np.ndarray], _seconds: float = math.inf) -> dict[str, np.ndarray]:
         assert self.gate.wait(60)
@@ -419,6 +424,18 @@ def test_a_batch_stops_waiting_when_nothing_runs_any_more(engine: FakeEngine) ->
     play(scenario())
 
     assert engine.rows == [[0], [1]]
+
+
+def test_the_engine_learns_from_the_runs_in_threads(engine: FakeEngine) -> None:
+    async def ask() -> None:
+        engine.gate.set()
+        under_test = batcher()
+        await under_test.run(serve(engine), row(1))
+        await under_test.run(serve(engine), row(1, rows=3))
+
+    asyncio.run(ask())
+
+    assert engine.learned == [1, 3]
 
 
 @pytest.mark.parametrize("inline", [0.0, 3600.0], ids=["in a thread", "inline"])
