@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 _LENGTH = b"content-length"
-_LENGTH_LINE = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})(?=\r\n)", re.IGNORECASE)
 _MAX_DIGITS = 9
+_LENGTH_LINE = re.compile(rb"\r\ncontent-length: ?([0-9]{1,%d})(?=\r\n)" % _MAX_DIGITS, re.IGNORECASE)
 _MAX_BYTES = 4 << 10
 """Of a head that is kept, as long as its connection: usual ones have a few hundred."""
 

@@ -30,7 +30,7 @@ from service.http.heads import Refused
 from service.http.incoming import LARGE_SEGMENT_BYTES
 from service.http.known_head import KnownHead
 from service.http.predictions import PlainRequest
-from service.http.refusals import Phase, RefusingConnection, Stop
+from service.http.refusals import ConnectionEnded, Phase, RefusingConnection
 from service.http.response import Response
 
 _MAX_PARTS = 256
@@ -179,7 +179,7 @@ class Protocol(RefusingConnection):
         try:
             self._parse_parts()
         except (httptools.HttpParserError, Refused) as error:
-            if not isinstance(error.__context__, Stop):
+            if not isinstance(error.__context__, ConnectionEnded):
                 self._refuse(heads.reason(error))
             return
         if self._phase is not Phase.IDLE:

@@ -25,8 +25,8 @@ class Phase(Enum):
     SKIPPED = auto()  # the body of a request that has been answered
 
 
-class Stop(Exception):
-    """Ends the parsing of a connection."""
+class ConnectionEnded(Exception):
+    """The response to a request was the last one of its connection: nothing more of it is parsed."""
 
 
 class RefusingConnection(Connection):
@@ -55,7 +55,7 @@ class RefusingConnection(Connection):
         """Answer a request whose body has not been read.
 
         Raises:
-            Stop: the connection ends with the response.
+            ConnectionEnded: the connection ends with the response.
         """
         is_small = self._length is not None and self._length <= MAX_SKIPPED_BYTES
         if is_small and not self._expects_continue and not response.closes:
@@ -64,7 +64,7 @@ class RefusingConnection(Connection):
         else:
             self._drop()
             self._end(response)
-            raise Stop
+            raise ConnectionEnded
 
     def _refuse(self, error: PublicError) -> None:
         """End the connection with an error: the rest of the request is not read."""

@@ -22,11 +22,8 @@ from service.wire.pieces import INLINE_BYTES, RAW_INLINE_BYTES
 from service.wire.v2_request import InferRequest
 
 _JSON_LENGTH = b"inference-header-content-length"
-_MAX_SEARCHED_BYTES = 1 << 16
-"""Of a body in which a priority is looked for while the queue is full: about what comes together with the head.
-
-Of a JSON part in which images are looked for: what describes them is short, and numbers may go on for megabytes.
-"""
+_MAX_PRIORITY_BYTES = 1 << 16
+"""Of a body in which a priority is looked for while the queue is full: about what comes together with the head."""
 _MAX_DIGITS = 9
 """Of the length of a JSON part."""
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -91,7 +88,7 @@ class V2(OpenInference):
     def may_have_priority(self, call: Call) -> bool:
         """Whether the body is small enough to look for a parameter."""
         length = call.headers.get(b"content-length", b"")
-        return length.isdigit() and int(length) <= _MAX_SEARCHED_BYTES
+        return length.isdigit() and int(length) <= _MAX_PRIORITY_BYTES
 
     def has_priority(self, call: Call, body: bytes) -> bool:  # noqa: ARG002
         """Whether the body has the name of the parameter in it."""
@@ -128,7 +125,7 @@ def _find_image_reader(served: ServedVersion, call: Call, body: bytes) -> ImageR
     """What reads the images of a body, which come behind its JSON part."""
     if served.image_reader is None or (length := _json_length(call)) is None:
         return None
-    return find_image_reader(served, body, image_reader.DATATYPE, min(length, _MAX_SEARCHED_BYTES))
+    return find_image_reader(served, body, image_reader.DATATYPE, min(length, v2_request.MAX_DESCRIPTION_BYTES))
 
 
 def _json_length(call: Call) -> int | None:

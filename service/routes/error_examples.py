@@ -49,7 +49,7 @@ _INVALID = {
     "predict_labels": "body: expected a PNG or JPEG image; this is another format, or damaged or truncated",
     "generate_images": "model: 'mlp' has no generation: its manifest does not say how images are drawn from it",
     "normalize_with_layer": "data: got 2 channels on axis 1, layer 'hidden.0.norm' expects 64",
-    "normalize": "data: got lists that differ in length or kind at depth 1, expected like ones",
+    "normalize": "data: got lists that differ in length or kind at depth 1, expected lists of one length and kind",
     "get_live_model": "query.window: got '1w', expected '1m', '1h', '1d', '30d' or 'start'",
     "get_live_layer": "windw: unknown query parameter, did you mean 'window'?",
     "get_channel_history": "query.channel: got 64, layer 'hidden.0.norm' has channels 0 to 63",

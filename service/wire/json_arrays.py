@@ -44,7 +44,8 @@ def to_array(data: Any, datatype: Datatype, field: str, *, finite: bool = True) 
         lengths = set(map(len, level)) if len(kinds) == 1 else set()
         if len(lengths) != 1:
             raise InvalidInput(
-                f"got lists that differ in length or kind at depth {len(dims)}, expected like ones", field
+                f"got lists that differ in length or kind at depth {len(dims)}, expected lists of one length and kind",
+                field,
             )
         if len(dims) == MAX_RANK:
             raise InvalidInput(f"got lists that nest deeper, expected at most {MAX_RANK} levels", field)

@@ -259,4 +259,6 @@ def _flat(piece: bytes, depth: int, field: str) -> list[Any]:
 
 
 def _irregular(field: str) -> InvalidInput:
-    return InvalidInput("got lists that are empty, or differ in length or kind, expected none", field)
+    return InvalidInput(
+        "got lists that are empty, or differ in length or kind, expected lists of one length and kind", field
+    )

@@ -208,26 +208,25 @@ def _text(value: object, field: str) -> str:
 def _columns_of_rows(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
     """The values of each input in all rows, with the field that they came from."""
     if isinstance(given, LongList):
-        _require_single(specs, "instances[0]")
+        _require_single(specs, "no object", "instances[0]")
         return {specs[0].name: ("instances", given)}
     instances = require_list(given, "instances")
     if not instances:
         raise InvalidInput("got an empty list, expected at least one row", "instances")
     if not _names_inputs(instances[0]):
-        _require_single(specs, "instances[0]")
+        _require_single(specs, _describe(instances[0]), "instances[0]")
         return {specs[0].name: ("instances", instances)}
     names = {spec.name for spec in specs}
     for position, row in enumerate(instances):
         if not isinstance(row, dict) or set(row) != names:
-            sent = sorted(row) if isinstance(row, dict) else kind_of(row)
-            raise InvalidInput(f"got {sent}, expected an object with exactly {sorted(names)}", f"instances[{position}]")
+            raise _unnamed(specs, _describe(row), f"instances[{position}]")
     return {name: (f"instances[*].{name}", [row[name] for row in instances]) for name in names}
 
 
 def _columns(given: Any, specs: Sequence[TensorSpec]) -> dict[str, tuple[str, Any]]:
     """The values of each input, with the field that they came from."""
     if not _names_inputs(given):
-        _require_single(specs, "inputs")
+        _require_single(specs, _describe(given), "inputs")
         return {specs[0].name: ("inputs", given)}
     names = {spec.name for spec in specs}
     if set(given) != names:
@@ -239,6 +238,15 @@ def _names_inputs(value: object) -> bool:
     return isinstance(value, dict) and not is_base64(value)
 
 
-def _require_single(specs: Sequence[TensorSpec], field: str) -> None:
+def _require_single(specs: Sequence[TensorSpec], given: str, field: str) -> None:
     if len(specs) > 1:
-        raise InvalidInput(f"expected an object with exactly {sorted(spec.name for spec in specs)}", field)
+        raise _unnamed(specs, given, field)
+
+
+def _unnamed(specs: Sequence[TensorSpec], given: str, field: str) -> InvalidInput:
+    return InvalidInput(f"got {given}, expected an object with exactly {sorted(spec.name for spec in specs)}", field)
+
+
+def _describe(value: object) -> str:
+    """What a value is, with the names of its members if it is an object."""
+    return str(sorted(value)) if isinstance(value, dict) else kind_of(value)

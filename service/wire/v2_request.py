@@ -5,6 +5,7 @@ https://github.com/kserve/open-inference-protocol: specification/protocol/infere
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from json import JSONDecoder
 from typing import Any, NamedTuple
 
 from models.datatypes import Array
@@ -24,9 +25,10 @@ DRIFT_LAYER = "drift_layer"
 
 _MAX_PARAMETER = 2**32 - 1
 
-_BINARY_SIZE = b'"binary_data_size"'
-_MAX_SEARCHED_BYTES = 1 << 16
-"""Of a body that is not JSON, in which it is looked for what it may be."""
+MAX_DESCRIPTION_BYTES = 1 << 16
+"""Of a JSON part that is searched for what comes behind it: what describes tensors is short, and numbers may go on."""
+
+_BINARY_SIZE = '"binary_data_size"'
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,25 @@ def decode(
     try:
         request = parse_request(header)
     except InvalidInput as error:
-        if header_length is None and _BINARY_SIZE in body[:_MAX_SEARCHED_BYTES]:
+        if header_length is None and _has_bytes_behind(body):
             raise InvalidInput(
                 "missing, expected the length of the JSON part, since bytes follow it",
                 "Inference-Header-Content-Length",
             ) from error
         raise
     return interpret(request, raw, inputs, outputs, finite=finite, batched=batched, read_images=read_images)
+
+
+def _has_bytes_behind(body: bytes) -> bool:
+    """Whether a body begins with a JSON part that describes a tensor in binary, and goes on."""
+    text = body[:MAX_DESCRIPTION_BYTES].decode("latin-1")
+    if _BINARY_SIZE not in text:
+        return False
+    try:
+        _, end = JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return end < len(body)
 
 
 def interpret(

@@ -6,6 +6,7 @@ import pytest
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
 from service.wire import v1_json
+from service.wire.pieces import LARGE_BYTES
 
 SPECS = (
     TensorSpec(name="a", datatype="FP32", shape=(-1, 2)),
@@ -42,6 +43,28 @@ def test_several_inputs_are_refused_by_their_field(body: bytes, field: str) -> N
         v1_json.decode(body, SPECS)
 
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"instances": [[1, 2]]}', "instances[0]: got a list, expected an object with exactly ['a', 'b']"),
+        (b'{"instances": [7]}', "instances[0]: got a number, expected an object with exactly ['a', 'b']"),
+        (b'{"instances": [{"b64": "Yg=="}]}', "instances[0]: got ['b64'], expected an object with exactly ['a', 'b']"),
+        (b'{"instances": [{"a": [1, 2]}]}', "instances[0]: got ['a'], expected an object with exactly ['a', 'b']"),
+        (b'{"inputs": [[1, 2]]}', "inputs: got a list, expected an object with exactly ['a', 'b']"),
+        (
+            b'{"instances": [' + b"[1, 2], " * LARGE_BYTES + b"[1, 2]]}",
+            "instances[0]: got no object, expected an object with exactly ['a', 'b']",
+        ),
+    ],
+    ids=["a list", "a number", "base64", "one of two", "columns", "many lists"],
+)
+def test_what_does_not_name_the_inputs_is_told_their_names(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        v1_json.decode(body, SPECS)
+
+    assert str(caught.value) == message
 
 
 def test_several_outputs_come_back_by_name() -> None:

@@ -63,5 +63,6 @@ def test_bytes_behind_the_json_part_need_the_header_with_its_length() -> None:
     ):
         v2_request.decode(header + b"\x00\x00\x80\x3f", None, specs, specs)
     assert v2_request.decode(header + b"\x00\x00\x80\x3f", str(len(header)), specs, specs).inputs["x"] == 1
-    with pytest.raises(InvalidInput, match=r"^body: not valid JSON"):
-        v2_request.decode(json.dumps({"inputs": [tensor]}).encode() + b"\x00", None, specs, specs)
+    for broken in (json.dumps({"inputs": [tensor]}).encode() + b"\x00", header[:-1], header.replace(b"[", b"", 1)):
+        with pytest.raises(InvalidInput, match=r"^body: not valid JSON"):
+            v2_request.decode(broken, None, specs, specs)
