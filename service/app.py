@@ -24,6 +24,7 @@ from service.composition.parts import Parts
 from service.composition.predictions import build_predictions
 from service.composition.replicas import make_recalibrations, new_member, share_drift
 from service.host.blocking_pool import BlockingPool
+from service.host.cores import count_usable
 from service.host.lifecycle import Lifecycle
 from service.http.framework import Framework
 from service.http.predictions import Application
@@ -89,6 +90,7 @@ def create_app(
         trials=trials.start if settings.load_seconds else trust,
         # Stored observations are read now, not when they are asked for.
         on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
+        cores=count_usable(),
     )
     lifecycle.served = lambda: [(one.model, one.manifest) for one in catalog.served() if catalog.is_default(one)]
     rollouts = Rollouts(catalog)

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -26,6 +26,9 @@ from service.host.named_locks import NamedLocks
 
 log = structlog.get_logger()
 
+MAX_LOADING = 4
+"""Models that are loaded together at the start, where there are as many cores: each takes the memory of its bundle."""
+
 
 class Catalog(Lookups):
     """Loads, replaces and unloads versions of models.
@@ -39,6 +42,7 @@ class Catalog(Lookups):
         draw: a number from 0 to 1, evenly distributed; drawn for each request that a canary could answer.
         trials: start the trials of versions that are to be loaded.
         on_loaded: called with every version that has been loaded, before it is served.
+        cores: that the process may use.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class Catalog(Lookups):
         draw: Callable[[], float] = random.random,
         trials: Trials = trust,
         on_loaded: Callable[[ServedVersion], object] = lambda _served: None,
+        cores: int = 1,
     ) -> None:
         super().__init__(draw)
         self.repository = repository
         self._loader = Loader(repository, start, trials, on_loaded)
         self._loaded_versions = loaded_versions
+        self._threads = min(cores, MAX_LOADING)
         self._changes = NamedLocks("model")
         self._replacing = threading.Lock()
 
@@ -80,15 +86,10 @@ class Catalog(Lookups):
                 to_load = self._to_load(self.repository.rollout(name), found.versions)
                 wanted[name] = [(name, version) for version in to_load]
         trials = self._loader.start_trials([key for keys in wanted.values() for key in keys])
-        for name in as_completed({name: [trials[key] for key in keys] for name, keys in wanted.items()}):
-            try:
-                with self._changes.held(name):
-                    if self._current(name).is_wanted:  # not unloaded meanwhile
-                        self._refresh(name, trials=trials)
-            except ProviderUnavailable:
-                raise
-            except DengeError as error:
-                log.error("model_not_loaded", model=name, error=str(error))
+        tried = as_completed({name: [trials[key] for key in keys] for name, keys in wanted.items()})
+        with ThreadPoolExecutor(self._threads, "load") as threads:
+            for loading in [threads.submit(self._load_wanted, name, trials) for name in tried]:
+                loading.result()
 
     def want_all(self) -> Mapping[str, ModelListing]:
         """Note that every model of the repository is to be served, and return what the repository has.
@@ -195,6 +196,16 @@ class Catalog(Lookups):
             self._is_known = True
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
+
+    def _load_wanted(self, name: str, trials: Mapping[VersionKey, "Future[str]"]) -> None:
+        try:
+            with self._changes.held(name):
+                if self._current(name).is_wanted:  # not unloaded meanwhile
+                    self._refresh(name, trials=trials)
+        except ProviderUnavailable:
+            raise
+        except DengeError as error:
+            log.error("model_not_loaded", model=name, error=str(error))
 
     def _current(self, name: str) -> ModelSnapshot:
         return self._models.get(name, ModelSnapshot())

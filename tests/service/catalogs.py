@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from models.repository.bundle import Bundle
+from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.catalog import Catalog
 
 
-def start(bundle: Bundle) -> Engine:
+def start(bundle: ServedBundle) -> Engine:
     """The engine of a bundle, on the CPU."""
     return Engine(bundle.folded, bundle.manifest.inputs)
 

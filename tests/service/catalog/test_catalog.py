@@ -1,11 +1,14 @@
 """Loading, replacing and unloading versions."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from models.errors import InferenceFailed, ModelNotFound, NotReady, VersionNotFound
-from models.repository.bundle import Bundle
+from models.repository.bundle import Bundle, ServedBundle
 from models.repository.repository import Repository
+from models.runtime.engine import Engine
 from service.catalog.catalog import Catalog
 from tests.bundles import tiny_bundle
 from tests.rollouts import promote
@@ -21,6 +24,21 @@ def test_an_empty_repository_is_ready_and_has_nothing(repository: Repository) ->
     assert empty.names() == []
     with pytest.raises(ModelNotFound):
         empty.get("tiny")
+
+
+def test_with_several_cores_several_models_are_loaded_at_a_time(repository: Repository) -> None:
+    for name in ("first", "second"):
+        repository.publish(tiny_bundle(name))
+    together = threading.Barrier(2)
+
+    def open_together(bundle: ServedBundle) -> Engine:
+        together.wait(60)
+        return start(bundle)
+
+    catalog = Catalog(repository, open_together, cores=2)
+    catalog.load_all()
+
+    assert catalog.names() == ["first", "second"]
 
 
 def test_the_newest_versions_and_the_default_one_are_loaded(repository: Repository) -> None:
