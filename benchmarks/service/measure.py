@@ -43,13 +43,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Started:
-    """A server that has answered."""
+    """A server that has answered.
+
+    Attributes:
+        cold_start_s: from its start to its first answer.
+        cold_start_cpu_s: processor time that it has taken by then.
+    """
 
     name: str
     server: Server
     port: int
     running: Running
     cold_start_s: float
+    cold_start_cpu_s: float
 
 
 class Measurement:
@@ -70,7 +76,7 @@ class Measurement:
     def records(self) -> Iterator[Record]:
         for name in self._served():
             with ExitStack() as stack:
-                self._start(name, stack)  # once for nothing: from now on its files are in the page cache
+                self.start(name, stack)  # once for nothing: from now on its files are in the page cache
         for number in range(self._plan.rounds):
             for record in self._round(number):
                 yield {"round": number, **record}
@@ -78,7 +84,7 @@ class Measurement:
     def _round(self, number: int) -> Iterator[Record]:
         plan = self._plan
         with ExitStack() as stack:
-            started = [self._start(name, stack) for name in self._served()]
+            started = [self.start(name, stack) for name in self._served()]
             turn = number % max(len(started), 1)
             started = started[turn:] + started[:turn]
             for case in plan.cases:
@@ -102,7 +108,7 @@ class Measurement:
     def _served(self) -> list[str]:
         return [name for name in self._plan.servers if name != IN_PROCESS]
 
-    def _start(self, name: str, stack: ExitStack) -> Started:
+    def start(self, name: str, stack: ExitStack) -> Started:
         server, port = self._known[name], free_port()
         # A setting of whoever runs this must not reach the server under test.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DENGE_")}
@@ -116,9 +122,10 @@ class Measurement:
 
         first, *others = [asked[0] for asked in self._questions.values()]
         cold_start_s = running.wait_until(lambda: answers(first))
+        cold_start_cpu_s = running.cpu_seconds()
         running.wait_until(lambda: all(map(answers, others)))  # one model may be loaded before another
         running.wait_until_idle()  # what it does after its first answer must not delay the start of the next server
-        return Started(name, server, port, running, cold_start_s)
+        return Started(name, server, port, running, cold_start_s, cold_start_cpu_s)
 
     def _load(self, one: Started, case: str, concurrency: int, seconds: int) -> Record:
         asked, computes = self._questions[case], one.server.computes
