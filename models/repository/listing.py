@@ -87,7 +87,7 @@ def _list_entry(entry: "os.DirEntry[str]") -> ModelListing:
             return list_model(Path(entry.path))
     except OSError as error:
         return ModelListing(unusable={"": f"its folder cannot be read: {error.strerror}"})
-    return ModelListing(unusable={"": "it is a link to nothing"}) if entry.is_symlink() else ModelListing()
+    return ModelListing(unusable={"": "it is a link to no folder"}) if entry.is_symlink() else ModelListing()
 
 
 def _reason_against(entry: "os.DirEntry[str]") -> str:
@@ -97,5 +97,5 @@ def _reason_against(entry: "os.DirEntry[str]") -> str:
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     if not is_folder:
-        return "it is a link to nothing" if entry.is_symlink() else "it is not a folder"
+        return "it is a link to no folder" if entry.is_symlink() else "it is not a folder"
     return reason_against_number(entry.name)

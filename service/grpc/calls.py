@@ -25,7 +25,7 @@ _ONCE = (b"authorization", b"origin")
 """Metadata that no call may have twice: which one counts would be left to chance."""
 
 _OK = 200
-_CANCELLED = public_error(ClientDisconnected("the client has cancelled the call"))
+_CANCELLED = public_error(ClientDisconnected("the call was cancelled: by its client, or as the service stops"))
 _REQUEST_ID = REQUEST_ID.decode()
 
 Context = ServicerContext[bytes, bytes]

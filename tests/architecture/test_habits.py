@@ -76,6 +76,15 @@ def test_wherever_onnxruntime_is_imported_its_telemetry_is_disabled_before() -> 
     assert not disables_telemetry(ROOT / "training" / "export.py")
 
 
+def test_every_image_disables_the_telemetry_of_onnxruntime() -> None:
+    base, *stages = (ROOT / "Dockerfile").read_text("utf-8").split("\nFROM ")[1:]
+
+    assert base.startswith("${PYTHON} AS base\n")
+    assert "ORT_DISABLE_TELEMETRY=1" in base
+    images = {stage.split()[2]: stage.split()[0] for stage in stages}
+    assert images["service"] == images["training"] == "base"
+
+
 @pytest.mark.parametrize("source", ["import onnxruntime as ort", "def f():\n    from onnxruntime.capi import x"])
 def test_an_import_of_onnxruntime_is_found(source: str) -> None:
     assert imports_onnxruntime(ast.parse(source))

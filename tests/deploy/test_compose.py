@@ -1,4 +1,4 @@
-"""The fleet of Compose: names, ports and settings that several files repeat."""
+"""Compose: what confines the services, and names, ports and settings that several files repeat."""
 
 import re
 from typing import Any
@@ -20,12 +20,30 @@ def test_the_variables_of_all_services_are_settings() -> None:
     assert {name for name in given if name.startswith(ENV_PREFIX)} - SETTINGS == set()
 
 
-def test_the_services_of_the_fleet_are_confined() -> None:
+@pytest.mark.parametrize("name", ["denge", "train", "replica", "valkey", "balancer"])
+def test_services_are_confined(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "pid", "network_mode", "ipc", "devices"} & service.keys()
+
+
+@pytest.mark.parametrize("name", ["denge", "train", "replica", "balancer"])
+def test_services_run_as_a_user_without_rights_and_write_to_memory_and_volumes(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["user"] == "10001:10001"
+    assert "cap_add" not in service
+    assert service["tmpfs"] == ["/tmp"]
+    mounts = [mount.split(":") for mount in service["volumes"]]
+    assert all(mode == ["ro"] for source, _, *mode in mounts if source.startswith((".", "/")))
+
+
+def test_every_service_of_denge_is_tested_to_be_confined() -> None:
+    assert {name for name, service in SERVICES.items() if "build" in service} == {"denge", "train", "replica"}
     assert FLEET.keys() == {"replica", "valkey", "balancer"}
-    for service in FLEET.values():
-        assert service["read_only"]
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_only_replicas_reach_the_store() -> None:

@@ -36,7 +36,7 @@ def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     ("make", "reason"),
     [
         (loop, "Too many levels of symbolic links"),
-        (dangle, "it is a link to nothing"),
+        (dangle, "it is a link to no folder"),
         (Path.touch, "it is not a folder"),
         (os.mkfifo, "it is not a folder"),
         (bind, "it is not a folder"),
@@ -54,7 +54,7 @@ def test_what_is_in_the_place_of_a_version_is_reported(
     assert repository.publish(tiny_bundle()) == 3
 
 
-@pytest.mark.parametrize(("make", "reason"), [(loop, "symbolic links"), (dangle, "it is a link to nothing")])
+@pytest.mark.parametrize(("make", "reason"), [(loop, "symbolic links"), (dangle, "it is a link to no folder")])
 def test_a_link_in_the_place_of_a_model_is_reported(
     repository: Repository, make: Callable[[Path], None], reason: str
 ) -> None:

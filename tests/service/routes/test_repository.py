@@ -120,8 +120,8 @@ def test_what_cannot_be_used_is_in_the_index(own_client: TestClient, repository:
     index = own_client.post("/v2/repository/index").json()
     reasons = {(entry["name"], entry["version"]): entry["reason"] for entry in index if entry["reason"]}
     assert reasons == {
-        ("tiny", "2"): "it is a link to nothing",
-        ("broken", ""): "it is a link to nothing",
+        ("tiny", "2"): "it is a link to no folder",
+        ("broken", ""): "it is a link to no folder",
         ("empty", "1"): "not loaded",
     }
     refused = own_client.post("/v2/repository/models/empty/load")
