@@ -14,7 +14,7 @@ from models.errors import InvalidInput
 from models.repository.repository import Repository
 from service.access import Guard
 from service.grpc.calls import Access, Calls, Respond, parse_peer
-from service.grpc.messages import message_class
+from service.grpc.messages import SERVICE, message_class, pool
 from service.grpc.server import GrpcServer
 from service.grpc.service import Service
 from service.host.lifecycle import Lifecycle
@@ -55,6 +55,36 @@ def test_predictions_need_a_key_and_changes_the_token(repository: Repository) ->
     assert predictions == [unknown, unknown, fine, fine]
     assert changes == [unknown, unknown, grpc.StatusCode.PERMISSION_DENIED, fine]
     assert refused.value.code() == unknown
+
+
+ACCESS = {
+    "ModelInfer": {KEY, TOKEN},
+    "ModelStreamInfer": {KEY, TOKEN},
+    "RepositoryModelLoad": {TOKEN},
+    "RepositoryModelUnload": {TOKEN},
+}
+"""Tokens that let a call in, by method. All others are public."""
+
+
+def test_every_method_asks_for_its_token(repository: Repository) -> None:
+    methods = [method.name for method in pool.FindServiceByName(SERVICE).methods]
+    public = {"", KEY, TOKEN}
+    refused = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+    let_in: dict[str, set[str]] = {}
+    with serving(repository, admin_token=TOKEN, api_keys=KEY) as guarded:
+        for method in methods:
+            call = guarded.grpc.channel.stream_stream(f"/{SERVICE}/{method}")
+            for token in public:
+                metadata = [("authorization", f"Bearer {token}")] if token else []
+                try:
+                    list(call(iter([b""]), metadata=metadata, timeout=SECONDS))
+                except grpc.RpcError as error:
+                    if error.code() in refused:
+                        continue
+                let_in.setdefault(method, set()).add(token)
+
+    assert ACCESS.keys() <= set(methods)
+    assert let_in == {method: ACCESS.get(method, public) for method in methods}
 
 
 def test_without_a_token_only_direct_calls_change_what_is_served(own: Serving) -> None:

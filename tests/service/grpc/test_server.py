@@ -1,6 +1,7 @@
 """The port: reflection, its limits, how it opens and closes."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -83,6 +84,28 @@ def test_calls_in_flight_are_answered_when_the_port_closes() -> None:
         return bytes(answer)
 
     assert asyncio.run(within_time(scenario(), "the call was not answered")) == b"answered"
+
+
+def test_a_stream_without_messages_does_not_keep_the_server_from_stopping() -> None:
+    async def scenario() -> grpc.StatusCode:
+        async def answer(_messages: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+            while (message := await context.read()) is not grpc.aio.EOF:
+                await context.write(message)  # type: ignore[arg-type]
+
+        lifecycle = Lifecycle()
+        handler = grpc.stream_stream_rpc_method_handler(answer)  # type: ignore[arg-type]
+        options: Any = {"hosts": ["127.0.0.1"], "port": 0, "max_message_bytes": 1 << 20, "idle_seconds": 60}
+        async with GrpcServer(Service({PATH: handler}), lifecycle, **options, drain_seconds=0.05).serving():
+            channel = grpc.aio.insecure_channel(lifecycle.addresses["gRPC"])
+            stream = channel.stream_stream(PATH)(timeout=SECONDS)
+            await stream.write(b"first")
+            assert await stream.read() == b"first"
+            lifecycle.drain()
+        code = await stream.code()
+        await channel.close()
+        return code
+
+    assert asyncio.run(within_time(scenario(), "the server does not stop")) == grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_port_that_is_taken_is_named() -> None:
