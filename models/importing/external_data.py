@@ -4,6 +4,7 @@ A path in a file is somebody else's: only regular files inside the folder of the
 followed.
 """
 
+import os
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -28,8 +29,8 @@ def copy_external_data(model: onnx.ModelProto, folder: Path, max_bytes: int = MA
         The files' contents by location.
 
     Raises:
-        ExternalData: a file is outside of the folder, a link, missing, or shorter than the model says; or the tensors
-            take more bytes than are allowed.
+        ExternalData: a file is outside of the folder, a link of either kind, missing, or shorter than the model says;
+            or the tensors take more bytes than are allowed.
     """
     files: dict[str, Content] = {}
     total = 0
@@ -56,6 +57,11 @@ def _copy(folder: Path, name: str, tensor: str, max_bytes: int) -> Content:
             raise ExternalData(f"tensor '{tensor}': '{part}' in the path of its file {name!r} is a link")
     try:
         with open_file(path / parts[-1], max_bytes) as file:
+            if os.fstat(file.fileno()).st_nlink > 1:
+                raise ExternalData(
+                    f"tensor '{tensor}': its file {name!r} is a hard link, perhaps to a file outside of the folder: "
+                    "put a copy in its place"
+                )
             return copy_content(file)
     except OSError as error:
         raise ExternalData(f"tensor '{tensor}': its file {name!r} cannot be read: {error.strerror}") from error

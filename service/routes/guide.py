@@ -38,6 +38,8 @@ def router(folder: Path | None) -> APIRouter:
     async def get_page(path: str, request: Request) -> Response:
         if site is None:
             raise NotFound("the guide is not installed: `make docs` builds it, and guide_dir names its folder")
+        # Whole files only: parts of pages help nobody, and a client could ask for very many of them.
+        request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
         response = await site.get_response(path or ".", request.scope)
         response.headers.update(HEADERS)
         return response

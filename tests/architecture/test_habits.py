@@ -95,6 +95,23 @@ def test_nothing_is_pickled() -> None:
     assert users("pickle", "cPickle", "dill", "joblib", "marshal", "shelve") == set()
 
 
+DANGEROUS = {
+    "UploadFile": "forms cost more than their bytes: bodies are read raw",
+    "FileResponse": "it answers requests for very many parts of a file",
+    "register_custom_ops_library": "it loads a library by its path",
+    "load_external_data_for_model": "it follows paths in a model",
+    "hub": "it downloads models",
+    "urlopen": "a URL in a request would be opened from the service's network",
+    "enable_profiling": "it writes a file by its path",
+}
+"""Names that nothing uses, and why. What they do has led to advisories of other servers."""
+
+
+def test_nothing_that_has_been_attacked_elsewhere_is_used() -> None:
+    assert users(*DANGEROUS) == set()
+    assert users("StaticFiles") == {"service/routes/guide.py"}
+
+
 def private_uses(source: ast.Module) -> Iterator[str]:
     """Attributes with a leading underscore of something else than `self` or `cls`."""
     for node in ast.walk(source):

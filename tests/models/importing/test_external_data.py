@@ -100,6 +100,17 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         copy_external_data(pointed_to(path, "elsewhere"), tmp_path)
 
 
+def test_a_file_with_another_name_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.hardlink_to(tmp_path / "weights")
+
+    with pytest.raises(ExternalData, match="'weights' is a hard link"):
+        copy_external_data(decode(path.read_bytes()), tmp_path)
+    elsewhere.unlink()
+    assert copy_external_data(decode(path.read_bytes()), tmp_path).keys() == {"weights"}
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [({"length": "100000"}, "expected 100000 or more"), ({"offset": "-1"}, "expected"), ({"offset": "x"}, "no number")],

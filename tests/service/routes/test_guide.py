@@ -34,6 +34,13 @@ def test_pages_are_served_below_the_prefix(tmp_path: Path, site: Path) -> None:
     assert client.get("/guide/docs/drift.html", headers={"if-none-match": page.headers["etag"]}).status_code == 304
 
 
+@pytest.mark.parametrize("ranges", ["bytes=0-1", "bytes=" + ",".join(f"{at}-{at}" for at in range(0, 90, 2)), "x"])
+def test_files_are_served_whole(tmp_path: Path, site: Path, ranges: str) -> None:
+    page = client_of(tmp_path, site).get("/guide/docs/drift.html", headers={"Range": ranges})
+
+    assert (page.status_code, page.text) == (200, "<h1>Drift</h1>")
+
+
 def test_nothing_outside_of_the_folder_is_served(tmp_path: Path, site: Path) -> None:
     client = client_of(tmp_path, site)
     for path in ("/guide/nothing.html", "/guide/../secret.html", "/guide/%2e%2e/secret.html", "/guide//etc/passwd"):
