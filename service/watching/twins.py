@@ -18,6 +18,10 @@ log = structlog.get_logger()
 START_ROWS = 256
 """Observed rows of a version after which its twin is made: a process works for some seconds."""
 
+RETRY_FACTOR = 8
+"""A twin that could not be made is tried again when its version has met so many times as many rows: a full memory may
+have room by then, and what can never be made costs six attempts for ten million rows."""
+
 MAX_SHARE = 1.0
 """Processor time for the twin, relative to that for the observed graph."""
 
@@ -64,7 +68,7 @@ class Twins:
             weakref.finalize(served, self._states.pop, id(served)).atexit = False
         state.rows += len(scores)
         state.seconds_left += MAX_SHARE * seconds
-        if state.rows >= START_ROWS and not state.is_asked:
+        if state.rows >= state.next_attempt and not state.is_asked:
             state.is_asked = True
             target = threading.Thread(target=self._make_one, args=(served, state), name="twin", daemon=True)
             target.start()
@@ -79,8 +83,10 @@ class Twins:
     def _make_one(self, served: ServedVersion, state: "_State") -> None:
         try:
             twin = self._make(served)
-        except (DengeError, OSError) as error:
+        except (DengeError, OSError, MemoryError) as error:
             log.error("twin_not_made", model=served.model, version=served.version, exc_info=error)
+            state.next_attempt = RETRY_FACTOR * state.rows
+            state.is_asked = False
             return
         if twin is not None:
             self._on_made(served, twin.estimator)
@@ -93,13 +99,15 @@ class _State:
     Attributes:
         rows: observed so far.
         seconds_left: processor time that its twin may take.
-        is_asked: whether its twin is being made.
+        next_attempt: rows after which its twin is made.
+        is_asked: whether its twin is being made, was made, or cannot exist.
         twin: None until it was made.
     """
 
     def __init__(self) -> None:
         self.rows = 0
         self.seconds_left = 0.0
+        self.next_attempt = START_ROWS
         self.is_asked = False
         self.twin: Twin | None = None
 

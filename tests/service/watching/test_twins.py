@@ -10,7 +10,7 @@ from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
 from models.errors import InferenceFailed
 from service.catalog.served_version import ServedVersion
 from service.watching.twin import Twin
-from service.watching.twins import MAX_BLOCK_BYTES, START_ROWS, Twins
+from service.watching.twins import MAX_BLOCK_BYTES, RETRY_FACTOR, START_ROWS, Twins
 from tests.bundles import INPUT
 from tests.service.watching.doubles import ESTIMATOR
 from tests.watching import usual_rows
@@ -37,9 +37,13 @@ class Made:
 
     def wait(self) -> None:
         assert self._done.wait(WAIT), "no twin was made"
-        for thread in threading.enumerate():
-            if thread.name == "twin":
-                thread.join(WAIT)
+        join_threads()
+
+
+def join_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "twin":
+            thread.join(WAIT)
 
 
 @pytest.fixture
@@ -108,16 +112,35 @@ def test_large_rows_are_not_kept(made: Made, twins: Twins, served: ServedVersion
     assert twins.add(served, {INPUT: large[:8]}, np.zeros((8, 2)), 1.0) == NO_ROWS
 
 
-def test_a_version_whose_twin_cannot_be_made_is_observed_on(scores: np.ndarray, served: ServedVersion) -> None:
-    asked = threading.Event()
+@pytest.mark.parametrize("error", [InferenceFailed("onnxruntime cannot load the graph"), MemoryError()])
+def test_a_twin_that_could_not_be_made_is_tried_again_after_many_more_rows(
+    error: Exception, made: Made, served: ServedVersion
+) -> None:
+    rows, scores = {INPUT: usual_rows(START_ROWS)}, usual_rows(START_ROWS)[:, :2]
+    asked_after: list[int] = []
+    met = 0
 
-    def fail(_served: ServedVersion) -> Twin:
-        asked.set()
-        raise InferenceFailed("onnxruntime cannot load the graph")
+    def make(version: ServedVersion) -> Twin:
+        asked_after.append(met)
+        if len(asked_after) < 3:
+            raise error
+        return made.make(version)
 
-    twins = Twins(fail, lambda _served, _estimator: None)
-    rows = {INPUT: usual_rows(START_ROWS)}
-    twins.add(served, rows, usual_rows(START_ROWS)[:, :2], 1.0)
+    twins = Twins(make, made.on_made)
+    for _ in range(2 * RETRY_FACTOR**2):
+        met += START_ROWS
+        assert twins.add(served, rows, scores, 1.0) == NO_ROWS or made.count
+        join_threads()
 
-    assert asked.wait(WAIT), "no twin was asked for"
-    assert twins.add(served, rows, scores, 1.0) == NO_ROWS
+    assert asked_after == [START_ROWS, RETRY_FACTOR * START_ROWS, RETRY_FACTOR**2 * START_ROWS]
+    assert made.estimators == [ESTIMATOR]
+
+
+def test_a_twin_that_cannot_exist_is_asked_for_once(served: ServedVersion) -> None:
+    asked: list[ServedVersion] = []
+    twins = Twins(asked.append, lambda _served, _estimator: None)
+    for _ in range(2 * RETRY_FACTOR):
+        twins.add(served, {INPUT: usual_rows(START_ROWS)}, usual_rows(START_ROWS)[:, :2], 1.0)
+        join_threads()
+
+    assert asked == [served]
