@@ -30,6 +30,9 @@ def encode(
         labels: names of the classes.
         batched: whether the first axis of every output is the batch.
         row_versions: the version that has predicted each row, shape (rows,), where a model has several for its domains.
+
+    Raises:
+        InvalidInput: more classes are requested than are written.
     """
     parts = [encode_bytes(1, model.encode()), encode_bytes(2, b"%d" % version)]
     if request.id:
@@ -38,10 +41,11 @@ def encode(
         value = encode_bytes(3, v2_request.join_versions(row_versions).encode())
         parts.append(encode_bytes(4, encode_bytes(1, v2_request.ROW_VERSIONS.encode()) + encode_bytes(2, value)))
     raw: list[bytes] = []
-    for requested in request.outputs:
+    for position, requested in enumerate(request.outputs):
         array = outputs[requested.name]
         if requested.classes:
-            array = classification.best(array, requested.classes, labels, batched=batched)
+            field = f"outputs[{position}].parameters.classification"
+            array = classification.best(array, requested.classes, labels, field, batched=batched)
         datatype = from_numpy(array.dtype)
         tensor = [
             encode_bytes(1, requested.name.encode()),

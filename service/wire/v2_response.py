@@ -32,13 +32,17 @@ def encode(
     Returns:
         The body, and the length of its JSON part if raw tensors follow it. NaN and infinities are `null` in JSON, and
         exact in raw tensors.
+
+    Raises:
+        InvalidInput: more classes are requested than are written.
     """
     described: list[dict[str, Any]] = []
     raw: list[bytes] = []
-    for requested in request.outputs:
+    for position, requested in enumerate(request.outputs):
         array = outputs[requested.name]
         if requested.classes:
-            array = classification.best(array, requested.classes, labels, batched=batched)
+            field = f"outputs[{position}].parameters.classification"
+            array = classification.best(array, requested.classes, labels, field, batched=batched)
         entry: dict[str, Any] = {"name": requested.name, "datatype": from_numpy(array.dtype), "shape": array.shape}
         if requested.binary:
             raw.append(v2_binary.write(array))
