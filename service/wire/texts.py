@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from models.errors import InvalidInput, TooLarge
-from service.wire.json_object import parse_object
+from service.wire.json_object import parse_object, require_known
 from service.wire.json_text import kind_of
 
 MAX_TEXTS = 1024
@@ -57,8 +57,7 @@ def decode(body: bytes, content_type: bytes) -> Texts:
 
 
 def _decode_object(request: dict[str, Any]) -> Texts:
-    if unknown := sorted(request.keys() - {_FIELD}):
-        raise InvalidInput(f"got the member '{unknown[0]}', expected only '{_FIELD}'", "body")
+    require_known(request, (_FIELD,))
     if _FIELD not in request:
         raise InvalidInput('missing: send {"text": "..."}', _FIELD)
     value = request[_FIELD]
