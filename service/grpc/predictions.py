@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator
 
+import structlog
+
 from service.grpc.calls import Client, Context
 from service.grpc.errors import failure
 from service.inference.dialect import Call
 from service.inference.handler import Handler
+from service.telemetry.requests import MAX_ERROR_LENGTH
 from service.wire import grpc_request, grpc_response
+
+log = structlog.get_logger()
 
 DIALECT = "grpc"
 """Name of the dialect of these messages."""
@@ -42,4 +47,6 @@ class Predictions:
             try:
                 yield grpc_response.in_stream(await self.infer(client, message))
             except Exception as error:  # noqa: BLE001 - whatever it was, the client is told
-                yield grpc_response.error_in_stream(failure(error).message, grpc_request.read_id(message))
+                refusal = failure(error).message
+                log.info("request_refused_in_stream", error=refusal[:MAX_ERROR_LENGTH])
+                yield grpc_response.error_in_stream(refusal, grpc_request.read_id(message))

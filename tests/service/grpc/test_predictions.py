@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import structlog
 
 from models.repository.repository import Repository
 from service.access import Guard
@@ -208,13 +209,16 @@ def test_a_stream_is_answered_in_order_and_goes_on_after_an_error(shared: Servin
         infer_request(ROWS[:1], id="3"),
     ]
 
-    answers = list(shared.grpc.infer_stream(requests))
+    with structlog.testing.capture_logs() as events:
+        answers = list(shared.grpc.infer_stream(requests))
 
     assert [answer.infer_response.id for answer in answers] == ["0", "1", "", "3"]
     assert [bool(answer.error_message) for answer in answers] == [False, True, True, False]
     assert "is not found" in answers[1].error_message
     assert list(answers[3].infer_response.outputs[0].shape) == [1, 2]
     assert answers[0].infer_response.parameters["triton_final_response"].bool_param
+    refused = [event["error"] for event in events if event["event"] == "request_refused_in_stream"]
+    assert refused == [answer.error_message for answer in answers if answer.error_message]
 
 
 class WaitingHandler:
