@@ -225,6 +225,7 @@ def recalibrate(
     labels: Path | None = None,
     rows: int = 256,
     prior: float | None = None,
+    only_moved: bool = False,
     seed: int = 0,
     data_dir: Path | None = None,
     force: bool = False,
@@ -242,6 +243,8 @@ def recalibrate(
             the model's. Those of data sets are known.
         rows: Number of rows to estimate from, drawn at random.
         prior: Number of rows that the present statistics count for. If absent: estimated for each layer.
+        only_moved: Estimate from the rows that have moved alone, where the others are as the held-out rows: for a
+            version that answers the rows of its domain.
         seed: Seed of the draw.
         data_dir: Folder with the files of "mnist" or "rt-polarity".
         force: Publish although a gate did not pass. The manifest records it.
@@ -255,7 +258,7 @@ def recalibrate(
     given, known = recalibration.read_rows(data, parent.bundle.manifest, data_dir, labels)
     with ProgressLine("recalibrate") as progress:
         candidate, rows_to_label = recalibration.recalibrate(
-            parent, given, known, max_rows=rows, prior=prior, seed=seed, progress=progress
+            parent, given, known, max_rows=rows, prior=prior, only_moved=only_moved, seed=seed, progress=progress
         )
     output = Output(as_json=json)
     output.say(report.gates(candidate.gates))

@@ -98,6 +98,7 @@ def recalibrate(
     *,
     max_rows: int,
     prior: float | None,
+    only_moved: bool,
     seed: int,
     progress: Progress = silent,
 ) -> tuple[Candidate, tuple[int, ...]]:
@@ -108,7 +109,7 @@ def recalibrate(
         rows, labels: as `read_rows` returns them. The accuracy is measured on all rows with known labels, up to as many
             as statistics may be estimated from.
         max_rows: how many rows to estimate from, if there are as many.
-        prior: as in `models.recalibration.estimate.recalibrate`.
+        prior, only_moved: as in `models.recalibration.estimate.recalibrate`.
         seed: of the draw.
         progress: of the steps.
 
@@ -137,6 +138,7 @@ def recalibrate(
         start.version,
         first(max_rows),
         prior=prior,
+        only_moved=only_moved,
         labelled=labelled,
         served=start.served,
         on_step=lambda step: progress(step, _SHARES[step]),

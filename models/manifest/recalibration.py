@@ -33,6 +33,11 @@ class RecalibrationRecord(Record):
     """How a version's statistics were estimated, and the gates that were checked before it was published."""
 
     rows: int = Field(gt=0, description="unlabelled rows that the statistics were estimated from")
+    moved_of: int | None = Field(
+        default=None,
+        gt=0,
+        description="number of rows of which these are the part that has moved; absent: the rows were not told apart",
+    )
     prior: float | None = Field(
         default=None,
         ge=0,

@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.assemble import assemble, signed_lineage
+from models.classification import Classes
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.graph.adapt import restate
@@ -23,6 +25,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.candidate import Candidate
 from models.recalibration.evaluation import Estimation, evaluate, usual_rows
+from models.recalibration.moved_rows import MovedRows
 from models.recalibration.rows import LabelledRows, validate_estimation_rows, validate_labelled_rows
 from models.repository.bundle import Bundle
 
@@ -35,6 +38,7 @@ def recalibrate(
     rows: Arrays,
     *,
     prior: float | None = None,
+    only_moved: bool = False,
     labelled: LabelledRows | None = None,
     is_in_order: bool = False,
     with_accuracy: bool = True,
@@ -50,7 +54,9 @@ def recalibrate(
         rows: for every input of the model, shape (n, ...), of its type.
         prior: how many rows the parent's statistics count as: N in `models.graph.adapt`. Estimated for each layer where
             it is not given.
-        labelled: rows on which the new version must not do worse.
+        only_moved: estimate from the rows that have moved alone, where the others are as the parent's held-out rows:
+            for a version that answers the rows of its domain (`models.drift.domains`).
+        labelled: rows on which the new version must not do worse; with `only_moved`, those of them that have moved.
         is_in_order: whether the rows are in the order in which they were seen: then they must have stopped moving.
         with_accuracy: estimate the accuracy before and after too, which takes some seconds for a large network. Without
             it, there is one gate less.
@@ -59,7 +65,8 @@ def recalibrate(
 
     Raises:
         InvalidInput: the rows or labels are not the model's, there are too few or too many, or they have values that
-            are not finite; or the prior is not a number of rows.
+            are not finite; the prior is not a number of rows; or the rows that have moved cannot be told from the
+            others.
         GraphError: the graph cannot adapt, or the graphs with the new statistics do not agree.
     """
     count = validate_estimation_rows(rows, parent.manifest.inputs)
@@ -69,6 +76,12 @@ def recalibrate(
         validate_labelled_rows(labelled, parent.manifest)
 
     on_step("estimating")
+    moved = None
+    if only_moved:
+        moved = MovedRows(parent, rows)
+        rows = moved.rows
+        labelled = None if labelled is None else moved.labelled(labelled)
+        count = validate_estimation_rows(rows, parent.manifest.inputs)
     source = parse(parent.source)
     network = AdaptiveNetwork(source)
     before = network.run(rows, 1.0)
@@ -81,7 +94,13 @@ def recalibrate(
         signed_lineage(
             "recalibrated",
             Parent(model=parent.manifest.model, version=version),
-            RecalibrationRecord(rows=count, prior=prior, weights=after.weights, gates=()),
+            RecalibrationRecord(
+                rows=count,
+                moved_of=None if moved is None else len(moved.chosen),
+                prior=prior,
+                weights=after.weights,
+                gates=(),
+            ),
         ),
         rows=rows,  # two numbers a channel were estimated from them: thresholds from them are as good as from others
         held_out=parent.held_out,
@@ -92,7 +111,18 @@ def recalibrate(
     estimator = _calibrate_estimator(parent, network) if with_accuracy else None
     found = evaluate(parent, bundle, Estimation(rows, network, before, after, is_in_order), labelled, estimator, served)
     candidate = Candidate.of(bundle, found.gates, found.accuracy)
-    return replace(candidate, served_accuracy=found.served, predicted=found.predicted)
+    predicted = found.predicted
+    if predicted is not None and moved is not None:
+        old, new = (_spread(classes, moved.chosen) for classes in predicted)
+        predicted = old, new
+    return replace(candidate, served_accuracy=found.served, predicted=predicted)
+
+
+def _spread(classes: Classes, chosen: NDArray[np.bool_]) -> Classes:
+    """Classes of the chosen rows among all rows: of the others, the same one for every version."""
+    spread = np.zeros(len(chosen), classes.dtype)
+    spread[chosen] = classes
+    return spread
 
 
 def _given_tolerance(parity: Parity) -> float | None:

@@ -1,4 +1,4 @@
-"""What share of some rows has moved, while the others are as the held-out rows.
+"""What share of some rows has moved, while the others are as the held-out rows; and which rows these are.
 
 Let a share p of the rows have moved by d along some direction. Then their average has moved by ``p d``, and their
 variance along it has grown by ``p (1 - p) d**2``. The growth over the square of the move is ``(1 - p) / p``: 0 where
@@ -6,8 +6,11 @@ all rows have moved alike, 1 where half have, 3 where a quarter has. No row need
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.batchnorm import Float64
 from models.drift.reference import ExpectedMoments
@@ -16,6 +19,16 @@ from models.observation import RowStatistics
 
 _MAX_DEVIATION = 10.0
 """Standard deviations beyond which a moment counts no further: a few extreme rows are a small part, and no more."""
+
+_SMALLEST_SPREAD = 0.3
+"""Of the rows that have moved, in standard deviations of the held-out rows: rows that are all alike have none."""
+
+_SMALLEST_SHARE = 1e-6
+
+_STEPS = 200
+
+_STARTS = (0.05, 0.25, 0.5)
+"""Shares that the estimation begins with: it finds the best distribution near the one that it begins with."""
 
 
 def moved_share(
@@ -33,6 +46,96 @@ def moved_share(
     move = float(along.mean() - usually.mean())
     growth = float(along.var() - usually.var())
     return 1.0 if growth <= 0 or move == 0 else 1 / (1 + growth / move**2)
+
+
+@dataclass(frozen=True)
+class MovedPart:
+    """The rows that have moved, told from others that are as the held-out rows.
+
+    Along the direction in which the average of all has moved, the rows are a mixture of two normal distributions: that
+    of the held-out rows, which is known, and another one, which is estimated by expectation maximisation (Dempster,
+    Laird & Rubin 1977, Maximum Likelihood from Incomplete Data via the EM Algorithm).
+
+    Attributes:
+        normal: distribution of those that have moved, along the direction.
+        error: expected share of the rows which are taken for such that have not moved, by how many held-out rows are.
+    """
+
+    normal: "MovedNormal"
+    error: float
+    _reference: DriftReference
+    _direction: Float64
+    _origin: float
+
+    @classmethod
+    def find(
+        cls, rows: Mapping[str, RowStatistics], held_out: Mapping[str, RowStatistics], reference: DriftReference
+    ) -> Self:
+        """Find the part of rows that has moved. Arguments are those of `moved_share`."""
+        deviations, usual = (_deviations(found, reference) for found in (rows, held_out))
+        direction = deviations.mean(axis=0)
+        usually = usual @ direction
+        direction /= usually.std() + np.finfo(np.float64).tiny
+        origin = float(usual.mean(axis=0) @ direction)
+        along = deviations @ direction - origin
+        normal = max((_maximize(along, share) for share in _STARTS), key=lambda found: found.likelihood(along))
+        taken, taken_usual = (normal.probability(places) > 0.5 for places in (along, usual @ direction - origin))
+        # One more, as a further held-out row is taken with this probability at most, whatever their distribution.
+        false = (1 - normal.share) * (1 + np.count_nonzero(taken_usual)) / (1 + len(taken_usual))
+        return cls(normal, float(min(false / max(taken.mean(), false), 1.0)), reference, direction, origin)
+
+    def contains(self, rows: Mapping[str, RowStatistics]) -> NDArray[np.bool_]:
+        """Whether each row has rather moved than not, shape (n,).
+
+        Args:
+            rows: moments of each row by layer, from the version's observed graph.
+        """
+        along = _deviations(rows, self._reference) @ self._direction - self._origin
+        return self.normal.probability(along) > 0.5
+
+
+class MovedNormal(NamedTuple):
+    """A normal distribution beside the standard normal one, which is that of the held-out rows.
+
+    Attributes:
+        share: of the rows, that it has.
+        mean, deviation: of it, in standard deviations of the held-out rows from their mean.
+    """
+
+    share: float
+    mean: float
+    deviation: float
+
+    def probability(self, along: Float64) -> Float64:
+        """That a row has moved, by its place along the direction, shape (n,)."""
+        return np.asarray(1 / (1 + np.exp(-np.clip(self._log_ratio(along), -500, 500))))
+
+    def likelihood(self, along: Float64) -> float:
+        """Logarithm of the density of the rows, but for what all distributions have in common."""
+        return float((np.log1p(-self.share) + np.logaddexp(0, self._log_ratio(along))).sum())
+
+    def improved(self, along: Float64) -> "MovedNormal":
+        """One step of the expectation maximisation."""
+        moved = self.probability(along)
+        total = moved.sum() + np.finfo(np.float64).tiny
+        mean = float(moved @ along / total)
+        deviation = float(np.sqrt(moved @ (along - mean) ** 2 / total))
+        # Neither part is ever empty, so that logarithms of both shares are finite.
+        share = float(np.clip(moved.mean(), _SMALLEST_SHARE, 1 - _SMALLEST_SHARE))
+        return MovedNormal(share, mean, max(deviation, _SMALLEST_SPREAD))
+
+    def _log_ratio(self, along: Float64) -> Float64:
+        odds = np.log(self.share) - np.log1p(-self.share) - np.log(self.deviation)
+        return np.asarray(odds + along**2 / 2 - ((along - self.mean) / self.deviation) ** 2 / 2)
+
+
+def _maximize(along: Float64, share: float) -> MovedNormal:
+    """The distribution that expectation maximisation finds from the rows that are furthest along the direction."""
+    furthest = np.sort(along)[-max(round(share * len(along)), 1) :]
+    found = MovedNormal(share, float(furthest.mean()), max(float(furthest.std()), _SMALLEST_SPREAD))
+    for _ in range(_STEPS):
+        found = found.improved(along)
+    return found
 
 
 def _deviations(rows: Mapping[str, RowStatistics], reference: DriftReference) -> Float64:

@@ -57,6 +57,9 @@ class Job(BaseModel):
     force: bool = Field(description="Publish although a gate does not pass.")
     tolerance: float | None = Field(None, description="Points of accuracy that a quantisation may lose.")
     data_free: bool = Field(False, description="Whether the ranges of a quantisation come from no rows.")
+    only_moved: bool = Field(
+        False, description="Whether the new version is estimated from the rows that have moved alone."
+    )
     answered_by: int | None = Field(
         None, description="The version that has answered the rows; null where it is the version to start from."
     )
@@ -108,7 +111,7 @@ class Job(BaseModel):
             force=request.parameters.force,
             answered_by=request.answered_by,
             require_gain=request.require_gain,
-            **request.parameters.model_dump(include={"tolerance", "data_free"}),
+            **request.parameters.model_dump(include={"tolerance", "data_free", "only_moved"}),
             created_at=now,
             updated_at=now,
         )

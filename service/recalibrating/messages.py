@@ -29,6 +29,7 @@ class Order(BaseModel):
         force: publish although a gate does not pass.
         tolerance: points of accuracy that a quantisation may lose.
         data_free: whether the ranges of a quantisation come from no rows.
+        only_moved: whether a re-calibration is estimated from the rows that have moved alone.
         answered_by: another version, which has answered the rows; its accuracy on them is estimated.
         require_gain: publish only if the estimated accuracy is better than that of the version that has answered.
         is_in_order: whether the rows are in the order in which they came.
@@ -44,6 +45,7 @@ class Order(BaseModel):
     force: bool
     tolerance: float | None = None
     data_free: bool = False
+    only_moved: bool = False
     answered_by: int | None = None
     require_gain: bool = False
     is_in_order: bool = False

@@ -106,6 +106,7 @@ def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candi
         start.version,
         rows,
         prior=order.prior,
+        only_moved=order.only_moved,
         labelled=labelled,
         is_in_order=order.is_in_order,
         served=start.served,

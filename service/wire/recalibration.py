@@ -103,6 +103,11 @@ class RecalibrationParameters(JobParameters):
         le=1e9,
         description="Rows that the parent's statistics count for. If absent: estimated for each layer.",
     )
+    only_moved: bool = Field(
+        False,
+        description="Estimate from the rows that have moved alone, where the others are as the held-out rows: for a "
+        "version that answers the rows of its domain. Refused where they cannot be told apart.",
+    )
     answered_by: int | None = Field(
         None,
         gt=0,

@@ -306,3 +306,58 @@ def test_statistics_of_rows_without_contrast_are_folded_within_their_rounding(mo
     monkeypatch.setattr(rounding, "moment_tolerance", lambda bound, _: bound)
     with pytest.raises(ParityError, match=r"moments of blocks\.0\.norm"):
         recalibrate(found, 1, pale, with_accuracy=False)
+
+
+def mixed_rows(distance: float = 6.0) -> tuple[Arrays, np.ndarray]:
+    """Rows of which every third has moved, and which these are."""
+    given, has_moved = rows(300), np.arange(300) % 3 == 0
+    given[INPUT][has_moved] += distance
+    return given, has_moved
+
+
+def test_a_version_is_estimated_from_the_rows_that_have_moved_alone(parent: Bundle) -> None:
+    given, has_moved = mixed_rows()
+
+    found = recalibrate(parent, 3, given, prior=0.0, only_moved=True)
+    alone = adapted(parent, {INPUT: given[INPUT][has_moved]})
+
+    (new,), (expected,), (of_all,) = (
+        find(parse(each.bundle.source)) for each in (found, alone, adapted(parent, given))
+    )
+    np.testing.assert_array_equal(new.mean, expected.mean)
+    np.testing.assert_array_equal(new.var, expected.var)
+    assert np.abs(new.var - of_all.var).max() > 1, "the rows that have not moved would change it"
+    record = found.bundle.manifest.lineage.recalibration
+    assert record is not None
+    assert (record.rows, record.moved_of) == (100, 300)
+    assert alone.predicted is not None
+    old, new_classes = alone.predicted
+    assert set(found.rows_to_label()) <= set(3 * np.flatnonzero(old != new_classes))
+    assert len(found.rows_to_label()) == len(alone.rows_to_label()) > 0
+    assert found.gates == alone.gates
+
+
+def test_of_labelled_rows_those_that_have_moved_decide(parent: Bundle) -> None:
+    given, has_moved = mixed_rows()
+    labels = np.zeros(300, np.int64)
+
+    def figure(labelled: LabelledRows, **options: bool) -> float:
+        candidate = recalibrate(parent, 3, given, prior=0.0, labelled=labelled, **options)  # type: ignore[arg-type]
+        return next(gate.figure for gate in candidate.gates if gate.name == "accuracy")
+
+    moved = LabelledRows({INPUT: given[INPUT][has_moved]}, labels[has_moved])
+    assert figure(LabelledRows(given, labels), only_moved=True) == figure(moved, only_moved=True)
+    others = LabelledRows({INPUT: given[INPUT][~has_moved]}, labels[~has_moved])
+    candidate = recalibrate(parent, 3, given, prior=0.0, labelled=others, only_moved=True)
+    assert "accuracy" not in {gate.name for gate in candidate.gates}
+
+
+def test_rows_that_cannot_be_told_apart_are_refused(parent: Bundle) -> None:
+    with pytest.raises(InvalidInput, match=r"only_moved: the rows that have moved cannot be told from the others"):
+        recalibrate(parent, 3, mixed_rows(1.0)[0], only_moved=True)
+    with pytest.raises(InvalidInput, match=r"only_moved: the version keeps no held-out rows"):
+        recalibrate(replace(parent, held_out=None), 3, mixed_rows()[0], only_moved=True)
+    few = rows(300)
+    few[INPUT][:4] += 50.0
+    with pytest.raises(InvalidInput, match=r"only_moved: the rows that have moved cannot be told from the others"):
+        recalibrate(parent, 3, few, only_moved=True)

@@ -38,6 +38,12 @@ def test_rows_are_in_order_where_they_were_collected(collect: int) -> None:
     assert Order.of(Job.new("tiny", 3, request), "/repository").is_in_order == (collect > 0)
 
 
+def test_which_rows_are_estimated_from_is_ordered() -> None:
+    request = RecalibrationRequest(None, None, 64, RecalibrationParameters(only_moved=True))
+
+    assert Order.of(Job.new("tiny", 3, request), "/repository").only_moved
+
+
 def test_a_models_own_input_may_be_called_labels() -> None:
     _, rows, labels = OrderWithRows.read(BytesIO(OrderWithRows(ORDER, {"labels": np.ones(2)}, None).to_bytes()))
 

@@ -230,6 +230,14 @@ class TestCollected:
         assert job["state"] == "refused"
         assert job["reason"].startswith("the estimated accuracy is not better: not known")
 
+    def test_rows_that_have_moved_are_told_by_held_out_rows_only(self, client: TestClient) -> None:
+        """This model has none."""
+        job = outcome(client, begin(client, only_moved=True))
+
+        assert job["only_moved"]
+        assert job["state"] == "refused"
+        assert job["reason"] == "only_moved: the version keeps no held-out rows that others can be told from"
+
     def test_it_is_refused_when_too_few_rows_come_in_time(self, client: TestClient) -> None:
         body = {"collect": 64, "parameters": {"timeout_seconds": 0.001}}
         job = outcome(client, client.post(URL, json=body).json())
