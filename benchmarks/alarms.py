@@ -24,7 +24,7 @@ from scipy.stats import binomtest, spearmanr
 from benchmarks import corruptions, unseen_corruptions
 from benchmarks.bundles import held_out_rows
 from benchmarks.corruptions import Images
-from benchmarks.drift.rows import Model, Rows, TestImages, significance, windows
+from benchmarks.drift.rows import Indices, Model, Rows, TestImages, significance, windows
 from benchmarks.mnist_models import MODELS, add_options, read_model
 from benchmarks.pages import write_between
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
@@ -52,7 +52,8 @@ POOL, MEASURED = 1500, 1500
 LARGE, SMALL = 0.03, 0.015
 
 
-def _estimator(model: Model) -> tuple[AgreementEstimator, Callable[[Images], NDArray[np.float32]]]:
+def calibrate(model: Model) -> tuple[AgreementEstimator, Callable[[Images], NDArray[np.float32]]]:
+    """The estimator of a model's accuracy, and the scores of its twin for a block of images."""
     network = AdaptiveNetwork(parse(model.bundle.source))
     found = AccuracyEstimator.calibrate(model.manifest, network, held_out_rows(model.bundle), max_seconds=300)
     assert found is not None
@@ -63,13 +64,18 @@ def _estimator(model: Model) -> tuple[AgreementEstimator, Callable[[Images], NDA
     ]
 
 
-def measure(model: Model, group: str, folder: Path) -> None:
-    images = TestImages(folder)
-    detector, (estimator, twin) = Detector(model.reference), _estimator(model)
+def choose_images(images: TestImages) -> tuple[Indices, Indices, Indices]:
+    """Indices of the images that the bundles do not keep, of those that windows are drawn from, and that measure."""
     kept = held_out.choose({"every": np.arange(len(images.images))})["every"]
     others = np.setdiff1d(images.others, kept)
     shuffled = np.random.default_rng(31).permutation(others)
-    pool, measured = shuffled[:POOL], shuffled[POOL : POOL + MEASURED]
+    return others, shuffled[:POOL], shuffled[POOL : POOL + MEASURED]
+
+
+def measure(model: Model, group: str, folder: Path) -> None:
+    images = TestImages(folder)
+    detector, (estimator, twin) = Detector(model.reference), calibrate(model)
+    others, pool, measured = choose_images(images)
     path = RESULTS / f"alarms_{model.name}_{group}.jsonl"
     done = {json.loads(line)["condition"] for line in path.read_text().splitlines()} if path.is_file() else set()
 
