@@ -89,10 +89,7 @@ class Cases:
 
 
 def _figures(line: dict[str, Any]) -> list[float]:
-    """The gates' figures, those of their bounds that vary, both estimates, and the parent's confidence.
-
-    Not that of `mixture`, which the results of the tuning set have in an earlier form.
-    """
+    """The gates' figures, those of their bounds that vary, both estimates, and the parent's confidence."""
     found, bounds = (
         {name: 0.0 if figure is None else figure for name, figure in line["figures"].items()},
         line["bounds"],
@@ -104,6 +101,7 @@ def _figures(line: dict[str, Any]) -> list[float]:
         *(found["diversity"], bounds["diversity"][0], found["information"]),
         *(bounds["information"][0], found["information"] - bounds["information"][0], found["gain"]),
         *(found["information"] - found["gain"], found["label_shift"], found["confident_agreement"], found["agreement"]),
+        *(found["mixture"], bounds["mixture"][0]),
         *(logit(before), logit(after), after - before, low - before, high_before - low_before, high - low),
         *(line["atc"], line["doc"]),
     ]
