@@ -28,7 +28,8 @@ from service.recalibrating.reservoir import Reservoir
 from service.watching.observation import Observation
 from service.watching.version_monitor import VersionMonitor
 
-TICK_ROWS = 32
+TICKS_PER_HOUR = 256
+"""As often the simulation looks, and takes a step: every 14 seconds. The service looks every two."""
 START = 1_800_000_000.0
 SPREAD = 4
 MAX_SHARE = 0.25
@@ -56,7 +57,8 @@ class Simulation:
         self.now = START
         self._pool = pool
         self._random = np.random.default_rng([seed, 77])
-        self._seconds = 3600 * TICK_ROWS / rows_per_hour
+        self._tick_rows = max(rows_per_hour // TICKS_PER_HOUR, 1)
+        self._seconds = 3600 * self._tick_rows / rows_per_hour
         self._network = Network(parent, pool)
         self.versions: dict[int, Version] = {}
         self._publish(parent)
@@ -93,23 +95,23 @@ class Simulation:
 
     def _tick(self, episode: Episode) -> None:
         condition = episode.condition
-        rows = self._pool.draw(condition, TICK_ROWS, self._random)
-        is_crafted = np.zeros(TICK_ROWS, bool)
+        rows = self._pool.draw(condition, self._tick_rows, self._random)
+        is_crafted = np.zeros(self._tick_rows, bool)
         if condition == "crafted":
-            is_crafted = self._random.random(TICK_ROWS) < CRAFTED_SHARE
+            is_crafted = self._random.random(self._tick_rows) < CRAFTED_SHARE
         canary = self.rollout.canary
-        to_canary = np.zeros(TICK_ROWS, bool)
+        to_canary = np.zeros(self._tick_rows, bool)
         if canary is not None:
-            to_canary = self._random.random(TICK_ROWS) < canary.share
-        served = np.empty(TICK_ROWS, np.int64)
+            to_canary = self._random.random(self._tick_rows) < canary.share
+        served = np.empty(self._tick_rows, np.int64)
         for version, chosen in ((self.auto.served, ~to_canary), (0 if canary is None else canary.version, to_canary)):
             if chosen.any():
                 served[chosen] = self._serve(version, condition, rows[chosen], is_crafted[chosen])
-        known = ~is_crafted if self._pool.has_labels(condition) else np.zeros(TICK_ROWS, bool)
+        known = ~is_crafted if self._pool.has_labels(condition) else np.zeros(self._tick_rows, bool)
         self._count(episode, rows, served, known)
         if self._reservoir is not None:
             self._collect(condition, rows[~to_canary], is_crafted[~to_canary], episode.group)
-        shadow_rows = TICK_ROWS if self.rollout.shadow is not None else int(to_canary.sum())
+        shadow_rows = self._tick_rows if self.rollout.shadow is not None else int(to_canary.sum())
         self._trial = ObservedTrial(self._trial.rows + shadow_rows)
         self.now += self._seconds
         self._step(episode.group)

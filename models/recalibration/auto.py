@@ -179,15 +179,15 @@ def _try_canary(change: "_Change") -> Step | None:
         return step
     if (reason := change.fits_base(change.candidate)) is not None:
         return change.give_up(reason, has_failed=False)
-    auto, trial = change.auto, change.observed.trial
     windows = change.window, change.window_of(change.candidate)
     served, candidate = (None if window is None else window.accuracy for window in windows)
-    if trial.rows < auto.limits.canary_rows or candidate is None or served is None:
+    is_enough = change.observed.trial.rows >= change.auto.limits.canary_rows
+    # One that is behind in its first window is not going to be ahead beyond doubt, and answers badly meanwhile.
+    if candidate is None or served is None or not (is_enough or candidate.accuracy <= served.accuracy):
         return None
-    found = f"estimated accuracy {describe(candidate)}, of version {auto.served} {describe(served)}"
-    return (
-        change.promote(candidate, found) if candidate.is_better_than(served) else change.give_up(f"not better: {found}")
-    )
+    found = f"estimated accuracy {describe(candidate)}, of version {change.auto.served} {describe(served)}"
+    is_better = candidate.is_better_than(served)
+    return change.promote(candidate, found) if is_better else change.give_up(f"not better: {found}")
 
 
 _PHASES: dict[Phase, Callable[["_Change"], Step | None]] = {

@@ -208,6 +208,15 @@ class TestTrials:
         assert (taken(step), auto_of(step.rollout).failures) == ("gave_up", 1)
         assert (step.rollout.default, step.rollout.canary) == (BASE, None)
 
+    def test_a_canary_that_is_behind_in_its_first_window_ends_before_it_has_answered_all_its_rows(self) -> None:
+        behind, few = {BASE: alarm(NOW), NEW: quiet(NOW, BAD)}, ObservedTrial(LIMITS.canary_rows // 2)
+        step = take(canary(), NOW, windows=behind, trial=few)
+
+        assert (taken(step), auto_of(step.rollout).failures) == ("gave_up", 1)
+        assert auto_of(step.rollout).log[-1].reason.startswith("not better")
+        ahead = {BASE: alarm(NOW), NEW: quiet(NOW, accuracy(BAD.accuracy + 0.01))}
+        assert nothing(canary(), NOW, windows=ahead, trial=few)
+
     @pytest.mark.parametrize("trial", [shadow, canary])
     @pytest.mark.parametrize(
         ("now", "observed", "reason"),
