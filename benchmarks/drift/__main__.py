@@ -5,9 +5,10 @@
     python -m benchmarks.drift cost
     python -m benchmarks.drift peers        --data-dir data/mnist --peer-python venv/bin/python
 
-All run on the starter models; with `--model resnet --resnet REPOSITORY`, the first two run on the network that
-`benchmarks.signs` says how to train. Results are kept as data in benchmarks/results/drift_<measurement>.json; `--show`
-makes the tables of these without measuring. `peers` needs an interpreter that has alibi-detect and torch.
+All run on the starter models, `cost` on a ResNet-18 of 224 x 224 as well; with `--model resnet --resnet REPOSITORY`, on
+the network that `benchmarks.signs` says how to train. Results are kept as data in
+benchmarks/results/drift_<measurement>.json; `--show` makes the tables of these without measuring. `peers` needs an
+interpreter that has alibi-detect and torch.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from benchmarks.mnist_models import MODELS, STARTERS, add_options, read_model
 from benchmarks.pages import write_between
 
 RESULTS = Path(__file__).parent.parent / "results"
+ORDER = (*MODELS, cost.RESNET18)
 TABLES = {
     "false_alarms": {"drift_false_alarms": false_alarms.table},
     "detection": {"drift_detection": detection.table, "drift_classes": detection.classes_table},
@@ -34,30 +36,31 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("measurement", choices=TABLES)
-    add_options(parser, use="the only one that is measured again, by the first two")
+    add_options(parser, use="the only one that is measured again")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has alibi-detect")
     parser.add_argument("--show", action="store_true", help="measure nothing, show what is kept")
     parser.add_argument("--write", type=Path, help="page to put the tables into")
     arguments = parser.parse_args()
     kept = RESULTS / f"drift_{arguments.measurement}.json"
     if not arguments.show:
+        names = STARTERS if arguments.model is None else (arguments.model,)
+        bundles = [read_model(name, arguments.resnet) for name in names]
+        models = [Model.of(bundle) for bundle in bundles]
         match arguments.measurement:
-            case "false_alarms" | "detection":
-                names = STARTERS if arguments.model is None else (arguments.model,)
-                models = [Model.of(read_model(name, arguments.resnet)) for name in names]
-                module = false_alarms if arguments.measurement == "false_alarms" else detection
-                known = json.loads(kept.read_text())["measured"] if kept.is_file() else []
-                found = sorted(
-                    [
-                        *module.measure(TestImages(arguments.data_dir), models),
-                        *(line for line in known if line["model"] not in names),
-                    ],
-                    key=lambda line: MODELS.index(line["model"]),
-                )
+            case "false_alarms":
+                measured = false_alarms.measure(TestImages(arguments.data_dir), models)
+            case "detection":
+                measured = detection.measure(TestImages(arguments.data_dir), models)
             case "cost":
-                found = cost.measure()
+                measured = cost.measure([*bundles, cost.resnet18()] if arguments.model is None else bundles)
             case "peers":
-                found = peers.measure(TestImages(arguments.data_dir), arguments.peer_python)
+                measured = peers.measure(TestImages(arguments.data_dir), models, arguments.peer_python)
+        known = json.loads(kept.read_text())["measured"] if kept.is_file() else []
+        again = {line["model"] for line in measured}
+        found = sorted(
+            [*measured, *(line for line in known if line["model"] not in again)],
+            key=lambda line: ORDER.index(line["model"]),
+        )
         about = {
             "command": f"python -m benchmarks.drift {arguments.measurement}",
             "python": platform.python_version(),

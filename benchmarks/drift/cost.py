@@ -4,7 +4,7 @@ Each round runs every form once, so that a ratio is of neighbours in time; the f
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,9 +16,7 @@ import torch
 from onnx import TensorProto, helper
 
 from benchmarks.bundles import observed
-from benchmarks.drift.rows import Model
 from benchmarks.service import networks
-from models.drift.detector import Detector
 from models.graph.editor import GraphEditor
 from models.graph.load import parse, serialize
 from models.moments.window import WindowMoments
@@ -26,6 +24,7 @@ from models.observation import ObservationReader
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 
+RESNET18 = "resnet18"
 BATCHES = (1, 32)
 SECONDS = 1.0
 MOST_ROUNDS = 400
@@ -97,18 +96,24 @@ def _session(graph: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def measure(*_: object) -> list[dict[str, Any]]:
+def resnet18() -> Bundle:
+    """A ResNet-18 for images of 224 x 224, with random weights."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        networks.publish(Path(folder), "resnet18", networks.resnet18())
-        resnet = Repository(Path(folder) / "repository").read("resnet18", 1)
+        networks.publish(Path(folder), RESNET18, networks.resnet18())
+        return Repository(Path(folder) / "repository").read(RESNET18, 1)
+
+
+def measure(bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
+    """The times of all forms that a network can have."""
     found = []
-    for name, bundle in {"mlp": Model("mlp").bundle, "convnet": Model("convnet").bundle, "resnet18": resnet}.items():
-        positions = name != "mlp"
-        graphs = {"folded": serialize(parse(bundle.folded)), "observed": serialize(parse(observed(bundle)))}
-        graphs |= {kind: _form(bundle, form) for kind, form in FORMS.items()} if positions else {}
-        sessions = {kind: _session(graph) for kind, graph in graphs.items()}
+    for bundle in bundles:
+        name = bundle.manifest.model
         (spec,) = bundle.manifest.inputs
+        has_positions = len(spec.shape) > 2
+        graphs = {"folded": serialize(parse(bundle.folded)), "observed": serialize(parse(observed(bundle)))}
+        graphs |= {kind: _form(bundle, form) for kind, form in FORMS.items()} if has_positions else {}
+        sessions = {kind: _session(graph) for kind, graph in graphs.items()}
         for batch in BATCHES:
             rows = {spec.name: np.random.default_rng(0).random((batch, *spec.shape[1:]), dtype=np.float32)}
             times: dict[str, list[float]] = {kind: [] for kind in (*sessions, "moments")}
@@ -117,8 +122,7 @@ def measure(*_: object) -> list[dict[str, Any]]:
             )
             began = perf_counter()
             while (
-                perf_counter() - began < SECONDS * (8 if name == "resnet18" else 1)
-                and len(times["folded"]) < MOST_ROUNDS
+                perf_counter() - began < SECONDS * (8 if name == RESNET18 else 1) and len(times["folded"]) < MOST_ROUNDS
             ):
                 for kind, session in sessions.items():
                     session.run(None, rows)  # so that each finds its own weights in the cache
@@ -146,21 +150,7 @@ def measure(*_: object) -> list[dict[str, Any]]:
                 for kind in sessions
                 if kind != "folded"
             ]
-    found.append(_judging())
     return found
-
-
-def _judging() -> dict[str, Any]:
-    model = Model("convnet")
-    rows = model.observe(np.random.default_rng(0).random((256, 1, 28, 28), dtype=np.float32))
-    detector = Detector(model.reference)
-    window = rows.window()
-    times = []
-    for _ in range(200):
-        start = perf_counter()
-        detector.assess(*window)
-        times.append(perf_counter() - start)
-    return {"model": "convnet", "assess_us": float(np.median(times) * 1e6)}
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -168,9 +158,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "| model | rows | folded, us | observed | moments, us | " + " | ".join(FORMS) + " |",
         "|---|---|---|---|---|" + "---|" * len(FORMS),
     ]
-    forms = [one for one in found if "form" in one]
-    for model, batch in dict.fromkeys((one["model"], one["batch"]) for one in forms):
-        by_form = {one["form"]: one for one in forms if (one["model"], one["batch"]) == (model, batch)}
+    for model, batch in dict.fromkeys((one["model"], one["batch"]) for one in found):
+        by_form = {one["form"]: one for one in found if (one["model"], one["batch"]) == (model, batch)}
         whole = by_form["observed"]
         cells = [f"{by_form[form]['ratio']:.2f}" if form in by_form else "" for form in FORMS]
         lines.append(

@@ -1,9 +1,9 @@
 """Denge's statistic beside the Kolmogorov-Smirnov and MMD detectors of Alibi-Detect, on the same windows.
 
-All know the same held-out rows; MMD and KS on pixels a part of them, for the time that they take. Each detector's own
-statistic decides, at the threshold that 1 in 100 undisturbed windows exceed, of windows from rows that it does not
-know: the same false-alarm rate for all. Detectors of features (the network's probabilities, the pixels) are given them
-ready; Denge is given the moments. Run by an interpreter that has alibi-detect, this file is the other side:
+All know the same held-out rows; MMD a part of them, for the time that it takes. Each detector's own statistic decides,
+at the threshold that 1 in 100 undisturbed windows exceed, of windows from rows that it does not know: the same
+false-alarm rate for all. The peers are given the network's probabilities; Denge is given the moments. Run by an
+interpreter that has alibi-detect, this file is the other side:
 
     python benchmarks/drift/peers.py FOLDER
 """
@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from benchmarks.drift.rows import Indices, Rows, TestImages
+    from benchmarks.drift.rows import Indices, Model, Rows, TestImages
     from models.drift.detector import Detector
 
 SIZES = (16, 64)
@@ -42,14 +43,13 @@ CONDITIONS = (
     ("occlusion", 1),
     ("occlusion", 3),
 )
-DETECTORS = ("KS, probabilities", "MMD, probabilities")
+DETECTORS = ("KS", "MMD")
 
 
-def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
+def measure(images: "TestImages", models: Iterable["Model"], peer_python: str) -> list[dict[str, Any]]:
     """Draw the windows, judge them here, have them judged there."""
     from benchmarks.corruptions import CORRUPTIONS, corrupt
-    from benchmarks.drift.rows import Model, windows
-    from benchmarks.mnist_models import STARTERS
+    from benchmarks.drift.rows import windows
     from models.classification import probabilities
     from models.drift.detector import Detector
 
@@ -68,35 +68,25 @@ def measure(images: "TestImages", peer_python: str) -> list[dict[str, Any]]:
     chosen = {key: np.stack(picked) for key, picked in drawn.items()}
 
     found = []
-    for name in STARTERS:
-        model = Model(name)
+    for model in models:
         observed = {condition: model.observe(rows) for condition, rows in inputs.items()}
         observed["calibrate"] = model.observe(images.images[calibrating])
         scores, seconds = _scores(Detector(model.reference), observed, chosen)
         size = len(model.reference.model_dump_json())
-        found += _compared(name, "Denge", scores, seconds, size / 1e6)
+        found += _compared(model.name, "Denge", scores, seconds, size / 1e6)
         every = observed | {"reference": model.observe(images.images[images.reference])}
-        features: dict[str, NDArray[Any]] = {
-            f"probabilities/{condition}": probabilities(rows.logits, "logits") for condition, rows in every.items()
-        }
-        if name == STARTERS[0]:  # pixels are the same for all
-            flat = {condition: rows.reshape(len(rows), -1) for condition, rows in inputs.items()}
-            features |= {f"pixels/{condition}": rows for condition, rows in flat.items()}
-            features["pixels/calibrate"] = images.images[calibrating].reshape(len(calibrating), -1)
-            features["pixels/reference"] = images.images[images.reference].reshape(len(images.reference), -1)
+        features = {name: probabilities(rows.logits, model.manifest.scores) for name, rows in every.items()}
         with tempfile.TemporaryDirectory() as folder:
             for file, arrays in (("features.npz", features), ("windows.npz", chosen)):
                 named = {key.replace("/", "|"): value for key, value in arrays.items()}
                 np.savez(Path(folder) / file, allow_pickle=False, **named)
             for kind in DETECTORS:
-                if name != STARTERS[0] and "pixels" in kind:
-                    continue
                 # A process each, so that its memory is its own.
                 command = [peer_python, __file__, folder, kind]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 answer = json.loads(done.stdout.splitlines()[-1])
-                owner = "any" if "pixels" in kind else name
-                found += _compared(owner, f"Alibi-Detect {kind}", answer["scores"], answer["seconds"], answer["mb"])
+                title = f"Alibi-Detect {kind}, probabilities"
+                found += _compared(model.name, title, answer["scores"], answer["seconds"], answer["mb"])
     return found
 
 
@@ -153,9 +143,8 @@ def table(found: list[dict[str, Any]]) -> str:
         chosen = [one for one in found if (one["model"], one["detector"], one["rows"]) == (model, detector, rows)]
         shares = {one["condition"]: one["found"] for one in chosen}
         cells = [f"{shares[condition]:.0%}" for condition in conditions]
-        owner = model if model == "any" else f"`{model}`"
         lines.append(
-            f"| {owner} | {detector} | {rows} | {' | '.join(cells)} "
+            f"| `{model}` | {detector} | {rows} | {' | '.join(cells)} "
             f"| {chosen[0]['ms_per_window']:.1f} | {chosen[0]['megabytes']:.2g} |"
         )
     return "\n".join(lines)
@@ -167,17 +156,16 @@ def peer(folder: str, kind: str) -> None:
     from alibi_detect.cd import KSDrift, MMDDrift
 
     torch.set_num_threads(1)
-    test, _, source = kind.partition(", ")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with np.load(f"{folder}/features.npz", allow_pickle=False) as arrays:
-        features = {key.partition("|")[2]: arrays[key] for key in arrays.files if key.startswith(f"{source}|")}
+        features = {key: arrays[key] for key in arrays.files}
     with np.load(f"{folder}/windows.npz", allow_pickle=False) as arrays:
         windows = {key.replace("|", "/"): arrays[key] for key in arrays.files}
     known = features["reference"]
-    if test == "MMD" or source == "pixels":
+    if kind == "MMD":
         known = known[np.random.default_rng(0).permutation(len(known))[:FEWER_ROWS]]
     # The permutations of MMD give its p value, which is not needed here but is part of what it costs.
-    detector = KSDrift(known) if test == "KS" else MMDDrift(known, backend="pytorch", n_permutations=100)
+    detector = KSDrift(known) if kind == "KS" else MMDDrift(known, backend="pytorch", n_permutations=100)
     scores: dict[str, list[float]] = {}
     seconds = []
     for key, picked in windows.items():
@@ -186,7 +174,7 @@ def peer(folder: str, kind: str) -> None:
         for number, indices in enumerate(picked):
             window = rows[indices]
             began = perf_counter()
-            if test == "KS":
+            if kind == "KS":
                 p_values, _ = detector.feature_score(detector.x_ref, window)
                 # Not the smallest alone, which is 0 for many: -log of it, the smaller the more.
                 score = -np.log(max(float(np.min(p_values)), 1e-300))
