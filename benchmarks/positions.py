@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import corruptions, unseen_corruptions
 from benchmarks.bundles import observed
-from benchmarks.drift.rows import Images, Model, Rows, TestImages, windows
+from benchmarks.drift.rows import Images, Indices, Model, Rows, TestImages, windows
 from benchmarks.mnist_models import add_options, read_model
 from benchmarks.pages import write_between
 from models.assemble import assemble, signed_lineage
@@ -56,17 +56,22 @@ def conditions(clean: Images) -> dict[str, Callable[[], Images]]:
     return found | {"swapped axes": lambda: clean.swapaxes(2, 3), "translate to one side": lambda: np.roll(clean, 2, 3)}
 
 
-def version(parent: Model, images: TestImages, *, watched: bool) -> Model:
-    """The network with or without the layer."""
+def version(parent: Model, images: TestImages, *, positions: bool = False, margin: bool = False) -> Model:
+    """The network with or without layers that are watched by choice."""
     (spec,) = parent.manifest.inputs
     rows = {spec.name: images.images[images.reference].reshape(-1, *spec.shape[1:])}
-    info = replace(ModelInfo.of(parent.manifest), watch_positions=watched)
+    info = replace(ModelInfo.of(parent.manifest), watch_positions=positions, watch_margin=margin)
     return Model.of(assemble(parse(parent.bundle.source), info, signed_lineage("imported"), rows=rows))
+
+
+def choose_images(images: TestImages) -> Indices:
+    """Indices of the images that are disturbed."""
+    return np.random.default_rng(12).permutation(images.others)[:ROWS]
 
 
 def measure(model: Model, images: TestImages) -> dict[str, list[float]]:
     """Share of significant windows of both sizes, by condition."""
-    chosen = np.random.default_rng(12).permutation(images.others)[:ROWS]
+    chosen = choose_images(images)
     detector, random = Detector(model.reference), np.random.default_rng(13)
 
     def share(rows: Rows, pool: int, size: int) -> float:
@@ -142,11 +147,11 @@ def main() -> None:
         of_model = [one for one in found if one["model"] == options.model]
         done = {one["watched"] for one in of_model if "shares" in one}
         for watched in {False, True} - done:
-            shares = measure(version(parent, images, watched=watched), images)
+            shares = measure(version(parent, images, positions=watched), images)
             found.append({"model": options.model, "watched": watched, "shares": shares})
             RESULTS.write_text(json.dumps(found, indent=1) + "\n")
         if not any("cost" in one for one in of_model):
-            both = {watched: version(parent, images, watched=watched) for watched in (False, True)}
+            both = {watched: version(parent, images, positions=watched) for watched in (False, True)}
             found.append({"model": options.model, "cost": cost(both)})
             RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     text = table(json.loads(RESULTS.read_text()))

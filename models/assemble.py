@@ -4,7 +4,7 @@ A trained network, an imported file and a re-calibrated version all pass through
 model besides its graph (`ModelInfo`), where the version comes from (`lineage`), and what its graphs are compared with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from models.graph.activations import choose_activations
 from models.graph.editor import GraphEditor
 from models.graph.find import find
 from models.graph.fold import Folded, fold, kept_name
+from models.graph.margin import choose_margin
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
@@ -144,8 +145,9 @@ def assemble(
         stored_folded = files.store(folded.model, OBSERVED_WEIGHTS, apart_from=apart_from)
     layers = _layers(folded, inputs, probed, served, stored_folded)
     read_at = {layer.name: layer.placement.tensor for layer in layers}
-    if info.watch_positions and rows is not None:  # which give its z units
-        layers = _with_positions(layers, inputs, stored_folded)
+    scores = info.scores or _score_kind(source)
+    if rows is not None:  # which give their z units
+        layers = (*layers, *_further_layers(info, layers, inputs, stored_folded, probed.outputs[0], scores))
     own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
     topology = read_topology(source.graph, read_at | own_outputs)
     del folded, served  # models in memory have a copy of the weights
@@ -174,7 +176,7 @@ def assemble(
         inputs=inputs,
         outputs=probed.outputs,
         labels=tuple(info.labels) if info.labels is not None else None,
-        scores=info.scores or _score_kind(source),
+        scores=scores,
         preprocessing=info.preprocessing,
         tokenization=info.tokenization,
         generation=info.generation,
@@ -233,12 +235,21 @@ def _layers(
     return mark_unwatched(stored, layers, inputs)
 
 
-def _with_positions(
-    layers: tuple[WatchedLayer, ...], inputs: Sequence[TensorSpec], stored: SerializedGraph
-) -> tuple[WatchedLayer, ...]:
-    """The layers, and one for where the values of one of them are, if there is any that has positions."""
-    found = choose_positions(GraphEditor(*split_model(stored)), layers)
-    return layers if found is None else (*layers, *mark_unwatched(stored, [found], inputs))
+def _further_layers(
+    info: ModelInfo,
+    layers: Sequence[WatchedLayer],
+    inputs: Sequence[TensorSpec],
+    stored: SerializedGraph,
+    output: TensorSpec,
+    scores: ScoreKind,
+) -> Iterator[WatchedLayer]:
+    """What is watched by choice, as far as the network has it: where the values of a layer are, and how sure it is."""
+    editor = GraphEditor(*split_model(stored))
+    positions = choose_positions(editor, layers) if info.watch_positions else None
+    margin = choose_margin(editor, output, scores) if info.watch_margin else None
+    for found in (positions, margin):
+        if found is not None:
+            yield from mark_unwatched(stored, [found], inputs)
 
 
 def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:

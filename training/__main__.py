@@ -167,6 +167,7 @@ def import_(
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     watch_positions: bool = False,
+    watch_margin: bool = False,
     half_weights: bool = False,
     repository: str = "repository",
     json: bool = False,
@@ -184,13 +185,13 @@ def import_(
         state_dict: .safetensors file of the network, or .keras file of the model, that the ONNX file was exported from.
             Normalisation layers that the exporter merged into others are put back by it.
         weights: .safetensors file with the state dict of the network that the function builds.
-        input_shape: Shape of one row of the network's only input, e.g. 3,224,224, if the function returns no example
-            inputs. By default, rows of --reference are the example.
+        input_shape: Shape of a row of the only input, e.g. 3,224,224. By default that of example inputs or --reference.
         tolerance: Largest difference of the graphs, relative to the largest output. Follows from rounding by default.
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         watch_positions: Watch where the values of one layer are too, for shifts of geometry. Takes --reference.
+        watch_margin: Watch how sure the network is of its class too. Takes --reference.
         half_weights: Store the weights in half precision, if that does not change the answers.
         repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
         json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
@@ -209,6 +210,7 @@ def import_(
         preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
         watch_positions=watch_positions,
+        watch_margin=watch_margin,
         half_weights=half_weights,
     )
     shape = parse_shape(input_shape)

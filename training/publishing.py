@@ -34,6 +34,7 @@ def publish(
     output_names: Sequence[str] | None = None,
     tolerance: float | None = None,
     watch_positions: bool = False,
+    watch_margin: bool = False,
     half_weights: bool = False,
     repository: Path | str = "repository",
 ) -> int:
@@ -55,6 +56,8 @@ def publish(
         tolerance: bound on the largest difference from the network, relative to the largest value of the output; by
             default derived from the network's own rounding.
         watch_positions: watch where the values of one layer are too, for shifts of geometry; takes `reference_rows`.
+        watch_margin: watch how sure the network is of its class too, for shifts that hardly move the layers; takes
+            `reference_rows`.
         half_weights: store the weights in half precision, if that does not change the answers.
         repository: folder to publish into, or URL of a bucket.
 
@@ -72,6 +75,7 @@ def publish(
         labels=labels,
         preprocessing=preprocessing,
         watch_positions=watch_positions,
+        watch_margin=watch_margin,
         half_weights=half_weights,
     )
     return target.publish(

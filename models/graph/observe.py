@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
+from models.graph.margin import margin_nodes
 from models.graph.positions import position_nodes
 from models.manifest import WatchedLayer
 from models.observation import Units, mean_output, square_output, variance_output
@@ -80,8 +81,10 @@ def _observation(
         tensor = node("Cast", [tensor], editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
     mean, square, variance = mean_output(layer.name), square_output(layer.name), variance_output(layer.name)
     rank = len(dims)
-    if layer.kind == "positions":
-        return [*nodes, *position_nodes(editor, layer, tensor, mean)], [(mean, 2)]
+    if layer.kind in ("positions", "margin"):
+        is_margin = layer.kind == "margin"
+        by_row = margin_nodes(editor, tensor, mean) if is_margin else position_nodes(editor, layer, tensor, mean)
+        return [*nodes, *by_row], [(mean, 2)]
     if layer.placement.axis != 1 or (rank == 2 and layer.kind != "batch_norm"):
         if layer.placement.axis != rank - 1:
             raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")
@@ -90,9 +93,9 @@ def _observation(
         rows = node("Gather", [sizes, first], editor.fresh(f"{mean}_rows"), axis=0)
         rest = constant("rest", [-1, layer.num_features])
         shape = node("Concat", [rows, rest], editor.fresh(f"{mean}_shape"), axis=0)
-        by_row = node("Reshape", [tensor, shape], editor.fresh(f"{mean}_by_row"))
+        reshaped = node("Reshape", [tensor, shape], editor.fresh(f"{mean}_by_row"))
         tensor = editor.fresh(f"{mean}_by_channel")
-        nodes.append(helper.make_node("Transpose", [by_row], [tensor], editor.fresh("Transpose"), perm=[0, 2, 1]))
+        nodes.append(helper.make_node("Transpose", [reshaped], [tensor], editor.fresh("Transpose"), perm=[0, 2, 1]))
         rank = 3
     if rank == 2:
         node("Identity", [tensor], mean)

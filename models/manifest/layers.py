@@ -38,9 +38,11 @@ class Placement(Record):
         return self
 
 
-LayerKind = Literal["batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation", "positions"]
+LayerKind = Literal[
+    "batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation", "positions", "margin"
+]
 """What a watched layer is. Only batch normalisation has running statistics, which can be folded and re-calibrated.
-"positions" are moments of where the values of another one are."""
+"positions" are moments of where the values of another one are, "margin" is how sure the network is of its class."""
 
 
 class WatchedLayer(Record):

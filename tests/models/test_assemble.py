@@ -218,6 +218,20 @@ def test_positions_are_watched_by_choice_and_tell_where_the_values_are() -> None
     assert not significant(False, spots(64, 8))
 
 
+def test_margins_are_watched_by_choice_and_kept_by_versions_that_are_made_from_it() -> None:
+    def layers(info: ModelInfo, rows: dict[str, np.ndarray] | None) -> list[str]:
+        manifest = assemble(image_network(), info, signed_lineage("imported"), rows=rows).manifest
+        assert ModelInfo.of(manifest).watch_margin == any(layer.kind == "margin" for layer in manifest.watched_layers)
+        assert manifest.drift is None or {layer.name for layer in manifest.layers} == set(manifest.drift.layers)
+        return [layer.kind for layer in manifest.watched_layers]
+
+    rows = {"x": spots(100, 4)}
+    assert layers(ModelInfo("spots"), rows) == []
+    assert layers(ModelInfo("spots", watch_margin=True), rows) == ["margin"]
+    assert layers(ModelInfo("spots", watch_margin=True, watch_positions=True), rows) == ["positions", "margin"]
+    assert layers(ModelInfo("spots", watch_margin=True), None) == []
+
+
 def test_positions_take_rows_that_give_their_units() -> None:
     info = ModelInfo("spots", watch_positions=True)
 

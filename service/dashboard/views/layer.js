@@ -24,6 +24,7 @@ const KINDS = {
   instance_norm: "instance normalisation",
   activation: "activation",
   positions: "where the values are",
+  margin: "how sure the network is",
 };
 
 /** @param {Shown} state */
