@@ -1,13 +1,17 @@
 """A graph in which rows reach each other is found out when it is loaded."""
 
+from typing import Any
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from models.datatypes import Datatype
 from models.manifest import TensorSpec
-from models.runtime.engine import Engine
+from models.runtime.engine import MOST_ROWS, Engine
 
 SPECS = (TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),)
 
@@ -63,3 +67,28 @@ def test_other_types_are_tried_as_well(datatype: Datatype) -> None:
 
 def test_without_a_batch_axis_nothing_is_joined() -> None:
     assert not Engine(ROW_WISE["product"], SPECS, batched=False).is_row_wise
+
+
+@pytest.mark.parametrize(
+    ("made", "sizes"),
+    [(ROW_WISE["product"], [128, 128, 44]), (NOT_ROW_WISE["softmax over rows"], [300])],
+    ids=["row-wise", "not row-wise"],
+)
+def test_many_rows_run_in_parts_where_rows_know_nothing_of_each_other(
+    monkeypatch: pytest.MonkeyPatch, made: bytes, sizes: list[int]
+) -> None:
+    engine = Engine(made, SPECS)
+    x = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
+    (expected,) = ReferenceEvaluator(onnx.load_from_string(made)).run(None, {"x": x})
+    met: list[int] = []
+    run = onnxruntime.InferenceSession.run
+
+    def spy(session: Any, names: Any, inputs: Any, options: Any) -> Any:
+        met.append(len(inputs["x"]))
+        return run(session, names, inputs, options)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", spy)
+    found = engine.run({"x": x})["y"]
+
+    assert (met, MOST_ROWS) == (sizes, 128)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
