@@ -93,6 +93,7 @@ def shared_port(address: Address, port: int) -> Iterator[int]:
         OSError: the port is taken.
     """
     with socket.socket(address.family, socket.SOCK_STREAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             held.bind((address.ip, port))

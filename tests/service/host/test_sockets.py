@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.host import sockets
-from service.host.sockets import Address, bind, describe, resolve, unix_socket
+from service.host.sockets import Address, bind, describe, resolve, shared_port, unix_socket
 
 
 @contextmanager
@@ -163,3 +163,19 @@ def test_a_path_that_cannot_be_used_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError, match=f"^{tmp_path / name}: "), sockets.unix_socket(tmp_path / name, 0o600):
         pytest.fail("there can be no such socket")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_is_shared_right_after_a_process_that_had_it_alone_has_closed_its_connections() -> None:
+    """The kernel remembers these for a minute (TIME_WAIT), of the side that has closed first."""
+    (address,) = resolve("127.0.0.1")
+    (alone,) = bind([address], 0)
+    with alone:
+        alone.listen()
+        port = alone.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = alone.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+
+    with shared_port(address, port) as shared:
+        assert shared == port
