@@ -119,7 +119,7 @@ def test_two_releases_watch_as_one(previous: Path, tmp_path: Path) -> None:
 def test_two_releases_collect_for_one_job(previous: Path, tmp_path: Path) -> None:
     with side_by_side(confident_repository(tmp_path / "repository"), previous) as replicas:
         _, new = replicas
-        status, job = new.ask("POST", f"{MODEL}/recalibrations", {"collect": ROWS, "force": True})
+        status, job = new.ask("POST", f"{MODEL}/recalibrations", {"collect": ROWS, "parameters": {"force": True}})
         assert status == 202
         where = f"{MODEL}/recalibrations/{job['id']}"
 

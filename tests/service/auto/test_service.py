@@ -22,13 +22,16 @@ SECONDS = 300
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rollback_rows", "by_rows"), [(32, True), (10_000_000, False)])
-def test_a_shift_is_mended_and_its_end_is_noticed(tmp_path: Path, rollback_rows: int, by_rows: bool) -> None:
+@pytest.mark.parametrize(("rollback_rows", "window", "by_rows"), [(32, 1024, True), (10_000_000, 64, False)])
+def test_a_shift_is_mended_and_its_end_is_noticed(
+    tmp_path: Path, rollback_rows: int, window: int, by_rows: bool
+) -> None:
+    """By the latest rows, long before a window is full; or by a window, where so many rows never come."""
     stored = Repository(Path(starter.__file__).parent).read("mlp", 1)
     assert stored.held_out is not None
     rows = held_out.unpack(stored.held_out, stored.manifest.inputs)["input"]
     bright = np.clip(rows + 0.3, 0, 1).astype(np.float32)
-    settings = Settings(repository=tmp_path / "repository", watch_percent=100, drift_window_rows=64)
+    settings = Settings(repository=tmp_path / "repository", watch_percent=100, drift_window_rows=window)
     with TestClient(create_app(settings), "http://127.0.0.1:8000") as client:
         assert client.put(AUTO, json={**LIMITS, "rollback_rows": rollback_rows}).status_code == 200
 
