@@ -21,6 +21,8 @@ from benchmarks.service.measure import Measurement, Plan
 from benchmarks.service.servers import BARE, DENGE, PYTHON
 from benchmarks.service.workspace import ROOT, models_folder
 
+COMMAND = "python -m benchmarks.service.start"
+
 BARE_STEPS = {
     "Python": "import time",
     "uvicorn, uvloop, httptools": "import uvicorn, uvicorn.main, uvicorn.protocols.http.httptools_impl, uvloop",
@@ -43,7 +45,7 @@ STEPS = BARE_STEPS | NEEDED_STEPS | OWN_STEPS
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.service.start",
+        prog=COMMAND,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,7 +57,7 @@ def main() -> None:
     table = "\n".join(_table(models, options.rounds, options.core))
     print(table)
     if options.write:
-        write_between(options.write, "start", f"{table}\n\nMade by `python -m benchmarks.service.start`.")
+        write_between(options.write, "start", f"{table}\n\nMade by `{COMMAND} --rounds {options.rounds}`.")
 
 
 def _table(models: Path, rounds: int, core: int) -> Iterator[str]:
