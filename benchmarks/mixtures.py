@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import corruptions, foreign_rows, unseen_corruptions
 from benchmarks.auto.__main__ import make_pool
@@ -31,9 +32,14 @@ ROWS = 256
 PARTS = (1.0, 0.75, 0.5)
 
 
+def choose(count: int, part: float) -> NDArray[np.int64]:
+    """Indices of a part of some rows, in random order and always the same."""
+    return np.random.default_rng(0).permutation(count)[: round(part * count)]
+
+
 def mix(clean: Images, other: Images, part: float) -> Images:
     """Clean rows of which a part is replaced by the others of the same place."""
-    chosen = np.random.default_rng(0).permutation(len(clean))[: round(part * len(clean))]
+    chosen = choose(len(clean), part)
     mixed = clean.copy()
     mixed[chosen] = other[chosen]
     return mixed

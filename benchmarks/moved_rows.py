@@ -20,6 +20,7 @@ from benchmarks import corruptions, unseen_corruptions
 from benchmarks.auto.__main__ import make_pool
 from benchmarks.auto.week import Images
 from benchmarks.domains import MEASURED, SEED, Classes, Network, shifts
+from benchmarks.mixtures import choose, mix
 from benchmarks.mnist_models import STARTERS
 from benchmarks.pages import write_between
 from models import starter
@@ -64,15 +65,14 @@ def _results(network: Network, clean: Images, labels: Classes, part: float, *, t
     """Of each condition; None where the rows are not told apart."""
     (spec,) = network.bundle.manifest.inputs
     corrupt = corruptions.corrupt if tuning else unseen_corruptions.corrupt
-    chosen = np.random.default_rng(0).permutation(ROWS)[: round(part * ROWS)]
+    chosen = choose(ROWS, part)
 
     def accuracy(version: Network, images: Images) -> float:
         return 100 * float((version.classes(images[MEASURED]) == labels[MEASURED]).mean())
 
     for kind, severity in shifts(tuning=tuning):
         shifted = corrupt(clean, kind, severity, SEED)
-        mixed = clean[:ROWS].copy()
-        mixed[chosen] = shifted[chosen]
+        mixed = mix(clean[:ROWS], shifted, part)
         rows = {spec.name: mixed.reshape(-1, *spec.shape[1:])}
         try:
             candidate = recalibrate(network.bundle, 1, rows, only_moved=True)

@@ -2,8 +2,7 @@
 
 Where rows are turned or partly covered, the moments of the layers hardly move, but the network is less sure. The layer
 `margin` has one channel, the difference of the two largest logits of a row, which is the log odds of the first class
-against the second. A margin counts as 10 at most, so that rows of
-which the network is surer do not decide the mean.
+against the second. A margin counts as 10 at most, so that rows of which the network is surer do not decide the mean.
 """
 
 from collections.abc import Sequence

@@ -40,9 +40,7 @@ def moved_share(
         rows, held_out: moments of each row by layer, from the version's observed graph.
         reference: of the version.
     """
-    deviations, usual = (_deviations(found, reference) for found in (rows, held_out))
-    direction = deviations.mean(axis=0)
-    along, usually = deviations @ direction, usual @ direction
+    along, usually, _ = _along_move(rows, held_out, reference)
     move = float(along.mean() - usually.mean())
     growth = float(along.var() - usually.var())
     return 1.0 if growth <= 0 or move == 0 else 1 / (1 + growth / move**2)
@@ -66,23 +64,21 @@ class MovedPart:
     _reference: DriftReference
     _direction: Float64
     _origin: float
+    _unit: float
 
     @classmethod
     def find(
         cls, rows: Mapping[str, RowStatistics], held_out: Mapping[str, RowStatistics], reference: DriftReference
     ) -> Self:
         """Find the part of rows that has moved. Arguments are those of `moved_share`."""
-        deviations, usual = (_deviations(found, reference) for found in (rows, held_out))
-        direction = deviations.mean(axis=0)
-        usually = usual @ direction
-        direction /= usually.std() + np.finfo(np.float64).tiny
-        origin = float(usual.mean(axis=0) @ direction)
-        along = deviations @ direction - origin
+        along, usually, direction = _along_move(rows, held_out, reference)
+        origin, unit = float(usually.mean()), float(usually.std()) + np.finfo(np.float64).tiny
+        along, usually = (along - origin) / unit, (usually - origin) / unit
         normal = max((_maximize(along, share) for share in _STARTS), key=lambda found: found.likelihood(along))
-        taken, taken_usual = (normal.probability(places) > 0.5 for places in (along, usual @ direction - origin))
+        taken, taken_usual = (normal.probability(places) > 0.5 for places in (along, usually))
         # One more, as a further held-out row is taken with this probability at most, whatever their distribution.
         false = (1 - normal.share) * (1 + np.count_nonzero(taken_usual)) / (1 + len(taken_usual))
-        return cls(normal, float(min(false / max(taken.mean(), false), 1.0)), reference, direction, origin)
+        return cls(normal, float(min(false / max(taken.mean(), false), 1.0)), reference, direction, origin, unit)
 
     def contains(self, rows: Mapping[str, RowStatistics]) -> NDArray[np.bool_]:
         """Whether each row has rather moved than not, shape (n,).
@@ -90,8 +86,8 @@ class MovedPart:
         Args:
             rows: moments of each row by layer, from the version's observed graph.
         """
-        along = _deviations(rows, self._reference) @ self._direction - self._origin
-        return self.normal.probability(along) > 0.5
+        along = _deviations(rows, self._reference) @ self._direction
+        return self.normal.probability((along - self._origin) / self._unit) > 0.5
 
 
 class MovedNormal(NamedTuple):
@@ -136,6 +132,15 @@ def _maximize(along: Float64, share: float) -> MovedNormal:
     for _ in range(_STEPS):
         found = found.improved(along)
     return found
+
+
+def _along_move(
+    rows: Mapping[str, RowStatistics], held_out: Mapping[str, RowStatistics], reference: DriftReference
+) -> tuple[Float64, Float64, Float64]:
+    """Places of rows and of held-out rows along the direction in which the average has moved, and this direction."""
+    deviations, usual = (_deviations(found, reference) for found in (rows, held_out))
+    direction = deviations.mean(axis=0)
+    return deviations @ direction, usual @ direction, direction
 
 
 def _deviations(rows: Mapping[str, RowStatistics], reference: DriftReference) -> Float64:

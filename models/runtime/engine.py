@@ -131,7 +131,7 @@ class Engine:
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
             self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
         self.is_row_wise = batched and self._try_rows(inputs, _TOLERANCES[provider])
-        if self.is_row_wise and not self._takes_text and all(spec.has_free_first_axis for spec in inputs):
+        if self.is_row_wise and self._can_try_rows(inputs):
             self._most_rows = MOST_ROWS
 
     def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
@@ -259,12 +259,16 @@ class Engine:
         return max(one - per_row, 0.0), per_row
 
     def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> bool:
-        if not self._takes_text and all(spec.has_free_first_axis for spec in inputs):
+        if self._can_try_rows(inputs):
             # Where random rows are refused, or free axes have to fit each other, the manifest is believed.
             with suppress(InvalidInput, InferenceFailed, RunTooLong):
                 return is_row_wise(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
             self._distrusted_until = 0.0
         return True
+
+    def _can_try_rows(self, inputs: Sequence[TensorSpec]) -> bool:
+        """Whether rows of any number can be made up for the inputs. No text is known that every graph accepts."""
+        return not self._takes_text and all(spec.has_free_first_axis for spec in inputs)
 
     def _fastest(self, inputs: Sequence[TensorSpec], rows: int) -> float:
         feeds = {spec.name: zeros(spec, rows) for spec in inputs}

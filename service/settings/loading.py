@@ -43,9 +43,13 @@ class Loaded(BaseModel):
     @classmethod
     def _add_environment_and_file(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Flags, then environment, then file: the first with a value wins."""
-        names = {f"{ENV_PREFIX}{name}".upper(): name for name in cls.model_fields}
+        names = _names_by_variable(cls.model_fields)
         variables = {names[name.upper()]: value for name, value in os.environ.items() if name.upper() in names}
         return {**_read_file(), **variables, **given}
+
+
+def _names_by_variable(settings: Iterable[str]) -> dict[str, str]:
+    return {f"{ENV_PREFIX}{name}".upper(): name for name in settings}
 
 
 def _read_file() -> dict[str, Any]:
@@ -60,7 +64,7 @@ def _read_file() -> dict[str, Any]:
 
 def _refuse_unknown_variables(environ: Iterable[str], settings: Iterable[str]) -> None:
     # Others belong to other programs; a misspelt one would have no effect.
-    known = {f"{ENV_PREFIX}{name}".upper() for name in settings} | {CONFIG_VARIABLE}
+    known = {*_names_by_variable(settings), CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
     if unknown:
         raise ConfigurationError(f"{unknown[0]} is not a setting, {suggest(unknown[0].upper(), sorted(known))}")
