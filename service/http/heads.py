@@ -48,6 +48,9 @@ HEAD_TOO_LARGE = PublicError(
 NO_HOST = PublicError(HTTPStatus.BAD_REQUEST, "Host: missing, HTTP/1.1 requires it")
 NO_TUNNELS = PublicError(HTTPStatus.NOT_IMPLEMENTED, "method: CONNECT is not supported, this is no proxy")
 NO_WEBSOCKETS = PublicError(HTTPStatus.BAD_REQUEST, "Upgrade: websockets are not supported")
+UNKNOWN_CODING = PublicError(
+    HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: only chunked is supported; a Content-Encoding may compress the body"
+)
 
 
 class Refused(Exception):
@@ -70,7 +73,7 @@ def validate(headers: list[tuple[bytes, bytes]], version: str) -> dict[bytes, by
         version: of HTTP, e.g. ``1.1``.
 
     Raises:
-        Refused: they are too large, contradict each other, or lack the host.
+        Refused: they are too large, contradict each other, lack the host, or have an unknown transfer coding.
     """
     size = 0
     for name, value in headers:
@@ -85,6 +88,8 @@ def validate(headers: list[tuple[bytes, bytes]], version: str) -> dict[bytes, by
         _refuse_repeated(name for name, _ in headers)
     if b"host" not in by_name and version == "1.1":
         raise Refused(NO_HOST)
+    if b"transfer-encoding" in by_name:
+        _validate_codings(by_name[b"transfer-encoding"])
     return by_name
 
 
@@ -121,6 +126,16 @@ def without_upgrade(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]
     lines = [b"%b %b HTTP/1.1" % (method, url)]
     lines += (b"%b: %b" % header for header in headers if header[0] != b"upgrade")
     return b"\r\n".join((*lines, b"", b""))
+
+
+def _validate_codings(header: bytes) -> None:
+    """Raises Refused where a body is coded before it is cut into chunks: RFC 9112, section 6.1.
+
+    Where the chunks are not the last coding, or come twice, the parser refuses the request.
+    """
+    *before, last = (coding.strip().lower() for coding in header.split(b","))
+    if last == b"chunked" and any(coding not in (b"", b"chunked") for coding in before):
+        raise Refused(UNKNOWN_CODING)
 
 
 def _refuse_repeated(names: Iterable[bytes]) -> None:

@@ -170,6 +170,19 @@ INVALID = {
     ),
     "length and chunks": (400, http(BODY, Transfer_Encoding="chunked"), "not valid"),
     "HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid"),
+    "compressed before it is cut": (
+        501,
+        http(Content_Length="", Transfer_Encoding="gzip, chunked"),
+        "Transfer-Encoding",
+    ),
+    "compressed and cut": (
+        501,
+        http(Content_Length="", Transfer_Encoding="deflate,gzip ,\tChunked "),
+        "Content-Encoding",
+    ),
+    "compressed, of unknown length": (400, http(Content_Length="", Transfer_Encoding="gzip"), "not valid"),
+    "cut before it is compressed": (400, http(Content_Length="", Transfer_Encoding="chunked, gzip"), "not valid"),
+    "cut twice": (400, http(Content_Length="", Transfer_Encoding="chunked, chunked"), "not valid"),
     "websocket": (400, http(method="GET", Connection="Upgrade", Upgrade="websocket"), "websocket"),
     "tunnel": (501, b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", "CONNECT"),
 }
@@ -218,6 +231,14 @@ def test_a_header_that_decides_something_comes_once(app: Application, name: str,
 
     assert (found, ended) == ([400], True)
     assert error in (f"{name}: sent more than once", "the request is not valid HTTP/1.1")
+
+
+def test_chunks_alone_may_be_written_in_any_case(app: Application) -> None:
+    async def conversation(connection: Connection) -> None:
+        await connection.send(chunked(BODY).replace(b"chunked", b" Chunked "))
+        assert statuses(connection) == [200]
+
+    talk(app, conversation)
 
 
 def test_other_headers_may_come_several_times(app: Application) -> None:
