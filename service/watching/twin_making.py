@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
 
+from models.errors import NotReady
 from models.repository.bundle import Bundle
 from service.watching.twin_messages import MadeTwin, TwinOrder
 
@@ -30,7 +31,12 @@ class TwinMaker:
         self._closed = False
 
     def make(self, bundle: Bundle) -> MadeTwin | None:
-        """Returns the twin of a version, after some seconds; None where no accuracy can be estimated by it."""
+        """Returns the twin of a version, after some seconds; None where no accuracy can be estimated by it.
+
+        Raises:
+            NotReady: the process failed or was killed, as where the memory is full.
+            OSError: it could not be started.
+        """
         order = TwinOrder.of(bundle)
         if order is None:
             return None
@@ -63,7 +69,10 @@ class TwinMaker:
             with suppress(OSError):  # it has died: it writes nothing
                 process.stdin.write(order)
                 process.stdin.flush()
-            return process.stdout.read()
+            output = process.stdout.read()
+            if (code := process.wait()) and not self._closed:
+                raise NotReady(f"the process that makes the twin ended with {code}")
+            return output
         finally:
             timer.cancel()
             process.kill()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from models import starter
+from models.errors import NotReady
 from models.graph.load import parse
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.repository import held_out
@@ -37,9 +38,22 @@ def test_the_twin_is_the_network_with_the_statistics_of_its_rows() -> None:
     assert made.estimator.scale == BUNDLE.manifest.training.metrics["test_accuracy"]
 
 
-@pytest.mark.parametrize("script", ["", "print('no twin')", "import os; os.abort()"])
+@pytest.mark.parametrize("script", ["", "print('no twin')"])
 def test_a_process_that_makes_none_gives_none(script: str) -> None:
     assert TwinMaker((sys.executable, "-c", script)).make(BUNDLE) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("raise SystemExit(1)", 1),
+        ("print('a part'); raise SystemExit(1)", 1),
+    ],
+)
+def test_a_process_that_is_killed_or_fails_is_an_error_so_that_it_is_tried_again(script: str, code: int) -> None:
+    with pytest.raises(NotReady, match=f"ended with {code}$"):
+        TwinMaker((sys.executable, "-c", script)).make(BUNDLE)
 
 
 def test_a_version_without_held_out_rows_needs_no_process() -> None:

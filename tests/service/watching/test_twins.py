@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
-from models.errors import InferenceFailed
+from models.errors import InferenceFailed, NotReady
 from service.catalog.served_version import ServedVersion
 from service.watching.twin import Twin
 from service.watching.twins import MAX_BLOCK_BYTES, RETRY_FACTOR, START_ROWS, Twins
@@ -112,7 +112,9 @@ def test_large_rows_are_not_kept(made: Made, twins: Twins, served: ServedVersion
     assert twins.add(served, {INPUT: large[:8]}, np.zeros((8, 2)), 1.0) == NO_ROWS
 
 
-@pytest.mark.parametrize("error", [InferenceFailed("onnxruntime cannot load the graph"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [NotReady("its process was killed"), InferenceFailed("onnxruntime cannot load the graph"), MemoryError()]
+)
 def test_a_twin_that_could_not_be_made_is_tried_again_after_many_more_rows(
     error: Exception, made: Made, served: ServedVersion
 ) -> None:
