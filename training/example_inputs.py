@@ -1,6 +1,7 @@
 """Example inputs of a network, as torch's exporter needs them, with their names and those of the outputs."""
 
 import inspect
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from models.datatypes import Arrays
-from models.errors import GraphError, InvalidInput
+from models.errors import GraphError, InvalidInput, TrainingModeGraph
 
 Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """Of a network: its only argument, its positional arguments, or its arguments by name."""
 
 _FIELD = "example_inputs"
+
+_NEEDS_ROWS = "more than 1 value per channel when training"
+"""In torch's error where a batch of one row is normalised by itself."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,20 @@ class ExampleInputs:
         """One forward pass: the outputs by name.
 
         Raises:
-            GraphError: the network returns something that is no tensor.
+            TrainingModeGraph: a module normalises by the rows, which one alone does not allow.
+            GraphError: a module fails, or the network returns something that is no tensor.
         """
-        return dict(_named(network(*self.arguments, **self.keywords), ""))
+        try:
+            found = network(*self.arguments, **self.keywords)
+        except Exception as error:  # the code is the user's
+            where = f"{_failed_module(network, error)} fails on inputs with {len(self.tensors[0])} rows: {error}"
+            if _NEEDS_ROWS in str(error):
+                raise TrainingModeGraph(
+                    f"{where}. It normalises by the rows of a request: call functional.batch_norm with training=False "
+                    "and running statistics"
+                ) from error
+            raise GraphError(where) from error
+        return dict(_named(found, ""))
 
 
 def _positional(network: nn.Module, inputs: Tensor | Sequence[Tensor]) -> dict[str, Tensor]:
@@ -99,6 +114,18 @@ def _positional(network: nn.Module, inputs: Tensor | Sequence[Tensor]) -> dict[s
     ]
     names = [names[index] if index < len(names) else f"input_{index}" for index in range(len(tensors))]
     return dict(zip(names, tensors, strict=True))
+
+
+def _failed_module(network: nn.Module, error: Exception) -> str:
+    """The innermost module in whose code an error was raised, by its name in the network and its class."""
+    names = {id(module): name for name, module in network.named_modules()}
+    found = network
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_locals.get("self")
+        if isinstance(module, nn.Module) and id(module) in names:
+            found = module
+    name = names[id(found)]
+    return f"module '{name}' ({type(found).__name__})" if name else f"the network ({type(found).__name__})"
 
 
 def _named(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -1,12 +1,13 @@
 """Example inputs and the names of a network's inputs and outputs."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.errors import GraphError, InvalidInput
+from models.errors import GraphError, InvalidInput, TrainingModeGraph
 from training.example_inputs import ExampleInputs
 
 ROW, ROWS = torch.zeros(1, 6), torch.zeros(3, 6)
@@ -82,3 +83,34 @@ def test_outputs_are_named_by_the_result(result: object, names: list[str]) -> No
 def test_a_result_that_is_no_tensor_is_refused() -> None:
     with pytest.raises(GraphError, match="returns a str"):
         ExampleInputs.of(Network(), (ROWS, ROWS)).run(Network("text"))
+
+
+class NormalisedByRows(nn.Module):
+    """What keeps running statistics, and does not use them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.batch_norm(x, torch.zeros(6), torch.ones(6), training=True)
+
+
+def test_a_module_that_normalises_by_the_rows_is_named_with_what_to_do() -> None:
+    network = nn.Sequential(nn.Linear(6, 6), nn.Sequential(NormalisedByRows()))
+    assert ExampleInputs.of(network, ROWS).run(network)["output"].shape == ROWS.shape
+    one_row = replace(ExampleInputs.of(network, ROWS), tensors=(ROW,))
+
+    with pytest.raises(
+        TrainingModeGraph, match=r"module '1\.0' \(NormalisedByRows\) fails on .* 1 rows.* training=False"
+    ):
+        one_row.run(network)
+
+
+@pytest.mark.parametrize(
+    ("network", "where"),
+    [
+        (nn.Sequential(nn.ReLU(), nn.Linear(5, 2)), r"^module '1' \(Linear\) fails on inputs with 3 rows: .*5x2"),
+        (nn.Linear(5, 2), r"^the network \(Linear\) fails on inputs with 3 rows: .*5x2"),
+    ],
+)
+def test_a_module_that_fails_is_named(network: nn.Module, where: str) -> None:
+    with pytest.raises(GraphError, match=where) as found:
+        ExampleInputs.of(network, ROWS).run(network)
+    assert not isinstance(found.value, TrainingModeGraph)
