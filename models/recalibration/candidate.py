@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.classification import Classes
 from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate, Gate, QuantizationRecord, RecalibrationRecord, ReferenceRecord
-from models.recalibration.gates import describe
+from models.recalibration.gates import ABOUT_MOVED, describe
 from models.recalibration.rows import choose_rows_to_label
 from models.repository.bundle import Bundle
 
@@ -71,13 +71,20 @@ class Candidate:
             force: return it although a gate was not passed, with a manifest that records this.
 
         Raises:
-            VersionRefused: a gate was not passed; the message has the figures.
+            VersionRefused: a gate was not passed; the message has the figures, and what may help.
         """
         if not self.failed_gates:
             return self.bundle
         if not force:
-            raise VersionRefused("; ".join(map(describe, self.failed_gates)))
+            raise VersionRefused("; ".join(map(self._describe, self.failed_gates)))
         return _change_record(self.bundle, forced=True)
+
+    def _describe(self, gate: Gate) -> str:
+        is_of_part = getattr(_record(self.bundle), "moved_of", None) is not None
+        helps = gate.about == ABOUT_MOVED and not is_of_part
+        return (
+            f"{describe(gate)} (only_moved estimates from the rows that have moved alone)" if helps else describe(gate)
+        )
 
 
 def _record(bundle: Bundle) -> RecalibrationRecord | ReferenceRecord | QuantizationRecord:

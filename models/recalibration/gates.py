@@ -41,6 +41,8 @@ MAX_EXPLAINED = 0.5
 SMALL_DRIFT = 0.02
 _CHANCE_DRIFT = 2.0
 """Times one over the number of rows: drift of undisturbed rows by chance, on every network that was measured."""
+ABOUT_MOVED = "share of the rows that has moved"
+"""The figure of `mixture` where these rows may be told from the others, as `only_moved` does."""
 MIN_AGREEMENT = 0.0
 MAX_GROWTH = 10.0
 MAX_FALSE_ALARMS = 0.2
@@ -167,7 +169,7 @@ def mixture(drift: float, remaining: float, moved: float | None, count: int) -> 
         return _gate("mixture", about, 1.0 if is_small else remaining / drift, lower=MIN_REMAINING)
     vanishes = not is_small and remaining < MIN_REMAINING * drift
     lower = MIN_MOVED_IF_VANISHING if vanishes else MIN_MOVED
-    return _gate("mixture", "share of the rows that has moved", 1.0 if is_small else moved, lower=lower)
+    return _gate("mixture", ABOUT_MOVED, 1.0 if is_small else moved, lower=lower)
 
 
 def trend(drift: float, between: float, by_chance: float) -> Gate:

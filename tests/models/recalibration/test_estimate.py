@@ -13,10 +13,11 @@ from models.drift.detector import Detector
 from models.errors import InvalidInput, ParityError, VersionRefused
 from models.graph.find import find
 from models.graph.load import parse
-from models.manifest import Manifest, Parent
+from models.manifest import Gate, Manifest, Parent
 from models.moments.window import WindowMoments
 from models.observation import ObservationReader
 from models.parity import rounding
+from models.recalibration import gates
 from models.recalibration.candidate import Candidate
 from models.recalibration.estimate import recalibrate
 from models.recalibration.rows import LabelledRows
@@ -292,6 +293,25 @@ def test_rows_of_which_a_part_has_moved_are_refused_as_a_mixture(kind: str) -> N
     candidate = recalibrate(found, 1, {"input": images}, with_accuracy=False)
 
     assert "mixture" in [gate.name for gate in candidate.failed_gates]
+    advice = r"mixture 0\.\d+ is below 0\.\d+ \(only_moved estimates from the rows that have moved alone\)"
+    with pytest.raises(VersionRefused, match=advice):
+        candidate.publishable()
+
+
+def test_what_helps_is_named_only_where_it_can(parent: Bundle) -> None:
+    """Not again after it was asked for, nor where the version keeps no rows that others are told from."""
+    given, _ = mixed_rows()
+    gate = gates.mixture(0.4, remaining=0.4, moved=0.3, count=256)
+    of_all, of_part = (adapted(parent, given), recalibrate(parent, 3, given, prior=0.0, only_moved=True))
+
+    def reason(candidate: Candidate, gate: Gate) -> str:
+        with pytest.raises(VersionRefused) as refused:
+            Candidate.of(candidate.bundle, (gate,)).publishable()
+        return str(refused.value)
+
+    assert "only_moved" in reason(of_all, gate)
+    assert "only_moved" not in reason(of_part, gate)
+    assert "only_moved" not in reason(of_all, gates.mixture(0.4, remaining=0.1, moved=None, count=256))
 
 
 def test_statistics_of_rows_without_contrast_are_folded_within_their_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
