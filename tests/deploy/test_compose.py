@@ -20,7 +20,7 @@ def test_the_variables_of_all_services_are_settings() -> None:
     assert {name for name in given if name.startswith(ENV_PREFIX)} - SETTINGS == set()
 
 
-@pytest.mark.parametrize("name", ["denge", "train", "replica", "valkey", "balancer"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_services_are_confined(name: str) -> None:
     service = SERVICES[name]
 
@@ -39,6 +39,20 @@ def test_services_run_as_a_user_without_rights_and_write_to_memory_and_volumes(n
     assert service["tmpfs"] == ["/tmp"]
     mounts = [mount.split(":") for mount in service["volumes"]]
     assert all(mode == ["ro"] for source, _, *mode in mounts if source.startswith((".", "/")))
+
+
+@pytest.mark.parametrize(("name", "path"), [("prometheus", "/prometheus"), ("grafana", "/var/lib/grafana")])
+def test_monitoring_takes_bounded_memory_and_writes_to_memory_and_volumes(name: str, path: str) -> None:
+    """As users of their images, to which nothing is added."""
+    service = SERVICES[name]
+
+    assert not {"user", "cap_add"} & service.keys()
+    assert service["mem_limit"] in {"512m", "1g"}
+    written = {path for path in service.get("tmpfs", ()) if not path.startswith("/tmp")}
+    mounts = [mount.split(":") for mount in service["volumes"]]
+    assert all(mode == ["ro"] for source, _, *mode in mounts if source.startswith((".", "/")))
+    written |= {target for source, target, *_ in mounts if not source.startswith(".")}
+    assert written == {path}
 
 
 def test_every_service_of_denge_is_tested_to_be_confined() -> None:
