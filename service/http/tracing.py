@@ -25,34 +25,15 @@ _SPAN = "denge.span"
 """Key of the scope for the span of a request that has begun without ASGI."""
 
 
-class TracedRecorder(RequestRecorder):
-    """Records requests as `RequestRecorder`, in their spans as well."""
-
-    def record(
-        self,
-        route: str,
-        method: str,
-        path: str,
-        status: int,
-        request_id: str,
-        seconds: float,
-        client: str,
-        error: str = "",
-    ) -> None:
-        """Record a request."""
-        describe_request(route, method, status, request_id, client)
-        super().record(route, method, path, status, request_id, seconds, client, error)
-
-
 class TracedContext(RequestContext):
     """What every request gets, and a span.
 
     Args:
-        recorder: records the requests.
+        recorder: records the requests, in their spans as well.
         tracer: makes the spans.
     """
 
-    def __init__(self, recorder: TracedRecorder, tracer: Tracer) -> None:
+    def __init__(self, recorder: RequestRecorder, tracer: Tracer) -> None:
         super().__init__(recorder)
         self._tracer = tracer
 
@@ -141,7 +122,7 @@ class Tracing:
 
     def context(self, statistics: ServiceStatistics, write: Callable[..., None]) -> RequestContext:
         """What every request gets."""
-        return TracedContext(TracedRecorder(statistics, with_trace_id(write)), self.tracer)
+        return TracedContext(RequestRecorder(statistics, with_trace_id(write), describe_request), self.tracer)
 
     def plain_predictions(
         self, handler: Handler, context: RequestContext, health: HealthChecks, *, has_origins: bool

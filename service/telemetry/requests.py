@@ -30,11 +30,18 @@ class RequestRecorder:
     Args:
         statistics: where they are counted.
         write: writes the line of a request.
+        describe: called with the route, method, status, request id and client of each request, if there is one.
     """
 
-    def __init__(self, statistics: ServiceStatistics, write: Callable[..., None] = logs.log_request) -> None:
+    def __init__(
+        self,
+        statistics: ServiceStatistics,
+        write: Callable[..., None] = logs.log_request,
+        describe: Callable[[str, str, int, str, str], None] | None = None,
+    ) -> None:
         self._statistics = statistics
         self._write = write
+        self._describe = describe
 
     def record(
         self,
@@ -58,6 +65,8 @@ class RequestRecorder:
             client: network address of the client; empty on a unix socket.
             error: what the client is told is wrong; empty where nothing is.
         """
+        if self._describe is not None:
+            self._describe(route, method, status, request_id, client)
         self._statistics.requests[route, method if method in _METHODS else "other", status].add(seconds)
         if path not in _NOT_LOGGED:
             write = partial(self._write, error=error[:MAX_ERROR_LENGTH]) if error else self._write

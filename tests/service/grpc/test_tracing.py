@@ -19,8 +19,9 @@ from service.grpc.service import Service
 from service.grpc.tracing import TracedCalls
 from service.host.lifecycle import Lifecycle
 from service.host.memory_budget import MemoryBudget
-from service.http.tracing import TracedRecorder
+from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
+from service.telemetry.tracing import describe_request
 from tests.awaiting import within_time
 from tests.service.grpc.client import SECONDS, infer_request
 from tests.service.grpc.conftest import serving
@@ -89,7 +90,7 @@ def test_the_status_of_a_failed_call_is_in_its_span(
 
 def test_a_cancelled_call_has_its_span() -> None:
     exporter, provider = exporting()
-    recorder = TracedRecorder(ServiceStatistics())
+    recorder = RequestRecorder(ServiceStatistics(), describe=describe_request)
 
     async def scenario() -> None:
         begun, ended = asyncio.Event(), asyncio.Event()
