@@ -136,7 +136,8 @@ def build_predictions(
         if observer is not None:
             observer.offer(served, inputs)
         shadow.offer(served, inputs, outputs)
-        collector.offer(served, inputs, client)
+        if collector.targets:
+            collector.offer(served, inputs, client)
 
     tracing = open_tracing(settings)
     batcher = (

@@ -47,13 +47,14 @@ class MemoryBudget:
     def give_back(self, client: str, size: int) -> None:
         """Count bytes of a client no more."""
         self._used -= size
-        self._held[client] -= size
-        if not self._held[client]:
+        held = self._held[client] - size
+        if held:
+            self._held[client] = held
+        else:
             del self._held[client]
-        if not self._used:
-            peak, self._peak = self._peak, 0
-            if peak >= WORTH_RETURNING_BYTES:
-                self._on_idle()
+        if not self._used and self._peak >= WORTH_RETURNING_BYTES:
+            self._peak = 0
+            self._on_idle()
 
 
 class Reservation:

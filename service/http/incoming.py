@@ -51,8 +51,9 @@ class Incoming:
         start = head.find_body(self._data, self._start)
         if start is None:
             return None
-        self._start, self.size, self._skipped = len(self._data), 0, 0
-        return self._data[start:]
+        body = self._data[start:]
+        self._data, self._start, self.size, self._skipped = b"", 0, 0, 0
+        return body
 
     def skip_empty_lines(self) -> bool:
         """Drop the ends of lines that come first. Between two requests they mean nothing: RFC 9112, section 2.2.

@@ -18,32 +18,31 @@ class KnownHead(NamedTuple):
 
     Attributes:
         before, after: its bytes around the length of the body.
-        length: of the body, in bytes.
         headers: names in lower case, and values.
+        position: of the length among the headers.
         by_name: the headers by name.
     """
 
     before: bytes
     after: bytes
-    length: int
     headers: list[tuple[bytes, bytes]]
+    position: int
     by_name: Mapping[bytes, bytes]
 
     @classmethod
-    def of(
-        cls, head: bytes, headers: list[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes], length: int
-    ) -> Self | None:
+    def of(cls, head: bytes, headers: list[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes]) -> Self | None:
         """Returns the head of a request, if it is short, and its length is in a line of its own, as usual.
 
         Args:
             head: all of its bytes.
-            headers, by_name, length: as they were parsed.
+            headers, by_name: as they were parsed.
         """
         found = _LENGTH_LINE.search(head) if len(head) <= _MAX_BYTES else None
         if found is None or head.count(b"\n") != head.count(_LINE_END) or not head.endswith(2 * _LINE_END):
             return None
         start, end = found.span(1)
-        return cls(head[:start], head[end:], length, headers, by_name)
+        position = [name for name, _ in headers].index(_LENGTH)
+        return cls(head[:start], head[end:], headers, position, by_name)
 
     def find_body(self, data: bytes, start: int) -> int | None:
         """Returns where the body of a request with this head begins, if all of it has come, and nothing else.
@@ -55,17 +54,14 @@ class KnownHead(NamedTuple):
         if not data.startswith(self.before, start):
             return None
         start += len(self.before)
-        end = data.find(_LINE_END, start, start + _MAX_DIGITS + len(_LINE_END))
+        size = len(self.after)
+        end = data.find(self.after, start, start + _MAX_DIGITS + size)
         digits = data[start:end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self.after, end):
-            return None
-        body = end + len(self.after)
-        return body if len(data) - body == int(digits) else None
+        return end + size if end > 0 and digits.isdigit() and int(digits) == len(data) - end - size else None
 
-    def with_length(self, length: int) -> Self:
-        """Returns the head of a body of so many bytes."""
-        if length == self.length:
-            return self
+    def with_length(self, length: int) -> tuple[list[tuple[bytes, bytes]], Mapping[bytes, bytes]]:
+        """Returns the headers of a request with a body of so many bytes, as a list and by name."""
         value = b"%d" % length
-        headers = [(name, value if name == _LENGTH else old) for name, old in self.headers]
-        return self._replace(length=length, headers=headers, by_name={**self.by_name, _LENGTH: value})
+        headers = self.headers.copy()
+        headers[self.position] = _LENGTH, value
+        return headers, {**self.by_name, _LENGTH: value}

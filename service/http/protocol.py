@@ -133,7 +133,7 @@ class Protocol(RefusingConnection):
             elif admitted is not None:
                 self._plain, self._client = admitted, admitted.admitted.client
                 if not (closes or self._expects_continue or self._length is None):
-                    self._known_head = KnownHead.of(bytes(self._head), self.headers, headers, self._length)
+                    self._known_head = KnownHead.of(bytes(self._head), self.headers, headers)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
@@ -200,13 +200,13 @@ class Protocol(RefusingConnection):
 
     def _parse_parts(self) -> None:
         if self._phase is Phase.IDLE:
+            head = self._known_head if self._incoming.size <= self._limits.max_body_bytes else None
+            if head is not None and (body := self._incoming.take_body(head)) is not None:
+                self._answer_again(head, body)
+                return
             if not self._incoming.skip_empty_lines():
                 self.on_message_begin()
                 raise Refused(heads.HEAD_TOO_LARGE)
-            head = self._known_head if self._incoming.size <= self._limits.max_body_bytes else None
-            if head is not None and (body := self._incoming.take_body(head)) is not None:
-                self._answer_again(head.with_length(len(body)), body)
-                return
         for _ in range(_MAX_PARTS):
             if not self._incoming.size or self._is_complete:
                 return
@@ -226,11 +226,10 @@ class Protocol(RefusingConnection):
 
     def _answer_again(self, head: KnownHead, body: bytes) -> None:
         """Answer a request with the same head as the last one, which was plain."""
-        self._is_complete = True
         self._deadline.stop()
-        self._known_head, self.headers = head, head.headers
+        self.headers, by_name = head.with_length(len(body))
         self._client = self._address
-        admitted = self._application.plain.admit(self._method, self.url, head.by_name, self._client)
+        admitted = self._application.plain.admit(self._method, self.url, by_name, self._client)
         if isinstance(admitted, Response):
             self._send(admitted)
             self.on_response_complete()

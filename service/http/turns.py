@@ -64,8 +64,9 @@ class Turns:
         """Begin an iteration with what waits."""
         self._is_scheduled = False
         self._seconds = 0.0
-        if self._waiting or self._later:
-            self._schedule()
+        if not (self._waiting or self._later):
+            return
+        self._schedule()
         for queue in (self._waiting, self._later):
             if queue:  # at least one of each
                 self._do(*queue.popleft())

@@ -49,11 +49,8 @@ def run_batch(batch: Sequence[QueuedRequest]) -> BatchResult:
 
 
 def join_inputs(requests: Sequence[Mapping[str, Array]]) -> Mapping[str, Array]:
-    """The inputs of several requests, one behind the other; of a single one, its own."""
-    first = requests[0]
-    if len(requests) == 1:
-        return first
-    return {name: np.concatenate([inputs[name] for inputs in requests]) for name in first}
+    """The inputs of several requests, one behind the other."""
+    return {name: np.concatenate([inputs[name] for inputs in requests]) for name in requests[0]}
 
 
 def split_outputs(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
@@ -66,8 +63,6 @@ def split_outputs(outputs: Outputs, rows: Sequence[int]) -> list[Outputs]:
     Raises:
         InferenceFailed: an output has another number of rows than all requests together.
     """
-    if len(rows) == 1:
-        return [outputs]
     if any(array.shape[:1] != (sum(rows),) for array in outputs.values()):
         raise InferenceFailed("an output has another number of rows than the inputs")
     ends = list(accumulate(rows))

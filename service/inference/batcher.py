@@ -31,6 +31,9 @@ class Batcher:
         statistics: where runs and requests are counted.
         limits: how much runs, waits and is joined, where a model's manifest does not say otherwise.
         on_result: called on the event loop with every result; it returns at once, and never raises.
+
+    Attributes:
+        prepare: call this, which decodes a request and submits it, when the event loop has read all sockets.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Batcher:
         self._pool = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="run")
         self._scheduler = Scheduler(limits.max_pending, limits.concurrency)
         self._short_runs = ShortRuns(statistics, on_result)
+        self.prepare = self._short_runs.prepare
         self._running = 0
         self._batch_timer: asyncio.TimerHandle | None = None
 
@@ -132,10 +136,6 @@ class Batcher:
             for watcher in watchers:
                 watcher.cancel()
             self._scheduler.discard(request)
-
-    def prepare(self, preparation: Callable[[], None]) -> None:
-        """Call this, which decodes a request and submits it, when the event loop has read all sockets."""
-        self._short_runs.prepare(preparation)
 
     def submit(
         self,

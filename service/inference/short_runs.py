@@ -13,7 +13,7 @@ requests of all others in each of them.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter, thread_time
 
 import structlog
@@ -51,6 +51,8 @@ class ShortRun:
         seconds: that its run is expected to take alone.
         client: the identity of who sent it.
         on_outcome: gets its outcome. Must not raise.
+        outcome: of its run, when it has ended.
+        run_seconds: that its run took.
     """
 
     served: ServedVersion
@@ -59,10 +61,8 @@ class ShortRun:
     seconds: float
     client: str
     on_outcome: Callable[[Outcome], None]
-
-
-_Finished = tuple[ShortRun, Outcome, float]
-"""A request, its outcome, and the seconds of its run."""
+    outcome: Outcome = None
+    run_seconds: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -70,15 +70,16 @@ class _Group:
     """Requests that share a run.
 
     Attributes:
-        max_seconds: that the run may take.
+        requests: at least one.
         rows: of all of them.
         seconds: that the run is expected to take.
+        max_seconds: that it may take.
     """
 
+    requests: list[ShortRun]
+    rows: int
+    seconds: float
     max_seconds: float
-    requests: list[ShortRun] = field(default_factory=list)
-    rows: int = 0
-    seconds: float = 0.0
 
 
 class ShortRuns:
@@ -116,15 +117,14 @@ class ShortRuns:
         if group is not None:
             rows = group.rows + run.rows
             seconds = run.served.engine.expected_seconds(rows)
-            if rows > max_rows or seconds >= max_seconds:
-                group = None
-        if group is None:
-            rows, seconds = run.rows, run.seconds
-            group = self._open_groups[key] = _Group(max_seconds + OVERTIME_SECONDS)
-            self._groups.append(group)
-        self._expected_seconds += seconds - group.seconds
-        group.requests.append(run)
-        group.rows, group.seconds = rows, seconds
+            if rows <= max_rows and seconds < max_seconds:
+                self._expected_seconds += seconds - group.seconds
+                group.requests.append(run)
+                group.rows, group.seconds = rows, seconds
+                return
+        group = self._open_groups[key] = _Group([run], run.rows, run.seconds, max_seconds + OVERTIME_SECONDS)
+        self._groups.append(group)
+        self._expected_seconds += run.seconds
         self._schedule()
 
     def _schedule(self) -> None:
@@ -136,11 +136,11 @@ class ShortRuns:
         self._prepare_runs()
         groups, self._groups, self._open_groups, self._expected_seconds = self._groups, [], {}, 0.0
         # A run leaves little of what came before it in the processor's cache. So all run before any is answered.
-        finished: list[_Finished] = []
         for group in groups:
-            _call(self._run, group.requests, group.rows, group.max_seconds, finished)
-        for run, outcome, seconds in finished:
-            _call(self._answer, run, outcome, seconds)
+            _call(self._run, group.requests, group.rows, group.max_seconds)
+        for group in groups:
+            for run in group.requests:
+                _call(self._answer, run)
         self._is_scheduled = False
         if self._preparations or self._groups:
             self._schedule()
@@ -154,34 +154,38 @@ class ShortRuns:
         while self._preparations and thread_time() - started + self._expected_seconds < ITERATION_SECONDS:
             _call(self._preparations.popleft())
 
-    def _run(self, requests: list[ShortRun], rows: int, max_seconds: float, finished: list[_Finished]) -> None:
-        """Run some requests together, and append what comes of each."""
+    def _run(self, requests: list[ShortRun], rows: int, max_seconds: float) -> None:
+        """Run some requests together."""
         served = requests[0].served
         counted = self._statistics.of(served.model, served.version)
         start = perf_counter()
         try:
-            outputs = served.engine.run(join_inputs([request.inputs for request in requests]), max_seconds)
-            results = split_outputs(outputs, [request.rows for request in requests])
+            if len(requests) == 1:
+                results: list[Outputs] = [served.engine.run(requests[0].inputs, max_seconds)]
+            else:
+                outputs = served.engine.run(join_inputs([request.inputs for request in requests]), max_seconds)
+                results = split_outputs(outputs, [request.rows for request in requests])
         except RunTooLong:
-            finished += [(request, None, 0.0) for request in requests]
             return
         except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
             counted.failed_runs += 1
             if len(requests) > 1:  # so that one bad row fails alone
                 for request in requests:
-                    self._run([request], request.rows, max_seconds, finished)
+                    self._run([request], request.rows, max_seconds)
             else:
                 counted.fail.add(perf_counter() - start)
-                finished.append((requests[0], error, 0.0))
+                requests[0].outcome = error
             return
         seconds = perf_counter() - start
         counted.record_run(rows, seconds)
-        finished += [(request, result, seconds) for request, result in zip(requests, results, strict=True)]
+        for request, result in zip(requests, results, strict=True):
+            request.outcome, request.run_seconds = result, seconds
 
-    def _answer(self, run: ShortRun, outcome: Outcome, seconds: float) -> None:
+    def _answer(self, run: ShortRun) -> None:
+        outcome = run.outcome
         if outcome is not None and not isinstance(outcome, Exception):
             counted = self._statistics.of(run.served.model, run.served.version)
-            counted.success.add(seconds)
+            counted.success.add(run.run_seconds)
             counted.queue.add(0.0)
             self._on_result(run.served, run.inputs, outcome, run.client)
         run.on_outcome(outcome)

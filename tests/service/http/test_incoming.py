@@ -1,11 +1,13 @@
 """What has come is taken in parts of which none reaches beyond a request, however it was cut into segments."""
 
+import sys
 from itertools import accumulate
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.http.incoming import Incoming
+from service.http.known_head import KnownHead
 from tests.service.http.connections import cut
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -60,3 +62,18 @@ def test_empty_lines_before_a_request_are_dropped_at_once() -> None:
     incoming.add(HEAD)
     incoming.skip_empty_lines()
     assert bytes(incoming.take(None)) == HEAD
+
+
+def test_a_segment_is_not_kept_when_its_body_was_taken() -> None:
+    headers = [(b"host", b"x"), (b"content-length", b"4")]
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+    known = KnownHead.of(head, headers, dict(headers))
+    assert known is not None
+    incoming, segment = Incoming(), head + b"body"
+    references = sys.getrefcount(segment)
+    incoming.add(segment)
+    assert sys.getrefcount(segment) > references
+
+    assert incoming.take_body(known) == b"body"
+    assert sys.getrefcount(segment) == references
+    assert not incoming.size
