@@ -9,8 +9,13 @@ import pytest
 from service.settings import Settings
 from tests.architecture.source import PACKAGES, ROOT, modules, tree
 
-ENVIRONMENT = {"service/settings/loading.py", "models/runtime/__init__.py", "training/keras_models.py"}
-"""Readers of the environment: the settings; and switches of onnxruntime and Keras, which are set before the import."""
+ENVIRONMENT = {
+    "service/settings/loading.py",
+    "models/runtime/__init__.py",
+    "service/__init__.py",
+    "training/keras_models.py",
+}
+"""Readers of the environment: the settings; and switches of onnxruntime, numpy and Keras, set before their import."""
 
 CONTEXT_VARIABLES = {"service/telemetry/logs.py"}
 """What everything that is logged carries. Nothing else travels unseen."""
