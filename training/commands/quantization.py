@@ -1,4 +1,4 @@
-"""The command `quantize`. What it runs is imported when it runs; it works without torch."""
+"""The command `quantize`: a version in 8 bits."""
 
 # ruff: noqa: PLC0415
 
