@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.manifest import AccuracyEstimate
-from models.recalibration.auto import Step, may_attempt_at, next_step
+from models.recalibration.auto import may_attempt_at, next_step
+from models.recalibration.auto_steps import Step
 from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow
 from models.repository.auto import MAX_LOG, Auto, AutoLimits
 from models.repository.rollout import Canary, Rollout, parse, serialize
