@@ -14,7 +14,7 @@ from models.errors import ClientDisconnected, InvalidInput, NotSupported, Overlo
 from service.access import Guard
 from service.errors import public_error
 from service.grpc.errors import failure
-from service.host.memory_budget import MemoryBudget
+from service.host.memory_budget import MemoryBudget, Reservation
 from service.http.context import REQUEST_ID, choose_request_id
 from service.inference.dialect import Headers
 from service.telemetry import logs
@@ -98,8 +98,8 @@ class Calls:
                 message = await self._read(context)
                 if len(message) <= LARGE_BYTES:  # larger ones count against the client's share of memory
                     return await respond(client, message)
-                held = self._bodies.open(self._guard.identify(client.headers.items(), client.address))
-                if not held.grow(len(message)):
+                held = Reservation(self._bodies)
+                if not held.grow(self._guard.identify(client.headers.items(), client.address), len(message)):
                     raise Overloaded("too many large messages are being answered: try again later")
                 try:
                     return await respond(client, message)

@@ -31,10 +31,6 @@ class MemoryBudget:
         """Bytes held now."""
         return self._used
 
-    def open(self, client: str) -> "Reservation":
-        """An empty reservation for the client with this identity."""
-        return Reservation(self, client)
-
     def take(self, client: str, size: int) -> bool:
         """Count bytes of a client, unless that is more than its share. Returns whether they are counted."""
         held, used = self._held.get(client, 0) + size, self._used + size
@@ -58,34 +54,35 @@ class MemoryBudget:
 
 
 class Reservation:
-    """Memory of one client, until it is released.
+    """Memory of one request at a time, until it is released.
 
     Args:
         budget: of which it is a part.
-        client: its identity.
+
+    Attributes:
+        size: bytes that are held.
     """
 
-    def __init__(self, budget: MemoryBudget, client: str) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
-        self._client = client
-        self._size = 0
+        self._client = ""
+        self.size = 0
 
-    @property
-    def size(self) -> int:
-        """Bytes that are held."""
-        return self._size
+    def grow(self, client: str, size: int) -> bool:
+        """Hold at least so many bytes for the client with this identity, the same one until they are released.
 
-    def grow(self, size: int) -> bool:
-        """Hold at least so many bytes. Returns whether the client's share has room for them."""
-        more = size - self._size
+        Returns:
+            Whether the client's share has room for them.
+        """
+        more = size - self.size
         if more > 0:
-            if not self._budget.take(self._client, more):
+            if not self._budget.take(client, more):
                 return False
-            self._size = size
+            self._client, self.size = client, size
         return True
 
     def release(self) -> None:
         """Hold nothing any more."""
-        size, self._size = self._size, 0
-        if size:
-            self._budget.give_back(self._client, size)
+        if self.size:
+            self._budget.give_back(self._client, self.size)
+            self.size = 0

@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
         self._is_half_closed = False  # the client sends no more
         self._pending: PendingPrediction | None = None
         self._client = ""  # the identity of who sent the current request
-        self._reservation: Reservation | None = None
+        self._reservation = Reservation(config.app.bodies)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, or a proxy."""
@@ -187,7 +187,7 @@ class Connection(HttpToolsProtocol):
         """Send the response to a plain prediction, or leave it to uvicorn."""
         self._pending = None
         if isinstance(response, Response):
-            self._release()
+            self._reservation.release()
             self._send(response)
             self.on_response_complete()
         else:
@@ -199,22 +199,15 @@ class Connection(HttpToolsProtocol):
         Raises:
             Refused: the client's share has no room for them.
         """
-        if self._reservation is None:
-            if not size:
-                return
-            self._reservation = self._application.bodies.open(self._client)
-        if not self._reservation.grow(size):
+        if not self._reservation.grow(self._client, size):
             raise Refused(_BODIES_EXHAUSTED)
 
     def _leave_to_uvicorn(self, app: ASGIApp, body: bytes) -> None:
         """Have an application answer the request."""
-        reservation, self._reservation = self._reservation, None
-        self._start_task(app if reservation is None else Held(app, reservation), body)
-
-    def _release(self) -> None:
-        if self._reservation is not None:
-            self._reservation.release()
-            self._reservation = None
+        if self._reservation.size:
+            app = Held(app, self._reservation)
+            self._reservation = Reservation(self._application.bodies)
+        self._start_task(app, body)
 
     def _start_task(self, app: ASGIApp, body: bytes) -> None:
         """Show uvicorn the whole request whose head is in `url` and `headers`: it makes a task of it.

@@ -184,7 +184,7 @@ class Protocol(RefusingConnection):
             return
         if self._phase is not Phase.IDLE:
             self._bound(size - self._incoming.size)
-        elif not self._idle.is_running and not self._is_busy():
+        elif not self._is_busy() and not self._idle.is_running:
             self._start_deadline(self._limits.head_seconds, self.transport.abort)
         if self._incoming.size:
             self.flow.pause_reading()

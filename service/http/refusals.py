@@ -80,4 +80,4 @@ class RefusingConnection(Connection):
     def _drop(self) -> None:
         self._phase = Phase.IDLE
         self._body.take()
-        self._release()
+        self._reservation.release()

@@ -6,8 +6,8 @@ from service.host.memory_budget import WORTH_RETURNING_BYTES, MemoryBudget, Rese
 
 
 def reserve(budget: MemoryBudget, client: str, size: int) -> Reservation | None:
-    reservation = budget.open(client)
-    return reservation if reservation.grow(size) else None
+    reservation = Reservation(budget)
+    return reservation if reservation.grow(client, size) else None
 
 
 def test_a_client_alone_gets_half() -> None:
@@ -51,12 +51,22 @@ def test_a_reservation_grows_by_what_is_new() -> None:
     reservation = reserve(budget, "a", 10)
     assert reservation is not None
 
-    assert reservation.grow(40)
-    assert reservation.grow(30)
+    assert reservation.grow("a", 40)
+    assert reservation.grow("a", 30)
     assert budget.used == 40
-    assert not reservation.grow(60)
+    assert not reservation.grow("a", 60)
     reservation.release()
     assert budget.used == 0
+
+
+def test_a_reservation_serves_the_requests_of_several_clients_in_turn() -> None:
+    budget = MemoryBudget(100)
+    reservation = Reservation(budget)
+    for client in ("a", "b"):
+        assert reservation.grow(client, 50)
+        assert reserve(budget, client, 1) is None
+        reservation.release()
+        assert budget.used == reservation.size == 0
 
 
 def test_memory_is_returned_to_the_system_after_much_was_held() -> None:
