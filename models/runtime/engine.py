@@ -18,7 +18,7 @@ from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import is_row_wise
-from models.runtime.session import open_session, silence
+from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
 from models.stored_graph import SerializedGraph
@@ -202,7 +202,8 @@ class Engine:
     def _run_plain(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         if self._most_rows and count_rows(inputs) > self._most_rows:
             return self._run_parts(lambda part: self._run_plain(part, options), inputs, self._most_rows)
-        return dict(zip(self.output_names, self._session.run(self.output_names, inputs, options), strict=True))
+        outputs = run_session(self._session, self.output_names, inputs, options)
+        return dict(zip(self.output_names, outputs, strict=True))
 
     def _run_parts(self, run: Callable[[Arrays], Arrays], inputs: Mapping[str, Array], most: int) -> Arrays:
         """Run parts of the rows one after the other. Their outputs do not depend on other rows."""
