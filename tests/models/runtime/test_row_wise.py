@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from models.datatypes import Datatype
 from models.manifest import TensorSpec
+from models.runtime import engine as engine_module
 from models.runtime.engine import MOST_ROWS, Engine
+from models.runtime.session import run_session
 
 SPECS = (TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),)
 
@@ -81,13 +82,12 @@ def test_many_rows_run_in_parts_where_rows_know_nothing_of_each_other(
     x = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
     (expected,) = ReferenceEvaluator(onnx.load_from_string(made)).run(None, {"x": x})
     met: list[int] = []
-    run = onnxruntime.InferenceSession.run
 
     def spy(session: Any, names: Any, inputs: Any, options: Any) -> Any:
         met.append(len(inputs["x"]))
-        return run(session, names, inputs, options)
+        return run_session(session, names, inputs, options)
 
-    monkeypatch.setattr(onnxruntime.InferenceSession, "run", spy)
+    monkeypatch.setattr(engine_module, "run_session", spy)
     found = engine.run({"x": x})["y"]
 
     assert (met, MOST_ROWS) == (sizes, 128)

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from models.errors import InvalidInput, Overloaded
 from service.app import create_app
+from service.host.memory_budget import Reservation
 from service.http import connection as connection_module
 from service.http.bodies import FREE_PIECES, MEAN_PIECE_BYTES, CollectedBody
 from service.http.heads import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
@@ -463,15 +464,15 @@ class TestMemoryOfBodies:
 
     def test_small_requests_and_health_are_answered_when_all_is_held(self, roomy: Application) -> None:
         async def conversation(connection: Connection) -> None:
-            held = [roomy.bodies.open(str(client)) for client in range(40)]
+            held = {str(client): Reservation(roomy.bodies) for client in range(40)}
             for _ in range(LIMIT):
-                grew = [reservation.grow(reservation.size + (1 << 14)) for reservation in held]
+                grew = [part.grow(client, part.size + (1 << 14)) for client, part in held.items()]
                 if not any(grew):
                     break
             await connection.send(HEALTH, PLAIN)
             assert statuses(connection) == [200, 200]
-            for reservation in held:
-                reservation.release()
+            for part in held.values():
+                part.release()
 
         talk(roomy, conversation)
 
