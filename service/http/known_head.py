@@ -18,6 +18,7 @@ class KnownHead(NamedTuple):
 
     Attributes:
         before, after: its bytes around the length of the body.
+        size: of all its bytes.
         headers: names in lower case, and values.
         position: of the length among the headers.
         by_name: the headers by name.
@@ -25,6 +26,7 @@ class KnownHead(NamedTuple):
 
     before: bytes
     after: bytes
+    size: int
     headers: list[tuple[bytes, bytes]]
     position: int
     by_name: Mapping[bytes, bytes]
@@ -42,22 +44,20 @@ class KnownHead(NamedTuple):
             return None
         start, end = found.span(1)
         position = [name for name, _ in headers].index(_LENGTH)
-        return cls(head[:start], head[end:], headers, position, by_name)
+        return cls(head[:start], head[end:], len(head), headers, position, by_name)
 
     def find_body(self, data: bytes, start: int) -> int | None:
         """Returns where the body of a request with this head begins, if all of it has come, and nothing else.
+
+        A length with another number of digits makes another head.
 
         Args:
             data: what has come.
             start: where the request begins in it.
         """
-        if not data.startswith(self.before, start):
-            return None
-        start += len(self.before)
-        size = len(self.after)
-        end = data.find(self.after, start, start + _MAX_DIGITS + size)
-        digits = data[start:end]
-        return end + size if end > 0 and digits.isdigit() and int(digits) == len(data) - end - size else None
+        body = start + self.size
+        expected = b"%b%d%b" % (self.before, len(data) - body, self.after)
+        return body if len(expected) == self.size and data.startswith(expected, start) else None
 
     def with_length(self, length: int) -> tuple[list[tuple[bytes, bytes]], Mapping[bytes, bytes]]:
         """Returns the headers of a request with a body of so many bytes, as a list and by name."""

@@ -43,11 +43,8 @@ class Response(NamedTuple):
         Args:
             default_headers: of every response.
         """
-        parts = [STATUS_LINE[self.status]]
-        for name, value in (*default_headers, *self.headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", self.body)
-        return b"".join(parts)
+        lines = map(b": ".join, (*default_headers, *self.headers))
+        return b"%b%b\r\n\r\n%b" % (STATUS_LINE[self.status], b"\r\n".join(lines), self.body)
 
     async def send_by_asgi(self, send: Send) -> None:
         """Send it to a client of an ASGI application."""

@@ -97,6 +97,9 @@ class Handler:
         codec_pool: decodes and encodes what is large.
         remember: called on the event loop with the id of each answered request that carried one, the version, the
             outputs, and the version for each row where there are several; it returns at once.
+
+    Attributes:
+        prepare: puts a call off until the event loop has read all sockets, as `Batcher.prepare`.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Handler:
     ) -> None:
         self._catalog = catalog
         self._batcher = batcher
+        self.prepare = batcher.prepare
         self._guard = guard
         self._scorer = scorer
         self._router = router
@@ -146,10 +150,6 @@ class Handler:
         if memory := dialect.decoding_memory(served, call, body):
             return Undecoded(admitted, body, memory)
         return Prediction(admitted, dialect.decode(served, call, body))
-
-    def prepare(self, preparation: Callable[[], None]) -> None:
-        """Call this, which decodes a request and submits it, when the event loop has read all sockets."""
-        self._batcher.prepare(preparation)
 
     def submit(self, request: Prediction | Undecoded, on_answer: OnAnswer) -> bool:
         """Run the model on the event loop, together with other requests that have arrived, if its run is short.
@@ -269,10 +269,10 @@ class Handler:
     def _remember_answer(
         self, request: Prediction, served: ServedVersion, outputs: Outputs, row_versions: RowVersions | None
     ) -> None:
-        if request_id := request.query.request_id or str(
-            request.admitted.call.headers.get(_REQUEST_ID, b""), "latin-1"
-        ):
-            self._remember(request_id, served, outputs, row_versions)
+        if request.query.request_id:
+            self._remember(request.query.request_id, served, outputs, row_versions)
+        elif given := request.admitted.call.headers.get(_REQUEST_ID):
+            self._remember(str(given, "latin-1"), served, outputs, row_versions)
 
     def _needs_priority(self, call: Call, dialect: Dialect, served: ServedVersion, client: str) -> bool:
         """Whether a request gets a place in the queue only by a priority that its body may state.

@@ -48,15 +48,21 @@ def good() -> KnownHead:
     return head
 
 
-@given(body=st.binary(max_size=200), before=st.binary(max_size=5))
-def test_a_request_with_the_same_head_is_as_a_parser_finds_it(body: bytes, before: bytes) -> None:
+@given(first=st.integers(0, 120), body=st.binary(max_size=120), before=st.binary(max_size=5))
+def test_a_request_with_the_same_head_is_as_a_parser_finds_it(first: int, body: bytes, before: bytes) -> None:
     data = HEAD % (b"%d" % len(body)) + body
-    start = good().find_body(before + data, len(before))
+    head = known(HEAD % (b"%d" % first))
+    assert head is not None
+    start = head.find_body(before + data, len(before))
+
+    if len(str(first)) != len(str(len(body))):  # another head, which is parsed
+        assert start is None
+        return
 
     assert start is not None
     parsed = parse(data)
     assert (before + data)[start:] == parsed.body == body
-    assert good().with_length(len(body)) == (parsed.headers, dict(parsed.headers))
+    assert head.with_length(len(body)) == (parsed.headers, dict(parsed.headers))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +80,13 @@ def test_a_request_with_the_same_head_is_as_a_parser_finds_it(body: bytes, befor
         b"5\t",
         b"\xd9\xa5",
         b"5\r\nContent-Length: 5",
+        b"05",
         b"0" * 9 + b"5",
     ],
 )
 def test_another_length_is_left_to_the_parser(length: bytes) -> None:
     assert good().find_body(HEAD % length + b"12345", 0) is None
-    assert good().find_body(HEAD % b"05" + b"12345", 0) is not None
+    assert good().find_body(HEAD % b"5" + b"12345", 0) is not None
 
 
 @given(place=st.integers(0, len(HEAD)), byte=st.integers(0, 255))

@@ -228,7 +228,7 @@ def test_a_head_that_comes_again_is_not_parsed_again(app: Application) -> None:
         connection = Connection(app, Protocol)
         await connection.send(GOOD["plain"])
         connection.protocol.parser = Unused()  # type: ignore[assignment]
-        await connection.send(http(BODY + b" "), GOOD["plain"].replace(b"Length: ", b"Length: 0"))
+        await connection.send(http(BODY + b" "), GOOD["plain"])
         assert statuses(connection) == [b"200"] * 3
         with pytest.raises(AssertionError):
             await connection.send(GOOD["version"])
