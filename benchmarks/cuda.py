@@ -31,9 +31,10 @@ from models.repository import bundle
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.rows import random_rows
-from models.runtime.engine import Engine, buckets
+from models.runtime.engine import Engine
 from models.runtime.float16 import to_float16
 from models.runtime.providers import NAMES, Precision
+from models.runtime.run_sizes import buckets
 
 TOLERANCE = 1e-4
 """Of the largest difference in float32, relative to the largest value of the output: ten times that of publishing,

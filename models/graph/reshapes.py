@@ -1,7 +1,8 @@
 """Reshapes to sizes that the graph computes from its number of rows, as ``x.reshape(rows * 4, 64, -1)``.
 
-torch's older exporter writes them. Where all sizes but one are known numbers, the target becomes a constant with one
--1, as ``(-1, 64, 16)``: all shapes behind it can be inferred then.
+torch's exporters write them, also for ``flatten(x, 1)``. Where all sizes but one are known numbers, the target becomes
+a constant with one -1, as ``(-1, 64, 16)``: all shapes behind it can be inferred then, and no run computes sizes, which
+a GPU leaves to the CPU.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from onnx import TensorProto
 from models.graph.editor import GraphEditor
 from models.graph.nodes import Dim, attribute, integer, is_standard
 
-_SAME_VALUE = ("Identity", "Unsqueeze", "Squeeze", "Cast")
+_SAME_VALUE = ("Identity", "Unsqueeze", "Squeeze", "Reshape", "Cast")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class _Size:
 
 def state_reshaped_sizes(editor: GraphEditor) -> None:
     """Give Reshapes a constant target, as long as that makes more shapes known."""
-    waiting = [node for node in editor.nodes if is_standard(node, "Reshape") and not integer(node, "allowzero", 0)]
+    waiting = [node for node in editor.nodes if is_standard(node, "Reshape")]
     while waiting:
         left = [node for node in waiting if not _state(editor, node)]
         if len(left) == len(waiting):

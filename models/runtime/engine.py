@@ -18,6 +18,7 @@ from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import is_row_wise
+from models.runtime.run_sizes import RunSizes
 from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
@@ -29,6 +30,9 @@ _SHORT_SECONDS = 0.01
 
 _TOLERANCES: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-3}
 """Of outputs of rows that run together, beside those that run alone: a GPU has other kernels for other sizes."""
+
+_ROUNDED_TOLERANCE = 1e-2
+"""The same for less than float32: 20 times what one rounding to half precision changes."""
 
 MOST_ROWS = 128
 """Of one run, where rows do not depend on each other: more take memory, which the session keeps, and no less time a row
@@ -93,12 +97,14 @@ class Engine:
         self._open = partial(
             open_session, provider=provider, precision=precision, threads=threads, keep_memory=keep_memory
         )
+        tolerance = _TOLERANCES[provider] if precision == "float32" else _ROUNDED_TOLERANCE
         with device.opening if provider == "cuda" else nullcontext():
             if provider in providers.CAPTURING and buckets and not (self._has_free_rows or self._takes_text):
                 # Where a node runs on the CPU, or a size follows from values, runs cannot be captured.
                 with suppress(Exception):
                     self._session = self._open(graph, capture=True)
-                    self._captured = CapturedRuns(self._session, inputs, buckets, _TOLERANCES[provider], provider)
+                    silence()
+                    self._captured = CapturedRuns(self._session, inputs, buckets, tolerance, provider)
             if self._captured is None:
                 try:
                     self._session = self._open(graph, log_errors=True)
@@ -110,9 +116,9 @@ class Engine:
                 f"{self._session.get_providers()[0]}; check the GPU, its driver and the CUDA libraries"
             )
         if provider == "cuda":
-            silence()  # what follows is raised; and CUDA tries plans of which some do not work
+            silence()
         self.output_names = [output.name for output in self._session.get_outputs()]
-        self._buckets = buckets
+        self._buckets, self._sizes = buckets, RunSizes(buckets)
         self._run_seconds = run_seconds
         self.is_row_wise, self._most_rows = False, 0
         self._distrusted_until = 0.0
@@ -130,7 +136,7 @@ class Engine:
         self._seconds_per_run, self._seconds_per_row = inf, 0.0
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
             self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
-        self.is_row_wise = batched and self._try_rows(inputs, _TOLERANCES[provider])
+        self.is_row_wise = batched and self._try_rows(inputs, tolerance)
         if self.is_row_wise and self._can_try_rows(inputs):
             self._most_rows = MOST_ROWS
 
@@ -231,7 +237,7 @@ class Engine:
         return captured.run_uncaptured(partial(self._run_values, inputs, rows), options)
 
     def _run_values(self, inputs: Mapping[str, Array], rows: int, options: Any) -> Arrays:
-        extra = next((bucket for bucket in self._buckets if bucket >= rows), rows) - rows
+        extra = self._sizes.choose(rows) - rows if self._buckets else 0
         binding = self._session.io_binding()
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, values.to_value(array, extra))
@@ -253,6 +259,7 @@ class Engine:
             return inf, 0.0
         for rows in self._buckets:
             self.run({spec.name: zeros(spec, rows) for spec in inputs})
+        self._sizes = RunSizes(self._buckets)  # so that one row is measured as one
         one = self._fastest(inputs, 1)
         if one > _SHORT_SECONDS or not all(spec.has_free_first_axis for spec in inputs):
             return one, 0.0
@@ -282,8 +289,3 @@ class Engine:
             if seconds[0] > _SHORT_SECONDS:
                 break
         return min(seconds)
-
-
-def buckets(max_rows: int) -> tuple[int, ...]:
-    """Powers of two up to a number of rows, and the number itself."""
-    return (*(1 << power for power in range((max_rows - 1).bit_length())), max_rows)

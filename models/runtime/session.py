@@ -113,5 +113,5 @@ def run_session(
 
 
 def silence() -> None:
-    """Log nothing that belongs to no session, from now on."""
+    """Log nothing that belongs to no session, from now on: errors are raised, and CUDA tries plans that do not work."""
     onnxruntime.set_default_logger_severity(_FATAL)

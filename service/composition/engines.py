@@ -13,8 +13,9 @@ from models.parity.changes import AnswerChanges
 from models.repository import held_out
 from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
-from models.runtime.engine import Engine, buckets
+from models.runtime.engine import Engine
 from models.runtime.providers import Precision
+from models.runtime.run_sizes import buckets, in_all_sizes
 from models.runtime.shared_graph import SharedGraph
 from models.stored_graph import SerializedGraph
 from service.catalog.half_precision import to_half
@@ -56,7 +57,7 @@ def engine_opener(settings: Settings, limits: Limits) -> Callable[[ServedBundle]
 
         if settings.precision != "float32":
             try:
-                return _open_rounded(bundle, settings.precision, open_graph)
+                return _open_rounded(bundle, settings.precision, open_graph, sizes)
             except ProviderUnavailable:
                 raise
             except DengeError as error:
@@ -66,8 +67,10 @@ def engine_opener(settings: Settings, limits: Limits) -> Callable[[ServedBundle]
     return open_engine
 
 
-def _open_rounded(bundle: ServedBundle, precision: Precision, open_graph: Callable[..., Engine]) -> Engine:
-    """The engine of a bundle in less than float32, if it gives the answers of the one in float32.
+def _open_rounded(
+    bundle: ServedBundle, precision: Precision, open_graph: Callable[..., Engine], sizes: Sequence[int]
+) -> Engine:
+    """The engine of a bundle in less than float32, if it gives the answers of the one in float32, in runs of all sizes.
 
     Raises:
         ParityError: it gives others.
@@ -76,7 +79,7 @@ def _open_rounded(bundle: ServedBundle, precision: Precision, open_graph: Callab
     rounded = open_graph(to_half(bundle.folded) if precision == "float16" else bundle.folded, precision)
     exact = open_graph(bundle.folded, "float32", ())
     rows = None if bundle.held_out is None else held_out.unpack(bundle.held_out, bundle.manifest.inputs)
-    changes = AnswerChanges.between(exact.run, rounded.run, bundle.manifest, rows)
+    changes = AnswerChanges.between(exact.run, in_all_sizes(rounded.run, sizes), bundle.manifest, rows)
     exact.release()
     changes.validate(MIN_AGREEMENT)
     return rounded

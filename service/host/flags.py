@@ -33,9 +33,9 @@ def build_app(name: str, about: str, fields: Mapping[str, FieldInfo], run: Calla
 
 
 def describe_default(info: FieldInfo) -> str:
-    """The default of a setting, for people; empty where it has none."""
+    """The default of a setting, for people; empty where it has none. A function that computes it says what it is."""
     if info.default_factory is not None:
-        return "the number of usable CPU cores"
+        return inspect.getdoc(info.default_factory) or ""
     if isinstance(info.default, bool):
         return "yes" if info.default else "no"
     return "" if info.default is None else str(info.default)

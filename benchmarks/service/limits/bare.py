@@ -1,6 +1,6 @@
 """What Python can do at best: no framework, no checks, no metrics; onnxruntime runs on the event loop.
 
-MODELS_FOLDER names the folder of the .onnx files.
+MODELS_FOLDER names the folder of the .onnx files, MODELS_PROVIDER what runs them: cpu, the default, or cuda.
 """
 
 import os
@@ -29,7 +29,8 @@ class Bare:
     def __init__(self, read_json: Callable[[bytes], Floats]) -> None:
         self._read_json = read_json
         files = Path(os.environ["MODELS_FOLDER"]).glob("*.onnx")
-        self._runs = {f"/v2/models/{file.stem}/infer": open_session(file).run for file in files}
+        provider = os.environ.get("MODELS_PROVIDER", "cpu")
+        self._runs = {f"/v2/models/{file.stem}/infer": open_session(file, provider).run for file in files}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -45,6 +45,24 @@ def test_a_target_with_one_free_size_becomes_a_constant(build, stated: list[int]
     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("rest", [30, -1])
+def test_what_torch_exports_for_flatten_too(rest: int) -> None:
+    graph = Graph()
+    x = graph.input(6, 5)
+    number = graph.op("Squeeze", graph.op("Shape", x, start=0, end=1))
+    rows = graph.op("Reshape", number, graph.constant([-1]))
+    reshaped = graph.op("Reshape", x, target(graph, rows, rest), name="reshape", allowzero=1)
+    source = graph.model(graph.op("Identity", reshaped))
+    editor = GraphEditor(source)
+    state_reshaped_sizes(editor)
+    stated = editor.finish()
+
+    assert [node.op_type for node in stated.graph.node] == ["Reshape", "Identity"]
+    inputs = feeds(source, 1)
+    expected, actual = (reference(model, inputs, [reshaped])[reshaped] for model in (source, stated))
+    np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.parametrize("sizes", [(0, -1, 3), (-2, -1, 3), (1, -1, -1), (7, -1, 3)])
 def test_a_target_that_no_run_could_have_stays(sizes: tuple[int, ...]) -> None:
     """A graph that was not made by an exporter: the numbers contradict each other."""

@@ -17,7 +17,8 @@ from models.manifest import TensorSpec
 from models.runtime import providers
 from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
-from models.runtime.engine import Engine, buckets
+from models.runtime.engine import Engine
+from models.runtime.run_sizes import buckets
 from models.runtime.session import open_session
 from tests.bundles import image_bundle, tiny_bundle
 
