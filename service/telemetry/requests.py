@@ -74,7 +74,7 @@ class RequestRecorder:
                 method=method,
                 path=path,
                 status=status,
-                milliseconds=round(seconds * 1e3, 3),
+                milliseconds=round(seconds * 1e6) / 1e3,
                 client=client,
                 request_id=request_id,
             )
