@@ -29,7 +29,6 @@ from service.telemetry import logs
 
 log = structlog.get_logger()
 
-_NOT_PLAIN = frozenset({b"content-encoding"})
 _OK = 200
 
 Respond = Callable[[Response | ASGIApp], None]
@@ -114,7 +113,7 @@ class PlainPredictions:
                 perf_counter() - start,
                 client_address,
             )
-        return PlainRequest(address, admitted, start) if _NOT_PLAIN.isdisjoint(headers) else None
+        return None if b"content-encoding" in headers else PlainRequest(address, admitted, start)
 
     def submit(self, request: PlainRequest, body: bytes, respond: Respond) -> "PendingPrediction":
         """Answer a request, in this context, when the event loop has read all sockets that had something.

@@ -5,6 +5,7 @@ import atexit
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 from service.host import streams
@@ -39,7 +40,8 @@ class RequestLog:
 
     def write(self, **fields: Any) -> None:
         """Write an event with these fields, now or within `WAITING_SECONDS`."""
-        self._waiting.append({**fields, "timestamp": datetime.now(UTC), "event": "request", "level": "info"})
+        fields["timestamp"] = time()
+        self._waiting.append(fields)
         if len(self._waiting) >= MAX_WAITING_LINES:
             self.flush()
         elif len(self._waiting) == 1:
@@ -52,6 +54,11 @@ class RequestLog:
             self._timer = None
         if waiting := self._waiting:
             self._waiting = []
-            lines = [logs.dump(event) for event in waiting]
+            lines = [logs.dump(_event(fields)) for fields in waiting]
             self._stream.write(logs.escape_json(b"\n".join((*lines, b""))))
             logs.report_lines_dropped()
+
+
+def _event(fields: dict[str, Any]) -> dict[str, Any]:
+    timestamp = datetime.fromtimestamp(fields["timestamp"], UTC)
+    return {**fields, "event": "request", "level": "info", "timestamp": timestamp}
