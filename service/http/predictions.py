@@ -1,7 +1,6 @@
 """Predictions over HTTP: the handler's errors and answers as responses, by ASGI or without it."""
 
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -80,6 +79,7 @@ class PlainPredictions:
         self._health = health
         self._has_origins = has_origins
         self._handler = handler
+        self._prepare = handler.prepare
         self._context = context
 
     def admit(
@@ -116,7 +116,7 @@ class PlainPredictions:
         return None if b"content-encoding" in headers else PlainRequest(address, admitted, start)
 
     def submit(self, request: PlainRequest, body: bytes, respond: Respond) -> "PendingPrediction":
-        """Answer a request, in this context, when the event loop has read all sockets that had something.
+        """Answer a request when the event loop has read all sockets that had something.
 
         Args:
             request: from `admit`.
@@ -124,7 +124,7 @@ class PlainPredictions:
             respond: gets the response; or what gives it by ASGI, where the run or decoding would keep others waiting.
         """
         pending = PendingPrediction(self._handler, self._context, request, body, respond)
-        self._handler.prepare(partial(copy_context().run, pending.prepare))
+        self._prepare(pending.prepare)
         return pending
 
 

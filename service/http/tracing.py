@@ -1,6 +1,8 @@
 """Spans of HTTP requests, by ASGI and without it."""
 
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from functools import partial
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
@@ -65,6 +67,7 @@ class TracedPredictions(PlainPredictions):
         has_origins: bool = False,
     ) -> None:
         super().__init__(handler, context, health, has_origins=has_origins)
+        self._prepare = lambda preparation: handler.prepare(partial(copy_context().run, preparation))
         self._tracer = tracer
 
     def admit(

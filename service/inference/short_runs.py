@@ -161,10 +161,12 @@ class ShortRuns:
         start = perf_counter()
         try:
             if len(requests) == 1:
-                results: list[Outputs] = [served.engine.run(requests[0].inputs, max_seconds)]
+                requests[0].outcome = served.engine.run(requests[0].inputs, max_seconds)
             else:
                 outputs = served.engine.run(join_inputs([request.inputs for request in requests]), max_seconds)
                 results = split_outputs(outputs, [request.rows for request in requests])
+                for request, result in zip(requests, results, strict=True):
+                    request.outcome = result
         except RunTooLong:
             return
         except Exception as error:  # noqa: BLE001 - it is raised where the request is answered
@@ -178,8 +180,8 @@ class ShortRuns:
             return
         seconds = perf_counter() - start
         counted.record_run(rows, seconds)
-        for request, result in zip(requests, results, strict=True):
-            request.outcome, request.run_seconds = result, seconds
+        for request in requests:
+            request.run_seconds = seconds
 
     def _answer(self, run: ShortRun) -> None:
         outcome = run.outcome
