@@ -23,7 +23,7 @@ from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, 
 from models.repository.auto import Auto, AutoLimits, AutoStep
 from models.repository.bundle import Bundle
 from models.repository.rollout import Rollout
-from service.auto.observing import observe_rows_for_base, observe_window
+from service.auto.observing import observe_rows_for_base, observe_rows_per_hour, observe_window
 from service.recalibrating.reservoir import Reservoir
 from service.watching.observation import Observation
 from service.watching.version_monitor import VersionMonitor
@@ -201,7 +201,8 @@ class Simulation:
             version: observe_rows_for_base(self.versions[version].monitor, since)
             for version, since in self.auto.answering_since.items()
         }
-        step = next_step(self.rollout, Observed(self.now, windows, self._job, self._trial, rows_for_base))
+        rate = observe_rows_per_hour([version.monitor for version in self.versions.values()], self.now)
+        step = next_step(self.rollout, Observed(self.now, windows, self._job, self._trial, rows_for_base, rate))
         if step is None:
             return
         self.rollout = step.rollout

@@ -41,7 +41,7 @@ class Change:
     def fits_base(self, version: int) -> str | None:
         """How much better the latest rows of a version fit the base; None where that is too little to end it."""
         rows = self.observed.rows_for_base.get(version, 0.0)
-        is_much = rows >= self.auto.limits.rollback_rows
+        is_much = rows >= self.auto.limits.rollback_evidence(self.observed.rows_per_hour)
         return f"its latest rows fit version {self.auto.base} better, by {rows:.0f} rows in sum" if is_much else None
 
     @property

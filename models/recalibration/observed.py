@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from models.errors import VersionRefused
 from models.manifest import AccuracyEstimate
@@ -74,6 +75,7 @@ class Observed:
         trial: of the shadow or the canary.
         rows_for_base: how much the latest rows of each version besides the base that answers fit the base better, in
             rows (`models.drift.version_fit.evidence_of_end`).
+        rows_per_hour: of all versions, that are observed.
     """
 
     now: float
@@ -81,6 +83,7 @@ class Observed:
     job: ObservedJob | None = None
     trial: ObservedTrial = ObservedTrial()
     rows_for_base: Mapping[int, float] = field(default_factory=dict)
+    rows_per_hour: float = inf
 
 
 def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate | None) -> None:

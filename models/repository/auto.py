@@ -16,6 +16,10 @@ StepName = Literal["started", "collecting", "shadow", "canary", "promoted", "gav
 MAX_LOG = 50
 """Steps that are remembered: the last ones."""
 
+_ROWS_PER_EVIDENCE = 256
+_LEAST_EVIDENCE, _MOST_EVIDENCE = 8, 32
+"""Fewer rows fit either version by chance. With more, a version that has become worse answers longer."""
+
 
 class AutoLimits(Record):
     """What `auto` mode may do."""
@@ -35,12 +39,13 @@ class AutoLimits(Record):
         0.5, gt=0, le=0.5, description="Share of the requests that name no version which the canary answers."
     )
     canary_rows: int = Field(512, ge=1, le=10_000_000, description="Rows that the canary answers, at least.")
-    rollback_rows: int = Field(
-        32,
+    rollback_rows: int | None = Field(
+        None,
         ge=1,
         le=10_000_000,
         description="A promoted version is rolled back, and a canary ended, when its latest rows fit the base's "
-        "statistics better by that much in sum. A row counts by how much better it fits, at most as 1.",
+        "statistics better by that much in sum. A row counts by how much better it fits, at most as 1. By default a "
+        "256th of the rows that are observed in an hour, from 8 to 32.",
     )
     step_hours: float = Field(
         6, gt=0, le=168, description="How long collecting, the shadow and the canary may take each, before it gives up."
@@ -52,6 +57,16 @@ class AutoLimits(Record):
         description="A version that is rolled back sooner after its promotion counts as an attempt that came to "
         "nothing. It is rolled back later as well.",
     )
+
+    def rollback_evidence(self, rows_per_hour: float) -> float:
+        """`rollback_rows`, or what it is by default: less where there are few rows, as a mistake lasts longer there.
+
+        Args:
+            rows_per_hour: that are observed.
+        """
+        if self.rollback_rows is not None:
+            return self.rollback_rows
+        return min(max(rows_per_hour / _ROWS_PER_EVIDENCE, _LEAST_EVIDENCE), _MOST_EVIDENCE)
 
 
 class AutoStep(Record):

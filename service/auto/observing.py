@@ -1,7 +1,7 @@
 """What `auto` mode observes of a model: the last windows of its versions, its job, and its shadow or canary."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from models.accuracy.agreement import CurrentAccuracy
 from models.drift.version_fit import evidence_of_end
@@ -17,6 +17,8 @@ from service.telemetry.statistics import Gather
 from service.watching.monitor import DriftMonitor
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Window
+
+_HOUR_SECONDS, _MINUTE_SECONDS = 3600.0, 60.0
 
 CHANCE = 0.001
 """A window whose p-value is not above this has moved: windows of rows that have not are so once in a thousand times."""
@@ -62,7 +64,9 @@ class AutoObserver:
         }
         job = await self._job(model, auto.job) if auto.phase == "collecting" and auto.job else None
         trial, rows_for_base = await self._trial(model, auto), await self._rows_for_base(auto, loaded)
-        return Observed(self._clock(), windows, job, trial, rows_for_base)
+        monitors = [self._monitor.of(served) for served in loaded.values()]
+        rows_per_hour = await asyncio.to_thread(observe_rows_per_hour, monitors, self._clock())
+        return Observed(self._clock(), windows, job, trial, rows_for_base, rows_per_hour)
 
     async def _rows_for_base(self, auto: Auto, loaded: Mapping[int, ServedVersion]) -> dict[int, float]:
         """How much the latest rows of each version that answers fit the base better, in rows."""
@@ -138,6 +142,19 @@ def observe_rows_for_base(monitor: VersionMonitor, since: float) -> float:
         evidence_of_end(bucket.fit for _, bucket in monitor.history(window) if bucket.since >= since)
         for window in windows
     )
+
+
+def observe_rows_per_hour(monitors: Iterable[VersionMonitor], now: float) -> float:
+    """Rows that are observed in an hour, by the last hour, or by the time since the first of them.
+
+    Args:
+        monitors: of the versions of a model.
+        now: seconds since 1970.
+    """
+    buckets = [bucket for monitor in monitors for _, bucket in monitor.history("1h")]
+    first = min((bucket.since for bucket in buckets), default=now)
+    seconds = min(max(now - first, _MINUTE_SECONDS), _HOUR_SECONDS)
+    return sum(bucket.rows for bucket in buckets) * _HOUR_SECONDS / seconds
 
 
 def observe_job(job: Job) -> ObservedJob:

@@ -235,7 +235,7 @@ class TestTrials:
         assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
 
     def test_a_canary_whose_rows_fit_the_base_better_ends_and_has_not_failed(self) -> None:
-        limit = LIMITS.rollback_rows
+        limit = 32.0
         step = take(canary(changed(watching(), failures=3)), NOW, rows_for_base={NEW: limit})
 
         state = auto_of(step.rollout)
@@ -245,6 +245,18 @@ class TestTrials:
         assert (step.rollout.default, step.rollout.canary) == (BASE, None)
         assert nothing(canary(), NOW, rows_for_base={NEW: limit - 0.1})
         assert nothing(shadow(), NOW, rows_for_base={NEW: limit})
+
+    @pytest.mark.parametrize(
+        ("given", "rows_per_hour", "enough"), [(None, 100, 8), (None, 4096, 16), (None, 1e5, 32), (50, 100, 50)]
+    )
+    def test_less_evidence_is_enough_where_there_are_few_rows(
+        self, given: int | None, rows_per_hour: float, enough: float
+    ) -> None:
+        limits = LIMITS.model_copy(update={"rollback_rows": given})
+        for rollout in (changed(canary(), limits=limits), changed(promoted(), limits=limits)):
+            ended = take(rollout, NOW, rows_for_base={NEW: enough}, rows_per_hour=rows_per_hour)
+            assert taken(ended) in ("gave_up", "rolled_back")
+            assert nothing(rollout, NOW, rows_for_base={NEW: enough - 0.1}, rows_per_hour=rows_per_hour)
 
 
 class TestPromoted:
@@ -265,7 +277,7 @@ class TestPromoted:
     @pytest.mark.parametrize("of", [promoted, lambda: collecting(promoted()), lambda: shadow_of_another()])  # noqa: PLW0108 - it is defined below
     def test_it_is_rolled_back_at_once_where_its_rows_fit_the_base_better(self, of: Any) -> None:
         """Before a window is full, and whatever the last one has said."""
-        rollout, limit = of(), LIMITS.rollback_rows
+        rollout, limit = of(), 32.0
         step = take(rollout, NOW, windows={NEW: quiet(NOW)}, job=ObservedJob(), rows_for_base={NEW: limit})
 
         state = auto_of(step.rollout)

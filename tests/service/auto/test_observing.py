@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.manifest import Gate
+from models.moments.window import WindowMoments
 from models.recalibration import gates
 from models.repository.auto import Auto, AutoLimits, Phase
 from models.runtime.engine import Engine
@@ -17,7 +18,7 @@ from service.recalibrating.job import Job
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
-from tests.domains import PARENT_BUNDLE, UP, domain_bundle
+from tests.domains import PARENT_BUNDLE, UP, domain_bundle, observe, rows_of
 from tests.service.watching.doubles import Clock
 
 
@@ -93,9 +94,19 @@ class Traffic:
             self.clock.now += seconds
             self._monitor.record(Observation("tiny", UP, {}, np.zeros(0, np.int64), fit=fit))
 
+    def answer(self, rows: int, seconds: float) -> None:
+        """Rows that are observed, one after the other."""
+        layers = {name: WindowMoments.of(found) for name, found in observe(UP, rows_of(UP, 1)).items()}
+        for _ in range(rows):
+            self.clock.now += seconds
+            self._monitor.record(Observation("tiny", UP, layers, np.zeros(0, np.int64)))
+
     def rows_for_base(self, auto: Auto | None = None) -> float:
         found = asyncio.run(self._observer.observe("tiny", auto or self._auto)).rows_for_base
         return found.get(UP, 0.0)
+
+    def rows_per_hour(self) -> float:
+        return asyncio.run(self._observer.observe("tiny", self._auto)).rows_per_hour
 
     def promote_now(self) -> None:
         self._auto = self._auto.model_copy(update={"promoted_at": self.clock.now})
@@ -137,3 +148,17 @@ def test_a_version_that_is_tried_counts_where_it_answers(phase: Phase, rows: int
     traffic.send(PARENT_BUNDLE, 20, 1.0)
 
     assert traffic.rows_for_base(traffic.try_as(phase)) == rows
+
+
+def test_the_rows_of_an_hour_are_those_of_the_last_one_or_follow_from_the_time_since_the_first() -> None:
+    traffic = Traffic()
+    assert traffic.rows_per_hour() == 0
+
+    traffic.answer(rows=50, seconds=12.0)  # ten minutes
+    assert traffic.rows_per_hour() == pytest.approx(300, rel=0.05)
+
+    traffic.answer(rows=600, seconds=12.0)  # two hours
+    assert traffic.rows_per_hour() == pytest.approx(300, rel=0.05)
+
+    traffic.clock.now += 1800  # half an hour without any
+    assert traffic.rows_per_hour() == pytest.approx(150, rel=0.1)

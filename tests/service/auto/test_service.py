@@ -16,7 +16,7 @@ from service.app import create_app
 from service.settings import Settings
 from tests.service.routes.observing import get, infer
 
-AUTO = "/v2/models/mlp/auto"
+AUTO, ROLLOUT = "/v2/models/mlp/auto", "/v2/models/mlp/rollout"
 LIMITS = {"min_minutes": 0.05, "rows": 128, "shadow_rows": 64, "canary_share": 0.5, "canary_rows": 64}
 SECONDS = 300
 
@@ -36,13 +36,13 @@ def test_a_shift_is_mended_and_its_end_is_noticed(
         assert client.put(AUTO, json={**LIMITS, "rollback_rows": rollback_rows}).status_code == 200
 
         mended = _until(client, bright, lambda state: state["default"] != "1")
-        back = _until(client, rows, lambda state: state["default"] == "1")
+        # A step is stored before it is applied to what is served.
+        back = _until(client, rows, lambda state: state["default"] == get(client, ROLLOUT)["default"] == "1")
 
         taken = [step["step"] for step in back["log"]]
         assert taken[: len(mended["log"])][-4:] == ["collecting", "shadow", "canary", "promoted"]
         assert taken[-1] == "rolled_back"
         assert back["log"][-1]["reason"].startswith("its latest rows fit version 1 better") is by_rows
-        assert get(client, "/v2/models/mlp/rollout")["default"] == "1"
         assert 'denge_auto_steps_total{model="mlp",step="promoted"} 1.0' in client.get("/metrics").text
 
 
