@@ -98,6 +98,16 @@ class Trials:
         return outcomes
 
     def _try_all(self, digests: Mapping[VersionKey, str], outcomes: Mapping[VersionKey, "Future[str]"]) -> None:
+        """Try all versions. Each gets an outcome whatever fails: what loads it waits for that."""
+        try:
+            self._try_in_turns(digests, outcomes)
+        except Exception as error:
+            log.error("trials_failed", exc_info=error)
+            for outcome in outcomes.values():
+                if not outcome.done():
+                    outcome.set_result(f"its trial could not be finished: {error}")
+
+    def _try_in_turns(self, digests: Mapping[VersionKey, str], outcomes: Mapping[VersionKey, "Future[str]"]) -> None:
         """Try all versions. Those that take long come again last, so that the others need not wait for them."""
         again: list[VersionKey] = []
         left, seconds = list(digests), min(FIRST_TURN_SECONDS, self._seconds)
@@ -187,4 +197,9 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _describe(code: int) -> str:
-    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    if code >= 0:
+        return f"with exit code {code}"
+    try:
+        return f"by {signal.Signals(-code).name}"
+    except ValueError:  # most signals for real time have no name
+        return f"by signal {-code}"

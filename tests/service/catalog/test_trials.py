@@ -1,5 +1,6 @@
 """New versions are tried in a process of their own, where what is hostile harms nothing."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -92,6 +93,31 @@ def test_a_trial_that_crashes_or_cannot_start_says_so(repository: Repository) ->
     assert outcomes(trials(repository, ["/no/such/program"]), ("tiny", 1)) == [
         "its trial could not be started: No such file or directory"
     ]
+
+
+def test_a_trial_that_ends_by_a_signal_without_a_name_says_its_number(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    real_time = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 6)"]
+
+    assert outcomes(trials(repository, real_time), ("tiny", 1)) == [f"its trial ended by signal {signal.SIGRTMIN + 6}"]
+
+
+def test_every_version_gets_an_outcome_where_the_repository_fails_during_a_trial(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        repository.publish(tiny_bundle(name))
+
+    def fail(*_: object) -> int:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(repository, "size", fail)
+    waiting = [sys.executable, "-c", "import sys, threading; sys.stdin.read(); threading.Event().wait()"]
+
+    assert (
+        outcomes(trials(repository, waiting, max_bytes=1 << 20), ("first", 1), ("second", 1))
+        == ["its trial could not be finished: Input/output error"] * 2
+    )
 
 
 def test_a_version_need_not_wait_for_one_that_takes_long(
