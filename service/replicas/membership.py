@@ -169,7 +169,7 @@ class Membership:
             with suppress(StoreUnavailable):
                 async with self.store.subscribe(_CHANNEL) as messages:
                     async for message in messages:
-                        self._wake(message.decode())
+                        self._wake(message.decode(errors="replace"))  # others may use the channel as well
             await asyncio.sleep(self._heartbeat)
 
     def _wake(self, topic: str) -> None:

@@ -59,6 +59,25 @@ def test_an_announcement_calls_the_handlers_of_its_topic_in_every_replica() -> N
     asyncio.run(within_time(test(), "a handler was not called"))
 
 
+def test_a_message_that_is_no_text_ends_no_announcements() -> None:
+    async def test() -> None:
+        store = MemoryStore()
+        calls = asyncio.Queue[None]()
+        membership = Membership(store, member("a"), heartbeat=3600)
+
+        async def note() -> None:
+            calls.put_nowait(None)
+
+        membership.watch("jobs", note)
+        async with membership.running():
+            await calls.get()  # at the start
+            await store.publish("changes", b"\xff")
+            await membership.announce("jobs")
+            await calls.get()
+
+    asyncio.run(within_time(test(), "an announcement was not heard"))
+
+
 def test_a_handler_that_fails_is_called_again() -> None:
     async def test() -> None:
         calls = asyncio.Queue[None]()
