@@ -11,7 +11,6 @@ SHA256SUMS         digests of all of the above; `sha256sum -c SHA256SUMS` checks
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.memory import release_pages
 from models.repository.files import read_file
-from models.repository.folder import sync
+from models.repository.folder import sync, write_file
 from models.stored_graph import Content, SerializedGraph, join, split
 from models.validation import describe, field_of
 
@@ -118,10 +117,7 @@ def write(folder: Path, files: Mapping[str, Content]) -> None:
         OSError: the folder is missing or a file of the bundle already exists.
     """
     for name, data in files.items():
-        with (folder / name).open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_file(folder / name, data)
         release_pages({name: data})
     sync(folder)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from models.errors import StorageError
+from models.stored_graph import Content
 
 LOCK_SECONDS = 5.0
 """How long to wait for a lock that another process holds."""
@@ -25,6 +26,32 @@ def sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_file(file: Path, data: Content) -> None:
+    """Write a new file, and return only when its content is on the disk itself.
+
+    Raises:
+        FileExistsError: there is one already.
+    """
+    with file.open("xb") as written:
+        written.write(data)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def replace_file(file: Path, data: bytes, root: Path) -> None:
+    """Create or replace a file: a kill or a power cut at any point leaves the old content or the new one.
+
+    Args:
+        file: in a folder that exists.
+        data: its content.
+        root: the folder in which it is staged, on the same file system.
+    """
+    with staging(root) as staged:
+        write_file(staged / file.name, data)
+        (staged / file.name).rename(file)
+    sync(file.parent)
 
 
 @contextmanager

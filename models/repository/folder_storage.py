@@ -16,7 +16,7 @@ from models.manifest import Manifest
 from models.repository import bundle, rollout
 from models.repository.bundle import AnyBundle
 from models.repository.files import read_file
-from models.repository.folder import delete_abandoned, locked, staging, sync
+from models.repository.folder import delete_abandoned, locked, replace_file, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage
@@ -122,20 +122,11 @@ class FolderStorage(Storage):
             before = self.rollout(model)
             after = change(before)
             if after != before:
-                self._write_rollout(model, after)
+                replace_file(self._root / model / ROLLOUT, rollout.serialize(after), self._root)
         return after
 
     def _folder(self, model: str, version: int) -> Path:
         return self._root / model / str(version)
-
-    def _write_rollout(self, model: str, new: Rollout) -> None:
-        with staging(self._root) as staged:
-            with (staged / ROLLOUT).open("xb") as file:
-                file.write(rollout.serialize(new))
-                file.flush()
-                os.fsync(file.fileno())
-            (staged / ROLLOUT).rename(self._root / model / ROLLOUT)
-        sync(self._root / model)
 
     def _make_model_folder(self, model: str) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from models.repository.files import read_file
-from models.repository.folder import staging
+from models.repository.folder import replace_file
 from models.repository.rollout import Rollout
 
 _MAX_BYTES = 64 << 20
@@ -90,10 +90,7 @@ class LastSeen:
         with suppress(OSError):
             folder = self._file.parent
             folder.mkdir(parents=True, exist_ok=True)
-            with staging(folder) as staged:
-                written = staged / self._file.name
-                written.write_bytes(self._content.model_dump_json(exclude_defaults=True).encode())
-                written.replace(self._file)
+            replace_file(self._file, self._content.model_dump_json(exclude_defaults=True).encode(), folder)
 
 
 def _read(file: Path) -> _Content:

@@ -1,5 +1,6 @@
 """What was last read of a bucket."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,26 @@ def test_it_survives_a_restart(tmp_path: Path) -> None:
     assert restored.models()["mlp"] == ({2: "b"}, Rollout(default=1))
     assert (restored.digest("mlp", 1), restored.digest("mlp", 2), restored.digest("gone", 1)) == (None, "b", None)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["seen.json"]
+
+
+def test_it_is_on_the_disk_before_it_replaces_what_was_seen_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+    synced: list[tuple[str, bytes]] = []
+
+    def record(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name, (tmp_path / "seen.json").read_bytes()))
+        fsync(descriptor)
+
+    seen = LastSeen(tmp_path / "seen.json")
+    seen.record_digest("mlp", 1, "a")
+    before = (tmp_path / "seen.json").read_bytes()
+    monkeypatch.setattr(os, "fsync", record)
+    seen.record_digest("mlp", 2, "b")
+
+    assert synced == [("seen.json", before), (tmp_path.name, (tmp_path / "seen.json").read_bytes())]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"models": {"mlp": {"digests": {"x": 1}}}}'])
