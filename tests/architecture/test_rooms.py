@@ -1,5 +1,6 @@
 """The rooms: each is in the import contract, its tests lie where it does, and no module outgrows it."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -33,11 +34,16 @@ def rooms(package: str) -> set[str]:
     return {path.stem for path in children if path.suffix == ".py" or (path / "__init__.py").is_file()}
 
 
-def layers(package: str) -> set[str]:
-    """Names in the contract that orders the rooms of a package."""
+def ordered_layers(package: str) -> list[set[str]]:
+    """Names in the contract that orders the rooms of a package, from top to bottom."""
     (contract,) = (found for found in CONTRACTS if found.get("containers") == [package])
     assert contract["exhaustive"]
-    return {name.strip() for layer in contract["layers"] for name in layer.replace(":", "|").split("|")}
+    return [{name.strip() for name in layer.replace(":", "|").split("|")} for layer in contract["layers"]]
+
+
+def layers(package: str) -> set[str]:
+    """Names in the contract that orders the rooms of a package."""
+    return set().union(*ordered_layers(package))
 
 
 def unlisted(package: str, found: Iterable[str]) -> set[str]:
@@ -48,6 +54,33 @@ def unlisted(package: str, found: Iterable[str]) -> set[str]:
 def test_every_room_is_in_the_import_contract(package: str) -> None:
     assert unlisted(package, rooms(package)) == set()
     assert unlisted(package, {*rooms(package), "a_new_room"}) == {"a_new_room"}
+
+
+def listed(package: str, page: str) -> list[str]:
+    """Names of the rooms of a package in the tree of a page, from top to bottom."""
+    tree = page.partition(f"\n{package}/ ")[2]
+    found: list[str] = []
+    for line in tree.splitlines()[1:]:
+        if not line.startswith("  "):
+            break
+        names = re.match(r"  (?:\w+(?:\.py|/)\s+|\w+(?:\.py|/)$)+", f"{line} ")
+        found += [] if names is None else re.findall(r"\w+(?=\.py|/)", names[0])
+    return [name for name in found if not name.startswith("__")]
+
+
+def above(found: list[str], package: str) -> list[tuple[str, str]]:
+    """Pairs of rooms that a list has in this order, though the second is in a layer above the first."""
+    layer = {name: number for number, names in enumerate(ordered_layers(package)) for name in names}
+    return [(one, other) for i, one in enumerate(found) for other in found[i:] if layer[other] < layer[one]]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_page_of_the_architecture_lists_every_room_in_the_order_of_the_imports(package: str) -> None:
+    found = listed(package, (ROOT / "docs" / "architecture.md").read_text("utf-8"))
+
+    assert sorted(found) == sorted(rooms(package))
+    assert above(found, package) == []
+    assert above(found[::-1], package) != []
 
 
 def test_the_import_contracts_hold() -> None:
