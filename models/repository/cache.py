@@ -1,7 +1,6 @@
 """Bundles of a bucket on the local disk, by digest: verified whenever they are read, at most so many bytes."""
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from models.errors import BundleError
 from models.repository import bundle
 from models.repository.bundle import AnyBundle
-from models.repository.folder import staging
+from models.repository.folder import delete_folder, staging
 
 _BUNDLES = "bundles"
 
@@ -41,7 +40,7 @@ class BundleCache:
         except BundleError:
             is_intact = False
         if not is_intact:
-            shutil.rmtree(path, ignore_errors=True)
+            _delete(path)
             return None
         with suppress(OSError):
             os.utime(path)
@@ -78,8 +77,13 @@ class BundleCache:
             if total <= self.max_bytes:
                 return
             if path.name != kept:
-                shutil.rmtree(path, ignore_errors=True)
+                _delete(path)
                 total -= sizes[path]
+
+
+def _delete(folder: Path) -> None:
+    with suppress(OSError):  # another process deletes it
+        delete_folder(folder, folder.parent)
 
 
 def _size(folder: Path) -> int:

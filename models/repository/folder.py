@@ -54,6 +54,21 @@ def replace_file(file: Path, data: bytes, root: Path) -> None:
     sync(file.parent)
 
 
+def delete_folder(folder: Path, root: Path) -> None:
+    """Delete a folder: it becomes invisible by one rename, so that a kill during the deletion leaves no half of it.
+
+    Args:
+        folder: to delete.
+        root: the folder in which it is hidden meanwhile, on the same file system.
+
+    Raises:
+        FileNotFoundError: there is no such folder; another process may have deleted it.
+    """
+    hidden = root / f"{_STAGING}{secrets.token_hex(8)}"
+    folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
 @contextmanager
 def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the exclusive lock on a folder; wait for it first. Released by the system if the process dies.

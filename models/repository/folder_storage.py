@@ -16,7 +16,7 @@ from models.manifest import Manifest
 from models.repository import bundle, rollout
 from models.repository.bundle import AnyBundle
 from models.repository.files import read_file
-from models.repository.folder import delete_abandoned, locked, replace_file, staging, sync
+from models.repository.folder import delete_abandoned, delete_folder, locked, replace_file, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage
@@ -96,9 +96,8 @@ class FolderStorage(Storage):
             versions = choose()
             for version in versions:
                 # Two processes may prune at once: then one of them finds the version gone.
-                with staging(self._root) as staged, suppress(FileNotFoundError):
-                    # Invisible in one step, so that a kill during the deletion leaves no half version.
-                    self._folder(model, version).rename(staged / "deleted")
+                with suppress(FileNotFoundError):
+                    delete_folder(self._folder(model, version), self._root)
             if versions:
                 sync(self._root / model)
         return versions

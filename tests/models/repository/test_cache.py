@@ -1,6 +1,7 @@
 """Bundles on the local disk, by digest."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_the_least_recently_used_bundle_goes_first(tmp_path: Path) -> None:
     digests.append(add(cache, 3))
 
     assert [digest in cache for digest in digests] == [True, False, True]
+
+
+def test_a_kill_during_a_deletion_leaves_no_half_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = BundleCache(tmp_path, 1)
+    first = add(cache, 1)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda folder, **_: (folder / "manifest.json").unlink(missing_ok=True))
+        add(cache, 2)
+
+    assert first not in cache
+    assert cache.read(add(cache, 1), bundles.read) == tiny_bundle(seed=1)
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == [first], "what was left is deleted"
 
 
 def test_one_that_is_larger_than_the_cache_stays_as_long_as_it_is_the_last(tmp_path: Path) -> None:
