@@ -107,7 +107,7 @@ class Engine:
                     self._captured = CapturedRuns(self._session, inputs, buckets, tolerance, provider)
             if self._captured is None:
                 try:
-                    self._session = self._open(graph, log_errors=True)
+                    self._session = self._open(graph, log_errors=provider == "cuda")  # why it does not start
                 except GraphError as error:
                     raise InferenceFailed("onnxruntime cannot load the graph") from error
         if self._session.get_providers()[0] != self.provider:
@@ -227,6 +227,8 @@ class Engine:
         """Run on values of onnxruntime's own: copied to the device once, and from it once."""
         rows = count_rows(inputs) if self._buckets else 0
         if self._captured is None:
+            if not self._buckets and 0 < self._most_rows < count_rows(inputs):
+                return self._run_parts(lambda part: self._run_bound(part, options), inputs, self._most_rows)
             with device.run():
                 return self._run_values(inputs, rows, options)
         captured, most = self._captured, self._buckets[-1]

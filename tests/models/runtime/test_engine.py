@@ -16,11 +16,13 @@ from onnx import TensorProto, helper
 from onnx.external_data_helper import convert_model_to_external_data
 from onnx.reference import ReferenceEvaluator
 
+from models.datatypes import Array
 from models.errors import InferenceFailed, InvalidInput, RunTooLong
 from models.manifest import TensorSpec
 from models.runtime import values
 from models.runtime.engine import Engine
 from models.runtime.run_sizes import buckets
+from models.runtime.session import open_session
 from tests import hostile
 from tests.bundles import echo_bundle, image_bundle, text_bundle, tiny_bundle
 
@@ -126,6 +128,39 @@ def test_bfloat16_goes_in_and_comes_out(sizes: tuple[int, ...]) -> None:
 
     assert got.dtype == bfloat16
     assert got.tobytes() == x.tobytes()
+
+
+def test_many_rows_of_bfloat16_run_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = echo_bundle("BF16")
+    x = GENERATOR.normal(size=(300, 2)).astype(bfloat16)
+    engine = Engine(bundle.folded, bundle.manifest.inputs)
+    met: list[int] = []
+    to_value = values.to_value
+
+    def spy(array: Array, extra: int) -> Any:
+        met.append(len(array))
+        return to_value(array, extra)
+
+    monkeypatch.setattr(values, "to_value", spy)
+
+    assert engine.run({"input": x})["logits"].tobytes() == x.tobytes()
+    assert met == [128, 128, 44]
+
+
+def test_a_run_that_fails_on_a_cpu_writes_nothing_between_the_lines_of_the_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """onnxruntime's own lines are no JSON; what they say is raised."""
+    nodes = [helper.make_node("Gather", ["weights", "input"], ["logits"])]
+    graph = _graph(nodes, TensorProto.INT64, {"weights": np.ones((4, 2), np.int64)}, ["N", 2, 2], extra=[])
+    out_of_range = {"input": np.full((1, 2), 99)}
+    with pytest.raises(InvalidInput):
+        Engine(graph, _specs("INT64")).run(out_of_range)
+    assert capfd.readouterr().err == ""
+
+    with pytest.raises(Exception, match="indices element out of data bounds"):
+        open_session(graph, log_errors=True).run(None, out_of_range)
+    assert "onnxruntime" in capfd.readouterr().err, "it would write a line"
 
 
 def test_inputs_that_differ_in_length_keep_it() -> None:
