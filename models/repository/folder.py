@@ -28,6 +28,14 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that does not exist, and those above it, with durable names."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
 def write_file(file: Path, data: Content) -> None:
     """Write a new file, and return only when its content is on the disk itself.
 

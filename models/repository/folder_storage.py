@@ -16,7 +16,7 @@ from models.manifest import Manifest
 from models.repository import bundle, rollout
 from models.repository.bundle import AnyBundle
 from models.repository.files import read_file
-from models.repository.folder import delete_abandoned, delete_folder, locked, replace_file, staging, sync
+from models.repository.folder import delete_abandoned, delete_folder, locked, make_folder, replace_file, staging, sync
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage
@@ -128,7 +128,7 @@ class FolderStorage(Storage):
         return self._root / model / str(version)
 
     def _make_model_folder(self, model: str) -> Path:
-        self._root.mkdir(parents=True, exist_ok=True)
+        make_folder(self._root)
         folder = self._root / model
         folder.mkdir(exist_ok=True)
         sync(self._root)

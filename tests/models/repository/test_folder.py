@@ -8,11 +8,42 @@ from pathlib import Path
 import pytest
 
 from models.errors import StorageError
-from models.repository.folder import locked, staging
+from models.repository.folder import locked, make_folder, staging
+from models.repository.repository import Repository
+from tests.bundles import tiny_bundle
 
 
 def hidden(root: Path) -> list[Path]:
     return list(root.rglob(".*"))
+
+
+def test_the_names_of_all_folders_that_are_made_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def record(descriptor: int) -> None:
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(f"{folder.name}: {sorted(path.name for path in folder.iterdir())}")
+
+    monkeypatch.setattr(os, "fsync", record)
+    make_folder(tmp_path / "above" / "repository")
+    make_folder(tmp_path / "above" / "repository")
+
+    assert synced == [f"{tmp_path.name}: ['above']", "above: ['repository']"]
+
+
+def test_a_new_repository_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+    synced: set[Path] = set()
+
+    def record(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    Repository(tmp_path / "above" / "repository").publish(tiny_bundle())
+
+    root = tmp_path / "above" / "repository"
+    assert synced >= {tmp_path, tmp_path / "above", root, root / "tiny"}
 
 
 def test_a_staging_folder_is_hidden_and_deleted_afterwards(tmp_path: Path) -> None:
