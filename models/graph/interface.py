@@ -90,6 +90,9 @@ class _Interface:
         tensor, steps = _unwrap(value, "Optional", "SplitToSequence")
         if not tensor.HasField("shape"):
             raise GraphError(f"input '{value.name}' states no shape: state one, with free sizes where it may vary")
+        sizes = tensor.shape.dim
+        if len(sizes) > 1 and sizes[0].HasField("dim_value") and not sizes[0].dim_value:
+            raise GraphError(f"input '{value.name}' states a batch of size 0: state a free size")
         wider = _WIDER.get(tensor.elem_type)
         if not steps and wider is None:
             return

@@ -1,5 +1,6 @@
 """JSON text to Python values, and what these are called in messages."""
 
+import codecs
 import json
 from math import isinf
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import orjson
 
 from models.errors import InvalidInput
+
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""That files written on Windows begin with."""
 
 _KINDS = {
     type(None): "null",
@@ -48,6 +52,10 @@ def _parse_nan_tokens(text: bytes, error: orjson.JSONDecodeError) -> Any:
             pass
         else:
             return parsed
+    if text.startswith(_MARKS):
+        raise InvalidInput(
+            "not valid JSON: it begins with a byte order mark: send UTF-8 without one", "body"
+        ) from error
     raise InvalidInput(f"not valid JSON: {error}", "body") from error
 
 

@@ -162,6 +162,11 @@ def test_a_graph_that_cannot_be_served_is_refused(given: str, message: str) -> N
         serve_tensors(graph)
 
 
+def test_a_batch_of_no_rows_is_refused() -> None:
+    with pytest.raises(GraphError, match="input 'x' states a batch of size 0"):
+        serve_tensors(model("(float[0, 3] x) => (float[0, 3] y) { y = Neg(x) }"))
+
+
 def test_a_map_that_nothing_can_be_made_of_is_refused() -> None:
     graph = model("(float[3] x) => (float[3] y) { y = Neg(x) }")
     kind = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
