@@ -87,6 +87,8 @@ def normalize(
         x: any rank of 2 or more, channels on `axis`.
         mean, var: shape (C,).
         gamma, beta: shape (C,); 1 and 0 when absent (torch's ``affine=False``).
+        eps: added to the variance.
+        axis: of the channels.
 
     Returns:
         The shape of `x`, float64.

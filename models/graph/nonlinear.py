@@ -113,7 +113,10 @@ def bend_moves(
     """Why no weights after a node, which reads ``scale * x + shift``, make up for reading x; None where not shown.
 
     Args:
+        editor: of the graph.
         tensor: that the node reads.
+        node: the node.
+        given: scale and shift of each channel.
         values: that x has, as `reach` returns them.
         inverse: whether it is the other way round: the node reads x, and would read ``scale * x + shift``.
     """
@@ -138,7 +141,9 @@ def swaps_ends(editor: GraphEditor, tensor: str, node: onnx.NodeProto, negative:
     A function that grows at one end only would have to grow at the other.
 
     Args:
+        editor: of the graph.
         tensor: that the node reads, which reaches every number.
+        node: the node.
         negative: the channels whose scale is negative.
     """
     if not negative.any():

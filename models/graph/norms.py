@@ -110,8 +110,8 @@ def _layer(editor: GraphEditor, found: FoundNorm, names: set[str]) -> WatchedLay
     if dims is None:
         return None
     constants = (*found.scales, *found.shifts)
-    told = [axis for value in constants if (axis := _axis(value, len(dims))) is not None]
-    axis = told[0] if told and found.read_at is None else found.axis
+    axes = [axis for value in constants if (axis := _axis(value, len(dims))) is not None]
+    axis = axes[0] if axes and found.read_at is None else found.axis
     sizes = [dims[axis], *(value.size for value in constants if _axis(value, len(dims)) == axis)]
     size = next((size for size in sizes if isinstance(size, int) and size > 0), None)
     if size is None:

@@ -109,12 +109,12 @@ def reduced(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, /, bac
     Raises:
         Refusal: the map differs along one of them.
     """
-    rank, gone = len(shape(editor, node.input[0])), reduced_axes(editor, node)
+    rank, axes = len(shape(editor, node.input[0])), reduced_axes(editor, node)
     # axes of the input in the order in which they appear in the output; -1 for an axis of size 1 that stands for many
     if integer(node, "keepdims", 1):
-        visible = [-1 if axis in gone else axis for axis in range(rank)]
+        visible = [-1 if axis in axes else axis for axis in range(rank)]
     else:
-        visible = [axis for axis in range(rank) if axis not in gone]
+        visible = [axis for axis in range(rank) if axis not in axes]
     if any(visible[axis] < 0 if backward else axis not in visible for axis in known.axes):
         raise Refusal(f"{label(node)} {'adds up' if node.op_type == 'ReduceSum' else 'averages over'} the channels")
     return known.renumber(visible.__getitem__ if backward else visible.index)
