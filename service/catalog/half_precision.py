@@ -28,6 +28,8 @@ def to_half(graph: SerializedGraph, command: Sequence[str] = COMMAND) -> bytes:
         ended = subprocess.run(command, input=message, capture_output=True, timeout=MAX_SECONDS, check=False)  # noqa: S603 - the command is ours
     except subprocess.TimeoutExpired as error:
         raise GraphError(f"it was not converted to half precision in {MAX_SECONDS:g} s") from error
+    except OSError as error:  # no memory or no number left for another process
+        raise GraphError(f"it was not converted to half precision: {error.strerror}") from error
     found, content = ended.stdout[:1], ended.stdout[1:]
     if found == b"\1":
         return content

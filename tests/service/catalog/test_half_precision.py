@@ -31,3 +31,8 @@ def test_the_reason_why_not_is_told() -> None:
 def test_a_process_that_ends_is_an_error(program: str) -> None:
     with pytest.raises(GraphError, match=r"the process ended with (3|-6)"):
         to_half(b"", (sys.executable, "-c", program))
+
+
+def test_a_process_that_cannot_be_started_is_an_error() -> None:
+    with pytest.raises(GraphError, match="it was not converted to half precision: No such file or directory"):
+        to_half(b"", ("/no/such/program",))
