@@ -22,7 +22,7 @@ SECONDS = 300
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rollback_rows", "window", "by_rows"), [(32, 1024, True), (10_000_000, 64, False)])
+@pytest.mark.parametrize(("rollback_rows", "window", "by_rows"), [(32, 4096, True), (10_000_000, 64, False)])
 def test_a_shift_is_mended_and_its_end_is_noticed(
     tmp_path: Path, rollback_rows: int, window: int, by_rows: bool
 ) -> None:
