@@ -139,7 +139,11 @@ def _make_locked(root: Path) -> tuple[Path, int]:
             descriptor = _open(folder)
         except FileNotFoundError:
             continue
-        _lock(descriptor, folder, LOCK_SECONDS)
+        try:
+            _lock(descriptor, folder, LOCK_SECONDS)
+        except StorageError:
+            os.close(descriptor)
+            raise
         if folder.exists():
             return folder, descriptor
         os.close(descriptor)  # another process deleted the folder before it was locked

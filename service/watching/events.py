@@ -129,12 +129,14 @@ class Events:
 
     async def _publish_periodically(self) -> None:
         """Publish the traffic while there are subscribers."""
-        self._last_reading = await self._read()
-        while self._subscribers and not self._lifecycle.stopping:
-            await asyncio.sleep(self._interval)
-            await self.publish_traffic()
-        for subscriber in self._subscribers:
-            subscriber.close()
+        try:
+            self._last_reading = await self._read()
+            while self._subscribers and not self._lifecycle.stopping:
+                await asyncio.sleep(self._interval)
+                await self.publish_traffic()
+        finally:  # after a failure as well: they connect again
+            for subscriber in self._subscribers:
+                subscriber.close()
 
     async def _read(self) -> TrafficReading:
         return TrafficReading.of(await self._gather(), self._clock())

@@ -116,25 +116,25 @@ class Observer:
 
     def _work(self) -> None:
         priority.lower_this_thread()
-        while (taken := self._take()) is not None:
-            served, rows = taken.served, taken.rows
+        while parts := self._take():
+            served, rows = parts[0].served, sum(part.rows for part in parts)
             began = self._clock()
             try:
                 self._observed_models.of(served)
                 began = self._clock()  # a model is loaded once, outside of the budget
-                self._observe(taken)
+                self._observe(join(parts))
             except Exception as error:  # the next batch may be fine
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
-            del served, taken  # or an unloaded version would stay in memory here
+            del served, parts  # or an unloaded version would stay in memory here
             self._budget.spend(self._clock() - began, rows)
             self._take_more()
 
-    def _take(self) -> OfferedRows | None:
-        """The next rows, with those behind them that can be observed together; None at the end."""
+    def _take(self) -> list[OfferedRows]:
+        """The next rows, and those behind them that can be observed together; none at the end."""
         taken = self._queue.get() if self._next is None else self._next
         self._next = None
         if taken is None:
-            return None
+            return []
         if self._budget.has_spare_time:
             self._enough_waits.wait(MAX_WAITING_SECONDS)
         self._enough_waits.clear()
@@ -149,7 +149,7 @@ class Observer:
                 break
             parts.append(following)
             rows += following.rows
-        return join(parts)
+        return parts
 
     def _take_more(self) -> None:
         """Take more batches, unless enough wait."""

@@ -144,3 +144,18 @@ def test_all_subscribers_are_closed_when_the_service_stops() -> None:
             await within_time(subscriber.wait_closed(), "a subscriber outlives the service")
 
     asyncio.run(scenario())
+
+
+def test_all_subscribers_are_closed_when_the_traffic_cannot_be_read() -> None:
+    """They connect again, and so see what follows."""
+
+    async def scenario() -> None:
+        async def fail() -> ServiceStatistics:
+            raise OSError("a worker is gone")
+
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        events = Events(fail, Lifecycle())
+        with events.subscribe() as subscriber:
+            await within_time(subscriber.wait_closed(), "a subscriber waits for ever")
+
+    asyncio.run(scenario())

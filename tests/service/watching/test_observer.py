@@ -290,3 +290,19 @@ def test_an_observation_that_fails_does_not_stop_the_next(served: ServedVersion,
     observer.offer(served, {INPUT: usual_rows(4)})
 
     assert sink.next().rows == 4
+
+
+def test_rows_for_which_there_is_no_memory_do_not_stop_the_next(
+    served: ServedVersion, sink: Sink, observers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_parts: object) -> None:
+        raise MemoryError
+
+    observer = observers(sink)
+    with monkeypatch.context() as patch:
+        patch.setattr(observer_module, "join", refuse)
+        observer.offer(served, {INPUT: usual_rows(4)})
+        until_idle(observer)
+    observer.offer(served, {INPUT: usual_rows(3)})
+
+    assert sink.next().rows == 3
