@@ -1,7 +1,6 @@
 """Problems that pydantic finds in data, in the form of the project's error messages."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Any, get_args
 
 _MESSAGES = {"missing": "missing", "extra_forbidden": "unknown field"}
@@ -55,6 +54,8 @@ def describe(problem: Any, *, with_value: bool = True, model: Any = None) -> str
 
 def suggest(name: str, known: Collection[str]) -> str:
     """What an unknown name may have meant: ``did you mean 'window'?``, or all that is known."""
+    from difflib import get_close_matches  # noqa: PLC0415 - slow to import, and only errors need it
+
     if near := get_close_matches(name[:_MAX_SHOWN], known, n=1):
         return f"did you mean '{near[0]}'?"
     return f"expected only {sorted(known)}"

@@ -6,9 +6,12 @@ of 0.3. Nothing here multiplies large matrices; the threads of models are onnxru
 
 gRPC prepares for a fork, which no process here does without starting another program. Where it cannot, since calls are
 running, it would write a line of its own between those of the log.
+
+pydantic would look for plugins in the metadata of all installed packages, which takes a while, and run what it finds.
 """
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -5,6 +5,9 @@ import socket
 import sys
 from collections.abc import Callable
 
+if __name__ == "__main__":
+    gc.disable()  # until the server has started: hardly anything of what is imported and built is garbage
+
 from service import settings
 from service.host import descriptors, streams, structlog_without_rich  # noqa: F401
 from service.host.lifecycle import Lifecycle
@@ -30,10 +33,11 @@ def serve(chosen: Settings) -> int:
 
 def _serve(chosen: Settings, sockets: list[socket.socket], certificate: Certificate | None) -> int:
     if chosen.workers > 1:
+        gc.enable()
         from service.workers import supervisor  # noqa: PLC0415 - one process does not need it
 
         return supervisor.serve(chosen, sockets)
-    gc.disable()  # until the server has started: hardly anything of what is imported and built is garbage
+    gc.disable()  # as above, for the command `denge`
     try:
         # The process that keeps several workers answers no requests, and needs neither.
         from service.app import create_app  # noqa: PLC0415

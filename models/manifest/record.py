@@ -20,7 +20,7 @@ Channels = tuple[float, ...]
 class Record(BaseModel):
     """Base of all parts: immutable. Unknown fields are errors, and so are numbers that JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 def channels(values: NDArray[np.floating]) -> Channels:

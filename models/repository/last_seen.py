@@ -22,12 +22,12 @@ class SeenModel(NamedTuple):
     rollout: Rollout
 
 
-class _Model(BaseModel):
+class _Model(BaseModel, defer_build=True):
     digests: dict[int, str] = {}
     rollout: Rollout = Rollout()
 
 
-class _Content(BaseModel):
+class _Content(BaseModel, defer_build=True):
     models: dict[str, _Model] = {}
 
 

@@ -36,7 +36,7 @@ LEASE_SECONDS = 20.0
 """After the death of the replica that takes the steps, another one does."""
 
 
-class AutoEvent(BaseModel):
+class AutoEvent(BaseModel, defer_build=True):
     """A step of `auto` mode, as its subscribers get it."""
 
     model: str

@@ -26,7 +26,7 @@ _DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
-class Order(BaseModel):
+class Order(BaseModel, defer_build=True):
     """What to try.
 
     Attributes:

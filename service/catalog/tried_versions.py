@@ -14,7 +14,7 @@ log = structlog.get_logger()
 MAX_REMEMBERED = 10_000
 
 
-class _Tried(BaseModel):
+class _Tried(BaseModel, defer_build=True):
     """The content of the file."""
 
     runtime: str

@@ -13,7 +13,7 @@ from service.catalog.served_version import ServedVersion
 from service.inference.dialect import Answer, Call, Query, WithoutPriority, json_answer
 from service.inference.queue import Outputs
 from service.watching.observed_model import ObservedModel
-from service.wire import images, texts
+from service.wire import image_header, texts
 from service.wire.pieces import INLINE_BYTES
 
 _BYTES_PER_CHARACTER = 16
@@ -37,7 +37,7 @@ class Labelled(WithoutPriority):
     def decoding_memory(self, served: ServedVersion, call: Call, body: bytes) -> int:  # noqa: ARG002
         """Of an image's pixels: a small file can hold one that takes long to decode. Of texts, if they are long."""
         if served.tokenizer is None:
-            return images.decoding_bytes(body)
+            return image_header.decoding_bytes(body)
         return _BYTES_PER_CHARACTER * len(body) if len(body) > INLINE_BYTES else 0
 
     def decode(self, served: ServedVersion, call: Call, body: bytes) -> Query:
@@ -48,7 +48,7 @@ class Labelled(WithoutPriority):
             found = texts.decode(body, call.headers.get(_CONTENT_TYPE, b""))
             rows = served.tokenizer.encode(found.values, "text")
             return Query({name: rows}, found.is_list, layer_statistics=call.layer_statistics)
-        if texts.is_text(call.headers.get(_CONTENT_TYPE, b"")) and not images.is_image(body):
+        if texts.is_text(call.headers.get(_CONTENT_TYPE, b"")) and not image_header.is_image(body):
             require(served.manifest, "text")
         require(served.manifest, "images")
         if served.image_reader is None:

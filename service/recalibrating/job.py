@@ -27,7 +27,7 @@ JobState = Literal[
 FINISHED: frozenset[JobState] = frozenset({"published", "refused", "cancelled", "failed", "lost"})
 
 
-class Job(BaseModel):
+class Job(BaseModel, defer_build=True):
     """A job that makes a new version, and its progress."""
 
     model_config = ConfigDict(frozen=True)

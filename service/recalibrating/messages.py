@@ -17,7 +17,7 @@ from service.wire.recalibration import JobKind
 _LABELS = "labels"
 
 
-class Order(BaseModel):
+class Order(BaseModel, defer_build=True):
     """Which version to make, and how.
 
     Attributes:
@@ -84,7 +84,7 @@ class OrderWithRows(NamedTuple):
         return cls(Order.model_validate(header["order"]), found, labels)
 
 
-class Progress(BaseModel):
+class Progress(BaseModel, defer_build=True):
     """What has changed about the job. Fields that are not set have not changed."""
 
     model_config = ConfigDict(frozen=True)

@@ -34,7 +34,7 @@ ROWS_PATH = "/v2/replicas/rows/"
 _LOOK_SECONDS = 0.5
 
 
-class CollectPlan(BaseModel):
+class CollectPlan(BaseModel, defer_build=True):
     """Which rows a job collects.
 
     Attributes:

@@ -14,6 +14,7 @@ from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.catalog.given_model import add_given_model
 from service.host.blocking_pool import BlockingPool
+from service.host.memory import reusing_all_freed
 from service.replicas.agreement import Agreement
 from service.settings import Settings
 
@@ -120,8 +121,9 @@ class Start:
             pass
 
     def _load_all(self) -> None:
-        self._fill()
-        self._catalog.load_all()
+        with reusing_all_freed():
+            self._fill()
+            self._catalog.load_all()
 
     def _fill(self) -> None:
         self._repository.delete_abandoned()

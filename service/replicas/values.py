@@ -30,7 +30,7 @@ class StoredModel(BaseModel):
         SCHEMA: version of its schema.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     SCHEMA: ClassVar[int] = 1
 

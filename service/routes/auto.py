@@ -23,7 +23,8 @@ from service.routes.parameters import ModelName
 class AutoRequest(AutoLimits):
     """What `auto` mode may do. Each limit has a default."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # FastAPI takes no body whose class is built later.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=False)
 
 
 class AutoStepReport(BaseModel):

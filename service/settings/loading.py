@@ -1,7 +1,6 @@
 """Loads settings from flags, environment and file. Nothing else reads the environment."""
 
 import os
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +54,8 @@ def _names_by_variable(settings: Iterable[str]) -> dict[str, str]:
 def _read_file() -> dict[str, Any]:
     if not (file := os.environ.get(CONFIG_VARIABLE)):
         return {}
+    import tomllib  # noqa: PLC0415 - slow to import, and most services have no file
+
     try:
         return tomllib.loads(Path(file).read_text())
     except (OSError, ValueError) as error:

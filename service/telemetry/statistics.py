@@ -192,7 +192,7 @@ Gather = Callable[[], Awaitable[ServiceStatistics]]
 """Returns the statistics of the whole service, merged over its processes."""
 
 
-class _Snapshot(BaseModel):
+class _Snapshot(BaseModel, defer_build=True):
     versions: list[tuple[str, int, VersionStatistics]]
     requests: list[tuple[str, str, int, DurationHistogram]]
     comparisons: list[tuple[str, int, int, ShadowComparison]]

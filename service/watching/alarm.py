@@ -22,7 +22,7 @@ UNUSED_SECONDS = 3600.0
 """Without rows, after which the alarm of a version without a role ends."""
 
 
-class Alarm(BaseModel):
+class Alarm(BaseModel, defer_build=True):
     """An alarm of a version that begins or ends, and the window of rows with which it does, or else the last one."""
 
     model: str

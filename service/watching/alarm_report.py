@@ -12,7 +12,7 @@ from models.manifest import Manifest
 from service.host.clock import to_date
 
 
-class PeakReport(BaseModel):
+class PeakReport(BaseModel, defer_build=True):
     """The worst window of an alarm: the lowest estimated accuracy, or else the most significant shift."""
 
     time: datetime = Field(description="When the window was full.")
@@ -31,7 +31,7 @@ class PeakReport(BaseModel):
         )
 
 
-class AlarmReport(BaseModel):
+class AlarmReport(BaseModel, defer_build=True):
     """An alarm of a version."""
 
     began: datetime = Field(description="When the window that opened it was full.")

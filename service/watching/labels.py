@@ -18,7 +18,7 @@ MAX_REQUESTS = 1000
 """That one call has labels for."""
 
 
-class LabelledRequest(BaseModel):
+class LabelledRequest(BaseModel, defer_build=True):
     """The true classes of the rows of one request."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -31,7 +31,7 @@ class LabelledRequest(BaseModel):
     )
 
 
-class LabelReport(BaseModel):
+class LabelReport(BaseModel, defer_build=True):
     """What became of labels."""
 
     rows: int = Field(0, description="Rows that have got a label.")

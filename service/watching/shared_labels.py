@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from models.errors import NotReady
 from service.replicas.membership import Membership
@@ -13,7 +13,7 @@ from service.watching.labels import LabelledRequest, LabelReport, Labels
 LABELS_PATH = "/v2/replicas/labels/"
 """At which a replica takes labels that another one was sent; the model's name follows."""
 
-_REQUESTS = TypeAdapter(list[LabelledRequest])
+_REQUESTS = TypeAdapter(list[LabelledRequest], config=ConfigDict(defer_build=True))
 
 
 class SharedLabels:

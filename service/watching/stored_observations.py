@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from models.accuracy.agreement import Agreement
 from models.accuracy.labelled import Labelled
@@ -18,8 +18,12 @@ from service.host.state_files import replace_file
 from service.watching.windows import HORIZONS, Bucket, Window
 from service.wire import arrays
 
-_ALARMS: TypeAdapter[AlarmState] = TypeAdapter(AlarmState)
-_BASELINE: TypeAdapter[Baseline | None] = TypeAdapter(Baseline | None)
+
+class _Judgement(BaseModel, defer_build=True):
+    """What else is known of a version, as the header has it."""
+
+    alarms: AlarmState = NO_ALARMS
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,7 @@ class StoredObservations:
         header = {
             "identity": self.identity,
             "judged_at": self.judged_at,
-            "alarms": _ALARMS.dump_python(self.alarms),
-            "baseline": _BASELINE.dump_python(self.baseline),
+            **_Judgement(alarms=self.alarms, baseline=self.baseline).model_dump(),
             "buckets": [[place, slot, bucket.since] for place, slot, bucket in entries],
             "moments": layout,
             "labelled": [astuple(bucket.labelled) for bucket in buckets],
@@ -91,14 +94,15 @@ class StoredObservations:
                     windows.append((place, slot, bucket))
                 else:
                     others[place] = bucket
+            judgement = _Judgement.model_validate(header)
             return cls(
                 header["identity"],
                 windows,
                 others.get("filling"),
                 others.get("judged"),
                 float(header["judged_at"]),
-                _ALARMS.validate_python(header.get("alarms", NO_ALARMS)),
-                _BASELINE.validate_python(header.get("baseline")),
+                judgement.alarms,
+                judgement.baseline,
             )
         except (ValueError, TypeError, LookupError, EOFError) as error:
             raise InvalidInput("stored observations: damaged data") from error

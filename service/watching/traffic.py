@@ -10,7 +10,7 @@ from service.telemetry.durations import DurationHistogram
 from service.telemetry.statistics import ServiceStatistics
 
 
-class VersionTraffic(BaseModel):
+class VersionTraffic(BaseModel, defer_build=True):
     """Requests and rows of one version."""
 
     model: str
@@ -23,7 +23,7 @@ class VersionTraffic(BaseModel):
     p99_ms: float | None = Field(description="99th percentile of latency since the last event; null without requests")
 
 
-class Traffic(BaseModel):
+class Traffic(BaseModel, defer_build=True):
     """Requests and rows of all versions."""
 
     time: datetime

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.datatypes import Array, from_numpy
 from models.errors import TooLarge
@@ -75,6 +74,8 @@ def encode_json(model: str, version: int, seed: int, outputs: Mapping[str, Array
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """A PNG file of pixels of shape (height, width, channels), grey or RGB."""
+    from PIL import Image  # noqa: PLC0415 - slow to import, and few models make images
+
     file = BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     return file.getvalue()

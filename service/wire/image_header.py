@@ -51,6 +51,17 @@ def read_size(data: bytes, start: int = 0) -> ImageSize | None:
     return _read_jpeg(data, start + len(_JPEG)) if data.startswith(_JPEG, start) else None
 
 
+def is_image(data: bytes) -> bool:
+    """Whether data begins like a PNG or JPEG file."""
+    return read_size(data) is not None
+
+
+def decoding_bytes(data: bytes) -> int:
+    """Memory that decoding a file takes; 1 if it cannot be told, since the file is damaged."""
+    size = read_size(data)
+    return max(1, size.decoding_bytes) if size else 1
+
+
 def _read_jpeg(data: bytes, place: int) -> ImageSize | None:
     largest: ImageSize | None = None  # readers do not agree on which of several sizes holds
     for _ in range(_MAX_SEGMENTS):

@@ -14,7 +14,7 @@ import numpy as np
 from models.datatypes import Array
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing, TensorSpec
-from service.wire import image_header, images
+from service.wire import image_header
 from service.wire.image_header import ImageSize
 
 File = tuple[str, bytes | memoryview]
@@ -69,6 +69,8 @@ class ImageReader:
             raise InvalidInput(f"got {count} images, input '{self._spec.name}' takes one", field)
         if count > max(1, max_pixels // self._row_size):
             raise TooLarge(f"got {count} images, expected at most {max_pixels // self._row_size} in a request", field)
+        from service.wire import images  # noqa: PLC0415 - Pillow is slow to import, and many models take no images
+
         rows = np.empty((count, self._row_size), np.float32)
         pixels = 0
         for index, (place, data) in enumerate(files):

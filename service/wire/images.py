@@ -51,19 +51,8 @@ def decode(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, fiel
     return prepare_pixels(_pixels(data, preprocessing, max_pixels, field), preprocessing)
 
 
-def is_image(data: bytes) -> bool:
-    """Whether data begins like a PNG or JPEG file."""
-    return image_header.read_size(data) is not None
-
-
-def decoding_bytes(data: bytes) -> int:
-    """Memory that decoding a file takes; 1 if it cannot be told, since the file is damaged."""
-    size = image_header.read_size(data)
-    return max(1, size.decoding_bytes) if size else 1
-
-
 def _pixels(data: bytes, preprocessing: ImagePreprocessing, max_pixels: int, field: str) -> NDArray[np.uint8]:
-    if image_header.read_size(data) is None:
+    if not image_header.is_image(data):
         if data.startswith(b"--") and b"form-data" in data[:_FORM_HEAD]:
             raise InvalidInput("got a form; send the file itself: curl --data-binary @image.png", field)
         if data.startswith(_PNG_WITHOUT_LINE_ENDS):

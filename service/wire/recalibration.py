@@ -32,7 +32,7 @@ LABELS = "labels"
 _FIELDS = ("inputs", "collect", "parameters", "id", "outputs")
 
 
-class JobParameters(BaseModel):
+class JobParameters(BaseModel, defer_build=True):
     """How to collect rows and to publish.
 
     Attributes:

@@ -15,7 +15,7 @@ ENVIRONMENT = {
     "service/__init__.py",
     "training/keras_models.py",
 }
-"""Readers of the environment: the settings; and switches of onnxruntime, numpy and Keras, set before their import."""
+"""Users of the environment: the settings; and switches of libraries, which are set before their import."""
 
 CONTEXT_VARIABLES = {"service/telemetry/logs.py"}
 """What everything that is logged carries. Nothing else travels unseen."""

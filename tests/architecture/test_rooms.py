@@ -21,7 +21,7 @@ WITH_CODE = {
     "models/manifest/__init__.py": "the schema of one file, for every other room by one name",
     "models/runtime/__init__.py": "onnxruntime's telemetry is switched off before any module of the room imports it",
     "models/starter/__init__.py": "the folder holds bundles, and the one function that copies them",
-    "service/__init__.py": "the threads of numpy are limited before any module of the package imports it",
+    "service/__init__.py": "what libraries read at their import is set before any module of the package imports them",
     "service/settings/__init__.py": "the settings, for every other room by one name",
     "training/__init__.py": "the Python API, which is imported when it is asked for, since it needs torch",
 }

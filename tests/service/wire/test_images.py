@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from models.errors import InvalidInput, TooLarge
 from models.manifest import ImagePreprocessing
-from service.wire import images
+from service.wire import image_header
 from service.wire.images import decode
 from tests.image_files import encode, png_header, random_pixels
 
@@ -101,7 +101,7 @@ def test_an_image_is_resized_as_pillow_resizes_it(mode: str, monkeypatch: pytest
     ],
 )
 def test_the_memory_that_decoding_takes_is_known_before(data: bytes, expected: int) -> None:
-    assert images.decoding_bytes(data) == expected
+    assert image_header.decoding_bytes(data) == expected
 
 
 def test_of_several_sizes_in_a_jpeg_the_largest_counts() -> None:
@@ -109,7 +109,7 @@ def test_of_several_sizes_in_a_jpeg_the_largest_counts() -> None:
     frame = data[data.index(b"\xff\xc0") :][:19]
     larger = frame[:5] + b"\x10\x00\x10\x00" + frame[9:]
 
-    assert images.decoding_bytes(data.replace(frame, larger + frame)) == 4 << 24
+    assert image_header.decoding_bytes(data.replace(frame, larger + frame)) == 4 << 24
 
 
 def test_a_jpeg_of_very_many_scans_is_refused() -> None:
