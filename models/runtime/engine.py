@@ -17,7 +17,7 @@ from models.runtime import providers, values
 from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
-from models.runtime.row_wise import is_row_wise
+from models.runtime.row_wise import RowTrial, try_rows
 from models.runtime.run_sizes import RunSizes
 from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
@@ -38,7 +38,7 @@ MOST_ROWS = 128
 """Of one run, where rows do not depend on each other: more take memory, which the session keeps, and no less time a row
 (36 us with 128 rows of the starter convnet, 47 with 512)."""
 
-_TRY_SECONDS = 2.0
+_TRY_SECONDS = 3.0  # also of the first run, which takes longer
 _RUN_SECONDS = 60.0
 _DISTRUST_SECONDS = 10.0
 """How long nothing short is expected of a graph after a run that was not. After one of `run_seconds`: for ever."""
@@ -135,8 +135,10 @@ class Engine:
             self._run = self._run_bound if bound else self._run_plain
         self._seconds_per_run, self._seconds_per_row = inf, 0.0
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
-            self._seconds_per_run, self._seconds_per_row = self._warm_up(inputs)
-        self.is_row_wise = batched and self._try_rows(inputs, tolerance)
+            self._meet_sizes(inputs)
+            trial = self._try_rows(inputs, tolerance) if batched else RowTrial(is_row_wise=False, seconds=0.0)
+            self._seconds_per_run, self._seconds_per_row = self._measure(inputs, trial.seconds)
+            self.is_row_wise = trial.is_row_wise
         if self.is_row_wise and self._can_try_rows(inputs):
             self._most_rows = MOST_ROWS
 
@@ -250,8 +252,15 @@ class Engine:
         outputs = dict(zip(self.output_names, arrays, strict=True))
         return {name: array[:rows] for name, array in outputs.items()} if extra else outputs
 
-    def _warm_up(self, inputs: Sequence[TensorSpec]) -> tuple[float, float]:
-        """Run the graph for the first time, and measure seconds a run and seconds a row."""
+    def _meet_sizes(self, inputs: Sequence[TensorSpec]) -> None:
+        """Run the graph on each number of rows that a device is to meet."""
+        if not (self._takes_text or self._has_free_rows):
+            for rows in self._buckets:
+                self.run({spec.name: zeros(spec, rows) for spec in inputs})
+            self._sizes = RunSizes(self._buckets)  # so that few rows are tried as few
+
+    def _measure(self, inputs: Sequence[TensorSpec], tried: float) -> tuple[float, float]:
+        """Measure seconds a run and seconds a row: again, unless the trial took long enough to tell."""
         if self._takes_text:
             return inf, 0.0  # no text is known that every graph accepts
         if self._has_free_rows:
@@ -259,22 +268,20 @@ class Engine:
             with suppress(InvalidInput, InferenceFailed):
                 self._fastest(inputs, 1)
             return inf, 0.0
-        for rows in self._buckets:
-            self.run({spec.name: zeros(spec, rows) for spec in inputs})
         self._sizes = RunSizes(self._buckets)  # so that one row is measured as one
-        one = self._fastest(inputs, 1)
+        one = tried if tried > _SHORT_SECONDS else self._fastest(inputs, 1)
         if one > _SHORT_SECONDS or not all(spec.has_free_first_axis for spec in inputs):
             return one, 0.0
         per_row = max(self._fastest(inputs, _WARM_UP_ROWS) - one, 0.0) / (_WARM_UP_ROWS - 1)
         return max(one - per_row, 0.0), per_row
 
-    def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> bool:
+    def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> RowTrial:
         if self._can_try_rows(inputs):
             # Where random rows are refused, or free axes have to fit each other, the manifest is believed.
             with suppress(InvalidInput, InferenceFailed, RunTooLong):
-                return is_row_wise(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
+                return try_rows(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
             self._distrusted_until = 0.0
-        return True
+        return RowTrial(is_row_wise=True, seconds=0.0)
 
     def _can_try_rows(self, inputs: Sequence[TensorSpec]) -> bool:
         """Whether rows of any number can be made up for the inputs. No text is known that every graph accepts."""
