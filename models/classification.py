@@ -45,14 +45,3 @@ def predicted_classes(scores: NDArray[Any]) -> Classes:
 def count_classes(classes: Classes, num_classes: int) -> NDArray[np.int64]:
     """Rows by predicted class, shape (K,)."""
     return np.bincount(classes, minlength=num_classes).astype(np.int64)
-
-
-def kappa(some: Classes, others: Classes) -> float:
-    """Cohen's kappa of two predictions for the same rows: 1 for equal ones, 0 for what they share by chance.
-
-    Args:
-        some, others: classes of the rows, shape (n,) each.
-    """
-    size = int(max(some.max(), others.max())) + 1
-    chance = float((count_classes(some, size) / len(some)) @ (count_classes(others, size) / len(others)))
-    return (float(np.mean(some == others)) - chance) / (1 - chance) if chance < 1 else 1.0

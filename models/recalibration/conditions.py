@@ -3,19 +3,12 @@
 A version that repairs much may be less sure than usual, or predict fewer classes, and still be the better one.
 """
 
-from math import sqrt
-
 from models.accuracy.information import mutual_information
 from models.batchnorm import Float64
-from models.classification import predicted_classes
 from models.manifest import AccuracyEstimate
-from models.recalibration.reverse_validation import ReverseValidation
 
 LOST_INFORMATION = 1.5
 MENDED = 1.4
-LEAST_RECOGNIZED, RECOGNIZED_BY_CHANCE = 0.1, 1.6
-"""The second over the square root of the number of rows: 0.3 in all for 64 rows, 0.2 for 256. Rows of another task in
-`benchmarks.cases` "tuning" reached 0.24 and 0.13 at most."""
 
 
 def is_lost(parent: Float64, candidate: Float64, drift: float, explainable: float) -> bool:
@@ -44,19 +37,3 @@ def is_mended(before: AccuracyEstimate, after: AccuracyEstimate, parent: Float64
     """
     informs = mutual_information(candidate) >= MENDED * mutual_information(parent)
     return after.accuracy >= MENDED * before.accuracy and after.is_better_than(before) and informs
-
-
-def is_recognized(validation: ReverseValidation | None, parent: Float64, candidate: Float64) -> bool:
-    """Whether the rows classify held-out rows much better by the new version's predictions than by the parent's.
-
-    So they are of classes that it knows, and it reads these off the rows, however uncertain it is. Rows of another task
-    are spread over the classes by both versions, and classify about as badly by either.
-
-    Args:
-        validation: of the rows; None where it is not possible.
-        parent, candidate: probabilities of the rows' classes, shape (n, K).
-    """
-    if validation is None:
-        return False
-    before, after = (validation.score(predicted_classes(found)) for found in (parent, candidate))
-    return after - before >= LEAST_RECOGNIZED + RECOGNIZED_BY_CHANCE / sqrt(validation.rows)

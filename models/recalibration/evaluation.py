@@ -20,7 +20,6 @@ from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.joined_rows import join_halves
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.moved import moved_share
-from models.recalibration.reverse_validation import ReverseValidation
 from models.recalibration.rows import LabelledRows
 from models.recalibration.sign_test import SignTest
 from models.repository import held_out
@@ -123,14 +122,10 @@ def evaluate(
                     probabilities(answered, kind), estimation.after, is_label_shift=is_label_shift
                 )
         is_mended = accuracy is not None and conditions.is_mended(*accuracy, old, new)
-        validation = ReverseValidation.of(estimation.rows, kept, predicted_classes(usual))
-        is_recognized = conditions.is_recognized(validation, old, new)
         is_lost = conditions.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
         found += [
             gates.diversity(_class_counts(after), _reference_counts(parent.manifest, usual), is_lost=is_lost),
-            gates.information(
-                new, expected, joined=known.information_of_joined(), is_mended=is_mended, is_recognized=is_recognized
-            ),
+            gates.information(new, expected, joined=known.information_of_joined(), is_mended=is_mended),
             gates.gain(old, new, expected),
             *([] if accuracy is None else [gates.estimated_gain(served_accuracy or accuracy[0], accuracy[1])]),
             label_shift,

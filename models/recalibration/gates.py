@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.accuracy.information import entropy, expected_entropy, relative_information
 from models.batchnorm import Float64
-from models.classification import Classes, kappa
+from models.classification import Classes, count_classes
 from models.manifest import AccuracyEstimate, Gate
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.sign_test import SignTest
@@ -28,7 +28,6 @@ MIN_DIVERSITY_IF_LOST = 0.75
 MIN_INFORMATION = 0.75
 LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION = 0.3, 0.8
 SHARE_IF_MENDED = 0.7
-SHARE_IF_RECOGNIZED = 0.4
 MIN_GAIN = -0.01
 MIN_ESTIMATED_GAIN = -0.02
 MAX_TREND = 0.4
@@ -88,12 +87,7 @@ def diversity(
 
 
 def information(
-    predicted: Float64,
-    reference: Float64 | None = None,
-    *,
-    joined: float | None = None,
-    is_mended: bool = False,
-    is_recognized: bool = False,
+    predicted: Float64, reference: Float64 | None = None, *, joined: float | None = None, is_mended: bool = False
 ) -> Gate:
     """Each row is of one class with certainty, and the rows are of many classes.
 
@@ -105,7 +99,7 @@ def information(
         reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
         joined: the figure of rows of no class (`models.recalibration.joined_rows`), if it is known: what a network is
             sure of differs from one to the next.
-        is_mended, is_recognized: as in `models.recalibration.conditions`: then less is enough.
+        is_mended: as in `models.recalibration.conditions`: then less is enough.
     """
     about = "mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
     lower = (
@@ -115,7 +109,7 @@ def information(
         "information",
         about,
         relative_information(predicted, reference),
-        lower=lower * (SHARE_IF_RECOGNIZED if is_recognized else SHARE_IF_MENDED if is_mended else 1.0),
+        lower=SHARE_IF_MENDED * lower if is_mended else lower,
     )
 
 
@@ -220,13 +214,19 @@ def drift(before: float, after: float) -> Gate:
 def agreement(parent: Classes, candidate: Classes) -> Gate:
     """The versions agree on held-out rows by more than chance: one for another domain is worse on them, but not random.
 
-    No more is required: a version that repaired a brightness from 18 % to 97 % agreed with its parent by 0.02.
+    No more is required: a version that repaired a brightness from 18 % to 97 % agreed with its parent by 0.02. The
+    figure is Cohen's kappa: 1 for equal predictions, 0 for what two independent predictions share by chance.
 
     Args:
         parent, candidate: the predicted classes of each for the held-out rows.
     """
+    observed = float(np.mean(parent == candidate))
+    size = int(max(parent.max(), candidate.max())) + 1
+    shares = [count_classes(classes, size) / len(classes) for classes in (parent, candidate)]
+    chance = float(shares[0] @ shares[1])
+    figure = (observed - chance) / (1 - chance) if chance < 1 else 1.0
     about = "agreement with the parent on its held-out rows, beyond chance (Cohen's kappa)"
-    return _gate("agreement", about, kappa(parent, candidate), lower=MIN_AGREEMENT)
+    return _gate("agreement", about, figure, lower=MIN_AGREEMENT)
 
 
 def accuracy(parent: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Gate:

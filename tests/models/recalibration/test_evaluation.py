@@ -107,30 +107,6 @@ def test_an_estimate_of_the_accuracy_adds_a_gate() -> None:
     assert {"information", ESTIMATED} & {name for name, gate in swapped.items() if not gate.passed}
 
 
-def test_uncertain_rows_of_known_classes_pass_and_rows_of_no_class_do_not() -> None:
-    found = Repository(Path(starter.__file__).parent).read("convnet", 1)
-    assert found.held_out is not None
-    kept = held_out.unpack(found.held_out, found.manifest.inputs)["input"]
-    network = AdaptiveNetwork(parse(found.source))
-
-    def information(given: np.ndarray) -> Gate:
-        rows = {"input": given.astype(np.float32)}
-        estimation = Estimation(rows, network, network.run(rows, 1.0), network.run(rows))
-        return next(gate for gate in evaluate(found, found, estimation).gates if gate.name == "information")
-
-    noisy = information(kept + np.random.default_rng(0).normal(0, 0.9, kept.shape))
-    joined = join_halves({"input": kept}, np.arange(len(kept)))
-    assert joined is not None
-    foreign = information(joined["input"].swapaxes(2, 3))
-
-    assert noisy.figure is not None
-    assert foreign.figure is not None
-    assert foreign.lower is not None
-    assert noisy.figure < foreign.figure < foreign.lower, "by certainty alone neither passes"
-    assert noisy.passed
-    assert not foreign.passed
-
-
 def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) -> None:
     given = rows(50, seed=3)
     predicted = load(parent.folded, optimize=True)(given)[OUTPUT].argmax(axis=1)

@@ -237,14 +237,6 @@ def test_less_information_is_enough_where_the_parent_is_mended() -> None:
     assert not gates.information(little, usual, joined=0.5, is_mended=True).passed
 
 
-def test_still_less_is_enough_where_the_rows_are_recognized() -> None:
-    little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.5), one_hot(USUAL, 0.99)
-
-    assert not gates.information(some, usual, joined=0.5, is_mended=True).passed
-    assert gates.information(some, usual, joined=0.5, is_mended=True, is_recognized=True).passed
-    assert not gates.information(little, usual, joined=0.5, is_recognized=True).passed
-
-
 def test_the_estimated_accuracy_may_not_fall() -> None:
     def estimate(accuracy: float) -> AccuracyEstimate:
         return AccuracyEstimate(accuracy=accuracy, low=accuracy - 0.1, high=min(accuracy + 0.1, 1.0))
