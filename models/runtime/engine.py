@@ -1,13 +1,12 @@
 """A graph ready to serve: provider, threads, warm-up, runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
+from itertools import repeat
 from math import inf
 from time import monotonic, perf_counter
 from typing import Any, Self
-
-import numpy as np
 
 from models.datatypes import Array, Arrays
 from models.errors import GraphError, InferenceFailed, InvalidInput, ProviderUnavailable, RunTooLong
@@ -18,7 +17,7 @@ from models.runtime.captured import CapturedRuns
 from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import RowTrial, try_rows
-from models.runtime.run_sizes import RunSizes
+from models.runtime.run_sizes import RunSizes, run_in_parts
 from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
@@ -209,17 +208,9 @@ class Engine:
 
     def _run_plain(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         if self._most_rows and count_rows(inputs) > self._most_rows:
-            return self._run_parts(lambda part: self._run_plain(part, options), inputs, self._most_rows)
+            return run_in_parts(lambda part: self._run_plain(part, options), inputs, repeat(self._most_rows))
         outputs = run_session(self._session, self.output_names, inputs, options)
         return dict(zip(self.output_names, outputs, strict=True))
-
-    def _run_parts(self, run: Callable[[Arrays], Arrays], inputs: Mapping[str, Array], most: int) -> Arrays:
-        """Run parts of the rows one after the other. Their outputs do not depend on other rows."""
-        parts = [
-            run({name: array[start : start + most] for name, array in inputs.items()})
-            for start in range(0, count_rows(inputs), most)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.output_names}
 
     def _run_beside_captures(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         with device.run():
@@ -230,14 +221,14 @@ class Engine:
         rows = count_rows(inputs) if self._buckets else 0
         if self._captured is None:
             if not self._buckets and 0 < self._most_rows < count_rows(inputs):
-                return self._run_parts(lambda part: self._run_bound(part, options), inputs, self._most_rows)
+                return run_in_parts(lambda part: self._run_bound(part, options), inputs, repeat(self._most_rows))
             with device.run():
                 return self._run_values(inputs, rows, options)
         captured, most = self._captured, self._buckets[-1]
         if 0 < rows <= most:
             return captured.run(inputs, options)
         if rows > most and self.is_row_wise:
-            return self._run_parts(lambda part: captured.run(part, options), inputs, most)
+            return run_in_parts(lambda part: captured.run(part, options), inputs, repeat(most))
         return captured.run_uncaptured(partial(self._run_values, inputs, rows), options)
 
     def _run_values(self, inputs: Mapping[str, Array], rows: int, options: Any) -> Arrays:

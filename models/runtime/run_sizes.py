@@ -1,15 +1,15 @@
 """How many rows the runs of a device have: it plans a run anew when that changes, so it meets few numbers only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
 
-from models.datatypes import Arrays, Run
+from models.datatypes import Array, Arrays, Run
 from models.rows import count_rows
 
-_PATIENT_RUNS = 32
-"""That a smaller size would have done for, before it is taken. Planning a ResNet-50 anew takes as long as 20 runs."""
+_PATIENCE = 32
+"""Runs that a smaller size would have done for, before it is taken. Planning a ResNet-50 anew takes as long as 20."""
 
 
 def buckets(max_rows: int) -> tuple[int, ...]:
@@ -24,17 +24,24 @@ def in_all_sizes(run: Run, sizes: Sequence[int]) -> Run:
         run: of rows that do not depend on each other.
         sizes: of the parts; empty for whole runs.
     """
+    return lambda inputs: run_in_parts(run, inputs, cycle(sizes)) if sizes else run(inputs)
 
-    def run_parts(inputs: Arrays) -> Arrays:
-        start, parts = 0, []
-        for size in cycle(sizes):
-            parts.append(run({name: array[start : start + size] for name, array in inputs.items()}))
-            start += size
-            if start >= count_rows(inputs):
-                return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return run(inputs)
 
-    return run_parts
+def run_in_parts(run: Run, inputs: Mapping[str, Array], sizes: Iterable[int]) -> Arrays:
+    """Run parts of the rows one after the other, and join their outputs.
+
+    Args:
+        run: of rows that do not depend on each other.
+        inputs: by name.
+        sizes: of the parts, of as many rows as the inputs or more.
+    """
+    start, parts = 0, []
+    for size in sizes:
+        parts.append(run({name: array[start : start + size] for name, array in inputs.items()}))
+        start += size
+        if start >= count_rows(inputs):
+            break
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class RunSizes:
@@ -59,6 +66,6 @@ class RunSizes:
             self._size, self._needed, self._smaller_runs = size, 0, 0
             return size
         self._needed, self._smaller_runs = max(self._needed, size), self._smaller_runs + 1
-        if self._smaller_runs >= _PATIENT_RUNS:
+        if self._smaller_runs >= _PATIENCE:
             self._size, self._needed, self._smaller_runs = self._needed, 0, 0
         return self._size

@@ -1,6 +1,7 @@
 """The observed graph of one version."""
 
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.memory import release_freed
 from models.observation import ObservationReader, RowStatistics
 from models.rows import count_rows
 from models.runtime.engine import Engine
+from models.runtime.run_sizes import run_in_parts
 from service.catalog.served_version import ServedVersion
 
 _BLOCK_ROWS = 8
@@ -67,16 +69,12 @@ class ObservedModel:
 
     def _run(self, inputs: Inputs) -> Arrays:
         """All outputs. The rows of a large model run in small blocks: the memory of a run grows with its rows."""
-        rows = count_rows(inputs)
         if self._engine.expected_seconds(1) < _LARGE_SECONDS:
             return self._engine.run(inputs)
-        blocks = [
-            self._engine.run({name: values[start : start + _BLOCK_ROWS] for name, values in inputs.items()})
-            for start in range(0, rows, _BLOCK_ROWS)
-        ]
-        if rows > 1:
+        outputs = run_in_parts(self._engine.run, inputs, repeat(_BLOCK_ROWS))
+        if count_rows(inputs) > 1:
             release_freed()  # tens of megabytes; of one row it would take longer than it is worth
-        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        return outputs
 
     def observe_layers(self, inputs: Inputs) -> dict[str, RowStatistics]:
         """The statistics of each row by layer, also where the graph has no other outputs.
