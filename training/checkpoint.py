@@ -8,7 +8,6 @@
 The metadata holds `config` (JSON), `epoch` (how many are complete) and `format`.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.durable_files import replace_file
 from models.errors import InvalidInput
 from training.config import Config
 
@@ -94,12 +94,7 @@ def write(
     tensors["generator"] = torch.get_rng_state()
     metadata = {"format": _FORMAT, "config": config.to_json(), "epoch": str(epoch)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(save(tensors, metadata))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace_file(path, save(tensors, metadata))
 
 
 def read(path: Path) -> Checkpoint:

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from models.durable_files import sync, write_file
 from models.errors import DamagedBundle, ForeignBundle
 from models.manifest import SCHEMA_VERSION, Manifest
 from models.memory import release_pages
 from models.repository.files import read_file
-from models.repository.folder import sync, write_file
 from models.stored_graph import Content, SerializedGraph, join, split
 from models.validation import describe, field_of
 

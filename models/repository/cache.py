@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from models.durable_files import delete_folder, staging
 from models.errors import BundleError
 from models.repository import bundle
 from models.repository.bundle import AnyBundle
-from models.repository.folder import delete_folder, staging
 
 _BUNDLES = "bundles"
 

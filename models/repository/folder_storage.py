@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from models.durable_files import delete_abandoned, delete_folder, make_folder, replace_file, staging, sync
 from models.errors import BundleError, InvalidInput
 from models.manifest import Manifest
 from models.repository import bundle, rollout
 from models.repository.bundle import AnyBundle
 from models.repository.files import read_file
-from models.repository.folder import delete_abandoned, delete_folder, locked, make_folder, replace_file, staging, sync
+from models.repository.folder_lock import locked
 from models.repository.listing import ModelListing, list_model, list_models
 from models.repository.rollout import MAX_ROLLOUT_BYTES, ROLLOUT, Rollout
 from models.repository.storage import Storage

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from models.durable_files import replace_file
 from models.repository.files import read_file
-from models.repository.folder import replace_file
 from models.repository.rollout import Rollout
 
 _MAX_BYTES = 64 << 20
@@ -88,9 +88,8 @@ class LastSeen:
         if self._file is None:
             return
         with suppress(OSError):
-            folder = self._file.parent
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self._file, self._content.model_dump_json(exclude_defaults=True).encode(), folder)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._file, self._content.model_dump_json(exclude_defaults=True).encode())
 
 
 def _read(file: Path) -> _Content:

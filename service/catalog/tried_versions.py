@@ -6,8 +6,8 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from models.durable_files import replace_file
 from models.starter import starter_digests
-from service.host.state_files import replace_file
 
 log = structlog.get_logger()
 

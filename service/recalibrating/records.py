@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.host.state_files import delete_staged, replace_file
+from models.durable_files import delete_abandoned, replace_file
 from service.recalibrating.job import Job
 
 
@@ -21,7 +21,7 @@ class JobRecords:
 
     def read_all(self) -> list[Job]:
         """All jobs, oldest first. A file that is no record is skipped."""
-        delete_staged(self._folder)
+        delete_abandoned(self._folder)
         jobs = []
         for path in self._folder.glob("*.json"):
             with suppress(OSError, ValidationError):

@@ -12,9 +12,9 @@ from models.accuracy.agreement import Agreement
 from models.accuracy.labelled import Labelled
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.baseline import Baseline
+from models.durable_files import replace_file
 from models.errors import InvalidInput
 from models.moments import codec
-from service.host.state_files import replace_file
 from service.watching.windows import HORIZONS, Bucket, Window
 from service.wire import arrays
 

@@ -62,7 +62,7 @@ def test_what_is_no_record_is_skipped(records: JobRecords, folder: Path) -> None
     text = (folder / f"{JOB.id}.json").read_text()
     (folder / "broken.json").write_text("{")
     (folder / "copy.json").write_text(text)
-    (folder / ".staged").write_text(text)
+    (folder / ".incoming-0123456789abcdef").mkdir()
     (folder / "folder.json").mkdir()
 
     assert records.read_all() == [JOB]

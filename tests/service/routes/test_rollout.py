@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from models.repository import folder
+from models.repository import folder_lock
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 from tests.rollouts import promote
@@ -168,7 +168,7 @@ class TestDefault:
     def test_a_lock_that_another_process_holds_is_named(
         self, three: Repository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(folder, "monotonic", iter(range(0, 10**6, 100)).__next__)
+        monkeypatch.setattr(folder_lock, "monotonic", iter(range(0, 10**6, 100)).__next__)
         with started(three) as client:
             descriptor = os.open(three.root / "tiny", os.O_RDONLY | os.O_DIRECTORY)
             try:

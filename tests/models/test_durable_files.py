@@ -1,5 +1,6 @@
-"""Folders that several processes change at once."""
+"""Files and folders that are complete or not there."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -7,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import StorageError
-from models.repository.folder import locked, make_folder, staging
+from models.durable_files import delete_abandoned, make_folder, replace_file, staging
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 
@@ -44,6 +44,66 @@ def test_a_new_repository_survives_a_power_cut(tmp_path: Path, monkeypatch: pyte
 
     root = tmp_path / "above" / "repository"
     assert synced >= {tmp_path, tmp_path / "above", root, root / "tiny"}
+
+
+def content(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    replace_file(tmp_path / "file", b"first")
+    replace_file(tmp_path / "file", b"second")
+
+    assert content(tmp_path) == {"file": b"second"}
+    assert hidden(tmp_path) == []
+
+
+def test_the_content_is_durable_before_the_name_is_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"first")
+    synced: list[tuple[str, bytes]] = []
+
+    def record(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((name, (tmp_path / "file").read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    replace_file(tmp_path / "file", b"second")
+
+    assert synced == [("file", b"first"), (tmp_path.name, b"second")]
+
+
+def test_on_a_full_disk_the_file_stays_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    replace_file(tmp_path / "file", b"first")
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(tmp_path / "file", b"second")
+    assert content(tmp_path) == {"file": b"first"}
+    assert hidden(tmp_path) == []
+
+
+def test_two_processes_replace_a_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync, found = os.fsync, list[bytes]()
+
+    def replace_meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", fsync)
+        delete_abandoned(tmp_path)
+        replace_file(tmp_path / "file", b"second")
+        found.append((tmp_path / "file").read_bytes())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", replace_meanwhile)
+    replace_file(tmp_path / "file", b"first")
+
+    assert found == [b"second"]
+    assert content(tmp_path) == {"file": b"first"}
+    assert hidden(tmp_path) == []
 
 
 def test_a_staging_folder_is_hidden_and_deleted_afterwards(tmp_path: Path) -> None:
@@ -130,25 +190,3 @@ def test_a_folder_deleted_before_it_was_locked_is_made_again(tmp_path: Path, mon
         assert staged.is_dir()
         assert deleted
         assert staged not in deleted
-
-
-def test_a_lock_excludes_others_until_it_is_released(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with locked(tmp_path), pytest.raises(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    finally:
-        os.close(descriptor)
-
-
-def test_a_lock_of_another_process_is_waited_for_only_so_long(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with pytest.raises(StorageError, match="has been locked by another process for 0 s"), locked(tmp_path, 0):
-            pytest.fail("two held the lock")
-    finally:
-        os.close(descriptor)
-    with locked(tmp_path, 0):
-        pass

@@ -1,4 +1,4 @@
-"""Folders that several processes change at once: durable names, locks, and staging of what one rename publishes."""
+"""Files and folders that are complete or not there, whatever ends the process: one rename publishes what is staged."""
 
 import fcntl
 import os
@@ -7,21 +7,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
-from models.errors import StorageError
 from models.stored_graph import Content
 
-LOCK_SECONDS = 5.0
-"""How long to wait for a lock that another process holds."""
-
-_LOCK_PAUSE_SECONDS = 0.02
 _STAGING = ".incoming-"
 
 
 def sync(folder: Path) -> None:
     """Make the names in a folder durable: renames and new files survive a power cut only after this."""
-    descriptor = _open(folder)
+    descriptor = open_folder(folder)
     try:
         os.fsync(descriptor)
     finally:
@@ -41,6 +35,7 @@ def write_file(file: Path, data: Content) -> None:
 
     Raises:
         FileExistsError: there is one already.
+        OSError: it cannot be written.
     """
     with file.open("xb") as written:
         written.write(data)
@@ -48,15 +43,18 @@ def write_file(file: Path, data: Content) -> None:
         os.fsync(written.fileno())
 
 
-def replace_file(file: Path, data: bytes, root: Path) -> None:
+def replace_file(file: Path, data: bytes, root: Path | None = None) -> None:
     """Create or replace a file: a kill or a power cut at any point leaves the old content or the new one.
 
     Args:
-        file: in a folder that exists.
+        file: in a folder that exists. Several processes may replace it at once: the last one wins.
         data: its content.
-        root: the folder in which it is staged, on the same file system.
+        root: the folder in which it is staged, on the same file system; the file's own by default.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    with staging(root) as staged:
+    with staging(root or file.parent) as staged:
         write_file(staged / file.name, data)
         (staged / file.name).rename(file)
     sync(file.parent)
@@ -78,29 +76,13 @@ def delete_folder(folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the exclusive lock on a folder; wait for it first. Released by the system if the process dies.
-
-    Args:
-        folder: exists.
-        seconds: how long to wait.
-
-    Raises:
-        StorageError: another process has held the lock all the time.
-    """
-    descriptor = _open(folder)
-    try:
-        _lock(descriptor, folder, seconds)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def staging(root: Path) -> Iterator[Path]:
     """A new hidden folder below `root`, on the same file system; deleted afterwards.
 
     Its owner holds a lock on it. Folders without one were left by processes that died, and are deleted first.
+
+    Raises:
+        OSError: it cannot be made.
     """
     delete_abandoned(root)
     folder, descriptor = _make_locked(root)
@@ -115,7 +97,7 @@ def delete_abandoned(root: Path) -> None:
     """Delete the staging folders below `root` that dead processes have left."""
     for folder in root.glob(f"{_STAGING}*"):
         try:
-            descriptor = _open(folder)
+            descriptor = open_folder(folder)
         except OSError:  # another process deleted it first
             continue
         try:
@@ -127,7 +109,8 @@ def delete_abandoned(root: Path) -> None:
             os.close(descriptor)
 
 
-def _open(folder: Path) -> int:
+def open_folder(folder: Path) -> int:
+    """A descriptor of a folder, to sync or to lock it. The caller closes it."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
@@ -136,27 +119,16 @@ def _make_locked(root: Path) -> tuple[Path, int]:
         folder = root / f"{_STAGING}{secrets.token_hex(8)}"
         folder.mkdir()
         try:
-            descriptor = _open(folder)
+            descriptor = open_folder(folder)
         except FileNotFoundError:
-            continue
-        try:
-            _lock(descriptor, folder, LOCK_SECONDS)
-        except StorageError:
-            os.close(descriptor)
-            raise
-        if folder.exists():
-            return folder, descriptor
-        os.close(descriptor)  # another process deleted the folder before it was locked
-
-
-def _lock(descriptor: int, folder: Path, seconds: float) -> None:
-    deadline = monotonic() + seconds
-    while True:
+            continue  # another process took it for abandoned, and deleted it
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() >= deadline:
-                raise StorageError(f"'{folder.name}' has been locked by another process for {seconds:g} s") from None
-            sleep(_LOCK_PAUSE_SECONDS)
-        else:
-            return
+            if folder.exists():
+                return folder, descriptor
+        except BlockingIOError:  # it is being deleted
+            pass
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
