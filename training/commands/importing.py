@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from models.progress import ProgressLine
 from models.repository.repository import Repository, validate_model_name
+from training.commands.parameters import HalfWeights, PublishedJson, Target
 from training.output import Output
 
 
@@ -29,9 +30,9 @@ def import_(
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     watch_positions: bool = False,
     watch_margin: bool = False,
-    half_weights: bool = False,
-    repository: str = "repository",
-    json: bool = False,
+    half_weights: HalfWeights = False,
+    repository: Target = "repository",
+    json: PublishedJson = False,
 ) -> None:
     """Publish an ONNX file, a Keras model, or a torch network that your code builds.
 
@@ -53,9 +54,6 @@ def import_(
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
         watch_positions: Watch where the values of one layer are too, for shifts of geometry. Takes --reference.
         watch_margin: Watch how sure the network is of its class too. Takes --reference.
-        half_weights: Store the weights in half precision, if that does not change the answers.
-        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
-        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
     from models.manifest import Batching
     from models.model_info import ModelInfo

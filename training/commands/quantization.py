@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from models.progress import ProgressLine
 from models.quantization.limits import MAX_ROWS, TOLERANCE
+from training.commands.parameters import CandidateJson, DataSetFolder, Force
 from training.output import Output
 
 _SHARES = {"estimating": 0.0, "checking": 0.4}
@@ -24,9 +25,9 @@ def quantize(
     data_free: bool = False,
     tolerance: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = TOLERANCE,
     seed: int = 0,
-    data_dir: Path | None = None,
-    force: bool = False,
-    json: bool = False,
+    data_dir: DataSetFolder = None,
+    force: Force = False,
+    json: CandidateJson = False,
 ) -> None:
     """Make the 8-bit version of a model, compare it with its parent, and publish it as the next version.
 
@@ -41,10 +42,6 @@ def quantize(
         data_free: Take the ranges from the beta and gamma of the batch-normalisation layers instead.
         tolerance: Points of accuracy that may be lost.
         seed: Seed of the choice of rows.
-        data_dir: Folder with the files of "mnist" or "rt-polarity".
-        force: Publish although a gate did not pass. The manifest records it.
-        json: Print one JSON object, with the manifest, and the rest on the standard error. Its version is null where a
-            gate did not pass.
     """
     import numpy as np
 

@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from models.progress import ProgressLine
+from training.commands.parameters import CandidateJson, DataSetFolder, Force
 from training.output import Output
 
 
@@ -17,9 +18,9 @@ def recalibrate(
     prior: float | None = None,
     only_moved: bool = False,
     seed: int = 0,
-    data_dir: Path | None = None,
-    force: bool = False,
-    json: bool = False,
+    data_dir: DataSetFolder = None,
+    force: Force = False,
+    json: CandidateJson = False,
 ) -> None:
     """Estimate the normalisation statistics from unlabelled rows, and publish the result as the next version.
 
@@ -36,10 +37,6 @@ def recalibrate(
         only_moved: Estimate from the rows that have moved alone, where the others are as the held-out rows: for a
             version that answers the rows of its domain.
         seed: Seed of the draw.
-        data_dir: Folder with the files of "mnist" or "rt-polarity".
-        force: Publish although a gate did not pass. The manifest records it.
-        json: Print one JSON object, with the manifest, and the rest on the standard error. Its version is null where a
-            gate did not pass.
     """
     from training import recalibration, report
 

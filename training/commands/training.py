@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from models.repository.repository import Repository, validate_model_name
+from training.commands.parameters import HalfWeights, NameOfNetwork, PublishedJson, Target
 from training.config import Config, DataKind, ModelKind
 from training.output import Output
 
@@ -21,14 +22,14 @@ def train(
     width: int = 0,
     threads: int = 1,
     data_dir: Path | None = None,
-    repository: str = "repository",
-    name: str = "",
+    repository: Target = "repository",
+    name: NameOfNetwork = "",
     run_dir: Path | None = None,
     resume: bool = False,
     watch_layers: bool = False,
-    half_weights: bool = False,
+    half_weights: HalfWeights = False,
     publish: bool = True,
-    json: bool = False,
+    json: PublishedJson = False,
 ) -> None:
     """Train a network and publish it.
 
@@ -48,15 +49,11 @@ def train(
             image (dcgan). 0 stands for 64, 16, 16, 64 and 16.
         threads: Threads of torch. The last bits of the weights depend on their number.
         data_dir: Folder with the files of the data set, or the file of "table". data/<data> by default.
-        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
-        name: Name of the model in the repository. The network's name if empty.
         run_dir: Folder for the checkpoint. runs/<name> by default.
         resume: Continue from the checkpoint in --run-dir.
         watch_layers: Write statistics of the normalisation layers at every step to <run-dir>/tensorboard, a folder for
             TensorBoard, which must be installed (the extra "tensorboard"), and some of them into the bundle.
-        half_weights: Store the weights in half precision, if that does not change the answers.
         publish: Make a bundle of the trained network and publish it.
-        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
     output = Output(as_json=json)
     config = Config(model, data, epochs, batch_size, learning_rate, seed, depth, width, threads)
@@ -89,20 +86,16 @@ def export(
     checkpoint: Path,
     *,
     data_dir: Path | None = None,
-    half_weights: bool = False,
-    repository: str = "repository",
-    name: str = "",
-    json: bool = False,
+    half_weights: HalfWeights = False,
+    repository: Target = "repository",
+    name: NameOfNetwork = "",
+    json: PublishedJson = False,
 ) -> None:
     """Publish the network of a checkpoint.
 
     Args:
         checkpoint: File that `train` wrote.
         data_dir: As for `train`, to estimate population statistics from.
-        half_weights: Store the weights in half precision, if that does not change the answers.
-        repository: Folder to publish into, or URL of a bucket, such as s3://bucket/prefix.
-        name: Name of the model in the repository. The network's name if empty.
-        json: Print one JSON object, with the path of the version and its manifest, and the rest on the standard error.
     """
     import torch
 
