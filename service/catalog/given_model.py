@@ -7,9 +7,11 @@ from pathlib import Path
 
 import structlog
 
+from models.durable_files import replace_file
 from models.errors import InvalidInput
 from models.repository.copying import copy_model
 from models.repository.repository import Repository
+from service.host.process_exit import describe_exit
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ def add_given_model(path: Path, name: str, repository: Repository, state: Path) 
         return
     _import(file, name, repository)
     imported.parent.mkdir(parents=True, exist_ok=True)
-    imported.write_text(digest, "ascii")
+    replace_file(imported, digest.encode())
 
 
 def _onnx_file(path: Path) -> Path | None:
@@ -57,5 +59,5 @@ def _import(file: Path, name: str, repository: Repository) -> None:
     command = [sys.executable, "-m", "models.importing", str(file), name, repository.location]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - the command is ours
     if done.returncode:
-        reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = done.stderr.strip().splitlines() or [f"the process ended {describe_exit(done.returncode)}"]
         raise InvalidInput(f"{file.name} cannot be imported: {reason[-1]}", "model_path")

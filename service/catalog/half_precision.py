@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from models.errors import GraphError
 from models.stored_graph import SerializedGraph
+from service.host.process_exit import describe_exit
 from service.wire import arrays, graph_files
 
 COMMAND = (sys.executable, "-m", "service.catalog.half_process")
@@ -33,5 +34,5 @@ def to_half(graph: SerializedGraph, command: Sequence[str] = COMMAND) -> bytes:
     found, content = ended.stdout[:1], ended.stdout[1:]
     if found == b"\1":
         return content
-    reason = content.decode(errors="replace") if found else f"the process ended with {ended.returncode}"
+    reason = content.decode(errors="replace") if found else f"the process ended {describe_exit(ended.returncode)}"
     raise GraphError(f"it was not converted to half precision: {reason}")

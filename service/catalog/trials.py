@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from models.repository.repository import Repository
 from service.catalog.loader import VersionKey
 from service.catalog.trial_process import Order
 from service.catalog.tried_versions import TriedVersions
+from service.host.process_exit import describe_exit
 
 log = structlog.get_logger()
 
@@ -172,7 +172,7 @@ class Trials:
                 return f"{_TOO_LATE} {seconds:g} s (load_seconds)"
             if _resident_bytes(process.pid) > self._max_bytes:
                 return self._describe_memory(version)
-        return "" if output.read(1) else f"its trial ended {_describe(process.wait())}"
+        return "" if output.read(1) else f"its trial ended {describe_exit(process.wait())}"
 
     def _describe_memory(self, version: VersionKey) -> str:
         """Why a version that takes too much memory is not loaded, and what to do."""
@@ -194,12 +194,3 @@ def _resident_bytes(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):  # it has ended, or the system has no such file
         return 0
-
-
-def _describe(code: int) -> str:
-    if code >= 0:
-        return f"with exit code {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:  # most signals for real time have no name
-        return f"by signal {-code}"

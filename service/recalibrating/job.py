@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from models.errors import NotFound
 from models.manifest import AccuracyEstimate, Gate
 from models.rows import count_rows
+from service.host.process_exit import describe_exit
 from service.wire.recalibration import JobKind, RecalibrationRequest
 
 JobState = Literal[
@@ -166,6 +167,5 @@ def died(state: JobState, code: int) -> JobStopped:
         state: of the job.
         code: exit code of the process; a signal's number, negated.
     """
-    cause = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     hint = "; see the repository for whether a version was published" if state == "publishing" else ""
-    return JobStopped("failed", f"its process ended {cause} while it was {state}{hint}")
+    return JobStopped("failed", f"its process ended {describe_exit(code)} while it was {state}{hint}")

@@ -9,6 +9,7 @@ from io import BytesIO
 
 from models.errors import NotReady
 from models.repository.bundle import Bundle
+from service.host.process_exit import describe_exit
 from service.watching.twin_messages import MadeTwin, TwinOrder
 
 COMMAND = (sys.executable, "-m", "service.watching.twin_process")
@@ -71,7 +72,7 @@ class TwinMaker:
                 process.stdin.flush()
             output = process.stdout.read()
             if (code := process.wait()) and not self._closed:
-                raise NotReady(f"the process that makes the twin ended with {code}")
+                raise NotReady(f"the process that makes the twin ended {describe_exit(code)}")
             return output
         finally:
             timer.cancel()

@@ -19,6 +19,7 @@ from time import monotonic
 import structlog
 
 from service.host.lifecycle import Lifecycle
+from service.host.process_exit import describe_exit
 from service.host.sockets import describe, resolve, shared_port
 from service.http.opening import STARTUP_FAILURE, announce, announce_others
 from service.replicas.worker_group import WorkerTable
@@ -157,7 +158,9 @@ class Supervisor:
         await asyncio.wait([listening, watching])
         worker.lifeline.close()
         if not self._stopping.is_set():
-            log.error("worker_died", pid=worker.process.pid, code=code, served=worker.last_beat is not None)
+            log.error(
+                "worker_died", pid=worker.process.pid, ended=describe_exit(code), served=worker.last_beat is not None
+            )
         return worker.last_beat is not None
 
     async def _start(self, number: int) -> _Worker:
