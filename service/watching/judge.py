@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 
+import structlog
+
 from models.drift.alarm_course import NO_ALARMS, AlarmState
 from models.drift.baseline import Baseline
 from models.errors import NotReady
@@ -25,6 +27,8 @@ from service.watching.judged_window import JudgedWindow
 from service.watching.shared_windows import KEPT_SECONDS, decode_rows
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
+
+log = structlog.get_logger()
 
 LEASE_SECONDS = 7.0
 """After the death of the replica that judges, another one does."""
@@ -221,7 +225,10 @@ class Judge:
     async def _deliver_each(self, key: str) -> None:
         while (state := JudgeState.from_value(await self._store.get(f"judge/{key}"))) and state.undelivered:
             number, alarm = state.undelivered[0]
-            await self._deliver(alarm, f"msg_{sha256(f'{key}/{number}/{alarm.time}'.encode()).hexdigest()[:24]}")
+            try:
+                await self._deliver(alarm, f"msg_{sha256(f'{key}/{number}/{alarm.time}'.encode()).hexdigest()[:24]}")
+            except Exception as error:
+                log.error("alarm_not_delivered", version=key, alarm=number, exc_info=error)
             async with self._state:
                 value = await self._store.get(f"judge/{key}")
                 current = JudgeState.from_value(value)

@@ -10,7 +10,7 @@ from service.host.flags import build_app
 
 
 def two() -> int:
-    """as many as hands"""
+    """as many as the machine has"""
     return 2
 
 
@@ -59,6 +59,6 @@ def test_the_help_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Most rows, as <rows>. [default: 32]" in shown
     assert "Whether to watch. [default: yes]" in shown
     assert "[choices: red, green]" in shown
-    assert "Cores. [default: as many as hands]" in shown
+    assert "Cores. [default: as many as the machine has]" in shown
     assert "None" not in shown
     assert "SecretStr" not in shown

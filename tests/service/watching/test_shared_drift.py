@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.drift.baseline import MIN_WINDOWS, Baseline
@@ -56,6 +57,7 @@ class Replica:
         self.logged: list[Alarm] = []
         self.delivered: list[tuple[Alarm, str]] = []
         self._delivers = delivers
+        self.fails_to_deliver = False
         membership = Membership(store, member)
         self.shared = SharedDrift(
             membership, Judge(membership, clock, self.logged.append, self._deliver), self.events.append
@@ -65,6 +67,9 @@ class Replica:
         self.version = self.monitor.of(served)
 
     async def _deliver(self, alarm: Alarm, identity: str) -> None:
+        if self.fails_to_deliver:
+            self.fails_to_deliver = False
+            raise LookupError("an alarm that cannot be sent")
         if not self._delivers:
             await asyncio.Event().wait()
         self.delivered.append((alarm, identity))
@@ -336,6 +341,24 @@ def test_when_the_judge_dies_another_one_goes_on(fleet: Fleet, clock: Clock) -> 
         assert (await asyncio.to_thread(heir.version.last)).rows == 80
 
     run(test())
+
+
+def test_an_alarm_that_cannot_be_sent_is_logged_and_those_after_it_are_delivered(fleet: Fleet) -> None:
+    async def test() -> None:
+        replica = fleet.add("a")
+        replica.fails_to_deliver = True
+        await exchange(replica)
+        for number, shift in enumerate((3, 0, 0, 0)):
+            fleet.observe(replica, usual_rows(70, seed=number) + np.float32(shift))
+            await exchange(replica)
+        await until(lambda: replica.delivered, "the end of the alarm is not delivered")
+
+        assert [alarm.alarm for alarm in replica.logged] == [True, False]
+        assert [alarm.alarm for alarm, _ in replica.delivered] == [False]
+
+    with structlog.testing.capture_logs() as events:
+        run(test())
+    assert [event["event"] for event in events if event["log_level"] == "error"] == ["alarm_not_delivered"]
 
 
 def test_a_replica_that_starts_shows_the_alarm_and_tells_nobody(fleet: Fleet) -> None:
