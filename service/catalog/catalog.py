@@ -62,6 +62,7 @@ class Catalog(Lookups):
         self._threads = min(cores, MAX_LOADING)
         self._changes = NamedLocks("model")
         self._replacing = threading.Lock()
+        self._applying = threading.Lock()
 
     def index(self) -> list[IndexEntry]:
         """Every version in the repository and in memory, by name and version.
@@ -186,14 +187,15 @@ class Catalog(Lookups):
             NotReady: some versions cannot be loaded here; the others are served.
         """
         failures: list[str] = []
-        with self._replacing:
-            models: dict[str, ModelSnapshot] = {}
+        models: dict[str, ModelSnapshot] = {}
+        with self._applying:  # a later catalog is never replaced by an earlier one that took longer
             for name, published in published_models.items():
                 loaded, errors = self._loader.load(name, published.loaded, self._current(name).loaded)
                 models[name] = published.restore(loaded, _reasons(errors))
                 failures += [f"'{name}' version {version}: {error}" for version, error in errors.items()]
-            self._models = models
-            self._is_known = True
+            with self._replacing:
+                self._models = models
+                self._is_known = True
         if failures:
             raise NotReady(f"failed to load {'; '.join(failures)}")
 

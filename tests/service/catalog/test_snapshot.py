@@ -1,12 +1,17 @@
 """A model's snapshot in another process: served as far as its versions can be loaded there."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
 from models.errors import NotReady
+from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
 from models.repository.rollout import Canary
+from models.runtime.engine import Engine
 from service.catalog import snapshot
 from service.catalog.catalog import Catalog
 from service.catalog.rollouts import Rollouts
@@ -15,6 +20,7 @@ from service.catalog.snapshot import ModelSnapshot, PublishedSnapshot
 from tests.bundles import tiny_bundle
 from tests.service.catalogs import start
 
+WAIT = 30
 ROWS = {"input": np.ones((1, 4), np.float32)}
 VERSIONS = {
     version: ServedVersion("tiny", version, tiny_bundle(seed=version).manifest, start(tiny_bundle(seed=version)))
@@ -60,6 +66,56 @@ def test_a_follower_that_cannot_load_a_version_says_so_and_serves_the_rest(repos
     assert follower.get("tiny").version == 2
     with pytest.raises(NotReady, match="version 1 is not ready"):
         follower.get("tiny", 1)
+
+
+def test_the_index_of_a_follower_does_not_wait_for_versions_that_it_loads(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    leader = Catalog(repository, start)
+    leader.load_all()
+    is_loading, is_listed = threading.Event(), threading.Event()
+    did_wait: list[bool] = []
+
+    def start_when_listed(bundle: ServedBundle) -> Engine:
+        is_loading.set()
+        did_wait.append(not is_listed.wait(WAIT))
+        return start(bundle)
+
+    follower = Catalog(repository, start_when_listed)
+    with ThreadPoolExecutor(1) as threads:
+        applying = threads.submit(follower.apply_snapshots, sent(leader))
+        assert is_loading.wait(WAIT)
+        assert [(entry.name, entry.state) for entry in follower.index()] == [("tiny", "UNAVAILABLE")]
+        is_listed.set()
+        applying.result(WAIT)
+
+    assert did_wait == [False], "the index came after the version was loaded"
+    assert follower.get("tiny").version == 1
+
+
+def test_a_catalog_that_was_sent_later_is_served_at_the_end_whichever_takes_longer(repository: Repository) -> None:
+    repository.publish(tiny_bundle())
+    leader = Catalog(repository, start)
+    leader.load_all()
+    earlier = sent(leader)
+    repository.publish(tiny_bundle(seed=1))
+    leader.load("tiny")
+    is_loading, is_sent = threading.Event(), threading.Event()
+
+    def start_when_sent(bundle: ServedBundle) -> Engine:
+        is_loading.set()
+        assert is_sent.wait(WAIT)
+        return start(bundle)
+
+    follower = Catalog(repository, start_when_sent)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(follower.apply_snapshots, earlier)
+        assert is_loading.wait(WAIT)
+        second = threads.submit(follower.apply_snapshots, {})  # nothing to load: it would be done at once
+        is_sent.set()
+        first.result(WAIT)
+        second.result(WAIT)
+
+    assert follower.names() == []
 
 
 def sent(catalog: Catalog) -> dict[str, PublishedSnapshot]:
