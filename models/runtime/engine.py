@@ -5,7 +5,6 @@ from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import repeat
 from math import inf
-from time import monotonic, perf_counter
 from typing import Any, Self
 
 from models.datatypes import Array, Arrays
@@ -18,14 +17,11 @@ from models.runtime.device import device
 from models.runtime.providers import Precision, Provider, validate_provider
 from models.runtime.row_wise import RowTrial, try_rows
 from models.runtime.run_sizes import RunSizes, run_in_parts
+from models.runtime.run_times import RunTimes
 from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
 from models.stored_graph import SerializedGraph
-
-_WARM_UP_ROWS = 8
-_SHORT_SECONDS = 0.01
-"""Runs that take longer are measured once: the service waits for the measurement when it starts."""
 
 _TOLERANCES: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-3}
 """Of outputs of rows that run together, beside those that run alone: a GPU has other kernels for other sizes."""
@@ -39,8 +35,6 @@ MOST_ROWS = 128
 
 _TRY_SECONDS = 3.0  # also of the first run, which takes longer
 _RUN_SECONDS = 60.0
-_DISTRUST_SECONDS = 10.0
-"""How long nothing short is expected of a graph after a run that was not. After one of `run_seconds`: for ever."""
 
 
 class Engine:
@@ -120,7 +114,7 @@ class Engine:
         self._buckets, self._sizes = buckets, RunSizes(buckets)
         self._run_seconds = run_seconds
         self.is_row_wise, self._most_rows = False, 0
-        self._distrusted_until = 0.0
+        self._times = RunTimes()
         types = values.tensor_types(self._session)
         if others := sorted(name for name in types if not name.startswith("tensor(")):
             raise InferenceFailed(f"the graph takes or gives a {others[0]}; only tensors are served")
@@ -132,11 +126,10 @@ class Engine:
             self._run = self._run_plain if provider == "cpu" else self._run_beside_captures
         else:
             self._run = self._run_bound if bound else self._run_plain
-        self._seconds_per_run, self._seconds_per_row = inf, 0.0
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
             self._meet_sizes(inputs)
             trial = self._try_rows(inputs, tolerance) if batched else RowTrial(is_row_wise=False, seconds=0.0)
-            self._seconds_per_run, self._seconds_per_row = self._measure(inputs, trial.seconds)
+            self._measure(inputs, trial.seconds)
             self.is_row_wise = trial.is_row_wise
         if self.is_row_wise and self._can_try_rows(inputs):
             self._most_rows = MOST_ROWS
@@ -159,8 +152,7 @@ class Engine:
             return self._run(inputs, options)
         except Exception as error:
             if options.terminate:
-                # A run that was only to be short may have had no processor.
-                self._distrusted_until = inf if limit == self._run_seconds else monotonic() + _DISTRUST_SECONDS
+                self._times.distrust(for_ever=limit == self._run_seconds)
                 raise RunTooLong(f"the model did not finish within {limit:g} s, and was ended") from error
             # A node fails with InvalidArgument on an index out of range, for example. Whether a text is valid, only the
             # graph can tell.
@@ -172,20 +164,12 @@ class Engine:
             watchdog.release(options)
 
     def expected_seconds(self, rows: int) -> float:
-        """How long a run of this many rows takes, as measured; infinite where rows differ."""
-        if self._distrusted_until and monotonic() < self._distrusted_until:
-            return inf
-        return self._seconds_per_run + rows * self._seconds_per_row
+        """Seconds that a run of this many rows takes, as measured; infinite where rows differ."""
+        return self._times.expected(rows)
 
     def learn(self, rows: int, seconds: float) -> None:
-        """Expect less from now on, where a run of one row took less than those that were measured at the start.
-
-        Other work may have delayed those: several services that start on one machine, for example.
-        """
-        expected = self._seconds_per_run + self._seconds_per_row
-        if rows == 1 and seconds < expected < inf:
-            self._seconds_per_run *= seconds / expected
-            self._seconds_per_row *= seconds / expected
+        """Expect less from now on, where a run of one row took less than those that were measured at the start."""
+        self._times.learn(rows, seconds)
 
     @property
     def is_busy(self) -> bool:
@@ -250,42 +234,26 @@ class Engine:
                 self.run({spec.name: zeros(spec, rows) for spec in inputs})
             self._sizes = RunSizes(self._buckets)  # so that few rows are tried as few
 
-    def _measure(self, inputs: Sequence[TensorSpec], tried: float) -> tuple[float, float]:
-        """Measure seconds a run and seconds a row: again, unless the trial took long enough to tell."""
+    def _measure(self, inputs: Sequence[TensorSpec], tried: float) -> None:
+        """Warm up, and measure the times of runs: again, unless the trial took long enough to tell."""
         if self._takes_text:
-            return inf, 0.0  # no text is known that every graph accepts
+            return  # no text is known that every graph accepts
         if self._has_free_rows:
             # Nor is a size of a row, and a row of any size can follow.
             with suppress(InvalidInput, InferenceFailed):
-                self._fastest(inputs, 1)
-            return inf, 0.0
+                self.run({spec.name: zeros(spec, 1) for spec in inputs})
+            return
         self._sizes = RunSizes(self._buckets)  # so that one row is measured as one
-        one = tried if tried > _SHORT_SECONDS else self._fastest(inputs, 1)
-        if one > _SHORT_SECONDS or not all(spec.has_free_first_axis for spec in inputs):
-            return one, 0.0
-        per_row = max(self._fastest(inputs, _WARM_UP_ROWS) - one, 0.0) / (_WARM_UP_ROWS - 1)
-        return max(one - per_row, 0.0), per_row
+        self._times.measure(self.run, inputs, tried)
 
     def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> RowTrial:
         if self._can_try_rows(inputs):
             # Where random rows are refused, or free axes have to fit each other, the manifest is believed.
             with suppress(InvalidInput, InferenceFailed, RunTooLong):
                 return try_rows(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
-            self._distrusted_until = 0.0
+            self._times.trust()
         return RowTrial(is_row_wise=True, seconds=0.0)
 
     def _can_try_rows(self, inputs: Sequence[TensorSpec]) -> bool:
         """Whether rows of any number can be made up for the inputs. No text is known that every graph accepts."""
         return not self._takes_text and all(spec.has_free_first_axis for spec in inputs)
-
-    def _fastest(self, inputs: Sequence[TensorSpec], rows: int) -> float:
-        feeds = {spec.name: zeros(spec, rows) for spec in inputs}
-        self.run(feeds)
-        seconds = []
-        for _ in range(3):
-            start = perf_counter()
-            self.run(feeds)
-            seconds.append(perf_counter() - start)
-            if seconds[0] > _SHORT_SECONDS:
-                break
-        return min(seconds)

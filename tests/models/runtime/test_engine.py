@@ -313,27 +313,6 @@ def test_a_run_that_takes_too_long_is_ended() -> None:
     np.testing.assert_array_equal(engine.run({"input": zeros})["logits"], zeros)
 
 
-def test_a_run_that_was_measured_on_a_busy_machine_is_expected_to_take_less_once_it_has() -> None:
-    bundle = tiny_bundle()
-    engine = Engine(bundle.folded, bundle.manifest.inputs)
-    one, eight = engine.expected_seconds(1), engine.expected_seconds(8)
-
-    engine.learn(8, eight / 4)
-    engine.learn(1, one * 2)
-    assert engine.expected_seconds(1) == one
-    engine.learn(1, one / 4)
-    assert engine.expected_seconds(1) == pytest.approx(one / 4)
-    assert engine.expected_seconds(8) == pytest.approx(eight / 4)
-
-
-def test_nothing_is_learned_where_rows_differ() -> None:
-    engine = Engine(echo_bundle("BYTES").folded, echo_bundle("BYTES").manifest.inputs)
-
-    engine.learn(1, 1e-6)
-
-    assert engine.expected_seconds(1) == inf
-
-
 def test_a_graph_that_never_ends_is_not_loaded() -> None:
     bundle = hostile.endless()
 
