@@ -82,6 +82,11 @@ class Lookups:
             raise NotReady(f"model '{name}' version {number} is not ready: {reason}")
         raise VersionNotFound(name, number, sorted(model.loaded))
 
+    def find(self, name: str, version: int) -> ServedVersion | None:
+        """A version that is loaded; None where it is not, or does not exist."""
+        model = self._models.get(name)
+        return None if model is None else model.loaded.get(version)
+
     def choose(self, name: str, version: int | None = None) -> ServedVersion:
         """The version that answers a request: the one it names, else the canary or the default.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.accuracy.labelled import Labelled
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput
 from models.validation import shorten
 from service.catalog.catalog import Catalog
 from service.telemetry.statistics import ServiceStatistics
@@ -107,10 +107,10 @@ class Labels:
 
     def _labels(self, model: str, versions: NDArray[np.int64]) -> tuple[str, ...] | None:
         """Labels of the classes, their numbers without any; None where one of the versions is not loaded."""
-        try:
-            manifest, *_ = (self._catalog.get(model, version).manifest for version in set(versions.tolist()))
-        except NotFound:
+        loaded = [self._catalog.find(model, version) for version in set(versions.tolist())]
+        if loaded[0] is None or None in loaded:
             return None
+        manifest = loaded[0].manifest
         return tuple(manifest.labels or map(str, range(manifest.num_classes or 0)))
 
 

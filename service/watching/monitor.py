@@ -120,9 +120,8 @@ class DriftMonitor:
 
     def record(self, observation: Observation) -> None:
         """Record an observation; ignored if its version is not served any more."""
-        try:
-            served = self._catalog.get(observation.model, observation.version)
-        except DengeError:
+        served = self._catalog.find(observation.model, observation.version)
+        if served is None:
             return
         judged = self.of(served).record(observation)
         if judged is not None:

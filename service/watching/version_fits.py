@@ -3,7 +3,7 @@
 import weakref
 
 from models.drift.version_fit import VersionFit
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput
 from models.manifest import Manifest
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
@@ -26,11 +26,10 @@ class VersionFits:
         if made_from is None:
             return None
         if id(served) not in self._fits:
-            try:
-                parent = self._catalog.get(served.model, made_from).manifest
-            except NotFound:  # it may be loaded later
+            parent = self._catalog.find(served.model, made_from)
+            if parent is None:  # it may be loaded later
                 return None
-            self._fits[id(served)] = _compare(parent, served.manifest)
+            self._fits[id(served)] = _compare(parent.manifest, served.manifest)
             weakref.finalize(served, self._fits.pop, id(served)).atexit = False
         return self._fits[id(served)]
 

@@ -53,6 +53,8 @@ def test_the_newest_versions_and_the_default_one_are_loaded(repository: Reposito
         catalog.get("tiny", 2)
     with pytest.raises(VersionNotFound):
         catalog.get("tiny", 6)
+    assert catalog.find("tiny", 1) is catalog.get("tiny", 1)
+    assert [catalog.find("tiny", 2), catalog.find("tiny", 6), catalog.find("other", 1)] == [None] * 3
 
 
 def test_loading_again_keeps_what_is_loaded_and_drops_the_oldest(repository: Repository) -> None:

@@ -83,6 +83,20 @@ def test_requests_beyond_the_memory_are_unknown(client: TestClient) -> None:
     assert send(client, ("old", [found]))["unknown"] == ["old"]
 
 
+def test_labels_of_a_version_that_is_not_loaded_any_more_are_unknown(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    with serving(repository, label_rows=40) as client:
+        for name in ("old", "new"):
+            repository.publish(watched_bundle())
+            client.post("/v2/repository/models/tiny/load")
+            predict(client, usual_rows(1), name)
+        assert client.post("/v2/repository/models/tiny/versions/1/unload").status_code == 200
+
+        sent = send(client, ("old", [0]), ("new", [0]))
+
+    assert (sent["rows"], sent["unknown"]) == (1, ["old"])
+
+
 def test_another_model_is_not_found_and_no_labels_are_refused(client: TestClient) -> None:
     assert client.post("/v2/models/other/labels", json={"labels": [{"id": "a", "classes": [0]}]}).status_code == 404
     for body in ({"labels": []}, {"labels": [{"id": "a", "classes": []}]}, {"labels": [{"id": "a", "classes": [1.5]}]}):

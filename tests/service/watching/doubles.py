@@ -41,6 +41,10 @@ class Catalog:
         self.validate_version(model, version)
         return self._version
 
+    def find(self, model: str, version: int) -> ServedVersion | None:
+        is_it = self._served and (model, version) == (self._version.model, self._version.version)
+        return self._version if is_it else None
+
     def validate_version(self, model: str, version: int | None) -> None:
         if not self._stored or (model, version) != (self._version.model, self._version.version):
             raise VersionNotFound(model, version)

@@ -2,12 +2,13 @@
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from models.errors import VersionNotFound
+from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
@@ -18,7 +19,8 @@ from service.watching.observed_models import ObservedModels
 from service.watching.observer import Observer
 from service.watching.version_fits import VersionFits
 from tests.bundles import INPUT
-from tests.domains import PARENT_BUNDLE, UP, domain_bundle, rows_of
+from tests.domains import DOWN, PARENT_BUNDLE, UP, domain_bundle, rows_of
+from tests.service.catalogs import loaded
 
 
 class Loaded:
@@ -28,11 +30,9 @@ class Loaded:
         self.versions = {version.version: version for version in versions}
         self.asked = 0
 
-    def get(self, model: str, version: int) -> ServedVersion:
+    def find(self, _model: str, version: int) -> ServedVersion | None:
         self.asked += 1
-        if version not in self.versions:
-            raise VersionNotFound(model, version)
-        return self.versions[version]
+        return self.versions.get(version)
 
 
 def served(version: int) -> ServedVersion:
@@ -61,6 +61,16 @@ def test_it_is_compared_as_soon_as_that_one_is_loaded() -> None:
 
     catalog.versions[PARENT_BUNDLE] = served(PARENT_BUNDLE)
     assert found.of(promoted) is not None
+
+
+def test_a_version_whose_parent_is_in_the_repository_alone_is_compared_with_none(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    for version in (PARENT_BUNDLE, UP, DOWN):
+        repository.publish(domain_bundle(version))
+    catalog = loaded(repository)
+    assert catalog.versions("tiny") == [UP, DOWN]
+
+    assert fits(catalog).of(catalog.get("tiny")) is None
 
 
 def test_versions_without_a_layer_in_common_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
