@@ -18,7 +18,7 @@ class KnownHead(NamedTuple):
 
     Attributes:
         before, after: its bytes around the length of the body.
-        size: of all its bytes.
+        size: of both.
         headers: names in lower case, and values.
         position: of the length among the headers.
         by_name: the headers by name.
@@ -44,20 +44,22 @@ class KnownHead(NamedTuple):
             return None
         start, end = found.span(1)
         position = [name for name, _ in headers].index(_LENGTH)
-        return cls(head[:start], head[end:], len(head), headers, position, by_name)
+        return cls(head[:start], head[end:], len(head) - (end - start), headers, position, by_name)
 
     def find_body(self, data: bytes, start: int) -> int | None:
         """Returns where the body of a request with this head begins, if all of it has come, and nothing else.
 
-        A length with another number of digits makes another head.
+        A length just below a power of ten, such as 98 or 99, is left to the parser: with its digits, it has one more.
 
         Args:
             data: what has come.
             start: where the request begins in it.
         """
-        body = start + self.size
-        expected = b"%b%d%b" % (self.before, len(data) - body, self.after)
-        return body if len(expected) == self.size and data.startswith(expected, start) else None
+        digits_and_body = len(data) - start - self.size
+        length = digits_and_body - len(b"%d" % digits_and_body)
+        expected = b"%b%d%b" % (self.before, length, self.after)
+        body = start + len(expected)
+        return body if body + length == len(data) and data.startswith(expected, start) else None
 
     def with_length(self, length: int) -> tuple[list[tuple[bytes, bytes]], Mapping[bytes, bytes]]:
         """Returns the headers of a request with a body of so many bytes, as a list and by name."""
