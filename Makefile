@@ -1,4 +1,5 @@
 # make run [PORT=8123]   set up the service, without torch, and serve on 127.0.0.1
+# make demo              from a shift of the input to its repair, in a minute
 # make test              set up everything, check and test
 # make test-all          the same with coverage, slow tests, and more random requests to every operation of the API
 # make check             format, lint, types, import rules
@@ -7,10 +8,13 @@
 
 PORT ?= 8000
 
-.PHONY: run test test-all check docs clean
+.PHONY: run demo test test-all check docs clean
 
 run: .venv/.service
 	.venv/bin/python -m service --port $(PORT) $(if $(wildcard build/site/index.html),--guide-dir build/site)
+
+demo: .venv/.service
+	.venv/bin/denge demo
 
 test: .venv/.all
 	scripts/check --without-types

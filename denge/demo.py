@@ -1,4 +1,4 @@
-"""`denge demo`: from a shift to its repair in two minutes.
+"""`denge demo`: from a shift to its repair in a minute.
 
 A starter model, a camera that gets noisy, an alarm, a version re-calibrated from unlabelled images, and its promotion.
 """
