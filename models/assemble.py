@@ -147,7 +147,7 @@ def assemble(
     read_at = {layer.name: layer.placement.tensor for layer in layers}
     scores = info.scores or _score_kind(source)
     if rows is not None:  # which give their z units
-        layers = (*layers, *_further_layers(info, layers, inputs, stored_folded, probed.outputs[0], scores))
+        layers = (*layers, *_further_layers(info, layers, inputs, stored_folded, probed, scores))
     own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
     topology = read_topology(source.graph, read_at | own_outputs)
     del folded, served  # models in memory have a copy of the weights
@@ -232,7 +232,7 @@ def _layers(
     editor = GraphEditor(*split_model(stored))
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
     layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
-    return mark_unwatched(stored, layers, inputs)
+    return mark_unwatched(stored, layers, inputs, positive=probed.positive)
 
 
 def _further_layers(
@@ -240,16 +240,16 @@ def _further_layers(
     layers: Sequence[WatchedLayer],
     inputs: Sequence[TensorSpec],
     stored: SerializedGraph,
-    output: TensorSpec,
+    probed: Probe,
     scores: ScoreKind,
 ) -> Iterator[WatchedLayer]:
     """What is watched by choice, as far as the network has it: where the values of a layer are, and how sure it is."""
     editor = GraphEditor(*split_model(stored))
     positions = choose_positions(editor, layers) if info.watch_positions else None
-    margin = choose_margin(editor, output, scores) if info.watch_margin else None
+    margin = choose_margin(editor, probed.outputs[0], scores) if info.watch_margin else None
     for found in (positions, margin):
         if found is not None:
-            yield from mark_unwatched(stored, [found], inputs)
+            yield from mark_unwatched(stored, [found], inputs, positive=probed.positive)
 
 
 def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:

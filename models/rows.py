@@ -53,7 +53,9 @@ def stack_rows(rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int, *, free_size: int = 64) -> Arrays:
+def random_rows(
+    inputs: Sequence[TensorSpec], count: int, seed: int, *, free_size: int = 64, positive: bool = False
+) -> Arrays:
     """Rows for every input: standard normal, or 0 and 1 where the type has no fractions, as digits where it is text.
 
     An input whose first axis is not of free size gets one tensor of its shape.
@@ -63,6 +65,7 @@ def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int, *, free_siz
         count: of rows.
         seed: of the generator.
         free_size: of axes other than the first, where the model leaves them free.
+        positive: evenly distributed from 0 to 1, in place of standard normal.
     """
     generator = np.random.default_rng(seed)
     rows: Arrays = {}
@@ -70,7 +73,8 @@ def random_rows(inputs: Sequence[TensorSpec], count: int, seed: int, *, free_siz
         free = [count if axis == 0 else free_size for axis in range(len(spec.shape))]
         shape = tuple(free[axis] if size < 0 else size for axis, size in enumerate(spec.shape))
         fractional = spec.datatype in FLOATING
-        values = generator.standard_normal(shape) if fractional else generator.integers(0, 2, shape)
+        numbers = generator.random if positive else generator.standard_normal
+        values = numbers(shape) if fractional else generator.integers(0, 2, shape)
         written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
         rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows

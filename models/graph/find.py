@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -12,7 +12,7 @@ import onnx
 from models.batchnorm import Float64, scale_shift
 from models.errors import GraphError, MissingStatistics, TrainingModeGraph
 from models.graph.editor import GraphEditor
-from models.graph.nodes import integer, is_standard, label, number, subgraphs
+from models.graph.nodes import integer, is_standard, label, nested, number
 from models.stored_graph import NO_WEIGHTS, Weights
 
 OP_TYPE = "BatchNormalization"
@@ -116,6 +116,8 @@ def _read(editor: GraphEditor, node: onnx.NodeProto, name: str) -> FoundLayer:
     eps, momentum = number(node, "epsilon", 1e-5), number(node, "momentum", 0.9)
     if len({len(value) for value in values}) != 1:
         raise GraphError(f"layer '{name}': its parameters have {[len(value) for value in values]} channels")
+    if not len(var):
+        raise GraphError(f"layer '{name}' has no channels")
     if eps <= 0 or var.min() < 0:
         raise GraphError(f"layer '{name}': epsilon must be positive and no variance negative")
     return FoundLayer(name, gamma, beta, mean, var, eps, momentum, node.input[0], node.output[0])
@@ -131,17 +133,10 @@ def _origin(editor: GraphEditor, tensor: str) -> str:
 
 def _refuse_nested(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
-        for inner in _inside(node):
+        for inner in nested(node):
             if is_standard(inner, OP_TYPE):
                 raise GraphError(f"{OP_TYPE} '{inner.name}' is inside {label(node)}: subgraphs are not supported")
     for function in model.functions:
         for node in function.node:
-            if any(is_standard(inner, OP_TYPE) for inner in (node, *_inside(node))):
-                raise GraphError(f"{OP_TYPE} '{node.name}' is inside function '{function.name}': inline it first")
-
-
-def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    for graph in subgraphs(node):
-        for inner in graph.node:
-            yield inner
-            yield from _inside(inner)
+            if any(is_standard(inner, OP_TYPE) for inner in (node, *nested(node))):
+                raise GraphError(f"{OP_TYPE} '{node.name}' is inside function '{function.name}' of the file")

@@ -51,6 +51,14 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from (candidate.g, *candidate.graphs)
 
 
+def nested(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """The nodes in the subgraphs of the node, however deep."""
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            yield inner
+            yield from nested(inner)
+
+
 def used_tensors(node: onnx.NodeProto) -> Iterator[str]:
     """Names that the node reads, with those its subgraphs take from outside (names are never shadowed in ONNX)."""
     yield from (name for name in node.input if name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from models.graph.editor import GraphEditor
 from models.graph.nodes import Dim, attribute, integer, is_standard
@@ -40,6 +40,25 @@ def state_reshaped_sizes(editor: GraphEditor) -> None:
         waiting = left
         editor.infer_again()
         editor.store_computed_constants()
+
+
+def with_ranks(model: onnx.ModelProto, tensors: Iterable[str]) -> onnx.ModelProto:
+    """The model, which states the ranks of tensors that ONNX infers only once the sizes of Reshapes are constants.
+
+    Nothing else changes. A rank that is not known then either is not stated.
+    """
+    editor = GraphEditor(model)
+    if not (unknown := [tensor for tensor in tensors if editor.shape(tensor) is None]):
+        return model
+    editor.store_computed_constants()
+    state_reshaped_sizes(editor)
+    stated = onnx.ModelProto()
+    stated.CopyFrom(model)
+    for tensor in unknown:
+        if (dims := editor.shape(tensor)) is not None:
+            value = helper.make_tensor_value_info(tensor, editor.element_type(tensor), [None] * len(dims))
+            stated.graph.value_info.append(value)
+    return stated
 
 
 def _state(editor: GraphEditor, node: onnx.NodeProto) -> bool:

@@ -13,10 +13,11 @@ from models.graph.biases import repair_biases
 from models.graph.find import OP_TYPE
 from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
-from models.graph.nodes import integers, is_standard
+from models.graph.nodes import integers, is_standard, nested
 from models.graph.weights import WeightFiles, split_model
 from models.importing.exporters import advice
 from models.importing.external_data import copy_external_data
+from models.importing.functions import inline_norm_layers
 from models.importing.merged import find_merged
 from models.importing.operators import translate_operators
 from models.importing.restore import restore
@@ -25,6 +26,7 @@ from models.manifest import Capability
 from models.model_info import ModelInfo
 from models.parity import rounding
 from models.parity.comparison import compare
+from models.parity.rows import needs_positive
 from models.progress import Progress, silent
 from models.repository import held_out as held_out_file
 from models.repository.bundle import FOLDED_WEIGHTS, SOURCE_WEIGHTS, Bundle
@@ -96,7 +98,7 @@ def import_graph(
         GraphError: the graph cannot be served, or has not all layers of the trained network; the message says what to
             do.
     """
-    served, warnings = serve_tensors(repair_biases(source, weights))
+    served, warnings = serve_tensors(repair_biases(inline_norm_layers(source), weights))
     if held_out is not None:
         _validate_held_out(held_out, served, weights)
     if trained is None:
@@ -128,7 +130,7 @@ def import_graph(
 
 
 def _has_node(model: onnx.ModelProto, *op_types: str) -> bool:
-    return any(is_standard(node, *op_types) for node in model.graph.node)
+    return any(is_standard(inner, *op_types) for node in model.graph.node for inner in (node, *nested(node)))
 
 
 def _restore(
@@ -147,8 +149,8 @@ def _restore(
     before = files.store(source, SOURCE_WEIGHTS, weights)
     after = files.store(restored.model, FOLDED_WEIGHTS, weights)
     inputs, _ = specs(before)
-    rows = random_rows(inputs, 3, seed=0)
     run = load(before, optimize=False)
+    rows = random_rows(inputs, 3, seed=0, positive=needs_positive(run, inputs))
     expected = run(rows)
     changes = rounding.measure([(expected, run(rounding.round_differently(rows, 0, rounding.narrowest_unit(source))))])
     tolerances = {name: rounding.tolerance(change) for name, change in changes.items()}

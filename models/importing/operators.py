@@ -4,12 +4,17 @@ import onnx
 from onnx import TensorProto, defs, helper
 
 from models.errors import GraphError
-from models.graph.nodes import fresh_name
+from models.graph.nodes import attribute, fresh_name, is_standard
 from models.importing.exporters import is_keras
+
+_LOCALE = "C.UTF-8"
+"""Upper and lower case of all alphabets. The default of onnxruntime, en_US.UTF-8, is in few containers."""
 
 
 def translate_operators(model: onnx.ModelProto) -> None:
     """Replace the operators that ONNX can express: TensorFlow's Erfc, which is in the GELU of Keras.
+
+    A StringNormalizer that states no locale gets one that every Linux system has.
 
     Raises:
         GraphError: there are others. The message names them and says what to do.
@@ -19,6 +24,9 @@ def translate_operators(model: onnx.ModelProto) -> None:
     if len(nodes) > len(model.graph.node):
         del model.graph.node[:]
         model.graph.node.extend(nodes)
+    for node in model.graph.node:
+        if is_standard(node, "StringNormalizer") and not attribute(node, "locale"):
+            node.attribute.append(helper.make_attribute("locale", _LOCALE))
     unknown = {node.op_type for node in nodes if node.domain in ("", "ai.onnx") and not defs.has(node.op_type)}
     if unknown:
         raise GraphError(

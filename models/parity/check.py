@@ -12,8 +12,9 @@ Finally, no row may depend on another: while every second row is replaced, the o
 Tolerances come from the source graph itself: see `models.parity.rounding`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -91,6 +92,7 @@ def check(
     seed: int = 0,
     tolerance: float | None = None,
     has_batch_axis: bool = True,
+    positive: bool = False,
     progress: Progress = silent,
 ) -> Parity:
     """Compare the graphs of a version with the oracle or the source graph, and each with itself beside other rows.
@@ -106,6 +108,7 @@ def check(
         tolerance: bound on the largest difference, relative to the largest value of the tensor. By default each tensor
             has its own, derived from its rounding in the source graph.
         has_batch_axis: whether the inputs are made of rows, none of which may depend on another.
+        positive: whether the graphs take random inputs from 0 to 1 alone.
         progress: of the comparison.
 
     Returns:
@@ -116,7 +119,8 @@ def check(
         GraphError: onnxruntime cannot load or run a graph.
     """
     progress(_STEP, 0.0)
-    samples = _Samples.draw(inputs, real, seed, has_batch_axis=has_batch_axis)
+    draw = partial(random_rows, inputs, positive=positive)
+    samples = _Samples.draw(draw, real, seed, has_batch_axis=has_batch_axis)
     run = source.load(optimize=False)
     computed = [run(batch) for batch in samples.batches]
     unit = rounding.narrowest_unit(split_model(source.graph)[0])
@@ -163,14 +167,16 @@ class _Samples:
     mixed_batch: int = 0
 
     @classmethod
-    def draw(cls, inputs: Sequence[TensorSpec], real: Arrays | None, seed: int, *, has_batch_axis: bool) -> "_Samples":
-        drawn = [random_rows(inputs, size, seed + size) for size in _BATCHES]
+    def draw(
+        cls, draw: Callable[[int, int], Arrays], real: Arrays | None, seed: int, *, has_batch_axis: bool
+    ) -> "_Samples":
+        drawn = [draw(size, seed + size) for size in _BATCHES]
         values = [sum(array.size for array in batch.values()) for batch in drawn]
         batches = [batch for batch, size in zip(drawn, values, strict=True) if size <= max(values[1], _MOST_VALUES)]
         if not has_batch_axis:
             return cls(tuple(batches), None)
         largest = len(batches) - 1
-        mixed = mix_rows(batches[largest], random_rows(inputs, count_rows(batches[largest]), seed))
+        mixed = mix_rows(batches[largest], draw(count_rows(batches[largest]), seed))
         if real is not None:
             batches.append({name: values[:_REAL_ROWS] for name, values in real.items()})
         return cls(tuple(batches), mixed, largest)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from models.datatypes import Arrays
 from models.errors import GraphError, ParityError
 from models.graph.observe import observe
 from models.graph.weights import change
@@ -20,7 +21,7 @@ _TOLERANCE = 1e-3
 
 
 def mark_unwatched(
-    folded: SerializedGraph, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec]
+    folded: SerializedGraph, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec], *, positive: bool = False
 ) -> tuple[WatchedLayer, ...]:
     """The layers; those that cannot be observed say why.
 
@@ -28,14 +29,16 @@ def mark_unwatched(
         folded: a serialized graph whose first axis is the batch, and which runs on random inputs.
         layers: with their placements in it.
         inputs: of the graph.
+        positive: whether it takes random inputs from 0 to 1 alone.
     """
-    if not layers or _problem(folded, layers, inputs) is None:
+    draw = partial(random_rows, inputs, _ROWS, positive=positive)
+    rows, other = draw(seed=0), draw(seed=1)
+    if not layers or _problem(folded, layers, rows, other) is None:
         return tuple(layers)
-    return tuple(layer.model_copy(update={"unwatched": _problem(folded, [layer], inputs)}) for layer in layers)
+    return tuple(layer.model_copy(update={"unwatched": _problem(folded, [layer], rows, other)}) for layer in layers)
 
 
-def _problem(folded: SerializedGraph, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec]) -> str | None:
-    rows, other = random_rows(inputs, _ROWS, seed=0), random_rows(inputs, _ROWS, seed=1)
+def _problem(folded: SerializedGraph, layers: Sequence[WatchedLayer], rows: Arrays, other: Arrays) -> str | None:
     mixed = mix_rows(rows, other)
     try:
         run = load(change(folded, partial(observe, layers=layers)), optimize=False)

@@ -1,6 +1,28 @@
-"""Rows beside other rows, to see whether one depends on another."""
+"""Rows to compare graphs on: those that a graph is finite on, and rows beside other rows."""
 
-from models.datatypes import Arrays
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.datatypes import Arrays, Run
+from models.manifest import TensorSpec
+from models.rows import random_rows
+
+
+def is_finite(outputs: Arrays) -> bool:
+    """Whether no number is NaN or infinite."""
+    numbers = (values for values in outputs.values() if values.dtype.kind not in "OSU")
+    return all(bool(np.isfinite(values.astype(np.float64)).all()) for values in numbers)
+
+
+def needs_positive(run: Run, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a graph is finite on rows from 0 to 1, and not on standard normal ones: it takes their logarithm or root.
+
+    Raises:
+        GraphError: it cannot be run on them.
+    """
+    normal, positive = (random_rows(inputs, 2, seed=2, positive=positive) for positive in (False, True))
+    return not is_finite(run(normal)) and is_finite(run(positive))
 
 
 def mix_rows(rows: Arrays, other: Arrays) -> Arrays:

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from models.datatypes import Arrays, Run
 from models.errors import ParityError
+from models.graph.editor import GraphEditor
 from models.graph.observe import observe
-from models.graph.weights import change
+from models.graph.reshapes import with_ranks
+from models.graph.weights import change, split_model
 from models.manifest import NormLayer, Parity, Placement, TensorSpec, WatchedLayer
 from models.parity.check import WatchedGraph, check
 from models.parity.probe import Probe
@@ -73,6 +75,7 @@ def check_version(
             rows,
             tolerance=tolerance,
             has_batch_axis=probed.batch_problem is None,
+            positive=probed.positive,
             progress=progress,
         )
     except ParityError as error:
@@ -86,11 +89,17 @@ def _skipped(reason: str) -> Parity:
 
 
 def _watch_source(source: SerializedGraph, outputs: Mapping[str, str], layers: Sequence[NormLayer]) -> WatchedGraph:
-    """The source graph with the moments of its layers' own outputs, which are the tensors `outputs` by layer."""
+    """The source graph with the moments of its layers' own outputs, which are the tensors `outputs` by layer.
+
+    Layers of which not even the rank of the output is known are left out.
+    """
     if not layers:
         return WatchedGraph(source)
     own = tuple(
         layer.model_copy(update={"placement": Placement(kind="folded_back", tensor=outputs[layer.name])})
         for layer in layers
     )
-    return WatchedGraph(change(source, partial(observe, layers=own)), own)
+    ranked = change(source, partial(with_ranks, tensors=[layer.placement.tensor for layer in own]))
+    editor = GraphEditor(split_model(ranked)[0])
+    own = tuple(layer for layer in own if editor.shape(layer.placement.tensor) is not None)
+    return WatchedGraph(change(ranked, partial(observe, layers=own)), own)

@@ -7,6 +7,7 @@ import onnx
 
 from models.datatypes import Arrays
 from models.drift.divergence import symmetric_kl
+from models.errors import InvalidInput
 from models.graph.adapt import ESTIMATED, ChannelStatistics, adapt
 from models.graph.find import find
 from models.graph.load import serialize
@@ -54,6 +55,9 @@ class AdaptiveNetwork:
             rows: for every input of the model, shape (n, ...).
             prior_weight: of the stored statistics: 1 is the source network itself. Each layer estimates its own where
                 none is given: see `models.graph.adapt`.
+
+        Raises:
+            InvalidInput: the network computes NaN or infinity of a row.
         """
         weight = np.array(ESTIMATED if prior_weight is None else prior_weight, np.float32)
         results = self._run({**rows, self._adaptive.prior_weight: weight})
@@ -62,6 +66,9 @@ class AdaptiveNetwork:
             batch[layer] = _statistics(results, names.batch_mean, names.batch_var)
             mixed[layer] = _statistics(results, names.mean, names.var)
             mean, variance = map(float, results[names.weights])
+            if not np.isfinite([mean, variance, *batch[layer].mean, *batch[layer].var]).all():
+                problem = f"the network computes NaN or infinity of some, first at layer '{layer}': leave these out"
+                raise InvalidInput(problem, "rows")
             weights[layer] = StoredWeights(mean=mean, variance=variance)
         return Pass({name: results[name] for name in self._outputs}, batch, mixed, weights)
 

@@ -8,6 +8,7 @@ output. Standard input stays open as long as the service runs; when it ends, thi
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
@@ -48,9 +49,14 @@ def main(report: Report = report) -> None:
     except ValueError:  # it ends early, as the service has ended
         sys.exit(1)
     threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
-    _carry_out(order, report)
+    code = 1
+    try:
+        _carry_out(order, report)
+        code = 0
+    except Exception:  # noqa: BLE001 - the last place that sees it
+        traceback.print_exc()
     sys.stdout.buffer.flush()
-    os._exit(0)  # `sys.exit` would wait for the thread that reads standard input
+    os._exit(code)  # `sys.exit` would wait for the thread that reads standard input, and end by SIGABRT
 
 
 def _carry_out(given: OrderWithRows, report: Report) -> None:

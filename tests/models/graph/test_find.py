@@ -153,6 +153,7 @@ def set_attribute(name: str, value: float) -> Callable[[onnx.ModelProto], None]:
         (spoil(2, np.nan), "layer 'bn': the running mean has a value that is not finite"),
         (spoil(3, -1.0), "layer 'bn': epsilon must be positive and no variance negative"),
         (spoil(1, 1.0, size=2), r"layer 'bn': its parameters have \[3, 2, 3, 3\] channels"),
+        (lambda source: [spoil(index, 1.0, size=0)(source) for index in range(4)], "layer 'bn' has no channels"),
         (set_attribute("epsilon", 0.0), "layer 'bn': epsilon must be positive"),
         (set_attribute("spatial", 0), "layer 'bn' keeps statistics per position"),
     ],
@@ -186,7 +187,7 @@ def test_a_layer_in_a_function_is_refused() -> None:
     opset = [helper.make_opsetid("", 20)]
     source.functions.append(helper.make_function("local", "Block", ["x", "s", "b", "m", "v"], ["y"], [node], opset))
 
-    with pytest.raises(GraphError, match="BatchNormalization 'inner' is inside function 'Block': inline it first"):
+    with pytest.raises(GraphError, match="BatchNormalization 'inner' is inside function 'Block' of the file"):
         find(source)
 
 

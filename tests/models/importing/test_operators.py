@@ -46,3 +46,18 @@ def test_erfc_is_one_minus_erf(tmp_path: Path) -> None:
 def test_others_are_refused_with_their_names_and_a_way_out(tmp_path: Path, op_types: tuple[str], message: str) -> None:
     with pytest.raises(GraphError, match=f"operators that ONNX does not have: {message}"):
         read(write(tmp_path / "foreign.onnx", *op_types))
+
+
+def test_text_is_made_lower_case_on_a_machine_without_the_locale_of_another(tmp_path: Path) -> None:
+    """scikit-learn's text vectorizers state none, and onnxruntime's default is in few containers."""
+    node = helper.make_node("StringNormalizer", ["text"], ["lower"], case_change_action="LOWER")
+    text, lower = (helper.make_tensor_value_info(name, TensorProto.STRING, ["rows"]) for name in ("text", "lower"))
+    graph = helper.make_graph([node], "graph", [text], [lower])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)]), tmp_path / "text.onnx")
+
+    source, weights = read(tmp_path / "text.onnx")
+    bundle = import_graph(source, ModelInfo("text"), weights=weights)
+
+    rows = np.array(["ÜBER Çağ", "ΑΒΓ", "good Film"], object)
+    (actual,) = load(bundle.folded, optimize=True)({"text": rows}).values()
+    assert actual.tolist() == ["über çağ", "αβγ", "good film"]

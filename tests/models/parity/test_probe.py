@@ -46,6 +46,39 @@ def test_others_are_not_and_the_reason_is_said(graph: str, problem: str) -> None
     assert re.search(problem, reason)
 
 
+@pytest.mark.parametrize("operator", ["Log", "Sqrt", "Acos"])
+def test_a_graph_that_takes_no_negative_numbers_runs_on_numbers_from_0_to_1(operator: str) -> None:
+    probed = found(f"(float[N, 4] x) => (float[N, 4] y) {{ y = {operator}(x) }}")
+
+    assert (probed.positive, probed.run_problem, probed.batch_problem) == (True, None, None)
+
+
+def test_rows_that_depend_on_each_other_are_found_on_numbers_from_0_to_1_too() -> None:
+    probed = found("(float[N, 4] x) => (float[N, 4] y) { z = Log(x) y = Softmax <axis = 0> (z) }")
+
+    assert probed.positive
+    assert probed.batch_problem is not None
+    assert "depend on the other rows" in probed.batch_problem
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("z = Sub(x, x) y = Div(z, z)", "its outputs for random inputs are not finite"),
+        (
+            "r = RandomNormalLike(x) y = Add(x, r)",
+            "its outputs for the same inputs differ from run to run (RandomNormalLike)",
+        ),
+    ],
+)
+def test_outputs_that_cannot_be_compared_are_a_problem(body: str, problem: str) -> None:
+    probed = found(f"(float[N, 4] x) => (float[N, 4] y) {{ {body} }}")
+
+    assert not probed.positive
+    assert probed.run_problem == problem
+    assert probed.batch_problem == f"{problem}, so it is not known whether rows depend on each other"
+
+
 def test_a_shape_that_is_not_stated_or_not_kept_is_measured() -> None:
     data = text_bundle("any", "(float[N, 4] x) => (float y) { y = Relu(x) }").source
 

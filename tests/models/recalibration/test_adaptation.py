@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from models.errors import InvalidInput
 from models.graph.find import find
 from models.graph.load import parse
 from models.recalibration.adaptation import AdaptiveNetwork
@@ -70,3 +71,14 @@ def test_the_divergence_is_that_from_the_reference_with_its_epsilon() -> None:
 
     assert network.divergence(found.batch, found.mixed) == pytest.approx(expected.mean(), rel=1e-3)
     assert network.divergence(found.batch, found.batch) < 1e-9
+
+
+def test_rows_that_the_network_cannot_compute_are_refused() -> None:
+    """Such as negative numbers, for a network that takes a logarithm."""
+    rows = {INPUT: ROWS[INPUT].copy()}
+    rows[INPUT][7] = np.inf
+
+    with pytest.raises(
+        InvalidInput, match=f"^rows: the network computes NaN or infinity of some, first at layer '{NORM}'"
+    ):
+        AdaptiveNetwork(SOURCE).run(rows)

@@ -56,6 +56,13 @@ def test_killing_it_leaves_the_parent_serving_and_no_half_version(
         assert asyncio.run(recalibrate(catalog, "service.recalibrating.process")).state == "published"
 
 
+def test_an_error_that_nothing_foresees_ends_it_with_code_1(catalog: Catalog) -> None:
+    """In place of SIGABRT, by the thread that reads standard input."""
+    failed = asyncio.run(recalibrate(catalog, "tests.service.recalibrating.failing_job"))
+
+    assert (failed.state, failed.reason) == ("failed", "its process ended with exit code 1 while it was estimating")
+
+
 def test_when_the_service_ends_it_ends() -> None:
     """Its standard input ends, also when the service was killed."""
 
