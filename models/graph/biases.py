@@ -10,8 +10,8 @@ import onnx
 
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
+from models.graph.folding.step import has_input
 from models.graph.nodes import integer, is_standard, label
-from models.graph.step import has_input
 from models.stored_graph import NO_WEIGHTS, Weights
 
 

@@ -15,16 +15,16 @@ from onnx import helper
 
 from models.batchnorm import Float64
 from models.errors import GraphError
-from models.graph import backward, forward, joint
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.find import OP_TYPE, FoundLayer, find
-from models.graph.magnitudes import LARGEST_SCALE, require_divisible, require_recoverable
+from models.graph.folding import backward, forward, joint
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.magnitudes import LARGEST_SCALE, require_divisible, require_recoverable
+from models.graph.folding.plan import Plan
+from models.graph.folding.sequences import take_parts_directly
+from models.graph.folding.whole_slices import remove_whole_slices
 from models.graph.nodes import is_standard
-from models.graph.plan import Plan
 from models.graph.reshapes import state_reshaped_sizes
-from models.graph.sequences import take_parts_directly
-from models.graph.whole_slices import remove_whole_slices
 from models.manifest import Channels, NormLayer, Placement, channels
 from models.stored_graph import NO_WEIGHTS, Weights
 

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
-from models.graph.channel_map import Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import Refusal
+from models.graph.folding.step import bias, has_input, rewrite, weights
 from models.graph.nodes import attribute, integer, integers, is_standard, label
-from models.graph.step import bias, has_input, rewrite, weights
 from models.stored_graph import NO_WEIGHTS, Weights
 
 

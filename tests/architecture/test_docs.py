@@ -12,8 +12,8 @@ from typing import get_args
 
 import pytest
 
-from models.graph import backward, forward
-from models.graph.passing import PASSING
+from models.graph.folding import backward, forward
+from models.graph.folding.passing import PASSING
 from service.app import create_app
 from service.settings import Settings
 from tests.architecture.source import PACKAGES, ROOT, modules, tree

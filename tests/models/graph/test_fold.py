@@ -8,11 +8,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import GraphError
-from models.graph import backward, forward
 from models.graph.find import find
 from models.graph.fold import Folded, fold
+from models.graph.folding import backward, forward
+from models.graph.folding.passing import PASSING
 from models.graph.load import serialize
-from models.graph.passing import PASSING
 from models.manifest import Placement
 from tests.models.graph.cases import CASES, Case, Graph
 from tests.models.graph.oracle import Array, error, feeds, reference, runtime

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.fold import fold
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.parts import Part
 from models.graph.nodes import Dim
-from models.graph.parts import Part
 from tests.models.graph.cases import Graph
 from tests.models.graph.oracle import feeds, reference
 from tests.models.graph.test_fold import EXACT, worst_error

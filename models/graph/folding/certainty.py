@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.graph.channel_map import ChannelMap
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap
+from models.graph.folding.step import Step
 from models.graph.nodes import is_standard
-from models.graph.step import Step
 
 Certainty = NDArray[np.int8]
 """For each channel NOTHING, SCALE or MAP; in the shape of the map's scale."""

@@ -2,10 +2,10 @@
 
 import onnx
 
-from models.graph.channel_map import Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import Refusal
+from models.graph.folding.parts import slice_bounds
 from models.graph.nodes import is_standard, used_tensors
-from models.graph.parts import slice_bounds
 
 _NO_END = 2**31 - 1
 """Exporters state an end at least this large where a part goes to the end of an axis of any size."""

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.nonlinear import EVERY_NUMBER, SHAPES, origin, reach
+from models.graph.folding.passing import PASSING
+from models.graph.folding.step import Step, add_after, shape
+from models.graph.folding.weighted_means import takes_means
 from models.graph.nodes import is_standard, label
-from models.graph.nonlinear import EVERY_NUMBER, SHAPES, origin, reach
-from models.graph.passing import PASSING
-from models.graph.step import Step, add_after, shape
-from models.graph.weighted_means import takes_means
 
 _MOST_VALUES = 1 << 20
 """In the matrix whose rank is taken."""

@@ -8,17 +8,17 @@ from collections.abc import Callable
 import onnx
 
 from models.batchnorm import Float64
-from models.graph import padding
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding import padding
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.nonlinear import bend_moves, out_of_reach, reach
+from models.graph.folding.operands import exceeds_products, of_operand, steps_back
+from models.graph.folding.parts import joined_parts, reads_only_identity, split_parts
+from models.graph.folding.passing import PASSING, reduced
+from models.graph.folding.plan import Plan
+from models.graph.folding.shared_weights import differs_between_positions
+from models.graph.folding.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 from models.graph.nodes import integer, is_standard, label, number
-from models.graph.nonlinear import bend_moves, out_of_reach, reach
-from models.graph.operands import exceeds_products, of_operand, steps_back
-from models.graph.parts import joined_parts, reads_only_identity, split_parts
-from models.graph.passing import PASSING, reduced
-from models.graph.plan import Plan
-from models.graph.shared_weights import differs_between_positions
-from models.graph.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, ChannelMap], Step]
 

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.graph.certainty import Certainty, certain
-from models.graph.channel_map import ChannelMap, Refusal, known_sizes, require_small
 from models.graph.editor import GraphEditor
+from models.graph.folding.certainty import Certainty, certain
+from models.graph.folding.channel_map import ChannelMap, Refusal, known_sizes, require_small
+from models.graph.folding.step import has_input, shape
 from models.graph.nodes import integer, integers, is_standard, label
-from models.graph.step import has_input, shape
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap, Refusal
 from models.graph.nodes import Dim, label
 
 Edit = Callable[[], None]

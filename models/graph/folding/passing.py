@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
-from models.graph.borders import find_uneven
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.borders import find_uneven
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.parts import gathered, sliced
+from models.graph.folding.step import has_input, shape, unchanged_size
 from models.graph.nodes import FLOATS, Dim, integer, integers, label
 from models.graph.nodes import attribute as attribute_of
-from models.graph.parts import gathered, sliced
-from models.graph.step import has_input, shape, unchanged_size
 
 Passing = Callable[[GraphEditor, onnx.NodeProto, ChannelMap, bool], ChannelMap]
 """(graph, node, map on one side, whether that side is the output) -> map on the other side, or `Refusal`."""
@@ -160,7 +160,7 @@ def _resize(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backw
 
 
 def _pad(editor: GraphEditor, node: onnx.NodeProto, known: ChannelMap, _backward: bool) -> ChannelMap:
-    # Of values of the tensor; `models.graph.padding` is about constants.
+    # Of values of the tensor; `models.graph.folding.padding` is about constants.
     return known.along(known.axis, unchanged_size(editor, node, known.axis))
 
 

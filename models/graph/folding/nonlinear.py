@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models.batchnorm import Float64
-from models.graph.channel_map import ChannelMap
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap
+from models.graph.folding.weighted_means import operand_of_means
 from models.graph.nodes import is_standard
-from models.graph.weighted_means import operand_of_means
 
 _ELEMENTWISE = (
     *("Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Max"),

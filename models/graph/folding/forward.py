@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 
 from models.batchnorm import Float64
-from models.graph import padding
-from models.graph.channel_map import ChannelMap, Refusal, known_sizes
 from models.graph.editor import GraphEditor
+from models.graph.folding import padding
+from models.graph.folding.channel_map import ChannelMap, Refusal, known_sizes
+from models.graph.folding.nonlinear import EVERY_NUMBER, bend_moves, reach
+from models.graph.folding.operands import of_result, step_forward
+from models.graph.folding.parts import joined_parts, split_parts
+from models.graph.folding.passing import PASSING, reduced, reduced_axes, require_even
+from models.graph.folding.plan import Plan
+from models.graph.folding.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 from models.graph.nodes import integer, is_standard, label, number
-from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach
-from models.graph.operands import of_result, step_forward
-from models.graph.parts import joined_parts, split_parts
-from models.graph.passing import PASSING, reduced, reduced_axes, require_even
-from models.graph.plan import Plan
-from models.graph.step import Edit, Step, add_after, bias, has_input, rewrite, shape, weights
 
 Rule = Callable[[GraphEditor, onnx.NodeProto, int, ChannelMap], Step]
 

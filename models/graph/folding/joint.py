@@ -14,16 +14,16 @@ from functools import partial
 import numpy as np
 import onnx
 
-from models.graph import backward, certainty, forward
-from models.graph.certainty import Certainty
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding import backward, certainty, forward
+from models.graph.folding.certainty import Certainty
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.nonlinear import EVERY_NUMBER, bend_moves, reach, swaps_ends
+from models.graph.folding.parts import Part, PartialMap, joined_parts, taken
+from models.graph.folding.plan import Plan
+from models.graph.folding.step import Step, rewrite, shape
+from models.graph.folding.sums import is_read_once, is_sum_of_branches, sign
 from models.graph.nodes import integer, is_standard, label
-from models.graph.nonlinear import EVERY_NUMBER, bend_moves, reach, swaps_ends
-from models.graph.parts import Part, PartialMap, joined_parts, taken
-from models.graph.plan import Plan
-from models.graph.step import Step, rewrite, shape
-from models.graph.sums import is_read_once, is_sum_of_branches, sign
 
 
 def plan(editor: GraphEditor, layer: Sequence[onnx.NodeProto], changes: Mapping[str, ChannelMap]) -> Plan:

@@ -9,10 +9,10 @@ ONNX pads every channel with one number, so that all channels have to need the s
 import numpy as np
 import onnx
 
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.step import Edit, Step, has_input, shape, unchanged_size
 from models.graph.nodes import attribute, label
-from models.graph.step import Edit, Step, has_input, shape, unchanged_size
 
 _CONSTANT_IS_INPUT = 11
 """Opset since which the constant is an input of a Pad. It was an attribute."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from models.graph.channel_map import ChannelMap
-from models.graph.step import Edit
+from models.graph.folding.channel_map import ChannelMap
+from models.graph.folding.step import Edit
 
 
 @dataclass

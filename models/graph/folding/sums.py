@@ -3,8 +3,8 @@
 import onnx
 
 from models.graph.editor import GraphEditor
+from models.graph.folding.passing import PASSING
 from models.graph.nodes import is_standard
-from models.graph.passing import PASSING
 
 
 def is_sum_of_branches(editor: GraphEditor, node: onnx.NodeProto) -> bool:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from models.graph import certainty, joint
-from models.graph.channel_map import ChannelMap, Refusal
 from models.graph.editor import GraphEditor
 from models.graph.fold import fold
-from models.graph.step import Step
+from models.graph.folding import certainty, joint
+from models.graph.folding.channel_map import ChannelMap, Refusal
+from models.graph.folding.step import Step
 from models.manifest import Placement
 from tests.models.graph.cases import CASES, Graph
 from tests.models.graph.oracle import error, feeds, reference

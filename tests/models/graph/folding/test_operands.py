@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models.graph import operands
 from models.graph.editor import GraphEditor
 from models.graph.fold import fold
-from models.graph.weighted_means import sums_to_one
+from models.graph.folding import operands
+from models.graph.folding.weighted_means import sums_to_one
 from tests.models.graph.cases import CASES, Graph
 from tests.models.graph.oracle import error, feeds, reference
 

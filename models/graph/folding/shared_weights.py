@@ -7,10 +7,10 @@ weights are; ``s y + t`` with another s or t at the second one is not the same.
 import numpy as np
 import onnx
 
-from models.graph.channel_map import ChannelMap
 from models.graph.editor import GraphEditor
+from models.graph.folding.channel_map import ChannelMap
+from models.graph.folding.nonlinear import origin
 from models.graph.nodes import attribute, integer, integers, is_standard
-from models.graph.nonlinear import origin
 
 
 def differs_between_positions(editor: GraphEditor, node: onnx.NodeProto, required: ChannelMap) -> str | None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from models.graph.editor import GraphEditor
+from models.graph.folding.step import has_input
 from models.graph.nodes import integer, is_standard
-from models.graph.step import has_input
 
 
 def take_parts_directly(editor: GraphEditor) -> None:

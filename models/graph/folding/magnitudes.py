@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.batchnorm import Float64
-from models.graph.channel_map import Refusal
+from models.graph.folding.channel_map import Refusal
 
 LARGEST_SCALE = 1e6
 """A layer with a larger scale amplifies rounding errors rather than signals; folding would hide that in the weights."""
