@@ -14,6 +14,8 @@ _KINDS = {
 }
 """What is expected, by pydantic's type of the problem, where its own words are those of Python."""
 
+_SWITCH_VALUES = {"true", "false", "yes", "no", "on", "off", "1", "0"}
+
 _MAX_LINE = 300
 """Characters of such a line."""
 
@@ -64,6 +66,14 @@ def suggest(name: str, known: Collection[str]) -> str:
 def describe_unknown(name: str, known: Collection[str]) -> str:
     """What is wrong with a field that is not one of the known ones."""
     return f"unknown field, {suggest(name, known)}"
+
+
+def describe_unexpected(arguments: Sequence[str]) -> str:
+    """Arguments of a command line that belong to no flag, and what was probably meant."""
+    named = ", ".join(f"'{shorten(argument)}'" for argument in arguments)
+    if arguments and arguments[0].lower() in _SWITCH_VALUES:
+        return f"{named} is not expected: a switch has no value, --name turns it on and --no-name off"
+    return f"{named} is not expected: --help shows the arguments"
 
 
 def fields_at(annotation: Any, path: Sequence[int | str]) -> list[str]:

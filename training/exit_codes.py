@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from models.errors import DengeError, InvalidInput
+from models.validation import describe_unexpected
 
 
 def run(commands: App, arguments: Sequence[str] | None) -> int:
@@ -14,6 +15,8 @@ def run(commands: App, arguments: Sequence[str] | None) -> int:
         return commands(arguments, exit_on_error=False, print_error=False) or 0
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed: run scripts/install, or pip install torch 'denge[training]'", 1)
+    except UnusedCliTokensError as error:
+        return _fail(describe_unexpected(error.unused_tokens or []), 2)
     except (CycloptsError, InvalidInput) as error:
         return _fail(error, 2)
     except (DengeError, OSError) as error:

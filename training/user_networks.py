@@ -1,6 +1,7 @@
 """A network that a user's own code builds, with weights from a .safetensors file."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,12 @@ def build(source: str) -> tuple[nn.Module, Inputs | None]:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InvalidInput(f"module {module_name} has no function {function_name}")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise InvalidInput(f"{source} cannot be called without arguments: {error}") from error
+    except ValueError:  # of some functions in C nothing is known
+        pass
     result = function()
     network, inputs = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(network, nn.Module):

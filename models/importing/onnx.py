@@ -55,6 +55,8 @@ def read(path: Path) -> tuple[onnx.ModelProto, Weights]:
         ExternalData: it keeps tensors in files that may not be read, or in more than a bundle can hold.
         GraphError: it is not ONNX.
     """
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder: name the ONNX file in it")
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     model = decode(path.read_bytes())

@@ -20,8 +20,10 @@ def parse_location(text: str | Path) -> Path | str:
         text: a path or a URL. Credentials do not belong in it: they come from the environment.
 
     Raises:
-        InvalidInput: a URL of another kind, or one with more than a bucket and a prefix.
+        InvalidInput: it is empty, a URL of another kind, or one with more than a bucket and a prefix.
     """
+    if not text:
+        raise InvalidInput(_EXPECTED, "repository")
     if isinstance(text, Path) or not _SCHEME.match(text):
         return Path(text)
     url = urlsplit(text)

@@ -1,10 +1,9 @@
 """Settings of who may use the service."""
 
-from pathlib import Path
-
 from pydantic import BaseModel, Field
 
 from service.host import credentials, secret_files
+from service.settings.kinds import NamedPath
 from service.settings.secret_file import read_secret
 
 
@@ -16,7 +15,7 @@ class Access(BaseModel, defer_build=True):
         description="Token required by requests that change what is served. Without one, such requests are open to "
         "everyone on a loopback address, and the service does not start on any other address.",
     )
-    admin_token_file: Path | None = Field(
+    admin_token_file: NamedPath | None = Field(
         None, description="File with the admin token. Created with a random token if it does not exist."
     )
     allow_anonymous_admin: bool = Field(
@@ -27,7 +26,7 @@ class Access(BaseModel, defer_build=True):
     api_keys: credentials.Keys | None = Field(
         None, description="API keys, separated by commas. If set, predictions require one of them."
     )
-    api_keys_file: Path | None = Field(None, description="File with the API keys, one per line.")
+    api_keys_file: NamedPath | None = Field(None, description="File with the API keys, one per line.")
 
     def read_admin_token(self) -> str | None:
         """Returns the admin token, and creates it if its file does not exist yet.

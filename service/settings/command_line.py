@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from models.validation import describe_unexpected
 from service.host.plain_flags import read_plain_flags
 from service.settings.errors import ConfigurationError
 from service.settings.settings import Settings
@@ -22,13 +23,15 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
     if (plain := read_plain_flags(arguments, Settings.model_fields)) is not None:
         return Settings.from_flags(plain)
     # Slow to import.
-    from cyclopts import CycloptsError  # noqa: PLC0415
+    from cyclopts import CycloptsError, UnusedCliTokensError  # noqa: PLC0415
 
     from service.host.flags import build_app  # noqa: PLC0415
 
     app = build_app("python -m service", Settings.__doc__ or "", Settings.model_fields, Settings.from_flags)
     try:
         loaded: Settings | None = app(arguments, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        raise ConfigurationError(describe_unexpected(error.unused_tokens or [])) from error
     except CycloptsError as error:
         raise ConfigurationError(str(error)) from error
     if loaded is None:  # the help has been printed

@@ -4,7 +4,18 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+def require_path(value: object) -> object:
+    """Returns the value.
+
+    Raises:
+        ValueError: it is an empty text, which would be the working directory: a variable of the shell that is not set.
+    """
+    if value == "":
+        raise ValueError("expected a path; leave the setting out for its default")
+    return value
 
 
 def require_folder(value: Path | str) -> Path | str:
@@ -30,7 +41,9 @@ def require_http_url(value: str) -> str:
     return value
 
 
-Folder = Annotated[Path, AfterValidator(require_folder)]
+NamedPath = Annotated[Path, BeforeValidator(require_path)]
+
+Folder = Annotated[NamedPath, AfterValidator(require_folder)]
 """A folder that exists, or does not yet."""
 
 HttpUrl = Annotated[str, AfterValidator(require_http_url)]

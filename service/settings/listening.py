@@ -2,12 +2,12 @@
 
 import ipaddress
 import re
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from service.host import secret_files, sockets
+from service.settings.kinds import NamedPath
 from service.settings.secret_file import read_secret
 from service.settings.variables import ENV_PREFIX
 
@@ -23,19 +23,19 @@ class Listening(BaseModel, defer_build=True):
         description="IP addresses and names to listen on, separated by commas. `::` accepts IPv4 and IPv6.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0 chooses a free one.")
-    uds: Path | None = Field(None, description="Unix socket to listen on, in place of an address and a port.")
+    uds: NamedPath | None = Field(None, description="Unix socket to listen on, in place of an address and a port.")
     uds_mode: str = Field(
         "660", pattern="^[0-7]{3}$", description="Permissions of the unix socket: who may connect to it."
     )
-    ssl_certfile: Path | None = Field(
+    ssl_certfile: NamedPath | None = Field(
         None, description="PEM file with the certificate and its chain. If set, the port speaks TLS only."
     )
-    ssl_keyfile: Path | None = Field(
+    ssl_keyfile: NamedPath | None = Field(
         None, description="PEM file with the private key, if it is not in the file of the certificate."
     )
     ssl_keyfile_password: SecretStr | None = Field(None, description="Password of an encrypted private key.")
-    ssl_keyfile_password_file: Path | None = Field(None, description="File with the password of the private key.")
-    ssl_ca_certs: Path | None = Field(
+    ssl_keyfile_password_file: NamedPath | None = Field(None, description="File with the password of the private key.")
+    ssl_ca_certs: NamedPath | None = Field(
         None,
         description="PEM file with certificate authorities. If set, clients must present a certificate of one of them.",
     )

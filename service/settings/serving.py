@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 
 from models.errors import InvalidInput
 from models.repository.location import parse_location
-from service.settings.kinds import Folder, require_folder
+from service.settings.kinds import Folder, NamedPath, require_folder
 
 
 def _parse_repository(value: object) -> Path | str:
@@ -40,7 +40,7 @@ class Serving(BaseModel, defer_build=True):
         description="Most disk space for what is downloaded from a bucket, in MiB. The least recently used "
         "versions are deleted.",
     )
-    model_path: Path | None = Field(
+    model_path: NamedPath | None = Field(
         None,
         description="One model to serve: a bundle, a model's folder of versions, an ONNX file, or a folder with one. "
         "It is only read, and copied into the repository at the start. No starter models then.",

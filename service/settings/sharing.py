@@ -1,13 +1,12 @@
 """Settings of what replicas share, and of what survives a restart."""
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from service.host import secret_files
-from service.settings.kinds import Folder, HttpUrl
+from service.settings.kinds import Folder, HttpUrl, NamedPath
 from service.settings.secret_file import read_secret
 from service.settings.variables import ENV_PREFIX
 
@@ -29,7 +28,7 @@ class Sharing(BaseModel, defer_build=True):
         "file in state_dir, for processes of one machine; or the URL of Valkey or Redis, with redis://, rediss:// "
         "(TLS), valkey://, valkeys:// (TLS) or unix://. If absent, memory, and with several workers sqlite.",
     )
-    store_password_file: Path | None = Field(None, description="File with the password of Valkey or Redis.")
+    store_password_file: NamedPath | None = Field(None, description="File with the password of Valkey or Redis.")
     replica_address: Annotated[HttpUrl, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None,
         description="URL at which the other replicas reach this one, such as http://10.0.0.7:8000. If absent, that of "

@@ -1,12 +1,11 @@
 """Settings of the webhook."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from service.host import credentials, secret_files
-from service.settings.kinds import HttpUrl
+from service.settings.kinds import HttpUrl, NamedPath
 from service.settings.secret_file import read_secret
 from service.settings.variables import ENV_PREFIX
 
@@ -21,7 +20,7 @@ class Webhook(BaseModel, defer_build=True):
         None,
         description="Secret that signs webhook messages: `whsec_` and base64, or any text. Required by webhook_url.",
     )
-    webhook_secret_file: Path | None = Field(None, description="File with the webhook secret.")
+    webhook_secret_file: NamedPath | None = Field(None, description="File with the webhook secret.")
 
     @model_validator(mode="after")
     def _require_webhook_secret(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from models.validation import describe, field_of
+from models.validation import describe, describe_unexpected, field_of
 
 
 class Layer(BaseModel):
@@ -78,3 +78,10 @@ def test_a_secret_value_is_not_repeated() -> None:
 
     assert "secret" in describe(problem)
     assert "secret" not in describe(problem, with_value=False)
+
+
+def test_an_argument_that_is_not_expected_is_named_with_what_was_meant() -> None:
+    assert describe_unexpected(["False"]).startswith(
+        "'False' is not expected: a switch has no value, --name turns it on"
+    )
+    assert describe_unexpected(["a", "b"]) == "'a', 'b' is not expected: --help shows the arguments"

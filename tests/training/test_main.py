@@ -226,3 +226,10 @@ sys.exit(sum(codes))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "half cosine" in " ".join(done.stdout.split())
+
+
+def test_wrong_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "nope"]) == 2
+    assert "name: got 'nope', expected one of figure-one" in capsys.readouterr().err
+    assert main(["inspect", "repository", "--no-json", "extra"]) == 2
+    assert "'extra' is not expected" in capsys.readouterr().err

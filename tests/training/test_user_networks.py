@@ -20,6 +20,9 @@ def network():
 def with_inputs():
     return network(), torch.zeros(1, 3)
 
+def sized(features):
+    return nn.Linear(features, 2)
+
 def text():
     return "no network"
 """
@@ -51,6 +54,7 @@ def test_a_function_may_return_example_inputs(module: str) -> None:
     ("source", "message"),
     [
         ("{module}:text", "returns a str: expected a torch.nn.Module"),
+        ("{module}:sized", "cannot be called without arguments: missing a required argument: 'features'"),
         ("{module}:nothing", "has no function nothing"),
         ("{module}_too:network", "there is no module"),
     ],

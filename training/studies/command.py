@@ -35,14 +35,16 @@ def study(
 
     from training.data.dataset import ImageDataset
     from training.data.load import load
-    from training.studies.conduct import STUDIES, conduct
+    from training.studies.conduct import STUDIES, conduct, validate_study
 
+    names = list(STUDIES) if name == "all" else [name]
+    for found in names:
+        validate_study(found)
     torch.set_num_threads(1)
     images = load(data, data_dir)
     if not isinstance(images, ImageDataset):
         raise InvalidInput(f"'{data}' has no images", "data")
     printed = Output(as_json=json)
-    names = list(STUDIES) if name == "all" else [name]
     for found in names:
         printed.say(f"{found}:")
         conduct(found, size, images, output, printed.say)

@@ -39,6 +39,16 @@ STUDIES: dict[str, Study] = {
 """By the name that the command takes."""
 
 
+def validate_study(name: str) -> None:
+    """Check that there is such a study.
+
+    Raises:
+        InvalidInput: there is not.
+    """
+    if name not in STUDIES:
+        raise InvalidInput(f"got '{name}', expected one of {', '.join(STUDIES)}", "name")
+
+
 def conduct(name: str, size: Size, data: ImageDataset, folder: Path, log: Callable[[str], None]) -> Findings:
     """Measure every run of a study that has not been measured, and write its page and figures.
 
@@ -52,8 +62,7 @@ def conduct(name: str, size: Size, data: ImageDataset, folder: Path, log: Callab
     Raises:
         InvalidInput: there is no such study, or the file of results has other contents.
     """
-    if name not in STUDIES:
-        raise InvalidInput(f"got '{name}', expected one of {', '.join(STUDIES)}", "name")
+    validate_study(name)
     study = STUDIES[name]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.{size}.jsonl"

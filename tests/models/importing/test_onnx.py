@@ -160,6 +160,8 @@ def test_a_file_that_is_not_onnx_is_refused(file: Path, data: bytes) -> None:
 def test_a_missing_file_is_said_to_be_missing(file: Path) -> None:
     with pytest.raises(InvalidInput, match="no file"):
         read(file)
+    with pytest.raises(InvalidInput, match="is a folder: name the ONNX file in it"):
+        read(file.parent)
 
 
 def test_the_tolerance_bounds_the_difference_and_is_recorded(file: Path) -> None:

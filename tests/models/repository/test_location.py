@@ -26,7 +26,7 @@ def test_a_url_has_no_slash_at_its_end(text: str, url: str) -> None:
     assert parse_location(text) == url
 
 
-@pytest.mark.parametrize("text", ["http://bucket/x", "ftp://bucket", "s3://", "s3:///x", "file:///models"])
+@pytest.mark.parametrize("text", ["", "http://bucket/x", "ftp://bucket", "s3://", "s3:///x", "file:///models"])
 def test_another_url_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="repository: expected a folder, or a URL such as s3://bucket/prefix"):
         parse_location(text)
