@@ -4,27 +4,15 @@ A trained network, an imported file and a re-calibrated version all pass through
 model besides its graph (`ModelInfo`), where the version comes from (`lineage`), and what its graphs are compared with.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from types import MappingProxyType
 
 import onnx
 
-from models.classification import ScoreKind
 from models.datatypes import Arrays, Run
-from models.errors import GraphError, InvalidInput, TrainingModeGraph
-from models.graph.activations import choose_activations
-from models.graph.editor import GraphEditor
-from models.graph.find import find
-from models.graph.fold import Folded, fold, kept_name
-from models.graph.margin import choose_margin
-from models.graph.merge import Merged, merge
-from models.graph.norms import find_norms
-from models.graph.observe import observe
-from models.graph.positions import choose_positions
-from models.graph.topology import read_topology
-from models.graph.weights import WeightFiles, change, share_in, split_model
+from models.errors import InvalidInput
+from models.graph.weights import WeightFiles
 from models.half_weights import halve
 from models.manifest import (
     Capability,
@@ -39,24 +27,19 @@ from models.manifest import (
     TensorSpec,
     TrainingHistory,
     TrainingRecord,
-    WatchedLayer,
 )
 from models.memory import release_freed
 from models.model_info import ModelInfo
-from models.parity.observations import mark_unwatched
-from models.parity.probe import Probe, probe
-from models.parity.version import VersionGraphs, check_version
+from models.parity.probe import probe
+from models.parity.version import check_version
 from models.progress import Progress, part_of, silent
 from models.reference import estimate_reference
-from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS, Bundle
+from models.repository.bundle import SOURCE_WEIGHTS, Bundle
 from models.repository.repository import validate_model_name
 from models.runtime.specs import specs
-from models.stored_graph import NO_WEIGHTS, SerializedGraph, Weights
+from models.stored_graph import NO_WEIGHTS, Weights
 from models.version import PROGRAM
-
-MAX_COPIED = 1 / 8
-"""Share of the served weights that the source graph has as well: the last layer, for example. Below it they are stored
-twice, so that the weights of the source graph, about half of a bundle, need not be read to serve the version."""
+from models.version_graphs import make_graphs
 
 
 def signed_lineage(
@@ -128,47 +111,20 @@ def assemble(
     progress("running the source graph", 0.0)
     files = WeightFiles()
     stored = files.store(source, SOURCE_WEIGHTS, weights)
-    source, weights = split_model(stored)
+    del source  # a model in memory has a copy of the weights
     inputs, outputs = specs(stored)
     _validate_labels(info.labels, outputs[0])
     probed = probe(stored, inputs, outputs)
     release_freed()
     progress("folding", 0.2)
-    folded, found = _fold(source, weights, probed)
-    if found and not allow_unfolded:
-        raise GraphError(next(iter(found.values())))
-    limits = {**found, **limits}
-    served = merge(folded.model, weights)
-    apart_from = SOURCE_WEIGHTS if share_in(SOURCE_WEIGHTS, served.model) < MAX_COPIED else ""
-    stored_folded = stored_served = files.store(served.model, FOLDED_WEIGHTS, apart_from=apart_from)
-    if served.into:
-        stored_folded = files.store(folded.model, OBSERVED_WEIGHTS, apart_from=apart_from)
-    layers = _layers(folded, inputs, probed, served, stored_folded)
-    read_at = {layer.name: layer.placement.tensor for layer in layers}
-    scores = info.scores or _score_kind(source)
-    if rows is not None:  # which give their z units
-        layers = (*layers, *_further_layers(info, layers, inputs, stored_folded, probed, scores))
-    own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
-    topology = read_topology(source.graph, read_at | own_outputs)
-    del folded, served  # models in memory have a copy of the weights
-    observed = None
-    if any(layer.unwatched is None for layer in layers):
-        observed = change(stored_folded, partial(observe, layers=layers))
-    elif layers and probed.batch_problem is None:
-        limits["watching"] = f"no layer can be observed: '{layers[0].name}': {layers[0].unwatched}"
-    parity = check_version(
-        VersionGraphs(stored, stored_served, observed, layers, own_outputs),
-        inputs,
-        probed,
-        oracle,
-        rows,
-        tolerance,
-        part_of(progress, 0.4, 1.0 if rows is None else 0.7),
-    )
+    made = make_graphs(stored, files, inputs, probed, info, has_rows=rows is not None, allow_unfolded=allow_unfolded)
+    graphs = made.graphs
+    comparing = part_of(progress, 0.4, 1.0 if rows is None else 0.7)
+    parity = check_version(graphs, inputs, probed, oracle, rows, tolerance, comparing)
     release_freed()
     if rows is not None:
         progress("estimating thresholds", 0.7)
-    layers, drift = estimate_reference(observed, layers, probed.outputs[0], rows)
+    layers, drift = estimate_reference(graphs.observed, graphs.layers, probed.outputs[0], rows)
 
     manifest = Manifest(
         model=info.model,
@@ -176,88 +132,25 @@ def assemble(
         inputs=inputs,
         outputs=probed.outputs,
         labels=tuple(info.labels) if info.labels is not None else None,
-        scores=scores,
+        scores=made.scores,
         preprocessing=info.preprocessing,
         tokenization=info.tokenization,
         generation=info.generation,
         batching=info.batching,
         batch_axis=None if probed.batch_problem is None else False,
-        limits=limits,
+        limits={**made.limits, **limits},
         warnings=tuple(warnings),
         norm_layers=tuple(layer for layer in layers if isinstance(layer, NormLayer)),
         watched_layers=tuple(layer for layer in layers if not isinstance(layer, NormLayer)),
-        topology=topology,
+        topology=made.topology,
         parity=parity,
         drift=drift,
         lineage=lineage,
         training=training,
         training_history=training_history,
     )
-    bundle = Bundle(manifest, folded=stored_served, source=stored, observed=observed, held_out=held_out)
+    bundle = Bundle(manifest, folded=graphs.folded, source=stored, observed=graphs.observed, held_out=held_out)
     return halve(bundle, rows) if info.half_weights else bundle
-
-
-def _fold(source: onnx.ModelProto, weights: Weights, probed: Probe) -> tuple[Folded, dict[Capability, str]]:
-    """The folded graph, or the source graph itself where nothing is folded; and what is not possible, with the reason.
-
-    A fold that cannot be compared with its source is not served.
-    """
-    limits: dict[Capability, str] = {}
-    folded = Folded(source, ())
-    try:
-        folded = fold(source, weights)
-    except TrainingModeGraph:
-        raise
-    except GraphError as error:
-        limits |= dict.fromkeys(("folding", "recalibration"), f"the graph cannot be folded: {error}")
-    else:
-        if not folded.norm_layers:
-            limits |= dict.fromkeys(("folding", "recalibration"), "the graph has no BatchNormalization node")
-        elif probed.run_problem is not None:
-            folded = Folded(source, ())
-            reason = f"a folded graph could not be compared with its source: {probed.run_problem}"
-            limits |= dict.fromkeys(("folding", "recalibration"), reason)
-    if probed.batch_problem is not None:
-        limits["batching"] = f"the model has no batch axis: {probed.batch_problem}"
-    return folded, limits
-
-
-def _layers(
-    folded: Folded, inputs: Sequence[TensorSpec], probed: Probe, served: Merged, stored: SerializedGraph
-) -> tuple[WatchedLayer, ...]:
-    """The layers of the folded graph. Those that cannot be observed say why, and those that are merged say where."""
-    if probed.batch_problem is not None:
-        reason = f"the model has no batch axis: {probed.batch_problem}"
-        return tuple(layer.model_copy(update={"unwatched": reason}) for layer in folded.norm_layers)
-    editor = GraphEditor(*split_model(stored))
-    others = find_norms(editor, [layer.name for layer in folded.norm_layers])
-    layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
-    return mark_unwatched(stored, layers, inputs, positive=probed.positive)
-
-
-def _further_layers(
-    info: ModelInfo,
-    layers: Sequence[WatchedLayer],
-    inputs: Sequence[TensorSpec],
-    stored: SerializedGraph,
-    probed: Probe,
-    scores: ScoreKind,
-) -> Iterator[WatchedLayer]:
-    """What is watched by choice, as far as the network has it: where the values of a layer are, and how sure it is."""
-    editor = GraphEditor(*split_model(stored))
-    positions = choose_positions(editor, layers) if info.watch_positions else None
-    margin = choose_margin(editor, probed.outputs[0], scores) if info.watch_margin else None
-    for found in (positions, margin):
-        if found is not None:
-            yield from mark_unwatched(stored, [found], inputs, positive=probed.positive)
-
-
-def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:
-    conv = served.into.get(kept_name(layer.name))
-    if layer.placement.kind != "kept" or conv is None:
-        return layer
-    reason = f"{layer.placement.reason}; for predictions it is merged into {conv}"
-    return layer.model_copy(update={"placement": layer.placement.model_copy(update={"reason": reason})})
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:
@@ -266,9 +159,3 @@ def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:
         raise InvalidInput(
             f"got {len(labels)}, expected one for each of the {classes} values of output '{output.name}'", "labels"
         )
-
-
-def _score_kind(graph: onnx.ModelProto) -> ScoreKind:
-    output = graph.graph.output[0].name
-    is_softmax = any(node.op_type == "Softmax" and output in node.output for node in graph.graph.node)
-    return "probabilities" if is_softmax else "logits"
