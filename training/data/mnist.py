@@ -5,13 +5,13 @@ The four files are read from a folder, or fetched into it from public mirrors. T
 
 import gzip
 import hashlib
-import os
 from pathlib import Path
 
 import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.durable_files import replace_file
 from models.errors import InvalidInput
 from training.data import idx
 from training.data.dataset import DIGIT_NAMES, GREY_28, ImageDataset
@@ -71,9 +71,7 @@ def _fetch(folder: Path, name: str, client: httpx2.Client) -> None:
             continue
         if hashlib.sha256(data).hexdigest() == SHA256[name]:
             folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(data)
-            partial.rename(folder / name)  # complete or not at all, also when two runs fetch at once
+            replace_file(folder / name, data)  # also when two runs fetch at once
             return
         reasons.append(f"{mirror}: the file has another SHA-256")
     raise InvalidInput(

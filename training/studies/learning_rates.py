@@ -4,22 +4,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from training.run import Rows
-from training.studies import plain_mlp
+from training.studies import plain_mlp, rate_grid
 from training.studies.chart import Axis, Series, draw
-from training.studies.plain_mlp import PlainMLP
 from training.studies.study import Findings, Result, Settings, Size, select
 
 title = "Steps to an accuracy, by learning rate and depth"
 question = (
     "Does a network with batch normalisation stand larger learning rates, and is it trained in fewer steps by them?"
 )
-source = (
-    "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
-    "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
-)
+source = rate_grid.SOURCE
 setup = """MNIST; hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which the
 networks without BN begin to learn at once; batches of 64; plain stochastic gradient descent, without
 momentum, at a constant learning rate. Every 25 steps the accuracy on 2,000 test rows is measured; a run ends
@@ -36,34 +31,20 @@ _RATES: dict[Size, tuple[float, ...]] = {
 _TARGET = 0.95
 _EVERY = 25
 _TEST_ROWS = 2000
-_WIDTH = 64
-_BATCH_ROWS = 64
 
 
 def runs(size: Size) -> Sequence[Settings]:
     """Every learning rate at every depth, with and without, with every seed."""
-    return [
-        {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
-        for seed in range(_SEEDS[size])
-        for depth in _DEPTHS[size]
-        for rate in _RATES[size]
-        for normalized in (False, True)
-    ]
+    return rate_grid.every_run(_STEPS[size], _SEEDS[size], _DEPTHS[size], _RATES[size])
 
 
 def measure(settings: Settings, rows: Rows) -> Result:
     """The step at which the accuracy was reached, or null; and the best accuracy."""
-    network = PlainMLP(
-        rows.train.shape[1],
-        int(settings["depth"]),
-        _WIDTH,
-        normalized=bool(settings["normalized"]),
-        activation=torch.relu,
-    )
+    network = rate_grid.build(settings, rows)
     rate = float(settings["rate"])
     best = 0.0
     for number in range(1, int(settings["steps"]) + 1):
-        if not math.isfinite(plain_mlp.step(network, rate, rows, _BATCH_ROWS)):
+        if not math.isfinite(plain_mlp.step(network, rate, rows, rate_grid.BATCH_ROWS)):
             break
         if number % _EVERY == 0:
             best = max(best, plain_mlp.accuracy(network, rows.test[:_TEST_ROWS], rows.test_labels[:_TEST_ROWS]))

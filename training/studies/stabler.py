@@ -4,22 +4,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from training.run import Rows
-from training.studies import plain_mlp
+from training.studies import plain_mlp, rate_grid
 from training.studies.chart import Axis, Series, draw
-from training.studies.plain_mlp import PlainMLP
 from training.studies.study import Findings, Result, Settings, Size, select
 
 title = "The largest learning rate, by depth"
 question = (
     "Does a network with batch normalisation diverge only at larger learning rates, and does its depth matter less?"
 )
-source = (
-    "Ioffe & Szegedy 2015, section 3.3 ([arXiv:1502.03167](https://arxiv.org/abs/1502.03167)); "
-    "Bjorck et al. 2018 ([arXiv:1806.02375](https://arxiv.org/abs/1806.02375))"
-)
+source = rate_grid.SOURCE
 setup = """MNIST; hidden layers of 64 ReLU units, with the initial weights of He et al. 2015, with which the
 networks without BN begin to learn at once; batches of 64; plain stochastic gradient descent, without
 momentum, at a constant learning rate. A run diverges if a loss is not finite, or if the mean loss of its last
@@ -33,36 +28,22 @@ _RATES: dict[Size, tuple[float, ...]] = {
     "quick": (0.3, 30.0),
     "full": (0.1, 0.3, 1.0, 3.0, 10.0),
 }
-_WIDTH = 64
-_BATCH_ROWS = 64
 _LAST = 20
 _GUESSING = 2.2
 
 
 def runs(size: Size) -> Sequence[Settings]:
     """Every learning rate at every depth, with and without, with every seed."""
-    return [
-        {"depth": depth, "rate": rate, "normalized": normalized, "steps": _STEPS[size], "seed": seed}
-        for seed in range(_SEEDS[size])
-        for depth in _DEPTHS[size]
-        for rate in _RATES[size]
-        for normalized in (False, True)
-    ]
+    return rate_grid.every_run(_STEPS[size], _SEEDS[size], _DEPTHS[size], _RATES[size])
 
 
 def measure(settings: Settings, rows: Rows) -> Result:
     """The mean loss of the last steps; null if a loss was not finite."""
-    network = PlainMLP(
-        rows.train.shape[1],
-        int(settings["depth"]),
-        _WIDTH,
-        normalized=bool(settings["normalized"]),
-        activation=torch.relu,
-    )
+    network = rate_grid.build(settings, rows)
     rate = float(settings["rate"])
     losses = []
     for _ in range(int(settings["steps"])):
-        losses.append(plain_mlp.step(network, rate, rows, _BATCH_ROWS))
+        losses.append(plain_mlp.step(network, rate, rows, rate_grid.BATCH_ROWS))
         if not math.isfinite(losses[-1]):
             return {"loss": None}
     return {"loss": float(np.mean(losses[-_LAST:]))}
