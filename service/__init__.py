@@ -5,7 +5,7 @@ busy for a while even where there is nothing to do: on 16 cores, importing numpy
 of 0.3. Nothing here multiplies large matrices; the threads of models are onnxruntime's.
 
 gRPC prepares for a fork, which no process here does without starting another program. Where it cannot, since calls are
-running, it would write a line of its own between those of the log.
+running, it would write a line of its own between those of the log, as it does of headers that are too large.
 
 pydantic would look for plugins in the metadata of all installed packages, which takes a while, and run what it finds.
 """
@@ -14,4 +14,5 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

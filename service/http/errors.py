@@ -54,7 +54,18 @@ def _http_error(request: Request, error: Exception) -> Response:
             allowed = ", ".join(_allowed_methods(request, local_path(request.scope)))
             message = f"method: got {request.method}, this path allows {allowed}"
             return _respond(request, PublicError(status, message, {"Allow": allowed}))
-    return _respond(request, PublicError(status, error.detail, dict(error.headers or {})))
+    message = _body_problem(error.__cause__) or error.detail
+    return _respond(request, PublicError(status, message, dict(error.headers or {})))
+
+
+def _body_problem(cause: BaseException | None) -> str | None:
+    """Why the framework could not parse a body; None where it was something else."""
+    match cause:
+        case UnicodeDecodeError():
+            return f"body: not valid JSON: not UTF-8 at byte {cause.start}"
+        case RecursionError():
+            return "body: not valid JSON: nested too deeply"
+    return None
 
 
 def _near_path(request: Request) -> str | None:

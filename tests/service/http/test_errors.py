@@ -105,8 +105,10 @@ def test_an_invalid_parameter_is_named_with_what_was_expected(
         (b" " * MAX_BYTES + b"{}", None, 413, "body: "),
         (b"{}", "br", 415, "Content-Encoding"),
         (b"version=1", None, 400, "body: not valid JSON: Expecting value at character 0"),
+        (b'{"version": "\xff"}', None, 400, "body: not valid JSON: not UTF-8 at byte 13"),
+        (b'{"version": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", None, 400, "body: not valid JSON: nested too deeply"),
     ],
-    ids=["too large", "unsupported encoding", "not JSON"],
+    ids=["too large", "unsupported encoding", "not JSON", "not UTF-8", "nested"],
 )
 def test_a_body_that_the_framework_parses_is_refused_in_the_format_of_every_error(
     client: TestClient, content: bytes, encoding: str | None, status: int, words: str
