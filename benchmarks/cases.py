@@ -18,9 +18,11 @@ from benchmarks.bundles import held_out_rows
 from benchmarks.corruptions import CORRUPTIONS, Corruption, damage
 from benchmarks.signs_results import PRIORS
 from models.datatypes import Arrays
-from models.graph.load import parse
+from models.graph.adapt import restate
+from models.graph.load import parse, serialize
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
+from models.recalibration.evaluation import Estimation, Evaluation, evaluate
 from models.recalibration.rows import NO_CLASS
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -192,6 +194,19 @@ class CaseModel:
     def inputs(self, images: NDArray[np.float32]) -> Arrays:
         """Images as the model takes them."""
         return {self._input.name: images.reshape(-1, *self._input.shape[1:])}
+
+    def evaluate(self, images: NDArray[np.float32], *, is_in_order: bool = False) -> tuple[Bundle, Evaluation]:
+        """The version that is made from images, served only, and what its gates say.
+
+        Args:
+            images: to estimate from.
+            is_in_order: as of `models.recalibration.evaluation.Estimation`.
+        """
+        rows = self.inputs(images)
+        before, after = self.network.run(rows, 1.0), self.network.run(rows)
+        version = replace(self.bundle, folded=serialize(restate(self.source, after.mixed)))
+        estimation = Estimation(rows, self.network, before, after, is_in_order)
+        return version, evaluate(self.bundle, version, estimation, estimator=self.estimator)
 
     def classes(self, folded: SerializedGraph, images: NDArray[np.float32]) -> NDArray[np.int64]:
         """The classes that a version of the model predicts for images."""

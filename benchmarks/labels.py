@@ -13,7 +13,6 @@ rows are of no class. The table has averages over draws of the rows that get a l
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,6 @@ from benchmarks.gates_bound import NOT_TO_LEARN_FROM
 from benchmarks.mnist_models import MODELS, add_options, read_model
 from benchmarks.pages import write_between
 from benchmarks.signs_results import RESULTS, points, read_lines
-from models.graph.adapt import restate
-from models.graph.load import serialize
-from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.gates import OUTVOTED
 from models.recalibration.sign_test import SignTest
 from models.repository.bundle import Bundle
@@ -77,10 +73,9 @@ def measure(name: str, parent: Bundle, folder: Path, chosen: CaseSet) -> None:
         old, new = (found.outputs[output].argmax(1) for found in (before, after))
         line: dict[str, Any] = {"told": told(old, new, case.labels)}
         if case.group == NARROW:
-            candidate = replace(parent, folded=serialize(restate(model.source, after.mixed)))
-            found = evaluate(parent, candidate, Estimation(rows, network, before, after), estimator=model.estimator)
+            version, found = model.evaluate(case.rows)
             (key,) = case.measured
-            line |= {"before": accuracy_of_parent(key), "after": accuracy(candidate.folded, key)}
+            line |= {"before": accuracy_of_parent(key), "after": accuracy(version.folded, key)}
             line["failed"] = [gate.name for gate in found.gates if not gate.passed]
         return line
 

@@ -36,9 +36,11 @@ class Data:
 def framings(pixels: NDArray[np.float64]) -> Iterator[tuple[str, Rows]]:
     """The 8 x 8 digits enlarged to so many pixels, amid black up to the 28 x 28 of MNIST, whose digits have 20."""
     for side in (28, 24, 20):
-        enlarged = zoom(pixels, (1, side / 8, side / 8), order=1, grid_mode=True, mode="nearest")
-        margin = (28 - side) // 2
-        yield (
-            f"{side} x {side} of 28 x 28",
-            np.pad(enlarged, ((0, 0), *[(margin, margin)] * 2))[:, None].astype(np.float32),
-        )
+        yield f"{side} x {side} of 28 x 28", enlarge(pixels, side)
+
+
+def enlarge(pixels: NDArray[np.float64], side: int) -> Rows:
+    """Images of 8 x 8, enlarged to so many pixels amid black: shape (n, 1, 28, 28)."""
+    enlarged = zoom(pixels, (1, side / 8, side / 8), order=1, grid_mode=True, mode="nearest")
+    margin = (28 - side) // 2
+    return np.pad(enlarged, ((0, 0), *[(margin, margin)] * 2))[:, None].astype(np.float32)

@@ -20,15 +20,13 @@ from models.recalibration.adaptation import AdaptiveNetwork, Pass
 from models.recalibration.joined_rows import join_halves
 from models.recalibration.limits import MIN_ROWS_TO_PUBLISH
 from models.recalibration.moved import moved_share
+from models.recalibration.one_class import each_class, each_class_shifted
 from models.recalibration.rows import LabelledRows
 from models.recalibration.sign_test import SignTest
 from models.repository import held_out
 from models.repository.bundle import Bundle
 from models.rows import count_rows
 from models.runtime.load import load
-
-_MIN_CLASS_ROWS = 8
-"""Rows of a class that tell how far the class alone is from the statistics of all."""
 
 _BEYOND_CLASSES = 2.0
 """Times the largest drift of one class: what no mix of classes reaches."""
@@ -125,7 +123,12 @@ def evaluate(
         is_lost = conditions.is_lost(old, new, drift, _BEYOND_CLASSES * known.largest_drift_of_a_class())
         found += [
             gates.diversity(_class_counts(after), _reference_counts(parent.manifest, usual), is_lost=is_lost),
-            gates.information(new, expected, joined=known.information_of_joined(), is_mended=is_mended),
+            gates.information(
+                new,
+                expected,
+                joined=known.information_of_joined(),
+                one_class=known.largest_information_of_a_class() if is_mended else None,
+            ),
             gates.gain(old, new, expected),
             *([] if accuracy is None else [gates.estimated_gain(served_accuracy or accuracy[0], accuracy[1])]),
             label_shift,
@@ -236,20 +239,24 @@ class _HeldOut:
 
     def largest_drift_of_a_class(self) -> float:
         """Of the rows of one class alone; infinite where none has enough rows."""
-        classes = predicted_classes(self.predicted)
-        drifts = []
-        for one in np.flatnonzero(np.bincount(classes) >= _MIN_CLASS_ROWS):
-            alone = self.network.run({name: values[classes == one] for name, values in self.rows.items()}, 1.0)
-            drifts.append(self.network.divergence(alone.batch, alone.mixed))
-        return max(drifts, default=np.inf)
+        alone = (self.network.run(rows, 1.0) for rows in each_class(self.rows, predicted_classes(self.predicted)))
+        return max((self.network.divergence(found.batch, found.mixed) for found in alone), default=np.inf)
+
+    def largest_information_of_a_class(self) -> float:
+        """Of the rows of one class alone, shifted or not, as of joined rows; infinite where none has enough rows."""
+        alone = each_class_shifted(self.rows, predicted_classes(self.predicted))
+        return max(map(self._information, alone), default=np.inf)
 
     def information_of_joined(self) -> float | None:
         """Of rows of no class, normalised by their own statistics, relative to that of these rows; None if unknown."""
         joined = join_halves(self.rows, predicted_classes(self.predicted))
         if joined is None:
             return None
-        found = relative_information(self.read(self.network.run(joined)), self.predicted)
+        found = self._information(joined)
         return found if np.isfinite(found) else None
+
+    def _information(self, rows: Arrays) -> float:
+        return relative_information(self.read(self.network.run(rows)), self.predicted)
 
 
 def _class_counts(scores: NDArray[np.generic]) -> NDArray[np.int64]:

@@ -87,7 +87,7 @@ def diversity(
 
 
 def information(
-    predicted: Float64, reference: Float64 | None = None, *, joined: float | None = None, is_mended: bool = False
+    predicted: Float64, reference: Float64 | None = None, *, joined: float | None = None, one_class: float | None = None
 ) -> Gate:
     """Each row is of one class with certainty, and the rows are of many classes.
 
@@ -99,18 +99,17 @@ def information(
         reference: the parent's for its held-out rows, shape (m, K); as many classes, all certain, when absent.
         joined: the figure of rows of no class (`models.recalibration.joined_rows`), if it is known: what a network is
             sure of differs from one to the next.
-        is_mended: as in `models.recalibration.conditions`: then less is enough.
+        one_class: where the parent is mended (`models.recalibration.conditions`), the largest figure of rows of one
+            class (`models.recalibration.one_class`): then less than rows of no class reach is enough, but not less than
+            that. None where the parent is not mended.
     """
     about = "mutual information of rows and predicted classes, relative to the parent's on its held-out rows"
     lower = (
         MIN_INFORMATION if joined is None else float(np.clip(joined, LEAST_MIN_INFORMATION, LARGEST_MIN_INFORMATION))
     )
-    return _gate(
-        "information",
-        about,
-        relative_information(predicted, reference),
-        lower=SHARE_IF_MENDED * lower if is_mended else lower,
-    )
+    if one_class is not None:
+        lower = max(SHARE_IF_MENDED * lower, min(one_class, lower))
+    return _gate("information", about, relative_information(predicted, reference), lower=lower)
 
 
 def gain(parent: Float64, candidate: Float64, reference: Float64 | None = None) -> Gate:

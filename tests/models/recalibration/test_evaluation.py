@@ -1,21 +1,24 @@
 """Which gates apply to which model: `models.recalibration.evaluation`."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from inspect import isfunction, signature
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from models import starter
 from models.datatypes import Arrays
-from models.graph.load import parse
+from models.graph.adapt import restate
+from models.graph.load import parse, serialize
 from models.manifest import AccuracyEstimate, Gate
-from models.recalibration import gates
+from models.recalibration import evaluation, gates
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.recalibration.evaluation import Estimation, evaluate
 from models.recalibration.joined_rows import join_halves
+from models.recalibration.one_class import each_class
 from models.recalibration.rows import NO_CLASS, LabelledRows
 from models.repository import held_out
 from models.repository.bundle import Bundle
@@ -84,27 +87,66 @@ def test_rows_that_move_in_their_order_are_refused(parent: Bundle, estimation: E
     assert IN_ORDER not in names(parent, estimation)
 
 
-def test_an_estimate_of_the_accuracy_adds_a_gate() -> None:
+@dataclass(frozen=True)
+class Starter:
+    """The starter `mlp`, with what its gates need."""
+
+    bundle: Bundle
+    kept: Arrays
+    network: AdaptiveNetwork
+    estimator: AccuracyEstimator
+
+    def evaluate(self, images: np.ndarray) -> tuple[dict[str, Gate], tuple[AccuracyEstimate, AccuracyEstimate]]:
+        """The gates by name of the version from these images of 28 x 28, and the estimates of both versions."""
+        given = {"input": images.reshape(-1, 784)}
+        before, after = self.network.run(given, 1.0), self.network.run(given)
+        estimation = Estimation(given, self.network, before, after)
+        version = replace(self.bundle, folded=serialize(restate(parse(self.bundle.source), after.mixed)))
+        result = evaluate(self.bundle, version, estimation, estimator=self.estimator)
+        assert result.accuracy is not None
+        return {gate.name: gate for gate in result.gates}, result.accuracy
+
+
+@pytest.fixture(scope="module")
+def mlp() -> Starter:
     found = Repository(Path(starter.__file__).parent).read("mlp", 1)
     assert found.held_out is not None
     kept = held_out.unpack(found.held_out, found.manifest.inputs)
     network = AdaptiveNetwork(parse(found.source))
     estimator = AccuracyEstimator.calibrate(found.manifest, network, kept)
+    assert estimator is not None
+    return Starter(found, kept, network, estimator)
 
-    def evaluated(given: Arrays) -> tuple[dict[str, Gate], tuple[AccuracyEstimate, AccuracyEstimate] | None]:
-        before, after = network.run(given, 1.0), network.run(given)
-        result = evaluate(found, found, Estimation(given, network, before, after), estimator=estimator)
-        return {gate.name: gate for gate in result.gates}, result.accuracy
 
-    brighter, accuracy = evaluated({"input": kept["input"] + np.float32(0.3)})
-    assert accuracy is not None
+def failed(found: dict[str, Gate]) -> set[str]:
+    return {name for name, gate in found.items() if not gate.passed}
+
+
+def test_an_estimate_of_the_accuracy_adds_a_gate(mlp: Starter) -> None:
+    brighter, accuracy = mlp.evaluate(mlp.kept["input"] + np.float32(0.3))
     assert brighter[ESTIMATED].figure == pytest.approx(accuracy[1].accuracy - accuracy[0].accuracy)
     assert brighter[ESTIMATED].passed
     # Letters look so: parts of digits, in combinations of no digit.
-    joined = join_halves({"input": kept["input"].reshape(-1, 28, 28)}, np.arange(len(kept["input"])))
+    joined = join_halves({"input": mlp.kept["input"].reshape(-1, 28, 28)}, np.arange(len(mlp.kept["input"])))
     assert joined is not None
-    swapped, _ = evaluated({"input": joined["input"].transpose(0, 2, 1).reshape(-1, 784)})
-    assert {"information", ESTIMATED} & {name for name, gate in swapped.items() if not gate.passed}
+    swapped, _ = mlp.evaluate(joined["input"].transpose(0, 2, 1))
+    assert {"information", ESTIMATED} & failed(swapped)
+
+
+def test_rows_of_one_class_of_another_source_are_refused(mlp: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, labels = load_digits(return_X_y=True)
+    enlarged = np.kron(pixels.reshape(-1, 8, 8) / 16, np.ones((2, 2)))
+    images = np.pad(enlarged, ((0, 0), (6, 6), (6, 6))).astype(np.float32)
+
+    def refused_by(chosen: np.ndarray) -> set[str]:
+        return failed(mlp.evaluate(images[chosen])[0])
+
+    of_one = [np.flatnonzero(labels == one)[:150] for one in range(10)]
+    assert all("information" in refused_by(chosen) for chosen in of_one)
+    assert refused_by(np.arange(256)) == set()
+    # Undisturbed rows of one class would be too little to compare them with.
+    monkeypatch.setattr(evaluation, "each_class_shifted", each_class)
+    assert refused_by(of_one[6]) == set()
 
 
 def test_labelled_rows_add_the_accuracy(parent: Bundle, estimation: Estimation) -> None:

@@ -233,8 +233,18 @@ def test_less_information_is_enough_where_the_parent_is_mended() -> None:
     little, some, usual = one_hot(USUAL, 0.2), one_hot(USUAL, 0.65), one_hot(USUAL, 0.99)
 
     assert not gates.information(some, usual, joined=0.5).passed
-    assert gates.information(some, usual, joined=0.5, is_mended=True).passed
-    assert not gates.information(little, usual, joined=0.5, is_mended=True).passed
+    assert gates.information(some, usual, joined=0.5, one_class=0.0).passed
+    assert not gates.information(little, usual, joined=0.5, one_class=0.0).passed
+
+
+def test_where_the_parent_is_mended_rows_of_one_class_still_do_not_tell_enough() -> None:
+    some, usual = one_hot(USUAL, 0.65), one_hot(USUAL, 0.99)
+
+    assert gates.information(some, usual, joined=0.5, one_class=0.2).lower == pytest.approx(0.35)
+    assert gates.information(some, usual, joined=0.5, one_class=0.45).lower == 0.45
+    # Never more than where nothing is mended.
+    assert gates.information(some, usual, joined=0.5, one_class=0.7).lower == 0.5
+    assert gates.information(some, usual, joined=0.5, one_class=np.inf).lower == 0.5
 
 
 def test_the_estimated_accuracy_may_not_fall() -> None:
