@@ -1,25 +1,30 @@
 """Held-out rows -> a model's drift reference: expected statistics, and thresholds for windows of rows.
 
-Windows of n rows are drawn from the N held-out rows without replacement. A drawn window's average deviates from that
-of all N with a variance of ``spread^2 (1/n - 1/N)``, a window of new rows with ``spread^2 (1/n + 1/N)`` or, by one
-reference, with more (`models.drift.reference.standard_error`): measured each in its own standard error, the two
-deviations are alike, also where n is no small part of N. The threshold at
+Windows of n rows are drawn from the N held-out rows. A drawn window's average deviates from that of all N by less than
+a window of new rows does (`DrawnWindows.error`, `models.drift.reference.standard_error`): measured each in its own
+standard error, the two deviations are alike, also where n is no small part of N. The threshold at
 false-alarm rate alpha is the ``ceil((B + 1)(1 - alpha))``-th smallest statistic of B windows, the conformal quantile
 (Vovk et al. 2005): were the windows independent, an undisturbed one would exceed it with a probability of at most
 alpha. They share rows, so the rate is measured on rows of their own, and stated with that measurement.
+
+The directions of a layer fit the rows that they are from. So the windows are drawn from a random half of the rows, and
+looked at along the directions of the other half, for several halves. The version has the directions of all rows, which
+fit new rows better than those of half of them: its thresholds are on the safe side.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.batchnorm import Float64
 from models.classification import Classes
+from models.drift.directions import Directions, directions_per_layer
 from models.drift.divergence import g_statistic
 from models.drift.drawn_windows import DrawnWindows
-from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Usual
+from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Figures, Usual
 from models.errors import InvalidInput
 from models.manifest import Channels, ClassLayer, ClassReference, DriftReference, LayerReference, channels
 from models.observation import RowStatistics
@@ -68,9 +73,11 @@ def estimate(
     one_hot = None if predicted is None else np.eye(num_classes)[predicted]
     num_channels = sum(found.mean.shape[1] for found in observed.values())
     by_class = one_hot if num_classes * num_channels <= MAX_CLASS_CHANNELS else None
-    layers = {name: _Layer.of(found, by_class) for name, found in observed.items()}
+    count = directions_per_layer({name: found.mean.shape[1] for name, found in observed.items()})
+    layers = {name: _Layer.of(found, by_class, count) for name, found in observed.items()}
     windows = tuple(size for size in WINDOWS if size <= rows // 2)
-    drawn = [_draw(layers, one_hot, rows, size, np.random.default_rng([seed, size])) for size in windows]
+    halves = list(_halves(layers, rows, np.random.default_rng(seed)))
+    drawn = [_draw(layers, halves, one_hot, rows, size, np.random.default_rng([seed, size])) for size in windows]
     return DriftReference(
         rows=rows,
         windows=windows,
@@ -84,6 +91,8 @@ def estimate(
                 square_spread=_channels(layer.expected.square_spread),
                 usual_deviation=tuple(found.usual[name].deviation for found in drawn),
                 usual_divergence=tuple(found.usual[name].divergence for found in drawn),
+                directions=layer.directions.stated(),
+                usual_t_squared=tuple(found.usual[name].t_squared for found in drawn),
                 thresholds=tuple(_quantiles(found.by_layer[name]) for found in drawn),
                 kl_noise=tuple(found.kl_noise[name] for found in drawn),
                 wasserstein_noise=tuple(found.wasserstein_noise[name] for found in drawn),
@@ -103,16 +112,27 @@ def estimate(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer's held-out rows, what they let expect, and what those of each predicted class do."""
+    """A layer's held-out rows, what they let expect, what those of each predicted class do, and their directions."""
 
     rows: RowStatistics
     expected: ExpectedMoments
     given: ClassConditionalMoments | None
+    num_directions: int
 
     @classmethod
-    def of(cls, rows: RowStatistics, one_hot: Float64 | None) -> "_Layer":
+    def of(cls, rows: RowStatistics, one_hot: Float64 | None, num_directions: int) -> "_Layer":
         given = None if one_hot is None else ClassConditionalMoments.of_rows(rows, one_hot)
-        return cls(rows, ExpectedMoments.of_rows(rows), given)
+        return cls(rows, ExpectedMoments.of_rows(rows), given, num_directions)
+
+    @property
+    def directions(self) -> Directions:
+        """Those of all rows."""
+        return self.directions_of(slice(None))
+
+    def directions_of(self, chosen: slice | NDArray[np.int64]) -> Directions:
+        """Those of some rows."""
+        standardized = self.expected.standardized(self.rows.mean[chosen], self.rows.mean_square[chosen])
+        return Directions.of_rows(*standardized, self.num_directions)
 
     def averages(self, drawn: DrawnWindows) -> Iterator[tuple[slice, Float64, Float64]]:
         """The means and mean squares of a few windows at a time: of all, they would not stay in the processor's cache.
@@ -125,6 +145,20 @@ class _Layer:
         for start in range(0, len(mean), step):
             part = slice(start, start + step)
             yield part, mean[part], mean_square[part]
+
+
+@dataclass(frozen=True)
+class _Half:
+    """A random half of the held-out rows, by index, and the directions of the other half, by layer."""
+
+    rows: NDArray[np.int64]
+    directions: dict[str, Directions]
+
+
+def _halves(layers: Mapping[str, _Layer], rows: int, random: np.random.Generator) -> Iterator[_Half]:
+    for _ in range(_DRAWS // _CHUNK):
+        half, other = np.array_split(random.permutation(rows), 2)
+        yield _Half(half, {name: layer.directions_of(other) for name, layer in layers.items()})
 
 
 @dataclass(frozen=True)
@@ -149,33 +183,38 @@ class _Drawn:
 
 
 def _draw(
-    layers: Mapping[str, _Layer], one_hot: Float64 | None, rows: int, size: int, random: np.random.Generator
+    layers: Mapping[str, _Layer],
+    halves: Sequence[_Half],
+    one_hot: Float64 | None,
+    rows: int,
+    size: int,
+    random: np.random.Generator,
 ) -> _Drawn:
-    deviation, divergence, distance = ({name: np.zeros(_DRAWS) for name in layers} for _ in range(3))
+    parts: dict[str, list[Figures]] = {name: [] for name in layers}
+    distance = {name: np.zeros(_DRAWS) for name in layers}
     classes, given = np.zeros(_DRAWS), np.zeros(_DRAWS)
-    for start in range(0, _DRAWS, _CHUNK):
-        drawn, chunk = DrawnWindows.draw(rows, size, _CHUNK, random), slice(start, start + _CHUNK)
-        shares = None
+    for start, half in zip(range(0, _DRAWS, _CHUNK), halves, strict=True):
+        drawn, chunk = DrawnWindows.draw(rows, half.rows, size, _CHUNK, random), slice(start, start + _CHUNK)
+        error, shares = drawn.error, None
         if one_hot is not None:
-            shares = drawn.average(one_hot)
+            shares, total = drawn.average(one_hot), one_hot.sum(axis=0)
             counts = np.rint(size * shares)
-            classes[chunk] = g_statistic(counts, one_hot.sum(axis=0) - counts)
+            classes[chunk] = g_statistic(counts, total if drawn.replaced else total - counts)
         for name, layer in layers.items():
             for part, mean, mean_square in layer.averages(drawn):
-                deviation[name][chunk][part] = layer.expected.deviation(mean, mean_square)
-                divergence[name][chunk][part] = layer.expected.symmetric_kl(mean, mean_square).mean(axis=1)
+                parts[name].append(layer.expected.figures(mean, mean_square, half.directions[name]))
                 distance[name][chunk][part] = layer.expected.wasserstein_squared(mean, mean_square).mean(axis=1)
                 if layer.given is not None and shares is not None:
-                    statistic = layer.given.statistic(mean, mean_square, shares[part], size, drawn=True)
+                    statistic = layer.given.statistic(mean, mean_square, shares[part], size, drawn=not drawn.replaced)
                     given[chunk][part] = np.maximum(given[chunk][part], statistic)
-    error = float(np.sqrt(1 / size - 1 / rows))
-    usual = {name: Usual(_usual(deviation[name] / error), _usual(divergence[name] / error**2)) for name in layers}
-    by_layer = {name: usual[name].statistic(deviation[name], divergence[name], error) for name in layers}
+    figures = {name: Figures.joined(found) for name, found in parts.items()}
+    usual = {name: Usual(*map(_usual, found.in_errors(error))) for name, found in figures.items()}
+    by_layer = {name: usual[name].of_windows(size).statistic(found, error) for name, found in figures.items()}
     return _Drawn(
         overall=np.max(list(by_layer.values()), axis=0),
         by_layer=by_layer,
         usual=usual,
-        kl_noise={name: float(divergence[name].mean()) for name in layers},
+        kl_noise={name: float(found.divergence.mean()) for name, found in figures.items()},
         wasserstein_noise={name: float(distance[name].mean()) for name in layers},
         classes=classes,
         given=given,

@@ -4,12 +4,13 @@ Two separate questions, since with enough rows every shift is significant, howev
 
 - Significance. How many standard errors the window's rows are off the held-out rows in one channel, in their means
   or mean squares: ``|average - reference| / (spread * error)``, the largest of all channels; the error counts the
-  window's rows and the reference's (`models.drift.reference.standard_error`). And how far all channels are off
-  together: their symmetric divergence, over the error squared. The first finds a shift of few
-  channels, the second one of many. The statistic is the larger of the two, each relative to what one undisturbed
-  window in a hundred exceeds; over all layers, the largest. Its threshold is a quantile over windows drawn from
-  held-out rows, so that correlation between channels, layers and the two needs no model. Rows are counted, never
-  positions.
+  window's rows and the reference's (`models.drift.reference.standard_error`). How far all channels are off
+  together: their symmetric divergence, over the error squared. And how far they are off in the directions in which they
+  hardly vary together (`models.drift.directions`). The first finds a shift of few channels, the second one of many, the
+  third one that breaks what channels have in common. The statistic is the largest of the three, each relative to what
+  one undisturbed window in a hundred exceeds; over all layers, the largest. Its threshold is a quantile over windows
+  drawn from held-out rows, so that correlation between channels, layers and the three needs no model. Rows are counted,
+  never positions.
 - Size. The symmetric Kullback-Leibler divergence between normal distributions with the live and the reference
   moments, averaged over channels, and their 2-Wasserstein distance; each less what chance alone makes of it in a
   window of this size. Or, where the shares of the predicted classes differ significantly: in how many rows the
@@ -18,7 +19,7 @@ Two separate questions, since with enough rows every shift is significant, howev
 An alarm needs both. If the shares of the predicted classes differ from those of the held-out rows, and held-out rows
 with the window's shares explain the statistics of the layers, then the labels have shifted rather than the inputs
 (Lipton et al. 2018, "Detecting and Correcting for Label Shift with Black Box Predictors", uses the classifier alone).
-Moments are blind to geometry, and the score is no estimate of accuracy.
+The score is no estimate of accuracy.
 
 The idea of the layers' own statistics as a reference is that of Dong et al. 2022 ("Neural Mean Discrepancy for
 Efficient Out-of-Distribution Detection") and Lee et al. 2021 ("Unsupervised Model Drift Estimation with Batch

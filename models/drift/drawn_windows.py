@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Self
 
 import numpy as np
@@ -15,23 +16,47 @@ _FEW = 32
 
 @dataclass(frozen=True)
 class DrawnWindows:
-    """Windows without a row that is in them twice.
+    """Windows of some rows.
 
     Attributes:
-        rows: how many they were drawn from.
+        rows: how many there are.
         indices: of each window's rows, shape (windows, size).
+        replaced: whether a row may be in a window more than once.
     """
 
     rows: int
     indices: NDArray[np.int64]
+    replaced: bool
 
     @classmethod
-    def draw(cls, rows: int, size: int, count: int, random: np.random.Generator) -> Self:
-        """Draw windows: all rows in random order, cut up, as often as needed."""
-        per_order = rows // size
-        orders = np.tile(np.arange(rows), (-(-count // per_order), 1))
+    def draw(cls, rows: int, among: NDArray[np.int64], size: int, count: int, random: np.random.Generator) -> Self:
+        """Draw windows: a part of the rows in random order, cut up, as often as needed.
+
+        Where the part has less than two windows, they are drawn with replacement (the bootstrap, Efron 1979).
+
+        Args:
+            rows: how many there are.
+            among: indices of the part.
+            size: rows of a window.
+            count: of the windows.
+            random: draws them.
+        """
+        per_order = len(among) // size
+        if per_order < 2:
+            return cls(rows, random.choice(among, (count, size)), replaced=True)
+        orders = np.tile(among, (-(-count // per_order), 1))
         cut = random.permuted(orders, axis=1)[:, : per_order * size].reshape(-1, size)
-        return cls(rows, cut[:count])
+        return cls(rows, cut[:count], replaced=False)
+
+    @property
+    def error(self) -> float:
+        """Standard error of a window's average from that of all rows, in standard deviations over rows.
+
+        A random part of n of N rows without replacement deviates by ``sqrt(1/n - 1/N)``, whether it is drawn at once or
+        from a random half. With replacement from a random half, it deviates by ``1/n`` from that half, and the half by
+        ``1/N`` from all, in squares.
+        """
+        return sqrt(1 / self.size + (1 if self.replaced else -1) / self.rows)
 
     @property
     def size(self) -> int:
@@ -56,5 +81,5 @@ class DrawnWindows:
     def _weights(self) -> Float64:
         """Of each row in each window, shape (windows, rows)."""
         weights = np.zeros((len(self.indices), self.rows))
-        np.put_along_axis(weights, self.indices, 1 / self.size, axis=1)
+        np.add.at(weights, (np.arange(len(self.indices))[:, None], self.indices), 1 / self.size)
         return weights

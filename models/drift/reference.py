@@ -4,15 +4,17 @@ A window is given by its averages over rows of the rows' means and mean squares,
 return one number for each window, shape (...).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import NamedTuple
+from math import inf, isfinite, sqrt
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from models.batchnorm import Float64
 from models.drift import divergence
+from models.drift.directions import Directions
 from models.manifest import ClassLayer, LayerReference
 from models.observation import RowStatistics
 
@@ -23,21 +25,59 @@ _SHARED_ROWS = 16.0
 """Rows that the variance over all classes counts as in that of one class, which may have few rows, or equal ones."""
 
 
+class Figures(NamedTuple):
+    """How far windows are from what is expected, shape (...) each.
+
+    Attributes:
+        deviation: of the channel that is off most, in standard deviations over rows.
+        divergence: symmetric KL divergence, mean over channels, in nats.
+        t_squared: along the layer's directions (`models.drift.directions`), in squared standard deviations; 0 without
+            directions.
+    """
+
+    deviation: Float64
+    divergence: Float64
+    t_squared: Float64
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Of all windows of some parts, shape (windows,)."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def in_errors(self, error: float) -> Self:
+        """The figures in standard errors or squared ones.
+
+        Args:
+            error: standard error of an average over a window's rows, in standard deviations over rows.
+        """
+        return type(self)(self.deviation / error, self.divergence / error**2, self.t_squared / error**2)
+
+
 class Usual(NamedTuple):
-    """Deviation in standard errors, and divergence in squared ones, that one undisturbed window in 100 exceeds."""
+    """Figures that one undisturbed window in 100 exceeds, in standard errors or squared ones."""
 
     deviation: float
     divergence: float
+    t_squared: float = inf
 
-    def statistic(self, deviation: Float64, divergence: Float64, error: float) -> Float64:
-        """The larger of deviation and divergence, each relative to what is usual.
+    def of_windows(self, rows: int) -> Self:
+        """What is usual of windows of so many rows: single rows are judged without directions.
+
+        How unusual a row is by itself decides what re-calibrations are made from; the directions are for averages.
+        """
+        return self._replace(t_squared=inf) if rows == 1 else self
+
+    def statistic(self, figures: Figures, error: float) -> Float64:
+        """The largest of the figures, each relative to what is usual.
 
         Args:
-            deviation, divergence: of windows, shape (...); see `ExpectedMoments`.
+            figures: of windows.
             error: standard error of an average over a window's rows, in standard deviations over rows.
         """
-        statistic: Float64 = np.maximum(deviation / error / self.deviation, divergence / error**2 / self.divergence)
-        return statistic
+        deviation, divergence, t_squared = figures.in_errors(error)
+        statistic: Float64 = np.maximum(deviation / self.deviation, divergence / self.divergence)
+        # Of a window that is not finite, infinite terms of the sum may cancel out: the others decide.
+        return np.maximum(statistic, np.nan_to_num(t_squared, nan=0, posinf=inf) / self.t_squared)
 
 
 @dataclass(frozen=True)
@@ -62,12 +102,14 @@ class ExpectedMoments:
     Attributes:
         mean, mean_square: averages of the rows' means and mean squares.
         mean_spread, square_spread: their standard deviations over rows, positive.
+        directions: in which they hardly vary together, if these are known.
     """
 
     mean: Float64
     mean_square: Float64
     mean_spread: Float64
     square_spread: Float64
+    directions: Directions | None = None
 
     @classmethod
     def of_layer(cls, layer: LayerReference) -> "ExpectedMoments":
@@ -77,19 +119,25 @@ class ExpectedMoments:
             np.array(layer.mean_square),
             floor_spread(layer.mean_spread),
             floor_spread(layer.square_spread),
+            None if layer.directions is None else Directions.of_layer(layer.directions),
         )
 
     @classmethod
     def of_rows(cls, rows: RowStatistics) -> "ExpectedMoments":
         """Of held-out rows."""
-        both = rows.mean, rows.mean_square
-        averages, spreads = ([values.mean(axis=0) for values in both], [floor_spread(v.std(axis=0)) for v in both])
-        return cls(*averages, *spreads)
+        mean, mean_square = rows.mean, rows.mean_square
+        return cls(
+            mean.mean(axis=0),
+            mean_square.mean(axis=0),
+            floor_spread(mean.std(axis=0)),
+            floor_spread(mean_square.std(axis=0)),
+        )
 
     @classmethod
     def standard(cls, num_features: int) -> "ExpectedMoments":
         """Mean 0 and variance 1 in every channel: for a layer without held-out rows."""
-        return cls(*(np.full(num_features, value) for value in (0.0, 1.0, 1.0, 1.0)))
+        zeros, ones = np.zeros(num_features), np.ones(num_features)
+        return cls(zeros, ones, ones, ones)
 
     @property
     def variance(self) -> Float64:
@@ -101,11 +149,19 @@ class ExpectedMoments:
         """How far both are from these averages, per channel, in standard deviations over rows, shape (..., C) each."""
         return (mean - self.mean) / self.mean_spread, (mean_square - self.mean_square) / self.square_spread
 
-    def deviation(self, mean: Float64, mean_square: Float64) -> Float64:
-        """The largest deviation of all channels, in standard deviations over rows."""
+    def figures(self, mean: Float64, mean_square: Float64, directions: Directions | None = None) -> Figures:
+        """How far windows are from these averages.
+
+        Args:
+            mean, mean_square: of the windows.
+            directions: that they are looked at along.
+        """
         off_mean, off_square = self.standardized(mean, mean_square)
-        deviation: Float64 = np.maximum(np.abs(off_mean), np.abs(off_square)).max(axis=-1)
-        return deviation
+        return Figures(
+            np.maximum(np.abs(off_mean), np.abs(off_square)).max(axis=-1),
+            self.symmetric_kl(mean, mean_square).mean(axis=-1),
+            np.zeros(off_mean.shape[:-1]) if directions is None else directions.t_squared(off_mean, off_square),
+        )
 
     def channel_shifts(self, mean: Float64, mean_square: Float64) -> ChannelShifts:
         """The shifts of each channel."""
@@ -126,8 +182,9 @@ class ExpectedMoments:
 
     def statistic(self, mean: Float64, mean_square: Float64, error: float, usual: Usual) -> Float64:
         """The statistic of windows whose averages have this standard error, in standard deviations over rows."""
-        kl = self.symmetric_kl(mean, mean_square).mean(axis=-1)
-        return usual.statistic(self.deviation(mean, mean_square), kl, error)
+        return usual.statistic(
+            self.figures(mean, mean_square, self.directions if isfinite(usual.t_squared) else None), error
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ both.
 """
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,7 +94,11 @@ class WindowThresholds:
 
 def usual_at(reference: DriftReference, layer: LayerReference, rows: int) -> Usual:
     """What one undisturbed window in a hundred exceeds in a layer; windows beyond the table take its end."""
-    return Usual(_at(reference, layer.usual_deviation, rows), _at(reference, layer.usual_divergence, rows))
+    return Usual(
+        _at(reference, layer.usual_deviation, rows),
+        _at(reference, layer.usual_divergence, rows),
+        inf if layer.directions is None else _at(reference, layer.usual_t_squared, rows),
+    ).of_windows(rows)
 
 
 def noise_at(reference: DriftReference, noise: ArrayLike, rows: int) -> float:

@@ -4,7 +4,14 @@ Per-channel numbers are written with the shortest digits that give back the same
 """
 
 from models.manifest.batching import Batching
-from models.manifest.drift import ClassLayer, ClassReference, DriftReference, LayerReference, Thresholds
+from models.manifest.drift import (
+    ClassLayer,
+    ClassReference,
+    DriftReference,
+    LayerDirections,
+    LayerReference,
+    Thresholds,
+)
 from models.manifest.gate import Gate
 from models.manifest.layers import LayerKind, NormLayer, Placement, WatchedLayer
 from models.manifest.lineage import Lineage, Origin, Parent
@@ -32,6 +39,7 @@ __all__ = [
     "Generation",
     "HalfWeights",
     "ImagePreprocessing",
+    "LayerDirections",
     "LayerHistory",
     "LayerKind",
     "LayerReference",

@@ -1,11 +1,35 @@
 """What is expected of the layers in production: statistics of the held-out rows, and thresholds."""
 
+import base64
+import binascii
+from typing import Self
+
 from pydantic import Field, model_validator
 
 from models.manifest.record import Channels, Record
 
 Thresholds = tuple[tuple[float, ...], ...]
 """Thresholds of a statistic, [window][false-alarm rate]: for each size of window and each rate of `DriftReference`."""
+
+
+class LayerDirections(Record):
+    """Combinations of a layer's channels that hardly vary over held-out rows: see `models.drift.directions`."""
+
+    channels: tuple[int, ...] = Field(min_length=1, description="indices of the channels that are combined, ascending")
+    weights: str = Field(
+        description="float16, little-endian, in base64, [direction][channel]: of the channels' means, then of their "
+        "mean squares, both in standard deviations over rows"
+    )
+
+    @model_validator(mode="after")
+    def _one_weight_per_direction_and_number(self) -> Self:
+        try:
+            size = len(base64.b64decode(self.weights, validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"weights are not base64: {error}") from None
+        if not size or size % (4 * len(self.channels)):
+            raise ValueError("directions need two weights per channel, of 2 bytes each")
+        return self
 
 
 class LayerReference(Record):
@@ -25,8 +49,17 @@ class LayerReference(Record):
         description="mean symmetric KL divergence, in squared standard errors, that one window in a hundred exceeds, "
         "[window]"
     )
+    directions: LayerDirections | None = Field(
+        default=None, description="in which channels hardly vary together; absent in versions of earlier releases"
+    )
+    usual_t_squared: tuple[float, ...] = Field(
+        default=(),
+        description="sum of squares along the directions, in squared standard errors, that one window in a hundred "
+        "exceeds, [window]; empty without directions",
+    )
     thresholds: Thresholds = Field(
-        description="of the layer's statistic: the larger of the two, each relative to its usual value"
+        description="of the layer's statistic: the largest of these, each relative to its usual value. Windows of one "
+        "row have no sum along directions"
     )
     kl_noise: tuple[float, ...] = Field(description="average symmetric KL divergence of undisturbed windows, [window]")
     wasserstein_noise: tuple[float, ...] = Field(description="average squared Wasserstein distance of them, [window]")
@@ -74,7 +107,11 @@ class DriftReference(Record):
                 raise ValueError("thresholds need one row per window and one column per false-alarm rate")
         for layer in self.layers.values():
             per_channel = (layer.mean, layer.mean_square, layer.mean_spread, layer.square_spread)
-            usual = (layer.usual_deviation, layer.usual_divergence)
+            usual: tuple[tuple[float, ...], ...] = (layer.usual_deviation, layer.usual_divergence)
+            if layer.directions is not None:
+                usual += (layer.usual_t_squared,)
+                if not all(0 <= channel < len(layer.mean) for channel in layer.directions.channels):
+                    raise ValueError("directions are over channels that the layer does not have")
             per_window = (*usual, layer.kl_noise, layer.wasserstein_noise, self.windows)
             if len(set(map(len, per_channel))) != 1 or len(set(map(len, per_window))) != 1:
                 raise ValueError("a layer's reference needs one number per channel, and others one per window")

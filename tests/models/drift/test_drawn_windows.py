@@ -6,11 +6,11 @@ import pytest
 from models.drift.drawn_windows import DrawnWindows
 
 
-@pytest.mark.parametrize("size", [1, 5, 8, 9, 128, 200])
+@pytest.mark.parametrize("size", [1, 5, 8, 9, 128, 200])  # the last ones are drawn with replacement
 def test_averages_are_those_of_each_windows_rows(size: int) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=(256, 7))
-    drawn = DrawnWindows.draw(256, size, 40, random)
+    drawn = DrawnWindows.draw(256, np.arange(256), size, 40, random)
 
     found = drawn.average(values)
 
@@ -21,9 +21,22 @@ def test_averages_are_those_of_each_windows_rows(size: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 20, 100])
 def test_windows_have_no_row_twice_and_every_row_as_often_as_others(size: int) -> None:
-    drawn = DrawnWindows.draw(200, size, 2000, np.random.default_rng(1)).indices
+    drawn = DrawnWindows.draw(400, np.arange(100, 300), size, 2000, np.random.default_rng(1)).indices
 
     assert drawn.shape == (2000, size)
     assert all(len(np.unique(window)) == size for window in drawn)
-    times = np.bincount(drawn.ravel(), minlength=200)
+    times = np.bincount(drawn.ravel() - 100, minlength=200)
     assert times.min() == times.max() == 10 * size
+
+
+@pytest.mark.parametrize(("size", "replaced"), [(4, False), (16, False), (100, False), (101, True), (400, True)])
+def test_windows_of_random_halves_deviate_from_all_rows_by_their_standard_error(size: int, replaced: bool) -> None:
+    random = np.random.default_rng(2)
+    values = random.normal(size=(400, 1))
+    halves = [random.permutation(400)[:200] for _ in range(400)]
+    drawn = [DrawnWindows.draw(400, half, size, 2, random) for half in halves]
+
+    off = np.concatenate([windows.average(values) for windows in drawn]) - values.mean()
+
+    assert {windows.replaced for windows in drawn} == {replaced}
+    assert np.sqrt(np.square(off).mean()) / values.std() == pytest.approx(drawn[0].error, rel=0.1)

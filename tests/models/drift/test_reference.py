@@ -1,8 +1,11 @@
 """What held-out rows let a layer expect: `models.drift.reference`, against averages and standard errors by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from models.drift.directions import Directions
 from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Usual, floor_spread
 from models.observation import RowStatistics
 from tests.models.drift.population import CLASSES, population, reference
@@ -43,16 +46,22 @@ def test_the_class_conditional_moments_of_the_manifest_are_those_of_the_rows() -
         np.testing.assert_allclose(getattr(again, name), getattr(given, name), rtol=1e-4)
 
 
-def test_the_statistic_of_a_window_is_the_larger_of_its_relative_deviation_and_divergence() -> None:
+def test_the_statistic_of_a_window_is_the_largest_of_its_relative_figures() -> None:
     expected = ExpectedMoments.standard(2)
     mean, mean_square = np.array([0.3, 0.0]), np.array([1.09, 1.0])  # one channel of two has moved by 0.3
     kl = np.mean([0.3**2 / 2, 0])
 
-    assert expected.deviation(mean, mean_square) == pytest.approx(0.3)
+    assert expected.figures(mean, mean_square).deviation == pytest.approx(0.3)
     np.testing.assert_allclose(expected.symmetric_kl(mean, mean_square), [2 * kl, 0], atol=1e-15)
     np.testing.assert_allclose(expected.wasserstein_squared(mean, mean_square), [0.09, 0], atol=1e-15)
     assert expected.statistic(mean, mean_square, 0.1, Usual(2.0, 1000.0)) == pytest.approx(0.3 / 0.1 / 2)
     assert expected.statistic(mean, mean_square, 0.1, Usual(2000.0, 5.0)) == pytest.approx(kl / 0.01 / 5)
+    along = replace(expected, directions=Directions(np.array([0]), np.array([[2.0, 1.0]])))  # of one channel
+    usual = Usual(2000.0, 1000.0, 4.0)
+    assert along.statistic(mean, mean_square, 0.1, usual) == pytest.approx((2 * 0.3 + 0.09) ** 2 / 0.01 / 4)
+    assert along.statistic(mean, mean_square, 0.1, usual.of_windows(16)) > 1
+    assert along.statistic(mean, mean_square, 0.1, usual.of_windows(1)) < 0.01  # single rows: without directions
+    assert along.statistic(np.array([np.inf, 0]), mean_square, 0.1, usual) == np.inf
 
 
 def test_rows_of_the_classes_that_a_window_has_deviate_as_their_standard_error_says() -> None:

@@ -37,7 +37,9 @@ def test_windows_beyond_the_table_take_its_end() -> None:
     for rows in (largest + 1, 100 * largest):
         assert threshold_at(known, known.thresholds, rows, 0.01) == known.thresholds[-1][RATES.index(0.01)]
         layer = known.layers["first"]
-        assert usual_at(known, layer, rows) == Usual(layer.usual_deviation[-1], layer.usual_divergence[-1])
+        assert usual_at(known, layer, rows) == Usual(
+            layer.usual_deviation[-1], layer.usual_divergence[-1], layer.usual_t_squared[-1]
+        )
 
 
 def test_chance_falls_with_the_number_of_rows() -> None:
