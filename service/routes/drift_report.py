@@ -102,7 +102,7 @@ _TRUE_ACCURACY = Field(None, description="Accuracy on the rows with labels; null
 
 
 class DriftReport(BaseModel):
-    """Whether the input has moved. The divergence is no estimate of accuracy, and moments do not see geometry."""
+    """Whether the input has moved. The divergence is no estimate of accuracy."""
 
     model: str
     version: str

@@ -1,6 +1,7 @@
 """Directions in which channels hardly vary together: `models.drift.directions`, against Hotelling's statistic."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_few_held_out_rows_do_not_raise_false_alarms(monkeypatch: pytest.MonkeyP
 
     def fitted(layers: Mapping[str, Any], rows: int, _: np.random.Generator) -> list[Any]:
         directions = {name: layer.directions for name, layer in layers.items()}
-        return [calibration._Half(np.arange(rows), directions)] * 16
+        return [SimpleNamespace(rows=np.arange(rows), directions=directions)] * 16
 
     monkeypatch.setattr(calibration, "_halves", fitted)
     assert false_alarms() > 0.3  # thresholds of the rows that the directions are from
