@@ -1,5 +1,7 @@
 """Observations are stored at once or not at all, and read as they were."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +91,16 @@ def test_a_file_that_is_cut_off_is_refused(stored: StoredObservations, tmp_path:
         stored_observations.read(tmp_path / "stored")
 
 
-def test_a_write_that_fails_leaves_the_last_file(stored: StoredObservations, tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_last_file(
+    stored: StoredObservations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     stored_observations.write(tmp_path / "stored", stored)
-    (tmp_path / ".stored.staged").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(os, "fsync", is_full)
         stored_observations.write(tmp_path / "stored", StoredObservations("def", [], None, None, 0.0))
 
+    assert [file.name for file in tmp_path.iterdir()] == ["stored"]
     assert stored_observations.read(tmp_path / "stored").identity == "abc"
