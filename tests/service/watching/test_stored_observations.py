@@ -98,8 +98,8 @@ def test_a_write_that_fails_leaves_the_last_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     stored_observations.write(tmp_path / "stored", stored)
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
-        patched.setattr(os, "fsync", is_full)
+    monkeypatch.setattr(os, "fsync", is_full)
+    with pytest.raises(OSError, match="No space left"):
         stored_observations.write(tmp_path / "stored", StoredObservations("def", [], None, None, 0.0))
 
     assert [file.name for file in tmp_path.iterdir()] == ["stored"]
