@@ -50,7 +50,7 @@ async def run(command: Sequence[str], order: OrderWithRows, on_progress: Callabl
     try:
         with suppress(ConnectionError):  # it has died: its exit code says how
             process.stdin.write(payload)
-            await process.stdin.drain()
+            await process.stdin.drain()  # not closed: the process exits when it is
         while line := await process.stdout.readline():
             await on_progress(Progress.from_line(line))
         await process.wait()

@@ -7,11 +7,8 @@ output. Standard input stays open as long as the service runs; when it ends, thi
 
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
-from typing import IO
 
 from models.errors import DengeError
 from models.quantization.limits import TOLERANCE
@@ -23,11 +20,10 @@ from models.recalibration.references import make_reference
 from models.recalibration.rows import LabelledRows
 from models.recalibration.start import Start
 from models.repository.repository import Repository
+from service.host.background_process import receive_order
 from service.recalibrating.messages import OrderWithRows, Progress
 
 Report = Callable[[Progress], None]
-
-_NICENESS = 15
 
 
 def report(progress: Progress) -> None:
@@ -42,13 +38,7 @@ def main(report: Report = report) -> None:
     Args:
         report: sends progress.
     """
-    with suppress(OSError):
-        os.nice(_NICENESS)
-    try:
-        order = OrderWithRows.read(sys.stdin.buffer)
-    except ValueError:  # it ends early, as the service has ended
-        sys.exit(1)
-    threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
+    order = receive_order(OrderWithRows.read)
     code = 1
     try:
         _carry_out(order, report)
@@ -56,7 +46,7 @@ def main(report: Report = report) -> None:
     except Exception:  # noqa: BLE001 - the last place that sees it
         traceback.print_exc()
     sys.stdout.buffer.flush()
-    os._exit(code)  # `sys.exit` would wait for the thread that reads standard input, and end by SIGABRT
+    os._exit(code)
 
 
 def _carry_out(given: OrderWithRows, report: Report) -> None:
@@ -118,11 +108,6 @@ def _make(repository: Repository, given: OrderWithRows, report: Report) -> Candi
         served=start.served,
         on_step=lambda step: report(Progress(state=step)),
     )
-
-
-def _exit_with_service(service: IO[bytes]) -> None:
-    service.read(1)
-    os._exit(1)
 
 
 if __name__ == "__main__":

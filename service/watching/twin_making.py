@@ -69,7 +69,7 @@ class TwinMaker:
         try:
             with suppress(OSError):  # it has died: it writes nothing
                 process.stdin.write(order)
-                process.stdin.flush()
+                process.stdin.flush()  # not closed: the process exits when it is
             output = process.stdout.read()
             if (code := process.wait()) and not self._closed:
                 raise NotReady(f"the process that makes the twin ended {describe_exit(code)}")

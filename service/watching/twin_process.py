@@ -7,34 +7,24 @@ stays open as long as the twin is wanted; when it ends, this process exits.
 
 import os
 import sys
-import threading
-from contextlib import suppress
-from typing import IO
 
 from models.errors import DengeError
 from models.graph.load import parse
 from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.repository import held_out
+from service.host.background_process import receive_order
 from service.watching.twin_messages import MadeTwin, TwinOrder
-
-_NICENESS = 15
 
 
 def main() -> None:
     """Read the order and make the twin; never returns."""
-    with suppress(OSError):
-        os.nice(_NICENESS)
-    try:
-        order = TwinOrder.read(sys.stdin.buffer)
-    except ValueError:  # it ends early, as the service has ended
-        sys.exit(1)
-    threading.Thread(target=_exit_with_service, args=(sys.stdin.buffer,), daemon=True).start()
+    order = receive_order(TwinOrder.read)
     made = make(order)
     if made is not None:
         sys.stdout.buffer.write(made.to_bytes())
         sys.stdout.buffer.flush()
-    os._exit(0)  # `sys.exit` would wait for the thread that reads standard input
+    os._exit(0)
 
 
 def make(order: TwinOrder) -> MadeTwin | None:
@@ -46,11 +36,6 @@ def make(order: TwinOrder) -> MadeTwin | None:
     except DengeError:
         return None
     return None if found is None else MadeTwin(found.before, network.twin())
-
-
-def _exit_with_service(service: IO[bytes]) -> None:
-    service.read(1)
-    os._exit(1)
 
 
 if __name__ == "__main__":
