@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
             report_failure(error)
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
-        self.reload_certificate_at_hangup()
+        self.handle_hangup()
         self.announce(sockets or ())
         building = asyncio.create_task(asyncio.to_thread(self._build_framework))
         building.add_done_callback(_log_failure)
@@ -149,10 +149,13 @@ class Server(uvicorn.Server):
         )
         return protocol
 
-    def reload_certificate_at_hangup(self) -> None:
-        """Read the certificate again at SIGHUP. Without one, the signal ends the process, as by default."""
-        if self._certificate is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload_certificate)
+    def handle_hangup(self) -> None:
+        """Read the certificate again at SIGHUP. Without one, stop as at SIGTERM: the terminal was closed."""
+        loop = asyncio.get_running_loop()
+        if self._certificate is None:
+            loop.add_signal_handler(signal.SIGHUP, self.handle_exit, signal.SIGTERM, None)
+        else:
+            loop.add_signal_handler(signal.SIGHUP, self.reload_certificate)
 
     def reload_certificate(self) -> None:
         """Read the certificate again."""

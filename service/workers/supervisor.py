@@ -99,7 +99,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        if self._settings.ssl_certfile is not None:
+        if self._settings.ssl_certfile is None:
+            loop.add_signal_handler(signal.SIGHUP, self._stop)
+        else:
             loop.add_signal_handler(signal.SIGHUP, self._signal, signal.SIGHUP)
         keeping = [asyncio.create_task(self._keep(number)) for number in range(self._settings.workers)]
         await self._stopping.wait()

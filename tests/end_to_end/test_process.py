@@ -36,9 +36,16 @@ def half_a_request(process: Process) -> socket.socket:
     return connection
 
 
-def test_a_request_in_flight_is_answered_after_sigterm_and_the_exit_code_is_0(repository: Path) -> None:
-    with running(repository) as process, half_a_request(process) as connection:
-        process.popen.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize(
+    ("stop", "workers"),
+    [(signal.SIGTERM, "1"), (signal.SIGHUP, "1"), (signal.SIGHUP, "2")],
+    ids=["SIGTERM", "terminal closed", "terminal of workers closed"],
+)
+def test_a_request_in_flight_is_answered_after_a_signal_and_the_exit_code_is_0(
+    repository: Path, stop: signal.Signals, workers: str
+) -> None:
+    with running(repository, "--workers", workers) as process, half_a_request(process) as connection:
+        process.popen.send_signal(stop)
         wait_until_closed(process.port)
         connection.sendall(BODY)
 
