@@ -71,6 +71,10 @@ def validate(model: onnx.ModelProto, weights: Weights = NO_WEIGHTS) -> None:
             else:
                 onnx.checker.check_tensor(tensor)
     except (onnx.checker.ValidationError, ValueError) as error:
+        for value in model.graph.input:  # the checker does not name it
+            if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+                advice = "state one, with names for sizes that are free, and export again"
+                raise GraphError(f"not a valid ONNX model: input '{value.name}' has no shape: {advice}") from error
         raise GraphError(f"not a valid ONNX model: {error}") from error
 
 

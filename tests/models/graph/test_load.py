@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import ExternalData, GraphError
-from models.graph.load import parse, serialize
+from models.graph.load import parse, serialize, validate
 from tests.models.graph.cases import CASES, Graph
 
 
@@ -117,3 +117,13 @@ def test_custom_domains_are_left_alone() -> None:
     )
 
     assert parse(model.SerializeToString()) == model
+
+
+def test_an_input_without_a_shape_is_named() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18]> network (float[N] x, float[N] w) => (float[N] y) { y = Add(x, w) }'
+    )
+    model.graph.input[1].type.tensor_type.ClearField("shape")
+
+    with pytest.raises(GraphError, match="input 'w' has no shape: state one"):
+        validate(model)
