@@ -45,7 +45,7 @@ class Directions:
 
     Attributes:
         channels: that they are over, indices, shape (S,).
-        weights: of the means and of the mean squares of these channels, shape (K, 2 S), float64.
+        weights: of the means and of the mean squares of these channels, shape (K, 2 S), float64 that float16 can hold.
     """
 
     channels: NDArray[np.int64]
@@ -65,7 +65,9 @@ class Directions:
         variances, vectors = np.linalg.eigh(both.T @ both / rows)
         ridge = _RIDGE + _RIDGE_BY_ROWS * numbers / rows
         spreads = np.sqrt(np.maximum(variances[:count], 0) + ridge)
-        return cls(channels, vectors[:, :count].T / spreads[:, None])
+        # Rounded from the start: where channels depend on each other exactly, as behind a convolution that widens, there
+        # is nothing but rounding along the directions, and what is usual of it has to be that of the stored ones.
+        return cls(channels, (vectors[:, :count].T / spreads[:, None]).astype(np.float16).astype(np.float64))
 
     @classmethod
     def of_layer(cls, layer: LayerDirections) -> Self:
@@ -75,7 +77,7 @@ class Directions:
         return cls(channels, weights.reshape(-1, 2 * len(channels)))
 
     def stated(self) -> LayerDirections:
-        """As the manifest states them, rounded to float16."""
+        """As the manifest states them."""
         weights = base64.b64encode(self.weights.astype("<f2").tobytes()).decode()
         return LayerDirections(channels=tuple(self.channels.tolist()), weights=weights)
 

@@ -43,7 +43,7 @@ def test_t_squared_over_all_directions_is_hotellings() -> None:
 
     ridge = 0.01 + 0.3 * NUMBERS / len(rows)
     covariance = rows.T @ rows / len(rows) + ridge * np.eye(NUMBERS)
-    np.testing.assert_allclose(found, np.einsum("wi,ij,wj->w", windows, np.linalg.inv(covariance), windows), rtol=1e-9)
+    np.testing.assert_allclose(found, np.einsum("wi,ij,wj->w", windows, np.linalg.inv(covariance), windows), rtol=5e-3)
     # In squared standard errors, T^2 of normal numbers has a chi-squared distribution, a little less for the ridge.
     exceeded = np.mean(25 * found > stats.chi2(NUMBERS).ppf(0.95))
     assert 0.02 < exceeded <= 0.06
@@ -58,16 +58,16 @@ def test_the_directions_are_those_in_which_rows_vary_least() -> None:
 
     variances = np.linalg.eigvalsh(rows.T @ rows / len(rows))
     along = np.square(rows @ few.weights.T).mean(axis=0)
-    np.testing.assert_allclose(along, variances[:3] / (variances[:3] + 0.01 + 0.3 * NUMBERS / 5000), rtol=1e-9)
+    np.testing.assert_allclose(along, variances[:3] / (variances[:3] + 0.01 + 0.3 * NUMBERS / 5000), rtol=5e-3)
 
 
-def test_the_manifest_gives_the_directions_back_as_half_precision_has_them() -> None:
+def test_the_manifest_gives_the_directions_back() -> None:
     directions = Directions.of_rows(*split(correlated(500, seed=0)), 5)
 
     again = Directions.of_layer(directions.stated())
 
     np.testing.assert_array_equal(again.channels, directions.channels)
-    np.testing.assert_allclose(again.weights, directions.weights, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(again.weights, directions.weights)
     assert again.weights.shape == (5, NUMBERS)
 
 
@@ -133,6 +133,17 @@ def test_few_held_out_rows_do_not_raise_false_alarms(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(calibration, "_halves", fitted)
     assert false_alarms() > 0.3  # thresholds of the rows that the directions are from
+
+
+def test_channels_that_depend_on_each_other_exactly_raise_no_false_alarms() -> None:
+    random = np.random.default_rng(0)
+    mixed = random.normal(size=(10, 140))  # as behind a convolution that makes 70 channels of 5
+    detector = Detector(estimate(layer(random.normal(size=(300, 10)) @ mixed / 4), None, 0))
+
+    windows = [layer(random.normal(size=(64, 10)) @ mixed / 4) for _ in range(200)]
+
+    assert np.mean([significant(detector, window) for window in windows]) < 0.1
+    assert significant(detector, layer(random.normal(size=(64, 10)) @ mixed / 4 + random.normal(size=140) / 3))
 
 
 def test_an_earlier_releases_reference_has_no_directions() -> None:
