@@ -1,6 +1,8 @@
 """Rows for the inputs of a model: validated, counted, stacked, drawn at random."""
 
+import random
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -67,17 +69,38 @@ def random_rows(
         free_size: of axes other than the first, where the model leaves them free.
         positive: evenly distributed from 0 to 1, in place of standard normal.
     """
-    generator = np.random.default_rng(seed)
+    generator = random.Random(seed)  # noqa: S311 - no secret follows from it
     rows: Arrays = {}
     for spec in inputs:
         free = [count if axis == 0 else free_size for axis in range(len(spec.shape))]
         shape = tuple(free[axis] if size < 0 else size for axis, size in enumerate(spec.shape))
         fractional = spec.datatype in FLOATING
-        numbers = generator.random if positive else generator.standard_normal
-        values = numbers(shape) if fractional else generator.integers(0, 2, shape)
-        written = np.asarray(values).astype(str) if spec.datatype == "BYTES" else np.asarray(values)
+        draw = _draw_bits if not fractional else _draw_positive if positive else _draw_normal
+        values = draw(generator, prod(shape)).reshape(shape)
+        written = values.astype(str) if spec.datatype == "BYTES" else values
         rows[spec.name] = written.astype(to_numpy(spec.datatype))
     return rows
+
+
+def _draw_normal(generator: random.Random, count: int) -> Array:
+    """Standard normal numbers, shape (count,), float64, by the method of Box and Muller.
+
+    numpy's generators would take longer to import than a small model to load.
+    """
+    radius, turn = _draw_positive(generator, 2 * count).reshape(2, count)
+    normal: Array = np.sqrt(-2.0 * np.log(radius)) * np.cos(2.0 * np.pi * turn)
+    return normal
+
+
+def _draw_positive(generator: random.Random, count: int) -> Array:
+    """Numbers above 0, up to 1, shape (count,), float64."""
+    drawn: Array = (np.frombuffer(generator.randbytes(4 * count), np.uint32) + 1.0) / 2.0**32
+    return drawn
+
+
+def _draw_bits(generator: random.Random, count: int) -> Array:
+    """0 and 1, shape (count,), int64."""
+    return np.frombuffer(generator.randbytes(count), np.uint8).astype(np.int64) & 1
 
 
 def zeros(spec: TensorSpec, rows: int) -> Array:

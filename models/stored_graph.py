@@ -1,9 +1,9 @@
 """A serialized graph: a complete ONNX model, or one whose weights are in files that several graphs share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from mmap import mmap
 from types import MappingProxyType
+from typing import NamedTuple
 
 Content = bytes | mmap
 """Of a file of weights: in memory, or mapped into it, so that the system reads and drops its pages as it needs to."""
@@ -14,8 +14,7 @@ Weights = Mapping[str, Content]
 NO_WEIGHTS: Weights = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class StoredGraph:
+class StoredGraph(NamedTuple):
     """An ONNX model with weights in files: ONNX external data, whose locations are names of these files.
 
     Attributes:
@@ -39,3 +38,9 @@ def join(model: bytes, weights: Weights) -> SerializedGraph:
 def split(graph: SerializedGraph) -> tuple[bytes, Weights]:
     """The serialized model of a graph, and the files of its weights."""
     return (graph, NO_WEIGHTS) if isinstance(graph, bytes) else (graph.model, graph.weights)
+
+
+def size_of(graph: SerializedGraph) -> int:
+    """Bytes of a graph with its weights."""
+    model, weights = split(graph)
+    return len(model) + sum(map(len, weights.values()))

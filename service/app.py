@@ -1,7 +1,9 @@
 """The composition root: builds the parts of the service, and hands them to each other."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,18 +13,19 @@ from models.errors import InvalidInput
 from models.repository.cache import BundleCache
 from models.repository.repository import Repository
 from models.runtime.providers import runtime_version, validate_provider
+from models.version import VERSION
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.loader import trust
-from service.catalog.rollouts import Rollouts
+from service.catalog.served_version import ServedVersion
 from service.catalog.trials import Trials
 from service.catalog.tried_versions import TriedVersions
-from service.composition.auto import run_auto
 from service.composition.engines import engine_opener
 from service.composition.grpc import serving_grpc
+from service.composition.late_assembly import LateAssembly
 from service.composition.parts import Parts
 from service.composition.predictions import build_predictions
-from service.composition.replicas import make_recalibrations, new_member, share_drift
+from service.composition.quick_engines import QuickEngines
 from service.host.blocking_pool import BlockingPool
 from service.host.cores import count_usable
 from service.host.lifecycle import Lifecycle
@@ -34,6 +37,7 @@ from service.inference.limits import Limits
 from service.recalibrating.collector import RowCollector
 from service.replicas.agreement import Agreement
 from service.replicas.group_statistics import GroupStatistics
+from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
 from service.replicas.open import open_store
 from service.replicas.peers import Peers
@@ -42,16 +46,13 @@ from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.settings import ConfigurationError, Settings
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.alarm import Alarms
 from service.watching.answered_requests import AnsweredRequests
-from service.watching.events import Events
-from service.watching.labels import Labels
-from service.watching.monitor import DriftMonitor
-from service.watching.shared_labels import SharedLabels
 from service.watching.webhook import Webhook
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from service.composition.late_parts import LateParts
 
 log = structlog.get_logger()
 
@@ -77,23 +78,33 @@ def create_app(
     guard = Guard(settings.read_admin_token(), settings.read_api_keys())
     repository = _open_repository(settings)
     statistics = ServiceStatistics()
-    membership = Membership(open_store(settings), new_member(settings, group), partial(_count_requests, statistics))
+    membership = Membership(open_store(settings), _new_member(settings, group), partial(_count_requests, statistics))
     peers = Peers(membership, None if settings.ssl_certfile is None else str(settings.ssl_certfile))
     limits = _limits(settings)
-    open_engine = engine_opener(settings, limits)
+    quick_engines = QuickEngines(settings)
     tried = TriedVersions(settings.state_folder / "tried.json", runtime_version())
     trials = Trials(repository, tried, settings.load_seconds, settings.max_load_bytes, settings.threads)
+
+    def assemble() -> "LateParts":
+        from service.composition.late_parts import assemble_late_parts  # noqa: PLC0415 - slow to import
+
+        return assemble_late_parts(parts)
+
+    late = LateAssembly(assemble)
+
+    def restore(served: ServedVersion) -> None:
+        if late.known is not None:  # otherwise they do so for all versions
+            late.known.monitor.of(served)
+
     catalog = Catalog(
         repository,
-        open_engine,
+        engine_opener(settings, limits, quick_engines),
         settings.loaded_versions,
         trials=trials.start if settings.load_seconds else trust,
-        # Stored observations are read now, not when they are asked for.
-        on_loaded=lambda served: monitor.of(served),  # noqa: PLW0108 - the monitor does not exist yet
+        on_loaded=restore,
         cores=count_usable(),
     )
     lifecycle.served = lambda: [(one.model, one.manifest) for one in catalog.served() if catalog.is_default(one)]
-    rollouts = Rollouts(catalog)
     check_readiness = ReadinessCheck(lifecycle, catalog, membership)
     reads, changes = (
         BlockingPool("read", 4, READ_SECONDS),
@@ -103,81 +114,66 @@ def create_app(
     webhook = Webhook(settings.webhook_url, settings.read_webhook_key())
 
     def count() -> ServiceStatistics:
-        for served, observed in monitor.monitored():
+        for served, observed in () if late.known is None else late.known.monitor.monitored():
             statistics.of(served.model, served.version).effort = observed.effort
         statistics.deliveries = webhook.deliveries
         return statistics
 
     group_statistics = GroupStatistics(membership, peers, "" if group is None else group.id, count)
+    collector, answered = RowCollector(), AnsweredRequests(settings.label_rows)
+    predictions = build_predictions(settings, limits, catalog, guard, statistics, late.get, collector, answered)
     gather = group_statistics.gather
-    events = Events(gather, lifecycle)
-    shared = share_drift(membership, events, webhook)
-    monitor = DriftMonitor(
-        catalog,
-        settings.drift_window_rows,
-        settings.false_alarm_rate,
-        settings.state_folder / "watch",
-        shared=shared,
-        days_between_false_alarms=settings.days_between_false_alarms,
-    )
-    collector = RowCollector()
-    recalibrations = make_recalibrations(
-        membership,
-        peers,
-        catalog,
-        settings.state_folder,
-        settings.max_collected_bytes,
-        collector,
-        has_api_keys=guard.has_keys,
-        trust=trials.trust,
-        agreement=agreement,
-    )
-    auto = run_auto(catalog, rollouts, monitor, recalibrations, gather, reads, agreement, membership, events)
-    answered = AnsweredRequests(settings.label_rows)
-    true_classes = SharedLabels(Labels(catalog, answered, monitor, statistics), membership, peers)
-    predictions = build_predictions(settings, limits, catalog, guard, statistics, monitor, collector, answered)
-    monitor.on_alarm_change(Alarms(events.publish_alarm, webhook.publish).notify_subscribers)
     grpc = serving_grpc(settings, lifecycle, predictions, catalog, guard, limits, agreement, gather)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         validate_provider(settings.provider)
         start = Start(repository, catalog, agreement, settings)
-        async with membership.running(), webhook.sending(), monitor.saving(), start.loading():
-            await recalibrations.open()
+        if membership.store.is_shared:
+            await asyncio.to_thread(late.get)  # other replicas may ask for anything from the first moment
+        async with membership.running(), webhook.sending(), late.running(), start.loading():
+            if membership.store.is_shared:
+                await late.open()
             async with grpc:
                 yield
-            await recalibrations.close()
+            await late.stop()
             predictions.close()
         log.info("stopped")
 
     def build() -> "FastAPI":
         from service.composition.framework import build_framework  # noqa: PLC0415 - slow to import
 
-        return build_framework(parts)
+        return build_framework(parts, late.get())
 
     parts = Parts(
         settings,
+        lifecycle,
         certificate,
         group,
         guard,
         limits,
         catalog,
-        rollouts,
+        trials,
         reads,
         membership,
         check_readiness,
         peers,
         agreement,
+        statistics,
         group_statistics,
-        events,
-        monitor,
-        true_classes,
-        recalibrations,
-        auto,
+        webhook,
+        collector,
+        answered,
         predictions,
     )
-    return predictions.application(Framework(build), running, check_readiness, _proxies(settings))
+    framework = Framework(build, late.open)
+    return predictions.application(framework, running, check_readiness, _proxies(settings), quick_engines.optimize)
+
+
+def _new_member(settings: Settings, group: WorkerGroup | None) -> Member:
+    """This replica, as the others see it."""
+    address, name = (settings.own_address, "") if group is None else (group.address, group.id)
+    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC), group=name)
 
 
 def _count_requests(statistics: ServiceStatistics) -> int:

@@ -67,6 +67,9 @@ class Engine:
         RunTooLong: its first run takes too long.
     """
 
+    lays_out = True
+    """Whether onnxruntime lays out the weights anew when the graph is opened."""
+
     def __init__(
         self,
         graph: SerializedGraph | SharedGraph,
@@ -88,16 +91,22 @@ class Engine:
         self._captured: CapturedRuns | None = None
         self.values = graph.values if isinstance(graph, SharedGraph) else NO_VALUES  # the session does not keep them
         self._open = partial(
-            open_session, provider=provider, precision=precision, threads=threads, keep_memory=keep_memory
+            open_session,
+            provider=provider,
+            precision=precision,
+            threads=threads,
+            keep_memory=keep_memory,
+            lay_out=self.lays_out,
         )
-        tolerance = _TOLERANCES[provider] if precision == "float32" else _ROUNDED_TOLERANCE
+        self._batched = batched
+        self._tolerance = _TOLERANCES[provider] if precision == "float32" else _ROUNDED_TOLERANCE
         with device.opening if provider == "cuda" else nullcontext():
             if provider in providers.CAPTURING and buckets and not (self._has_free_rows or self._takes_text):
                 # Where a node runs on the CPU, or a size follows from values, runs cannot be captured.
                 with suppress(Exception):
                     self._session = self._open(graph, capture=True)
                     silence()
-                    self._captured = CapturedRuns(self._session, inputs, buckets, tolerance, provider)
+                    self._captured = CapturedRuns(self._session, inputs, buckets, self._tolerance, provider)
             if self._captured is None:
                 try:
                     self._session = self._open(graph, log_errors=provider == "cuda")  # why it does not start
@@ -127,12 +136,7 @@ class Engine:
         else:
             self._run = self._run_bound if bound else self._run_plain
         with suppress(*(() if batched else (InvalidInput, InferenceFailed))):
-            self._meet_sizes(inputs)
-            trial = self._try_rows(inputs, tolerance) if batched else RowTrial(is_row_wise=False, seconds=0.0)
-            self._measure(inputs, trial.seconds)
-            self.is_row_wise = trial.is_row_wise
-        if self.is_row_wise and self._can_try_rows(inputs):
-            self._most_rows = MOST_ROWS
+            self._prepare(inputs)
 
     def run(self, inputs: Mapping[str, Array], seconds: float = inf) -> Arrays:
         """All outputs by name, for inputs by name. Safe to call from several threads at once.
@@ -176,12 +180,17 @@ class Engine:
         """Whether a run would have to wait for another one."""
         return self._captured is not None and self._captured.is_busy
 
+    def optimize(self) -> None:
+        """Do what was put off when the graph was opened; nothing was, here."""
+
     def replace_graph(self, graph: SharedGraph) -> None:
         """Run the same graph on shared weights from now on, on a CPU. Runs that have begun end as they are.
 
         Raises:
             GraphError: onnxruntime cannot load it.
+            InferenceFailed, RunTooLong: as `optimize`, which comes first.
         """
+        self.optimize()
         self._session, self.values = self._open(graph), graph.values
 
     def release(self) -> Self:
@@ -189,6 +198,15 @@ class Engine:
         del self._session
         self._captured = None
         return self
+
+    def _prepare(self, inputs: Sequence[TensorSpec]) -> None:
+        """Run the graph for the first times: find out whether rows may share a run, and how long runs take."""
+        self._meet_sizes(inputs)
+        trial = self._try_rows(inputs) if self._batched else RowTrial(is_row_wise=False, seconds=0.0)
+        self._measure(inputs, trial.seconds)
+        self.is_row_wise = trial.is_row_wise
+        if self.is_row_wise and self._can_try_rows(inputs):
+            self._most_rows = MOST_ROWS
 
     def _run_plain(self, inputs: Mapping[str, Array], options: Any) -> Arrays:
         if self._most_rows and count_rows(inputs) > self._most_rows:
@@ -246,11 +264,11 @@ class Engine:
         self._sizes = RunSizes(self._buckets)  # so that one row is measured as one
         self._times.measure(self.run, inputs, tried)
 
-    def _try_rows(self, inputs: Sequence[TensorSpec], tolerance: float) -> RowTrial:
+    def _try_rows(self, inputs: Sequence[TensorSpec]) -> RowTrial:
         if self._can_try_rows(inputs):
             # Where random rows are refused, or free axes have to fit each other, the manifest is believed.
             with suppress(InvalidInput, InferenceFailed, RunTooLong):
-                return try_rows(lambda rows: self.run(rows, _TRY_SECONDS), inputs, tolerance)
+                return try_rows(lambda rows: self.run(rows, _TRY_SECONDS), inputs, self._tolerance)
             self._times.trust()
         return RowTrial(is_row_wise=True, seconds=0.0)
 

@@ -47,6 +47,10 @@ class RunTimes:
             self._per_row = max(_fastest(run, inputs, _ROWS) - one, 0.0) / (_ROWS - 1)
             self._per_run = max(one - self._per_row, 0.0)
 
+    def expect(self, per_row: float) -> None:
+        """Expect so many seconds a row, until runs are measured."""
+        self._per_run, self._per_row = 0.0, per_row
+
     def learn(self, rows: int, seconds: float) -> None:
         """Expect less from now on, where a run of one row took less than those that were measured.
 

@@ -27,6 +27,7 @@ def open_session(
     capture: bool = False,
     threads: int = 1,
     optimize: bool = True,
+    lay_out: bool = True,
     keep_memory: bool = True,
     log_errors: bool = False,
     write_to: Path | None = None,
@@ -41,7 +42,8 @@ def open_session(
         precision: what a GPU computes with.
         capture: whether a GPU's runs are captured, as `models.runtime.captured` needs it.
         threads: threads inside one run.
-        optimize: whether onnxruntime rewrites the graph with its own optimisations, and lays out its weights anew.
+        optimize: whether onnxruntime rewrites the graph with its own optimisations.
+        lay_out: whether that includes another layout of weights, which makes runs faster, and takes most of the time.
         keep_memory: whether the session keeps the memory of a run for the next one.
         log_errors: whether onnxruntime logs errors. All are raised as well, but for the reason why CUDA cannot start.
         write_to: file for the rewritten graph.
@@ -54,7 +56,8 @@ def open_session(
     levels = onnxruntime.GraphOptimizationLevel
     stored, values = (graph.graph, graph.values) if isinstance(graph, SharedGraph) else (graph, NO_VALUES)
     rewrites = optimize and not values  # otherwise it is done
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if rewrites else levels.ORT_DISABLE_ALL
+    rewriting = levels.ORT_ENABLE_ALL if lay_out else levels.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = rewriting if rewrites else levels.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR if log_errors else _FATAL

@@ -6,8 +6,8 @@ opened again as it is, on values that are in memory once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -24,8 +24,7 @@ _ALIGNMENT = 64
 """Bytes of the widest registers."""
 
 
-@dataclass(frozen=True)
-class SharedGraph:
+class SharedGraph(NamedTuple):
     """A graph as onnxruntime has rewritten it for this processor, some weights of which are shared.
 
     Attributes:

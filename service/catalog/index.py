@@ -1,16 +1,14 @@
 """The index: every version that is stored or loaded, and its state."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from service.catalog.snapshot import ModelSnapshot
 
 LoadState = Literal["READY", "UNAVAILABLE"]
 
 
-@dataclass(frozen=True)
-class IndexEntry:
+class IndexEntry(NamedTuple):
     """One version in the repository or in memory, or a folder in the place of one.
 
     Attributes:

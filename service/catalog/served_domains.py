@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from models.drift.domains import DomainRule
 from models.errors import InvalidInput
 from models.repository.rollout import Domain
 from service.catalog.served_version import ServedVersion
+
+if TYPE_CHECKING:
+    from models.drift.domains import DomainRule
+    from models.observation import RowStatistics
 
 log = structlog.get_logger()
 
@@ -28,7 +33,7 @@ class ServedDomains:
     parent: ServedVersion
     versions: tuple[ServedVersion, ...]
     margins: tuple[float, ...]
-    rule: DomainRule
+    rule: "DomainRule"
 
     @classmethod
     def of(cls, default: int, domains: Sequence[Domain], loaded: Mapping[int, ServedVersion]) -> Self | None:
@@ -42,6 +47,8 @@ class ServedDomains:
         found = [domain for domain in domains if domain.version in loaded]
         if not found or default not in loaded:
             return None
+        from models.drift.domains import DomainRule  # noqa: PLC0415 - slow to import, and few models have domains
+
         parent, versions = loaded[default], tuple(loaded[domain.version] for domain in found)
         margins = tuple(domain.margin for domain in found)
         manifests = [version.manifest for version in versions]
@@ -51,6 +58,16 @@ class ServedDomains:
             log.error("domains_not_served", model=parent.model, version=default, error=str(error))
             return None
         return cls(parent, versions, margins, rule)
+
+    def choose(self, observed: "Mapping[str, RowStatistics]") -> NDArray[np.int64]:
+        """The number of the version that answers each row, shape (rows,).
+
+        Args:
+            observed: by layer, from the first layers of the default version's observed graph.
+        """
+        numbers = np.array([*(served.version for served in self.versions), self.parent.version])
+        chosen: NDArray[np.int64] = numbers[self.rule.choose(observed)]  # PARENT is the position of the last one
+        return chosen
 
     @property
     def published(self) -> tuple[Domain, ...]:

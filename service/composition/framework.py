@@ -10,6 +10,7 @@ from models.version import VERSION
 from service.access import Guard
 from service.auto.metrics import AutoMetrics
 from service.catalog.metrics import ModelMetrics
+from service.composition.late_parts import LateParts
 from service.composition.parts import Parts
 from service.http import access, errors
 from service.http.framework import find_endpoints
@@ -65,7 +66,7 @@ carries an `X-Request-ID`, the client's own if it sent one, under which the serv
 FRAMEWORK_PATHS = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/static-offline-docs")
 
 
-def build_framework(parts: Parts) -> FastAPI:
+def build_framework(parts: Parts, late: LateParts) -> FastAPI:
     """Builds the application of a replica. Its `state.prepare` makes what the first request for it would wait for.
 
     Raises:
@@ -79,14 +80,14 @@ def build_framework(parts: Parts) -> FastAPI:
         redoc_url=None,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
     )
-    _add_routes(app, parts.guard, _routers(parts), FRAMEWORK_PATHS)
+    _add_routes(app, parts.guard, _routers(parts, late), FRAMEWORK_PATHS)
     find_endpoints(app)
     app.state.prepare = description.install(app, parts.settings.root_path).make
     return app
 
 
-def _routers(parts: Parts) -> tuple[APIRouter, ...]:
-    settings, catalog, rollouts, monitor = parts.settings, parts.catalog, parts.rollouts, parts.monitor
+def _routers(parts: Parts, late: LateParts) -> tuple[APIRouter, ...]:
+    settings, catalog, rollouts, monitor = parts.settings, parts.catalog, late.rollouts, late.monitor
     reads, agreement, gather = parts.reads, parts.agreement, parts.group_statistics.gather
     codec_pool, max_body_bytes = parts.predictions.codec_pool, settings.max_body_bytes
     processes = ProcessCollector(registry=None) if parts.group is None else WorkerProcesses(parts.group.table)
@@ -96,7 +97,7 @@ def _routers(parts: Parts) -> tuple[APIRouter, ...]:
         ModelMetrics(catalog),
         WatchingMetrics(catalog, monitor),
         ReplicaMetrics(parts.membership, agreement),
-        AutoMetrics(parts.auto),
+        AutoMetrics(late.auto),
         CertificateMetrics(parts.certificate),
     )
     responder = PredictionResponder(parts.predictions.handler, codec_pool, max_body_bytes)
@@ -109,8 +110,8 @@ def _routers(parts: Parts) -> tuple[APIRouter, ...]:
         labels.router(rollouts, reads, agreement),
         auto.router(catalog, rollouts, reads, agreement, estimates_accuracy=estimates_accuracy),
         health.router(catalog, metrics, parts.check_readiness),
-        replicas.router(parts.membership, parts.peers, parts.recalibrations, parts.group_statistics),
-        recalibrations.router(catalog, parts.recalibrations, codec_pool, max_body_bytes),
+        replicas.router(parts.membership, parts.peers, late.recalibrations, parts.group_statistics),
+        recalibrations.router(catalog, late.recalibrations, codec_pool, max_body_bytes),
         infer.router(responder, shown),
         predict.router(catalog, responder, shown),
         labelled.router(responder),
@@ -123,9 +124,9 @@ def _routers(parts: Parts) -> tuple[APIRouter, ...]:
         access_routes.router(parts.guard),
         drift.router(catalog, monitor),
         baselines.router(catalog, monitor),
-        true_labels.router(catalog, parts.true_classes, parts.peers),
+        true_labels.router(catalog, late.true_classes, parts.peers),
         overview.router(catalog, monitor, gather, reads, processes),
-        events.router(parts.events, parts.guard),
+        events.router(late.events, parts.guard),
         models.router(catalog),
         v1_models.router(catalog),
         extensions.router(),

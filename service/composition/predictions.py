@@ -1,14 +1,12 @@
 """The parts that answer predictions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.datatypes import Array
 from service.access import Guard
 from service.catalog.catalog import Catalog
 from service.catalog.served_version import ServedVersion
-from service.composition.engines import first_layers_opener, observed_model_opener, twin_opener
 from service.composition.tracing import open_tracing
 from service.host import memory
 from service.host.codec_pool import CodecPool
@@ -42,25 +40,37 @@ from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.answered_requests import AnsweredRequests
 from service.watching.budget import HEAD_START_SECONDS, Budget
-from service.watching.monitor import DriftMonitor
 from service.watching.observed_models import ObservedModels
 from service.watching.observer import Observer
-from service.watching.twin_making import TwinMaker
-from service.watching.twins import Twins
-from service.watching.version_fits import VersionFits
 
 if TYPE_CHECKING:
     from service.http.tracing import Tracing
+    from service.watching.batch_observer import BatchObserver
+    from service.watching.observed_model import ObservedModel
 
 MAX_CODEC_THREADS = 4
 """More would keep the event loop waiting for too long, since Python runs one of them at a time."""
 
 
-@dataclass(frozen=True)
-class Predictions:
+class ObservingParts(Protocol):
+    """What observes rows; `service.composition.late_parts` has it."""
+
+    @property
+    def batch_observer(self) -> "BatchObserver":
+        """Observes rows of the served batches."""
+
+    def open_observed_model(self, served: ServedVersion, /) -> "ObservedModel | None":
+        """Open the observed graph of a version."""
+
+    def open_first_layers(self, served: ServedVersion, /) -> "ObservedModel | None":
+        """Open what of it domains are chosen by."""
+
+
+class Predictions(NamedTuple):
     """The parts of a replica that answer predictions."""
 
     handler: Handler
+    observed_models: ObservedModels
     context: RequestContext
     limits: ConnectionLimits
     bodies: MemoryBudget
@@ -70,7 +80,12 @@ class Predictions:
     closers: tuple[Callable[[], None], ...]
 
     def application(
-        self, framework: Framework, running: Running, check_readiness: Callable[[], Sequence[str]], proxies: Proxies
+        self,
+        framework: Framework,
+        running: Running,
+        check_readiness: Callable[[], Sequence[str]],
+        proxies: Proxies,
+        optimize: Callable[[], None],
     ) -> Application:
         """The application that answers plain predictions itself, and leaves everything else to the framework's.
 
@@ -79,12 +94,13 @@ class Predictions:
             running: the context from the start to the stop.
             check_readiness: returns warnings; raises `NotReady` where the service accepts no requests.
             proxies: in front of the service.
+            optimize: optimises what was loaded quickly.
         """
         make = PlainPredictions if self.tracing is None else self.tracing.plain_predictions
         health = HealthChecks(self.context, check_readiness)
         plain = make(self.handler, self.context, health, has_origins=bool(self.origins))
         whole = self.context.around(allow_origins(framework, self.origins))
-        return Application(whole, framework, running, self.context, plain, self.limits, self.bodies, proxies)
+        return Application(whole, framework, running, self.context, plain, self.limits, self.bodies, proxies, optimize)
 
     def close(self) -> None:
         """Wait for what runs, and refuse what comes."""
@@ -98,7 +114,7 @@ def build_predictions(
     catalog: Catalog,
     guard: Guard,
     statistics: ServiceStatistics,
-    monitor: DriftMonitor,
+    late: "Callable[[], ObservingParts]",
     collector: RowCollector,
     answered: AnsweredRequests,
 ) -> Predictions:
@@ -106,7 +122,7 @@ def build_predictions(
 
     Args:
         settings, limits, catalog, guard, statistics: of this process.
-        monitor: records what the observed graphs put out.
+        late: returns what observes rows. It is called in threads, where it may have to be assembled.
         collector: of rows for re-calibrations; every result is offered to it.
         answered: remembers requests for their labels.
 
@@ -115,21 +131,16 @@ def build_predictions(
     """
     memory.keep_freed()
     memory.share_freed()
-    observed_models = ObservedModels(observed_model_opener(settings, catalog.repository))
+    observed_models = ObservedModels(lambda served: late().open_observed_model(served))
     shadow = Shadow(catalog, statistics)
     observer: Observer | None = None
     scorer = Scorer(observed_models)
-    first_layers = ObservedModels(first_layers_opener(settings, catalog.repository))
+    first_layers = ObservedModels(lambda served: late().open_first_layers(served))
     router = DomainRouter(first_layers, statistics, limits.max_pending)
     closers = [shadow.close, scorer.close, router.close]
     if settings.watch_percent:
-        twins: Twins | None = None
-        if settings.estimate_accuracy:
-            maker = TwinMaker()
-            closers.append(maker.close)
-            twins = Twins(twin_opener(settings, catalog.repository, maker), monitor.use_estimator)
         budget = Budget(settings.watch_percent, HEAD_START_SECONDS)
-        observer = Observer(observed_models, monitor.record, budget, statistics, twins, VersionFits(catalog))
+        observer = Observer(lambda: late().batch_observer, budget, statistics)
         closers.append(observer.close)
 
     def on_result(served: ServedVersion, inputs: Mapping[str, Array], outputs: Outputs, client: str) -> None:
@@ -162,6 +173,7 @@ def build_predictions(
     handler = Handler(catalog, batcher, guard, scorer, router, dialects, codec_pool, answered.add)
     return Predictions(
         handler,
+        observed_models,
         context,
         ConnectionLimits(settings.head_seconds, settings.body_seconds, settings.write_seconds, settings.max_body_bytes),
         MemoryBudget(settings.max_bodies_bytes, memory.release_freed_soon),

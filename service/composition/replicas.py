@@ -1,10 +1,8 @@
-"""What makes the service one of several replicas: who it is, and what they do together where they share a store."""
+"""What replicas do together where they share a store."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.version import VERSION
 from service.catalog.catalog import Catalog
 from service.host.clock import steady
 from service.recalibrating.collector import RowCollector
@@ -12,22 +10,13 @@ from service.recalibrating.jobs import Recalibrations
 from service.recalibrating.open_collections import OpenCollections
 from service.recalibrating.shared_collections import SharedCollections
 from service.recalibrating.shared_jobs import SharedRecalibrations
-from service.replicas.member import Member, new_id
 from service.replicas.membership import Membership
 from service.replicas.peers import Peers
-from service.replicas.worker_group import WorkerGroup
-from service.settings import Settings
 from service.watching.alarm import log_alarm
 from service.watching.events import Events
 from service.watching.judge import Judge
 from service.watching.shared_drift import SharedDrift
 from service.watching.webhook import Webhook
-
-
-def new_member(settings: Settings, group: WorkerGroup | None) -> Member:
-    """This replica, as the others see it."""
-    address, name = (settings.own_address, "") if group is None else (group.address, group.id)
-    return Member(id=new_id(), address=address, version=VERSION, started=datetime.now(UTC), group=name)
 
 
 def share_drift(membership: Membership, events: Events, webhook: Webhook) -> SharedDrift | None:

@@ -7,7 +7,7 @@ from models.memory import release_freed
 from models.runtime.engine import Engine
 from models.runtime.rewriting import rewrite
 from models.runtime.shared_graph import SharedGraph
-from models.stored_graph import SerializedGraph, split
+from models.stored_graph import SerializedGraph, size_of, split
 from service.wire.graph_weights import has_convolutions, read_convolutions
 
 log = structlog.get_logger()
@@ -19,9 +19,7 @@ MAX_BYTES = 512 << 20
 
 def is_worth_sharing(graph: SerializedGraph) -> bool:
     """Whether a graph is large, and has convolutions: sessions pack the weights of all other layers for themselves."""
-    model, weights = split(graph)
-    size = len(model) + sum(map(len, weights.values()))
-    return MIN_BYTES <= size <= MAX_BYTES and has_convolutions(model)
+    return MIN_BYTES <= size_of(graph) <= MAX_BYTES and has_convolutions(split(graph)[0])
 
 
 def share_weights(engine: Engine, folded: SerializedGraph, observed: SerializedGraph) -> SerializedGraph | SharedGraph:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,13 @@ class Framework:
 
     Args:
         build: builds the application, with a function `state.prepare`.
+        open_parts: starts the parts that its routes work with; it is called before the first request, and may be again.
     """
 
-    def __init__(self, build: Callable[[], "FastAPI"]) -> None:
+    def __init__(self, build: Callable[[], "FastAPI"], open_parts: Callable[[], Awaitable[None]]) -> None:
         self._build = build
+        self._open_parts = open_parts
+        self._is_open = False
         self._one_at_a_time = threading.Lock()
         self._built: FastAPI | None = None
 
@@ -40,9 +43,17 @@ class Framework:
         import_threads()
         app.state.prepare()
 
+    async def open(self) -> "FastAPI":
+        """The application, which is built in a thread, when the parts that it needs have been started."""
+        await self._open_parts()
+        app = await asyncio.to_thread(self.build)
+        self._is_open = True
+        return app
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
-        app = await asyncio.to_thread(self.build) if self._built is None else self._built
+        app = self._built if self._is_open else None
+        app = app or await self.open()
         await app(scope, receive, send)
 
 

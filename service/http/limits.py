@@ -1,10 +1,9 @@
 """How long a connection may take for what, and how large a body may be."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
+class ConnectionLimits(NamedTuple):
     """Limits of every connection.
 
     Attributes:

@@ -1,5 +1,6 @@
 """Predictions over HTTP: the handler's errors and answers as responses, by ASGI or without it."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
@@ -242,6 +243,7 @@ class Application:
         limits: of every connection.
         bodies: memory for the bodies of all requests.
         proxies: in front of the service.
+        optimize: optimises what was loaded quickly.
     """
 
     def __init__(
@@ -254,8 +256,10 @@ class Application:
         limits: ConnectionLimits,
         bodies: MemoryBudget,
         proxies: Proxies,
+        optimize: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
+        self._optimize = optimize
         self.framework = framework
         self.running = running
         self.context = context
@@ -265,6 +269,12 @@ class Application:
         self.proxies = proxies
         self.turns = Turns()
         self._starts = Starts()
+
+    async def complete(self) -> None:
+        """Do what was put off at the start, in threads: that of the predictions first, then what the routes need."""
+        await asyncio.to_thread(self._optimize)
+        await self.framework.open()
+        await asyncio.to_thread(self.framework.prepare)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""

@@ -69,9 +69,9 @@ def run(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> i
     return 0 if server.started else STARTUP_FAILURE
 
 
-def _log_failure(building: "asyncio.Task[None]") -> None:
-    if not building.cancelled() and (error := building.exception()):
-        log.error("routes_not_built", exc_info=error)
+def _log_failure(completing: "asyncio.Task[None]") -> None:
+    if not completing.cancelled() and (error := completing.exception()):
+        log.error("start_not_completed", exc_info=error)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -110,8 +110,8 @@ class Server(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         self.handle_hangup()
         self.announce(sockets or ())
-        building = asyncio.create_task(asyncio.to_thread(self._build_framework))
-        building.add_done_callback(_log_failure)
+        completing = asyncio.create_task(self._complete())
+        completing.add_done_callback(_log_failure)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close all ports, and wait for the requests in flight."""
@@ -127,12 +127,12 @@ class Server(uvicorn.Server):
         """Accept connections on a socket."""
         return Acceptor(bound, self.new_protocol, self.tls)
 
-    def _build_framework(self) -> None:
-        """Build what the first requests need that are no plain predictions."""
+    async def _complete(self) -> None:
+        """Do what was put off until the port was open."""
         app = self.config.app
         assert isinstance(app, Application)  # noqa: S101
         try:
-            app.framework.prepare()
+            await app.complete()
         finally:
             gc.freeze()  # what is there now stays, and need not be looked through again
             gc.enable()

@@ -7,10 +7,12 @@ outputs of the model into bytes.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.inference.queue import Outputs
-from service.watching.observed_model import ObservedModel
 from service.wire.compression import compress, negotiate
 from service.wire.image_header import ImageSize
 from service.wire.image_reader import ImageReader
@@ -87,6 +89,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class RowScores(Protocol):
+    """The observed graph of a version, for the scores of rows: `service.watching.observed_model`."""
+
+    def score(self, inputs: Mapping[str, Array]) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+        """Each row's drift score, and the name of its most deviant layer, shape (rows,)."""
+
+    def score_layers(self, inputs: Mapping[str, Array]) -> dict[str, NDArray[np.float64]]:
+        """Each row's drift score in each layer, shape (rows,)."""
+
+
 class Dialect(Protocol):
     """One way to write predictions."""
 
@@ -110,7 +122,7 @@ class Dialect(Protocol):
     def has_priority(self, call: Call, body: bytes) -> bool:
         """Whether the body seems to state a priority. It is not decoded."""
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:
         """How unusual each row is, shape (rows,) each, under the names that `encode` expects."""
 
     def encode(

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datatypes import Array
-from models.drift.domains import PARENT
 from models.errors import Overloaded
 from service.catalog.served_domains import ServedDomains
 from service.catalog.served_version import ServedVersion
@@ -73,14 +72,12 @@ class DomainRouter:
         parent = domains.parent
         rows = parent.count_rows(inputs)
         observed_model = self._observed_models.of(parent)
-        numbers = np.array([*(served.version for served in domains.versions), parent.version])  # PARENT is the last one
-        chosen = np.full(rows, PARENT)
+        chosen = np.full(rows, parent.version)
         if observed_model is not None:
             for begin in range(0, rows, MAX_CHOSEN_ROWS):
                 part = {name: array[begin : begin + MAX_CHOSEN_ROWS] for name, array in inputs.items()}
-                chosen[begin : begin + MAX_CHOSEN_ROWS] = domains.rule.choose(observed_model.observe_layers(part))
-        versions: RowVersions = numbers[chosen]
-        return versions
+                chosen[begin : begin + MAX_CHOSEN_ROWS] = domains.choose(observed_model.observe_layers(part))
+        return chosen
 
 
 def split_rows(domains: ServedDomains, versions: RowVersions) -> list[tuple[ServedVersion, NDArray[np.int64]]]:

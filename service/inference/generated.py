@@ -6,9 +6,8 @@ from models.capabilities import require
 from models.datatypes import Array
 from models.generation import sheet, square, to_pixels
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import JSON, Answer, Call, Query, WithoutPriority, compressed_answer
+from service.inference.dialect import JSON, Answer, Call, Query, RowScores, WithoutPriority, compressed_answer
 from service.inference.queue import Outputs
-from service.watching.observed_model import ObservedModel
 from service.wire import generation
 
 SEED = b"x-seed"
@@ -43,7 +42,7 @@ class Generated(WithoutPriority):
         rows = served.sampler.draw(request.seed, request.num_images, request.class_name)
         return Query({served.manifest.inputs[0].name: rows}, request.seed)
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:
         """The scores of the rows in each layer."""
         return observed.score_layers(inputs)
 

@@ -10,9 +10,8 @@ from models.classification import probabilities as to_probabilities
 from models.datatypes import Array
 from models.errors import InvalidInput
 from service.catalog.served_version import ServedVersion
-from service.inference.dialect import Answer, Call, Query, WithoutPriority, json_answer
+from service.inference.dialect import Answer, Call, Query, RowScores, WithoutPriority, json_answer
 from service.inference.queue import Outputs
-from service.watching.observed_model import ObservedModel
 from service.wire import image_header, texts
 from service.wire.pieces import INLINE_BYTES
 
@@ -56,7 +55,7 @@ class Labelled(WithoutPriority):
         rows = served.image_reader.read(1, [("body", body)], "body", max_pixels=self._max_pixels)
         return Query({name: rows}, details=False, layer_statistics=call.layer_statistics)
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:
         """The scores of the rows in each layer."""
         return observed.score_layers(inputs)
 

@@ -1,12 +1,11 @@
 """How much may run, wait and be joined at a time."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from models.manifest import Batching
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds of a batcher.
 
     Attributes:
@@ -28,8 +27,7 @@ class Limits:
         if batching is None:
             return self
         rows, wait, inline = batching.max_batch_rows, batching.batch_wait_ms, batching.inline_ms
-        return replace(
-            self,
+        return self._replace(
             max_batch_rows=self.max_batch_rows if rows is None else rows,
             batch_wait=self.batch_wait if wait is None else wait / 1e3,
             inline=self.inline if inline is None else inline / 1e3,

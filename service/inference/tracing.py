@@ -9,13 +9,12 @@ from opentelemetry.trace import Tracer
 from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.inference.batcher import Batcher
-from service.inference.dialect import Answer, Call, Dialect, Query
+from service.inference.dialect import Answer, Call, Dialect, Query, RowScores
 from service.inference.limits import Limits
 from service.inference.queue import Outputs, QueuedRequest
 from service.inference.short_runs import OnResult, Outcome
 from service.telemetry.statistics import ServiceStatistics
 from service.telemetry.tracing import add_step, step
-from service.watching.observed_model import ObservedModel
 
 
 class TracedBatcher(Batcher):
@@ -95,7 +94,7 @@ class TracedDialect:
         with step(self._tracer, "decode", **{"denge.bytes": len(body)}):
             return self._dialect.decode(served, call, body)
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:
         """How unusual each row is."""
         return self._dialect.score(observed, inputs)
 

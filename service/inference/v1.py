@@ -9,6 +9,7 @@ from service.inference.dialect import (
     Answer,
     Call,
     Query,
+    RowScores,
     WithoutPriority,
     find_image_reader,
     json_answer,
@@ -16,7 +17,6 @@ from service.inference.dialect import (
     memory_of_tensors,
 )
 from service.inference.queue import Outputs
-from service.watching.observed_model import ObservedModel
 from service.wire import image_reader, v1_examples, v1_json
 
 
@@ -25,7 +25,7 @@ class _WithoutExtras(WithoutPriority):
 
     requires_scores = False
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:  # noqa: ARG002
         """Nothing: the format has no place for scores."""
         return {}
 

@@ -10,12 +10,12 @@ from service.inference.dialect import (
     Answer,
     Call,
     Query,
+    RowScores,
     compressed_answer,
     find_image_reader,
     memory_of_tensors,
 )
 from service.inference.queue import Outputs
-from service.watching.observed_model import ObservedModel
 from service.wire import image_reader, v2_request, v2_response
 from service.wire.image_reader import ImageReader
 from service.wire.pieces import INLINE_BYTES, RAW_INLINE_BYTES
@@ -43,7 +43,7 @@ class OpenInference:
         self._finite = finite
         self._max_pixels = max_pixels
 
-    def score(self, observed: ObservedModel, inputs: Mapping[str, Array]) -> Outputs:
+    def score(self, observed: RowScores, inputs: Mapping[str, Array]) -> Outputs:
         """Two more outputs: the score of each row, and the layer in which it is most unusual."""
         scores, layers = observed.score(inputs)
         return {v2_request.DRIFT_SCORE: scores, v2_request.DRIFT_LAYER: layers}

@@ -58,6 +58,7 @@ class Membership:
         self._handlers: dict[str, Handler] = {}
         self._announced: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] | None = None
         self._size = 1
 
     @property
@@ -81,9 +82,11 @@ class Membership:
         return self.unavailable_since is None
 
     def watch(self, topic: str, handler: Handler) -> None:
-        """Call the handler when a topic is announced, and periodically. Before `running`."""
+        """Call the handler when a topic is announced, and periodically, while the membership runs."""
         self._handlers[topic] = handler
         self._announced[topic] = asyncio.Event()
+        if self._tasks is not None:
+            self._tasks.append(asyncio.create_task(self._handle(topic)))
 
     async def update(self, **changes: Any) -> None:
         """Change what the others see of this replica, and announce it."""
@@ -141,10 +144,11 @@ class Membership:
         with suppress(StoreUnavailable):
             await self._beat()
         works = [self._beat_periodically(), self._listen(), *(self._handle(topic) for topic in self._handlers)]
-        tasks = [asyncio.create_task(work) for work in works]
+        self._tasks = tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
+            self._tasks = None
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,6 @@
 """Opens the store that the settings name."""
 
 from service.replicas.memory import MemoryStore
-from service.replicas.sqlite import SqliteStore
 from service.replicas.store import Store
 from service.settings import ConfigurationError, Settings
 
@@ -19,6 +18,8 @@ def open_store(settings: Settings) -> Store:
     if chosen == "memory":
         return MemoryStore()
     if chosen == "sqlite":
+        from service.replicas.sqlite import SqliteStore  # noqa: PLC0415 - one process does not need it
+
         return SqliteStore(settings.state_folder / FILE)
     try:
         from service.replicas.valkey import ValkeyStore  # noqa: PLC0415 - slow to import, and an extra

@@ -1,7 +1,7 @@
 """The replicas that share the port of one machine: processes and connections, as each of them sees them."""
 
 import mmap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _NOT_SERVING = 2**32 - 1
 
@@ -60,8 +60,7 @@ class WorkerTable:
         return [pid for pid in self._pids if pid]
 
 
-@dataclass(frozen=True)
-class WorkerGroup:
+class WorkerGroup(NamedTuple):
     """A worker's place among those that share a port.
 
     Attributes:

@@ -5,13 +5,15 @@ import weakref
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from models.errors import DengeError
 from service.catalog.served_version import ServedVersion
-from service.watching.observed_model import ObservedModel
+
+if TYPE_CHECKING:
+    from service.watching.observed_model import ObservedModel  # slow to import
 
 log = structlog.get_logger()
 
@@ -30,7 +32,7 @@ class _Attempt(NamedTuple):
         retry_at: when that is, on the clock of `ObservedModels`.
     """
 
-    model: ObservedModel | None
+    model: "ObservedModel | None"
     retry_seconds: float = inf
     retry_at: float = inf
 
@@ -44,14 +46,14 @@ class ObservedModels:
     """
 
     def __init__(
-        self, open_model: Callable[[ServedVersion], ObservedModel | None], clock: Callable[[], float] = monotonic
+        self, open_model: "Callable[[ServedVersion], ObservedModel | None]", clock: Callable[[], float] = monotonic
     ) -> None:
         self._open_model = open_model
         self._clock = clock
         self._attempts: dict[int, _Attempt] = {}
         self._opening = threading.Lock()
 
-    def of(self, served: ServedVersion) -> ObservedModel | None:
+    def of(self, served: ServedVersion) -> "ObservedModel | None":
         """Returns the observed model of a version, which the first call loads; None if it has none, or none for now."""
         with self._opening:
             last = self._attempts.get(id(served))
@@ -61,7 +63,7 @@ class ObservedModels:
                 last = self._attempts[id(served)] = self._open(served, last)
             return last.model
 
-    def scorer(self, served: ServedVersion) -> ObservedModel | None:
+    def scorer(self, served: ServedVersion) -> "ObservedModel | None":
         """Returns the observed model of a version that can score rows, which needs a reference; None if it cannot."""
         return None if served.manifest.drift is None else self.of(served)
 

@@ -7,27 +7,23 @@ Batches that are not taken are counted.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from queue import SimpleQueue
 from time import thread_time
+from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
-from models.accuracy.agreement import NO_ROWS
-from models.moments.window import WindowMoments
-from models.observation import RowStatistics
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
 from service.host import priority
 from service.telemetry.statistics import ServiceStatistics
 from service.watching.budget import Budget
-from service.watching.observation import Observation
-from service.watching.observed_model import Inputs
-from service.watching.observed_models import ObservedModels
 from service.watching.offered_rows import OfferedRows, join
-from service.watching.twins import Twins
-from service.watching.version_fits import VersionFits
+
+if TYPE_CHECKING:
+    from service.watching.batch_observer import BatchObserver  # slow to import
 
 log = structlog.get_logger()
 
@@ -48,12 +44,9 @@ class Observer:
     """Observes what a batcher serves.
 
     Args:
-        observed_models: of the served versions.
-        sink: called with each observation, in the observer's thread.
+        batch_observer: returns what observes the rows; called in the observer's thread, where it may be assembled.
         budget: rests after each observation.
         statistics: of this process, which count the requests.
-        twins: estimate the accuracy on the observed rows; None estimates none.
-        fits: compare re-calibrated versions with those that they were made from; None compares none.
         clock: processor time of the calling thread, in seconds.
 
     Attributes:
@@ -63,20 +56,14 @@ class Observer:
 
     def __init__(
         self,
-        observed_models: ObservedModels,
-        sink: Callable[[Observation], None],
+        batch_observer: "Callable[[], BatchObserver]",
         budget: Budget,
         statistics: ServiceStatistics,
-        twins: Twins | None = None,
-        fits: VersionFits | None = None,
         clock: Callable[[], float] = thread_time,
     ) -> None:
-        self._observed_models = observed_models
-        self._fits = fits
-        self._sink = sink
+        self._batch_observer = batch_observer
         self._budget = budget
         self._statistics = statistics
-        self._twins = twins
         self._clock = clock
         self._queue: SimpleQueue[OfferedRows | None] = SimpleQueue()
         self._next: OfferedRows | None = None
@@ -86,7 +73,7 @@ class Observer:
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
         self._thread.start()
 
-    def offer(self, served: ServedVersion, inputs: Inputs) -> None:
+    def offer(self, served: ServedVersion, inputs: Mapping[str, Array]) -> None:
         """Offer a batch that was served; on the event loop, in constant time."""
         if self.busy or not served.is_batchable or not (rows := served.count_rows(inputs)):
             return
@@ -115,14 +102,15 @@ class Observer:
         self._thread.join()
 
     def _work(self) -> None:
-        priority.lower_this_thread()
         while parts := self._take():
             served, rows = parts[0].served, sum(part.rows for part in parts)
             began = self._clock()
             try:
-                self._observed_models.of(served)
+                batch_observer = self._batch_observer()
+                priority.lower_this_thread()  # not before: other threads may wait for what was assembled here
+                batch_observer.open(served)
                 began = self._clock()  # a model is loaded once, outside of the budget
-                self._observe(join(parts))
+                batch_observer.observe(join(parts))
             except Exception as error:  # the next batch may be fine
                 log.error("observation_failed", model=served.model, version=served.version, exc_info=error)
             del served, parts  # or an unloaded version would stay in memory here
@@ -155,29 +143,3 @@ class Observer:
         """Take more batches, unless enough wait."""
         if self._queue.qsize() < (MAX_WAITING_BATCHES if self._budget.has_spare_time else 1):
             self.busy = False
-
-    def _observe(self, taken: OfferedRows) -> None:
-        served, inputs = taken.served, taken.inputs
-        observed_model = self._observed_models.of(served)
-        if observed_model is None:
-            return
-        began = self._clock()
-        found = observed_model.observe(inputs)
-        finite = _finite(found.layers)
-        layers = {name: WindowMoments.of(statistics) for name, statistics in finite.items()}
-        version_fit = None if self._fits is None else self._fits.of(served)
-        fit = 0.0 if version_fit is None else version_fit.evidence(finite)
-        agreement = NO_ROWS
-        if self._twins is not None:
-            agreement = self._twins.add(served, inputs, found.scores, self._clock() - began)
-        seconds = self._clock() - began
-        batches, skipped = taken.batches, taken.skipped
-        self._sink(
-            Observation(served.model, served.version, layers, found.classes, batches, skipped, seconds, agreement, fit)
-        )
-
-
-def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:
-    """Returns the statistics without rows that hold NaN or infinity: one such row would spoil the whole window."""
-    kept = np.logical_and.reduce([rows.finite for rows in layers.values()])
-    return layers if kept.all() else {name: rows.take(kept) for name, rows in layers.items()}

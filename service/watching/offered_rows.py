@@ -1,12 +1,12 @@
 """Rows of one served batch, or of several, that are to be observed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from models.datatypes import Array
 from service.catalog.served_version import ServedVersion
-from service.watching.observed_model import Inputs
 
 
 class OfferedRows(NamedTuple):
@@ -21,7 +21,7 @@ class OfferedRows(NamedTuple):
     """
 
     served: ServedVersion
-    inputs: Inputs
+    inputs: Mapping[str, Array]
     rows: int
     skipped: int
     batches: int = 1

@@ -14,12 +14,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from time import time
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
 
 from service.telemetry.statistics import Delivery
-from service.watching.alarm import Alarm
+
+if TYPE_CHECKING:
+    from service.watching.alarm import Alarm  # slow to import
 
 log = structlog.get_logger()
 
@@ -88,14 +91,14 @@ class Webhook:
                 task.cancel()
                 await asyncio.wait([task])
 
-    def publish(self, alarm: Alarm) -> None:
+    def publish(self, alarm: "Alarm") -> None:
         """Send an alarm that begins or ends. From any thread."""
         if self._loop is not None:
             body = _body(alarm)
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(self._enqueue, f"msg_{secrets.token_hex(12)}", body)
 
-    async def deliver(self, alarm: Alarm, identity: str) -> None:
+    async def deliver(self, alarm: "Alarm", identity: str) -> None:
         """Send an alarm that begins or ends. Returns when it was delivered, or has failed for the last time.
 
         Args:
@@ -143,7 +146,7 @@ class Webhook:
         return False
 
 
-def _body(alarm: Alarm) -> bytes:
+def _body(alarm: "Alarm") -> bytes:
     return orjson.dumps({"type": "drift", "timestamp": alarm.time, "data": alarm.model_dump(mode="json")})
 
 

@@ -7,10 +7,9 @@ inner lists, and that the text has no more brackets than the shape explains.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ if HAS_READER:
     from service.wire import number_reader
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """How the numbers of a datatype are read.
 
     Attributes:

@@ -6,8 +6,7 @@ https://www.tensorflow.org/tfx/serving/api_rest
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.datatypes import Array, Datatype
 from models.errors import InvalidInput
@@ -29,8 +28,7 @@ _BYTES_SUFFIX = "_bytes"
 """Outputs whose names end so are written in base64."""
 
 
-@dataclass(frozen=True)
-class PredictRequest:
+class PredictRequest(NamedTuple):
     """A validated request.
 
     Attributes:

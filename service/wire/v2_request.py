@@ -4,7 +4,6 @@ https://github.com/kserve/open-inference-protocol: specification/protocol/infere
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from json import JSONDecoder
 from typing import Any, NamedTuple
 
@@ -31,8 +30,7 @@ MAX_DESCRIPTION_BYTES = 1 << 16
 _BINARY_SIZE = '"binary_data_size"'
 
 
-@dataclass(frozen=True)
-class RequestedOutput:
+class RequestedOutput(NamedTuple):
     """An output that the client requests.
 
     Attributes:

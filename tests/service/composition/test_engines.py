@@ -11,7 +11,8 @@ from models.parity.changes import AnswerChanges
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
 from models.stored_graph import SerializedGraph
-from service.composition.engines import engine_opener, first_layers_opener, observed_model_opener, twin_opener
+from service.composition.engines import engine_opener
+from service.composition.observed_engines import first_layers_opener, observed_model_opener, twin_opener
 from service.inference.limits import Limits
 from service.settings import Settings
 from service.watching.twin_making import TwinMaker
@@ -59,7 +60,7 @@ def test_where_they_change_or_it_cannot_be_converted_it_is_served_in_float32(
     def refuse(*_: object) -> AnswerChanges:
         raise InvalidInput(reason, "inputs")
 
-    monkeypatch.setattr("service.composition.engines.to_half", to_half)
+    monkeypatch.setattr("service.composition.rounded_engines.to_half", to_half)
     if reason == "rows are refused":  # a graph may refuse random ones
         monkeypatch.setattr(AnswerChanges, "between", refuse)
 

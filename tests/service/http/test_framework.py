@@ -24,7 +24,10 @@ def framework(*, on_build: Callable[[], object] = lambda: None) -> Framework:
         app.add_api_route("/", lambda: "here")
         return app
 
-    return Framework(build)
+    async def open_parts() -> None:
+        pass
+
+    return Framework(build, open_parts)
 
 
 async def get(app: Framework) -> int:

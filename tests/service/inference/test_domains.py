@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import Overloaded
+from service.catalog.served_domains import ServedDomains
 from service.inference.domains import DomainRouter, describe_versions, join_rows, split_rows
 from service.telemetry.statistics import ServiceStatistics
 from tests.awaiting import within_time
@@ -19,9 +20,8 @@ def served(version: int) -> Any:
 
 
 def served_domains(choose: Any = None) -> Any:
-    return SimpleNamespace(
-        parent=served(1), versions=(served(2), served(3)), rule=SimpleNamespace(choose=choose), margins=(0.0, 0.0)
-    )
+    rule: Any = SimpleNamespace(choose=choose)
+    return ServedDomains(served(1), (served(2), served(3)), (0.0, 0.0), rule)
 
 
 def test_parts_are_joined_in_the_order_of_the_rows() -> None:

@@ -93,3 +93,21 @@ def test_a_handler_that_fails_is_called_again() -> None:
                 await calls.get()
 
     asyncio.run(within_time(test(), "the handler was not called again"))
+
+
+def test_a_topic_that_is_watched_later_is_handled_as_the_others_are() -> None:
+    async def test() -> None:
+        called: asyncio.Queue[str] = asyncio.Queue()
+
+        async def note() -> None:
+            await called.put("jobs")
+
+        membership = Membership(MemoryStore(), member("a"), heartbeat=3600)
+        async with membership.running():
+            membership.watch("jobs", note)
+            assert await called.get() == "jobs"
+            await membership.announce("jobs")
+            assert await called.get() == "jobs"
+        assert called.empty()
+
+    asyncio.run(within_time(test(), "the handler was not called"))

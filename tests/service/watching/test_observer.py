@@ -15,6 +15,7 @@ from models.moments.window import WindowMoments
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
 from service.watching import observer as observer_module
+from service.watching.batch_observer import BatchObserver
 from service.watching.budget import Budget
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
@@ -77,7 +78,8 @@ def observers(statistics: ServiceStatistics) -> Iterator[Callable[..., Observer]
         budget: Budget | None = None,
         **given: Callable[[], float],
     ) -> Observer:
-        made.append(Observer(ObservedModels(open_model), sink, budget or Budget(percent=100), statistics, **given))
+        batch_observer = BatchObserver(ObservedModels(open_model), sink, **given)
+        made.append(Observer(lambda: batch_observer, budget or Budget(percent=100), statistics, **given))
         return made[-1]
 
     yield start

@@ -12,6 +12,7 @@ from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
 from service.telemetry.statistics import ServiceStatistics
+from service.watching.batch_observer import BatchObserver
 from service.watching.budget import Budget
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
@@ -97,9 +98,8 @@ def test_what_is_observed_says_which_version_the_rows_fit(source: int, fit: int)
     graph = domain_bundle(UP).observed
     assert graph is not None
     models = ObservedModels(lambda version: ObservedModel(version, Engine(graph, version.manifest.inputs)))
-    observer = Observer(
-        models, seen.append, Budget(percent=100), ServiceStatistics(), fits=fits(Loaded(served(PARENT_BUNDLE)))
-    )
+    batch_observer = BatchObserver(models, seen.append, fits=fits(Loaded(served(PARENT_BUNDLE))))
+    observer = Observer(lambda: batch_observer, Budget(percent=100), ServiceStatistics())
     rows = rows_of(source, 21)
     rows[3] = np.nan  # left out
 
