@@ -1,20 +1,22 @@
 """Held-out rows -> a model's drift reference: expected statistics, and thresholds for windows of rows.
 
-Windows of n rows are drawn from the N held-out rows. A drawn window's average deviates from that of all N by less than
-a window of new rows does (`DrawnWindows.error`, `models.drift.reference.standard_error`): measured each in its own
-standard error, the two deviations are alike, also where n is no small part of N. The threshold at
-false-alarm rate alpha is the ``ceil((B + 1)(1 - alpha))``-th smallest statistic of B windows, the conformal quantile
-(Vovk et al. 2005): were the windows independent, an undisturbed one would exceed it with a probability of at most
-alpha. They share rows, so the rate is measured on rows of their own, and stated with that measurement.
+A random half of the held-out rows stands for new rows, the other half for the reference that they meet, and that for
+several halves. Averages, spreads and directions fit the rows that they are from; others deviate by more, and where a
+channel has long tails by much more. Windows of n rows are drawn from the one half, and deviate from the other one's
+averages by the variances of both (`DrawnWindows.error`), a window of new rows from all by less
+(`models.drift.reference.standard_error`): measured each in its own standard error, the two deviations are alike. The
+reference of all rows fits new rows better than that of half of them: the thresholds are on the safe side.
 
-The directions of a layer fit the rows that they are from. So the windows are drawn from a random half of the rows, and
-looked at along the directions of the other half, for several halves. The version has the directions of all rows, which
-fit new rows better than those of half of them: its thresholds are on the safe side.
+The threshold at false-alarm rate alpha is the ``ceil((B + 1)(1 - alpha))``-th smallest statistic of B windows, the
+conformal quantile (Vovk et al. 2005): were the windows independent, an undisturbed one would exceed it with a
+probability of at most alpha. They share rows, so the rate is measured on rows of their own, and stated with that
+measurement.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,13 +87,13 @@ def estimate(
         thresholds=tuple(_quantiles(found.overall) for found in drawn),
         layers={
             name: LayerReference(
-                mean=_channels(layer.expected.mean),
-                mean_square=_channels(layer.expected.mean_square),
-                mean_spread=_channels(layer.expected.mean_spread),
-                square_spread=_channels(layer.expected.square_spread),
+                mean=_channels(layer.fit.expected.mean),
+                mean_square=_channels(layer.fit.expected.mean_square),
+                mean_spread=_channels(layer.fit.expected.mean_spread),
+                square_spread=_channels(layer.fit.expected.square_spread),
                 usual_deviation=tuple(found.usual[name].deviation for found in drawn),
                 usual_divergence=tuple(found.usual[name].divergence for found in drawn),
-                directions=layer.directions.stated(),
+                directions=layer.fit.directions.stated(),
                 usual_t_squared=tuple(found.usual[name].t_squared for found in drawn),
                 thresholds=tuple(_quantiles(found.by_layer[name]) for found in drawn),
                 kl_noise=tuple(found.kl_noise[name] for found in drawn),
@@ -110,29 +112,31 @@ def estimate(
     )
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A layer's held-out rows, what they let expect, what those of each predicted class do, and their directions."""
+class _Fit(NamedTuple):
+    """What rows of a layer let expect, and the directions in which they hardly vary."""
 
-    rows: RowStatistics
     expected: ExpectedMoments
-    given: ClassConditionalMoments | None
-    num_directions: int
+    directions: Directions
 
     @classmethod
-    def of(cls, rows: RowStatistics, one_hot: Float64 | None, num_directions: int) -> "_Layer":
+    def of(cls, rows: RowStatistics, num_directions: int) -> Self:
+        expected = ExpectedMoments.of_rows(rows)
+        standardized = expected.standardized(rows.mean, rows.mean_square)
+        return cls(expected, Directions.of_rows(*standardized, num_directions))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer's held-out rows, what they let expect, and what those of each predicted class do."""
+
+    rows: RowStatistics
+    fit: _Fit
+    given: ClassConditionalMoments | None
+
+    @classmethod
+    def of(cls, rows: RowStatistics, one_hot: Float64 | None, num_directions: int) -> Self:
         given = None if one_hot is None else ClassConditionalMoments.of_rows(rows, one_hot)
-        return cls(rows, ExpectedMoments.of_rows(rows), given, num_directions)
-
-    @property
-    def directions(self) -> Directions:
-        """Those of all rows."""
-        return self.directions_of(slice(None))
-
-    def directions_of(self, chosen: slice | NDArray[np.int64]) -> Directions:
-        """Those of some rows."""
-        standardized = self.expected.standardized(self.rows.mean[chosen], self.rows.mean_square[chosen])
-        return Directions.of_rows(*standardized, self.num_directions)
+        return cls(rows, _Fit.of(rows, num_directions), given)
 
     def averages(self, drawn: DrawnWindows) -> Iterator[tuple[slice, Float64, Float64]]:
         """The means and mean squares of a few windows at a time: of all, they would not stay in the processor's cache.
@@ -149,16 +153,20 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Half:
-    """A random half of the held-out rows, by index, and the directions of the other half, by layer."""
+    """A random half of the held-out rows, by index, and what the other half, of `others` rows, lets expect by layer."""
 
     rows: NDArray[np.int64]
-    directions: dict[str, Directions]
+    others: int
+    fits: dict[str, _Fit]
 
 
 def _halves(layers: Mapping[str, _Layer], rows: int, random: np.random.Generator) -> Iterator[_Half]:
     for _ in range(_DRAWS // _CHUNK):
         half, other = np.array_split(random.permutation(rows), 2)
-        yield _Half(half, {name: layer.directions_of(other) for name, layer in layers.items()})
+        fits = {
+            name: _Fit.of(layer.rows.take(other), len(layer.fit.directions.weights)) for name, layer in layers.items()
+        }
+        yield _Half(half, len(other), fits)
 
 
 @dataclass(frozen=True)
@@ -195,27 +203,29 @@ def _draw(
     classes, given = np.zeros(_DRAWS), np.zeros(_DRAWS)
     for start, half in zip(range(0, _DRAWS, _CHUNK), halves, strict=True):
         drawn, chunk = DrawnWindows.draw(rows, half.rows, size, _CHUNK, random), slice(start, start + _CHUNK)
-        error, shares = drawn.error, None
+        error, shares = drawn.error(half.others), None
         if one_hot is not None:
             shares, total = drawn.average(one_hot), one_hot.sum(axis=0)
             counts = np.rint(size * shares)
             classes[chunk] = g_statistic(counts, total if drawn.replaced else total - counts)
         for name, layer in layers.items():
             for part, mean, mean_square in layer.averages(drawn):
-                parts[name].append(layer.expected.figures(mean, mean_square, half.directions[name]))
-                distance[name][chunk][part] = layer.expected.wasserstein_squared(mean, mean_square).mean(axis=1)
+                expected, directions = half.fits[name]
+                parts[name].append(expected.figures(mean, mean_square, directions))
+                distance[name][chunk][part] = expected.wasserstein_squared(mean, mean_square).mean(axis=1)
                 if layer.given is not None and shares is not None:
                     statistic = layer.given.statistic(mean, mean_square, shares[part], size, drawn=not drawn.replaced)
                     given[chunk][part] = np.maximum(given[chunk][part], statistic)
     figures = {name: Figures.joined(found) for name, found in parts.items()}
     usual = {name: Usual(*map(_usual, found.in_errors(error))) for name, found in figures.items()}
     by_layer = {name: usual[name].of_windows(size).statistic(found, error) for name, found in figures.items()}
+    noise = (1 / size + 1 / rows) / error**2  # of new windows, relative to that of the drawn ones
     return _Drawn(
         overall=np.max(list(by_layer.values()), axis=0),
         by_layer=by_layer,
         usual=usual,
-        kl_noise={name: float(found.divergence.mean()) for name, found in figures.items()},
-        wasserstein_noise={name: float(distance[name].mean()) for name in layers},
+        kl_noise={name: noise * float(found.divergence.mean()) for name, found in figures.items()},
+        wasserstein_noise={name: noise * float(distance[name].mean()) for name in layers},
         classes=classes,
         given=given,
     )

@@ -11,8 +11,8 @@ is Hotelling's statistic (1931, "The Generalization of Student's Ratio") over th
 eigenvalues, which are the ones that nothing else looks along. The ridge ``l = 0.01 + 0.3 p / n``, for p numbers and n
 rows, keeps directions that few rows only seem not to vary in from deciding alone (Hoerl & Kennard 1970).
 
-The eigenvectors fit the rows that they are from, in which T^2 is smaller than in others. What is usual of it has to be
-measured on others: see `models.drift.calibration`.
+The eigenvectors fit the rows that they are from, in which T^2 is smaller than in others: `models.drift.calibration`
+measures what is usual of it on others.
 """
 
 import base64
@@ -65,8 +65,8 @@ class Directions:
         variances, vectors = np.linalg.eigh(both.T @ both / rows)
         ridge = _RIDGE + _RIDGE_BY_ROWS * numbers / rows
         spreads = np.sqrt(np.maximum(variances[:count], 0) + ridge)
-        # Rounded from the start: where channels depend on each other exactly, as behind a convolution that widens, there
-        # is nothing but rounding along the directions, and what is usual of it has to be that of the stored ones.
+        # Rounded from the start: where channels depend on each other exactly, as behind a convolution that widens,
+        # there is nothing but rounding along the directions, and what is usual of it has to be that of the stored ones.
         return cls(channels, (vectors[:, :count].T / spreads[:, None]).astype(np.float16).astype(np.float64))
 
     @classmethod

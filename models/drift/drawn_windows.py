@@ -20,11 +20,13 @@ class DrawnWindows:
 
     Attributes:
         rows: how many there are.
+        among: of these, from which the windows were drawn.
         indices: of each window's rows, shape (windows, size).
         replaced: whether a row may be in a window more than once.
     """
 
     rows: int
+    among: int
     indices: NDArray[np.int64]
     replaced: bool
 
@@ -43,20 +45,20 @@ class DrawnWindows:
         """
         per_order = len(among) // size
         if per_order < 2:
-            return cls(rows, random.choice(among, (count, size)), replaced=True)
+            return cls(rows, len(among), random.choice(among, (count, size)), replaced=True)
         orders = np.tile(among, (-(-count // per_order), 1))
         cut = random.permuted(orders, axis=1)[:, : per_order * size].reshape(-1, size)
-        return cls(rows, cut[:count], replaced=False)
+        return cls(rows, len(among), cut[:count], replaced=False)
 
-    @property
-    def error(self) -> float:
-        """Standard error of a window's average from that of all rows, in standard deviations over rows.
+    def error(self, others: int) -> float:
+        """Standard error of a window's average from that of other rows, in standard deviations over rows.
 
-        A random part of n of N rows without replacement deviates by ``sqrt(1/n - 1/N)``, whether it is drawn at once or
-        from a random half. With replacement from a random half, it deviates by ``1/n`` from that half, and the half by
-        ``1/N`` from all, in squares.
+        Windows with replacement have the error of the part that they were drawn from besides their own.
+
+        Args:
+            others: rows of the same kind, none of which is among those that the windows were drawn from.
         """
-        return sqrt(1 / self.size + (1 if self.replaced else -1) / self.rows)
+        return sqrt(1 / self.size + (1 / self.among if self.replaced else 0) + 1 / others)
 
     @property
     def size(self) -> int:

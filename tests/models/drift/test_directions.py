@@ -1,9 +1,5 @@
 """Directions in which channels hardly vary together: `models.drift.directions`, against Hotelling's statistic."""
 
-from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -17,6 +13,7 @@ from models.drift.directions import MAX_CHANNELS, Directions, choose_channels, d
 from models.manifest import DriftReference, LayerDirections
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
+from tests.models.drift.population import fitted_halves
 
 CHANNELS = 4
 NUMBERS = 2 * CHANNELS
@@ -127,11 +124,7 @@ def test_few_held_out_rows_do_not_raise_false_alarms(monkeypatch: pytest.MonkeyP
 
     assert np.mean([false_alarms() for _ in range(5)]) < 0.03
 
-    def fitted(layers: Mapping[str, Any], rows: int, _: np.random.Generator) -> list[Any]:
-        directions = {name: layer.directions for name, layer in layers.items()}
-        return [SimpleNamespace(rows=np.arange(rows), directions=directions)] * 16
-
-    monkeypatch.setattr(calibration, "_halves", fitted)
+    monkeypatch.setattr(calibration, "_halves", fitted_halves)
     assert false_alarms() > 0.3  # thresholds of the rows that the directions are from
 
 
