@@ -1,5 +1,7 @@
 """What changes when a model is computed less precisely. numpy's rounding to half precision is the oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,5 +47,13 @@ def test_classes_that_change_are_counted() -> None:
 
     assert changes.moved == 256
     assert changes.agreement == 0
-    with pytest.raises(ParityError, match=r"the class of 256 of 256 rows \(at most 1.0% may change\)"):
+    with pytest.raises(ParityError, match=r"the class of 256 of 256 rows \(at most 2 may change\)"):
         changes.validate(min_agreement=0.99)
+
+
+def test_one_row_between_two_classes_does_not_decide() -> None:
+    changes = AnswerChanges(rows=256, moved=1, outputs={})
+
+    changes.validate(min_agreement=0.999)
+    with pytest.raises(ParityError, match="2 of 256"):
+        replace(changes, moved=2).validate(min_agreement=0.999)
