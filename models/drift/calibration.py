@@ -50,6 +50,8 @@ _DRAWS = 8000
 _CHUNK = 500
 _CACHED = 16_384
 _MIN_USUAL = 1e-12
+_LARGEST = float(np.finfo(np.float32).max)
+"""Of a mean square that the reference can state."""
 
 
 def estimate(
@@ -67,11 +69,12 @@ def estimate(
         With thresholds for windows of up to N/2 rows, out of `WINDOWS`.
 
     Raises:
-        InvalidInput: there are no layers, or fewer than `MIN_HELD_OUT_ROWS` rows.
+        InvalidInput: there are no layers, fewer than `MIN_HELD_OUT_ROWS` rows, or some that are not finite in a layer.
     """
     rows = len(next(iter(observed.values()), ()))
     if rows < MIN_HELD_OUT_ROWS:
         raise InvalidInput(f"got {rows} held-out rows, thresholds need at least {MIN_HELD_OUT_ROWS}")
+    _require_finite(observed)
     one_hot = None if predicted is None else np.eye(num_classes)[predicted]
     num_channels = sum(found.mean.shape[1] for found in observed.values())
     by_class = one_hot if num_classes * num_channels <= MAX_CLASS_CHANNELS else None
@@ -110,6 +113,17 @@ def estimate(
             given_thresholds=tuple(_quantiles(found.given) for found in drawn),
         ),
     )
+
+
+def _require_finite(observed: Mapping[str, RowStatistics]) -> None:
+    for name, found in observed.items():
+        is_finite = np.isfinite(found.mean) & (np.abs(found.mean_square) < _LARGEST)
+        broken = np.flatnonzero(~np.all(is_finite, axis=1))
+        if broken.size:
+            raise InvalidInput(
+                f"layer '{name}' gives no finite numbers for {broken.size} of {len(found)} held-out rows, "
+                f"the first of which is row {broken[0]}: leave them out"
+            )
 
 
 class _Fit(NamedTuple):

@@ -31,6 +31,15 @@ def test_thresholds_need_rows() -> None:
     assert estimate(rows, None, CLASSES).classes is None
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_held_out_rows_that_are_not_finite_are_named(value: float) -> None:
+    rows, labels = population(80, seed=0)
+    rows["second"].mean_square[[3, 7], 2] = value
+
+    with pytest.raises(InvalidInput, match=r"layer 'second' .* 2 of 80 held-out rows, the first of which is row 3"):
+        estimate(rows, labels, CLASSES)
+
+
 def test_the_reference_survives_json() -> None:
     again = DriftReference.model_validate_json(reference().model_dump_json())
 
