@@ -66,13 +66,13 @@ def random_rows(
         inputs: of a model.
         count: of rows.
         seed: of the generator.
-        free_size: of axes other than the first, where the model leaves them free.
+        free_size: of axes other than the first and those that are as long, where the model leaves them free.
         positive: evenly distributed from 0 to 1, in place of standard normal.
     """
     generator = random.Random(seed)  # noqa: S311 - no secret follows from it
     rows: Arrays = {}
     for spec in inputs:
-        free = [count if axis == 0 else free_size for axis in range(len(spec.shape))]
+        free = [count if axis in (0, *(spec.batch_axes or ())) else free_size for axis in range(len(spec.shape))]
         shape = tuple(free[axis] if size < 0 else size for axis, size in enumerate(spec.shape))
         fractional = spec.datatype in FLOATING
         draw = _draw_bits if not fractional else _draw_positive if positive else _draw_normal
@@ -106,6 +106,8 @@ def _draw_bits(generator: random.Random, count: int) -> Array:
 def zeros(spec: TensorSpec, rows: int) -> Array:
     """Rows of zeros; 1 stands for every free size of a row. One value of a tensor without a batch axis."""
     shape = [1 if size < 0 else size for size in spec.shape]
+    for axis in spec.batch_axes or ():
+        shape[axis] = rows
     if spec.has_free_first_axis:
         shape[0] = rows
     return np.zeros(shape, dtype=to_numpy(spec.datatype))

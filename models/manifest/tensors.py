@@ -16,6 +16,11 @@ class TensorSpec(Record):
     shape: tuple[int, ...] = Field(
         description="-1 for a free size; none for a scalar. The first axis is the batch, if the model has one"
     )
+    batch_axes: tuple[int, ...] | None = Field(
+        default=None,
+        description="of an input, axes after the first that are as long as the first axis of an input, since the graph "
+        "gives both the same name, such as the second one of a recurrent state; absent where there are none",
+    )
 
     @property
     def has_free_first_axis(self) -> bool:

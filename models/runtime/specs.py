@@ -1,5 +1,7 @@
 """What a graph takes and gives, as onnxruntime sees it."""
 
+from collections.abc import Collection
+
 import onnxruntime
 
 from models.datatypes import Datatype
@@ -33,11 +35,14 @@ def specs(graph: SerializedGraph) -> tuple[tuple[TensorSpec, ...], tuple[TensorS
         GraphError: onnxruntime cannot load it, or a tensor is of a type that is not served.
     """
     session = open_session(graph, optimize=False)
-    return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))
+    inputs = session.get_inputs()
+    firsts = {tensor.shape[0] for tensor in inputs if tensor.shape and isinstance(tensor.shape[0], str)}
+    return tuple(_spec(tensor, firsts) for tensor in inputs), tuple(map(_spec, session.get_outputs()))
 
 
-def _spec(tensor: onnxruntime.NodeArg) -> TensorSpec:
+def _spec(tensor: onnxruntime.NodeArg, firsts: Collection[str] = ()) -> TensorSpec:
     if tensor.type not in _DATATYPES:
         raise GraphError(f"'{tensor.name}' is a {tensor.type}, which is not served")
     shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
-    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=shape)
+    batch_axes = tuple(axis for axis, size in enumerate(tensor.shape) if axis and size in firsts)
+    return TensorSpec(name=tensor.name, datatype=_DATATYPES[tensor.type], shape=shape, batch_axes=batch_axes or None)

@@ -6,7 +6,7 @@ import pytest
 from models.datatypes import Arrays
 from models.errors import InvalidInput
 from models.manifest import TensorSpec
-from models.rows import count_rows, random_rows, stack_rows, validate_rows
+from models.rows import count_rows, random_rows, stack_rows, validate_rows, zeros
 
 INPUTS = (
     TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1)),
@@ -60,6 +60,13 @@ def test_a_model_without_a_batch_axis_has_no_rows(shape: tuple[int, ...]) -> Non
 
     with pytest.raises(InvalidInput, match="rows: the model has no batch axis"):
         validate_rows({"x": np.zeros(shape, np.float32)}, (spec,), "rows")
+
+
+def test_axes_as_long_as_the_batch_get_the_number_of_rows() -> None:
+    state = TensorSpec(name="state", datatype="FP32", shape=(2, -1, -1), batch_axes=(1,))
+
+    assert random_rows((state,), 5, seed=0)["state"].shape == (2, 5, 64)
+    assert zeros(state, 5).shape == (2, 5, 1)
 
 
 def test_random_rows_have_each_inputs_type_and_shape() -> None:

@@ -133,6 +133,31 @@ def test_a_network_of_positive_inputs_is_folded_watched_and_compared(
     np.testing.assert_allclose(load(bundle.folded, optimize=True)({"x": x})["y"], expected, rtol=1e-5, atol=1e-5)
 
 
+def recurrent(batch: str) -> onnx.ModelProto:
+    """A layer beside a recurrent state, whose second axis is the batch."""
+    return onnx.parser.parse_model(
+        f'<ir_version: 9, opset_import: ["" : 18]> network (float[N, 3] x, float[1, {batch}, 2] h) => (float[N, 2] y) '
+        "<float[3, 2] w = {1, 2, 3, 4, 5, 6}, float[2] gamma = {1, -2}, float[2] beta = {0.5, 1}, int64[1] zero = {0}, "
+        "float[2] mean = {2, -1}, float[2] var = {4, 0.25}> { m = MatMul(x, w) "
+        "b = BatchNormalization(m, gamma, beta, mean, var) s = Squeeze(h, zero) y = Add(b, s) }"
+    )
+
+
+def test_a_network_whose_state_has_the_batch_on_another_axis_is_folded_and_compared(file: Path) -> None:
+    """Only random inputs of one batch can be run."""
+    bundle = imported(recurrent("N"), file)
+
+    manifest = bundle.manifest
+    assert (manifest.norm_layers[0].placement.kind, manifest.parity.skipped) == ("folded_back", None)
+    assert (set(manifest.limits), manifest.inputs[1].batch_axes) == ({"batching"}, (1,))
+    generator = np.random.default_rng(0)
+    x, h = (generator.normal(size=size).astype(np.float32) for size in ((6, 3), (1, 6, 2)))
+    m = x.astype(np.float64) @ np.arange(1, 7).reshape(3, 2)
+    expected = (m - [2, -1]) / np.sqrt(np.array([4, 0.25]) + 1e-5) * [1, -2] + [0.5, 1] + h[0]
+    np.testing.assert_allclose(load(bundle.folded, optimize=True)({"x": x, "h": h})["y"], expected, rtol=1e-5, atol=1e-5)
+    assert "folding" in imported(recurrent("M"), file).manifest.limits
+
+
 def test_a_network_that_draws_at_random_is_served_as_it_is(file: Path) -> None:
     model = linear_norm()
     name = model.graph.node[0].input[0]

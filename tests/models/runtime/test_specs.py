@@ -1,5 +1,6 @@
 """Inputs and outputs of a graph."""
 
+import onnx
 import pytest
 
 from models.errors import GraphError
@@ -13,6 +14,17 @@ def test_the_first_axis_may_be_fixed_or_free(batch: str, size: int) -> None:
     inputs, outputs = specs(serialize(linear_norm(batch=batch)))
 
     assert [spec.shape for spec in (*inputs, *outputs)] == [(size, 4), (size, 3)]
+
+
+def test_axes_of_the_name_of_a_first_axis_are_as_long() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18]> network (float[N, T] x, float[2, N, T, N] h, float s) '
+        "=> (float[N, T] y) { y = Identity(x) }"
+    )
+
+    inputs, outputs = specs(serialize(model))
+
+    assert [spec.batch_axes for spec in (*inputs, *outputs)] == [None, (1, 3), None, None]
 
 
 def test_what_onnxruntime_cannot_load_is_an_error() -> None:
