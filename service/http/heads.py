@@ -35,7 +35,12 @@ _ONCE = frozenset(
         b"transfer-encoding",
     }
 )
+_HTTP2_PREFACE = "PRI"
+"""What the parser says of the first line of HTTP/2."""
 INVALID = PublicError(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1")
+NO_HTTP2 = PublicError(
+    HTTPStatus.BAD_REQUEST, "the request is HTTP/2: this port takes HTTP/1.1, and gRPC has a port of its own, --grpc-port"
+)
 URL_TOO_LONG = PublicError(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL: longer than {MAX_URL_BYTES} bytes")
 TOO_MANY_HEADERS = PublicError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"headers: more than {MAX_HEADERS}")
 HEADER_TOO_LARGE = PublicError(
@@ -109,7 +114,8 @@ def reason(error: httptools.HttpParserError | Refused) -> PublicError:
     if isinstance(cause, DengeError):
         return public_error(cause)
     if cause is None or isinstance(cause, httptools.HttpParserError):
-        return INVALID
+        # An answer in HTTP/2 (GOAWAY) would have clients of gRPC connect again at once, for ever.
+        return NO_HTTP2 if _HTTP2_PREFACE in str(error) else INVALID
     log.error("unexpected_error", exc_info=cause)
     return INTERNAL
 

@@ -170,7 +170,8 @@ INVALID = {
         "not valid",
     ),
     "length and chunks": (400, http(BODY, Transfer_Encoding="chunked"), "not valid"),
-    "HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid"),
+    "HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "is HTTP/2: this port takes HTTP/1.1"),
+    "almost HTTP/2": (400, b"PRJ * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not valid"),
     "compressed before it is cut": (
         501,
         http(Content_Length="", Transfer_Encoding="gzip, chunked"),
