@@ -35,12 +35,16 @@ def write_file(file: Path, data: Content) -> None:
 
     Raises:
         FileExistsError: there is one already.
-        OSError: it cannot be written.
+        OSError: it cannot be written. It has the name of the file, also where the disk is full.
     """
-    with file.open("xb") as written:
-        written.write(data)
-        written.flush()
-        os.fsync(written.fileno())
+    try:
+        with file.open("xb") as written:
+            written.write(data)
+            written.flush()
+            os.fsync(written.fileno())
+    except OSError as error:
+        # Opening a file names it in the error, writing does not.
+        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def replace_file(file: Path, data: bytes, root: Path | None = None) -> None:

@@ -39,7 +39,8 @@ _HTTP2_PREFACE = "PRI"
 """What the parser says of the first line of HTTP/2."""
 INVALID = PublicError(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1")
 NO_HTTP2 = PublicError(
-    HTTPStatus.BAD_REQUEST, "the request is HTTP/2: this port takes HTTP/1.1, and gRPC has a port of its own, --grpc-port"
+    HTTPStatus.BAD_REQUEST,
+    "the request is HTTP/2: this port takes HTTP/1.1, and gRPC has a port of its own, --grpc-port",
 )
 URL_TOO_LONG = PublicError(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL: longer than {MAX_URL_BYTES} bytes")
 TOO_MANY_HEADERS = PublicError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"headers: more than {MAX_HEADERS}")

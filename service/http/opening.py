@@ -1,5 +1,6 @@
 """What the service listens on and prints: all that a process needs that answers no requests itself."""
 
+import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,8 +17,11 @@ STARTUP_FAILURE = 3
 
 
 def report_failure(error: Exception) -> None:
-    """Print why the service does not start, in one line."""
-    streams.standard_error().write(f"the service does not start: {error}\n".encode())
+    """Print why the service does not start, in one line. It names the file that could not be read or written."""
+    cause = error.__cause__
+    file = cause.filename if isinstance(cause, OSError) else None
+    named = f": '{os.fsdecode(file)}'" if isinstance(file, str | bytes) else ""
+    streams.standard_error().write(f"the service does not start: {error}{named}\n".encode(errors="backslashreplace"))
 
 
 @contextmanager

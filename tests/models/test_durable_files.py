@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.durable_files import delete_abandoned, make_folder, replace_file, staging
+from models.durable_files import delete_abandoned, make_folder, replace_file, staging, write_file
 from models.repository.repository import Repository
 from tests.bundles import tiny_bundle
 
@@ -86,6 +86,18 @@ def test_on_a_full_disk_the_file_stays_and_nothing_else_does(tmp_path: Path, mon
         replace_file(tmp_path / "file", b"second")
     assert content(tmp_path) == {"file": b"first"}
     assert hidden(tmp_path) == []
+
+
+def test_a_write_that_fails_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write_file(tmp_path / "new", b"data")
+
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "new"))
 
 
 def test_two_processes_replace_a_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,9 @@ def test_a_network_whose_state_has_the_batch_on_another_axis_is_folded_and_compa
     x, h = (generator.normal(size=size).astype(np.float32) for size in ((6, 3), (1, 6, 2)))
     m = x.astype(np.float64) @ np.arange(1, 7).reshape(3, 2)
     expected = (m - [2, -1]) / np.sqrt(np.array([4, 0.25]) + 1e-5) * [1, -2] + [0.5, 1] + h[0]
-    np.testing.assert_allclose(load(bundle.folded, optimize=True)({"x": x, "h": h})["y"], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        load(bundle.folded, optimize=True)({"x": x, "h": h})["y"], expected, rtol=1e-5, atol=1e-5
+    )
     assert "folding" in imported(recurrent("M"), file).manifest.limits
 
 

@@ -1,5 +1,6 @@
 """What is printed when the service has started."""
 
+import errno
 import json
 from io import BytesIO
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from models.errors import StorageError
 from service.host import sockets, streams
-from service.http.opening import announce, announce_others
+from service.http.opening import announce, announce_others, report_failure
 from service.settings import Settings
 from tests.bundles import image_bundle
 
@@ -52,3 +54,27 @@ def test_where_predictions_need_a_key_the_requests_have_a_place_for_it(printed: 
     requests = json.loads(printed.getvalue().splitlines()[0])["requests"]
     assert '-H "Authorization: Bearer $API_KEY"' in requests["try"]
     assert b"a-key-of-enough-length" not in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("/repository/m/folded.onnx", ": '/repository/m/folded.onnx'"),
+        (b"/r/\xff", ": '/r/\\udcff'"),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_a_start_that_fails_by_a_file_names_it(
+    monkeypatch: pytest.MonkeyPatch, file: str | bytes | int | None, named: str
+) -> None:
+    output = BytesIO()
+    monkeypatch.setattr(streams, "standard_error", lambda: output)
+    error = StorageError("load all models: No space left on device")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device", file)
+
+    report_failure(error)
+
+    assert (
+        output.getvalue().decode() == f"the service does not start: load all models: No space left on device{named}\n"
+    )
