@@ -20,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from models.datatypes import Arrays, Run
+from models.errors import ParityError
 from models.graph.weights import split_model
 from models.manifest import NormLayer, Parity, ParityComparison, TensorSpec
 from models.observation import ObservationReader, is_observation
@@ -142,7 +143,7 @@ def check(
     for candidate, optimize in (("folded, unoptimized", False), ("folded, optimized", True)):
         comparisons += samples.compare(reference, expected, candidate, load(folded, optimize=optimize), tolerances)
     progress(_STEP, 0.8)
-    comparisons += samples.compare(name, computed, "observed, optimized", observed.load(optimize=True), tolerances)
+    comparisons += _compare_observed(samples, name, computed, observed, tolerances, may_sum_roughly=not tolerance)
 
     return Parity(
         rows=sum(map(count_rows, samples.batches)) if has_batch_axis else len(samples.batches),
@@ -226,6 +227,35 @@ def _moment_tolerances(
     )
     folded = rounding.measure(pairs)
     return {name: rounding.moment_tolerance(tolerances[name], change) for name, change in folded.items()}
+
+
+def _compare_observed(
+    samples: _Samples,
+    reference: str,
+    computed: Sequence[Arrays],
+    observed: WatchedGraph,
+    tolerances: Mapping[str, float],
+    *,
+    may_sum_roughly: bool,
+) -> list[ParityComparison]:
+    """Of the observed graph with what the source graph computes.
+
+    onnxruntime sums the positions of a convolution's output one after the other where it is optimised. Of a channel
+    with almost the same value everywhere each addition rounds the same way, which is no fault of the graph: where it
+    agrees without optimisation, the moments of the optimised one may differ by `rounding.LARGEST_OF_SUMS`.
+    """
+    candidate, run = "observed, optimized", observed.load(optimize=True)
+    try:
+        return samples.compare(reference, computed, candidate, run, tolerances)
+    except ParityError:
+        if not may_sum_roughly:
+            raise
+    samples.compare(reference, computed, "observed, unoptimized", observed.load(optimize=False), tolerances)
+    wider = {
+        name: max(bound, rounding.LARGEST_OF_SUMS) if name.startswith(_MOMENTS) else bound
+        for name, bound in tolerances.items()
+    }
+    return samples.compare(reference, computed, candidate, run, wider)
 
 
 def _without_moments(tensors: Mapping[str, _T]) -> dict[str, _T]:
