@@ -16,14 +16,14 @@ measurement.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.batchnorm import Float64
 from models.classification import Classes
-from models.drift.directions import Directions, directions_per_layer
+from models.drift.directions import directions_per_layer
 from models.drift.divergence import g_statistic
 from models.drift.drawn_windows import DrawnWindows
 from models.drift.reference import ClassConditionalMoments, ExpectedMoments, Figures, Usual
@@ -81,7 +81,7 @@ def estimate(
     count = directions_per_layer({name: found.mean.shape[1] for name, found in observed.items()})
     layers = {name: _Layer.of(found, by_class, count) for name, found in observed.items()}
     windows = tuple(size for size in WINDOWS if size <= rows // 2)
-    halves = list(_halves(layers, rows, np.random.default_rng(seed)))
+    halves = list(_halves(layers, rows, count, np.random.default_rng(seed)))
     drawn = [_draw(layers, halves, one_hot, rows, size, np.random.default_rng([seed, size])) for size in windows]
     return DriftReference(
         rows=rows,
@@ -90,13 +90,13 @@ def estimate(
         thresholds=tuple(_quantiles(found.overall) for found in drawn),
         layers={
             name: LayerReference(
-                mean=_channels(layer.fit.expected.mean),
-                mean_square=_channels(layer.fit.expected.mean_square),
-                mean_spread=_channels(layer.fit.expected.mean_spread),
-                square_spread=_channels(layer.fit.expected.square_spread),
+                mean=_channels(layer.expected.mean),
+                mean_square=_channels(layer.expected.mean_square),
+                mean_spread=_channels(layer.expected.mean_spread),
+                square_spread=_channels(layer.expected.square_spread),
                 usual_deviation=tuple(found.usual[name].deviation for found in drawn),
                 usual_divergence=tuple(found.usual[name].divergence for found in drawn),
-                directions=layer.fit.directions.stated(),
+                directions=None if layer.expected.directions is None else layer.expected.directions.stated(),
                 usual_t_squared=tuple(found.usual[name].t_squared for found in drawn),
                 thresholds=tuple(_quantiles(found.by_layer[name]) for found in drawn),
                 kl_noise=tuple(found.kl_noise[name] for found in drawn),
@@ -126,31 +126,18 @@ def _require_finite(observed: Mapping[str, RowStatistics]) -> None:
             )
 
 
-class _Fit(NamedTuple):
-    """What rows of a layer let expect, and the directions in which they hardly vary."""
-
-    expected: ExpectedMoments
-    directions: Directions
-
-    @classmethod
-    def of(cls, rows: RowStatistics, num_directions: int) -> Self:
-        expected = ExpectedMoments.of_rows(rows)
-        standardized = expected.standardized(rows.mean, rows.mean_square)
-        return cls(expected, Directions.of_rows(*standardized, num_directions))
-
-
 @dataclass(frozen=True)
 class _Layer:
     """A layer's held-out rows, what they let expect, and what those of each predicted class do."""
 
     rows: RowStatistics
-    fit: _Fit
+    expected: ExpectedMoments
     given: ClassConditionalMoments | None
 
     @classmethod
     def of(cls, rows: RowStatistics, one_hot: Float64 | None, num_directions: int) -> Self:
         given = None if one_hot is None else ClassConditionalMoments.of_rows(rows, one_hot)
-        return cls(rows, _Fit.of(rows, num_directions), given)
+        return cls(rows, ExpectedMoments.of_rows(rows, num_directions), given)
 
     def averages(self, drawn: DrawnWindows) -> Iterator[tuple[slice, Float64, Float64]]:
         """The means and mean squares of a few windows at a time: of all, they would not stay in the processor's cache.
@@ -171,16 +158,18 @@ class _Half:
 
     rows: NDArray[np.int64]
     others: int
-    fits: dict[str, _Fit]
+    expected: dict[str, ExpectedMoments]
 
 
-def _halves(layers: Mapping[str, _Layer], rows: int, random: np.random.Generator) -> Iterator[_Half]:
+def _halves(
+    layers: Mapping[str, _Layer], rows: int, num_directions: int, random: np.random.Generator
+) -> Iterator[_Half]:
     for _ in range(_DRAWS // _CHUNK):
         half, other = np.array_split(random.permutation(rows), 2)
-        fits = {
-            name: _Fit.of(layer.rows.take(other), len(layer.fit.directions.weights)) for name, layer in layers.items()
+        expected = {
+            name: ExpectedMoments.of_rows(layer.rows.take(other), num_directions) for name, layer in layers.items()
         }
-        yield _Half(half, len(other), fits)
+        yield _Half(half, len(other), expected)
 
 
 @dataclass(frozen=True)
@@ -224,8 +213,8 @@ def _draw(
             classes[chunk] = g_statistic(counts, total if drawn.replaced else total - counts)
         for name, layer in layers.items():
             for part, mean, mean_square in layer.averages(drawn):
-                expected, directions = half.fits[name]
-                parts[name].append(expected.figures(mean, mean_square, directions))
+                expected = half.expected[name]
+                parts[name].append(expected.figures(mean, mean_square))
                 distance[name][chunk][part] = expected.wasserstein_squared(mean, mean_square).mean(axis=1)
                 if layer.given is not None and shares is not None:
                     statistic = layer.given.statistic(mean, mean_square, shares[part], size, drawn=not drawn.replaced)

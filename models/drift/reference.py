@@ -5,7 +5,7 @@ return one number for each window, shape (...).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite, sqrt
 from typing import NamedTuple, Self
 
@@ -123,15 +123,24 @@ class ExpectedMoments:
         )
 
     @classmethod
-    def of_rows(cls, rows: RowStatistics) -> "ExpectedMoments":
-        """Of held-out rows."""
+    def of_rows(cls, rows: RowStatistics, num_directions: int = 0) -> "ExpectedMoments":
+        """Of held-out rows.
+
+        Args:
+            rows: of shape (N, C).
+            num_directions: at most; 0 for none.
+        """
         mean, mean_square = rows.mean, rows.mean_square
-        return cls(
+        expected = cls(
             mean.mean(axis=0),
             mean_square.mean(axis=0),
             floor_spread(mean.std(axis=0)),
             floor_spread(mean_square.std(axis=0)),
         )
+        if not num_directions:
+            return expected
+        directions = Directions.of_rows(*expected.standardized(mean, mean_square), num_directions)
+        return replace(expected, directions=directions)
 
     @classmethod
     def standard(cls, num_features: int) -> "ExpectedMoments":
@@ -149,13 +158,14 @@ class ExpectedMoments:
         """How far both are from these averages, per channel, in standard deviations over rows, shape (..., C) each."""
         return (mean - self.mean) / self.mean_spread, (mean_square - self.mean_square) / self.square_spread
 
-    def figures(self, mean: Float64, mean_square: Float64, directions: Directions | None = None) -> Figures:
+    def figures(self, mean: Float64, mean_square: Float64, *, along_directions: bool = True) -> Figures:
         """How far windows are from these averages.
 
         Args:
             mean, mean_square: of the windows.
-            directions: that they are looked at along.
+            along_directions: whether to look along the directions, where these are known.
         """
+        directions = self.directions if along_directions else None
         off_mean, off_square = self.standardized(mean, mean_square)
         return Figures(
             np.maximum(np.abs(off_mean), np.abs(off_square)).max(axis=-1),
@@ -182,9 +192,8 @@ class ExpectedMoments:
 
     def statistic(self, mean: Float64, mean_square: Float64, error: float, usual: Usual) -> Float64:
         """The statistic of windows whose averages have this standard error, in standard deviations over rows."""
-        return usual.statistic(
-            self.figures(mean, mean_square, self.directions if isfinite(usual.t_squared) else None), error
-        )
+        figures = self.figures(mean, mean_square, along_directions=isfinite(usual.t_squared))
+        return usual.statistic(figures, error)
 
 
 @dataclass(frozen=True)

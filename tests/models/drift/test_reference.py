@@ -64,6 +64,20 @@ def test_the_statistic_of_a_window_is_the_largest_of_its_relative_figures() -> N
     assert along.statistic(np.array([np.inf, 0]), mean_square, 0.1, usual) == np.inf
 
 
+def test_what_rows_let_expect_has_directions_if_these_are_asked_for() -> None:
+    rows, _ = first_layer(500)
+    expected = ExpectedMoments.of_rows(rows, 2)
+    window = rows.mean[:50].mean(axis=0), rows.mean_square[:50].mean(axis=0)
+    off = [(np.mean(one[:50], axis=0) - one.mean(axis=0)) / one.std(axis=0) for one in (rows.mean, rows.mean_square)]
+
+    assert ExpectedMoments.of_rows(rows).directions is None
+    assert expected.directions is not None
+    squared = np.square(expected.directions.weights @ np.concatenate(off)).sum()
+    assert expected.figures(*window).t_squared == pytest.approx(squared)
+    assert squared > 0
+    assert expected.figures(*window, along_directions=False).t_squared == 0
+
+
 def test_rows_of_the_classes_that_a_window_has_deviate_as_their_standard_error_says() -> None:
     rows, labels = first_layer(4000)
     given = ClassConditionalMoments.of_rows(rows, np.eye(CLASSES)[labels])
