@@ -161,3 +161,21 @@ def test_every_worker_predicts_on_the_one_port(root: Path) -> None:
     assert len(answers) == 1
     path = "/inference.GRPCInferenceService/ModelInfer"
     assert f'denge_http_requests_total{{method="gRPC",route="{path}",status="200"}} 16.0' in metrics
+
+
+def lines_beside_the_log(root: Path, **variables: str) -> list[str]:
+    """What a service writes besides its own log when a call has more metadata than it takes."""
+    with (root.parent / "log").open("w+") as log, running(root, "--grpc-port", "0", stderr=log, **variables) as process:
+        with grpc.insecure_channel(serving(process).address) as channel, pytest.raises(grpc.RpcError) as refused:
+            Client(channel).call("ServerLive", metadata=[("large", "x" * (1 << 15))])
+        assert process.stop() == 0
+        log.seek(0)
+        lines = log.read().splitlines()
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    return [line for line in lines if not line.startswith("{")]
+
+
+def test_metadata_that_is_too_large_leaves_no_line_of_grpcs_own_in_the_log(root: Path) -> None:
+    assert lines_beside_the_log(root) == []
+    # gRPC's own lines do come there where it may write them.
+    assert "Log level INFO" in " ".join(lines_beside_the_log(root, GRPC_VERBOSITY="INFO"))
