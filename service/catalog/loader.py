@@ -7,11 +7,11 @@ from types import MappingProxyType
 import structlog
 
 from models.errors import DengeError, NotReady, ProviderUnavailable
-from models.memory import release_freed
 from models.repository.bundle import ServedBundle
 from models.repository.repository import Repository
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
+from service.host.memory import reusing_all_freed
 
 log = structlog.get_logger()
 
@@ -97,10 +97,10 @@ class Loader:
     def _load(self, name: str, version: int, reason_against: str) -> ServedVersion:
         if reason_against:
             raise NotReady(reason_against)
-        bundle = self._repository.read_served(name, version)
-        served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
-        del bundle
-        release_freed()
+        with reusing_all_freed():
+            bundle = self._repository.read_served(name, version)
+            served = ServedVersion(name, version, bundle.manifest, self._start(bundle))
+            del bundle
         self._on_loaded(served)
         log.info("loaded", model=name, version=version, provider=served.engine.provider)
         return served

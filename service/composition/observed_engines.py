@@ -12,12 +12,14 @@ from models.stored_graph import SerializedGraph
 from service.catalog.served_version import ServedVersion
 from service.composition.engines import warm_up_sizes
 from service.composition.shared_weights import is_worth_sharing, share_weights
+from service.host.memory import reusing_all_freed
 from service.inference.domains import MAX_CHOSEN_ROWS
 from service.settings import Settings
 from service.watching.observed_model import ObservedModel
 from service.watching.observer import MAX_OBSERVED_ROWS
 from service.watching.twin import Twin
 from service.watching.twin_making import TwinMaker
+from service.watching.twin_messages import MadeTwin
 from service.wire.graph_part import keep_outputs
 
 
@@ -27,12 +29,9 @@ def observed_model_opener(
     """Returns a function that opens the observed graph of a version; None where its bundle has none."""
 
     def open_observed_model(served: ServedVersion) -> ObservedModel | None:
-        bundle = repository.read_served(served.model, served.version)
-        if bundle.observed is None:
-            return None
-        shares = settings.provider == "cpu" and is_worth_sharing(bundle.observed)
-        graph = share_weights(served.engine, bundle.folded, bundle.observed) if shares else bundle.observed
-        return _open_observed(settings, served, graph, MAX_OBSERVED_ROWS)
+        with reusing_all_freed():
+            graph = _read_observed(settings, repository, served)
+            return None if graph is None else _open_observed(settings, served, graph, MAX_OBSERVED_ROWS)
 
     return open_observed_model
 
@@ -44,12 +43,9 @@ def first_layers_opener(settings: Settings, repository: Repository) -> Callable[
     """
 
     def open_first_layers(served: ServedVersion) -> ObservedModel | None:
-        observed = repository.read_served(served.model, served.version).observed
-        if observed is None:
-            return None
-        names = [layer.name for layer in first_layers(served.manifest)]
-        outputs = {of(name) for name in names for of in (mean_output, square_output, variance_output)}
-        return _open_observed(settings, served, keep_outputs(observed, outputs), MAX_CHOSEN_ROWS)
+        with reusing_all_freed():
+            graph = _read_first_layers(repository, served)
+            return None if graph is None else _open_observed(settings, served, graph, MAX_CHOSEN_ROWS)
 
     return open_first_layers
 
@@ -65,15 +61,25 @@ def twin_opener(settings: Settings, repository: Repository, maker: TwinMaker) ->
     def open_twin(served: ServedVersion) -> Twin | None:
         made = maker.make(repository.read(served.model, repository.trained_version(served.model, served.version)))
         release_freed()
-        if made is None:
-            return None
-        engine = Engine(
-            made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds, keep_memory=False
-        )
-        output = served.manifest.outputs[0].name
-        return Twin(made.estimator, lambda inputs: engine.run(inputs)[output], served.manifest.scores)
+        return None if made is None else _open_twin(settings, served, made)
 
     return open_twin
+
+
+def _read_observed(
+    settings: Settings, repository: Repository, served: ServedVersion
+) -> SerializedGraph | SharedGraph | None:
+    bundle = repository.read_served(served.model, served.version)
+    if bundle.observed is not None and settings.provider == "cpu" and is_worth_sharing(bundle.observed):
+        return share_weights(served.engine, bundle.folded, bundle.observed)
+    return bundle.observed
+
+
+def _read_first_layers(repository: Repository, served: ServedVersion) -> SerializedGraph | None:
+    observed = repository.read_served(served.model, served.version).observed
+    names = [layer.name for layer in first_layers(served.manifest)]
+    outputs = {of(name) for name in names for of in (mean_output, square_output, variance_output)}
+    return None if observed is None else keep_outputs(observed, outputs)
 
 
 def _open_observed(
@@ -89,5 +95,10 @@ def _open_observed(
         run_seconds=settings.run_seconds,
         keep_memory=False,
     )
-    release_freed()
     return ObservedModel(served, engine)
+
+
+def _open_twin(settings: Settings, served: ServedVersion, made: MadeTwin) -> Twin:
+    engine = Engine(made.graph, served.manifest.inputs, threads=1, run_seconds=settings.run_seconds, keep_memory=False)
+    output = served.manifest.outputs[0].name
+    return Twin(made.estimator, lambda inputs: engine.run(inputs)[output], served.manifest.scores)

@@ -31,6 +31,9 @@ Each accepted connection gives the interpreter away for a moment: with Python's 
 accepts sixteen of them waited for a thread up to sixteen times as long.
 """
 
+HEAD_START_SECONDS = 0.05
+"""Of the requests that have waited for the service to start, before it does what was put off."""
+
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
     """Configuration of uvicorn for an application.
@@ -132,6 +135,7 @@ class Server(uvicorn.Server):
         app = self.config.app
         assert isinstance(app, Application)  # noqa: S101
         try:
+            await asyncio.sleep(HEAD_START_SECONDS)
             await app.complete()
         finally:
             gc.freeze()  # what is there now stays, and need not be looked through again
