@@ -5,6 +5,7 @@ protocol does not have become the next wider one; the maps of scikit-learn's cla
 that have a value in the file become constants, as onnxruntime takes them.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 import onnx
@@ -29,6 +30,17 @@ _WIDER = {
     TensorProto.UINT2: TensorProto.UINT8,
 }
 """Element types that are not served, and those that have all of their values."""
+
+
+_STACKING = "stack_the_elements_of_"
+"""The name of a node that stacks a sequence begins so, and ends with that of the output."""
+
+
+def find_unstackable(message: str) -> str | None:
+    """The output whose elements could not be stacked, by what onnxruntime says of a run that failed; None if another
+    node failed."""
+    found = re.search(f"Name:'{_STACKING}(.*?)' Status Message", message)
+    return None if found is None else found[1]
 
 
 def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -144,7 +156,8 @@ class _Interface:
         tensor = first
         for position, (op_type, attributes) in enumerate(steps):
             result = last if position == len(steps) - 1 else self._fresh(f"{last}_{op_type}")
-            yield helper.make_node(op_type, [tensor], [result], self._fresh(op_type), **attributes)
+            name = f"{_STACKING}{last}" if op_type == "ConcatFromSequence" else op_type
+            yield helper.make_node(op_type, [tensor], [result], self._fresh(name), **attributes)
             tensor = result
 
     def _fresh(self, base: str) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 
 from models.datatypes import Array, Arrays, Run
 from models.errors import GraphError, ParityError
+from models.graph.interface import find_unstackable
 from models.graph.nodes import is_standard, nested
 from models.graph.weights import split_model
 from models.manifest import TensorSpec
@@ -61,7 +62,7 @@ def probe(graph: SerializedGraph, inputs: Sequence[TensorSpec], outputs: Sequenc
         inputs, outputs: of the graph, as `models.runtime.specs.specs` returns them.
 
     Raises:
-        GraphError: onnxruntime cannot load the graph.
+        GraphError: onnxruntime cannot load the graph, or an output is a sequence of tensors of different shapes.
     """
     run = load(graph, optimize=False)
     found: list[Arrays] = []
@@ -73,6 +74,12 @@ def probe(graph: SerializedGraph, inputs: Sequence[TensorSpec], outputs: Sequenc
             found = [run(draw(rows, seed=rows)) for rows in _ROWS]
         run_problem = _value_problem(graph, found[0], run(draw(_ROWS[0], seed=_ROWS[0])))
     except GraphError as error:
+        output = find_unstackable(str(error))
+        if output is not None:
+            raise GraphError(
+                f"output '{output}' is a sequence of tensors of different shapes, which no tensor can hold: give each "
+                "an output of its own, or pad them to one shape"
+            ) from error
         run_problem = f"it cannot be run on random inputs ({first_line(error)})"
     measured = tuple(_measured(spec, [result[spec.name] for result in found]) for spec in outputs)
     batch_problem = _batch_problem(run, inputs, measured, found, run_problem, draw)

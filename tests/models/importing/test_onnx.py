@@ -133,6 +133,22 @@ def test_a_network_of_positive_inputs_is_folded_watched_and_compared(
     np.testing.assert_allclose(load(bundle.folded, optimize=True)({"x": x})["y"], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("first", "is_served"), [("x", True), ("w", False)])
+def test_a_sequence_is_served_as_one_tensor_if_its_elements_have_one_shape(
+    file: Path, first: str, is_served: bool
+) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18]> network (float[N, 4] x) => (seq(float[M, K]) parts) '
+        f"<float[1, 3] w = {{1, 2, 3}}> {{ y = Neg(x) parts = SequenceConstruct({first}, y) }}"
+    )
+
+    if is_served:
+        assert [spec.shape for spec in imported(model, file).manifest.outputs] == [(-1, -1, -1)]
+        return
+    with pytest.raises(GraphError, match="output 'parts' is a sequence of tensors of different shapes"):
+        imported(model, file)
+
+
 def recurrent(batch: str) -> onnx.ModelProto:
     """A layer beside a recurrent state, whose second axis is the batch."""
     return onnx.parser.parse_model(
