@@ -27,7 +27,8 @@ from benchmarks.corruptions import Images
 from benchmarks.drift.rows import Indices, Model, Rows, TestImages, significance, windows
 from benchmarks.mnist_models import MODELS, add_options, read_model
 from benchmarks.pages import write_between
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.classification import probabilities
 from models.drift.detector import Detector
 from models.graph.load import parse

@@ -145,6 +145,12 @@ class Simulation:
                 for name, found in layers.items()
             }
             scores = np.where(is_crafted[:, None], crafted.probabilities[0], scores)
+        of_base = layers if served.fit is None else served.fit.restate_for_parent(layers)
+        if self.rollout.shadow is not None and version == self.auto.served:
+            shadow = self.versions[self.rollout.shadow]
+            assert shadow.fit is not None
+            fit = shadow.fit.evidence(of_base)
+            shadow.monitor.record(Observation.of_fit("model", self.rollout.shadow, fit))
         predicted: Positions = scores.argmax(axis=1)
         images = self._network.images(condition, rows[::2], is_crafted[::2])
         agreement = self._network.compare_with_twin(served, images, scores[::2])
@@ -155,7 +161,7 @@ class Simulation:
                 {name: WindowMoments.of(found) for name, found in layers.items()},
                 count_classes(predicted, scores.shape[1]),
                 agreement=agreement,
-                fit=0.0 if served.fit is None else served.fit.evidence(layers),
+                fit=0.0 if served.fit is None else served.fit.evidence(of_base),
             )
         )
         return predicted
@@ -184,9 +190,11 @@ class Simulation:
             return ObservedJob(is_finished=True, reason=str(error))
         assert candidate.estimated_accuracy is not None
         base, after = candidate.estimated_accuracy
-        found = ObservedJob(is_finished=True, base=base, served=candidate.served_accuracy, candidate=after)
+        found = ObservedJob(
+            is_finished=True, base=base, served=candidate.served_accuracy, candidate=after, gain=candidate.gain
+        )
         try:
-            require_better(after, base if served is None else candidate.served_accuracy)
+            require_better(after, base if served is None else candidate.served_accuracy, candidate.gain)
             return replace(found, published=self._publish(candidate.publishable()))
         except VersionRefused as error:
             return replace(found, reason=str(error), was_moving=is_moving(candidate.gates))
@@ -199,7 +207,7 @@ class Simulation:
         }
         rows_for_base = {
             version: observe_rows_for_base(self.versions[version].monitor, since)
-            for version, since in self.auto.answering_since.items()
+            for version, since in self.auto.compared_since.items()
         }
         rate = observe_rows_per_hour([version.monitor for version in self.versions.values()], self.now)
         step = next_step(self.rollout, Observed(self.now, windows, self._job, self._trial, rows_for_base, rate))

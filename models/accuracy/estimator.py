@@ -7,10 +7,10 @@ as that of two trained networks does (Jiang et al. 2022, "Assessing generalizati
 
     accuracy = 1 / (1 + exp(-(b0 + b . signs)))
 
-by logistic regression, with a small ridge, on synthetic shifts of held-out rows. The interval is conformal: each kind
-of shift is predicted by a regression on the other kinds, and the error that nine of ten stay below, in units of
-``sqrt(p (1 - p) + 0.01)``, is its half-width in the same units. Those errors are of the shifted rows themselves; that
-they are a sample of n rows adds the standard error ``sqrt(p (1 - p) / n)``.
+by logistic regression (`models.accuracy.logistic`) on synthetic shifts of held-out rows. The interval is conformal:
+each kind of shift is predicted by a regression on the other kinds, and the error that nine of ten stay below, in units
+of ``sqrt(p (1 - p) + 0.01)``, is its half-width in the same units. Those errors are of the shifted rows themselves;
+that they are a sample of n rows adds the standard error ``sqrt(p (1 - p) / n)``.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from typing import Self
 
 import numpy as np
 
+from models.accuracy.logistic import LogisticRegression, log_odds
 from models.batchnorm import Float64
 from models.manifest import AccuracyEstimate
 
@@ -32,8 +33,6 @@ MIN_KINDS = 4
 
 _DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _RIDGE = 1e-3
-_STEPS = 50
-_MIN_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,12 @@ class Estimator:
 
     @classmethod
     def _regress(cls, signs: Float64, accuracy: Float64) -> Self:
-        """Logistic regression of shares by Newton's method."""
-        mean, spread = signs.mean(axis=0), np.maximum(signs.std(axis=0), _MIN_SPREAD)
-        design = np.column_stack([np.ones(len(signs)), (signs - mean) / spread])
-        ridge = _RIDGE * len(signs) * np.diag([0.0] + [2.0] * signs.shape[1])
-        weights = np.zeros(design.shape[1])
-        for _ in range(_STEPS):
-            p = _sigmoid(design @ weights)
-            slope = design.T @ (accuracy - p) - ridge @ weights
-            curvature = (design.T * np.maximum(p * (1 - p), 1e-4)) @ design + ridge
-            step = np.linalg.solve(curvature, slope)
-            weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-        return cls(mean, spread, weights, 0.0)
+        found = LogisticRegression.fit(signs, accuracy, ridge=_RIDGE)
+        return cls(found.mean, found.spread, found.weights, 0.0)
 
     def predict(self, signs: Float64) -> Float64:
         """Accuracies, shape (n,), of signs of shape (n, s)."""
-        return _sigmoid(self.weights[0] + ((signs - self.mean) / self.spread) @ self.weights[1:])
+        return LogisticRegression(self.mean, self.spread, self.weights).predict(signs)
 
     def estimate(self, signs: Float64, rows: int, scale: float = 1.0) -> AccuracyEstimate:
         """The accuracy on traffic of which some rows are known.
@@ -105,15 +94,9 @@ class Estimator:
 
 def logit(share: float) -> float:
     """Log odds of a share, which counts as at least 0.01 and at most 0.99."""
-    p = min(max(share, 0.01), 0.99)
-    return float(np.log(p / (1 - p)))
+    return float(log_odds(np.array(share)))
 
 
 def _unit(p: Float64) -> Float64:
     unit: Float64 = np.sqrt(p * (1 - p) + 0.01)
     return unit
-
-
-def _sigmoid(t: Float64) -> Float64:
-    share: Float64 = 1 / (1 + np.exp(-np.clip(t, -30, 30)))
-    return share

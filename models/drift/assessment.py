@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from models.accuracy.agreement import CurrentAccuracy
+from models.manifest import AccuracyGain
 
 Verdict = Literal["quiet", "label_shift_likely", "covariate_shift", "not_enough_rows", "uncalibrated"]
 
@@ -118,6 +119,8 @@ class Assessment:
         p_value: the smallest of the measured rates at which it is significant; 1 where it is so at none of them.
         classes: None for a model that does not classify, or without a reference.
         accuracy: None where it is not estimated.
+        twin_gain: by how much the version would be more accurate with the statistics of the rows; None where it is not
+            estimated.
     """
 
     rows: int
@@ -131,6 +134,7 @@ class Assessment:
     classes: ClassShift | None = None
     accuracy: CurrentAccuracy | None = None
     p_value: float = 1.0
+    twin_gain: AccuracyGain | None = None
 
     @property
     def alarm(self) -> bool:
@@ -150,14 +154,14 @@ class Assessment:
         """Whether the layers' statistics have shifted, and no more than the mix of predicted classes explains."""
         return bool(self.significant and self.classes is not None and self.classes.is_explanation)
 
-    def with_accuracy(self, accuracy: CurrentAccuracy | None) -> "Assessment":
-        """The assessment with an estimate, which says how large a significant shift is."""
+    def with_accuracy(self, accuracy: CurrentAccuracy | None, twin_gain: AccuracyGain | None = None) -> "Assessment":
+        """The assessment with estimates; that of the accuracy says how large a significant shift is."""
         if accuracy is None:
             return self
         verdict = self.verdict
         if self.significant is not None:
             verdict = decide(self.layers, self.classes, significant=self.significant, accuracy=accuracy)
-        return replace(self, accuracy=accuracy, verdict=verdict)
+        return replace(self, accuracy=accuracy, verdict=verdict, twin_gain=twin_gain)
 
 
 def decide(

@@ -82,10 +82,13 @@ class VersionFit:
         That is the sum of their scores. Each counts as 1 at most, so that a row which is far from both decides nothing.
 
         Args:
-            observed: by layer, from the version's own observed graph.
+            observed: by layer, from the parent's observed graph.
         """
-        own = {layer.name: layer.restate_for_parent(observed[layer.name]) for layer in self._layers}
-        return float(np.clip(np.nan_to_num(self.scores(own)), -1.0, 1.0).sum())
+        return float(np.clip(np.nan_to_num(self.scores(observed)), -1.0, 1.0).sum())
+
+    def restate_for_parent(self, observed: Mapping[str, RowStatistics]) -> dict[str, RowStatistics]:
+        """The statistics of the first layers from the parent's observed graph, from those of the version's own."""
+        return {layer.name: layer.restate_for_parent(observed[layer.name]) for layer in self._layers}
 
 
 def evidence_of_end(evidence: Iterable[float]) -> float:

@@ -19,7 +19,13 @@ from models.manifest.manifest import SCHEMA_VERSION, Capability, Manifest
 from models.manifest.parity import HalfWeights, Parity, ParityComparison
 from models.manifest.preprocessing import Generation, ImagePreprocessing, Tokenization
 from models.manifest.quantization import QuantizationRecord, Speed
-from models.manifest.recalibration import AccuracyEstimate, RecalibrationRecord, ReferenceRecord, StoredWeights
+from models.manifest.recalibration import (
+    AccuracyEstimate,
+    AccuracyGain,
+    RecalibrationRecord,
+    ReferenceRecord,
+    StoredWeights,
+)
 from models.manifest.record import MODEL_NAME, Channels, Record, channels
 from models.manifest.tensors import TensorSpec
 from models.manifest.topology import TopologyNode, TopologyNodeKind
@@ -29,6 +35,7 @@ __all__ = [
     "MODEL_NAME",
     "SCHEMA_VERSION",
     "AccuracyEstimate",
+    "AccuracyGain",
     "Batching",
     "Capability",
     "Channels",

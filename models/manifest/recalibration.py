@@ -1,5 +1,7 @@
 """How the statistics, or the reference, of a version were estimated from other rows than its parent's."""
 
+from math import hypot
+
 from pydantic import Field
 
 from models.manifest.gate import Gate
@@ -27,6 +29,24 @@ class AccuracyEstimate(Record):
     def __str__(self) -> str:
         """In percent, with the interval."""
         return f"{100 * self.accuracy:.1f} % ({100 * self.low:.0f} to {100 * self.high:.0f})"
+
+
+class AccuracyGain(Record):
+    """By how much one version is more accurate than another on the same rows: estimated without labels."""
+
+    gain: float = Field(ge=-1, le=1)
+    low: float = Field(ge=-1, le=1, description="lower end of the interval that it is in nine times of ten")
+    high: float = Field(ge=-1, le=1)
+
+    def less(self, other: "AccuracyGain") -> "AccuracyGain":
+        """The difference to a gain that was estimated from other rows."""
+        gain = self.gain - other.gain
+        half = hypot(*((one.high - one.low) / 2 for one in (self, other)))
+        return AccuracyGain(gain=max(min(gain, 1.0), -1.0), low=max(gain - half, -1.0), high=min(gain + half, 1.0))
+
+    def __str__(self) -> str:
+        """In points, with the interval."""
+        return f"{100 * self.gain:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
 
 class RecalibrationRecord(Record):

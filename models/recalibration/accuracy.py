@@ -7,17 +7,19 @@ give the estimates.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.accuracy.estimator import MIN_KINDS, Estimator
+from models.accuracy.gain import GainEstimator
 from models.accuracy.shifts import shifts
 from models.batchnorm import Float64
 from models.classification import predicted_classes, probabilities
 from models.datatypes import Arrays
-from models.manifest import AccuracyEstimate, Manifest
+from models.manifest import AccuracyEstimate, AccuracyGain, Manifest
 from models.recalibration.adaptation import AdaptiveNetwork, Pass
 
 MAX_ROWS = 64
@@ -62,21 +64,22 @@ class AccuracyEstimator:
             return None
         usual = _probabilities(manifest, network.run(held_out, 1.0))
         rows, truth = rows[:MAX_ROWS], usual[:MAX_ROWS].argmax(axis=1)
-        kinds, signs, right = [], [], []
+        kinds, agreements, right = [], [], []
         end = time.monotonic() + max_seconds
         for kind, shifted in (("none", rows), *shifts(rows)):
             if time.monotonic() > end:
                 return None
             parent, twin = (_probabilities(manifest, network.run({name: shifted}, weight)) for weight in (1.0, None))
             kinds.append(kind)
-            signs.append(Agreement.of(parent, twin, np.inf).signs)
+            agreements.append(Agreement.of(parent, twin, np.inf))
             right.append([np.mean(predicted_classes(found) == truth) for found in (parent, twin)])
+        signs = np.array([found.signs for found in agreements])
         if len(set(kinds)) < MIN_KINDS:
             return None
         known = None if manifest.training is None else manifest.training.metrics.get("test_accuracy")
         before, after = (
             AgreementEstimator.fit(
-                Estimator.fit(np.array(signs), np.array(right)[:, which], kinds),
+                Estimator.fit(signs, np.array(right)[:, which], kinds),
                 usual,
                 1.0 if known is None else known,
                 len(rows),
@@ -88,7 +91,9 @@ class AccuracyEstimator:
             block = slice(start, start + len(rows))
             twin = _probabilities(manifest, network.run({name: held_out[name][block]}))
             undisturbed += Agreement.of(usual[block], twin, before.confident_at)
-        return cls(manifest, before.relative_to(undisturbed), after.relative_to(undisturbed))
+        gains = GainEstimator.fit(agreements, [new - old for old, new in right], kinds)
+        before = replace(before.relative_to(undisturbed), gains=gains)
+        return cls(manifest, before, after.relative_to(undisturbed))
 
     def estimate(
         self, parent: Pass, twin: Pass, *, is_label_shift: bool = False
@@ -113,6 +118,16 @@ class AccuracyEstimator:
         """
         agreement = Agreement.of(predicted, _probabilities(self.manifest, twin), self.before.confident_at)
         return self.before.estimate(agreement, is_label_shift=is_label_shift)
+
+    def estimate_gain(self, predicted: Float64, twin: Pass) -> AccuracyGain | None:
+        """What the twin gains over a version with the same weights, on the same rows; None where that is not known.
+
+        Args:
+            predicted: the version's probabilities for some rows, shape (n, K).
+            twin: a pass of these rows.
+        """
+        agreement = Agreement.of(predicted, _probabilities(self.manifest, twin), self.before.confident_at)
+        return self.before.twin_gain(agreement)
 
 
 def _probabilities(manifest: Manifest, found: Pass) -> Float64:

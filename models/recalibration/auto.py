@@ -4,11 +4,12 @@
 
 Every version is made from the *base*, the version that an operator has chosen, so that errors do not add up, and so
 that one estimator, the base's, compares them all. One is better than another where the lower end of its interval is
-above the other's estimate. The base answers wherever there is doubt:
+above the other's estimate, or that of its gain above 0 (`models.accuracy.gain`). The base answers wherever there is
+doubt:
 
 - A version is published only by a job that passes its gates. It is promoted only if it is better than the version that
   answers, twice: on the rows that it was made from, and as a canary on the same traffic.
-- It is rolled back, or ended as a canary, where its latest rows fit the base's statistics better.
+- It is rolled back, or ended as a shadow or a canary, where the latest rows fit the base's statistics better.
 - When the rows of a promoted version move, it is compared with the base on new ones, and stays only if its estimate is
   the higher one. It is rolled back at once where its whole interval is below the one that it was promoted with.
 - Whatever else changes the rollout wins: `auto` mode pauses until it is switched on again.
@@ -18,8 +19,9 @@ Nothing here waits, reads or writes: the caller stores the rollout, starts and c
 
 from collections.abc import Callable
 
+from models.manifest import AccuracyGain
 from models.recalibration.auto_steps import DAY_SECONDS, HOUR_SECONDS, Change, Step
-from models.recalibration.observed import Observed, ObservedJob, ObservedWindow, describe
+from models.recalibration.observed import Observed, ObservedJob, ObservedWindow, describe, is_better
 from models.repository.auto import Auto, Phase
 from models.repository.rollout import Canary, Rollout
 
@@ -133,7 +135,7 @@ def _judge(change: Change, job: ObservedJob) -> Step:
     if job.published is None or job.candidate is None or served is None:
         return change.give_up(job.reason or "its accuracy cannot be estimated", has_failed=not job.was_moving)
     found = f"estimated accuracy {describe(job.candidate)}, of version {auto.served} {describe(served)}"
-    if not job.candidate.is_better_than(served):
+    if not is_better(job.candidate, served, job.gain):
         return change.give_up(f"not better: {found}")
     return change.try_shadow(job.published, found)
 
@@ -153,6 +155,8 @@ def _leave_trial(change: Change) -> Step | None:
 def _try_shadow(change: Change) -> Step | None:
     if (step := _leave_trial(change)) is not None:
         return step
+    if (reason := change.fits_base(change.candidate)) is not None:
+        return change.give_up(reason, has_failed=False)
     rows = change.observed.trial.rows
     return change.try_canary(f"{rows} rows compared") if rows >= change.auto.limits.shadow_rows else None
 
@@ -162,15 +166,24 @@ def _try_canary(change: Change) -> Step | None:
         return step
     if (reason := change.fits_base(change.candidate)) is not None:
         return change.give_up(reason, has_failed=False)
-    windows = change.window, change.window_of(change.candidate)
-    served, candidate = (None if window is None else window.accuracy for window in windows)
+    answering, tried = change.window, change.window_of(change.candidate)
+    served, candidate = (None if window is None else window.accuracy for window in (answering, tried))
     is_enough = change.observed.trial.rows >= change.auto.limits.canary_rows
     # One that is behind in its first window is not going to be ahead beyond doubt, and answers badly meanwhile.
     if candidate is None or served is None or not (is_enough or candidate.accuracy <= served.accuracy):
         return None
+    gain = _gain(answering, tried)
     found = f"estimated accuracy {describe(candidate)}, of version {change.auto.served} {describe(served)}"
-    is_better = candidate.is_better_than(served)
-    return change.promote(candidate, found) if is_better else change.give_up(f"not better: {found}")
+    if is_better(candidate, served, gain):
+        return change.promote(candidate, found)
+    return change.give_up(f"not better: {found}, estimated gain {describe(gain)}")
+
+
+def _gain(served: ObservedWindow | None, candidate: ObservedWindow | None) -> AccuracyGain | None:
+    """By how much the candidate is more accurate: what the twin would gain over the other, less what over itself."""
+    if served is None or candidate is None or served.twin_gain is None or candidate.twin_gain is None:
+        return None
+    return served.twin_gain.less(candidate.twin_gain)
 
 
 _PHASES: dict[Phase, Callable[[Change], Step | None]] = {

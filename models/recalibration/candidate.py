@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from models.classification import Classes
 from models.errors import VersionRefused
-from models.manifest import AccuracyEstimate, Gate, QuantizationRecord, RecalibrationRecord, ReferenceRecord
+from models.manifest import (
+    AccuracyEstimate,
+    AccuracyGain,
+    Gate,
+    QuantizationRecord,
+    RecalibrationRecord,
+    ReferenceRecord,
+)
 from models.recalibration.gates import ABOUT_MOVED, describe
 from models.recalibration.rows import choose_rows_to_label
 from models.repository.bundle import Bundle
@@ -24,11 +31,13 @@ class Candidate:
             this is the parent.
         predicted: the classes of the rows by the version that has answered them and by this one, shape (n,) each; None
             where it is not known.
+        gain: estimated, of this version over the one that has answered the rows; None where it is not known.
     """
 
     bundle: Bundle
     served_accuracy: AccuracyEstimate | None = None
     predicted: tuple[Classes, Classes] | None = None
+    gain: AccuracyGain | None = None
 
     @classmethod
     def of(

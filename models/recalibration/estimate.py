@@ -115,7 +115,7 @@ def recalibrate(
     if predicted is not None and moved is not None:
         old, new = (_spread(classes, moved.chosen) for classes in predicted)
         predicted = old, new
-    return replace(candidate, served_accuracy=found.served, predicted=predicted)
+    return replace(candidate, served_accuracy=found.served, predicted=predicted, gain=found.gain)
 
 
 def _spread(classes: Classes, chosen: NDArray[np.bool_]) -> Classes:

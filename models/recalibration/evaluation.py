@@ -12,7 +12,7 @@ from models.classification import Classes, count_classes, predicted_classes, pro
 from models.datatypes import Arrays
 from models.drift.assessment import MIN_WINDOW_ROWS
 from models.drift.detector import Detector
-from models.manifest import AccuracyEstimate, Gate, Manifest
+from models.manifest import AccuracyEstimate, AccuracyGain, Gate, Manifest
 from models.observation import ObservationReader, RowStatistics
 from models.recalibration import conditions, gates
 from models.recalibration.accuracy import AccuracyEstimator
@@ -63,6 +63,7 @@ class Evaluation:
         gates: all that apply: those about classes need a model that classifies, some of them held-out or labelled rows.
         accuracy: estimated on the rows, of the parent and of the candidate; None where it is not known.
         served: that of the version that has answered them; None where it is not known or asked for.
+        gain: of the candidate over the version that has answered them; None where it is not known.
         predicted: the classes of the rows by the version that has answered them and by the candidate; None for a model
             that does not classify.
     """
@@ -71,6 +72,7 @@ class Evaluation:
     accuracy: tuple[AccuracyEstimate, AccuracyEstimate] | None = None
     served: AccuracyEstimate | None = None
     predicted: tuple[Classes, Classes] | None = None
+    gain: AccuracyGain | None = None
 
 
 def evaluate(
@@ -104,7 +106,7 @@ def evaluate(
     before, after = estimation.before.outputs[output], estimation.after.outputs[output]
     answered = before if served is None else run_served(estimation.rows)[output]
     old, new = probabilities(before, kind), probabilities(after, kind)
-    accuracy = served_accuracy = None
+    accuracy = served_accuracy = gain = None
     if kept is None:
         found += [gates.diversity(_class_counts(after)), gates.information(new), gates.gain(old, new)]
     else:
@@ -115,6 +117,8 @@ def evaluate(
         if estimator is not None:
             is_label_shift = not label_shift.passed
             accuracy = estimator.estimate(estimation.before, estimation.after, is_label_shift=is_label_shift)
+            if not is_label_shift:
+                gain = estimator.estimate_gain(probabilities(answered, kind), estimation.after)
             if served is not None:
                 served_accuracy = estimator.estimate_other(
                     probabilities(answered, kind), estimation.after, is_label_shift=is_label_shift
@@ -143,7 +147,7 @@ def evaluate(
         if SignTest.of(*right).is_better:
             found = [_outvote(gate) for gate in found]
     predicted = predicted_classes(answered), predicted_classes(after)
-    return Evaluation(tuple(found), accuracy, served_accuracy, predicted)
+    return Evaluation(tuple(found), accuracy, served_accuracy, predicted, gain)
 
 
 def usual_rows(version: Bundle) -> Arrays | None:

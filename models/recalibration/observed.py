@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from models.errors import VersionRefused
-from models.manifest import AccuracyEstimate
+from models.manifest import AccuracyEstimate, AccuracyGain
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class ObservedWindow:
         has_moved: whether the rows differ from the version's reference more than they do by chance in one window of a
             thousand.
         accuracy: estimated; None where it is not.
+        twin_gain: by how much the version would be more accurate with the statistics of these rows; None where it is
+            not estimated.
     """
 
     since: float
@@ -27,6 +29,7 @@ class ObservedWindow:
     alarm_since: float = 0.0
     has_moved: bool = False
     accuracy: AccuracyEstimate | None = None
+    twin_gain: AccuracyGain | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class ObservedJob:
         reason: why there is none.
         base, served, candidate: estimated accuracies of the base, of the default version and of the new version, all on
             the job's rows; None where they are not known.
+        gain: estimated, of the new version over the default one on these rows; None where it is not known.
         was_moving: whether the rows were still moving, so that they say nothing of those to come.
     """
 
@@ -49,6 +53,7 @@ class ObservedJob:
     served: AccuracyEstimate | None = None
     candidate: AccuracyEstimate | None = None
     was_moving: bool = False
+    gain: AccuracyGain | None = None
 
 
 @dataclass(frozen=True)
@@ -86,19 +91,38 @@ class Observed:
     rows_per_hour: float = inf
 
 
-def require_better(candidate: AccuracyEstimate | None, served: AccuracyEstimate | None) -> None:
-    """Check that a new version is better than the one that has answered the rows.
+def is_better(
+    candidate: AccuracyEstimate | None, served: AccuracyEstimate | None, gain: AccuracyGain | None = None
+) -> bool:
+    """Whether a new version is better than the one that has answered the rows, by more than the estimate is unsure of.
+
+    It is where the whole interval of its accuracy is above the other's estimate, or that of its gain above 0: the
+    former tells versions apart that differ on many rows, the latter those that differ on few.
+
+    Args:
+        candidate, served: estimated accuracies on the rows; None where they are not known.
+        gain: of the new version over the other one; None where it is not known.
+    """
+    if candidate is None or served is None:
+        return False
+    return candidate.is_better_than(served) or (gain is not None and gain.low > 0)
+
+
+def require_better(
+    candidate: AccuracyEstimate | None, served: AccuracyEstimate | None, gain: AccuracyGain | None = None
+) -> None:
+    """Check that a new version is better than the one that has answered the rows, as of `is_better`.
 
     Raises:
         VersionRefused: it is not, or that is not known.
     """
-    if candidate is None or served is None or not candidate.is_better_than(served):
+    if not is_better(candidate, served, gain):
         raise VersionRefused(
             f"the estimated accuracy is not better: {describe(candidate)}, of the version that has answered the rows "
-            f"{describe(served)}"
+            f"{describe(served)}, estimated gain {describe(gain)}"
         )
 
 
-def describe(estimate: AccuracyEstimate | None) -> str:
-    """An estimate in percent, with its interval, if it is known."""
+def describe(estimate: AccuracyEstimate | AccuracyGain | None) -> str:
+    """An estimate, with its interval, if it is known."""
     return "not known" if estimate is None else str(estimate)

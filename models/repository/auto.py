@@ -134,10 +134,14 @@ class Auto(Record):
         return self.served != self.base
 
     @property
-    def answering_since(self) -> dict[int, float]:
-        """Versions besides the base that answer requests which name none, and since when, in seconds since 1970."""
+    def compared_since(self) -> dict[int, float]:
+        """Versions besides the base that rows are compared with, and since when, in seconds since 1970.
+
+        A version that answers requests which name none is compared by the rows that it answers, the shadow by the same
+        rows as the version that answers.
+        """
         found = {} if self.promoted_at is None else {self.served: self.promoted_at}
-        if self.phase == "canary" and self.candidate is not None:
+        if self.candidate is not None:
             found[self.candidate] = self.since
         return found
 

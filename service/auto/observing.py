@@ -69,9 +69,9 @@ class AutoObserver:
         return Observed(self._clock(), windows, job, trial, rows_for_base, rows_per_hour)
 
     async def _rows_for_base(self, auto: Auto, loaded: Mapping[int, ServedVersion]) -> dict[int, float]:
-        """How much the latest rows of each version that answers fit the base better, in rows."""
+        """How much the latest rows of each version that answers or is tried fit the base better, in rows."""
         found = {}
-        for version, since in auto.answering_since.items():
+        for version, since in auto.compared_since.items():
             if version in loaded:
                 monitor = self._monitor.of(loaded[version])
                 # In a thread, since what all replicas have observed may have to be read from the store.
@@ -124,6 +124,7 @@ def observe_window(monitor: VersionMonitor) -> ObservedWindow | None:
         alarm_since=0.0 if alarm is None else alarm.began,
         has_moved=found.alarm or found.p_value <= CHANCE,
         accuracy=None if found.accuracy is None else _to_estimate(found.accuracy),
+        twin_gain=found.twin_gain,
     )
 
 
@@ -167,6 +168,7 @@ def observe_job(job: Job) -> ObservedJob:
         base=job.accuracy_before,
         served=job.accuracy_served,
         candidate=job.accuracy_after,
+        gain=job.accuracy_gain,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from models.errors import NotFound
-from models.manifest import AccuracyEstimate, Gate
+from models.manifest import AccuracyEstimate, AccuracyGain, Gate
 from models.rows import count_rows
 from service.host.process_exit import describe_exit
 from service.wire.recalibration import JobKind, RecalibrationRequest
@@ -78,6 +78,11 @@ class Job(BaseModel, defer_build=True):
         None,
         description="Estimated accuracy of the version that has answered the rows; null where that is the parent, or "
         "it is not known.",
+    )
+    accuracy_gain: AccuracyGain | None = Field(
+        None,
+        description="Estimated gain of the new version over the one that has answered the rows, by the rows that the "
+        "two predict to be of different classes; null where it is not known.",
     )
     rows_to_label: tuple[int, ...] = Field(
         (),

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict
 
 from models.datatypes import Array
-from models.manifest import AccuracyEstimate, Gate
+from models.manifest import AccuracyEstimate, AccuracyGain, Gate
 from service.recalibrating.job import Job, JobState
 from service.wire import arrays
 from service.wire.recalibration import JobKind
@@ -95,6 +95,7 @@ class Progress(BaseModel, defer_build=True):
     accuracy_before: AccuracyEstimate | None = None
     accuracy_after: AccuracyEstimate | None = None
     accuracy_served: AccuracyEstimate | None = None
+    accuracy_gain: AccuracyGain | None = None
     rows_to_label: tuple[int, ...] = ()
     published: int | None = None
 

@@ -62,6 +62,7 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
                 accuracy_before=before,
                 accuracy_after=after,
                 accuracy_served=served,
+                accuracy_gain=candidate.gain,
                 # Collected rows are gone when the job ends: nobody could label them.
                 rows_to_label=() if order.is_in_order else candidate.rows_to_label(given.labels),
             )
@@ -69,7 +70,7 @@ def _carry_out(given: OrderWithRows, report: Report) -> None:
         if order.require_gain:
             parent = candidate.bundle.manifest.lineage.parent
             is_parent = parent is not None and parent.version == (order.answered_by or order.version)
-            require_better(after, before if is_parent else served)
+            require_better(after, before if is_parent else served, candidate.gain)
         bundle = candidate.publishable(force=order.force)
         report(Progress(state="publishing"))
         version = repository.publish(bundle, candidate=True)

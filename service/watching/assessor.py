@@ -3,7 +3,7 @@
 import threading
 from weakref import WeakKeyDictionary
 
-from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.drift.alarm_course import AlarmState
 from models.drift.alarm_rule import AlarmRule
 from models.drift.assessment import Assessment
@@ -117,5 +117,8 @@ class Assessor:
         found = self._detector.assess(bucket.layers, bucket.classes, rate, self._baseline)
         if self._estimator is None:
             return found
-        accuracy = self._estimator.current(bucket.agreement, is_label_shift=found.is_explained_by_classes)
-        return found.with_accuracy(accuracy)
+        of_classes = found.is_explained_by_classes
+        return found.with_accuracy(
+            self._estimator.current(bucket.agreement, is_label_shift=of_classes),
+            self._estimator.twin_gain(bucket.agreement, is_label_shift=of_classes),
+        )

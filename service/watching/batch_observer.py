@@ -1,6 +1,6 @@
 """Runs the observed graph on rows, and passes what it finds to a sink."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import thread_time
 
 import numpy as np
@@ -59,8 +59,7 @@ class BatchObserver:
         found = observed_model.observe(inputs)
         finite = _finite(found.layers)
         layers = {name: WindowMoments.of(statistics) for name, statistics in finite.items()}
-        version_fit = None if self._fits is None else self._fits.of(served)
-        fit = 0.0 if version_fit is None else version_fit.evidence(finite)
+        fit = self._compare(served, finite)
         agreement = NO_ROWS
         if self._twins is not None:
             agreement = self._twins.add(served, inputs, found.scores, self._clock() - began)
@@ -69,6 +68,17 @@ class BatchObserver:
         self._sink(
             Observation(served.model, served.version, layers, found.classes, batches, skipped, seconds, agreement, fit)
         )
+
+    def _compare(self, served: ServedVersion, layers: Mapping[str, RowStatistics]) -> float:
+        """Returns how much rows fit their version better than its parent; passes on how much they fit its shadow."""
+        if self._fits is None:
+            return 0.0
+        own = self._fits.of(served)
+        of_parent = layers if own is None else own.restate_for_parent(layers)
+        if (found := self._fits.of_shadow(served)) is not None:
+            shadow, fit = found
+            self._sink(Observation.of_fit(shadow.model, shadow.version, fit.evidence(of_parent)))
+        return 0.0 if own is None else own.evidence(of_parent)
 
 
 def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:

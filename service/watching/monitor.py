@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.accuracy.labelled import Labelled
 from models.drift.baseline import Baseline
 from models.errors import DengeError, NotFound

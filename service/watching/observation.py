@@ -35,6 +35,11 @@ class Observation:
     agreement: Agreement = NO_ROWS
     fit: float = 0.0
 
+    @classmethod
+    def of_fit(cls, model: str, version: int, fit: float) -> "Observation":
+        """How much rows that another version has answered fit a version better: no rows of its own."""
+        return cls(model, version, {}, np.zeros(0, np.int64), batches=0, fit=fit)
+
     @property
     def rows(self) -> int:
         """The number of rows."""

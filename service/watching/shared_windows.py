@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import orjson
 
-from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.errors import InvalidInput
 from service.replicas.membership import Membership
 from service.replicas.values import pack, unpack

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.classification import ScoreKind, probabilities
 from models.datatypes import Array
 from service.watching.observed_model import Inputs

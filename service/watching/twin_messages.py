@@ -2,7 +2,7 @@
 
 from typing import IO, NamedTuple, Self
 
-from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.manifest import Manifest
 from models.repository.bundle import Bundle
 from models.stored_graph import SerializedGraph

@@ -7,7 +7,8 @@ from time import thread_time
 
 import structlog
 
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.datatypes import Array
 from models.errors import DengeError
 from service.catalog.served_version import ServedVersion

@@ -33,6 +33,15 @@ class VersionFits:
             weakref.finalize(served, self._fits.pop, id(served)).atexit = False
         return self._fits[id(served)]
 
+    def of_shadow(self, served: ServedVersion) -> tuple[ServedVersion, VersionFit] | None:
+        """Returns the shadow of a version and its comparison, if both have one parent, or the version is the parent."""
+        shadow = self._catalog.shadow_of(served)
+        fit = None if shadow is None else self.of(shadow)
+        if shadow is None or fit is None:
+            return None
+        made_from = shadow.manifest.lineage.recalibrated_from
+        return (shadow, fit) if made_from in (served.version, served.manifest.lineage.recalibrated_from) else None
+
 
 def _compare(parent: Manifest, version: Manifest) -> VersionFit | None:
     try:

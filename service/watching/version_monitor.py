@@ -145,6 +145,8 @@ class VersionMonitor:
             added = Bucket(now, observation.layers, observation.classes, observation.agreement, fit=observation.fit)
             self._windows.add(added)
             self._unsaved = True
+            if not added.rows:
+                return None
             if self._shared is not None:
                 self._unjudged.add(added)
                 return None

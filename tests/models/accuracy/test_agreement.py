@@ -1,14 +1,18 @@
 """Agreement adds up over blocks, and the accuracy that it means is that of undisturbed rows where nothing has moved."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import logit as scipy_logit
 from scipy.stats import entropy
 
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator, CurrentAccuracy
+from models.accuracy.agreement import NO_ROWS, Agreement, CurrentAccuracy
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.accuracy.estimator import Estimator
+from models.accuracy.gain import GainEstimator
+from models.accuracy.logistic import LogisticRegression
 
 
 def probabilities(seed: int, rows: int = 60) -> np.ndarray:
@@ -47,6 +51,7 @@ def test_blocks_add_up_to_all_rows() -> None:
     assert (merged.rows, merged.agreed, merged.confident) == (whole.rows, whole.agreed, whole.confident)
     assert merged.given == pytest.approx(whole.given)
     by_block = [block.rows * block.signs[2] for block in blocks]
+    assert merged.sure == pytest.approx(whole.sure)
     assert merged.signs[2] == pytest.approx(sum(by_block) / 60)  # within blocks: a twin belongs to one
 
 
@@ -82,6 +87,20 @@ def test_an_estimator_survives_as_json(estimator: AgreementEstimator) -> None:
     damaged = json.dumps({"regression": {}}).encode()
     with pytest.raises(KeyError):
         AgreementEstimator.from_json(damaged)
+
+
+def test_what_the_twin_gains_survives_as_json_and_is_optional(estimator: AgreementEstimator) -> None:
+    signs = np.random.default_rng(5).normal(size=(20, 2))
+    gains = GainEstimator(LogisticRegression.fit(signs, np.full(20, 0.9), ridge=0.01), 0.2)
+    learned = replace(estimator, gains=gains)
+    found = Agreement(100, 80, 30.0, 60, 60.0, 20.0)
+
+    expected = gains.estimate(found)
+    assert AgreementEstimator.from_json(learned.to_json()).twin_gain(found) == expected
+    older = json.dumps({name: value for name, value in json.loads(learned.to_json()).items() if name != "gains"})
+    assert AgreementEstimator.from_json(older.encode()).twin_gain(found) is None
+    assert learned.twin_gain(found, is_label_shift=True) is None
+    assert learned.twin_gain(replace(found, rows=49, agreed=40)) is None  # less than a block
 
 
 def test_the_sentence_says_whether_the_accuracy_fell() -> None:

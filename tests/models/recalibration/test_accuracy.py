@@ -85,6 +85,19 @@ def test_where_classes_explain_the_shift_the_twin_is_not_asked(estimator: Accura
     assert estimator.estimate(*passes, is_label_shift=True)[0].accuracy > 0.9
 
 
+def test_the_gain_of_the_twin_is_that_of_its_right_classes(estimator: AccuracyEstimator) -> None:
+    truth = predicted_classes(NETWORK.run(KEPT, 1.0).outputs["logits"])
+    bright = {"input": np.clip(KEPT["input"] + 0.3, 0, 1).astype(np.float32)}
+    for rows in (KEPT, bright):
+        before, after = NETWORK.run(rows, 1.0), NETWORK.run(rows)
+        right = [np.mean(predicted_classes(found.outputs["logits"]) == truth) for found in (before, after)]
+        found = estimator.estimate_gain(probabilities(before.outputs["logits"], BUNDLE.manifest.scores), after)
+
+        assert found is not None
+        assert found.low <= right[1] - right[0] <= found.high
+        assert (found.low > 0) == (rows is bright)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.manifest import AccuracyEstimate
+from models.manifest import AccuracyEstimate, AccuracyGain
 from models.recalibration.auto import may_attempt_at, next_step
 from models.recalibration.auto_steps import Step
 from models.recalibration.observed import Observed, ObservedJob, ObservedTrial, ObservedWindow
@@ -33,6 +33,7 @@ def accuracy(value: float, half: float = 0.05) -> AccuracyEstimate:
 
 
 GOOD, BAD = accuracy(0.95), accuracy(0.5)
+ALIKE = accuracy(0.93)
 
 
 def quiet(at: float, found: AccuracyEstimate | None = GOOD) -> ObservedWindow:
@@ -234,17 +235,38 @@ class TestTrials:
         assert (taken(step), auto_of(step.rollout).log[-1].reason) == ("gave_up", reason)
         assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
 
-    def test_a_canary_whose_rows_fit_the_base_better_ends_and_has_not_failed(self) -> None:
+    @pytest.mark.parametrize("trial", [shadow, canary])
+    def test_a_trial_whose_rows_fit_the_base_better_ends_and_has_not_failed(self, trial: Any) -> None:
         limit = 32.0
-        step = take(canary(changed(watching(), failures=3)), NOW, rows_for_base={NEW: limit})
+        step = take(trial(changed(watching(), failures=3)), NOW, rows_for_base={NEW: limit})
 
         state = auto_of(step.rollout)
         assert (taken(step), state.log[-1].reason, state.failures) == (
             "gave_up", "its latest rows fit version 1 better, by 32 rows in sum", 0,
         )  # fmt: skip
-        assert (step.rollout.default, step.rollout.canary) == (BASE, None)
-        assert nothing(canary(), NOW, rows_for_base={NEW: limit - 0.1})
-        assert nothing(shadow(), NOW, rows_for_base={NEW: limit})
+        assert (step.rollout.default, step.rollout.shadow, step.rollout.canary) == (BASE, None, None)
+        assert nothing(trial(), NOW, rows_for_base={NEW: limit - 0.1})
+
+    def test_a_canary_is_better_by_the_rows_on_which_the_versions_differ(self) -> None:
+        """Its interval holds the other's estimate: the two differ on few rows, of which it has the more right."""
+        few, none = (AccuracyGain(gain=gain, low=gain - 0.01, high=gain + 0.01) for gain in (0.03, 0.0))
+        windows = {
+            BASE: replace(alarm(NOW), accuracy=ALIKE, twin_gain=few),
+            NEW: replace(quiet(NOW), accuracy=GOOD, twin_gain=none),
+        }
+        enough = ObservedTrial(10_000)
+        assert not GOOD.is_better_than(ALIKE)
+
+        assert taken(take(canary(), NOW, windows=windows, trial=enough)) == "promoted"
+        for other in (replace(windows[NEW], twin_gain=few), replace(windows[NEW], twin_gain=None)):
+            step = take(canary(), NOW, windows={**windows, NEW: other}, trial=enough)
+            assert taken(step) == "gave_up"
+
+    def test_a_job_is_better_by_the_rows_on_which_the_versions_differ(self) -> None:
+        job = replace(PUBLISHED, base=ALIKE)
+        for gain, step in ((0.03, "shadow"), (0.01, "gave_up"), (None, "gave_up")):
+            found = None if gain is None else AccuracyGain(gain=gain, low=gain - 0.02, high=gain + 0.02)
+            assert taken(take(collecting(), NOW, job=replace(job, gain=found))) == step
 
     @pytest.mark.parametrize(
         ("given", "rows_per_hour", "enough"), [(None, 100, 8), (None, 4096, 16), (None, 1e5, 32), (50, 100, 50)]
@@ -286,7 +308,7 @@ class TestPromoted:
         assert state.log[-1].reason == "its latest rows fit version 1 better, by 32 rows in sum"
         assert step.cancel == auto_of(rollout).job
         assert nothing(
-            rollout, NOW, windows={NEW: quiet(NOW)}, job=ObservedJob(), rows_for_base={NEW: limit - 0.1, NEWER: limit}
+            rollout, NOW, windows={NEW: quiet(NOW)}, job=ObservedJob(), rows_for_base={NEW: limit - 0.1, NEWER: 31}
         )
 
     def test_the_base_is_not_rolled_back(self) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from models.accuracy.agreement import AgreementEstimator
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.accuracy.estimator import Estimator
 from models.errors import VersionNotFound
 from models.moments.window import WindowMoments

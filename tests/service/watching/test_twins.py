@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.accuracy.agreement import NO_ROWS, Agreement, AgreementEstimator
+from models.accuracy.agreement import NO_ROWS, Agreement
+from models.accuracy.agreement_estimator import AgreementEstimator
 from models.errors import InferenceFailed, NotReady
 from service.catalog.served_version import ServedVersion
 from service.watching.twin import Twin

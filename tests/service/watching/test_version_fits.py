@@ -30,10 +30,14 @@ class Loaded:
     def __init__(self, *versions: ServedVersion) -> None:
         self.versions = {version.version: version for version in versions}
         self.asked = 0
+        self.shadow: ServedVersion | None = None
 
     def find(self, _model: str, version: int) -> ServedVersion | None:
         self.asked += 1
         return self.versions.get(version)
+
+    def shadow_of(self, _: ServedVersion) -> ServedVersion | None:
+        return self.shadow
 
 
 def served(version: int) -> ServedVersion:
@@ -107,3 +111,35 @@ def test_what_is_observed_says_which_version_the_rows_fit(source: int, fit: int)
     observer.close()
 
     assert [observation.fit for observation in seen] == [fit]
+
+
+@pytest.mark.parametrize("answering", [PARENT_BUNDLE, DOWN])
+@pytest.mark.parametrize(("source", "fit"), [(UP, 20), (PARENT_BUNDLE, -20)])
+def test_rows_that_another_version_answers_say_whether_they_fit_the_shadow(
+    answering: int, source: int, fit: int
+) -> None:
+    version, seen = served(answering), list[Observation]()
+    graph = domain_bundle(answering).observed
+    assert graph is not None
+    catalog = Loaded(served(PARENT_BUNDLE))
+    catalog.shadow = served(UP)
+    models = ObservedModels(lambda each: ObservedModel(each, Engine(graph, each.manifest.inputs)))
+    batch_observer = BatchObserver(models, seen.append, fits=fits(catalog))
+    observer = Observer(lambda: batch_observer, Budget(percent=100), ServiceStatistics())
+
+    observer.offer(version, {INPUT: rows_of(source, 20)})
+    observer.close()
+
+    of_shadow = [found for found in seen if found.version == UP]
+    assert [(found.fit, found.rows, found.batches) for found in of_shadow] == [(fit, 0, 0)]
+    assert [found.rows for found in seen if found.version == answering] == [20]
+
+
+def test_a_shadow_with_another_parent_is_not_compared() -> None:
+    catalog = Loaded(served(PARENT_BUNDLE))
+    found, other = fits(catalog), ServedVersion("tiny", 7, domain_bundle(PARENT_BUNDLE).manifest, served(UP).engine)
+    assert found.of_shadow(catalog.versions[PARENT_BUNDLE]) is None
+
+    catalog.shadow = served(UP)
+    assert found.of_shadow(other) is None
+    assert found.of_shadow(catalog.versions[PARENT_BUNDLE]) is not None
