@@ -37,7 +37,7 @@ _STACKING = "stack_the_elements_of_"
 
 
 def find_unstackable(message: str) -> str | None:
-    """The output whose elements could not be stacked, by what onnxruntime says of a run; None if something else failed."""
+    """The output whose elements could not be stacked, by what onnxruntime says; None if something else failed."""
     found = re.search(f"Name:'{_STACKING}(.*?)' Status Message", message)
     return None if found is None else found[1]
 
