@@ -59,7 +59,7 @@ def borrow(estimates: Sequence[float]) -> list[float]:
 
 
 def errors(name: str) -> list[float]:
-    """Mean errors in points: alone, borrowed, of the bound; and alone and borrowed in the first windows after a change."""
+    """Mean errors in points: alone, borrowed, of the bound; of the first windows after a change: alone, borrowed."""
     windows = read(RESULTS / f"alarms_{name}_unseen.jsonl")
     every, first = [], []
     for seed in range(STREAMS):
