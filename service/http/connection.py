@@ -249,6 +249,8 @@ class Connection(HttpToolsProtocol):
         self.transport.write(response.closing().to_bytes(self.server_state.default_headers))
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()  # a client that cannot send any more does not read either
         self._start_deadline(LINGER_SECONDS, self.transport.abort)
 
     def _start_deadline(self, seconds: float, on_timeout: Callable[[], None]) -> None:

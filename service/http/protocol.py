@@ -171,7 +171,9 @@ class Protocol(RefusingConnection):
     def _parse(self) -> None:
         """Parse what has come, up to the end of one request, and bound a request that is not complete."""
         self._parses_soon = False
-        if self._is_ended or self._is_busy() or self.flow.write_paused:
+        if self._is_ended:
+            return
+        if self._is_busy() or self.flow.write_paused:
             self.flow.pause_reading()
             return
         self._begins_here = self._is_complete = False

@@ -208,6 +208,22 @@ def test_http_1_0_needs_no_host(app: Application) -> None:
     talk(app, conversation)
 
 
+def test_a_connection_that_ends_reads_on_so_that_the_client_can_read_the_response(app: Application) -> None:
+    """A client that waits until its chunks are taken would wait for ever, and the connection with it."""
+
+    async def conversation(connection: Connection) -> None:
+        piece = b"40000\r\n" + b"x" * (1 << 18) + b"\r\n"
+        await connection.send(http(Content_Length="", Transfer_Encoding="chunked"), *[piece] * 5)
+        await within_time(connection.transport.over.wait(), "the connection was not ended")
+        assert connection.transport.ended
+        assert not connection.protocol.flow.read_paused
+        await connection.send(*[piece] * 2)
+        assert not connection.protocol.flow.read_paused
+        assert statuses(connection) == [413]
+
+    talk(app, conversation)
+
+
 ONCE = {
     "Authorization": ("Bearer " + "a" * 20, "Bearer " + "b" * 20),
     "Content-Encoding": ("gzip", "gzip"),
