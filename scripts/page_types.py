@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from service.watching.alarm import Alarm
-from service.watching.traffic import Traffic
+from service.watching.alarms.alarm import Alarm
+from service.watching.alarms.traffic import Traffic
 
 EVENTS = {"statistics": Traffic, "drift": Alarm}
 """Models of the server-sent events, which OpenAPI does not describe."""

@@ -46,8 +46,8 @@ from service.replicas.start import Start
 from service.replicas.worker_group import WorkerGroup
 from service.settings import ConfigurationError, Settings
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequests
-from service.watching.webhook import Webhook
+from service.watching.alarms.webhook import Webhook
+from service.watching.labels.answered_requests import AnsweredRequests
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -17,15 +17,15 @@ from service.composition.replicas import make_recalibrations, share_drift
 from service.host.clock import steady
 from service.recalibrating.jobs import Recalibrations
 from service.replicas.membership import Membership
-from service.watching.alarm import Alarms
+from service.watching.alarms.alarm import Alarms
+from service.watching.alarms.events import Events
 from service.watching.batch_observer import BatchObserver
-from service.watching.events import Events
-from service.watching.labels import Labels
+from service.watching.labels.labels import Labels
+from service.watching.labels.shared_labels import SharedLabels
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel
-from service.watching.shared_labels import SharedLabels
-from service.watching.twin_making import TwinMaker
-from service.watching.twins import Twins
+from service.watching.twins.twin_making import TwinMaker
+from service.watching.twins.twins import Twins
 from service.watching.version_fits import VersionFits
 
 OpenObserved = Callable[[ServedVersion], ObservedModel | None]

@@ -17,9 +17,9 @@ from service.inference.domains import MAX_CHOSEN_ROWS
 from service.settings import Settings
 from service.watching.observed_model import ObservedModel
 from service.watching.observer import MAX_OBSERVED_ROWS
-from service.watching.twin import Twin
-from service.watching.twin_making import TwinMaker
-from service.watching.twin_messages import MadeTwin
+from service.watching.twins.twin import Twin
+from service.watching.twins.twin_making import TwinMaker
+from service.watching.twins.twin_messages import MadeTwin
 from service.wire.graph_part import keep_outputs
 
 

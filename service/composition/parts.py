@@ -19,8 +19,8 @@ from service.replicas.readiness import ReadinessCheck
 from service.replicas.worker_group import WorkerGroup
 from service.settings import Settings
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequests
-from service.watching.webhook import Webhook
+from service.watching.alarms.webhook import Webhook
+from service.watching.labels.answered_requests import AnsweredRequests
 
 
 class Parts(NamedTuple):

@@ -38,8 +38,8 @@ from service.settings import Settings
 from service.telemetry.request_log import request_logger
 from service.telemetry.requests import RequestRecorder
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequests
 from service.watching.budget import HEAD_START_SECONDS, Budget
+from service.watching.labels.answered_requests import AnsweredRequests
 from service.watching.observed_models import ObservedModels
 from service.watching.observer import Observer
 

@@ -12,11 +12,11 @@ from service.recalibrating.shared_collections import SharedCollections
 from service.recalibrating.shared_jobs import SharedRecalibrations
 from service.replicas.membership import Membership
 from service.replicas.peers import Peers
-from service.watching.alarm import log_alarm
-from service.watching.events import Events
+from service.watching.alarms.alarm import log_alarm
+from service.watching.alarms.events import Events
+from service.watching.alarms.webhook import Webhook
 from service.watching.judge import Judge
 from service.watching.shared_drift import SharedDrift
-from service.watching.webhook import Webhook
 
 
 def share_drift(membership: Membership, events: Events, webhook: Webhook) -> SharedDrift | None:

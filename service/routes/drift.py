@@ -10,7 +10,7 @@ from service.routes.drift_report import DriftHistory, DriftOverview, DriftPoint,
 from service.routes.openapi import api_router, error_responses, example
 from service.routes.parameters import ModelName
 from service.routes.versions import for_default_and_named
-from service.watching.alarm_report import AlarmReport
+from service.watching.alarms.alarm_report import AlarmReport
 from service.watching.monitor import DriftMonitor
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket

@@ -13,7 +13,7 @@ from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
 from service.routes.accuracy_report import EstimatedAccuracy, KnownAccuracy
 from service.routes.baseline_report import BaselineReport
-from service.watching.alarm_report import AlarmReport
+from service.watching.alarms.alarm_report import AlarmReport
 from service.watching.version_monitor import VersionMonitor
 from service.watching.windows import Bucket
 

@@ -12,8 +12,8 @@ from service.http.access import PUBLIC
 from service.http.bodies import disconnected
 from service.http.scopes import client_address
 from service.routes.openapi import api_router, error_responses
-from service.watching.events import Events
-from service.watching.subscriber import Subscriber
+from service.watching.alarms.events import Events
+from service.watching.alarms.subscriber import Subscriber
 
 _EXAMPLE = """\
 event: statistics

@@ -10,8 +10,8 @@ from service.http.access import PREDICT, PUBLIC
 from service.replicas.peers import Peers
 from service.routes.openapi import api_router, error_responses
 from service.routes.parameters import ModelName
-from service.watching.labels import MAX_REQUESTS, LabelledRequest, LabelReport
-from service.watching.shared_labels import LABELS_PATH, SharedLabels
+from service.watching.labels.labels import MAX_REQUESTS, LabelledRequest, LabelReport
+from service.watching.labels.shared_labels import LABELS_PATH, SharedLabels
 
 
 class LabelsRequest(BaseModel):

@@ -12,7 +12,7 @@ from service.catalog.served_version import ServedVersion
 from service.watching.observation import Observation
 from service.watching.observed_models import ObservedModels
 from service.watching.offered_rows import OfferedRows
-from service.watching.twins import Twins
+from service.watching.twins.twins import Twins
 from service.watching.version_fits import VersionFits
 
 

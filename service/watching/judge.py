@@ -21,7 +21,7 @@ from models.errors import NotReady
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.replicas.store import StoreUnavailable, revision_of
-from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
+from service.watching.alarms.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.judge_state import Finding, JudgeState, SharedBaseline
 from service.watching.judged_window import JudgedWindow
 from service.watching.shared_windows import KEPT_SECONDS, decode_rows

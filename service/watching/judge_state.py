@@ -11,7 +11,7 @@ from models.drift.assessment import Assessment
 from models.drift.baseline import Baseline
 from models.errors import InvalidInput
 from service.replicas.values import StoredModel, pack, unpack
-from service.watching.alarm import Alarm
+from service.watching.alarms.alarm import Alarm
 from service.watching.stored_observations import StoredObservations
 from service.watching.windows import Bucket
 

@@ -23,7 +23,7 @@ from service.catalog.served_version import ServedVersion
 from service.host.blocking_pool import BlockingPool
 from service.host.clock import steady
 from service.watching import stored_observations
-from service.watching.alarm import UNLOADED, UNUSED, Alarm
+from service.watching.alarms.alarm import UNLOADED, UNUSED, Alarm
 from service.watching.judged_window import JudgedWindow
 from service.watching.observation import Observation
 from service.watching.shared_drift import SharedDrift

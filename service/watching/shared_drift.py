@@ -6,7 +6,7 @@ from models.drift.baseline import Baseline
 from service.catalog.served_version import ServedVersion
 from service.replicas.membership import Membership
 from service.telemetry.effort import Effort
-from service.watching.alarm import Alarm
+from service.watching.alarms.alarm import Alarm
 from service.watching.judge import FINDINGS_TOPIC, Judge
 from service.watching.judge_state import Finding, JudgeState, SharedBaseline
 from service.watching.shared_windows import SharedWindows

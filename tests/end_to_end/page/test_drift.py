@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from models.repository.repository import Repository
-from service.watching.alarm import UNLOADED
+from service.watching.alarms.alarm import UNLOADED
 from tests.end_to_end.conftest import Process, running
 from tests.end_to_end.page.browser import opened
 from tests.end_to_end.page.checks import NARROW, faint_texts, scroll_width, send

@@ -15,8 +15,8 @@ from service.composition.engines import engine_opener
 from service.composition.observed_engines import first_layers_opener, observed_model_opener, twin_opener
 from service.inference.limits import Limits
 from service.settings import Settings
-from service.watching.twin_making import TwinMaker
-from service.watching.twin_messages import MadeTwin
+from service.watching.twins.twin_making import TwinMaker
+from service.watching.twins.twin_messages import MadeTwin
 from tests.bundles import INPUT, echo_bundle, tiny_bundle
 from tests.recalibrating import recalibrated
 from tests.service.catalogs import loaded

@@ -13,8 +13,8 @@ from service.access import Guard
 from service.host.lifecycle import Lifecycle
 from service.routes import events as events_routes
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.events import MAX_SUBSCRIBERS, Events
-from service.watching.subscriber import MAX_UNSENT_EVENTS
+from service.watching.alarms.events import MAX_SUBSCRIBERS, Events
+from service.watching.alarms.subscriber import MAX_UNSENT_EVENTS
 from tests.awaiting import within_time
 from tests.service.watching.doubles import ALARM
 

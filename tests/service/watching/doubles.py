@@ -10,8 +10,8 @@ from models.errors import VersionNotFound
 from models.moments.window import WindowMoments
 from models.runtime.engine import Engine
 from service.catalog.served_version import ServedVersion
-from service.watching.alarm import Alarm
-from service.watching.alarm_report import AlarmReport, PeakReport
+from service.watching.alarms.alarm import Alarm
+from service.watching.alarms.alarm_report import AlarmReport, PeakReport
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel
 from tests.bundles import INPUT, NORM

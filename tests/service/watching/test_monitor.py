@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.catalog.served_version import ServedVersion
 from service.host.clock import to_date
-from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
+from service.watching.alarms.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.monitor import DriftMonitor
 from service.watching.observation import Observation
 from service.watching.observed_model import ObservedModel

@@ -20,7 +20,7 @@ from service.replicas.member import Member
 from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
 from service.replicas.store import StoreUnavailable
-from service.watching.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
+from service.watching.alarms.alarm import UNLOADED, UNUSED, UNUSED_SECONDS, Alarm
 from service.watching.judge import LEASE_SECONDS, Judge
 from service.watching.monitor import DriftMonitor
 from service.watching.observed_model import ObservedModel

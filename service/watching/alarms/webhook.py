@@ -22,7 +22,7 @@ import structlog
 from service.telemetry.statistics import Delivery
 
 if TYPE_CHECKING:
-    from service.watching.alarm import Alarm  # slow to import
+    from service.watching.alarms.alarm import Alarm  # slow to import
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.accuracy.agreement import NO_ROWS, Agreement
-from service.watching.twin import Twin
+from service.watching.twins.twin import Twin
 from tests.bundles import INPUT
 from tests.service.watching.doubles import ESTIMATOR
 

@@ -10,7 +10,7 @@ from models.accuracy.agreement import CurrentAccuracy
 from models.drift.assessment import Verdict
 from models.manifest import Manifest
 from service.host.clock import to_date
-from service.watching.alarm_report import AlarmReport
+from service.watching.alarms.alarm_report import AlarmReport
 from service.watching.judged_window import JudgedWindow
 
 log = structlog.get_logger()

@@ -3,7 +3,7 @@
 import structlog
 
 from service.catalog.served_version import ServedVersion
-from service.watching.alarm import Alarm, Alarms
+from service.watching.alarms.alarm import Alarm, Alarms
 from service.watching.observed_model import ObservedModel
 from service.watching.version_monitor import VersionMonitor
 from tests.bundles import NORM

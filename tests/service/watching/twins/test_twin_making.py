@@ -17,8 +17,8 @@ from models.recalibration.adaptation import AdaptiveNetwork
 from models.repository import held_out
 from models.repository.repository import Repository
 from models.runtime.load import load
-from service.watching.twin_making import TwinMaker
-from service.watching.twin_messages import TwinOrder
+from service.watching.twins.twin_making import TwinMaker
+from service.watching.twins.twin_messages import TwinOrder
 from tests.watching import watched_bundle
 
 BUNDLE = Repository(Path(starter.__file__).parent).read("mlp", 1)
@@ -86,7 +86,7 @@ def test_an_order_is_read_as_it_was_written() -> None:
 def test_a_service_that_ends_while_it_sends_the_order_leaves_no_traceback() -> None:
     order = TwinOrder.of(BUNDLE)
     assert order is not None
-    command = [sys.executable, "-m", "service.watching.twin_process"]
+    command = [sys.executable, "-m", "service.watching.twins.twin_process"]
     done = subprocess.run(command, input=order.to_bytes()[:-1], capture_output=True, timeout=WAIT)
 
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")

@@ -12,7 +12,7 @@ from models.accuracy.agreement_estimator import AgreementEstimator
 from models.datatypes import Array
 from models.errors import DengeError
 from service.catalog.served_version import ServedVersion
-from service.watching.twin import Twin
+from service.watching.twins.twin import Twin
 
 log = structlog.get_logger()
 

@@ -1,8 +1,9 @@
-"""python -m service.watching.twin_process: makes the twin of one version, in a process of its own with low priority.
+"""python -m service.watching.twins.twin_process: makes the twin of one version, in a process of its own.
 
-So the service needs no onnx, and predictions keep the cores. `service.watching.twin_messages` says what is read from
-standard input and written to standard output; nothing is written where no accuracy can be estimated. Standard input
-stays open as long as the twin is wanted; when it ends, this process exits.
+Its priority is low, so that predictions keep the cores, and the service needs no onnx.
+`service.watching.twins.twin_messages` says what is read from standard input and written to standard output; nothing is
+written where no accuracy can be estimated. Standard input stays open as long as the twin is wanted; when it ends, this
+process exits.
 """
 
 import os
@@ -14,7 +15,7 @@ from models.recalibration.accuracy import AccuracyEstimator
 from models.recalibration.adaptation import AdaptiveNetwork
 from models.repository import held_out
 from service.host.background_process import receive_order
-from service.watching.twin_messages import MadeTwin, TwinOrder
+from service.watching.twins.twin_messages import MadeTwin, TwinOrder
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from models.errors import InvalidInput
 from models.validation import shorten
 from service.catalog.catalog import Catalog
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import MAX_ID_CHARACTERS, AnsweredRequest, AnsweredRequests
+from service.watching.labels.answered_requests import MAX_ID_CHARACTERS, AnsweredRequest, AnsweredRequests
 from service.watching.monitor import DriftMonitor
 
 MAX_REQUESTS = 1000

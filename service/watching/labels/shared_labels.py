@@ -8,7 +8,7 @@ from models.errors import NotReady
 from service.replicas.membership import Membership
 from service.replicas.peers import Peers
 from service.replicas.store import StoreUnavailable
-from service.watching.labels import LabelledRequest, LabelReport, Labels
+from service.watching.labels.labels import LabelledRequest, LabelReport, Labels
 
 LABELS_PATH = "/v2/replicas/labels/"
 """At which a replica takes labels that another one was sent; the model's name follows."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.catalog.served_version import ServedVersion
-from service.watching.answered_requests import MAX_ID_CHARACTERS, AnsweredRequests
+from service.watching.labels.answered_requests import MAX_ID_CHARACTERS, AnsweredRequests
 from tests.service.watching.doubles import Clock
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.traffic import TrafficReading
+from service.watching.alarms.traffic import TrafficReading
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from io import BytesIO
 from models.errors import NotReady
 from models.repository.bundle import Bundle
 from service.host.process_exit import describe_exit
-from service.watching.twin_messages import MadeTwin, TwinOrder
+from service.watching.twins.twin_messages import MadeTwin, TwinOrder
 
-COMMAND = (sys.executable, "-m", "service.watching.twin_process")
+COMMAND = (sys.executable, "-m", "service.watching.twins.twin_process")
 MAX_SECONDS = 180.0
 """A process that runs for longer is killed. It gives up by itself before, where it has a core."""
 

@@ -10,8 +10,8 @@ import pytest
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.events import MAX_OPERATORS, MAX_SUBSCRIBERS, MAX_SUBSCRIPTIONS_PER_CLIENT, Events
-from service.watching.subscriber import MAX_UNSENT_EVENTS, Subscriber
+from service.watching.alarms.events import MAX_OPERATORS, MAX_SUBSCRIBERS, MAX_SUBSCRIPTIONS_PER_CLIENT, Events
+from service.watching.alarms.subscriber import MAX_UNSENT_EVENTS, Subscriber
 from tests.awaiting import within_time
 from tests.service.watching.doubles import ALARM, Clock
 

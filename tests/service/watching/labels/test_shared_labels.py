@@ -15,10 +15,10 @@ from service.replicas.membership import Membership
 from service.replicas.memory import MemoryStore
 from service.replicas.store import StoreUnavailable
 from service.telemetry.statistics import ServiceStatistics
-from service.watching.answered_requests import AnsweredRequests
-from service.watching.labels import LabelledRequest, LabelReport, Labels
+from service.watching.labels.answered_requests import AnsweredRequests
+from service.watching.labels.labels import LabelledRequest, LabelReport, Labels
+from service.watching.labels.shared_labels import LABELS_PATH, SharedLabels
 from service.watching.monitor import DriftMonitor
-from service.watching.shared_labels import LABELS_PATH, SharedLabels
 from tests.awaiting import within_time
 from tests.service.watching.doubles import Catalog, Clock
 

@@ -10,8 +10,8 @@ from models.accuracy.agreement import NO_ROWS, Agreement
 from models.accuracy.agreement_estimator import AgreementEstimator
 from models.errors import InferenceFailed, NotReady
 from service.catalog.served_version import ServedVersion
-from service.watching.twin import Twin
-from service.watching.twins import MAX_BLOCK_BYTES, RETRY_FACTOR, START_ROWS, Twins
+from service.watching.twins.twin import Twin
+from service.watching.twins.twins import MAX_BLOCK_BYTES, RETRY_FACTOR, START_ROWS, Twins
 from tests.bundles import INPUT
 from tests.service.watching.doubles import ESTIMATOR
 from tests.watching import usual_rows

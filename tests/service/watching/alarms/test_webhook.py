@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from service.watching.webhook import MAX_QUEUED, RETRY_DELAYS, Webhook, post_to
+from service.watching.alarms.webhook import MAX_QUEUED, RETRY_DELAYS, Webhook, post_to
 from tests.awaiting import within_time
 from tests.service.watching.doubles import ALARM
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.watching.subscriber import MAX_UNSENT_EVENTS, Subscriber
+from service.watching.alarms.subscriber import MAX_UNSENT_EVENTS, Subscriber
 from tests.awaiting import within_time
 
 

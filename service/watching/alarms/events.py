@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from models.errors import Overloaded
 from service.host.lifecycle import Lifecycle
 from service.telemetry.statistics import Gather
-from service.watching.alarm import Alarm
-from service.watching.subscriber import Subscriber
-from service.watching.traffic import TrafficReading
+from service.watching.alarms.alarm import Alarm
+from service.watching.alarms.subscriber import Subscriber
+from service.watching.alarms.traffic import TrafficReading
 
 MAX_SUBSCRIBERS = 64
 MAX_SUBSCRIPTIONS_PER_CLIENT = 16

@@ -1,0 +1,1 @@
+"""The true classes of rows that were answered."""

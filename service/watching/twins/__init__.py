@@ -1,0 +1,1 @@
+"""Twins: the networks that the accuracy of versions is estimated by."""
