@@ -96,6 +96,10 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         del self._idle  # which refers to this: thousands of such cycles would wait for a long garbage collection
 
+    def close_after_response(self) -> None:
+        """Have the next response say that it is the last one, and close the connection then."""
+        self._is_last = True
+
     def pause_writing(self) -> None:
         """More waits to be sent than the client takes."""
         super().pause_writing()

@@ -151,6 +151,8 @@ class Server(uvicorn.Server):
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        if self._lifecycle.stopping and isinstance(protocol, Protocol):
+            protocol.close_after_response()
         return protocol
 
     def handle_hangup(self) -> None:
@@ -175,4 +177,11 @@ class Server(uvicorn.Server):
             return
         log.info("stopping", seconds=delay)
         loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(self._say_that_responses_are_last)
         loop.call_soon_threadsafe(loop.call_later, delay, super().handle_exit, sig, frame)
+
+    def _say_that_responses_are_last(self) -> None:
+        """Have clients leave before the port closes: a request must not meet a connection that is closed when idle."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, Protocol):
+                connection.close_after_response()

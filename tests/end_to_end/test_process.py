@@ -80,6 +80,24 @@ def test_it_says_not_ready_before_it_closes_the_port(repository: Path) -> None:
         assert process.stop() == 0
 
 
+def test_while_it_stops_each_connection_is_closed_with_a_response_that_says_so(repository: Path) -> None:
+    with (
+        running(repository, "--shutdown-delay-seconds", "3600") as process,
+        httpx2.Client(base_url=process.url) as kept,
+        httpx2.Client(base_url=process.url) as asking,
+    ):
+        assert "connection" not in kept.post("/v2/models/tiny/infer", content=BODY).headers
+        process.popen.send_signal(signal.SIGTERM)
+        while asking.get("/v2/health/ready").status_code == 200:
+            pass
+
+        for client in (kept, httpx2.Client(base_url=process.url)):  # a connection of before, and a new one
+            last = client.post("/v2/models/tiny/infer", content=BODY)
+            assert (last.status_code, last.headers["connection"]) == (200, "close")
+            assert client.get("/v2/models/tiny").headers["connection"] == "close"
+        assert process.stop() == 0
+
+
 def wait_until_closed(port: int) -> None:
     while True:
         try:
