@@ -38,6 +38,7 @@ ROWS = 64
 def prepare(harness: Path) -> Path:
     """Give the harness our networks and what they answer. Returns the repository that Denge serves."""
     made = models_folder()
+    (harness / "models").mkdir(exist_ok=True)
     repository = harness / "models" / "repository"
     shutil.rmtree(repository, ignore_errors=True)
     generator = np.random.default_rng(0)
