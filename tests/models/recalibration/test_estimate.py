@@ -324,6 +324,7 @@ def test_statistics_of_rows_without_contrast_are_folded_within_their_rounding(mo
     recalibrate(found, 1, pale, with_accuracy=False)
 
     monkeypatch.setattr(rounding, "moment_tolerance", lambda bound, _: bound)
+    monkeypatch.setattr(rounding, "LARGEST_OF_SUMS", 0.0)  # which would hide it: sums of a channel's positions
     with pytest.raises(ParityError, match=r"moments of blocks\.0\.norm"):
         recalibrate(found, 1, pale, with_accuracy=False)
 
