@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -94,14 +94,14 @@ class AgreementEstimator:
             ValueError, TypeError, KeyError: it is something else.
         """
         fields = json.loads(data)
-        gains = fields.pop("gains", None)
-        learned = None
-        if gains is not None:
-            learned = GainEstimator(LogisticRegression(**_arrays(gains["regression"])), float(gains["half_width"]))
-        regression = fields.pop("regression")
-        half_width = float(regression.pop("half_width"))
-        return cls(Estimator(half_width=half_width, **_arrays(regression)), **fields, gains=learned)
+        regression, gains = fields.pop("regression"), fields.pop("gains", None)
+        return cls(
+            Estimator(**_restored(regression)),
+            **fields,
+            gains=None if gains is None else GainEstimator(**_restored(gains)),
+        )
 
 
-def _arrays(fields: dict[str, list[float]]) -> dict[str, Float64]:
-    return {name: np.array(values, np.float64) for name, values in fields.items()}
+def _restored(fields: dict[str, Any]) -> dict[str, Any]:
+    arrays = {name: np.array(values, np.float64) for name, values in fields["regression"].items()}
+    return {"regression": LogisticRegression(**arrays), "half_width": float(fields["half_width"])}

@@ -31,7 +31,9 @@ COVERAGE = 0.9
 MIN_KINDS = 4
 """Kinds of shifts without which there is no interval."""
 
-_DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+"""Standard errors on either side of an estimate that the interval has for the sampling of rows."""
+
 _RIDGE = 1e-3
 
 
@@ -40,14 +42,11 @@ class Estimator:
     """A regression of accuracy on signs.
 
     Attributes:
-        mean, spread: of the signs among the shifts that it was fitted to, shape (s,).
-        weights: the intercept, and one for each sign in units of its spread, shape (1 + s,).
+        regression: fitted to shifts.
         half_width: of the interval, in units of ``sqrt(p (1 - p) + 0.01)``.
     """
 
-    mean: Float64
-    spread: Float64
-    weights: Float64
+    regression: LogisticRegression
     half_width: float
 
     @classmethod
@@ -63,20 +62,13 @@ class Estimator:
         errors = np.zeros(len(accuracy))
         for kind in set(kinds):
             other = labels != kind
-            found = cls._regress(signs[other], accuracy[other]).predict(signs[~other])
+            found = LogisticRegression.fit(signs[other], accuracy[other], ridge=_RIDGE).predict(signs[~other])
             errors[~other] = np.abs(found - accuracy[~other]) / _unit(found)
-        rank = min(ceil((len(errors) + 1) * COVERAGE), len(errors))
-        fitted = cls._regress(signs, accuracy)
-        return cls(fitted.mean, fitted.spread, fitted.weights, float(np.sort(errors)[rank - 1]))
-
-    @classmethod
-    def _regress(cls, signs: Float64, accuracy: Float64) -> Self:
-        found = LogisticRegression.fit(signs, accuracy, ridge=_RIDGE)
-        return cls(found.mean, found.spread, found.weights, 0.0)
+        return cls(LogisticRegression.fit(signs, accuracy, ridge=_RIDGE), conformal_half_width(errors))
 
     def predict(self, signs: Float64) -> Float64:
         """Accuracies, shape (n,), of signs of shape (n, s)."""
-        return LogisticRegression(self.mean, self.spread, self.weights).predict(signs)
+        return self.regression.predict(signs)
 
     def estimate(self, signs: Float64, rows: int, scale: float = 1.0) -> AccuracyEstimate:
         """The accuracy on traffic of which some rows are known.
@@ -87,9 +79,15 @@ class Estimator:
             scale: the accuracy on undisturbed rows, if it is known; else it is relative to what that is.
         """
         (p,) = self.predict(signs[None])
-        half = float(np.hypot(self.half_width * _unit(p), _DEVIATIONS * np.sqrt(p * (1 - p) / rows)))
+        half = float(np.hypot(self.half_width * _unit(p), DEVIATIONS * np.sqrt(p * (1 - p) / rows)))
         accuracy, low, high = (float(np.clip(scale * value, 0, 1)) for value in (p, p - half, p + half))
         return AccuracyEstimate(accuracy=accuracy, low=low, high=high)
+
+
+def conformal_half_width(errors: Sequence[float] | Float64) -> float:
+    """The half-width that holds for an error like these with probability `COVERAGE` (split conformal prediction)."""
+    rank = min(ceil((len(errors) + 1) * COVERAGE), len(errors))
+    return float(np.sort(errors)[rank - 1])
 
 
 def logit(share: float) -> float:

@@ -14,19 +14,17 @@ half-width of the interval: it is conformal, as that of the accuracy is (`models
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, hypot, sqrt
-from statistics import NormalDist
+from math import hypot, sqrt
 from typing import Self
 
 import numpy as np
 
 from models.accuracy.agreement import Agreement
-from models.accuracy.estimator import COVERAGE
+from models.accuracy.estimator import DEVIATIONS, conformal_half_width
 from models.accuracy.logistic import LogisticRegression
 from models.batchnorm import Float64
 from models.manifest import AccuracyGain
 
-_DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 _RIDGE = 1e-2
 
 MIN_SHIFTS = 8
@@ -66,13 +64,12 @@ class GainEstimator:
             ]
         regression = _regress(list(zip(found, gains, kinds, strict=True)))
         assert regression is not None  # noqa: S101 - for the type checker: that of fewer shifts is not either
-        rank = min(ceil((len(errors) + 1) * COVERAGE), len(errors))
-        return cls(regression, sorted(errors)[rank - 1])
+        return cls(regression, conformal_half_width(errors))
 
     def estimate(self, found: Agreement) -> AccuracyGain:
         """What the twin gains on the traffic that some rows are of."""
         gain, share = _gain(self.regression, found), 1 - found.share
-        half = hypot(self.half_width * _unit(found), _DEVIATIONS * sqrt(max(share - gain**2, 0.0) / found.rows))
+        half = hypot(self.half_width * _unit(found), DEVIATIONS * sqrt(max(share - gain**2, 0.0) / found.rows))
         return AccuracyGain(gain=gain, low=max(gain - half, -1.0), high=min(gain + half, 1.0))
 
 

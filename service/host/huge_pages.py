@@ -3,13 +3,13 @@
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Self
 
 _MODES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _BYTES = 512 << 20
 """Of address space. A page takes memory only once something is written to it."""
-_PAGE = 4096
 _MADV_HUGEPAGE, _MADV_NOHUGEPAGE = 14, 15
 """Of Linux' madvise(2)."""
 
@@ -57,14 +57,14 @@ class _Heap:
         block = self._malloc(_BYTES)
         if block is None:
             return None
-        start = -(-block // _PAGE) * _PAGE
+        start = -(-block // PAGESIZE) * PAGESIZE
         self.advise(start, _MADV_HUGEPAGE)
         self._free(block)
         return int(start)
 
     def advise(self, start: int, advice: int) -> None:
         """Give advice, which the system need not follow."""
-        self._madvise(start, _BYTES - _PAGE, advice)
+        self._madvise(start, _BYTES - PAGESIZE, advice)
 
 
 def _are_given_on_request() -> bool:

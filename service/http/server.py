@@ -31,8 +31,8 @@ Each accepted connection gives the interpreter away for a moment: with Python's 
 accepts sixteen of them waited for a thread up to sixteen times as long.
 """
 
-HEAD_START_SECONDS = 0.05
-"""Of the requests that have waited for the service to start, before it does what was put off."""
+PUT_OFF_SECONDS = 0.05
+"""How long what need not be done at the start is put off, so that requests which have waited are answered before."""
 
 
 def configure(app: Application, settings: Settings, **where: Any) -> uvicorn.Config:
@@ -135,7 +135,7 @@ class Server(uvicorn.Server):
         app = self.config.app
         assert isinstance(app, Application)  # noqa: S101
         try:
-            await asyncio.sleep(HEAD_START_SECONDS)
+            await asyncio.sleep(PUT_OFF_SECONDS)
             await app.complete()
         finally:
             gc.freeze()  # what is there now stays, and need not be looked through again

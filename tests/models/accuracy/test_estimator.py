@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from models.accuracy.estimator import Estimator, logit
+from models.accuracy.logistic import LogisticRegression
 
 MANY = 10**9
 """Rows: all of the traffic."""
@@ -28,7 +29,7 @@ def test_the_fit_is_that_of_a_general_optimizer() -> None:
 
     expected = minimize(loss, np.zeros(3), tol=1e-12).x
 
-    np.testing.assert_allclose(Estimator.fit(signs, accuracy, kinds).weights, expected, atol=1e-4)
+    np.testing.assert_allclose(Estimator.fit(signs, accuracy, kinds).regression.weights, expected, atol=1e-4)
 
 
 def test_the_interval_covers_new_shifts_nine_times_of_ten() -> None:
@@ -46,7 +47,7 @@ def test_the_interval_covers_new_shifts_nine_times_of_ten() -> None:
 
 def test_few_rows_widen_the_interval_by_their_sampling_error() -> None:
     """The accuracy of the traffic is within it, where that of the rows themselves is known nearly exactly."""
-    exact = Estimator(np.zeros(1), np.ones(1), np.array([0.0, 1.0]), half_width=0.01)
+    exact = Estimator(LogisticRegression(np.zeros(1), np.ones(1), np.array([0.0, 1.0])), half_width=0.01)
     random = np.random.default_rng(6)
 
     def covered(rows: int, counted: int) -> float:

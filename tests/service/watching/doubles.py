@@ -6,6 +6,7 @@ import numpy as np
 
 from models.accuracy.agreement_estimator import AgreementEstimator
 from models.accuracy.estimator import Estimator
+from models.accuracy.logistic import LogisticRegression
 from models.errors import VersionNotFound
 from models.moments.window import WindowMoments
 from models.runtime.engine import Engine
@@ -86,7 +87,10 @@ def oracle(observed_model: ObservedModel, rows: np.ndarray) -> tuple[np.ndarray,
 
 
 ESTIMATOR = AgreementEstimator(
-    Estimator(np.zeros(3), np.ones(3), np.array([0.0, 0.5, 0.5, 0.0]), 0.1), confident_at=0.9, scale=0.98, block_rows=8
+    Estimator(LogisticRegression(np.zeros(3), np.ones(3), np.array([0.0, 0.5, 0.5, 0.0])), 0.1),
+    confident_at=0.9,
+    scale=0.98,
+    block_rows=8,
 )
 """The accuracy is the mean of both shares, in log odds."""
 
