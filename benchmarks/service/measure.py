@@ -1,7 +1,8 @@
 """Rounds of measurements, one dictionary each.
 
 All servers of a round run at once, but only one is loaded at a time: each case and concurrency goes through all of them
-before the next, so that what is compared lies seconds apart. Their order moves on by one every round.
+before the next, so that what is compared lies seconds apart. Their order moves on by one every round, and so does that
+of their starts: the first one, right after those of the last round have ended, is slower.
 """
 
 import json
@@ -84,9 +85,9 @@ class Measurement:
     def _round(self, number: int) -> Iterator[Record]:
         plan = self._plan
         with ExitStack() as stack:
-            started = [self.start(name, stack) for name in self._served()]
-            turn = number % max(len(started), 1)
-            started = started[turn:] + started[:turn]
+            names = self._served()
+            turn = number % max(len(names), 1)
+            started = [self.start(name, stack) for name in names[turn:] + names[:turn]]
             for case in plan.cases:
                 if IN_PROCESS in plan.servers:
                     yield self._in_process(case)
