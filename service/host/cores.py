@@ -3,15 +3,16 @@
 A container with a quota of two cores sees all cores of its host. Threads for all of them would use up the quota at the
 start of every period, and be throttled for the rest of it.
 
-Control groups nest, and the tightest quota applies: https://docs.kernel.org/admin-guide/cgroup-v2.html
-(`cpu.max`), https://docs.kernel.org/scheduler/sched-bwc.html (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
+The tightest quota applies: https://docs.kernel.org/admin-guide/cgroup-v2.html (`cpu.max`),
+https://docs.kernel.org/scheduler/sched-bwc.html (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
 """
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from service.host.control_groups import control_groups
 
 
 def count_usable(root: Path = Path("/")) -> int:
@@ -31,32 +32,9 @@ def read_quota(root: Path = Path("/")) -> float | None:
     Args:
         root: where `proc` and `sys` are mounted.
     """
-    groups = list(_groups(root))
+    groups = list(control_groups("cpu", root))
     quotas = [_quota_v2(group) for group in groups] + [_quota_v1(group) for group in groups]
     return min((quota for quota in quotas if quota is not None), default=None)
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    """Yields the folders of the control groups that limit this process's CPU time, as far as they are mounted."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    mounts = root / "sys/fs/cgroup"
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            mount = mounts  # version 2
-        elif "cpu" in controllers.split(","):
-            mount = mounts / controllers if (mounts / controllers).is_dir() else mounts / "cpu"
-        else:
-            continue
-        # In a container, the path may be the host's and not exist here; the mount itself is the group then.
-        inner = PurePosixPath(path.lstrip("/"))
-        if ".." not in inner.parts:
-            yield from (mount / group for group in (inner, *inner.parents) if (mount / group).is_dir())
-        else:
-            yield mount
 
 
 def _quota_v2(group: Path) -> float | None:
