@@ -6,6 +6,8 @@ and reads them.
 GlobalAveragePool is the fastest operator for them in onnxruntime: it works on the blocked layout of a convolution's
 output, which ReduceMean would convert first. A tensor without positions is its own mean. One whose channels are on
 another axis is brought to (rows, channels, positions) first: what was made of one row lies together, whatever its axes.
+So do the entries of one row where a reshape has joined the rows with another axis, such as time: their means are
+averaged.
 """
 
 from collections.abc import Sequence
@@ -43,71 +45,111 @@ def observe(folded: onnx.ModelProto, layers: Sequence[WatchedLayer]) -> onnx.Mod
     for layer in layers:
         if layer.unwatched is not None:
             continue
-        nodes, outputs = _observation(editor, layer, folded.graph.input[0].name)
-        observed.graph.node.extend(nodes)
+        observation = _Observation(editor, layer, folded.graph.input[0].name)
+        outputs = observation.outputs()
+        observed.graph.node.extend(observation.nodes)
         for name, rank in outputs:
             observed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * rank))
     return observed
 
 
-def _observation(
-    editor: GraphEditor, layer: WatchedLayer, batch: str
-) -> tuple[list[onnx.NodeProto], list[tuple[str, int]]]:
-    """The nodes that observe a layer, and their outputs with their ranks.
+class _Observation:
+    """The nodes that observe a layer.
 
     Args:
         editor: of the folded graph.
         layer: with its placement in it.
         batch: an input of the graph, whose first axis counts the rows.
+
+    Attributes:
+        nodes: made so far.
     """
-    tensor = layer.placement.tensor
-    dims = editor.shape(tensor)
-    if dims is None:
-        raise GraphError(f"layer '{layer.name}': the rank of '{tensor}' cannot be inferred")
-    nodes: list[onnx.NodeProto] = []
 
-    def node(op_type: str, inputs: list[str], output: str, **attributes: int) -> str:
-        name = editor.fresh(f"{layer.name}.observed.{op_type}")
-        nodes.append(helper.make_node(op_type, inputs, [output], name, **attributes))
+    def __init__(self, editor: GraphEditor, layer: WatchedLayer, batch: str) -> None:
+        self._editor = editor
+        self._layer = layer
+        self._batch = batch
+        self.nodes: list[onnx.NodeProto] = []
+
+    def outputs(self) -> list[tuple[str, int]]:
+        """Make the nodes. Returns the outputs with their ranks.
+
+        Raises:
+            GraphError: as of `observe`.
+        """
+        layer, tensor = self._layer, self._layer.placement.tensor
+        dims = self._editor.shape(tensor)
+        if dims is None:
+            raise GraphError(f"layer '{layer.name}': the rank of '{tensor}' cannot be inferred")
+        if self._editor.element_type(tensor) != TensorProto.FLOAT:
+            tensor = self._node("Cast", [tensor], self._editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
+        mean, rank, joined = mean_output(layer.name), len(dims), bool(layer.several_per_row)
+        if layer.kind in ("positions", "margin"):
+            is_margin = layer.kind == "margin"
+            edit = self._editor
+            made = margin_nodes(edit, tensor, mean) if is_margin else position_nodes(edit, layer, tensor, mean)
+            self.nodes.extend(made)
+            return [(mean, 2)]
+        if layer.placement.axis != 1 or (rank == 2 and (joined or layer.kind != "batch_norm")):
+            if layer.placement.axis != rank - 1:
+                raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")
+            tensor, rank, joined = self._transpose(self._by_row(tensor, mean), mean), 3, False
+        if rank == 2:
+            self._node("Identity", [tensor], mean)
+            return [(mean, 2)]
+        return self._moments(tensor, rank, joined=joined)
+
+    def _moments(self, tensor: str, rank: int, *, joined: bool) -> list[tuple[str, int]]:
+        """Mean and mean square, or variance, of a tensor with its channels on axis 1 and positions behind it."""
+        name = self._layer.name
+        mean, spread = mean_output(name), square_output(name)
+        self._pool(tensor, mean, joined=joined)
+        if np.abs(_standardized_mean(self._layer)).max() > _LARGE_MEAN:
+            if joined:
+                raise GraphError(f"layer '{name}': its means are far from 0, and each row has several of them")
+            tensor = self._node("Sub", [tensor, mean], self._editor.fresh(f"{tensor}_centred"))
+            spread = variance_output(name)
+        squared = self._node("Mul", [tensor, tensor], self._editor.fresh(f"{tensor}_squared"))
+        self._pool(squared, spread, joined=joined)
+        rank = 3 if joined else rank
+        return [(mean, rank), (spread, rank)]
+
+    def _pool(self, tensor: str, output: str, *, joined: bool) -> None:
+        """The mean over the positions of each row; where entries of rows are joined, over those of all its entries."""
+        if not joined:
+            self._node("GlobalAveragePool", [tensor], output)
+            return
+        entries = self._node("GlobalAveragePool", [tensor], self._editor.fresh(f"{output}_by_entry"))
+        self._node("GlobalAveragePool", [self._transpose(self._by_row(entries, output), output)], output)
+
+    def _by_row(self, tensor: str, name: str) -> str:
+        """A tensor whose channels are on the last axis that is not 1, as (rows, -1, channels)."""
+        fresh = self._editor.fresh
+        sizes = self._node("Shape", [self._batch], fresh(f"{name}_sizes"))
+        first = self._constant("first", [0])
+        rows = self._node("Gather", [sizes, first], fresh(f"{name}_rows"), axis=0)
+        rest = self._constant("rest", [-1, self._layer.num_features])
+        shape = self._node("Concat", [rows, rest], fresh(f"{name}_shape"), axis=0)
+        return self._node("Reshape", [tensor, shape], fresh(f"{name}_by_row"))
+
+    def _transpose(self, tensor: str, name: str) -> str:
+        """(rows, positions, channels) as (rows, channels, positions)."""
+        output = self._editor.fresh(f"{name}_by_channel")
+        node = helper.make_node("Transpose", [tensor], [output], self._editor.fresh("Transpose"), perm=[0, 2, 1])
+        self.nodes.append(node)
         return output
 
-    def constant(name: str, values: list[int]) -> str:
-        output = editor.fresh(f"{layer.name}.observed.{name}")
+    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> str:
+        name = self._editor.fresh(f"{self._layer.name}.observed.{op_type}")
+        self.nodes.append(helper.make_node(op_type, inputs, [output], name, **attributes))
+        return output
+
+    def _constant(self, name: str, values: list[int]) -> str:
+        output = self._editor.fresh(f"{self._layer.name}.observed.{name}")
         value = helper.make_tensor(output, TensorProto.INT64, [len(values)], values)
-        nodes.append(helper.make_node("Constant", [], [output], editor.fresh(f"{output}.Constant"), value=value))
+        name = self._editor.fresh(f"{output}.Constant")
+        self.nodes.append(helper.make_node("Constant", [], [output], name, value=value))
         return output
-
-    if editor.element_type(tensor) != TensorProto.FLOAT:
-        tensor = node("Cast", [tensor], editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
-    mean, square, variance = mean_output(layer.name), square_output(layer.name), variance_output(layer.name)
-    rank = len(dims)
-    if layer.kind in ("positions", "margin"):
-        is_margin = layer.kind == "margin"
-        by_row = margin_nodes(editor, tensor, mean) if is_margin else position_nodes(editor, layer, tensor, mean)
-        return [*nodes, *by_row], [(mean, 2)]
-    if layer.placement.axis != 1 or (rank == 2 and layer.kind != "batch_norm"):
-        if layer.placement.axis != rank - 1:
-            raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")
-        sizes = node("Shape", [batch], editor.fresh(f"{mean}_sizes"))
-        first = constant("first", [0])
-        rows = node("Gather", [sizes, first], editor.fresh(f"{mean}_rows"), axis=0)
-        rest = constant("rest", [-1, layer.num_features])
-        shape = node("Concat", [rows, rest], editor.fresh(f"{mean}_shape"), axis=0)
-        reshaped = node("Reshape", [tensor, shape], editor.fresh(f"{mean}_by_row"))
-        tensor = editor.fresh(f"{mean}_by_channel")
-        nodes.append(helper.make_node("Transpose", [reshaped], [tensor], editor.fresh("Transpose"), perm=[0, 2, 1]))
-        rank = 3
-    if rank == 2:
-        node("Identity", [tensor], mean)
-        return nodes, [(mean, 2)]
-    node("GlobalAveragePool", [tensor], mean)
-    spread = square
-    if np.abs(_standardized_mean(layer)).max() > _LARGE_MEAN:
-        tensor = node("Sub", [tensor, mean], editor.fresh(f"{tensor}_centred"))
-        spread = variance
-    squared = node("Mul", [tensor, tensor], editor.fresh(f"{tensor}_squared"))
-    node("GlobalAveragePool", [squared], spread)
-    return nodes, [(mean, rank), (spread, rank)]
 
 
 def _standardized_mean(layer: WatchedLayer) -> Float64:

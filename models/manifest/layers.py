@@ -56,6 +56,10 @@ class WatchedLayer(Record):
     )
     beta: Channels | None = Field(default=None, description="learned shift per channel (torch: bias)")
     placement: Placement
+    several_per_row: Literal[True] | None = Field(
+        default=None,
+        description="true where the first axis of its tensor has several entries for each row, such as its time steps",
+    )
     unwatched: str | None = Field(default=None, description="why the layer is not observed after all")
 
     @model_validator(mode="after")

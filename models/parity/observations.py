@@ -35,7 +35,17 @@ def mark_unwatched(
     rows, other = draw(seed=0), draw(seed=1)
     if not layers or _problem(folded, layers, rows, other) is None:
         return tuple(layers)
-    return tuple(layer.model_copy(update={"unwatched": _problem(folded, [layer], rows, other)}) for layer in layers)
+    return tuple(_mark(folded, layer, rows, other) for layer in layers)
+
+
+def _mark(folded: SerializedGraph, layer: WatchedLayer, rows: Arrays, other: Arrays) -> WatchedLayer:
+    """The layer, as it can be observed: with one or several entries for each row; or with the reason why it cannot."""
+    problem = _problem(folded, [layer], rows, other)
+    if problem is not None:
+        joined = layer.model_copy(update={"several_per_row": True})
+        if _problem(folded, [joined], rows, other) is None:
+            return joined
+    return layer.model_copy(update={"unwatched": problem})
 
 
 def _problem(folded: SerializedGraph, layers: Sequence[WatchedLayer], rows: Arrays, other: Arrays) -> str | None:

@@ -97,7 +97,8 @@ class Sweep:
 def _z_units(layer: nn.Module, y: Tensor) -> Tensor:
     shape = [1, -1] + [1] * (y.dim() - 2)
     assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
-    return ((y - layer.bias.view(shape)) / layer.weight.abs().view(shape)).flatten(2).mean(-1) if y.dim() > 2 else y
+    z = (y - layer.bias.view(shape)) / layer.weight.abs().view(shape)
+    return z.flatten(2).mean(-1) if y.dim() > 2 else z
 
 
 CASES = [
@@ -148,9 +149,11 @@ def test_what_is_observed_is_what_hooks_in_torch_see(sweep: tuple[Sweep, tuple[s
     found = _observe(network.bundle, watched, network)
 
     for layer in watched:
-        np.testing.assert_allclose(hooked[layer.name], found[layer.name], rtol=1e-4, atol=1e-5)
-    unwatched = [layer.name for layer in network.bundle.manifest.norm_layers if layer.unwatched is not None]
-    assert unwatched == (["part.norm"] if isinstance(network.network.part, Tokens) else [])
+        by_row = hooked[layer.name].reshape(len(network.rows), -1, layer.num_features).mean(1)
+        np.testing.assert_allclose(by_row, found[layer.name], rtol=1e-4, atol=1e-5)
+    assert watched == list(network.bundle.manifest.norm_layers)
+    joined = [layer.name for layer in watched if layer.several_per_row]
+    assert joined == (["part.norm"] if isinstance(network.network.part, Tokens) else [])
 
 
 def _observe(bundle: Bundle, layers: list[NormLayer], network: Sweep) -> dict[str, Array]:
