@@ -51,7 +51,8 @@ def choose_positions(editor: GraphEditor, layers: Sequence[WatchedLayer]) -> Wat
     """
     for layer in layers:
         image = _image(editor, layer.placement.tensor)
-        if layer.unwatched is None and layer.placement.axis == 1 and image is not None:
+        is_read_by_row = layer.unwatched is None and not layer.several_per_row
+        if is_read_by_row and layer.placement.axis == 1 and image is not None:
             return WatchedLayer(
                 name=f"{layer.name}.positions",
                 kind="positions",

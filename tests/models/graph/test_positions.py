@@ -83,8 +83,9 @@ def test_an_image_of_one_value_has_none_and_one_that_is_moved_has_others_where_m
         (convolution(28, 28), watched(axis=3)),
         (convolution(28, 28), watched("unknown")),
         (convolution(28, 28), watched().model_copy(update={"unwatched": "its rows depend on each other"})),
+        (convolution(28, 28), watched().model_copy(update={"several_per_row": True})),
     ],
-    ids=["few positions", "channels last", "unknown shape", "not observed"],
+    ids=["few positions", "channels last", "unknown shape", "not observed", "several for each row"],
 )
 def test_a_layer_without_known_positions_is_not_chosen(model: onnx.ModelProto, layer: WatchedLayer) -> None:
     assert choose_positions(GraphEditor(model), [layer]) is None
