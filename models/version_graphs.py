@@ -21,7 +21,7 @@ from models.graph.topology import read_topology
 from models.graph.weights import WeightFiles, change, share_in, split_model
 from models.manifest import Capability, NormLayer, TensorSpec, TopologyNode, WatchedLayer
 from models.model_info import ModelInfo
-from models.parity.observations import mark_unwatched
+from models.parity.observations import mark_watched
 from models.parity.probe import Probe
 from models.parity.version import VersionGraphs
 from models.repository.bundle import FOLDED_WEIGHTS, OBSERVED_WEIGHTS, SOURCE_WEIGHTS
@@ -134,7 +134,7 @@ def _layers(
     editor = GraphEditor(*split_model(stored))
     others = find_norms(editor, [layer.name for layer in folded.norm_layers])
     layers = (*(_mark_merged(layer, served) for layer in folded.norm_layers), *others) or choose_activations(editor)
-    return mark_unwatched(stored, layers, inputs, positive=probed.positive)
+    return mark_watched(stored, layers, inputs, positive=probed.positive)
 
 
 def _further_layers(
@@ -151,7 +151,7 @@ def _further_layers(
     margin = choose_margin(editor, probed.outputs[0], scores) if info.watch_margin else None
     for found in (positions, margin):
         if found is not None:
-            yield from mark_unwatched(stored, [found], inputs, positive=probed.positive)
+            yield from mark_watched(stored, [found], inputs, positive=probed.positive)
 
 
 def _mark_merged(layer: NormLayer, served: Merged) -> NormLayer:

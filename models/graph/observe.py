@@ -46,7 +46,7 @@ def observe(folded: onnx.ModelProto, layers: Sequence[WatchedLayer]) -> onnx.Mod
         if layer.unwatched is not None:
             continue
         observation = _Observation(editor, layer, folded.graph.input[0].name)
-        outputs = observation.outputs()
+        outputs = observation.make()
         observed.graph.node.extend(observation.nodes)
         for name, rank in outputs:
             observed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * rank))
@@ -71,7 +71,7 @@ class _Observation:
         self._batch = batch
         self.nodes: list[onnx.NodeProto] = []
 
-    def outputs(self) -> list[tuple[str, int]]:
+    def make(self) -> list[tuple[str, int]]:
         """Make the nodes. Returns the outputs with their ranks.
 
         Raises:
@@ -84,16 +84,16 @@ class _Observation:
         if self._editor.element_type(tensor) != TensorProto.FLOAT:
             tensor = self._node("Cast", [tensor], self._editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
         mean, rank, joined = mean_output(layer.name), len(dims), bool(layer.several_per_row)
-        if layer.kind in ("positions", "margin"):
-            is_margin = layer.kind == "margin"
-            edit = self._editor
-            made = margin_nodes(edit, tensor, mean) if is_margin else position_nodes(edit, layer, tensor, mean)
-            self.nodes.extend(made)
+        if layer.kind == "positions":
+            self.nodes.extend(position_nodes(self._editor, layer, tensor, mean))
+            return [(mean, 2)]
+        if layer.kind == "margin":
+            self.nodes.extend(margin_nodes(self._editor, tensor, mean))
             return [(mean, 2)]
         if layer.placement.axis != 1 or (rank == 2 and (joined or layer.kind != "batch_norm")):
             if layer.placement.axis != rank - 1:
                 raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")
-            tensor, rank, joined = self._transpose(self._by_row(tensor, mean), mean), 3, False
+            tensor, rank, joined = self._by_channel(tensor, mean), 3, False
         if rank == 2:
             self._node("Identity", [tensor], mean)
             return [(mean, 2)]
@@ -120,23 +120,18 @@ class _Observation:
             self._node("GlobalAveragePool", [tensor], output)
             return
         entries = self._node("GlobalAveragePool", [tensor], self._editor.fresh(f"{output}_by_entry"))
-        self._node("GlobalAveragePool", [self._transpose(self._by_row(entries, output), output)], output)
+        self._node("GlobalAveragePool", [self._by_channel(entries, output)], output)
 
-    def _by_row(self, tensor: str, name: str) -> str:
-        """A tensor whose channels are on the last axis that is not 1, as (rows, -1, channels)."""
+    def _by_channel(self, tensor: str, name: str) -> str:
+        """A tensor whose channels are on its last axis, but for axes of size 1, as (rows, channels, positions)."""
         fresh = self._editor.fresh
         sizes = self._node("Shape", [self._batch], fresh(f"{name}_sizes"))
-        first = self._constant("first", [0])
-        rows = self._node("Gather", [sizes, first], fresh(f"{name}_rows"), axis=0)
+        rows = self._node("Gather", [sizes, self._constant("first", [0])], fresh(f"{name}_rows"), axis=0)
         rest = self._constant("rest", [-1, self._layer.num_features])
         shape = self._node("Concat", [rows, rest], fresh(f"{name}_shape"), axis=0)
-        return self._node("Reshape", [tensor, shape], fresh(f"{name}_by_row"))
-
-    def _transpose(self, tensor: str, name: str) -> str:
-        """(rows, positions, channels) as (rows, channels, positions)."""
-        output = self._editor.fresh(f"{name}_by_channel")
-        node = helper.make_node("Transpose", [tensor], [output], self._editor.fresh("Transpose"), perm=[0, 2, 1])
-        self.nodes.append(node)
+        by_row = self._node("Reshape", [tensor, shape], fresh(f"{name}_by_row"))
+        output = fresh(f"{name}_by_channel")
+        self.nodes.append(helper.make_node("Transpose", [by_row], [output], fresh("Transpose"), perm=[0, 2, 1]))
         return output
 
     def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> str:

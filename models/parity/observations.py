@@ -20,10 +20,10 @@ _ROWS = 3
 _TOLERANCE = 1e-3
 
 
-def mark_unwatched(
+def mark_watched(
     folded: SerializedGraph, layers: Sequence[WatchedLayer], inputs: Sequence[TensorSpec], *, positive: bool = False
 ) -> tuple[WatchedLayer, ...]:
-    """The layers; those that cannot be observed say why.
+    """The layers as they can be observed, with one entry or several for each row; those that cannot say why.
 
     Args:
         folded: a serialized graph whose first axis is the batch, and which runs on random inputs.
@@ -39,12 +39,15 @@ def mark_unwatched(
 
 
 def _mark(folded: SerializedGraph, layer: WatchedLayer, rows: Arrays, other: Arrays) -> WatchedLayer:
-    """The layer, as it can be observed: with one or several entries for each row; or with the reason why it cannot."""
     problem = _problem(folded, [layer], rows, other)
-    if problem is not None:
-        joined = layer.model_copy(update={"several_per_row": True})
-        if _problem(folded, [joined], rows, other) is None:
-            return joined
+    if problem is None:
+        return layer
+    joined = layer.model_copy(update={"several_per_row": True})
+    other_problem = _problem(folded, [joined], rows, other)
+    if other_problem is None:
+        return joined
+    if other_problem != problem:
+        problem = f"{problem}; with all entries of a row together: {other_problem}"
     return layer.model_copy(update={"unwatched": problem})
 
 

@@ -110,6 +110,7 @@ def test_entries_that_are_not_beside_those_of_their_row_are_not_watched() -> Non
     (layer,) = imported(Frames(is_flat=False, is_time_first=True)).manifest.norm_layers
 
     assert "12 statistics" in (layer.unwatched or "")
+    assert "depend on the other rows" in (layer.unwatched or "")
     assert layer.several_per_row is None
 
 
@@ -120,4 +121,5 @@ def test_a_layer_whose_means_are_far_from_0_is_not_watched() -> None:
     (layer,) = imported(Frames(is_flat=False, offset=50.0)).manifest.norm_layers
 
     assert layer.unwatched is not None
+    assert "means are far from 0" in layer.unwatched
     assert layer.several_per_row is None
