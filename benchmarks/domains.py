@@ -17,7 +17,7 @@ first layers and comparing their figures, beside running the model.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -68,7 +68,7 @@ class Network:
         outputs = load(self.bundle.folded, optimize=True)(self._inputs(images))
         return np.asarray(outputs[self.bundle.manifest.outputs[0].name].argmax(axis=1))
 
-    def observe(self, images: Images) -> dict[str, RowStatistics]:
+    def observe(self, images: Images) -> Mapping[str, RowStatistics]:
         """What the layers meet."""
         assert self.bundle.observed is not None
         outputs = load(self.bundle.observed, optimize=True)(self._inputs(images))
@@ -99,7 +99,7 @@ class Measurement:
         self._images = {"clean": clean}
         self.versions: dict[str, Network] = {}
         self._classes: dict[tuple[str, str], NDArray[np.bool_]] = {}
-        self._observed: dict[str, dict[str, RowStatistics]] = {}
+        self._observed: dict[str, Mapping[str, RowStatistics]] = {}
 
     def add(self, shift: str, images: Images) -> bool:
         """Re-calibrate for a shift. Returns whether that gave a version."""

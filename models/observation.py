@@ -8,7 +8,7 @@ Rows, not positions, are the independent unit: the pixels of one image are alike
 all undisturbed windows look disturbed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,9 +88,15 @@ class Units:
         s = a * a if mean_square is None else np.asarray(mean_square, dtype=np.float64).reshape(len(a), -1)
         if a.shape[1:] != self.factor.shape or s.shape != a.shape:
             raise InvalidInput(f"got shapes {a.shape} and {s.shape}, expected (rows, {len(self.factor)}) channels")
+        return self.restate(a, s)
+
+    def restate(self, mean: Float64, mean_square: Float64) -> "RowStatistics":
+        """The statistics of rows in z units; those of the tensor are of shape (rows, C)."""
         factor, offset = self.factor, self.offset
         with np.errstate(invalid="ignore"):  # infinity minus infinity, in rows that moments leave out
-            return RowStatistics(factor * a + offset, factor**2 * s + 2 * factor * offset * a + offset**2)
+            return RowStatistics(
+                factor * mean + offset, factor**2 * mean_square + 2 * factor * offset * mean + offset**2
+            )
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,38 @@ class RowStatistics:
         return RowStatistics(self.mean[rows], self.mean_square[rows])
 
 
+class LayerStatistics(Mapping[str, RowStatistics]):
+    """The statistics of rows in several layers, side by side: what is computed of all layers takes one step.
+
+    As a mapping, it has the statistics of each layer by name.
+
+    Args:
+        joint: with the channels of all layers, shape (rows, C of all layers).
+        columns: of each layer in it, by name.
+
+    Attributes:
+        joint, columns: as given.
+    """
+
+    def __init__(self, joint: RowStatistics, columns: Mapping[str, slice]) -> None:
+        self.joint = joint
+        self.columns = columns
+
+    def __getitem__(self, layer: str) -> RowStatistics:
+        columns = self.columns[layer]
+        return RowStatistics(self.joint.mean[:, columns], self.joint.mean_square[:, columns])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "LayerStatistics":
+        """Some of the rows, by a mask or by their indices."""
+        return LayerStatistics(self.joint.take(rows), self.columns)
+
+
 class ObservationReader:
     """Reads the outputs of an observed graph.
 
@@ -132,15 +170,39 @@ class ObservationReader:
 
     def __init__(self, layers: Iterable[WatchedLayer], outputs: Iterable[str]) -> None:
         names = frozenset(outputs)
-        self._units = {layer.name: Units.of(layer) for layer in layers if mean_output(layer.name) in names}
+        units = {layer.name: Units.of(layer) for layer in layers if mean_output(layer.name) in names}
+        ends = np.cumsum([len(one.factor) for one in units.values()], dtype=np.int64).tolist()
+        self._columns = {name: slice(start, end) for name, start, end in zip(units, [0, *ends], ends, strict=False)}
+        self._units = Units(
+            np.concatenate([np.zeros(0), *(one.factor for one in units.values())]),
+            np.concatenate([np.zeros(0), *(one.offset for one in units.values())]),
+        )
 
-    def read(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, RowStatistics]:
-        """The statistics of the rows by layer, from the outputs by name."""
-        return {name: self._read(name, units, outputs) for name, units in self._units.items()}
+    def read(self, outputs: Mapping[str, NDArray[Any]]) -> LayerStatistics:
+        """The statistics of the rows by layer, from the outputs by name.
 
-    @staticmethod
-    def _read(name: str, units: Units, outputs: Mapping[str, NDArray[Any]]) -> RowStatistics:
-        mean, square = outputs[mean_output(name)], outputs.get(square_output(name))
-        if square is None and (variance := outputs.get(variance_output(name))) is not None:
-            square = variance + np.square(mean, dtype=np.float64)
-        return units.read(mean, square)
+        Raises:
+            InvalidInput: the shape of an output is not that of its layer, or has other rows than those of the others.
+        """
+        rows = max((len(outputs[mean_output(name)]) for name in self._columns), default=0)
+        mean = np.empty((rows, len(self._units.factor)))
+        square = np.empty_like(mean)
+        for name, columns in self._columns.items():
+            of_layer, squares = mean[:, columns], square[:, columns]
+            _copy(outputs[mean_output(name)], of_layer, name)
+            if (found := outputs.get(square_output(name))) is not None:
+                _copy(found, squares, name)
+            elif (found := outputs.get(variance_output(name))) is not None:
+                _copy(found, squares, name)
+                squares += np.square(of_layer)
+            else:
+                np.square(of_layer, out=squares)
+        return LayerStatistics(self._units.restate(mean, square), self._columns)
+
+
+def _copy(output: NDArray[Any], into: Float64, layer: str) -> None:
+    """Copy an output of shape (rows, C, 1, ...)."""
+    if output.size != into.size or len(output) != len(into):
+        rows, channels = into.shape
+        raise InvalidInput(f"got shape {output.shape}, expected {rows} rows of {channels} channels", layer)
+    into[:] = output.reshape(into.shape)

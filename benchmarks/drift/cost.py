@@ -132,8 +132,7 @@ def measure(bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
                     if kind == "observed":
                         named = dict(zip([one.name for one in session.get_outputs()], outputs, strict=True))
                         start = perf_counter()
-                        for statistics in reader.read(named).values():
-                            WindowMoments.of(statistics)
+                        WindowMoments.of_layers(reader.read(named))
                         times["moments"].append(perf_counter() - start)
             plain = np.array(times["folded"])
             moments = np.median(times["moments"])

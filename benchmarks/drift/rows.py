@@ -1,6 +1,6 @@
 """MNIST test images as a starter model's layers meet them; those that set its thresholds kept apart from the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Rows:
         logits: shape (rows, K).
     """
 
-    layers: dict[str, RowStatistics]
+    layers: Mapping[str, RowStatistics]
     logits: NDArray[np.float32]
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.batchnorm import Float64
 from models.errors import InvalidInput
-from models.observation import RowStatistics
+from models.observation import LayerStatistics, RowStatistics
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,10 @@ class WindowMoments:
     @classmethod
     def of(cls, rows: RowStatistics) -> "WindowMoments":
         """Of rows; those that are not finite are left out, as one of them would make all moments NaN or infinite."""
-        finite = rows.take(rows.finite)
-        row_mean, row_square = finite.mean, finite.mean_square
+        finite = rows.finite
+        if not finite.all():
+            rows = rows.take(finite)
+        row_mean, row_square = rows.mean, rows.mean_square
         if not len(row_mean):
             return cls.empty(rows.mean.shape[1])
         mean, square = row_mean.mean(axis=0), row_square.mean(axis=0)
@@ -52,6 +54,13 @@ class WindowMoments:
             np.square(off_square).sum(axis=0),
             (off_mean * off_square).sum(axis=0),
         )
+
+    @classmethod
+    def of_layers(cls, rows: LayerStatistics) -> dict[str, "WindowMoments"]:
+        """Of rows in each layer; those that are not finite in one of them are left out in all."""
+        joint = cls.of(rows.joint)
+        sums = np.stack([joint.row_mean, joint.row_square, joint.m2_mean, joint.m2_square, joint.co])
+        return {name: cls(joint.count, *sums[:, columns]) for name, columns in rows.columns.items()}
 
     def merge(self, other: "WindowMoments") -> "WindowMoments":
         """Moments of the rows of both. Associative and commutative up to rounding.

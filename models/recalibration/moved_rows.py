@@ -2,7 +2,7 @@
 
 from models.datatypes import Arrays
 from models.errors import InvalidInput
-from models.observation import ObservationReader, RowStatistics
+from models.observation import LayerStatistics, ObservationReader
 from models.recalibration.evaluation import usual_rows
 from models.recalibration.moved import MovedPart
 from models.recalibration.rows import LabelledRows
@@ -53,6 +53,6 @@ class MovedRows:
             return None
         return LabelledRows({name: values[chosen] for name, values in given.rows.items()}, given.labels[chosen])
 
-    def _observe(self, rows: Arrays) -> dict[str, RowStatistics]:
+    def _observe(self, rows: Arrays) -> LayerStatistics:
         outputs = self._run(rows)
         return ObservationReader(self._parent.manifest.layers, outputs).read(outputs)

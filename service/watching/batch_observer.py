@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping
 from time import thread_time
 
-import numpy as np
-
 from models.accuracy.agreement import NO_ROWS
 from models.moments.window import WindowMoments
-from models.observation import RowStatistics
+from models.observation import LayerStatistics, RowStatistics
 from service.catalog.served_version import ServedVersion
 from service.watching.observation import Observation
 from service.watching.observed_models import ObservedModels
@@ -58,7 +56,7 @@ class BatchObserver:
         began = self._clock()
         found = observed_model.observe(inputs)
         finite = _finite(found.layers)
-        layers = {name: WindowMoments.of(statistics) for name, statistics in finite.items()}
+        layers = WindowMoments.of_layers(finite)
         fit = self._compare(served, finite)
         agreement = NO_ROWS
         if self._twins is not None:
@@ -81,7 +79,7 @@ class BatchObserver:
         return 0.0 if own is None else own.evidence(of_parent)
 
 
-def _finite(layers: dict[str, RowStatistics]) -> dict[str, RowStatistics]:
+def _finite(layers: LayerStatistics) -> LayerStatistics:
     """Returns the statistics without rows that hold NaN or infinity: one such row would spoil the whole window."""
-    kept = np.logical_and.reduce([rows.finite for rows in layers.values()])
-    return layers if kept.all() else {name: rows.take(kept) for name, rows in layers.items()}
+    kept = layers.joint.finite
+    return layers if kept.all() else layers.take(kept)

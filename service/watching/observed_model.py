@@ -11,7 +11,7 @@ from models.classification import count_classes, predicted_classes
 from models.datatypes import Arrays
 from models.drift.detector import Detector
 from models.memory import release_freed
-from models.observation import ObservationReader, RowStatistics
+from models.observation import LayerStatistics, ObservationReader
 from models.rows import count_rows
 from models.runtime.engine import Engine
 from models.runtime.run_sizes import run_in_parts
@@ -33,7 +33,7 @@ class ObservedRows(NamedTuple):
         scores: the first output.
     """
 
-    layers: dict[str, RowStatistics]
+    layers: LayerStatistics
     classes: NDArray[np.int64]
     scores: NDArray[Any]
 
@@ -76,7 +76,7 @@ class ObservedModel:
             release_freed()  # tens of megabytes; of one row it would take longer than it is worth
         return outputs
 
-    def observe_layers(self, inputs: Inputs) -> dict[str, RowStatistics]:
+    def observe_layers(self, inputs: Inputs) -> LayerStatistics:
         """The statistics of each row by layer, also where the graph has no other outputs.
 
         Raises:
@@ -84,7 +84,7 @@ class ObservedModel:
         """
         return self._read(self._engine.run(inputs))
 
-    def _read(self, outputs: Arrays) -> dict[str, RowStatistics]:
+    def _read(self, outputs: Arrays) -> LayerStatistics:
         with np.errstate(invalid="ignore", over="ignore"):  # rows that overflow are not recorded
             return self._reader.read(outputs)
 
