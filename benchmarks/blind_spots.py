@@ -3,7 +3,7 @@
     python -m benchmarks.blind_spots --data-dir data/mnist --model mlp --write docs/drift.md
     python -m benchmarks.blind_spots --data-dir data/mnist --model resnet --resnet REPOSITORY --write docs/drift.md
 
-The conditions and windows of `benchmarks.positions`, with and without the layer `margin`, and without `positions`. The
+The conditions and windows of `benchmarks.image`, with and without the layer `margin`, and without `image`. The
 accuracy is measured on the images that the windows are drawn from, and the time as there. The figures of a model are
 kept in benchmarks/results/blind_spots.json.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import positions
+from benchmarks import image
 from benchmarks.drift.by_model import run
 from benchmarks.drift.rows import Images, Model, TestImages
 from benchmarks.mnist_models import MODELS
@@ -29,7 +29,7 @@ WAYS = {"found": False, "with margin": True}
 
 def measure(model: Model, images: TestImages) -> None:
     """Keep the share of windows found, and the points of accuracy lost, by condition."""
-    chosen = positions.choose_images(images)
+    chosen = image.choose_images(images)
     clean = images.images[chosen]
 
     def accuracy(rows: Images) -> float:
@@ -37,11 +37,11 @@ def measure(model: Model, images: TestImages) -> None:
 
     usual = accuracy(clean)
     line: dict[str, Any] = {"model": model.name, "lost": {"undisturbed": 0.0}}
-    for condition, corrupt in positions.conditions(clean).items():
+    for condition, corrupt in image.conditions(clean).items():
         line["lost"][condition] = 100 * (usual - accuracy(corrupt()))
-    versions = {margin: positions.version(model, images, margin=margin) for margin in WAYS.values()}
-    line |= {title: positions.measure(versions[margin], images) for title, margin in WAYS.items()}
-    line["cost"] = positions.cost(versions)
+    versions = {margin: image.version(model, images, margin=margin) for margin in WAYS.values()}
+    line |= {title: image.shares(versions[margin], images) for title, margin in WAYS.items()}
+    line["cost"] = image.cost(versions[False], versions[True])
     lines = [*(one for one in _read() if one["model"] != model.name), line]
     lines.sort(key=lambda one: MODELS.index(one["model"]))
     RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
@@ -80,7 +80,7 @@ def table() -> str:
     ]
     lines.append(f"| found, of {len(corrupted)} | {' | '.join(counts)} |")
     costs = [cell for one in measured for cell in ("", "1", f"{one['cost']:.2f}")]
-    lines.append(f"| time of observing {positions.COST_ROWS} rows | {' | '.join(costs)} |")
+    lines.append(f"| time of observing {image.COST_ROWS} rows | {' | '.join(costs)} |")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ A trained network, an imported file and a re-calibrated version all pass through
 model besides its graph (`ModelInfo`), where the version comes from (`lineage`), and what its graphs are compared with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -27,6 +27,7 @@ from models.manifest import (
     TensorSpec,
     TrainingHistory,
     TrainingRecord,
+    WatchedLayer,
 )
 from models.memory import release_freed
 from models.model_info import ModelInfo
@@ -139,7 +140,7 @@ def assemble(
         batching=info.batching,
         batch_axis=None if probed.batch_problem is None else False,
         limits={**made.limits, **limits},
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_not_watched(info, layers, has_rows=rows is not None)),
         norm_layers=tuple(layer for layer in layers if isinstance(layer, NormLayer)),
         watched_layers=tuple(layer for layer in layers if not isinstance(layer, NormLayer)),
         topology=made.topology,
@@ -151,6 +152,17 @@ def assemble(
     )
     bundle = Bundle(manifest, folded=graphs.folded, source=stored, observed=graphs.observed, held_out=held_out)
     return halve(bundle, rows) if info.half_weights else bundle
+
+
+def _not_watched(info: ModelInfo, layers: Sequence[WatchedLayer], *, has_rows: bool) -> Iterator[str]:
+    """Of what was to be watched besides the layers, what is not, and why."""
+    kinds = {layer.kind for layer in layers}
+    for kind, wanted, need in (
+        ("image", info.watch_image, "no input is an image of known size"),
+        ("margin", info.watch_margin, "its first output has no scores of classes, or none that a Softmax computes"),
+    ):
+        if wanted and kind not in kinds:
+            yield f"its {kind} is not watched: {need if has_rows else 'that takes reference rows'}"
 
 
 def _validate_labels(labels: Sequence[str] | None, output: TensorSpec) -> None:

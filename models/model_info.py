@@ -13,7 +13,7 @@ class ModelInfo:
 
     Attributes:
         scores: by default, "probabilities" if the first output comes from a Softmax node.
-        watch_positions: whether one layer is also watched for where its values are (`models.graph.positions`).
+        watch_image: whether the pixels of the input are watched as well, if it is an image (`models.graph.image`).
         watch_margin: whether it is also watched how sure the network is of its class (`models.graph.margin`).
         half_weights: whether the weights are stored in half precision (`models.half_weights`). A version that is made
             from another one stores those that it changes as they are.
@@ -27,7 +27,7 @@ class ModelInfo:
     tokenization: Tokenization | None = None
     generation: Generation | None = None
     batching: Batching | None = None
-    watch_positions: bool = False
+    watch_image: bool = False
     watch_margin: bool = False
     half_weights: bool = False
 
@@ -43,6 +43,6 @@ class ModelInfo:
             tokenization=manifest.tokenization,
             generation=manifest.generation,
             batching=manifest.batching,
-            watch_positions=any(layer.kind == "positions" for layer in manifest.watched_layers),
+            watch_image=any(layer.kind == "image" for layer in manifest.watched_layers),
             watch_margin=any(layer.kind == "margin" for layer in manifest.watched_layers),
         )

@@ -12,11 +12,11 @@ from models.graph.activations import choose_activations
 from models.graph.editor import GraphEditor
 from models.graph.find import find
 from models.graph.fold import Folded, fold, kept_name
+from models.graph.image import choose_image
 from models.graph.margin import choose_margin
 from models.graph.merge import Merged, merge
 from models.graph.norms import find_norms
 from models.graph.observe import observe
-from models.graph.positions import choose_positions
 from models.graph.topology import read_topology
 from models.graph.weights import WeightFiles, change, share_in, split_model
 from models.manifest import Capability, NormLayer, TensorSpec, TopologyNode, WatchedLayer
@@ -87,7 +87,7 @@ def make_graphs(
     read_at = {layer.name: layer.placement.tensor for layer in layers}
     scores = info.scores or _score_kind(source)
     if has_rows:
-        layers = (*layers, *_further_layers(info, layers, inputs, stored_folded, probed, scores))
+        layers = (*layers, *_further_layers(info, inputs, stored_folded, probed, scores))
     own_outputs = {layer.name: layer.output for layer in find(source, weights)} if folded.norm_layers else {}
     topology = read_topology(source.graph, read_at | own_outputs)
     del folded, served  # models in memory have a copy of the weights
@@ -139,17 +139,16 @@ def _layers(
 
 def _further_layers(
     info: ModelInfo,
-    layers: Sequence[WatchedLayer],
     inputs: Sequence[TensorSpec],
     stored: SerializedGraph,
     probed: Probe,
     scores: ScoreKind,
 ) -> Iterator[WatchedLayer]:
-    """What is watched by choice, as far as the network has it: where the values of a layer are, and how sure it is."""
+    """What is watched by choice, as far as the network has it: its input as an image, and how sure it is."""
+    image = choose_image(inputs, info.preprocessing) if info.watch_image else None
     editor = GraphEditor(*split_model(stored))
-    positions = choose_positions(editor, layers) if info.watch_positions else None
     margin = choose_margin(editor, probed.outputs[0], scores) if info.watch_margin else None
-    for found in (positions, margin):
+    for found in (image, margin):
         if found is not None:
             yield from mark_watched(stored, [found], inputs, positive=probed.positive)
 

@@ -40,6 +40,8 @@ def make(
     history: Mapping[str, Tensor] = MappingProxyType({}),
     *,
     half_weights: bool = False,
+    watch_image: bool = False,
+    watch_margin: bool = False,
 ) -> Bundle:
     """Make the bundle of a network that has its population statistics.
 
@@ -51,6 +53,7 @@ def make(
         metrics: of the network, for the record.
         history: statistics of its layers in training, as the checkpoint has them; empty if they were not watched.
         half_weights: store the weights in half precision.
+        watch_image, watch_margin: what is watched besides the layers, as of `models.model_info.ModelInfo`.
 
     Raises:
         GraphError: the network cannot be exported, a graph does not compute the same as the network, or half precision
@@ -60,7 +63,7 @@ def make(
     exported = export(part.network, part.test_rows[:2], input_names=[part.input_name], output_names=[part.output_name])
     return assemble(
         exported.graph,
-        replace(part.info(name), half_weights=half_weights),
+        replace(part.info(name), half_weights=half_weights, watch_image=watch_image, watch_margin=watch_margin),
         signed_lineage("trained"),
         training=TrainingRecord(config=config.to_dict(), metrics=dict(metrics)),
         training_history=layer_watch.describe(history),

@@ -33,7 +33,7 @@ def publish(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     tolerance: float | None = None,
-    watch_positions: bool = False,
+    watch_image: bool = False,
     watch_margin: bool = False,
     half_weights: bool = False,
     repository: Path | str = "repository",
@@ -55,7 +55,7 @@ def publish(
         input_names, output_names: in requests and responses; those of the network's arguments and results by default.
         tolerance: bound on the largest difference from the network, relative to the largest value of the output; by
             default derived from the network's own rounding.
-        watch_positions: watch where the values of one layer are too, for shifts of geometry; takes `reference_rows`.
+        watch_image: watch the pixels of an image too, for shifts of geometry and sharpness; takes `reference_rows`.
         watch_margin: watch how sure the network is of its class too, for shifts that hardly move the layers; takes
             `reference_rows`.
         half_weights: store the weights in half precision, if that does not change the answers.
@@ -74,7 +74,7 @@ def publish(
         description=description,
         labels=labels,
         preprocessing=preprocessing,
-        watch_positions=watch_positions,
+        watch_image=watch_image,
         watch_margin=watch_margin,
         half_weights=half_weights,
     )

@@ -19,7 +19,7 @@ from benchmarks.bundles import observed
 from benchmarks.service import networks
 from models.graph.editor import GraphEditor
 from models.graph.load import parse, serialize
-from models.moments.window import WindowMoments
+from models.moments.layers import LayerMoments
 from models.observation import ObservationReader
 from models.repository.bundle import Bundle
 from models.repository.repository import Repository
@@ -132,7 +132,7 @@ def measure(bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
                     if kind == "observed":
                         named = dict(zip([one.name for one in session.get_outputs()], outputs, strict=True))
                         start = perf_counter()
-                        WindowMoments.of_layers(reader.read(named))
+                        LayerMoments.of(reader.read(named))
                         times["moments"].append(perf_counter() - start)
             plain = np.array(times["folded"])
             moments = np.median(times["moments"])

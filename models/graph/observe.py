@@ -19,8 +19,8 @@ from onnx import TensorProto, helper
 from models.batchnorm import Float64
 from models.errors import GraphError
 from models.graph.editor import GraphEditor
+from models.graph.image import image_nodes
 from models.graph.margin import margin_nodes
-from models.graph.positions import position_nodes
 from models.manifest import WatchedLayer
 from models.observation import Units, mean_output, square_output, variance_output
 
@@ -84,8 +84,8 @@ class _Observation:
         if self._editor.element_type(tensor) != TensorProto.FLOAT:
             tensor = self._node("Cast", [tensor], self._editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
         mean, rank, joined = mean_output(layer.name), len(dims), bool(layer.several_per_row)
-        if layer.kind == "positions":
-            self.nodes.extend(position_nodes(self._editor, layer, tensor, mean))
+        if layer.image is not None:
+            self.nodes.extend(image_nodes(self._editor, layer.image, tensor, mean))
             return [(mean, 2)]
         if layer.kind == "margin":
             self.nodes.extend(margin_nodes(self._editor, tensor, mean))

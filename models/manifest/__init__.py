@@ -13,7 +13,7 @@ from models.manifest.drift import (
     Thresholds,
 )
 from models.manifest.gate import Gate
-from models.manifest.layers import LayerKind, NormLayer, Placement, WatchedLayer
+from models.manifest.layers import ImageShape, LayerKind, NormLayer, Placement, WatchedLayer
 from models.manifest.lineage import Lineage, Origin, Parent
 from models.manifest.manifest import SCHEMA_VERSION, Capability, Manifest
 from models.manifest.parity import HalfWeights, Parity, ParityComparison
@@ -46,6 +46,7 @@ __all__ = [
     "Generation",
     "HalfWeights",
     "ImagePreprocessing",
+    "ImageShape",
     "LayerDirections",
     "LayerHistory",
     "LayerKind",

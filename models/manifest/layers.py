@@ -39,10 +39,19 @@ class Placement(Record):
 
 
 LayerKind = Literal[
-    "batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation", "positions", "margin"
+    "batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "activation", "image", "margin"
 ]
 """What a watched layer is. Only batch normalisation has running statistics, which can be folded and re-calibrated.
-"positions" are moments of where the values of another one are, "margin" is how sure the network is of its class."""
+"image" are moments of the input's pixels, "margin" is how sure the network is of its class."""
+
+
+class ImageShape(Record):
+    """How a row of the input is an image. A flat row has its colour channels one after the other."""
+
+    colours: int = Field(gt=0, description="number of colour channels")
+    height: int = Field(gt=0, description="in pixels")
+    width: int = Field(gt=0, description="in pixels")
+    colours_last: bool = Field(default=False, description="whether the colour channels are the last axis of the input")
 
 
 class WatchedLayer(Record):
@@ -60,6 +69,7 @@ class WatchedLayer(Record):
         default=None,
         description="true where the first axis of its tensor has several entries for each row, such as its time steps",
     )
+    image: ImageShape | None = Field(default=None, description="what a layer of kind 'image' reads; absent for others")
     unwatched: str | None = Field(default=None, description="why the layer is not observed after all")
 
     @model_validator(mode="after")
@@ -72,6 +82,8 @@ class WatchedLayer(Record):
                 )
         if (self.gamma is None) != (self.beta is None):
             raise ValueError(f"layer '{self.name}': gamma and beta come together")
+        if (self.image is None) != (self.kind != "image"):
+            raise ValueError(f"layer '{self.name}': kind 'image' comes with what it reads")
         return self
 
 

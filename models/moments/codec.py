@@ -15,10 +15,8 @@ from numpy.typing import ArrayLike
 
 from models.batchnorm import Float64
 from models.errors import InvalidInput
+from models.moments.layers import LayerMoments, Layers
 from models.moments.window import WindowMoments
-
-Layers = Mapping[str, WindowMoments]
-"""Moments of a window by layer name."""
 
 
 class Layout(TypedDict):
@@ -58,7 +56,7 @@ def encode(windows: Sequence[Layers]) -> tuple[Layout, Float64]:
     return {"layers": layers, "counts": counts}, moments
 
 
-def decode(layout: Mapping[str, Any], moments: ArrayLike) -> list[dict[str, WindowMoments]]:
+def decode(layout: Mapping[str, Any], moments: ArrayLike) -> list[Layers]:
     """The moments of each window, from what `encode` returned.
 
     Raises:
@@ -71,19 +69,21 @@ def decode(layout: Mapping[str, Any], moments: ArrayLike) -> list[dict[str, Wind
         width = int(ends[-1]) if layers else 0
         if array.shape != (len(counts), 5, width):
             raise InvalidInput(f"got shape {list(array.shape)}, expected {[len(counts), 5, width]}", "moments")
-        windows = []
-        for found, row in zip(counts, array, strict=True):
-            parts = np.split(row, ends[:-1], axis=1) if layers else []
-            windows.append(
-                {
-                    name: WindowMoments(_size(count), *part)
-                    for name, count, part in zip(layers, found, parts, strict=True)
-                    if count is not None
-                }
-            )
+        columns = {
+            name: slice(end - size, end) for (name, size), end in zip(layers.items(), ends.tolist(), strict=True)
+        }
+        windows = [_window(found, row, columns) for found, row in zip(counts, array, strict=True)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput("the layout is damaged", "moments") from error
     return windows
+
+
+def _window(counts: Sequence[object], moments: Float64, columns: Mapping[str, slice]) -> Layers:
+    """The moments of one window, side by side where all layers have the same rows."""
+    rows = {name: _size(count) for name, count in zip(columns, counts, strict=True) if count is not None}
+    if len(rows) == len(columns) and len(set(rows.values())) == 1:
+        return LayerMoments(WindowMoments(next(iter(rows.values())), *moments), columns)
+    return {name: WindowMoments(count, *moments[:, columns[name]]) for name, count in rows.items()}
 
 
 def _size(given: object) -> int:

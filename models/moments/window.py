@@ -10,7 +10,7 @@ import numpy as np
 
 from models.batchnorm import Float64
 from models.errors import InvalidInput
-from models.observation import LayerStatistics, RowStatistics
+from models.observation import RowStatistics
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,16 @@ class WindowMoments:
             (off_mean * off_square).sum(axis=0),
         )
 
-    @classmethod
-    def of_layers(cls, rows: LayerStatistics) -> dict[str, "WindowMoments"]:
-        """Of rows in each layer; those that are not finite in one of them are left out in all."""
-        joint = cls.of(rows.joint)
-        sums = np.stack([joint.row_mean, joint.row_square, joint.m2_mean, joint.m2_square, joint.co])
-        return {name: cls(joint.count, *sums[:, columns]) for name, columns in rows.columns.items()}
+    def take(self, channels: slice) -> "WindowMoments":
+        """Of some of the channels."""
+        return WindowMoments(
+            self.count,
+            self.row_mean[channels],
+            self.row_square[channels],
+            self.m2_mean[channels],
+            self.m2_square[channels],
+            self.co[channels],
+        )
 
     def merge(self, other: "WindowMoments") -> "WindowMoments":
         """Moments of the rows of both. Associative and commutative up to rounding.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from time import thread_time
 
 from models.accuracy.agreement import NO_ROWS
-from models.moments.window import WindowMoments
+from models.moments.layers import LayerMoments
 from models.observation import LayerStatistics, RowStatistics
 from service.catalog.served_version import ServedVersion
 from service.watching.observation import Observation
@@ -56,7 +56,7 @@ class BatchObserver:
         began = self._clock()
         found = observed_model.observe(inputs)
         finite = _finite(found.layers)
-        layers = WindowMoments.of_layers(finite)
+        layers = LayerMoments.of(finite)
         fit = self._compare(served, finite)
         agreement = NO_ROWS
         if self._twins is not None:

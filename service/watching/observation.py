@@ -1,13 +1,12 @@
 """What one observation adds to the windows of a version."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.accuracy.agreement import NO_ROWS, Agreement
-from models.moments.window import WindowMoments
+from models.moments.layers import Layers, count_rows
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Observation:
 
     model: str
     version: int
-    layers: Mapping[str, WindowMoments]
+    layers: Layers
     classes: NDArray[np.int64]
     batches: int = 1
     skipped: int = 0
@@ -43,4 +42,4 @@ class Observation:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return max((moments.count for moments in self.layers.values()), default=0)
+        return count_rows(self.layers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.accuracy.agreement import NO_ROWS, Agreement
 from models.accuracy.labelled import NO_LABELS, Labelled
-from models.moments.window import WindowMoments
+from models.moments.layers import Layers, count_rows, merged
 
 Window = Literal["1m", "1h", "1d", "30d", "start"]
 
@@ -59,7 +59,7 @@ class Bucket:
     """
 
     since: float
-    layers: Mapping[str, WindowMoments]
+    layers: Layers
     classes: NDArray[np.int64]
     agreement: Agreement = NO_ROWS
     labelled: Labelled = NO_LABELS
@@ -75,16 +75,12 @@ class Bucket:
         """The rows of all these buckets, at least one."""
         if len(buckets) == 1:
             return buckets[0]
-        layers: dict[str, list[WindowMoments]] = {}
-        for bucket in buckets:
-            for name, moments in bucket.layers.items():
-                layers.setdefault(name, []).append(moments)
         classes = np.zeros(max(len(bucket.classes) for bucket in buckets), np.int64)
         for bucket in buckets:
             classes[: len(bucket.classes)] += bucket.classes
         return cls(
             min(bucket.since for bucket in buckets),
-            {name: WindowMoments.merged(parts) for name, parts in layers.items()},
+            merged([bucket.layers for bucket in buckets]),
             classes,
             sum((bucket.agreement for bucket in buckets), NO_ROWS),
             sum((bucket.labelled for bucket in buckets), NO_LABELS),
@@ -94,7 +90,7 @@ class Bucket:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return max((moments.count for moments in self.layers.values()), default=0)
+        return count_rows(self.layers)
 
 
 class TimeWindows:

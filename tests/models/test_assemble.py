@@ -200,13 +200,13 @@ def spots(count: int, first: int) -> np.ndarray:
     return images
 
 
-def test_positions_are_watched_by_choice_and_tell_where_the_values_are() -> None:
+def test_images_are_watched_by_choice_and_tell_where_the_values_are() -> None:
     def significant(is_watched: bool, images: np.ndarray) -> bool | None:
-        info = ModelInfo("spots", watch_positions=is_watched)
+        info = ModelInfo("spots", watch_image=is_watched)
         bundle = assemble(image_network(), info, signed_lineage("imported"), rows={"x": spots(500, 4)})
         manifest = bundle.manifest
-        assert ModelInfo.of(manifest).watch_positions == is_watched
-        assert [layer.kind for layer in manifest.watched_layers] == ["positions"] * is_watched
+        assert ModelInfo.of(manifest).watch_image == is_watched
+        assert [layer.kind for layer in manifest.watched_layers] == ["image"] * is_watched
         assert len(manifest.topology) == 3  # input, layer, output
         assert bundle.observed is not None
         outputs = load(bundle.observed, optimize=True)({"x": images})
@@ -228,14 +228,28 @@ def test_margins_are_watched_by_choice_and_kept_by_versions_that_are_made_from_i
     rows = {"x": spots(100, 4)}
     assert layers(ModelInfo("spots"), rows) == []
     assert layers(ModelInfo("spots", watch_margin=True), rows) == ["margin"]
-    assert layers(ModelInfo("spots", watch_margin=True, watch_positions=True), rows) == ["positions", "margin"]
+    assert layers(ModelInfo("spots", watch_margin=True, watch_image=True), rows) == ["image", "margin"]
     assert layers(ModelInfo("spots", watch_margin=True), None) == []
 
 
-def test_positions_take_rows_that_give_their_units() -> None:
-    info = ModelInfo("spots", watch_positions=True)
+def test_images_take_rows_that_give_their_units() -> None:
+    info = ModelInfo("spots", watch_image=True)
 
-    assert assemble(image_network(), info, signed_lineage("imported")).manifest.watched_layers == ()
+    manifest = assemble(image_network(), info, signed_lineage("imported")).manifest
+
+    assert manifest.watched_layers == ()
+    assert manifest.warnings == ("its image is not watched: that takes reference rows",)
+
+
+def test_what_a_network_does_not_have_is_said_not_to_be_watched() -> None:
+    g = Graph()
+    network = g.model(g.bn(g.gemm(g.input(8), 8, 4), 4, "norm"), dtype=np.float32)
+    info, rows = ModelInfo("numbers", watch_image=True, watch_margin=True), np.random.default_rng(0).random((100, 8))
+
+    manifest = assemble(network, info, signed_lineage("imported"), rows={"x": rows.astype(np.float32)}).manifest
+
+    assert [layer.kind for layer in manifest.watched_layers] == ["margin"]
+    assert manifest.warnings == ("its image is not watched: no input is an image of known size",)
 
 
 @pytest.mark.parametrize(("classes", "half", "is_apart"), [(8, False, True), (8, True, True), (256, False, False)])

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from models.progress import ProgressLine
 from models.repository.repository import Repository, validate_model_name
-from training.commands.parameters import HalfWeights, PublishedJson, Target
+from training.commands.parameters import HalfWeights, PublishedJson, Target, WatchImage, WatchMargin
 from training.output import Output
 
 
@@ -28,8 +28,8 @@ def import_(
     max_batch_rows: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))] = None,
     batch_wait_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
     inline_ms: Annotated[float | None, Parameter(validator=Number(gte=0, lte=60_000))] = None,
-    watch_positions: bool = False,
-    watch_margin: bool = False,
+    watch_image: WatchImage = False,
+    watch_margin: WatchMargin = False,
     half_weights: HalfWeights = False,
     repository: Target = "repository",
     json: PublishedJson = False,
@@ -52,8 +52,6 @@ def import_(
         max_batch_rows: Rows per run, for requests that are batched. The service's setting by default.
         batch_wait_ms: Time that a batch waits for more requests while it is not full. The service's setting by default.
         inline_ms: Runs expected to be shorter are not batched. The service's setting by default.
-        watch_positions: Watch where the values of one layer are too, for shifts of geometry. Takes --reference.
-        watch_margin: Watch how sure the network is of its class too. Takes --reference.
     """
     from models.manifest import Batching
     from models.model_info import ModelInfo
@@ -69,7 +67,7 @@ def import_(
         labels=labels.split(",") if labels else None,
         preprocessing=None if preprocessing is None else read_preprocessing(preprocessing),
         batching=batching if batching != Batching() else None,
-        watch_positions=watch_positions,
+        watch_image=watch_image,
         watch_margin=watch_margin,
         half_weights=half_weights,
     )

@@ -10,6 +10,11 @@ NameOfNetwork = Annotated[str, Parameter(help="Name of the model in the reposito
 HalfWeights = Annotated[
     bool, Parameter(help="Store the weights in half precision, if that does not change the answers.")
 ]
+WatchImage = Annotated[
+    bool,
+    Parameter(help="Watch the pixels of an image too, for shifts of geometry and sharpness. Takes reference rows."),
+]
+WatchMargin = Annotated[bool, Parameter(help="Watch how sure the network is of its class too. Takes reference rows.")]
 PublishedJson = Annotated[
     bool,
     Parameter(

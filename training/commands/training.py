@@ -5,7 +5,7 @@
 from pathlib import Path
 
 from models.repository.repository import Repository, validate_model_name
-from training.commands.parameters import HalfWeights, NameOfNetwork, PublishedJson, Target
+from training.commands.parameters import HalfWeights, NameOfNetwork, PublishedJson, Target, WatchImage, WatchMargin
 from training.config import Config, DataKind, ModelKind
 from training.output import Output
 
@@ -28,6 +28,8 @@ def train(
     resume: bool = False,
     watch_layers: bool = False,
     half_weights: HalfWeights = False,
+    watch_image: WatchImage = False,
+    watch_margin: WatchMargin = False,
     publish: bool = True,
     json: PublishedJson = False,
 ) -> None:
@@ -77,7 +79,16 @@ def train(
         metrics = bundle.store_statistics(part, group) if publish else None
     if metrics is not None and group.rank == 0:
         history = checkpoint.read(folder / checkpoint.FILE).history
-        made = bundle.make(name, config, part, metrics, history, half_weights=half_weights)
+        made = bundle.make(
+            name,
+            config,
+            part,
+            metrics,
+            history,
+            half_weights=half_weights,
+            watch_image=watch_image,
+            watch_margin=watch_margin,
+        )
         output.say(report.bundle(made.manifest))
         output.publish(target, made)
 
@@ -87,6 +98,8 @@ def export(
     *,
     data_dir: Path | None = None,
     half_weights: HalfWeights = False,
+    watch_image: WatchImage = False,
+    watch_margin: WatchMargin = False,
     repository: Target = "repository",
     name: NameOfNetwork = "",
     json: PublishedJson = False,
@@ -119,6 +132,15 @@ def export(
     part = published_part.of(network, dataset, rows)
     output.say(part.describe_test())
     metrics = bundle.store_statistics(part)
-    made = bundle.make(name, config, part, metrics, found.history, half_weights=half_weights)
+    made = bundle.make(
+        name,
+        config,
+        part,
+        metrics,
+        found.history,
+        half_weights=half_weights,
+        watch_image=watch_image,
+        watch_margin=watch_margin,
+    )
     output.say(report.bundle(made.manifest))
     output.publish(target, made)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.moments.window import WindowMoments
-from models.observation import LayerStatistics, RowStatistics
+from models.observation import RowStatistics
 
 CHANNELS = 3
 
@@ -73,22 +73,3 @@ def test_standard_errors_say_how_much_estimates_differ() -> None:
 def test_different_layers_do_not_merge() -> None:
     with pytest.raises(InvalidInput, match="do not merge"):
         WindowMoments.empty(2).merge(WindowMoments.empty(3))
-
-
-def test_moments_of_all_layers_at_once_are_those_of_each() -> None:
-    rows = some_rows(9)
-    rows.mean[4, 2] = np.nan
-    kept = np.arange(9) != 4
-    columns = {"first": slice(0, 1), "second": slice(1, 3)}
-
-    found = WindowMoments.of_layers(LayerStatistics(rows, columns))
-
-    assert list(found) == list(columns)
-    for name, chosen in columns.items():
-        alone = WindowMoments.of(RowStatistics(rows.mean[kept, chosen], rows.mean_square[kept, chosen]))
-        assert found[name].count == alone.count == 8
-        for sums in ("row_mean", "row_square", "m2_mean", "m2_square", "co"):
-            np.testing.assert_allclose(getattr(found[name], sums), getattr(alone, sums), rtol=1e-12)
-    # The row is left out where it is finite as well: a window has the same rows in all layers.
-    assert WindowMoments.of(RowStatistics(rows.mean[:, :1], rows.mean_square[:, :1])).count == 9
-    assert WindowMoments.of_layers(LayerStatistics(RowStatistics(np.zeros((2, 0)), np.zeros((2, 0))), {})) == {}
