@@ -23,6 +23,15 @@ _TORCHSCRIPT = (
 )
 
 
+_WITHOUT_NORM_LAYERS = frozenset({"skl2onnx", "OnnxMLTools", "CatBoost"})
+"""Exporters of libraries that have no such layers."""
+
+
+def can_have_merged(model: onnx.ModelProto) -> bool:
+    """Whether the exporter may have merged normalisation layers into others: the networks that it reads have them."""
+    return model.producer_name not in _WITHOUT_NORM_LAYERS
+
+
 def advice(model: onnx.ModelProto) -> str:
     """What to do about a file whose layers were merged, for the exporter that wrote it."""
     match model.producer_name:

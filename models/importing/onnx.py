@@ -15,7 +15,7 @@ from models.graph.interface import serve_tensors
 from models.graph.load import decode, serialize, validate
 from models.graph.nodes import integers, is_standard, nested
 from models.graph.weights import WeightFiles, split_model
-from models.importing.exporters import advice
+from models.importing.exporters import advice, can_have_merged
 from models.importing.external_data import copy_external_data
 from models.importing.functions import inline_norm_layers
 from models.importing.merged import find_merged
@@ -113,7 +113,7 @@ def import_graph(
     if merged:
         limits["recalibration"] = "the exporter merged layers, and re-calibrating those that are left would be wrong"
         warnings = (_describe_merged(served, merged), *warnings)
-    elif not _has_node(graph, OP_TYPE) and _has_node(graph, *_LINEAR):
+    elif can_have_merged(served) and not _has_node(graph, OP_TYPE) and _has_node(graph, *_LINEAR):
         warnings = (f"{_NO_NORM_LAYERS}, {advice(served)}", *warnings)
     return assemble(
         graph,

@@ -105,6 +105,8 @@ def test_a_file_without_normalisation_layers_is_imported_with_advice(file: Path)
     assert manifest.is_batchable
     assert manifest.limits["recalibration"] == "the graph has no BatchNormalization node"
     assert "no BatchNormalization node" in manifest.warnings[0]
+    model.producer_name = "skl2onnx"  # whose networks have no such layers
+    assert imported(model, file).manifest.warnings == ()
 
 
 def positive_inputs(operator: str) -> onnx.ModelProto:
