@@ -5,7 +5,6 @@ protocol does not have become the next wider one; the maps of scikit-learn's cla
 that have a value in the file become constants, as onnxruntime takes them.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 import onnx
@@ -14,6 +13,7 @@ from onnx import TensorProto, helper
 from models.errors import GraphError
 from models.graph.nodes import attribute, fresh_name, subgraphs
 from models.graph.shapes import without_tensors
+from models.sequences import stacking_node
 
 _FIRST_IR_WITH_CONSTANTS = 4
 """Before, every initializer had to be an input as well."""
@@ -30,16 +30,6 @@ _WIDER = {
     TensorProto.UINT2: TensorProto.UINT8,
 }
 """Element types that are not served, and those that have all of their values."""
-
-
-_STACKING = "stack_the_elements_of_"
-"""The name of a node that stacks a sequence begins so, and ends with that of the output."""
-
-
-def find_unstackable(message: str) -> str | None:
-    """The output whose elements could not be stacked, by what onnxruntime says; None if something else failed."""
-    found = re.search(f"Name:'{_STACKING}(.*?)' Status Message", message)
-    return None if found is None else found[1]
 
 
 def serve_tensors(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -155,7 +145,7 @@ class _Interface:
         tensor = first
         for position, (op_type, attributes) in enumerate(steps):
             result = last if position == len(steps) - 1 else self._fresh(f"{last}_{op_type}")
-            name = f"{_STACKING}{last}" if op_type == "ConcatFromSequence" else op_type
+            name = stacking_node(last) if op_type == "ConcatFromSequence" else op_type
             yield helper.make_node(op_type, [tensor], [result], self._fresh(name), **attributes)
             tensor = result
 

@@ -10,7 +10,6 @@ from functools import partial
 
 from models.datatypes import Array, Arrays, Run
 from models.errors import GraphError, ParityError
-from models.graph.interface import find_unstackable
 from models.graph.nodes import is_standard, nested
 from models.graph.weights import split_model
 from models.manifest import TensorSpec
@@ -18,6 +17,7 @@ from models.parity.comparison import Difference, compare
 from models.parity.rows import is_finite, kept_rows, mix_rows, needs_positive
 from models.rows import random_rows
 from models.runtime.load import load
+from models.sequences import find_unstackable
 from models.stored_graph import SerializedGraph
 from models.validation import first_line
 

@@ -21,6 +21,7 @@ from models.runtime.run_times import RunTimes
 from models.runtime.session import open_session, run_session, silence
 from models.runtime.shared_graph import NO_VALUES, SharedGraph
 from models.runtime.watchdog import watchdog
+from models.sequences import find_unstackable
 from models.stored_graph import SerializedGraph
 
 _TOLERANCES: dict[Provider, float] = {"cpu": 1e-6, "cuda": 1e-3}
@@ -158,6 +159,12 @@ class Engine:
             if options.terminate:
                 self._times.distrust(for_ever=limit == self._run_seconds)
                 raise RunTooLong(f"the model did not finish within {limit:g} s, and was ended") from error
+            if (output := find_unstackable(str(error))) is not None:
+                raise InvalidInput(
+                    f"output '{output}' is a sequence of tensors, which are of different shapes for these values: no "
+                    "tensor can hold them",
+                    "inputs",
+                ) from error
             # A node fails with InvalidArgument on an index out of range, for example. Whether a text is valid, only the
             # graph can tell.
             by_node = type(error).__name__ == "InvalidArgument" and "while running" in str(error)

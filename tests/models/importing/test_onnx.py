@@ -13,6 +13,7 @@ from models.importing.onnx import import_graph, read
 from models.importing.trained import TrainedParameters
 from models.model_info import ModelInfo
 from models.repository.bundle import Bundle
+from models.runtime.engine import Engine
 from models.runtime.load import load
 from tests.graphs import linear_norm
 from tests.models.importing.trained_network import Graph, layer, scale_shift, trained, weight
@@ -149,6 +150,21 @@ def test_a_sequence_is_served_as_one_tensor_if_its_elements_have_one_shape(
         return
     with pytest.raises(GraphError, match="output 'parts' is a sequence of tensors of different shapes"):
         imported(model, file)
+
+
+def test_a_sequence_whose_shapes_depend_on_the_values_is_refused_where_they_differ(file: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 18]> network (float[N, 4] x) => (seq(float[M, 4]) parts) '
+        "<float most = {100}, int64[1] axis = {1}> { sums = ReduceSum<keepdims = 0>(x, axis) few = Less(sums, most) "
+        "kept = Compress<axis = 0>(x, few) parts = SequenceConstruct(x, kept) }"
+    )
+    bundle = imported(model, file)
+    engine = Engine(bundle.folded, bundle.manifest.inputs, batched=bundle.manifest.is_batchable)
+    small = np.ones((2, 4), np.float32)
+
+    np.testing.assert_array_equal(engine.run({"x": small})["parts"], np.stack([small, small]))
+    with pytest.raises(InvalidInput, match="output 'parts' is a sequence of tensors, which are of different shapes"):
+        engine.run({"x": np.array([[1], [100]], np.float32) * small})
 
 
 def recurrent(batch: str) -> onnx.ModelProto:
