@@ -10,23 +10,38 @@ import { keep } from "./keep.js";
 import { spread } from "./spread.js";
 import { factList } from "./tables.js";
 
-/** @import { ObservedLayer, On, Shown, StoredLayer } from "../types" */
+/** @import { Layer, ObservedLayer, On, Shown, StoredLayer } from "../types" */
+
+/** Channels of a layer of kind "image", of each colour. */
+const IMAGE_MOMENTS = [
+  "mean",
+  "place in the row",
+  "place in the column",
+  "width",
+  "height",
+  "slant",
+  "mean square",
+  "difference to the right",
+  "difference below",
+];
 
 /** @param {Shown} state */
 export function channel(state) {
-  if (selectedLayer(state) === null) return null;
+  const shown = selectedLayer(state);
+  if (shown === null) return null;
   const at = selectedChannel(state);
   const live = liveLayer(state);
   const stored = state.storedLayer?.name === state.layer ? state.storedLayer : null;
   if (live !== null) {
     const over = state.channelHistory;
     return [
+      h("h3", null, title(shown, at)),
       comparison(live, at, state.widths.channel),
       over !== null &&
         over.layer === state.layer &&
         over.channel === at &&
         spread(over, state.model, state.widths.channel),
-      stored && [h("h3", null, "As stored in training"), storedFacts(stored, at)],
+      stored?.gamma && [h("h3", null, "As stored in training"), storedFacts(stored, at)],
     ];
   }
   if (stored === null) return null;
@@ -37,6 +52,11 @@ export function channel(state) {
   ];
 }
 
+/** @param {Layer} layer @param {number} at */
+function title({ kind }, at) {
+  return kind === "image" ? `Channel ${at}: ${IMAGE_MOMENTS[at % IMAGE_MOMENTS.length]}` : `Channel ${at}`;
+}
+
 /** @param {ObservedLayer} live @param {number} at @param {number} width */
 function comparison({ channels, reference, rows, model, layer }, at, width) {
   const seen = { mean: channels.mean[at], variance: channels.variance[at] };
@@ -45,7 +65,6 @@ function comparison({ channels, reference, rows, model, layer }, at, width) {
   /** @param {number | null} value */
   const error = (value) => h("span", { class: "muted" }, value === null ? "" : ` \u00b1 ${number(value)}`);
   return [
-    h("h3", null, `Channel ${at}`),
     h(
       "p",
       { class: "key" },

@@ -23,7 +23,7 @@ const KINDS = {
   group_norm: "group normalisation",
   instance_norm: "instance normalisation",
   activation: "activation",
-  positions: "where the values are",
+  image: "pixels of the input",
   margin: "how sure the network is",
 };
 
@@ -41,7 +41,8 @@ export function layerTitle(state) {
 }
 
 /** @param {Layer} layer */
-function placement({ placement: { kind, into, reason, proven } }) {
+function placement({ kind: layer, placement: { kind, into, reason, proven } }) {
+  if (layer === "image" || layer === "margin") return reason;
   if (kind === "kept") return `not folded, ${proven ? "neither side can take it" : "no fold known"}: ${reason}`;
   return `${PLACEMENTS[kind]} into ${into.join(", ")}`;
 }
