@@ -77,7 +77,9 @@ def _observe(network: nn.Module, rows: Tensor) -> tuple[Array, dict[str, Array]]
     """The output, and mean and mean square of each row and channel of each layer in z units, one entry for each run."""
     found = defaultdict[str, list[Array]](list)
     hooks = [
-        layer.register_forward_hook(lambda module, given, _, name=name: found[name].append(_moments(module, given[0])))
+        layer.register_forward_hook(
+            lambda module, given, _, name=name: found[name].append(_moments(module, given[0], len(rows)))
+        )
         for name, layer in norm_layers(network).items()
     ]
     output = network(rows).numpy()
@@ -86,13 +88,15 @@ def _observe(network: nn.Module, rows: Tensor) -> tuple[Array, dict[str, Array]]
     return output, _numbered(found)
 
 
-def _moments(layer: _BatchNorm, x: Tensor) -> Array:
+def _moments(layer: _BatchNorm, x: Tensor, rows: int) -> Array:
     shape = [1, -1] + [1] * (x.dim() - 2)
     # timm's layers may contain an activation: what is watched is the normalisation itself
     mean, variance = statistics(layer)
     z = (x - mean.view(shape)) / (variance + layer.eps).sqrt().view(shape)
     z = (z * layer.weight.sign().view(shape)).flatten(2) if x.dim() > 2 else (z * layer.weight.sign())[..., None]
-    return torch.stack([z.mean(-1), z.square().mean(-1)]).numpy()
+    moments = torch.stack([z.mean(-1), z.square().mean(-1)])
+    # The entries of a row lie beside each other where a reshape has joined the rows with another axis.
+    return moments.reshape(2, rows, -1, moments.shape[-1]).mean(dim=2).numpy()
 
 
 def _adapt(network: nn.Module, rows: Tensor) -> tuple[Array, dict[str, Array]]:
