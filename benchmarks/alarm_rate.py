@@ -165,4 +165,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    by_model.run(__doc__.partition("\n")[0], measure, table, "drift_alarm_rate")
+    by_model.run(__doc__.partition("\n")[0], measure, {"drift_alarm_rate": table})

@@ -85,4 +85,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__.partition("\n")[0], measure, table, "drift_blind_spots")
+    run(__doc__.partition("\n")[0], measure, {"drift_blind_spots": table})

@@ -8,8 +8,9 @@ in the data set's own order, in which writers take turns; "class bursts": runs o
 hour": images of the two groups of writers, whose shares change like a sine of 2,048 rows. "random" is the control. 300
 windows are the baseline, and the first 100 of them a short one. 1,000 more of the same kind are judged, and windows of
 the same kind with the corruptions of `benchmarks.corruptions` at severities 1 and 3. "Other writers" are windows of
-images that the baseline has not met: it knows 2,500 of the 5,000. Each kind of stream is a line of
-benchmarks/results/correlated_traffic.jsonl; one that is there is not measured again.
+images that the baseline has not met: it knows 2,500 of the 5,000. A model is measured as it is, and with the pixels of
+its input watched (`benchmarks.image`). Each kind of stream is a line of benchmarks/results/correlated_traffic.jsonl;
+one that is there is not measured again.
 """
 
 import itertools
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import image
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.drift import by_model
 from benchmarks.drift.rows import Model, Rows, TestImages
@@ -36,6 +38,7 @@ LEARNED, SHORT = 300, 100
 JUDGED, MOVED = 1000, 5
 SEVERITIES = (1, 3)
 COSTLY = 0.03
+WITH_IMAGE = ", image"
 
 
 def _lines() -> list[dict[str, Any]]:
@@ -43,6 +46,11 @@ def _lines() -> list[dict[str, Any]]:
 
 
 def measure(model: Model, images: TestImages) -> None:
+    _measure(model, model.name, images)
+    _measure(image.version(model, images, image=True), f"{model.name}{WITH_IMAGE}", images)
+
+
+def _measure(model: Model, name: str, images: TestImages) -> None:
     done = {(one["model"], one["stream"], one["rows"]) for one in _lines()}
     chosen, labels = images.images[images.others], images.labels[images.others]
     clean = model.observe(chosen)
@@ -55,13 +63,13 @@ def measure(model: Model, images: TestImages) -> None:
         costly |= {condition} if loss >= COSTLY else set()
     streams = Streams(images)
     for kind, size in itertools.product(DRAWS, SIZES):
-        if (model.name, kind, size) in done:
+        if (name, kind, size) in done:
             continue
         found = [
             _stream(model.reference, clean, moved, costly, streams, kind, size, np.random.default_rng([seed, size]))
             for seed in range(STREAMS)
         ]
-        line: dict[str, Any] = {"model": model.name, "stream": kind, "rows": size, "streams": STREAMS}
+        line: dict[str, Any] = {"model": name, "stream": kind, "rows": size, "streams": STREAMS}
         line |= {key: round(float(np.mean([one[key] for one in found])), 4) for key in found[0]}
         for key in ("short", "after"):
             rates = [one[key] for one in found]
@@ -124,10 +132,18 @@ HEAD = """\
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
+IMAGE_HEAD = """\
+| model | traffic | rows | significant: before | with `image` | after 300 windows | with `image` \
+| corruptions found after | with `image` | those of 3 points or more | with `image` |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+
+
 def table() -> str:
+    """The streams that models meet as they are."""
     lines = [HEAD]
-    kinds = list(DRAWS)
-    for one in sorted(_lines(), key=lambda one: (MODELS.index(one["model"]), kinds.index(one["stream"]))):
+    for name, _, _, one in _sorted():
+        if name != one["model"]:
+            continue
         cells = (
             f"{one['before']:.1%}",
             *(
@@ -144,5 +160,30 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def image_table() -> str:
+    """The same streams where the pixels of the input are watched, beside what is found without them."""
+    lines = [IMAGE_HEAD]
+    plain = {(name, stream, rows): one for name, stream, rows, one in _sorted() if name == one["model"]}
+    for name, stream, rows, one in _sorted():
+        if name == one["model"]:
+            continue
+        without = plain[name, stream, rows]
+        cells = (
+            *(f"{each[key]:.1%}" for key in ("before", "after") for each in (without, one)),
+            *(f"{each[key]:.0%}" for key in ("found_after", "costly_after") for each in (without, one)),
+        )
+        lines.append(f"| `{name}` | {stream} | {rows} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _sorted() -> list[tuple[str, str, int, dict[str, Any]]]:
+    """The lines with the names of their models, without what is watched, in the order of the tables."""
+    kinds = list(DRAWS)
+    found = [(one["model"].removesuffix(WITH_IMAGE), one["stream"], one["rows"], one) for one in _lines()]
+    return sorted(found, key=lambda line: (MODELS.index(line[0]), kinds.index(line[1]), line[2]))
+
+
 if __name__ == "__main__":
-    by_model.run(__doc__.partition("\n")[0], measure, table, "drift_correlated")
+    by_model.run(
+        __doc__.partition("\n")[0], measure, {"drift_correlated": table, "drift_correlated_image": image_table}
+    )
