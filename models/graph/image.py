@@ -18,11 +18,9 @@ pixels. The difference to the right of the last pixel of a row is that to the fi
 from collections.abc import Iterable
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
-from models.graph.editor import GraphEditor
+from models.graph.added_nodes import AddedNodes
 from models.manifest import ImagePreprocessing, ImageShape, Placement, TensorSpec, WatchedLayer
 
 MOMENTS = 9
@@ -34,7 +32,6 @@ MAX_COLOURS = 4
 _CELLS = 28
 _ROWS = 32
 _MIN_SIZE = 4
-_REASON = "it is no layer of the network: there is nothing to fold or to re-calibrate"
 
 
 def choose_image(inputs: Iterable[TensorSpec], preprocessing: ImagePreprocessing | None) -> WatchedLayer | None:
@@ -52,22 +49,24 @@ def choose_image(inputs: Iterable[TensorSpec], preprocessing: ImagePreprocessing
                 name=f"{spec.name}.image",
                 kind="image",
                 num_features=MOMENTS * image.colours,
-                placement=Placement(kind="kept", reason=_REASON, tensor=spec.name, axis=1),
+                placement=Placement.outside(spec.name),
                 image=image,
             )
     return None
 
 
-def image_nodes(editor: GraphEditor, image: ImageShape, tensor: str, output: str) -> list[onnx.NodeProto]:
-    """The nodes that compute a layer of image moments, shape (rows, 9 C).
+def add_image(nodes: AddedNodes, image: ImageShape, tensor: str, output: str) -> None:
+    """Add the nodes that compute a layer of image moments, shape (rows, 9 C).
 
     Args:
-        editor: of the folded graph.
+        nodes: of the layer so far.
         image: that a row is.
         tensor: the input, as float32.
         output: name of the result.
     """
-    return _Nodes(editor, output).make(image, tensor)
+    pixels = _add_pixels(nodes, image, tensor)
+    moments = nodes.add("Concat", _add_places(nodes, image, pixels), *_add_squares(nodes, image, pixels), axis=2)
+    nodes.add("Reshape", moments, nodes.integers(0, MOMENTS * image.colours), output=output)
 
 
 def _of_preprocessing(spec: TensorSpec, preprocessing: ImagePreprocessing | None) -> ImageShape | None:
@@ -87,75 +86,46 @@ def _of_shape(spec: TensorSpec) -> ImageShape | None:
     if first <= MAX_COLOURS:
         return ImageShape(colours=first, height=second, width=last)
     if last <= MAX_COLOURS:
-        return ImageShape(colours=last, height=first, width=second, colours_last=True)
+        return ImageShape(colours=last, height=first, width=second, channels_last=True)
     return None
 
 
-class _Nodes:
-    """Nodes of the layer.
+def _add_pixels(nodes: AddedNodes, image: ImageShape, tensor: str) -> str:
+    """Of shape (rows, C, height, width)."""
+    if image.channels_last:
+        return nodes.add("Transpose", tensor, perm=[0, 3, 1, 2])
+    return nodes.add("Reshape", tensor, nodes.integers(0, image.colours, image.height, image.width))
 
-    Args:
-        editor: of the folded graph.
-        output: name of the result.
-    """
 
-    def __init__(self, editor: GraphEditor, output: str) -> None:
-        self._editor = editor
-        self._output = output
-        self._nodes: list[onnx.NodeProto] = []
+def _add_places(nodes: AddedNodes, image: ImageShape, pixels: str) -> str:
+    """Means with weights by place, of shape (rows, C, 6)."""
+    step = [max(1, size // _CELLS) for size in (image.height, image.width)]
+    if max(step) > 1:
+        pixels = nodes.add("AveragePool", pixels, kernel_shape=step, strides=step)
+    weights = nodes.constant(_weights(image.height // step[0], image.width // step[1]))
+    return nodes.add("MatMul", _add_flat(nodes, image, pixels), weights)
 
-    def make(self, image: ImageShape, tensor: str) -> list[onnx.NodeProto]:
-        pixels = self._pixels(image, tensor)
-        by_colour = self._node("Concat", self._places(image, pixels), *self._squares(image, pixels), axis=2)
-        self._node("Reshape", by_colour, self._integers(0, MOMENTS * image.colours), output=self._output)
-        return self._nodes
 
-    def _pixels(self, image: ImageShape, tensor: str) -> str:
-        """Of shape (rows, C, height, width)."""
-        if image.colours_last:
-            return self._node("Transpose", tensor, perm=[0, 3, 1, 2])
-        return self._node("Reshape", tensor, self._integers(0, image.colours, image.height, image.width))
+def _add_squares(nodes: AddedNodes, image: ImageShape, pixels: str) -> list[str]:
+    """Means of squares of pixels, and of their differences to the right and below, of shape (rows, C, 1) each."""
+    step = max(1, image.height // _ROWS)
+    rows = [
+        _add_flat(nodes, image, _add_slice(nodes, pixels, start=start, end=image.height - 1 + start, step=step))
+        for start in (0, 1)
+    ]
+    length = len(range(0, image.height - 1, step)) * image.width
+    left, right = (_add_slice(nodes, rows[0], start=start, end=length - 1 + start) for start in (0, 1))
+    squared = (rows[0], nodes.add("Sub", right, left), nodes.add("Sub", rows[1], rows[0]))
+    return [nodes.add("GlobalAveragePool", nodes.add("Mul", one, one)) for one in squared]
 
-    def _places(self, image: ImageShape, pixels: str) -> str:
-        """Means with weights by place, of shape (rows, C, 6)."""
-        step = [max(1, size // _CELLS) for size in (image.height, image.width)]
-        cells = image.height // step[0], image.width // step[1]
-        if max(step) > 1:
-            pixels = self._node("AveragePool", pixels, kernel_shape=step, strides=step)
-        flat = self._node("Reshape", pixels, self._integers(0, image.colours, cells[0] * cells[1]))
-        return self._node("MatMul", flat, self._constant(_weights(*cells)))
 
-    def _squares(self, image: ImageShape, pixels: str) -> list[str]:
-        """Means of squares of pixels, and of their differences to the right and below, of shape (rows, C, 1) each."""
-        step = max(1, image.height // _ROWS)
-        rows = [
-            self._flat(image, self._slice(pixels, axis=2, start=start, end=image.height - 1 + start, step=step))
-            for start in (0, 1)
-        ]
-        length = len(range(0, image.height - 1, step)) * image.width
-        left, right = (self._slice(rows[0], axis=2, start=start, end=length - 1 + start) for start in (0, 1))
-        squared = (rows[0], self._node("Sub", right, left), self._node("Sub", rows[1], rows[0]))
-        return [self._node("GlobalAveragePool", self._node("Mul", one, one)) for one in squared]
+def _add_flat(nodes: AddedNodes, image: ImageShape, pixels: str) -> str:
+    return nodes.add("Reshape", pixels, nodes.integers(0, image.colours, -1))
 
-    def _flat(self, image: ImageShape, pixels: str) -> str:
-        return self._node("Reshape", pixels, self._integers(0, image.colours, -1))
 
-    def _slice(self, tensor: str, *, axis: int, start: int, end: int, step: int = 1) -> str:
-        return self._node("Slice", tensor, *(self._integers(number) for number in (start, end, axis, step)))
-
-    def _node(self, op_type: str, *inputs: str, output: str = "", **attributes: int | list[int]) -> str:
-        output = output or self._editor.fresh(f"{self._output}.{op_type}")
-        self._nodes.append(helper.make_node(op_type, inputs, [output], f"{output}.node", **attributes))
-        return output
-
-    def _integers(self, *values: int) -> str:
-        return self._constant(np.array(values, np.int64))
-
-    def _constant(self, value: NDArray[np.int64] | NDArray[np.float32]) -> str:
-        output = self._editor.fresh(f"{self._output}.Constant")
-        stored = numpy_helper.from_array(value)
-        self._nodes.append(helper.make_node("Constant", [], [output], f"{output}.node", value=stored))
-        return output
+def _add_slice(nodes: AddedNodes, tensor: str, *, start: int, end: int, step: int = 1) -> str:
+    """Along axis 2."""
+    return nodes.add("Slice", tensor, *(nodes.integers(number) for number in (start, end, 2, step)))
 
 
 def _weights(height: int, width: int) -> NDArray[np.float32]:

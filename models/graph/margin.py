@@ -5,21 +5,15 @@ Where rows are turned or partly covered, the moments of the layers hardly move, 
 against the second. A margin counts as 10 at most, so that rows of which the network is surer do not decide the mean.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
 from models.classification import ScoreKind
+from models.graph.added_nodes import AddedNodes
 from models.graph.editor import GraphEditor
 from models.manifest import Placement, TensorSpec, WatchedLayer
 
 MAX_MARGIN = 10.0
 """In nats."""
-
-_REASON = "it is no layer of the network: there is nothing to fold or to re-calibrate"
 
 
 def choose_margin(editor: GraphEditor, output: TensorSpec, scores: ScoreKind) -> WatchedLayer | None:
@@ -37,32 +31,18 @@ def choose_margin(editor: GraphEditor, output: TensorSpec, scores: ScoreKind) ->
         logits = producer.input[0]
     elif scores == "probabilities":
         return None
-    placement = Placement(kind="kept", reason=_REASON, tensor=logits, axis=1)
-    return WatchedLayer(name=f"{output.name}.margin", kind="margin", num_features=1, placement=placement)
+    name = f"{output.name}.margin"
+    return WatchedLayer(name=name, kind="margin", num_features=1, placement=Placement.outside(logits))
 
 
-def margin_nodes(editor: GraphEditor, tensor: str, output: str) -> Sequence[onnx.NodeProto]:
-    """The nodes that compute the margins, shape (rows, 1).
+def add_margin(nodes: AddedNodes, tensor: str, output: str) -> None:
+    """Add the nodes that compute the margins, shape (rows, 1).
 
     Args:
-        editor: of the folded graph.
+        nodes: of the layer so far.
         tensor: the logits, as float32, shape (rows, K).
         output: name of the result.
     """
-    names = {part: editor.fresh(f"{output}.{part}") for part in ("two", "signs", "most", "largest", "places", "margin")}
-    constants: dict[str, NDArray[np.int64] | NDArray[np.float32]] = {
-        names["two"]: np.array([2], np.int64),
-        names["signs"]: np.array([[1], [-1]], np.float32),
-        names["most"]: np.array(MAX_MARGIN, np.float32),
-    }
-    return [
-        *(
-            helper.make_node("Constant", [], [name], f"{name}.node", value=numpy_helper.from_array(value))
-            for name, value in constants.items()
-        ),
-        helper.make_node(
-            "TopK", [tensor, names["two"]], [names["largest"], names["places"]], f"{names['largest']}.node", axis=-1
-        ),
-        helper.make_node("MatMul", [names["largest"], names["signs"]], [names["margin"]], f"{names['margin']}.node"),
-        helper.make_node("Min", [names["margin"], names["most"]], [output], f"{output}.node"),
-    ]
+    two = nodes.add("TopK", tensor, nodes.integers(2), unread=1, axis=-1)
+    margin = nodes.add("MatMul", two, nodes.constant(np.array([[1], [-1]], np.float32)))
+    nodes.add("Min", margin, nodes.constant(np.array(MAX_MARGIN, np.float32)), output=output)

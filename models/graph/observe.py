@@ -18,9 +18,10 @@ from onnx import TensorProto, helper
 
 from models.batchnorm import Float64
 from models.errors import GraphError
+from models.graph.added_nodes import AddedNodes
 from models.graph.editor import GraphEditor
-from models.graph.image import image_nodes
-from models.graph.margin import margin_nodes
+from models.graph.image import add_image
+from models.graph.margin import add_margin
 from models.manifest import WatchedLayer
 from models.observation import Units, mean_output, square_output, variance_output
 
@@ -47,7 +48,7 @@ def observe(folded: onnx.ModelProto, layers: Sequence[WatchedLayer]) -> onnx.Mod
             continue
         observation = _Observation(editor, layer, folded.graph.input[0].name)
         outputs = observation.make()
-        observed.graph.node.extend(observation.nodes)
+        observed.graph.node.extend(observation.nodes.nodes)
         for name, rank in outputs:
             observed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * rank))
     return observed
@@ -69,7 +70,7 @@ class _Observation:
         self._editor = editor
         self._layer = layer
         self._batch = batch
-        self.nodes: list[onnx.NodeProto] = []
+        self.nodes = AddedNodes(editor, f"{layer.name}.observed")
 
     def make(self) -> list[tuple[str, int]]:
         """Make the nodes. Returns the outputs with their ranks.
@@ -82,20 +83,20 @@ class _Observation:
         if dims is None:
             raise GraphError(f"layer '{layer.name}': the rank of '{tensor}' cannot be inferred")
         if self._editor.element_type(tensor) != TensorProto.FLOAT:
-            tensor = self._node("Cast", [tensor], self._editor.fresh(f"{tensor}_float"), to=TensorProto.FLOAT)
+            tensor = self.nodes.add("Cast", tensor, to=TensorProto.FLOAT)
         mean, rank, joined = mean_output(layer.name), len(dims), bool(layer.several_per_row)
         if layer.image is not None:
-            self.nodes.extend(image_nodes(self._editor, layer.image, tensor, mean))
+            add_image(self.nodes, layer.image, tensor, mean)
             return [(mean, 2)]
         if layer.kind == "margin":
-            self.nodes.extend(margin_nodes(self._editor, tensor, mean))
+            add_margin(self.nodes, tensor, mean)
             return [(mean, 2)]
         if layer.placement.axis != 1 or (rank == 2 and (joined or layer.kind != "batch_norm")):
             if layer.placement.axis != rank - 1:
                 raise GraphError(f"layer '{layer.name}': its channels are neither on axis 1 nor on the last one")
-            tensor, rank, joined = self._by_channel(tensor, mean), 3, False
+            tensor, rank, joined = self._by_channel(tensor), 3, False
         if rank == 2:
-            self._node("Identity", [tensor], mean)
+            self.nodes.add("Identity", tensor, output=mean)
             return [(mean, 2)]
         return self._moments(tensor, rank, joined=joined)
 
@@ -107,44 +108,24 @@ class _Observation:
         if np.abs(_standardized_mean(self._layer)).max() > _LARGE_MEAN:
             if joined:
                 raise GraphError(f"layer '{name}': its means are far from 0, and each row has several of them")
-            tensor = self._node("Sub", [tensor, mean], self._editor.fresh(f"{tensor}_centred"))
+            tensor = self.nodes.add("Sub", tensor, mean)
             spread = variance_output(name)
-        squared = self._node("Mul", [tensor, tensor], self._editor.fresh(f"{tensor}_squared"))
-        self._pool(squared, spread, joined=joined)
+        self._pool(self.nodes.add("Mul", tensor, tensor), spread, joined=joined)
         rank = 3 if joined else rank
         return [(mean, rank), (spread, rank)]
 
     def _pool(self, tensor: str, output: str, *, joined: bool) -> None:
         """The mean over the positions of each row; where entries of rows are joined, over those of all its entries."""
-        if not joined:
-            self._node("GlobalAveragePool", [tensor], output)
-            return
-        entries = self._node("GlobalAveragePool", [tensor], self._editor.fresh(f"{output}_by_entry"))
-        self._node("GlobalAveragePool", [self._by_channel(entries, output)], output)
+        if joined:
+            tensor = self._by_channel(self.nodes.add("GlobalAveragePool", tensor))
+        self.nodes.add("GlobalAveragePool", tensor, output=output)
 
-    def _by_channel(self, tensor: str, name: str) -> str:
+    def _by_channel(self, tensor: str) -> str:
         """A tensor whose channels are on its last axis, but for axes of size 1, as (rows, channels, positions)."""
-        fresh = self._editor.fresh
-        sizes = self._node("Shape", [self._batch], fresh(f"{name}_sizes"))
-        rows = self._node("Gather", [sizes, self._constant("first", [0])], fresh(f"{name}_rows"), axis=0)
-        rest = self._constant("rest", [-1, self._layer.num_features])
-        shape = self._node("Concat", [rows, rest], fresh(f"{name}_shape"), axis=0)
-        by_row = self._node("Reshape", [tensor, shape], fresh(f"{name}_by_row"))
-        output = fresh(f"{name}_by_channel")
-        self.nodes.append(helper.make_node("Transpose", [by_row], [output], fresh("Transpose"), perm=[0, 2, 1]))
-        return output
-
-    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> str:
-        name = self._editor.fresh(f"{self._layer.name}.observed.{op_type}")
-        self.nodes.append(helper.make_node(op_type, inputs, [output], name, **attributes))
-        return output
-
-    def _constant(self, name: str, values: list[int]) -> str:
-        output = self._editor.fresh(f"{self._layer.name}.observed.{name}")
-        value = helper.make_tensor(output, TensorProto.INT64, [len(values)], values)
-        name = self._editor.fresh(f"{output}.Constant")
-        self.nodes.append(helper.make_node("Constant", [], [output], name, value=value))
-        return output
+        nodes = self.nodes
+        rows = nodes.add("Gather", nodes.add("Shape", self._batch), nodes.integers(0), axis=0)
+        shape = nodes.add("Concat", rows, nodes.integers(-1, self._layer.num_features), axis=0)
+        return nodes.add("Transpose", nodes.add("Reshape", tensor, shape), perm=[0, 2, 1])
 
 
 def _standardized_mean(layer: WatchedLayer) -> Float64:

@@ -1,6 +1,6 @@
 """The watched layers: their parameters, and where they are in the folded graph."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,12 @@ class Placement(Record):
     scale: Channels | None = None
     shift: Channels | None = None
 
+    @classmethod
+    def outside(cls, tensor: str) -> Self:
+        """Of what is no layer of the network, and is watched besides the layers."""
+        reason = "it is no layer of the network: there is nothing to fold or to re-calibrate"
+        return cls(kind="kept", reason=reason, tensor=tensor)
+
     @model_validator(mode="after")
     def _kept_has_a_reason(self) -> "Placement":
         if (self.kind == "kept") != (self.reason is not None):
@@ -51,7 +57,7 @@ class ImageShape(Record):
     colours: int = Field(gt=0, description="number of colour channels")
     height: int = Field(gt=0, description="in pixels")
     width: int = Field(gt=0, description="in pixels")
-    colours_last: bool = Field(default=False, description="whether the colour channels are the last axis of the input")
+    channels_last: bool = Field(default=False, description="whether the colour channels are the last axis of the input")
 
 
 class WatchedLayer(Record):

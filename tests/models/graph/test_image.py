@@ -81,7 +81,7 @@ def test_a_large_image_is_read_by_cells_and_by_every_few_rows() -> None:
     assert not np.allclose(found[..., 6:], expected(images).reshape(2, 3, MOMENTS)[..., 6:], atol=1e-6)
 
 
-def test_flat_rows_and_colours_last_are_the_same_images() -> None:
+def test_flat_rows_and_channels_last_are_the_same_images() -> None:
     images = np.random.default_rng(2).random((2, 3, 12, 9), dtype=np.float32)
     grey = np.random.default_rng(3).random((2, 28, 28), dtype=np.float32)
 
