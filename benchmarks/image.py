@@ -12,7 +12,7 @@ the moments, as a median over rounds of paired ratios. The figures of a model ar
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from models.drift.detector import Detector
 from models.graph.load import parse
 from models.model_info import ModelInfo
 from models.moments.layers import LayerMoments, Layers
-from models.observation import ObservationReader, RowStatistics
+from models.observation import ObservationReader
 from models.runtime.load import load
 
 RESULTS = Path(__file__).parent / "results" / "image.json"
@@ -47,15 +47,15 @@ FOUND = 0.99
 
 COST_ROWS, COST_SECONDS = 32, 20.0
 
-FORMS: Mapping[str, Sequence[int]] = {
-    "without": (),
-    "places": range(1, 6),
-    "places, mean and mean square": range(7),
-    "and differences": range(9),
+FORMS: Mapping[str, slice] = {
+    "without": slice(0),
+    "places": slice(1, 6),
+    "places, mean and mean square": slice(7),
+    "all nine": slice(9),
 }
 """Channels of the layer, by what was tried. The last one is the layer."""
 
-WITHOUT, LAYER = "without", "and differences"
+WITHOUT, LAYER = "without", "all nine"
 
 MILD = {
     "noise": (0.025, 0.05, 0.1),
@@ -75,11 +75,7 @@ Conditions = Mapping[str, Callable[[], Images]]
 
 def conditions(clean: Images) -> Conditions:
     """How the images are disturbed, by name."""
-    unseen = itertools.product(unseen_corruptions.UNSEEN, unseen_corruptions.SEVERITIES)
-    found: dict[str, Callable[[], Images]] = {
-        f"{kind} {severity}": partial(unseen_corruptions.corrupt, clean, kind, severity, 1) for kind, severity in unseen
-    }
-    found |= {
+    found = unseen_corruptions.conditions(clean) | {
         f"{kind} {severity}": partial(corruptions.corrupt, clean, kind, severity, 1)
         for kind, severity in itertools.product(("rotation", "occlusion"), (1, 3))
     }
@@ -181,10 +177,9 @@ def _detector(known: Rows) -> Detector:
 def _with(rows: Rows, form: str) -> Rows:
     """The rows with these channels of the layer alone."""
     layers = {name: of for name, of in rows.layers.items() if not name.endswith(".image")}
-    if channels := list(FORMS[form]):
+    if form != WITHOUT:
         (name,) = rows.layers.keys() - layers.keys()
-        image = rows.layers[name]
-        layers[name] = RowStatistics(image.mean[:, channels], image.mean_square[:, channels])
+        layers[name] = rows.layers[name].of_channels(FORMS[form])
     return Rows(layers, rows.logits)
 
 

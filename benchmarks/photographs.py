@@ -9,7 +9,6 @@ pieces, and reads 48 x 48 pixels in colour. The conditions are `benchmarks.unsee
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,10 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 
 from benchmarks import unseen_corruptions
-from benchmarks.drift.rows import Images, Model, windows
-from benchmarks.image import FOUND, SIZES, WINDOWS
+from benchmarks.drift.rows import Images, Model
+from benchmarks.image import FOUND, SIZES, significant
 from benchmarks.pages import write_between
 from models.drift.detector import Detector
-from models.moments.window import WindowMoments
 from models.repository.repository import Repository
 from training.publishing import publish
 
@@ -56,12 +54,10 @@ def network(images: Images) -> nn.Module:
 
 def conditions(clean: Images) -> Mapping[str, Callable[[], Images]]:
     """How the pieces are disturbed, by name."""
-    found: dict[str, Callable[[], Images]] = {
-        f"{kind} {severity}": partial(unseen_corruptions.corrupt, clean, kind, severity, 1)
-        for kind in unseen_corruptions.UNSEEN
-        for severity in unseen_corruptions.SEVERITIES
+    return unseen_corruptions.conditions(clean) | {
+        "left to right": lambda: clean[..., ::-1],
+        "upside down": lambda: clean[:, :, ::-1],
     }
-    return found | {"left to right": lambda: clean[..., ::-1], "upside down": lambda: clean[:, :, ::-1]}
 
 
 def measure() -> Iterator[tuple[str, list[float]]]:
@@ -83,18 +79,12 @@ def measure() -> Iterator[tuple[str, list[float]]]:
             models.append(Model.of(Repository(Path(repository)).read("pieces", 1)))
 
     def shares(images: Images) -> list[float]:
-        return [_significant(model, images, size) for size in SIZES for model in models]
+        by_model = (significant(Detector(model.reference), model.observe(images)) for model in models)
+        return [share for of_size in zip(*by_model, strict=True) for share in of_size]
 
     yield "undisturbed", shares(others)
     for name, disturb in conditions(disturbed).items():
         yield name, shares(disturb())
-
-
-def _significant(model: Model, images: Images, size: int) -> float:
-    rows, detector = model.observe(images), Detector(model.reference)
-    drawn = windows(np.arange(len(images)), size, WINDOWS, np.random.default_rng([13, size]))
-    moments = ({name: WindowMoments.of(of) for name, of in rows.take(one).layers.items()} for one in drawn)
-    return float(np.mean([detector.assess(one).significant for one in moments]))
 
 
 def table(found: Mapping[str, list[float]]) -> str:

@@ -7,6 +7,7 @@ ImageNet-C (Hendrycks & Dietterich 2019). Images and seeds are as there; severit
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +29,13 @@ def corrupt(images: Images, name: str, severity: int = 1, seed: int = 0) -> Imag
     if severity not in SEVERITIES:
         raise ValueError(f"severity must be one of {SEVERITIES}, got {severity}")
     return damage(images, UNSEEN[name], severity, seed)
+
+
+def conditions(images: Images) -> dict[str, Callable[[], Images]]:
+    """All of them on these images, each when it is called, by kind and severity."""
+    return {
+        f"{kind} {severity}": partial(corrupt, images, kind, severity, 1) for kind in UNSEEN for severity in SEVERITIES
+    }
 
 
 def _shear(image: Image, amount: float, generator: np.random.Generator) -> Image:

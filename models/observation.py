@@ -8,7 +8,7 @@ Rows, not positions, are the independent unit: the pixels of one image are alike
 all undisturbed windows look disturbed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from models.batchnorm import Float64
 from models.errors import InvalidInput
 from models.manifest import WatchedLayer
+from models.side_by_side import SideBySide
 
 _MIN_SCALE = 1e-3
 """Of the layer's median |gamma|: a channel with a smaller one is not magnified further."""
@@ -127,37 +128,22 @@ class RowStatistics:
         """Some of the rows, by a mask or by their indices."""
         return RowStatistics(self.mean[rows], self.mean_square[rows])
 
+    def of_channels(self, chosen: slice) -> "RowStatistics":
+        """The same rows in some of the channels."""
+        return RowStatistics(self.mean[:, chosen], self.mean_square[:, chosen])
 
-class LayerStatistics(Mapping[str, RowStatistics]):
-    """The statistics of rows in several layers, side by side: what is computed of all layers takes one step.
 
-    As a mapping, it has the statistics of each layer by name.
-
-    Args:
-        joint: with the channels of all layers, shape (rows, C of all layers).
-        columns: of each layer in it, by name.
-
-    Attributes:
-        joint, columns: as given.
-    """
-
-    def __init__(self, joint: RowStatistics, columns: Mapping[str, slice]) -> None:
-        self.joint = joint
-        self.columns = columns
-
-    def __getitem__(self, layer: str) -> RowStatistics:
-        columns = self.columns[layer]
-        return RowStatistics(self.joint.mean[:, columns], self.joint.mean_square[:, columns])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __len__(self) -> int:
-        return len(self.columns)
+class LayerStatistics(SideBySide[RowStatistics]):
+    """The statistics of rows in several layers."""
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "LayerStatistics":
         """Some of the rows, by a mask or by their indices."""
         return LayerStatistics(self.joint.take(rows), self.columns)
+
+    def finite_rows(self) -> "LayerStatistics":
+        """The rows that are finite in all layers."""
+        kept = self.joint.finite
+        return self if kept.all() else self.take(kept)
 
 
 class ObservationReader:

@@ -47,6 +47,7 @@ from models.drift.reference import ChannelShifts, ClassConditionalMoments, Expec
 from models.drift.thresholds import WindowThresholds, noise_at, require_rate, threshold_at, usual_at
 from models.errors import InvalidInput
 from models.manifest import DriftReference
+from models.moments.layers import count_rows
 from models.moments.window import WindowMoments
 from models.observation import RowStatistics
 
@@ -100,7 +101,7 @@ class Detector:
         if reference is not None:
             require_rate(reference, false_alarm_rate)
             thresholds = WindowThresholds(reference, false_alarm_rate, baseline)
-        rows = max((moments.count for moments in window.values()), default=0)
+        rows = count_rows(window)
         known = [name for name in self._expected if name in window]
         ordered = [*known, *(name for name in window if name not in self._expected)]
         window = {name: window[name] for name in ordered if window[name].count}

@@ -23,13 +23,9 @@ _TORCHSCRIPT = (
 )
 
 
-_WITHOUT_NORM_LAYERS = frozenset({"skl2onnx", "OnnxMLTools", "CatBoost"})
-"""Exporters of libraries that have no such layers."""
-
-
 def can_have_merged(model: onnx.ModelProto) -> bool:
-    """Whether the exporter may have merged normalisation layers into others: the networks that it reads have them."""
-    return model.producer_name not in _WITHOUT_NORM_LAYERS
+    """Whether the exporter may have merged normalisation layers into others: scikit-learn has none."""
+    return str(model.producer_name) != "skl2onnx"
 
 
 def advice(model: onnx.ModelProto) -> str:

@@ -1,44 +1,24 @@
-"""Moments of the same rows in several layers, side by side: what is computed of all layers takes one step."""
+"""Moments of a window in several layers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Self
 
 from models.moments.window import WindowMoments
 from models.observation import LayerStatistics
+from models.side_by_side import SideBySide
 
 Layers = Mapping[str, WindowMoments]
 """Moments of a window by layer name."""
 
 
-class LayerMoments(Mapping[str, WindowMoments]):
-    """Moments of the same rows in several layers.
-
-    Args:
-        joint: with the channels of all layers, shape (C of all layers,).
-        columns: of each layer in it, by name.
-
-    Attributes:
-        joint, columns: as given.
-    """
-
-    def __init__(self, joint: WindowMoments, columns: Mapping[str, slice]) -> None:
-        self.joint = joint
-        self.columns = columns
+class LayerMoments(SideBySide[WindowMoments]):
+    """Moments of the same rows in several layers."""
 
     @classmethod
     def of(cls, rows: LayerStatistics) -> Self:
         """Of rows; those that are not finite in one layer are left out in all."""
         return cls(WindowMoments.of(rows.joint), rows.columns)
-
-    def __getitem__(self, layer: str) -> WindowMoments:
-        return self.joint.take(self.columns[layer])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __len__(self) -> int:
-        return len(self.columns)
 
 
 def merged(parts: Sequence[Layers]) -> Layers:

@@ -55,15 +55,15 @@ class WindowMoments:
             (off_mean * off_square).sum(axis=0),
         )
 
-    def take(self, channels: slice) -> "WindowMoments":
-        """Of some of the channels."""
+    def of_channels(self, chosen: slice) -> "WindowMoments":
+        """The same rows in some of the channels."""
         return WindowMoments(
             self.count,
-            self.row_mean[channels],
-            self.row_square[channels],
-            self.m2_mean[channels],
-            self.m2_square[channels],
-            self.co[channels],
+            self.row_mean[chosen],
+            self.row_square[chosen],
+            self.m2_mean[chosen],
+            self.m2_square[chosen],
+            self.co[chosen],
         )
 
     def merge(self, other: "WindowMoments") -> "WindowMoments":

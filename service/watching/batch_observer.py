@@ -55,9 +55,8 @@ class BatchObserver:
             return
         began = self._clock()
         found = observed_model.observe(inputs)
-        finite = _finite(found.layers)
-        layers = LayerMoments.of(finite)
-        fit = self._compare(served, finite)
+        layers = LayerMoments.of(found.layers)
+        fit = self._compare(served, found.layers)
         agreement = NO_ROWS
         if self._twins is not None:
             agreement = self._twins.add(served, inputs, found.scores, self._clock() - began)
@@ -67,19 +66,16 @@ class BatchObserver:
             Observation(served.model, served.version, layers, found.classes, batches, skipped, seconds, agreement, fit)
         )
 
-    def _compare(self, served: ServedVersion, layers: Mapping[str, RowStatistics]) -> float:
+    def _compare(self, served: ServedVersion, observed: LayerStatistics) -> float:
         """Returns how much rows fit their version better than its parent; passes on how much they fit its shadow."""
         if self._fits is None:
             return 0.0
-        own = self._fits.of(served)
+        own, of_shadow = self._fits.of(served), self._fits.of_shadow(served)
+        if own is None and of_shadow is None:
+            return 0.0
+        layers: Mapping[str, RowStatistics] = observed.finite_rows()
         of_parent = layers if own is None else own.restate_for_parent(layers)
-        if (found := self._fits.of_shadow(served)) is not None:
-            shadow, fit = found
+        if of_shadow is not None:
+            shadow, fit = of_shadow
             self._sink(Observation.of_fit(shadow.model, shadow.version, fit.evidence(of_parent)))
         return 0.0 if own is None else own.evidence(of_parent)
-
-
-def _finite(layers: LayerStatistics) -> LayerStatistics:
-    """Returns the statistics without rows that hold NaN or infinity: one such row would spoil the whole window."""
-    kept = layers.joint.finite
-    return layers if kept.all() else layers.take(kept)
